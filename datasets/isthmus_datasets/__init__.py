@@ -1,0 +1,1 @@
+"""Demonstrations: what is recorded, and how it is written."""

@@ -1,0 +1,1 @@
+"""Learning: networks, actor-critic, export and evaluation."""

@@ -1,0 +1,1 @@
+"""Worlds: engines, robots, signals and tasks."""

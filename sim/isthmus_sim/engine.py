@@ -1,0 +1,85 @@
+"""The engine interface: N parallel worlds of one robot in a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(kw_only=True)
+class State:
+    """State of n worlds, float32, true (no noise, no delay).
+
+    position (n, 3) m, world, origin of the robot's base; orientation (n, 4) wxyz world_from_body; linear_velocity (n, 3)
+    m/s, world, of that origin; angular_velocity (n, 3) rad/s, body; actuator (n, k): what the actuators remember, such
+    as rotor speeds in rad/s.
+    """
+
+    position: Tensor
+    orientation: Tensor
+    linear_velocity: Tensor
+    angular_velocity: Tensor
+    actuator: Tensor
+
+    def __getitem__(self, ids: Tensor) -> State:
+        return State(**{f.name: getattr(self, f.name)[ids] for f in fields(self)})
+
+
+class UnsupportedError(ValueError):
+    """The engine cannot do what was asked; the message lists what it can."""
+
+
+class Engine(Protocol):
+    """N worlds stepped together. What `read` returned is stale after the next `step`, `reset` or `set_params`.
+
+    `capabilities` declares what else works: "wrench" and "params:NAME" for each parameter that `set_params` takes.
+    """
+
+    num_envs: int
+    device: torch.device
+    capabilities: frozenset[str]
+
+    def read(self) -> State:
+        """The state of all worlds after the last step."""
+        ...
+
+    def step(self, command: Tensor) -> None:
+        """Advance every world by one control period with `command` (num_envs, k) held, in the robot's command unit."""
+        ...
+
+    def reset(self, ids: Tensor, state: State) -> None:
+        """Put worlds `ids` (n,) into `state` (n rows). Parameters stay."""
+        ...
+
+    def set_params(self, ids: Tensor, **params: Tensor) -> None:
+        """Set physical parameters of worlds `ids`; constants derived from them follow. Raises `UnsupportedError`."""
+        ...
+
+    def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        """Constant force (num_envs, 3) N, world frame, and torque (num_envs, 3) N·m, body frame, until set again."""
+        ...
+
+    def failed(self) -> Tensor:
+        """(num_envs,) bool: worlds that diverged in the last step and must be reset; the others went on."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to continue bit for bit with `load_state_dict`."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
+
+    def close(self) -> None:
+        """Release threads and memory."""
+        ...
+
+
+def refuse_unknown_params(capabilities: frozenset[str], params: dict[str, Tensor]) -> None:
+    """Raise `UnsupportedError` naming the parameters that an engine with `capabilities` can set."""
+    known = sorted(c.removeprefix("params:") for c in capabilities if c.startswith("params:"))
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise UnsupportedError(f"this engine cannot set {', '.join(unknown)}; it can set: {', '.join(known)}")

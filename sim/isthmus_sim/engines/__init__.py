@@ -1,0 +1,1 @@
+"""Engines: implementations of `isthmus_sim.engine.Engine`."""

@@ -1,0 +1,1 @@
+"""Robots: parameters with their sources, specification, MJCF."""
