@@ -1,0 +1,64 @@
+# The front door. Every target below with a `##` remark appears in `make help`.
+TASK ?= quadrotor
+# ROS 2 from pip: jazzy (pinned default) or kilted. With a distribution's ROS 2 sourced, that one is used.
+ROS ?= $(if $(ROS_DISTRO),system,jazzy)
+BIN := .venv/bin
+STAMP := .venv/.ready-$(ROS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo train play export deploy test test-long lint \
+	bench-quadrotor bench-engine bench-runtime bench-latency clean need-RUN need-POLICY
+
+help: ## list every target
+	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install everything; ROS=kilted for the other ROS 2 (other targets do this by themselves)
+
+$(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
+	@scripts/setup.sh $(ROS)
+	@touch $@
+
+demo: $(STAMP) ## train, export, fly over ROS 2, write runs/demo/report.html
+	$(BIN)/isthmus-demo $(ARGS)
+
+train: $(STAMP) ## TASK=quadrotor: train a policy into runs/
+	$(BIN)/isthmus-train $(TASK) $(ARGS)
+
+play: need-RUN $(STAMP) ## RUN=runs/...: evaluate a trained policy with 95 % intervals and a video
+	$(BIN)/isthmus-play $(RUN) $(ARGS)
+
+export: need-RUN $(STAMP) ## RUN=runs/...: compile a trained policy into one ONNX file, sensors in, motor commands out
+	$(BIN)/isthmus-export $(RUN) $(ARGS)
+
+deploy: need-POLICY $(STAMP) ## POLICY=....onnx: start the ROS 2 node that drives the robot with an exported policy
+	$(BIN)/isthmus-deploy $(POLICY) $(ARGS)
+
+test: lint ## lint and all tests but the long ones (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: $(STAMP) ## the tests that take minutes each
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: $(STAMP) ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench-quadrotor: $(STAMP) ## training time and policy quality over seeds, beside the published figures
+	$(BIN)/python benchmarks/quadrotor.py $(ARGS)
+
+bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop
+	$(BIN)/python benchmarks/engine.py $(ARGS)
+
+bench-runtime: $(STAMP) ## one inference of the exported graph on one core
+	$(BIN)/python benchmarks/runtime.py $(ARGS)
+
+bench-latency: $(STAMP) ## sensor-to-command time over DDS beside a bare echo
+	$(BIN)/python benchmarks/latency.py $(ARGS)
+
+clean: ## remove .venv and caches; keeps runs/
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find sim policies datasets deploy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+need-RUN need-POLICY: need-%:
+	@test -n "$($*)" || { echo "make needs $*=...; 'make help' says what" >&2; exit 2; }
