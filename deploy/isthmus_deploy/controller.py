@@ -1,0 +1,144 @@
+"""The whole safety chain in one object, the same in simulation, in tests and on the robot."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isthmus_deploy.contract import Command
+from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand
+from isthmus_deploy.supervisor import State, Supervisor
+
+
+class PolicyController:
+    """Guard, policy, ramp, filter and supervisor around one runtime. No threads, no clock, no ROS.
+
+    Whatever trips leads to the fault state and to the safe command within the same tick. Every tick of the states that
+    may move the robot checks the signals first, stand-by included.
+
+    Args:
+        runtime: The loaded policy.
+        ramp_s: Time in which the policy takes over from the stand-by command.
+    """
+
+    def __init__(self, runtime: Runtime, *, ramp_s: float = 0.3):
+        self._runtime = runtime
+        commands = runtime.contract.commands
+        self._supervisor = Supervisor(ramp_s=ramp_s)
+        self._guard = SignalGuard(runtime.contract)
+        self._filter = SafetyFilter(runtime.contract)
+        self._safe = {command.name: _constant(command, command.safe) for command in commands}
+        self._standby = {command.name: _constant(command, command.standby) for command in commands}
+
+    @property
+    def runtime(self) -> Runtime:
+        """The policy that is run."""
+        return self._runtime
+
+    @property
+    def state(self) -> State:
+        """State of the supervisor."""
+        return self._supervisor.state
+
+    @property
+    def cause(self) -> str | None:
+        """Why it stopped or is in fault; None otherwise."""
+        return self._supervisor.cause
+
+    @property
+    def safe_commands(self) -> Mapping[str, np.ndarray]:
+        """What is sent when stopped or in fault, by name (read-only arrays, float64): also to be sent last of all."""
+        return self._safe
+
+    @property
+    def clipped_steps(self) -> int:
+        """Steps since the start of the process in which a command was outside its range."""
+        return self._filter.clipped_steps
+
+    @property
+    def rate_limited_steps(self) -> int:
+        """Steps since the start of the process in which a command changed faster than allowed."""
+        return self._filter.rate_limited_steps
+
+    def arm(self, now_ns: int) -> None:
+        """idle → stand-by: the stand-by command is approached at the commands' rate limit.
+
+        Raises:
+            TransitionError: not idle.
+        """
+        self._supervisor.arm(now_ns)
+        self._guard.reset()
+        self._filter.reset(self._safe)
+
+    def start(self, now_ns: int) -> None:
+        """stand-by → ramp-in: the policy starts with its memory reset.
+
+        Raises:
+            TransitionError: not in stand-by.
+        """
+        self._supervisor.start(now_ns)
+        self._runtime.reset()
+
+    def stop(self, now_ns: int, cause: str = "stop requested") -> None:
+        """stand-by, ramp-in or running → stopped: the next tick sends the safe command.
+
+        Raises:
+            TransitionError: nothing to stop.
+        """
+        self._supervisor.stop(now_ns, cause)
+
+    def fault(self, now_ns: int, cause: str) -> None:
+        """Any state → fault, for trips that are found outside, such as a lost operator."""
+        self._supervisor.fault(now_ns, cause)
+
+    def reset(self, now_ns: int) -> None:
+        """stopped or fault → idle.
+
+        Raises:
+            TransitionError: in any other state.
+        """
+        self._supervisor.reset(now_ns)
+
+    def tick(
+        self, signals: Mapping[str, np.ndarray], ages_s: Mapping[str, float], now_ns: int
+    ) -> Mapping[str, np.ndarray]:
+        """One control period: the newest readings in, the commands to send out.
+
+        Args:
+            signals: Readings by name, unbatched, as in the contract; needed only in states that may move the robot.
+            ages_s: Age of each reading, in seconds.
+            now_ns: Monotonic time.
+
+        Returns:
+            Commands by name, float64, unbatched: safe in idle, stopped and fault; stand-by; in ramp-in a blend from
+            stand-by to the policy; the policy when running. All but the safe ones have passed the filter.
+        """
+        state = self._supervisor.advance(now_ns)
+        if state not in (State.STANDBY, State.RAMP_IN, State.RUNNING):
+            return self._safe
+        cause = self._guard.check(signals, ages_s)
+        if cause is not None:
+            return self._trip(now_ns, cause)
+        try:
+            return self._filter.apply(self._wanted(signals, now_ns))
+        except UnsafeCommand as error:
+            return self._trip(now_ns, str(error))
+
+    def _wanted(self, signals: Mapping[str, np.ndarray], now_ns: int) -> Mapping[str, np.ndarray]:
+        if self._supervisor.state is State.STANDBY:
+            return self._standby
+        commands = self._runtime.step(signals)
+        if self._supervisor.state is State.RUNNING:
+            return commands
+        weight = self._supervisor.weight(now_ns)
+        return {name: start + weight * (commands[name] - start) for name, start in self._standby.items()}
+
+    def _trip(self, now_ns: int, cause: str) -> Mapping[str, np.ndarray]:
+        self._supervisor.fault(now_ns, cause)
+        return self._safe
+
+
+def _constant(command: Command, values: tuple[float, ...]) -> np.ndarray:
+    array = np.broadcast_to(np.array(values, dtype=np.float64), command.shape).copy()
+    array.flags.writeable = False
+    return array

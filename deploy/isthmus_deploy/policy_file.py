@@ -1,0 +1,235 @@
+"""The policy file: an ONNX graph that carries its contract, its test vectors and a digest of its own bytes.
+
+All three are ONNX metadata entries. The digest is always the last field of the file: protobuf lets fields be appended,
+so the file stays valid ONNX for every other tool, and the robot verifies it from raw bytes without an ONNX library.
+
+The digest proves integrity (the file is complete and nobody edited it by accident), not authenticity: whoever can
+replace the file can also compute a new digest.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus_deploy.contract import Command, Contract, ContractError, Signal
+
+CONTRACT_KEY = "isthmus.contract"
+TEST_VECTORS_KEY = "isthmus.test_vectors"
+DIGEST_KEY = "isthmus.sha256"
+TOLERANCE = 1e-5
+"""Largest error of a replayed command, as a fraction of the command's range."""
+
+_METADATA_FIELD = 14  # ModelProto.metadata_props
+_METADATA_TAG = bytes([_METADATA_FIELD << 3 | 2])
+_DIGEST_FIELD_SIZE = 84  # tag, length, key "isthmus.sha256" and 64 hexadecimal digits
+
+
+class PolicyFileError(ValueError):
+    """A file is not a policy that may be run; the message gives the path and the reason."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ReplayStep:
+    """One step of the test vectors. Arrays are unbatched, of the contract's shapes and types."""
+
+    reset: bool
+    """Whether the memory starts from `initial` before this step."""
+    signals: Mapping[str, np.ndarray]
+    commands: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PolicyFile:
+    """The verified contents of a policy file."""
+
+    model: bytes
+    """The whole file, which is the ONNX model."""
+    contract: Contract
+    replay: tuple[ReplayStep, ...]
+    """Signals and the commands that the trained policy gave for them, in order."""
+    digest: str
+    """SHA-256 of the graph, contract and test vectors, as 64 hexadecimal digits."""
+
+
+def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep]) -> bytes:
+    """Make a policy file of an ONNX model: append the contract, the test vectors and the digest.
+
+    Args:
+        model: A serialised ONNX ModelProto without Isthmus metadata.
+        contract: What the graph takes and gives.
+        replay: Test vectors; the first step resets the memory.
+
+    Raises:
+        PolicyFileError: the model carries Isthmus metadata already.
+        ContractError: the contract cannot be written.
+    """
+    if any(key.startswith("isthmus.") for key, _ in _metadata(model)):
+        raise PolicyFileError("the model carries Isthmus metadata already: seal the plain ONNX model")
+    entries = _entry(CONTRACT_KEY, contract.to_json()) + _entry(TEST_VECTORS_KEY, _replay_to_json(replay))
+    return append_digest(model + entries)
+
+
+def append_digest(data: bytes) -> bytes:
+    """Append the SHA-256 of `data` as the last field of a serialised ONNX model."""
+    return data + _entry(DIGEST_KEY, hashlib.sha256(data).hexdigest())
+
+
+def read(path: str | Path) -> PolicyFile:
+    """Read and verify a policy file; nothing of it is run.
+
+    Raises:
+        PolicyFileError: unreadable, truncated, foreign, altered, or without a valid contract and test vectors.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise PolicyFileError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return parse(data)
+    except (PolicyFileError, ContractError) as error:
+        raise PolicyFileError(f"{path}: {error}") from error
+
+
+def parse(data: bytes) -> PolicyFile:
+    """Verify the bytes of a policy file.
+
+    Raises:
+        PolicyFileError: truncated, foreign or altered, or without contract or valid test vectors.
+        ContractError: the contract is not valid or of a newer version.
+    """
+    digest = _verified_digest(data)
+    entries = list(_metadata(data))
+    contract = Contract.from_json(_only(entries, CONTRACT_KEY))
+    replay = _replay_from_json(_only(entries, TEST_VECTORS_KEY), contract)
+    return PolicyFile(model=data, contract=contract, replay=replay, digest=digest)
+
+
+def _verified_digest(data: bytes) -> str:
+    body, trailer = data[:-_DIGEST_FIELD_SIZE], data[-_DIGEST_FIELD_SIZE:]
+    digest = hashlib.sha256(body).hexdigest()
+    start = _entry(DIGEST_KEY, "0" * 64)[:-64]
+    if trailer.startswith(start) and len(trailer) == _DIGEST_FIELD_SIZE:
+        if trailer[-64:] == digest.encode():
+            return digest
+        raise PolicyFileError("altered or damaged after the export: its contents do not have the digest that it states")
+    if not data:
+        raise PolicyFileError("the file is empty")
+    if CONTRACT_KEY.encode() in data or DIGEST_KEY.encode() in data:
+        raise PolicyFileError("truncated, or something was appended: it does not end in its digest; copy it again")
+    raise PolicyFileError("not an Isthmus policy file, or only the start of one; isthmus-export writes them")
+
+
+def _only(entries: Sequence[tuple[str, str]], key: str) -> str:
+    values = [value for name, value in entries if name == key]
+    if len(values) != 1:
+        raise PolicyFileError(f"has {len(values)} entries {key} instead of one: export it again")
+    return values[0]
+
+
+# --- test vectors ---
+
+
+def _replay_to_json(replay: Sequence[ReplayStep]) -> str:
+    steps = [
+        {"reset": bool(step.reset), "signals": _lists(step.signals), "commands": _lists(step.commands)}
+        for step in replay
+    ]
+    return json.dumps({"steps": steps}, allow_nan=False)
+
+
+def _lists(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {name: np.asarray(array).tolist() for name, array in arrays.items()}
+
+
+def _replay_from_json(text: str, contract: Contract) -> tuple[ReplayStep, ...]:
+    try:
+        documents = json.loads(text)["steps"]
+        steps = tuple(_replay_step(document, contract) for document in documents)
+    except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+        raise PolicyFileError(f"its test vectors are malformed: {error!r}") from error
+    if not steps or not steps[0].reset:
+        raise PolicyFileError("its test vectors do not start with a reset step")
+    return steps
+
+
+def _replay_step(document: Mapping[str, Any], contract: Contract) -> ReplayStep:
+    return ReplayStep(
+        reset=document["reset"] is True,
+        signals=_arrays(document["signals"], contract.signals),
+        commands=_arrays(document["commands"], contract.commands),
+    )
+
+
+def _arrays(document: Mapping[str, Any], items: Sequence[Signal] | Sequence[Command]) -> dict[str, np.ndarray]:
+    arrays = {item.name: np.array(document[item.name], dtype=item.dtype) for item in items}
+    for item in items:
+        if arrays[item.name].shape != item.shape:
+            raise ValueError(f"{item.name} has the shape {arrays[item.name].shape}, not {item.shape}")
+    return arrays
+
+
+# --- the little of protobuf's wire format that metadata needs ---
+
+
+def _entry(key: str, value: str) -> bytes:
+    pair = b"\x0a" + _sized(key.encode()) + b"\x12" + _sized(value.encode())
+    return _METADATA_TAG + _sized(pair)
+
+
+def _sized(data: bytes) -> bytes:
+    size, prefix = len(data), bytearray()
+    while size > 127:
+        prefix.append(size & 127 | 128)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix) + data
+
+
+def _metadata(model: bytes) -> Iterator[tuple[str, str]]:
+    """Key and value of every metadata entry, in the file's order."""
+    for number, payload in _fields(model):
+        if number == _METADATA_FIELD:
+            parts = dict(_fields(payload))
+            try:
+                yield parts.get(1, b"").decode(), parts.get(2, b"").decode()
+            except UnicodeDecodeError as error:
+                raise PolicyFileError("not an ONNX file: a metadata entry is not text") from error
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and payload of every top-level field; the payload of fixed-size fields is their raw bytes."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        wire_type, start = tag & 7, position
+        if wire_type == 0:
+            _, position = _varint(message, position)
+        elif wire_type == 2:
+            size, start = _varint(message, position)
+            position = start + size
+        elif wire_type in (1, 5):
+            position = start + (8 if wire_type == 1 else 4)
+        else:
+            raise PolicyFileError("not an ONNX file")
+        if position > len(message):
+            raise PolicyFileError("not an ONNX file, or a truncated one")
+        yield tag >> 3, message[start:position]
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    """The variable-length integer at `position`, and the position after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            raise PolicyFileError("not an ONNX file, or a truncated one")
+        byte = message[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+    raise PolicyFileError("not an ONNX file")

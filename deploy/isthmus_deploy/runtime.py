@@ -1,0 +1,167 @@
+"""Runs a policy graph on the robot: raw signals in, robot commands out, memory kept between steps."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors  # pyright: ignore
+
+from isthmus_deploy import policy_file
+from isthmus_deploy.contract import Contract, Memory
+from isthmus_deploy.policy_file import PolicyFile, PolicyFileError, ReplayStep
+
+_LOAD_ERRORS = tuple(
+    getattr(onnxruntime_errors, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+)
+_TENSOR_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
+
+
+class Runtime:
+    """A loaded policy. Not thread-safe: one loop steps it.
+
+    Loading verifies the file, checks the graph against its contract and replays the test vectors, so that a policy
+    which computes something else on this machine is refused before anything is armed.
+
+    Args:
+        path: The policy file that isthmus-export wrote.
+        threads: Threads within one operator. One is fastest for the small networks of control; they never spin.
+
+    Raises:
+        PolicyFileError: the file is damaged or foreign, its graph does not have the inputs and outputs of its contract,
+            ONNX Runtime cannot load it, or it does not reproduce its test vectors.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 1):
+        self._path = path
+        self._file = policy_file.read(path)
+        self._session = _load(path, self._file, threads)
+        contract = self._file.contract
+        _check_graph(path, self._session, contract)
+        self._signals = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.signals}
+        self._commands = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.commands}
+        self._memory = [{item.name: _initial(item) for item in contract.memory} for _ in range(2)]
+        self._initial = {item.name: _initial(item) for item in contract.memory}
+        self._inputs = {name: buffer[0] for name, buffer in self._signals.items()}
+        self._outputs = {name: buffer[0] for name, buffer in self._commands.items()}
+        # One binding reads the memory that the other wrote: the next memory never overwrites what is still read.
+        self._bindings = [self._bind(self._memory[0], self._memory[1]), self._bind(self._memory[1], self._memory[0])]
+        self._turn = 0
+        self._check_replay(self._file.replay)
+        self.reset()
+
+    @property
+    def contract(self) -> Contract:
+        """The contract in the policy file."""
+        return self._file.contract
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy, as 64 hexadecimal digits: what diagnostics show."""
+        return self._file.digest
+
+    def reset(self) -> None:
+        """Set the memory to its initial value, as at the start of an episode."""
+        for name, initial in self._initial.items():
+            np.copyto(self._memory[self._turn][name], initial)
+
+    def step(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the commands for one control period and advance the memory.
+
+        Args:
+            signals: Every signal of the contract by name, unbatched and of its shape; others are ignored.
+
+        Returns:
+            Commands by name, unbatched. The arrays are the runtime's own and are overwritten by the next step.
+
+        Raises:
+            ValueError: a signal is missing or has another shape.
+        """
+        for name, buffer in self._inputs.items():
+            value = signals.get(name)
+            if value is None:
+                raise ValueError(f"signal {name} is missing; given are {', '.join(sorted(signals)) or 'none'}")
+            if value.shape != buffer.shape:
+                raise ValueError(f"signal {name} has the shape {value.shape}, the contract says {buffer.shape}")
+            np.copyto(buffer, value, casting="same_kind")
+        self._session.run_with_iobinding(self._bindings[self._turn])
+        self._turn = 1 - self._turn
+        return self._outputs
+
+    def _bind(self, read: Mapping[str, np.ndarray], write: Mapping[str, np.ndarray]) -> onnxruntime.IOBinding:
+        binding = self._session.io_binding()
+        inputs = {**self._signals, **{f"memory_{name}": buffer for name, buffer in read.items()}}
+        outputs = {**self._commands, **{f"next_memory_{name}": buffer for name, buffer in write.items()}}
+        for name, buffer in inputs.items():
+            binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+        for name, buffer in outputs.items():
+            binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+        return binding
+
+    def _check_replay(self, replay: tuple[ReplayStep, ...]) -> None:
+        for index, step in enumerate(replay):
+            if step.reset:
+                self.reset()
+            commands = self.step(step.signals)
+            for command in self.contract.commands:
+                span = np.subtract(command.maximum, command.minimum)
+                error = np.abs(commands[command.name] - step.commands[command.name]) / span
+                if not np.all(error <= policy_file.TOLERANCE):  # not a number fails too
+                    raise PolicyFileError(
+                        f"{self._path}: does not reproduce its test vectors here: {command.name} is off by "
+                        f"{np.max(error):.2g} of its range at step {index} (at most {policy_file.TOLERANCE:.0e}); "
+                        f"ONNX Runtime {onnxruntime.__version__}"
+                    )
+
+
+def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # A spinning worker would take a core from the robot's other processes between two steps.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(file.model, options, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        message = f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {error}"
+        raise PolicyFileError(message) from error
+
+
+def _check_graph(path: str | Path, session: onnxruntime.InferenceSession, contract: Contract) -> None:
+    inputs = {item.name: item for item in contract.signals}
+    inputs |= {f"memory_{item.name}": item for item in contract.memory}
+    outputs = {item.name: item for item in contract.commands}
+    outputs |= {f"next_memory_{item.name}": item for item in contract.memory}
+    _check_tensors(path, "input", session.get_inputs(), inputs)
+    _check_tensors(path, "output", session.get_outputs(), outputs)
+
+
+def _check_tensors(path: str | Path, role: str, nodes: Sequence, items: Mapping) -> None:
+    names = [node.name for node in nodes]
+    if sorted(names) != sorted(items):
+        raise PolicyFileError(
+            f"{path}: the graph's {role}s are {', '.join(sorted(names))}; the contract says {', '.join(sorted(items))}"
+        )
+    for node in nodes:
+        item = items[node.name]
+        if node.type != _TENSOR_TYPES[item.dtype] or not _fits(node.shape, item.shape):
+            raise PolicyFileError(
+                f"{path}: {role} {node.name} of the graph is {node.type} {node.shape}, "
+                f"the contract says {item.dtype} {['batch', *item.shape]}"
+            )
+
+
+def _fits(shape: list, expected: tuple[int, ...]) -> bool:
+    """Whether a graph's shape is (batch, *expected); an axis that the graph leaves open fits every size."""
+    wanted = (1, *expected)
+    return len(shape) == len(wanted) and all(
+        not isinstance(axis, int) or axis == size for axis, size in zip(shape, wanted, strict=True)
+    )
+
+
+def _initial(memory: Memory) -> np.ndarray:
+    """The memory's value after a reset, with a batch axis of one."""
+    return np.broadcast_to(np.array(memory.initial, memory.dtype), (1, *memory.shape)).copy()

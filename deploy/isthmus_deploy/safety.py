@@ -1,0 +1,202 @@
+"""What stands between sensors, policy and motors: is a reading plausible, is a command within its limits."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from isthmus_deploy.contract import Contract, Signal
+
+_QUATERNION = ("w", "x", "y", "z")
+_QUATERNION_NORM_TOLERANCE = 1e-2
+_COUNTED = 1e-5  # fraction of the range: a float32 rounded past its limit is not worth a count
+
+
+class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
+    """A command cannot be made safe by limiting it, because it is not a finite number."""
+
+
+class SignalGuard:
+    """Judges every reading before the policy sees it. Knows limits from the contract, and the last accepted reading."""
+
+    def __init__(self, contract: Contract):
+        self._signals = contract.signals
+        self._period_s = contract.control_period_s
+        self._slices = _slices(contract.signals)
+        self._minimum = _flat(contract.signals, "minimum")
+        self._maximum = _flat(contract.signals, "maximum")
+        self._max_jump = _flat(contract.signals, "max_jump")
+        self._flat = np.zeros_like(self._minimum)
+        self._last = np.zeros_like(self._minimum)
+        self._views = [
+            self._flat[part].reshape(item.shape) for item, part in zip(self._signals, self._slices, strict=True)
+        ]
+        quaternions = [signal.order == _QUATERNION for signal in self._signals]
+        self._quaternions = [part for part, is_one in zip(self._slices, quaternions, strict=True) if is_one]
+        self._last_ages: list[float] | None = None
+
+    def reset(self) -> None:
+        """Forget the last reading: the next one is not checked for a jump."""
+        self._last_ages = None
+
+    def check(self, signals: Mapping[str, np.ndarray], ages_s: Mapping[str, float]) -> str | None:
+        """Judge the readings of one control period.
+
+        A reading may move by `max_jump` for every control period since the reading before it, so that a lost message
+        is not taken for a jump. A quaternion and its negative are the same orientation.
+
+        Args:
+            signals: Every signal of the contract by name, unbatched.
+            ages_s: Age of each reading, in seconds; signals whose contract has no `max_age_s` may be left out.
+
+        Returns:
+            None when every reading is plausible, otherwise the cause in words.
+        """
+        cause = self._check_ages(ages_s) or self._gather(signals) or self._check_range() or self._check_norms()
+        if cause:
+            return cause
+        ages = [ages_s.get(signal.name, 0.0) for signal in self._signals]
+        cause = self._check_jumps(ages)
+        if cause is None:
+            np.copyto(self._last, self._flat)
+            self._last_ages = ages
+        return cause
+
+    def _check_ages(self, ages_s: Mapping[str, float]) -> str | None:
+        for signal in self._signals:
+            if signal.max_age_s is None:
+                continue
+            age = ages_s.get(signal.name, np.inf)
+            if not age <= signal.max_age_s:
+                return f"{signal.name}: stale, {age:.3g} s old (at most {signal.max_age_s:.3g} s)"
+        return None
+
+    def _gather(self, signals: Mapping[str, np.ndarray]) -> str | None:
+        for signal, view in zip(self._signals, self._views, strict=True):
+            value = signals.get(signal.name)
+            if value is None:
+                return f"{signal.name}: no reading"
+            if value.shape != view.shape:
+                return f"{signal.name}: shape {value.shape}, the contract says {view.shape}"
+            np.copyto(view, value)
+        return None
+
+    def _check_range(self) -> str | None:
+        plausible = (self._flat >= self._minimum) & (self._flat <= self._maximum)  # false for not-a-number
+        if plausible.all():
+            return None
+        index = int(np.argmin(plausible))
+        name, value = self._name(index), self._flat[index]
+        if not np.isfinite(value):
+            return f"{name}: not finite ({value})"
+        return f"{name}: {value:.6g} is outside [{self._minimum[index]:.6g}, {self._maximum[index]:.6g}]"
+
+    def _check_norms(self) -> str | None:
+        for part in self._quaternions:
+            for quaternion in self._flat[part].reshape(-1, 4):
+                norm = float(np.sqrt(quaternion @ quaternion))
+                if abs(norm - 1.0) > _QUATERNION_NORM_TOLERANCE:
+                    return f"{self._locate(part.start)[0].name}: not a unit quaternion, norm {norm:.4g}"
+        return None
+
+    def _check_jumps(self, ages: Sequence[float]) -> str | None:
+        if self._last_ages is None:
+            return None
+        jump = np.abs(self._flat - self._last)
+        for part in self._quaternions:
+            now, before = self._flat[part].reshape(-1, 4), self._last[part].reshape(-1, 4)
+            flipped = (now * before).sum(axis=1, keepdims=True) < 0.0
+            jump[part] = np.abs(now - np.where(flipped, -before, before)).reshape(-1)
+        if (jump <= self._max_jump).all():
+            return None
+        return self._explain_jump(jump, ages)
+
+    def _explain_jump(self, jump: np.ndarray, ages: Sequence[float]) -> str | None:
+        """The cause, unless the readings lie far enough apart in time to allow for it."""
+        assert self._last_ages is not None
+        for part, age, last_age in zip(self._slices, ages, self._last_ages, strict=True):
+            periods = max(1.0, (self._period_s + last_age - age) / self._period_s)
+            excess = jump[part] - self._max_jump[part] * periods
+            index = part.start + int(np.argmax(excess))
+            if excess[index - part.start] > 0.0:
+                return (
+                    f"{self._name(index)}: jumped by {jump[index]:.6g} (at most {self._max_jump[index]:.6g} a period)"
+                )
+        return None
+
+    def _locate(self, index: int) -> tuple[Signal, int]:
+        """Signal of the element at `index` of the flat vector, and its place in the signal's `order`."""
+        which = next(i for i, part in enumerate(self._slices) if index < part.stop)
+        signal = self._signals[which]
+        return signal, (index - self._slices[which].start) % len(signal.order)
+
+    def _name(self, index: int) -> str:
+        signal, place = self._locate(index)
+        return f"{signal.name}.{signal.order[place]}"
+
+
+class SafetyFilter:
+    """Makes commands finite, in range and rate-limited. Its arrays are float64, so that no limit is rounded away."""
+
+    def __init__(self, contract: Contract):
+        self._commands = contract.commands
+        self._minimum = [_full(item, item.minimum) for item in self._commands]
+        self._maximum = [_full(item, item.maximum) for item in self._commands]
+        self._step = [_full(item, item.max_rate) * contract.control_period_s for item in self._commands]
+        self._counted = [_COUNTED * (high - low) for low, high in zip(self._minimum, self._maximum, strict=True)]
+        self._last = {item.name: _full(item, item.safe) for item in self._commands}
+        self.clipped_steps = 0
+        """Steps in which at least one element was outside its range."""
+        self.rate_limited_steps = 0
+        """Steps in which at least one element changed faster than allowed."""
+
+    def reset(self, last: Mapping[str, np.ndarray]) -> None:
+        """Take `last` (commands by name) as what the robot was sent last; the counters go on."""
+        for item in self._commands:
+            np.copyto(self._last[item.name], last[item.name])
+
+    def apply(self, commands: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Limit the commands of one control period to their range, and to their rate since the last call.
+
+        Args:
+            commands: Every command of the contract by name, unbatched, in its unit.
+
+        Returns:
+            The commands to send, by name: new arrays, float64.
+
+        Raises:
+            UnsafeCommand: an element is not finite; nothing counts as sent.
+        """
+        for item in self._commands:
+            _check_finite(item.name, item.order, commands[item.name])
+        sent, clipped, limited = {}, False, False
+        for index, item in enumerate(self._commands):
+            wanted, last = commands[item.name], self._last[item.name]
+            in_range = np.minimum(np.maximum(wanted, self._minimum[index]), self._maximum[index])
+            slow = np.minimum(np.maximum(in_range, last - self._step[index]), last + self._step[index])
+            clipped = clipped or bool((np.abs(in_range - wanted) > self._counted[index]).any())
+            limited = limited or bool((np.abs(slow - in_range) > self._counted[index]).any())
+            sent[item.name] = slow
+        self.clipped_steps += clipped
+        self.rate_limited_steps += limited
+        self.reset(sent)
+        return sent
+
+
+def _check_finite(name: str, order: Sequence[str], values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        index = int(np.argmin(np.isfinite(values).reshape(-1)))
+        raise UnsafeCommand(f"{name}.{order[index % len(order)]}: the policy gave {values.reshape(-1)[index]}")
+
+
+def _full(item, values: Sequence[float]) -> np.ndarray:
+    """Per-element numbers of the last axis, repeated over the whole shape; float64."""
+    return np.broadcast_to(np.array(values, dtype=np.float64), item.shape).copy()
+
+
+def _flat(signals: Sequence[Signal], field: str) -> np.ndarray:
+    return np.concatenate([_full(signal, getattr(signal, field)).reshape(-1) for signal in signals])
+
+
+def _slices(signals: Sequence[Signal]) -> list[slice]:
+    ends = np.cumsum([int(np.prod(signal.shape)) for signal in signals]).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
