@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -52,30 +53,46 @@ def test_a_wrong_import_is_found(tmp_path: Path, module: str, forbidden: str, co
     assert re.search(rf"{contract}.*BROKEN", result.stdout), result.stdout
 
 
-IMPORT_EVERYTHING_BUT_THE_STAND_IN = """
+IMPORT_THE_ROBOT_SIDE = """
 import importlib, pkgutil, sys
+
+absent, skipped = sys.argv[1].split(","), sys.argv[2]
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in sys.argv[1:]:
+        if name.split(".")[0] in absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
 import isthmus_deploy
 for module in pkgutil.walk_packages(isthmus_deploy.__path__, "isthmus_deploy."):
-    if module.name != "isthmus_deploy.ros.stand_in_robot":
+    if not module.name.startswith(skipped):
         importlib.import_module(module.name)
         print(module.name)
 """
 
 
-def test_the_robot_side_imports_without_torch_simulator_and_ros():
-    absent = ["torch", "mujoco", "onnx", "rclpy", "isthmus_sim", "isthmus_policies", "isthmus_datasets"]
+def import_the_robot_side(absent: str, skipped: str) -> list[str]:
+    """Import every module of isthmus_deploy but `skipped` as if the packages `absent` were missing; their names."""
     result = subprocess.run(
-        [sys.executable, "-c", IMPORT_EVERYTHING_BUT_THE_STAND_IN, *absent], capture_output=True, text=True
+        [sys.executable, "-c", IMPORT_THE_ROBOT_SIDE, absent, skipped], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    assert "isthmus_deploy.runtime" in result.stdout.split()
+    return result.stdout.split()
+
+
+NOT_ON_A_ROBOT = "torch,mujoco,onnx,gymnasium,isthmus_sim,isthmus_policies,isthmus_datasets"
+
+
+def test_the_robot_side_imports_without_torch_simulator_and_ros():
+    absent = f"{NOT_ON_A_ROBOT},rclpy,std_msgs,geometry_msgs,nav_msgs,sensor_msgs"
+    assert "isthmus_deploy.runtime" in import_the_robot_side(absent, skipped="isthmus_deploy.ros.")
+
+
+@pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy: pip install 'isthmus[ros]'")
+def test_the_ros_nodes_import_without_torch_and_simulator():
+    imported = import_the_robot_side(NOT_ON_A_ROBOT, skipped="isthmus_deploy.ros.stand_in_robot")
+    assert "isthmus_deploy.ros.policy_node" in imported
 
 
 def tracked_files() -> list[Path]:
