@@ -484,12 +484,14 @@ def _parse(text: str, definition: str) -> dict[str, Any]:
         document = json.loads(
             text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys
         )
-    except json.JSONDecodeError as error:
+        _check_version(document)
+        _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
+    except ContractError:
+        raise
+    except ValueError as error:  # a syntax error, or an integer of thousands of digits
         raise ContractError("", f"not JSON: {error}") from error
     except RecursionError as error:
         raise ContractError("", "not a contract: nested too deeply") from error
-    _check_version(document)
-    _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
     return document
 
 

@@ -143,7 +143,7 @@ class ControlLoop:
         self._expected_ns: int | None = None
         self._last_tick_ns = 0
         self._missed_last = False
-        self._skipped_last = False
+        self._last_arrival_ns = 0
         self.cycles = 0
         """Ticks so far."""
         self.missed_readings = 0
@@ -174,7 +174,8 @@ class ControlLoop:
         if self._expected_ns is None:
             self._expected_ns = now
         self._count(arrived, now, begin)
-        self._correct_phase(arrived, now)
+        if arrived:
+            self._pull(now - self._expected_ns)
         self._last_tick_ns = now
         self._tick(now)
         self._advance(now)
@@ -203,21 +204,28 @@ class ControlLoop:
     def _wait_for_reading(self) -> bool:
         """Whether the reading of this cycle came before its deadline; too early ones are counted and ignored."""
         assert self._expected_ns is not None
-        half = self._period_ns // 2
-        # Both bounds: a reading for each period of the grid, and ticks that are never closer than half a period.
-        earliest = max(self._expected_ns - half, self._last_tick_ns + half)
         deadline = self._expected_ns + self._slack_ns
         while (now := self._clock()) < deadline:
             if not self._wait((deadline - now) / 1e9):
                 continue
             arrival = self._clock()
-            if arrival >= earliest:
+            if self._belongs(arrival):
                 return True
             self.early_readings += 1
             if self._missed_last:  # the late reading of the last cycle: it still tells the sensor's phase
                 self._pull(arrival - (self._expected_ns - self._period_ns))
                 self._missed_last = False
         return False
+
+    def _belongs(self, arrival: int) -> bool:
+        """Whether no later reading will be nearer to the grid, judged by the time since the reading before.
+
+        A sensor that is faster than the loop would otherwise pull the grid forward. Ticks stay half a period apart.
+        """
+        assert self._expected_ns is not None
+        interval = min(self._period_ns, arrival - self._last_arrival_ns)
+        self._last_arrival_ns = arrival
+        return arrival >= max(self._expected_ns - interval // 2, self._last_tick_ns + self._period_ns // 2)
 
     def _count(self, arrived: bool, now: int, begin: int) -> None:
         self.wait_time.record(now - begin)
@@ -226,11 +234,6 @@ class ControlLoop:
         self.cycles += 1
         self.missed_readings += not arrived
         self._missed_last = not arrived
-
-    def _correct_phase(self, arrived: bool, now: int) -> None:
-        assert self._expected_ns is not None
-        if arrived and not self._skipped_last:  # after an overrun the reading may have waited for the loop
-            self._pull(now - self._expected_ns)
 
     def _pull(self, error_ns: int) -> None:
         assert self._expected_ns is not None
@@ -243,8 +246,8 @@ class ControlLoop:
         self.work_time.record(end - begin)
         self._expected_ns += self._period_ns
         late = end - (self._expected_ns + self._slack_ns)
-        self._skipped_last = late > 0
         if late > 0:
+            self._wait(0.0)  # a reading that came meanwhile is old: the next tick waits for a new one
             skipped = -(-late // self._period_ns)
             self.overruns += 1
             self.skipped_periods += skipped

@@ -1,0 +1,292 @@
+"""The contract: round trips, readable errors, agreement with the published schema, comparison with a robot."""
+
+import copy
+import dataclasses
+import json
+import math
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus_deploy import contract as contract_module
+from isthmus_deploy.contract import (
+    CONTRACT_VERSION,
+    Contract,
+    ContractError,
+    ContractMismatch,
+    InconsistentContract,
+    RobotInterface,
+)
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = contract_module.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def edited(contract, edit):
+    """The contract's document after `edit` has changed it in place."""
+    document = json.loads(contract.to_json())
+    edit(document)
+    return json.dumps(document)
+
+
+def refusal(text, kind=Contract):
+    with pytest.raises(ContractError) as caught:
+        kind.from_json(text)
+    return str(caught.value)
+
+
+# --- round trips ---
+
+
+def test_the_contract_survives_json(contract):
+    assert Contract.from_json(contract.to_json()) == contract
+
+
+def test_the_interface_survives_json(contract):
+    assert RobotInterface.from_json(contract.interface().to_json()) == contract.interface()
+
+
+@given(value=st.floats(min_value=1e-300, max_value=1e30))
+def test_floats_keep_their_last_bit(contract, value):
+    changed = dataclasses.replace(contract, control_period_s=value)
+    assert Contract.from_json(changed.to_json()).control_period_s == value
+
+
+def test_nested_initial_memory_survives_json(change):
+    changed = change("memory", 0, initial=((0.0, 1.0), (2.0, 3.0), (4.0, 5.0)))
+    assert Contract.from_json(changed.to_json()) == changed
+
+
+def test_a_contract_that_could_not_be_read_is_not_written(contract):
+    wrong = dataclasses.replace(contract, control_period_s=-0.01)
+    with pytest.raises(ContractError, match=r"control_period_s: -0.01 is not above 0"):
+        wrong.to_json()
+    nan = dataclasses.replace(contract, trained_latency_s=math.nan)
+    with pytest.raises(ContractError, match="cannot be written as JSON"):
+        nan.to_json()
+
+
+# --- errors name the place ---
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: d["signals"][1].pop("unit"), "signals[1].unit: missing"),
+        (lambda d: d.pop("provenance"), "provenance: missing"),
+        (lambda d: d["commands"][0].update(gain=1), "commands[0].gain: unknown; valid are name, shape, unit, frame"),
+        (lambda d: d["signals"][0].update(shape=[2.5]), "signals[0].shape[0]: 2.5 is not of type integer"),
+        (lambda d: d["signals"][0].update(shape=[]), "signals[0].shape: needs at least 1 item"),
+        (lambda d: d["signals"][0].update(dtype="int4"), "signals[0].dtype: 'int4' is none of 'float32', 'uint8'"),
+        (lambda d: d["signals"][0].update(name="Joint Position"), "signals[0].name: 'Joint Position' does not match"),
+        (lambda d: d["joints"]["knee"].update(damping=-1), "joints.knee.damping: -1 is below 0"),
+        (lambda d: d["joints"]["knee"].pop("effort_limit"), "joints.knee.effort_limit: missing"),
+        (lambda d: d.update(control_period_s=True), "control_period_s: true is not of type number"),
+        (lambda d: d.update(robot=""), "robot: is empty"),
+        (lambda d: d.update(signals={}), "signals: {} is not of type array"),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path(contract, edit, message):
+    assert refusal(edited(contract, edit)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("group", "fields", "message"),
+    [
+        ("signals", {"order": ("hip",)}, "signals[0].order: 1 names for a last axis of 2"),
+        ("signals", {"order": ("hip", "hip")}, "signals[0].order: a name stands twice in (hip, hip)"),
+        ("signals", {"max_jump": (1.0,)}, "signals[0].max_jump: 1 values for 2 elements"),
+        ("signals", {"minimum": (-3.0, 3.0)}, "signals[0].minimum: 3.0 for knee is not below its maximum 3.0"),
+        ("commands", {"safe": (0.0, 1.5)}, "commands[0].safe: 1.5 for knee is outside [-1.0, 1.0]"),
+        ("commands", {"standby": (-9.0, 0.0)}, "commands[0].standby: -9.0 for hip is outside [-2.0, 2.0]"),
+        ("commands", {"max_rate": (1.0, 1.0, 1.0)}, "commands[0].max_rate: 3 values for 2 elements"),
+        ("commands", {"name": "orientation"}, "commands: the graph name orientation is taken already (by signals)"),
+        ("memory", {"initial": ((0.0, 0.0),)}, "memory[0].initial: does not have the shape (3, 2)"),
+        ("memory", {"initial": ((0.0, 0.0), (0.0,), (0.0,))}, "memory[0].initial: rows of different lengths"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(change, group, fields, message):
+    with pytest.raises(InconsistentContract) as caught:
+        change(group, 0, **fields)
+    assert str(caught.value) == message
+
+
+def test_a_newer_version_is_refused_in_words(contract):
+    newer = edited(contract, lambda d: d.update(version=CONTRACT_VERSION + 1, tyres=4))
+    assert refusal(newer) == "version: 2 is newer than 1, the newest that this isthmus reads: update isthmus here"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[]", "[] is not of type object"),
+        ("null", "null is not of type object"),
+        ("[" * 100_000, "not a contract: nested too deeply"),
+        ("1" * 10_000, "not JSON"),
+        ('{"version": NaN}', "NaN is not a number that JSON allows"),
+        ('{"version": 1e999}', "1e999 does not fit a float"),
+        ('{"robot": "a", "robot": "b"}', "key given twice: robot"),
+    ],
+)
+def test_what_is_no_contract_is_refused(text, message):
+    assert refusal(text).startswith(message)
+
+
+def test_a_field_nested_too_deeply_is_refused(contract):
+    deep = "[" * 400 + "]" * 400
+    text = contract.to_json().replace('"initial": 0.0', f'"initial": {deep}')
+    assert refusal(text) == "not a contract: nested too deeply"
+
+
+# --- the published schema and from_json agree ---
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "a", "float32", "uint8", "A B", "1"]),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.sampled_from(["a", "unit"]), children),
+    max_leaves=4,
+)
+
+
+def places(document):
+    """Every container and key of a JSON document, outermost first."""
+    keys = document if isinstance(document, dict) else range(len(document))
+    for key in list(keys):
+        yield document, key
+        if isinstance(document[key], dict | list):
+            yield from places(document[key])
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_the_schema_and_from_json_accept_the_same_documents(contract, validator, data):
+    document = json.loads(contract.to_json())
+    for _ in range(data.draw(st.integers(0, 2))):
+        container, key = data.draw(st.sampled_from(list(places(document))))
+        action = data.draw(st.sampled_from(["replace", "remove", "add"]))
+        if action == "replace":
+            container[key] = copy.deepcopy(data.draw(JSON_VALUES))
+        elif action == "remove":
+            del container[key]
+        elif isinstance(container, dict):
+            container["extra"] = data.draw(JSON_VALUES)
+        else:
+            container.append(data.draw(JSON_VALUES))
+    assert validator.is_valid(document) == accepts(json.dumps(document))
+
+
+def accepts(text):
+    """Whether the form is accepted; contradictions between fields are beyond what a schema can state."""
+    try:
+        Contract.from_json(text)
+    except InconsistentContract:
+        return True
+    except ContractError:
+        return False
+    return True
+
+
+def test_the_schema_covers_the_robots_interface(contract, validator):
+    rule = {**contract_module.schema(), "$ref": "#/$defs/RobotInterface"}
+    assert jsonschema.Draft202012Validator(rule).is_valid(json.loads(contract.interface().to_json()))
+    assert not validator.is_valid(json.loads(contract.interface().to_json()))
+
+
+# --- comparison with a robot ---
+
+
+def replaced(interface, group, index, **fields):
+    items = list(getattr(interface, group))
+    items[index] = dataclasses.replace(items[index], **fields)
+    return dataclasses.replace(interface, **{group: tuple(items)})
+
+
+def test_the_contracts_own_robot_fits(contract):
+    assert contract.differences(contract.interface()) == []
+    contract.check_robot(contract.interface())
+
+
+@pytest.mark.parametrize(
+    ("group", "index", "fields", "line"),
+    [
+        (
+            "signals",
+            1,
+            {"order": ("x", "y", "z", "w")},
+            "signals.orientation.order: contract (w, x, y, z), robot (x, y, z, w)",
+        ),
+        ("signals", 1, {"frame": "body_from_world"}, "signals.orientation.frame: contract world_from_body, robot body"),
+        (
+            "signals",
+            0,
+            {"order": ("knee", "hip")},
+            "signals.joint_position.order: contract (hip, knee), robot (knee, h",
+        ),
+        ("signals", 0, {"unit": "deg"}, "signals.joint_position.unit: contract rad, robot deg"),
+        (
+            "signals",
+            0,
+            {"name": "other"},
+            "signals.joint_position: contract needs it, robot has only goal, orientation",
+        ),
+        ("signals", 2, {"dtype": "uint8"}, "signals.goal.dtype: contract float32, robot uint8"),
+        ("commands", 0, {"order": ("knee", "hip")}, "commands.joint_command.order: contract (hip, knee), robot (knee"),
+        ("commands", 0, {"maximum": (2.0, 0.9)}, "commands.joint_command.maximum: contract 1.0 for knee, robot 0.9"),
+        ("commands", 0, {"minimum": (-1.9, -1.0)}, "commands.joint_command.minimum: contract -2.0 for hip, robot -1.9"),
+    ],
+)
+def test_each_difference_is_one_line(contract, group, index, fields, line):
+    lines = contract.differences(replaced(contract.interface(), group, index, **fields))
+    assert len(lines) == 1
+    assert lines[0].startswith(line)
+
+
+def test_a_shape_that_differs_is_named(contract):
+    robot = replaced(contract.interface(), "signals", 0, shape=(3,), order=("hip", "knee", "ankle"))
+    assert contract.differences(robot)[0] == "signals.joint_position.shape: contract (2), robot (3)"
+
+
+def test_another_period_and_other_gains_are_named(contract):
+    robot = dataclasses.replace(contract.interface(), control_period_s=0.02)
+    assert contract.differences(robot) == ["control_period_s: contract 0.01, robot 0.02"]
+    knee = dataclasses.replace(contract.joints["knee"], stiffness=1.0)
+    robot = dataclasses.replace(contract.interface(), joints={**contract.joints, "knee": knee})
+    assert contract.differences(robot) == ["joints.knee.stiffness: contract 20.0, robot 1.0"]
+    robot = dataclasses.replace(contract.interface(), joints={"hip": contract.joints["hip"]})
+    assert contract.differences(robot) == ["joints.knee: contract needs it, robot has only hip"]
+
+
+def test_a_richer_robot_fits_but_not_one_with_a_command_nobody_gives(contract):
+    robot = contract.interface()
+    more = dataclasses.replace(robot.signals[0], name="joint_velocity", unit="rad/s")
+    assert contract.differences(dataclasses.replace(robot, signals=(more, *robot.signals))) == []
+    gripper = dataclasses.replace(robot.commands[0], name="gripper")
+    lines = contract.differences(dataclasses.replace(robot, commands=(*robot.commands, gripper)))
+    assert lines == ["commands.gripper: robot expects it, contract does not give it"]
+
+
+def test_a_wider_command_range_and_float32_rounding_fit(contract):
+    robot = replaced(contract.interface(), "commands", 0, maximum=(2.5, 1.0), minimum=(-2.0, -1.0000001))
+    assert contract.differences(dataclasses.replace(robot, control_period_s=0.009999999776)) == []
+
+
+def test_check_robot_lists_every_difference(contract):
+    robot = dataclasses.replace(contract.interface(), robot="other", control_period_s=0.005)
+    with pytest.raises(ContractMismatch, match="robot: contract two_joints, robot other") as caught:
+        contract.check_robot(robot)
+    assert caught.value.differences == (
+        "robot: contract two_joints, robot other",
+        "control_period_s: contract 0.01, robot 0.005",
+    )
