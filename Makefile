@@ -1,7 +1,8 @@
 # The front door. Every target below with a `##` remark appears in `make help`.
 TASK ?= quadrotor
-# ROS 2 from pip: jazzy (pinned default) or kilted. With a distribution's ROS 2 sourced, that one is used.
-ROS ?= $(if $(ROS_DISTRO),system,jazzy)
+# ROS 2: what is installed already, else the distribution's when it is sourced, else wheels of jazzy. Or say ROS=kilted.
+INSTALLED := $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*)))
+ROS ?= $(or $(INSTALLED),$(if $(ROS_DISTRO),system,jazzy))
 BIN := .venv/bin
 STAMP := .venv/.ready-$(ROS)
 
@@ -13,7 +14,7 @@ help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## create .venv and install everything; ROS=kilted for the other ROS 2 (other targets do this by themselves)
+setup: $(STAMP) ## create .venv and install everything; ROS=jazzy, kilted or system (the sourced one); done by every target
 
 $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 	@scripts/setup.sh $(ROS)

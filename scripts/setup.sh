@@ -92,12 +92,14 @@ constraints() {
   fi
 }
 
-# Torch's CPU wheels live on their own index; PyPI's pull several GB of CUDA, which only an NVIDIA machine wants.
+# Torch's CPU wheels live on their own index; PyPI's bring several GB of CUDA, which only an NVIDIA machine wants.
 torch_index() {
   local index=https://download.pytorch.org/whl/cpu
   if command -v nvidia-smi >/dev/null; then return; fi
   if .venv/bin/python -c "import urllib.request as r; r.urlopen('$index/torch/', timeout=5)" 2>/dev/null; then
     echo "--extra-index-url=$index"
+  else
+    say "Cannot reach $index: unless pip knows another source, torch comes with CUDA (5 GB instead of 1)" >&2
   fi
 }
 
@@ -105,7 +107,7 @@ install_packages() {
   local chosen pip=(.venv/bin/python -m pip install --disable-pip-version-check -c .venv/constraints.txt)
   constraints >.venv/constraints.txt
   chosen=$(extras)
-  say "Installing torch, then isthmus[$chosen] (about 1 GB the first time)"
+  say "Installing torch, then isthmus[$chosen]"
   # Torch first and pinned: asked for together with the rest, pip may fetch the CUDA build on the way.
   # shellcheck disable=SC2046
   "${pip[@]}" $(torch_index) "$(grep '^torch==' constraints.txt)"
