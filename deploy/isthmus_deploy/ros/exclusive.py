@@ -1,0 +1,58 @@
+"""One policy node per robot: a lock on this machine, and a look at who else commands the robot on the network."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from rclpy.node import Node
+
+from isthmus_deploy.ros.ros2 import Refusal
+
+
+class RobotLock:
+    """Held while a node drives the robot in `namespace`; the system drops it however the process ends.
+
+    Raises:
+        Refusal: on entering, when another process holds it.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._robot = namespace.strip("/") or "(no namespace)"
+        self._domain = os.environ.get("ROS_DOMAIN_ID", "0") or "0"
+        name = f"isthmus-{self._domain}-{namespace.strip('/').replace('/', '-')}.lock"
+        self._path = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
+
+    def __enter__(self) -> RobotLock:
+        try:
+            self._file = self._path.open("a+")
+        except OSError as error:
+            problem = f"cannot open the lock {self._path}: {error.strerror}; does another user drive the robot?"
+            raise Refusal(problem) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            robot = f"robot {self._robot} (ROS_DOMAIN_ID {self._domain})"
+            raise Refusal(f"{robot} is already driven by process {holder}; stop that first") from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._file.close()
+
+
+def other_publishers(node: Node, topic: str) -> list[str]:
+    """Full names of nodes that publish on `topic` beside `node` itself, which publishes there once."""
+    names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in node.get_publishers_info_by_topic(topic)]
+    own = node.get_fully_qualified_name()
+    if own in names:
+        names.remove(own)
+    return sorted(names)

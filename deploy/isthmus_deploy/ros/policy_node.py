@@ -1,0 +1,55 @@
+"""`isthmus-deploy`: run an exported policy on a ROS 2 robot, inside its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_deploy.ros import ros2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Run an exported policy on a ROS 2 robot.
+
+    The node checks the policy file and the robot against the policy's contract, then serves ~/arm, ~/start, ~/stop and
+    ~/reset (std_srvs/Trigger). It reports on /diagnostics. Ctrl-C sends the safe command and ends it.
+    """
+
+    policy: Annotated[Path, tyro.conf.Positional]
+    """Policy file written by isthmus-export."""
+    namespace: str = ""
+    """ROS namespace of the robot, such as /drone1; its topics and this node's services stand in it."""
+    ramp_s: float = 0.3
+    """Time in which the policy takes over from the stand-by command, s."""
+    timeout_s: float | None = None
+    """Fault when a reading is older than this, s, where that is stricter than the contract's own limits."""
+    wait_s: float = 15.0
+    """How long to wait for the robot and its first readings, s."""
+    slack_s: float = 0.002
+    """How long after its expected time a reading is waited for before the loop goes on without it, s."""
+    fifo: bool = False
+    """Real-time scheduling (SCHED_FIFO): steadier on a busy machine; needs the permission for it."""
+    log: Path | None = None
+    """Where to write the timing summary at the end, as JSON."""
+
+
+def main() -> None:
+    """Entry point of `isthmus-deploy`."""
+    config = tyro.cli(Config, prog="isthmus-deploy")
+    ros2.run(lambda: _drive(config), name="isthmus-deploy", refusals=(PolicyFileError,))
+
+
+def _drive(config: Config) -> int:
+    ros2.require()
+    from isthmus_deploy.ros.policy_process import drive
+
+    return drive(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The policy node at work: connect to a robot, check it, serve its operator, tick the controller with its readings."""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
+
+from isthmus_deploy.contract import ContractError, ContractMismatch, RobotInterface
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
+from isthmus_deploy.ros import qos, signals
+from isthmus_deploy.ros.exclusive import RobotLock, other_publishers
+from isthmus_deploy.ros.files import write_json
+from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
+from isthmus_deploy.ros.status import diagnostics
+from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.supervisor import State, TransitionError
+
+_DIAGNOSTICS_PERIOD_NS = 1_000_000_000
+_LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
+_FIFO_PRIORITY = 50
+
+
+def drive(config: Config) -> int:
+    """Run the node until it is told to stop; returns the process's exit status.
+
+    Raises:
+        Refusal: the robot, the policy or this machine is not what it must be; nothing was armed.
+        PolicyFileError: the policy file may not be run.
+    """
+    stop = StopRequest()
+    runtime = Runtime(config.policy)
+    signals.check_contract(runtime.contract)
+    with RobotLock(config.namespace):
+        link = Link("policy_node", config.namespace)
+        try:
+            node = PolicyNode(config, runtime, link)
+            if node.connect(stop):
+                node.run(stop)
+        finally:
+            link.close()
+    return 0
+
+
+class PolicyNode:
+    """One policy driving one robot.
+
+    Callbacks (readings, services) run while the control loop waits for its next reading, never beside a tick.
+    """
+
+    def __init__(self, config: Config, runtime: Runtime, link: Link) -> None:
+        self._config = config
+        self._contract = runtime.contract
+        self._link = link
+        self._log = link.node.get_logger()
+        self._controller = PolicyController(runtime, ramp_s=config.ramp_s)
+        self._inbox = signals.Inbox(self._contract)
+        self._loop = ControlLoop(
+            period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
+        )
+        self._sections = SectionTimer(("read", "policy", "publish", "report"))
+        self._latency = LatencyHistogram()
+        self._answered_ns = 0
+        self._reported = (State.IDLE, None)
+        self._report_due_ns = 0
+        self._interface: str | None = None
+        self._publishers = {
+            name: link.node.create_publisher(Float64MultiArray, sink.topic, qos.COMMAND)
+            for name, sink in signals.COMMANDS.items()
+            if name in {command.name for command in self._contract.commands}
+        }
+        self._diagnostics = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        link.node.create_subscription(String, "robot_interface", self._on_interface, qos.LATCHED)
+        self._inbox.subscribe(link.node)
+
+    def connect(self, stop: StopRequest) -> bool:
+        """Wait for the robot, check that it is the contract's, offer the services; False when told to stop meanwhile.
+
+        Raises:
+            Refusal: no robot, another robot, a robot that somebody else commands, or one whose readings do not come.
+        """
+        deadline_ns = time.monotonic_ns() + int(self._config.wait_s * 1e9)
+        self._link.wait_until(deadline_ns, lambda: self._interface is not None or stop)
+        if stop:
+            return False
+        self._check_robot()
+        self._check_alone()
+        self._link.wait_until(deadline_ns, lambda: not self._silent_topics() or stop)
+        if stop:
+            return False
+        if self._silent_topics():
+            raise Refusal(f"after {self._config.wait_s:g} s still missing: {'; '.join(self._silent_topics())}")
+        for name in ("arm", "start", "stop", "reset"):
+            self._link.node.create_service(Trigger, f"~/{name}", self._service(name))
+        digest, rate = self._controller.runtime.digest, 1.0 / self._contract.control_period_s
+        self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state idle")
+        return True
+
+    def run(self, stop: StopRequest) -> None:
+        """Tick until told to stop; whatever ends it, the last command is the safe one."""
+        if self._config.fifo:
+            _use_fifo()
+        gc.collect()
+        gc.freeze()  # what start-up made stays; the collector never looks at it again
+        gc.disable()
+        try:
+            self._loop.run(lambda: not stop)
+        finally:
+            self._send_last()
+            gc.enable()
+            gc.unfreeze()
+        self._log.info(f"ended by {stop.signal} in state {self._controller.state.value}; {self._timing_line()}")
+        if self._config.log:
+            write_json(self._config.log, self._summary())
+
+    # --- start-up ---
+
+    def _on_interface(self, message: String) -> None:
+        self._interface = message.data
+
+    def _check_robot(self) -> None:
+        topic = self._link.node.resolve_topic_name("robot_interface")
+        if self._interface is None:
+            domain = os.environ.get("ROS_DOMAIN_ID", "0")
+            raise Refusal(
+                f"no robot: nothing on {topic} within {self._config.wait_s:g} s (ROS_DOMAIN_ID {domain}); "
+                "is it running, and does --namespace name it?"
+            )
+        try:
+            self._contract.check_robot(RobotInterface.from_json(self._interface))
+        except ContractMismatch as error:
+            raise Refusal(str(error)) from error
+        except ContractError as error:
+            raise Refusal(f"{topic} does not hold a robot interface: {error}") from error
+
+    def _check_alone(self) -> None:
+        for name in self._publishers:
+            topic = self._link.node.resolve_topic_name(signals.COMMANDS[name].topic)
+            others = other_publishers(self._link.node, topic)
+            if others:
+                raise Refusal(f"{', '.join(others)} already sends commands on {topic}; stop it first")
+
+    def _silent_topics(self) -> list[str]:
+        silent = self._inbox.missing("robot")
+        for name, publisher in self._publishers.items():
+            if not publisher.get_subscription_count():
+                silent.append(f"somebody who takes {name} (topic {signals.COMMANDS[name].topic})")
+        return silent
+
+    # --- services ---
+
+    def _service(self, name: str) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
+        def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            try:
+                if name == "arm":
+                    self._check_ready()
+                getattr(self._controller, name)(time.monotonic_ns())
+            except (TransitionError, Refusal) as error:
+                response.success, response.message = False, str(error)
+            else:
+                response.success, response.message = True, self._controller.state.value
+            return response
+
+        return serve
+
+    def _check_ready(self) -> None:
+        """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot."""
+        self._check_alone()
+        missing = self._inbox.missing("operator")
+        if missing:
+            raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
+
+    # --- the loop ---
+
+    def _wait(self, timeout_s: float) -> bool:
+        return self._link.wait(timeout_s, self._inbox.take_reading)
+
+    def _tick(self, now_ns: int) -> None:
+        self._sections.begin()
+        ages_s = self._inbox.ages_s(now_ns)
+        self._trip_on(self._inbox.take_rejection() or self._too_old(ages_s), now_ns)
+        self._sections.end("read")
+        commands = self._controller.tick(self._inbox.signals, ages_s, now_ns)
+        self._sections.end("policy")
+        self._publish(commands)
+        self._sections.end("publish")
+        self._record_latency()
+        self._report(now_ns)
+        self._sections.end("report")
+
+    def _trip_on(self, cause: str | None, now_ns: int) -> None:
+        if cause and self._controller.state in (State.STANDBY, State.RAMP_IN, State.RUNNING):
+            self._controller.fault(now_ns, cause)
+
+    def _too_old(self, ages_s: Mapping[str, float]) -> str | None:
+        limit = self._config.timeout_s
+        if limit is None:
+            return None
+        name = max(ages_s, key=lambda name: ages_s[name])
+        return f"{name}: stale, {ages_s[name]:.3g} s old (at most {limit:g} s)" if ages_s[name] > limit else None
+
+    def _publish(self, commands: Mapping[str, np.ndarray]) -> None:
+        for name, publisher in self._publishers.items():
+            # An array of the right type is taken as it is; a list would be checked number by number.
+            publisher.publish(Float64MultiArray(data=array.array("d", commands[name].tobytes())))
+
+    def _record_latency(self) -> None:
+        if self._inbox.paced_ns != self._answered_ns:  # a tick without a reading of its own answers none
+            self._answered_ns = self._inbox.paced_ns
+            self._latency.record(time.monotonic_ns() - self._answered_ns)
+
+    def _send_last(self) -> None:
+        from rclpy.duration import Duration
+
+        self._publish(self._controller.safe_commands)
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
+
+    # --- what it says of itself ---
+
+    def _report(self, now_ns: int) -> None:
+        now = (self._controller.state, self._controller.cause)
+        changed = now != self._reported
+        if not changed and now_ns < self._report_due_ns:
+            return
+        self._report_due_ns = now_ns + _DIAGNOSTICS_PERIOD_NS
+        self._reported = now
+        self._diagnostics.publish(self._diagnostic_message())
+        if changed:
+            self._log_state()
+        else:
+            gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
+
+    def _log_state(self) -> None:
+        state, cause = self._reported
+        text = f"{state.value}: {cause}" if cause else state.value
+        (self._log.error if state is State.FAULT else self._log.info)(text)
+
+    def _diagnostic_message(self) -> DiagnosticArray:
+        return diagnostics(
+            self._link.now(),
+            robot=self._contract.robot,
+            state=self._controller.state,
+            cause=self._controller.cause,
+            values={
+                "policy_sha256": self._controller.runtime.digest,
+                "cycles": self._loop.cycles,
+                "missed_readings": self._loop.missed_readings,
+                "overruns": self._loop.overruns,
+                "latency_p50_us": round(self._latency.percentile_ns(50) / 1e3),
+                "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
+                "clipped_steps": self._controller.clipped_steps,
+                "rate_limited_steps": self._controller.rate_limited_steps,
+            },
+        )
+
+    def _timing_line(self) -> str:
+        latency = self._latency.summary()
+        return (
+            f"{self._loop.cycles} cycles, {self._loop.missed_readings} late readings, {self._loop.overruns} overruns, "
+            f"reading to command p50 {latency['p50_us']:.0f} us, p99 {latency['p99_us']:.0f} us"
+        )
+
+    def _summary(self) -> dict[str, object]:
+        return {
+            "robot": self._contract.robot,
+            "policy_sha256": self._controller.runtime.digest,
+            "state": self._controller.state.value,
+            "cause": self._controller.cause,
+            "clipped_steps": self._controller.clipped_steps,
+            "rate_limited_steps": self._controller.rate_limited_steps,
+            "loop": self._loop.summary(),
+            "sections": self._sections.summary(),
+            "reading_to_command": self._latency.summary(),
+        }
+
+
+def _use_fifo() -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
+    except PermissionError as error:
+        raise Refusal(
+            "--fifo needs the permission for real-time scheduling: add `<user> - rtprio 90` to "
+            "/etc/security/limits.conf and log in again, or leave --fifo out"
+        ) from error

@@ -1,0 +1,139 @@
+"""Starting, waiting and stopping with rclpy: everything that is about ROS 2 in Python and not about a robot.
+
+This module imports without ROS 2; `require` is called before anything else is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+REQUIRED = ("rclpy", "std_msgs", "geometry_msgs", "nav_msgs", "sensor_msgs", "diagnostic_msgs", "std_srvs")
+INSTALL = """\
+ROS 2 for Python is missing (no module named {missing!r}).
+Either install the wheels:      pip install -c constraints.txt "isthmus[ros]"
+or use this machine's ROS 2:    source /opt/ros/<distro>/setup.bash
+Everything else in isthmus works without it."""
+
+# Defaults for this process and its children; whatever the person has set stays.
+_ENVIRONMENT = {
+    # Nothing leaves this machine unless asked for: a robot on the same network must not obey a demonstration.
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    # Shared-memory segments left behind by killed processes slow the discovery of the next ones from 0.1 s to seconds,
+    # and for messages of a few hundred bytes UDP over loopback is no slower.
+    "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
+    "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] {name}: {message}",
+}
+_LONGEST_SPIN_S = 0.1  # a signal is noticed at the latest after this
+
+
+class Refusal(RuntimeError):  # noqa: N818
+    """The command does not start, or does not go on; the message tells the person why and what to do."""
+
+
+def require() -> None:
+    """Check that ROS 2 can be imported, and set this process's defaults.
+
+    Raises:
+        Refusal: a package is missing; the message says how to install it.
+    """
+    for name in REQUIRED:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise Refusal(INSTALL.format(missing=error.name)) from error
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Exception], ...] = ()) -> None:
+    """Run a command's body and exit with its status; `Refusal` and `refusals` are printed and exit with 2."""
+    try:
+        status = command()
+    except (Refusal, *refusals) as refusal:
+        print(f"{name}: refused: {refusal}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from refusal
+    raise SystemExit(status or 0)
+
+
+class StopRequest:
+    """Whether Ctrl-C or SIGTERM came. The first asks for a clean end; a second Ctrl-C ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.signal = signal.Signals(number).name
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Link:
+    """One ROS 2 node whose callbacks run only while its owner waits.
+
+    With one thread nothing needs a lock, and no second thread competes for the interpreter when a reading arrives. An
+    exception in a callback leaves through the wait that ran it.
+
+    `EventsExecutor.spin()` never returns in these rclpy versions; `spin_once` with a time-out works.
+    """
+
+    def __init__(self, name: str, namespace: str = "") -> None:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self.node: Node = rclpy.create_node(name, namespace=namespace or None)
+        self._executor = _executor()
+        self._executor.add_node(self.node)
+
+    def wait(self, timeout_s: float, done: Callable[[], object] = lambda: False) -> bool:
+        """Serve callbacks until `done()` is true or `timeout_s` has passed; returns whether it is."""
+        return self.wait_until(time.monotonic_ns() + int(timeout_s * 1e9), done)
+
+    def wait_until(self, deadline_ns: int, done: Callable[[], object] = lambda: False) -> bool:
+        """As `wait`, until `time.monotonic_ns()` reaches `deadline_ns`."""
+        while not done():
+            left_s = (deadline_ns - time.monotonic_ns()) * 1e-9
+            if left_s <= 0:
+                return False
+            self._executor.spin_once(timeout_sec=min(left_s, _LONGEST_SPIN_S))
+        return True
+
+    def serve_pending(self) -> None:
+        """Run the callbacks that are due, without waiting."""
+        self._executor.spin_once(timeout_sec=0.0)
+
+    def now(self) -> Any:
+        """The time stamp for a message's header."""
+        return self.node.get_clock().now().to_msg()
+
+    def close(self) -> None:
+        """Leave the network."""
+        from rclpy.utilities import try_shutdown
+
+        self._executor.remove_node(self.node)
+        self.node.destroy_node()
+        try_shutdown()
+
+
+def _executor() -> Any:
+    """The events executor where this rclpy has it: less work per message than the single-threaded one."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        from rclpy.executors import SingleThreadedExecutor
+
+        return SingleThreadedExecutor()
+    return EventsExecutor()
