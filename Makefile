@@ -26,8 +26,8 @@ demo: $(STAMP) ## train, export, fly over ROS 2, write runs/demo/report.html
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/
 	$(BIN)/isthmus-train $(TASK) $(ARGS)
 
-play: need-RUN $(STAMP) ## RUN=runs/...: evaluate a trained policy with 95 % intervals and a video
-	$(BIN)/isthmus-play $(RUN) $(ARGS)
+play: $(if $(POLICY),,need-RUN) $(STAMP) ## RUN=runs/... or POLICY=....onnx: evaluate with 95 % intervals and a video
+	$(BIN)/isthmus-play $(if $(POLICY),--exported $(POLICY),$(RUN)) $(ARGS)
 
 export: need-RUN $(STAMP) ## RUN=runs/...: compile a trained policy into one ONNX file, sensors in, motor commands out
 	$(BIN)/isthmus-export $(RUN) $(ARGS)
