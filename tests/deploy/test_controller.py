@@ -144,6 +144,16 @@ def test_after_a_fault_one_must_reset_and_arm_again(robot):
     assert robot.tick(2.0) == pytest.approx(STANDBY)
 
 
+def test_arming_starts_from_the_safe_command_not_from_the_last_flight(robot):
+    robot.run_to(State.RUNNING)
+    for _ in range(6):
+        robot.tick(0.4)
+    robot.controller.stop(robot.now)
+    robot.controller.reset(robot.now)
+    robot.controller.arm(robot.now)
+    assert robot.tick(0.4) == pytest.approx(STANDBY)
+
+
 def test_a_fault_from_outside_stops_too(robot):
     robot.run_to(State.RUNNING)
     robot.controller.fault(robot.now, "operator lost")

@@ -78,6 +78,14 @@ def test_a_reading_after_a_gap_may_have_moved_further(guard, make_signals):
     assert guard.check(make_signals(0.0, 0.7), FRESH) is None
 
 
+def test_a_reading_that_came_early_may_move_as_far_as_one_period_allows(guard, make_signals):
+    """The joints come three periods after their last reading, the orientation 6 ms after its own."""
+    ages = {"joint_position": 0.02, "orientation": 0.0}
+    assert guard.check(turned(make_signals(0.0, 0.0), 0.0), ages) is None
+    ages = {"joint_position": 0.0, "orientation": 0.004}
+    assert guard.check(turned(make_signals(0.0, 0.7), 0.3), ages) is None
+
+
 @pytest.mark.parametrize(
     ("ages", "cause"),
     [
