@@ -13,9 +13,9 @@ from torch import Tensor
 class State:
     """State of n worlds, float32, true (no noise, no delay).
 
-    position (n, 3) m, world, origin of the robot's base; orientation (n, 4) wxyz world_from_body; linear_velocity (n, 3)
-    m/s, world, of that origin; angular_velocity (n, 3) rad/s, body; actuator (n, k): what the actuators remember, such
-    as rotor speeds in rad/s.
+    position (n, 3) m, world, origin of the robot's base; orientation (n, 4) wxyz world_from_body; linear_velocity (n,
+    3) m/s, world, of that origin; angular_velocity (n, 3) rad/s, body; actuator (n, k): what the actuators remember,
+    such as rotor speeds in rad/s.
     """
 
     position: Tensor
@@ -41,6 +41,10 @@ class Engine(Protocol):
     num_envs: int
     device: torch.device
     capabilities: frozenset[str]
+    force: Tensor
+    torque: Tensor
+    params: dict[str, Tensor]
+    """What `apply_wrench` and `set_params` last set, for every world: what only simulation knows."""
 
     def read(self) -> State:
         """The state of all worlds after the last step."""

@@ -30,10 +30,19 @@ def to_body(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def random_orientation(n: int, max_angle: float, generator: torch.Generator) -> Tensor:
-    """(n, 4) wxyz: a turn about a uniform axis by an angle uniform in [0, max_angle] rad."""
-    axis = torch.randn(n, 3, generator=generator)
+    """(n, 4) wxyz: uniform over all orientations turned by at most `max_angle` rad from level.
+
+    The angle of a uniform orientation has density 1 - cos θ (Shoemake 1992); its distribution θ - sin θ is inverted
+    by table.
+    """
+    angles = torch.linspace(0, max_angle, 1025, device=generator.device)
+    distribution = angles - angles.sin()
+    u = distribution[-1] * torch.rand(n, generator=generator, device=generator.device)
+    above = torch.searchsorted(distribution, u).clamp(1, len(angles) - 1)
+    low, high = distribution[above - 1], distribution[above]
+    half = 0.5 * torch.lerp(angles[above - 1], angles[above], (u - low) / (high - low)).unsqueeze(-1)
+    axis = torch.randn(n, 3, generator=generator, device=generator.device)
     axis = axis / axis.norm(dim=-1, keepdim=True)
-    half = 0.5 * max_angle * torch.rand(n, 1, generator=generator)
     return torch.cat((half.cos(), half.sin() * axis), dim=-1)
 
 
@@ -41,5 +50,3 @@ def tilt(q: Tensor) -> Tensor:
     """(n, 4) wxyz -> (n,): angle between body z and world z, rad in [0, π]."""
     up = 1 - 2 * (q[..., 1].square() + q[..., 2].square())
     return up.clamp(-1, 1).acos()
-
-

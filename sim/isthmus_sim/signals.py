@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from isthmus_sim.spec import SignalSpec
+
 Signals = dict[str, Tensor]
-"""Raw, robot-side readings of one control step: name -> (num_envs, size) float32, units and frames as in the `SignalSpec`."""
+"""Raw, robot-side readings of one control step: name -> (num_envs, size) float32, units and frames as in the
+`SignalSpec`."""
 
 
 class DelayLine:
@@ -31,7 +36,8 @@ class DelayLine:
         self.delay[ids] = delay
 
     def push(self, row: Tensor, dropped: Tensor | None = None) -> Tensor:
-        """Take the newest (num_envs, size) and return the delayed one; a `dropped` (num_envs,) row repeats its predecessor."""
+        """Take the newest (num_envs, size) and return the delayed one; a `dropped` (num_envs,) row repeats its
+        predecessor."""
         if dropped is not None:
             row = torch.where(dropped[:, None], self.history[self._newest], row)
         if self.max_delay == 0:
@@ -51,10 +57,82 @@ class DelayLine:
 
 
 def rotation_noise(orientation: Tensor, rotation_vector: Tensor) -> Tensor:
-    """Turn unit quaternions (n, 4) wxyz by small body-frame rotation vectors (n, 3) rad (first order, then normalised)."""
+    """Turn unit quaternions (n, 4) wxyz by small body-frame rotation vectors (n, 3) rad (first order, then
+    normalised)."""
     w, x, y, z = orientation.unbind(-1)
     a, b, c = (0.5 * rotation_vector).unbind(-1)
     turned = torch.stack(
-        (w - a * x - b * y - c * z, x + a * w + c * y - b * z, y + b * w + a * z - c * x, z + c * w + b * x - a * y), dim=-1
+        (w - a * x - b * y - c * z, x + a * w + c * y - b * z, y + b * w + a * z - c * x, z + c * w + b * x - a * y),
+        dim=-1,
     )
     return turned / turned.norm(dim=-1, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorModel:
+    """How one signal is measured in simulation.
+
+    noise: standard deviation per element, in the signal's unit (for an orientation: of each axis of a small turn, rad);
+    delay: fewest and most control steps that a reading is late, drawn per episode; drop: chance that a reading is
+    lost and the one before it is seen again.
+    """
+
+    noise: float = 0.0
+    delay: tuple[int, int] = (0, 0)
+    drop: float = 0.0
+
+
+class Sensors:
+    """Turns true readings into measured ones: noise at the sensor, then dropped readings, then delay."""
+
+    def __init__(
+        self,
+        specs: tuple[SignalSpec, ...],
+        models: dict[str, SensorModel],
+        num_envs: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.models = {spec.name: models.get(spec.name, SensorModel()) for spec in specs}
+        self._turns = {spec.name for spec in specs if spec.order == ("w", "x", "y", "z")}
+        self._generator = generator
+        self._lines = {
+            spec.name: DelayLine(num_envs, spec.size, self.models[spec.name].delay[1], generator.device)
+            for spec in specs
+            if self.models[spec.name].delay[1] > 0 or self.models[spec.name].drop > 0
+        }
+
+    def measure(self, true: Signals) -> Signals:
+        """Readings of this control step, every world: name -> (num_envs, size)."""
+        return {name: self._delayed(name, self._noisy(name, value)) for name, value in true.items()}
+
+    def reset(self, ids: Tensor, true: Signals) -> Signals:
+        """Start worlds `ids` anew; their first readings, name -> (len(ids), size)."""
+        first = {name: self._noisy(name, value) for name, value in true.items()}
+        for name, line in self._lines.items():
+            low, high = self.models[name].delay
+            delay = torch.randint(low, high + 1, (len(ids),), generator=self._generator, device=ids.device)
+            line.reset(ids, first[name], delay)
+        return first
+
+    def _noisy(self, name: str, value: Tensor) -> Tensor:
+        sigma = self.models[name].noise
+        if sigma == 0:
+            return value
+        if name in self._turns:
+            turn = torch.empty(len(value), 3, device=value.device).normal_(0, sigma, generator=self._generator)
+            return rotation_noise(value, turn)
+        return value + torch.empty_like(value).normal_(0, sigma, generator=self._generator)
+
+    def _delayed(self, name: str, value: Tensor) -> Tensor:
+        if name not in self._lines:
+            return value
+        drop = self.models[name].drop
+        lost = torch.rand(len(value), generator=self._generator, device=value.device) < drop if drop > 0 else None
+        return self._lines[name].push(value, lost)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {f"{name}.{k}": v for name, line in self._lines.items() for k, v in line.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, line in self._lines.items():
+            line.load_state_dict({k: state[f"{name}.{k}"] for k in ("history", "delay", "newest")})

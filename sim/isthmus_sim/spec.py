@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class SignalSpec:
     """One raw reading as the robot gives it.
 
-    `order` names the elements of the last axis. `minimum`, `maximum` and `max_jump` (largest credible change between two
-    readings) are plausibility bounds per element, in `unit`: outside them the reading is a fault, not data.
+    `order` names the elements of the last axis. `minimum`, `maximum` and `max_jump` (largest credible change between
+    two readings) are plausibility bounds per element, in `unit`: outside them the reading is a fault, not data.
     `max_age_s` is the longest silence (s) that the robot side tolerates.
     """
 
@@ -52,7 +52,8 @@ class CommandSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class JointSpec:
-    """One joint: gains (N·m/rad, N·m·s/rad), position limits (rad), velocity (rad/s) and effort (N·m) limits, default (rad)."""
+    """One joint: gains (N·m/rad, N·m·s/rad), position limits (rad), velocity (rad/s) and effort (N·m) limits, default
+    (rad)."""
 
     stiffness: float
     damping: float
@@ -65,7 +66,8 @@ class JointSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MemorySpec:
-    """State that the policy carries from one control step to the next: (*shape,) float32, `initial` at an episode's start."""
+    """State that the policy carries from one control step to the next: (*shape,) float32, `initial` at an episode's
+    start."""
 
     name: str
     shape: tuple[int, ...]

@@ -1,8 +1,8 @@
 """The quadrotor integrated analytically for all worlds at once: rigid body by RK4, rotor lag exactly.
 
-Equations as in Eschmann et al. 2023 (no drag, no ground effect). Acceleration depends on attitude and rotor speed only, so
-RK4 of the whole state reduces to RK4 of attitude and body rates, with velocity and position following from the same four
-stage values; the result is that of RK4 on the full state.
+Equations as in Eschmann et al. 2023 (no drag, no ground effect). Acceleration depends on attitude and rotor speed
+only, so RK4 of the whole state reduces to RK4 of attitude and body rates, with velocity and position following from
+the same four stage values; the result is that of RK4 on the full state.
 """
 
 from __future__ import annotations
@@ -43,86 +43,81 @@ class AnalyticQuadrotor:
         self.params = {name: value.to(device) for name, value in parameter_tensors(parameters, num_envs).items()}
         self.force = torch.zeros(num_envs, 3, device=device)
         self.torque = torch.zeros(num_envs, 3, device=device)
-        self.state = torch.zeros(num_envs, 17, device=device)  # position, orientation, velocity, body rates, rotors
-        self.state[:, 3] = 1.0
+        # Rows: position, orientation, velocity, body rates, rotors. Worlds lie along the last axis, so that every
+        # operation below runs over contiguous memory: twice as fast as one row per world.
+        self.state = torch.zeros(17, num_envs, device=device)
+        self.state[3] = 1.0
         self._derive()
 
     def _derive(self) -> None:
         """Constants that follow from the parameters and the wrench, for every world."""
-        p, dev = self.params, self.device
+        p = {name: value.T.contiguous() for name, value in self.params.items()}
         self._rising = tuple(lag_weight(p["time_constant_up"], t) for t in (self.dt / 2, self.dt))
         self._falling = tuple(lag_weight(p["time_constant_down"], t) for t in (self.dt / 2, self.dt))
-        one = torch.ones(4, device=dev)
-        lever = torch.stack((torch.tensor(ROTOR_Y, device=dev), -torch.tensor(ROTOR_X, device=dev), one))
-        scale = torch.cat((p["arm"], p["arm"], p["torque_ratio"]), dim=-1)
-        lever[2] = torch.tensor(ROTOR_YAW, device=dev)
-        k = p["thrust_coefficient"]
-        per_rotor = lever * (scale * k / p["inertia"]).unsqueeze(-1)  # (n, 3, 4): body acceleration per squared speed
-        lift = (k / p["mass"]).unsqueeze(-1).expand(-1, 1, 4)
-        self._allocation = torch.cat((per_rotor, lift), dim=1)  # (n, 4, 4)
-        jx, jy, jz = p["inertia"].unbind(-1)
-        self._gyro = torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz), dim=-1)
+        self._battery, self._mass, self._inertia = p["battery"], p["mass"], p["inertia"]
+        lever = torch.tensor((ROTOR_Y, [-x for x in ROTOR_X], ROTOR_YAW), device=self.device)
+        per_thrust = torch.cat((p["arm"], p["arm"], p["torque_ratio"])) / p["inertia"]
+        turn = lever.unsqueeze(-1) * per_thrust.unsqueeze(1)  # (3, 4, n): body acceleration per rotor's thrust
+        lift = (1 / p["mass"]).expand(1, 4, -1)
+        self._allocation = torch.cat((turn, lift)) * p["thrust_coefficient"]
+        jx, jy, jz = p["inertia"]
+        self._gyro = torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz))
         self._wrench_acceleration()
 
     def _wrench_acceleration(self) -> None:
-        self._linear = self.force / self.params["mass"]
-        self._linear[:, 2] -= GRAVITY
-        self._angular = self.torque / self.params["inertia"]
+        self._linear = self.force.T / self._mass
+        self._linear[2] -= GRAVITY
+        self._angular = self.torque.T / self._inertia
 
     def read(self) -> State:
-        s = self.state
-        return State(
-            position=s[:, 0:3], orientation=s[:, 3:7], linear_velocity=s[:, 7:10], angular_velocity=s[:, 10:13],
-            actuator=s[:, 13:17],
-        )  # fmt: skip
+        p, q, v, w, rotors = (rows.T for rows in self.state.split((3, 4, 3, 3, 4)))
+        return State(position=p, orientation=q, linear_velocity=v, angular_velocity=w, actuator=rotors)
 
     def step(self, command: Tensor) -> None:
-        p, q, v, w, rotors = self.state.split((3, 4, 3, 3, 4), dim=-1)
-        dt, set_point = self.dt, command * self.params["battery"]
+        p, q, v, w, rotors = self.state.split((3, 4, 3, 3, 4))
+        dt, set_point = self.dt, command.T * self._battery
         middle = follow(rotors, set_point, self._rising[0], self._falling[0])
         end = follow(rotors, set_point, self._rising[1], self._falling[1])
-        drive = [self._drive(r) for r in (rotors, middle, end)]
+        before, half, after = (self._drive(r) for r in (rotors, middle, end))
 
-        q1, w1, a1 = self._derivative(q, w, drive[0])
-        q2, w2, a2 = self._derivative(torch.add(q, q1, alpha=dt / 2), torch.add(w, w1, alpha=dt / 2), drive[1])
-        q3, w3, a3 = self._derivative(torch.add(q, q2, alpha=dt / 2), torch.add(w, w2, alpha=dt / 2), drive[1])
-        q4, w4, a4 = self._derivative(torch.add(q, q3, alpha=dt), torch.add(w, w3, alpha=dt), drive[2])
+        q1, w1, a1 = self._derivative(q, w, before)
+        q2, w2, a2 = self._derivative(torch.add(q, q1, alpha=dt / 2), torch.add(w, w1, alpha=dt / 2), half)
+        q3, w3, a3 = self._derivative(torch.add(q, q2, alpha=dt / 2), torch.add(w, w2, alpha=dt / 2), half)
+        q4, w4, a4 = self._derivative(torch.add(q, q3, alpha=dt), torch.add(w, w3, alpha=dt), after)
 
         a23 = a2 + a3
         new_p = p + dt * v + (dt * dt / 6) * (a1 + a23)
         new_v = v + (dt / 6) * (a1 + 2 * a23 + a4)
         new_q = q + (dt / 6) * (q1 + 2 * (q2 + q3) + q4)
-        new_q = new_q / new_q.norm(dim=-1, keepdim=True)
+        new_q = new_q / new_q.norm(dim=0, keepdim=True)
         new_w = w + (dt / 6) * (w1 + 2 * (w2 + w3) + w4)
-        self.state = torch.cat((new_p, new_q, new_v, new_w, end), dim=-1)
+        self.state = torch.cat((new_p, new_q, new_v, new_w, end))
 
     def _drive(self, rotors: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotor speeds (n, 4) -> angular acceleration (n, 3) and lift along body z (n, 1) m/s²."""
-        drive = (self._allocation * rotors.square().unsqueeze(1)).sum(-1)
-        return drive[:, :3] + self._angular, drive[:, 3:]
+        """Rotor speeds (4, n) -> angular acceleration (3, n) and lift along body z (1, n) m/s²."""
+        drive = (self._allocation * rotors.square()).sum(1)
+        return drive[:3] + self._angular, drive[3:]
 
     def _derivative(self, q: Tensor, w: Tensor, drive: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rates of attitude and body rates, and linear acceleration (world, m/s²)."""
+        """Rates of attitude (4, n) and body rates (3, n), and linear acceleration (3, n) in the world, m/s²."""
         angular, lift = drive
-        qw, qx, qy, qz = q.unbind(-1)
-        wx, wy, wz = (0.5 * w).unbind(-1)
+        qw, qx, qy, qz = q
+        wx, wy, wz = 0.5 * w
         q_dot = torch.stack(
             (
                 -qx * wx - qy * wy - qz * wz,
                 qw * wx + qy * wz - qz * wy,
                 qw * wy + qz * wx - qx * wz,
                 qw * wz + qx * wy - qy * wx,
-            ),
-            dim=-1,
+            )
         )
-        w_dot = torch.addcmul(angular, self._gyro, w[:, (1, 2, 0)] * w[:, (2, 0, 1)])
-        up = torch.stack((qx * qz + qw * qy, qy * qz - qw * qx, 0.5 - (qx * qx + qy * qy)), dim=-1)
+        w_dot = torch.addcmul(angular, self._gyro, w.roll(-1, 0) * w.roll(1, 0))
+        up = torch.stack((qx * qz + qw * qy, qy * qz - qw * qx, 0.5 - (qx * qx + qy * qy)))
         return q_dot, w_dot, torch.addcmul(self._linear, up, lift, value=2.0)
 
     def reset(self, ids: Tensor, state: State) -> None:
-        self.state[ids] = torch.cat(
-            (state.position, state.orientation, state.linear_velocity, state.angular_velocity, state.actuator), dim=-1
-        )
+        rows = (state.position, state.orientation, state.linear_velocity, state.angular_velocity, state.actuator)
+        self.state[:, ids] = torch.cat(rows, dim=-1).T
 
     def set_params(self, ids: Tensor, **params: Tensor) -> None:
         refuse_unknown_params(self.capabilities, params)
@@ -135,7 +130,7 @@ class AnalyticQuadrotor:
         self._wrench_acceleration()
 
     def failed(self) -> Tensor:
-        return ~torch.isfinite(self.state.sum(-1))
+        return ~torch.isfinite(self.state.sum(0))
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"state": self.state, "force": self.force, "torque": self.torque, **self.params}

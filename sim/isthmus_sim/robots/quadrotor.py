@@ -28,8 +28,8 @@ class QuadrotorParameters:
     """Physical parameters of one quadrotor.
 
     mass kg; inertia (3,) kg·m², diagonal, body frame; arm m, |x| and |y| of each rotor; thrust_coefficient N/(rad/s)²;
-    torque_ratio m, yaw torque per thrust; time_constant_up and _down s, first-order lag of the rotor speed; battery, the
-    share of a commanded rotor speed that is reached.
+    torque_ratio m, yaw torque per thrust; time_constant_up and _down s, first-order lag of the rotor speed; battery,
+    the share of a commanded rotor speed that is reached.
     """
 
     mass: float
@@ -71,9 +71,9 @@ def parameter_tensors(parameters: QuadrotorParameters, n: int) -> dict[str, Tens
 def sample_parameters(n: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Draw n quadrotors between and around the two published sets: name -> (n, size) float32.
 
-    One blend factor moves mass, inertia and motor lag together from `CRAZYFLIE` to `CRAZYFLIE_IDENTIFIED`, since a heavier
-    airframe is also the one with more inertia; each then varies by itself. Thrust varies by 10 % (propeller wear, air
-    density), the battery lets a set-point sag by up to 8 %.
+    One blend factor moves mass, inertia and motor lag together from `CRAZYFLIE` to `CRAZYFLIE_IDENTIFIED`, since a
+    heavier airframe is also the one with more inertia; each then varies by itself. Thrust varies by 10 % (propeller
+    wear, air density), the battery lets a set-point sag by up to 8 %.
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -106,8 +106,9 @@ def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age
     )  # fmt: skip
 
 
-# Bounds: a room, 10 m/s, the gyro's range of ±2000 °/s (BMI088 datasheet); jumps: ten times what full thrust can do in a
-# control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in 10 ms.
+# Bounds: a room, 10 m/s, the gyro's range of ±2000 °/s (BMI088 datasheet); jumps: ten times what full thrust can do
+# in a control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in
+# 10 ms.
 _STATE_AGE = 0.05
 _REFERENCE_AGE = 0.5
 SPEC = RobotSpec(

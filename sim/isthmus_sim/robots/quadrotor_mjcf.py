@@ -10,8 +10,10 @@ _SCENE = """
 
 _ASSETS = """
   <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.78 0.86 0.94" rgb2="0.42 0.55 0.70" width="64" height="64"/>
-    <texture name="ground" type="2d" builtin="checker" rgb1="0.90 0.91 0.92" rgb2="0.82 0.84 0.86" width="128" height="128"/>
+    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.78 0.86 0.94" rgb2="0.42 0.55 0.70"
+      width="64" height="64"/>
+    <texture name="ground" type="2d" builtin="checker" rgb1="0.90 0.91 0.92" rgb2="0.82 0.84 0.86"
+      width="128" height="128"/>
     <material name="ground" texture="ground" texrepeat="24 24" texuniform="false" reflectance="0"/>
   </asset>"""
 
@@ -28,7 +30,8 @@ def _rotor(index: int, arm: float) -> str:
 def quadrotor_mjcf(parameters: QuadrotorParameters = CRAZYFLIE, *, scene: bool = False, timestep: float = 0.002) -> str:
     """MJCF of one quadrotor with `parameters`; `scene` adds ground, contact and light; `timestep` s.
 
-    Each actuator's control is a rotor's thrust in N; its gear adds the yaw reaction torque. Body x forward, y left, z up.
+    Each actuator's control is a rotor's thrust in N; its gear adds the yaw reaction torque. Body x forward, y left, z
+    up.
     """
     rotors = "".join(_rotor(i, parameters.arm) for i in range(4))
     motors = "".join(
@@ -51,7 +54,8 @@ def quadrotor_mjcf(parameters: QuadrotorParameters = CRAZYFLIE, *, scene: bool =
     <body name="base" pos="0 0 0.02">
       <freejoint name="base"/>
       <inertial pos="0 0 0" mass="{parameters.mass:.9g}" diaginertia="{inertia}"/>
-      <geom name="hull" type="box" size="0.034 0.034 0.012" rgba="0.2 0.22 0.25 0" contype="{contact}" conaffinity="{contact}"/>
+      <geom name="hull" type="box" size="0.034 0.034 0.012" rgba="0 0 0 0"
+        contype="{contact}" conaffinity="{contact}"/>
       <geom type="box" size="0.016 0.016 0.009" rgba="0.2 0.22 0.25 1" class="visual"/>{rotors}
     </body>
   </worldbody>

@@ -1,0 +1,67 @@
+"""Everything a training run needs to go on as if it had never stopped: one safetensors file, its JSON in the header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from isthmus_policies.files import write_atomically
+
+FORMAT = "isthmus.checkpoint.1"
+
+
+class CheckpointError(ValueError):
+    """The file is not a checkpoint that this version can read; the message says why."""
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write atomically. `facts` is JSON. Raises OSError (disk full, …) and leaves the previous checkpoint as it was."""
+    content = save(
+        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
+        {"format": FORMAT, "facts": json.dumps(facts)},
+    )
+    write_atomically(path, content)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the facts. Raises CheckpointError for a truncated or foreign file, FileNotFoundError for none."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no checkpoint of this version: format {metadata.get('format')!r}, expected {FORMAT!r}"
+        )
+    return tensors, json.loads(metadata["facts"])
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose name starts with `prefix.`, without it."""
+    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors: `INDEX.NAME`."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    whole = optimizer.state_dict()
+    whole["state"] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        whole["state"].setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(whole)

@@ -1,0 +1,47 @@
+"""Training curves: a CSV file and TensorBoard, one row an iteration."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Log:
+    """Rows of one fixed set of columns. Going on from iteration k drops the rows from k on: they will be made again."""
+
+    def __init__(self, folder: Path, columns: tuple[str, ...], start_iteration: int) -> None:
+        self.columns = columns
+        self.path = folder / "metrics.csv"
+        kept = [row for row in read_metrics(folder) if row["iteration"] < start_iteration] if start_iteration else []
+        self._file = self.path.open("w", newline="")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(columns)
+        for row in kept:
+            self._writer.writerow([_cell(row.get(name)) for name in columns])
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration)
+
+    def write(self, row: dict[str, float]) -> None:
+        """One iteration. Columns without a value stay empty; TensorBoard's step is the number of environment steps."""
+        self._writer.writerow([_cell(row.get(name)) for name in self.columns])
+        self._file.flush()
+        for name, value in row.items():
+            self._board.add_scalar(name, value, int(row["steps"]))
+
+    def close(self) -> None:
+        self._file.close()
+        self._board.close()
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.9g}"
+
+
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's metrics.csv; empty cells are left out."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]

@@ -1,0 +1,123 @@
+"""Networks that read observation groups. Asymmetry: the critic reads a group that the robot does not have."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+MIN_STD, MAX_STD = 0.02, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Hidden layers of actor and critic, and the action's standard deviation at the start (actions are in [-1, 1])."""
+
+    actor: tuple[int, ...] = (64, 64)
+    critic: tuple[int, ...] = (64, 64)
+    initial_std: float = 0.5
+
+
+class RunningNormalizer(nn.Module):
+    """Mean and variance of everything it was shown (Chan et al. 1979, parallel form), in float64; applied in float32.
+
+    Only `update` changes it: within a roll-out it is constant, so stored log-probabilities stay true.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    @torch.no_grad()
+    def update(self, rows: Tensor) -> None:
+        """Take in rows (n, size)."""
+        variance, mean = torch.var_mean(rows, dim=0, correction=0)
+        n, total = len(rows), self.count + len(rows)
+        delta = mean.double() - self.mean
+        spread = self.variance * self.count + variance.double() * n + delta.square() * (self.count * n / total)
+        self.mean += delta * (n / total)
+        self.variance.copy_(spread / total)
+        self.count.copy_(total)
+        self.shift.copy_(self.mean)
+        self.scale.copy_(1 / (self.variance + 1e-8).sqrt())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return (rows - self.shift) * self.scale
+
+    def inverse(self, rows: Tensor) -> Tensor:
+        return rows / self.scale + self.shift
+
+
+class Tanh(nn.Module):
+    """tanh through the logistic function, which torch computes 4 times as fast on a CPU (measured: 80 against 340 µs
+    a layer of a minibatch, as long as the layer's matrix product)."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return 2.0 * torch.sigmoid(2.0 * rows) - 1.0
+
+
+def mlp(sizes: tuple[int, ...], last_gain: float) -> nn.Sequential:
+    """Linear layers with tanh between, orthogonal initialisation (Saxe et al. 2014), zero biases."""
+    layers: list[nn.Module] = []
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        last = i == len(sizes) - 2
+        linear = nn.Linear(inputs, outputs)
+        nn.init.orthogonal_(linear.weight, last_gain if last else math.sqrt(2))
+        nn.init.zeros_(linear.bias)
+        layers += [linear] if last else [linear, Tanh()]
+    return nn.Sequential(*layers)
+
+
+class ActorCritic(nn.Module):
+    """A Gaussian actor over the group "actor" and a value over the group "critic"."""
+
+    def __init__(self, groups: dict[str, int], action_size: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.actor_normalizer = RunningNormalizer(groups["actor"])
+        self.critic_normalizer = RunningNormalizer(groups["critic"])
+        self.value_normalizer = RunningNormalizer(1)
+        self.actor = mlp((groups["actor"], *config.actor, action_size), last_gain=0.01)
+        self.critic = mlp((groups["critic"], *config.critic, 1), last_gain=1.0)
+        self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.initial_std)))
+
+    def act(self, observation: Tensor) -> Tensor:
+        """The mean action (n, action_size) for raw observations of the group "actor"."""
+        return self.actor(self.actor_normalizer(observation))
+
+    def value(self, observation: Tensor) -> Tensor:
+        """The value (n,) in units of reward, for raw observations of the group "critic"."""
+        normalized = self.critic(self.critic_normalizer(observation))
+        return self.value_normalizer.inverse(normalized).squeeze(-1)
+
+    @torch.no_grad()
+    def rescale_value(self, returns: Tensor) -> None:
+        """Take returns (n, 1) into the value's normaliser and keep `value` the same (PopArt, van Hasselt et al.
+        2016)."""
+        normalizer, last = self.value_normalizer, self.critic[-1]
+        assert isinstance(last, nn.Linear)
+        scale, shift = normalizer.scale.clone(), normalizer.shift.clone()
+        normalizer.update(returns)
+        ratio = normalizer.scale / scale
+        last.weight *= ratio
+        last.bias.copy_(last.bias * ratio + (shift - normalizer.shift) * normalizer.scale)
+
+    def std(self) -> Tensor:
+        """Standard deviation (action_size,). Positive and bounded whatever the optimiser does to its logarithm."""
+        return self.log_std.clamp(math.log(MIN_STD), math.log(MAX_STD)).exp()
+
+    def distribution(self, mean: Tensor) -> Normal:
+        return Normal(mean, self.std(), validate_args=False)

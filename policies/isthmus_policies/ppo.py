@@ -1,0 +1,139 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with clipped value loss and a learning rate that follows the
+KL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isthmus_policies.networks import ActorCritic
+from isthmus_policies.rollout import Rollout, advantages, values
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """horizon: control steps per roll-out; gamma, lam: discount and GAE's λ; clip: of ratio and value; kl_target:
+    mean KL per epoch that the learning rate aims at; learning_rate: at the start, then between the two bounds of
+    learning_rate_range."""
+
+    horizon: int = 32
+    epochs: int = 3
+    minibatches: int = 4
+    gamma: float = 0.99
+    lam: float = 0.95
+    clip: float = 0.2
+    value_weight: float = 0.5
+    entropy_weight: float = 0.0
+    learning_rate: float = 1e-3
+    learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
+    kl_target: float = 0.01
+    max_gradient_norm: float = 1.0
+
+
+class PPO:
+    """Improves an `ActorCritic` from roll-outs."""
+
+    def __init__(self, policy: ActorCritic, config: PPOConfig, generator: torch.Generator) -> None:
+        self.policy = policy
+        self.config = config
+        self.learning_rate = config.learning_rate
+        self._generator = generator
+        self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
+
+    def update(self, rollout: Rollout) -> dict[str, float]:
+        """One iteration: several epochs over the roll-out, then the normalisers take it in. Returns what to log."""
+        batch = self._batch(rollout)
+        sums = torch.zeros(4)
+        for _ in range(self.config.epochs):
+            epoch = torch.zeros(4)
+            for minibatch in self._minibatches(batch):
+                epoch += self._step(minibatch)
+            sums += epoch
+            # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
+            self._adapt(float(epoch[0]) / self.config.minibatches)
+        self.policy.actor_normalizer.update(rollout.actor.flatten(0, 1))
+        self.policy.critic_normalizer.update(rollout.critic.flatten(0, 1))
+        kl, surrogate, value_loss, clipped = (sums / (self.config.epochs * self.config.minibatches)).tolist()
+        return {
+            "learner/kl": kl,
+            "learner/surrogate": surrogate,
+            "learner/value_loss": value_loss,
+            "learner/clipped": clipped,
+            "learner/learning_rate": self.learning_rate,
+            "learner/std": float(self.policy.std().detach().mean()),
+        }
+
+    @torch.no_grad()
+    def _batch(self, rollout: Rollout) -> dict[str, Tensor]:
+        """The roll-out flattened to (T·N, ...), normalised, with advantages and value targets."""
+        policy, c = self.policy, self.config
+        now, following = values(policy, rollout)
+        gain = advantages(rollout.reward, now, following, rollout.terminated, rollout.done, c.gamma, c.lam)
+        returns = (gain + now).reshape(-1, 1)
+        policy.rescale_value(returns)
+        old = policy.distribution(rollout.mean)
+        return {
+            "actor": policy.actor_normalizer(rollout.actor.flatten(0, 1)),
+            "critic": policy.critic_normalizer(rollout.critic.flatten(0, 1)),
+            "action": rollout.action.flatten(0, 1),
+            "mean": rollout.mean.flatten(0, 1),
+            "log_prob": old.log_prob(rollout.action).sum(-1).flatten(),
+            "advantage": ((gain - gain.mean()) / (gain.std() + 1e-8)).flatten(),
+            "return": policy.value_normalizer(returns).squeeze(-1),
+            "value": policy.value_normalizer(now.reshape(-1, 1)).squeeze(-1),
+            "old_std": policy.std().clone(),
+        }
+
+    def _minibatches(self, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """A fresh permutation of the batch, cut into equal parts."""
+        rows = {name: value for name, value in batch.items() if name != "old_std"}
+        n = len(batch["action"])
+        order = torch.randperm(n, generator=self._generator, device=batch["action"].device)
+        size = n // self.config.minibatches
+        shuffled = {name: value[order] for name, value in rows.items()}
+        for start in range(0, size * self.config.minibatches, size):
+            part = {name: value[start : start + size] for name, value in shuffled.items()}
+            yield part | {"old_std": batch["old_std"]}
+
+    def _step(self, batch: dict[str, Tensor]) -> Tensor:
+        """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
+        policy, c = self.policy, self.config
+        distribution = policy.distribution(policy.actor(batch["actor"]))
+        ratio = (distribution.log_prob(batch["action"]).sum(-1) - batch["log_prob"]).exp()
+        gain = batch["advantage"]
+        surrogate = -torch.min(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
+
+        value = policy.critic(batch["critic"]).squeeze(-1)
+        near = batch["value"] + (value - batch["value"]).clamp(-c.clip, c.clip)
+        target = batch["return"]
+        value_loss = torch.max((value - target).square(), (near - target).square()).mean()
+
+        loss = surrogate + c.value_weight * value_loss - c.entropy_weight * distribution.entropy().sum(-1).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), c.max_gradient_norm, foreach=True)
+        self.optimizer.step()
+        with torch.no_grad():
+            clipped = ((ratio - 1).abs() > c.clip).float().mean()
+            kl = gaussian_kl(batch["mean"], batch["old_std"], distribution.mean, distribution.stddev)
+            return torch.stack((kl.mean(), surrogate, value_loss, clipped)).cpu()
+
+    def _adapt(self, kl: float) -> None:
+        low, high = self.config.learning_rate_range
+        if kl > 2 * self.config.kl_target:
+            self.set_learning_rate(max(low, self.learning_rate / 1.5))
+        elif kl < 0.5 * self.config.kl_target:
+            self.set_learning_rate(min(high, self.learning_rate * 1.5))
+
+    def set_learning_rate(self, value: float) -> None:
+        self.learning_rate = value
+        for group in self.optimizer.param_groups:
+            group["lr"] = value
+
+
+def gaussian_kl(old_mean: Tensor, old_std: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """KL(old ‖ new) of diagonal Gaussians, summed over the last axis."""
+    return ((std / old_std).log() + (old_std.square() + (old_mean - mean).square()) / (2 * std.square()) - 0.5).sum(-1)

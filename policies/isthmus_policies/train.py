@@ -1,0 +1,132 @@
+"""`isthmus-train TASK`: train a policy in simulation."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from isthmus_policies.files import write_json
+from isthmus_policies.logs import Log
+from isthmus_policies.trainer import TrainConfig, Trainer
+from isthmus_sim.tasks import TASKS
+from isthmus_sim.threads import use_thread_budget
+
+DEFAULTS: dict[str, TrainConfig] = {
+    "quadrotor": TrainConfig(task="quadrotor"),
+    "quadrotor-randomized": TrainConfig(task="quadrotor-randomized", iterations=600),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train a policy. Ctrl-C stops after the current iteration and leaves a checkpoint to go on from."""
+
+    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes]
+    run: Path | None = None
+    """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
+    resume: bool = False
+    """Go on from the checkpoint in --run, with the configuration it was started with."""
+
+
+class StopRequest:
+    """Turns the first Ctrl-C (or SIGTERM) into a request to stop between iterations; a second one is as usual."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, signal.default_int_handler)
+
+
+def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:
+    """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end."""
+    config, stop = trainer.config, StopRequest()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    log = Log(folder, trainer.columns, trainer.iteration)
+    columns = (
+        TextColumn("[bold]training[/]"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console or Console()) as progress:
+        bar = progress.add_task("", total=config.iterations, completed=trainer.iteration)
+        while trainer.iteration < config.iterations and not stop.asked:
+            row = trainer.iterate()
+            log.write(row)
+            progress.update(bar, completed=trainer.iteration, description=_line(row))
+            if trainer.iteration % config.checkpoint_every == 0:
+                trainer.save(folder)
+    trainer.save(folder)
+    log.close()
+    return trainer.iteration >= config.iterations
+
+
+def _line(row: dict[str, float]) -> str:
+    rate = row["steps"] / max(row["seconds"], 1e-9)
+    episode = (
+        f"episode {row['episode/length']:5.1f} steps, return {row['episode/return']:7.1f}"
+        if "episode/length" in row
+        else ""
+    )
+    return f"{row['steps'] / 1e6:5.2f}M steps  {rate / 1e3:4.0f}k/s  {episode}"
+
+
+def _trainer(options: Options) -> tuple[Trainer, Path]:
+    folder = options.run or Path("runs") / options.config.task / time.strftime(
+        f"%Y%m%d-%H%M%S-seed{options.config.seed}"
+    )
+    if options.resume:
+        if options.run is None:
+            raise ValueError("--resume needs --run FOLDER: the run to go on with")
+        return Trainer.resume(folder), folder
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; choose another --run, or go on with it: --resume")
+    return Trainer(options.config), folder
+
+
+def main() -> None:
+    options = parse(sys.argv[1:])
+    use_thread_budget()
+    console = Console()
+    try:
+        trainer, folder = _trainer(options)
+    except (ValueError, OSError) as error:
+        sys.exit(f"isthmus-train: {error}")
+    finished = train(trainer, folder, console)
+    console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
+    if not finished:
+        console.print(
+            f"stopped at iteration {trainer.iteration}; go on with: "
+            f"isthmus-train {trainer.config.task} --run {folder} --resume"
+        )
+        sys.exit(130)
+    console.print(f"next: isthmus-play {folder}   ·   isthmus-export {folder}")
+
+
+def parse(arguments: list[str]) -> Options:
+    """The command line. An unknown task or option ends the program with the valid ones."""
+    trainable = {name: DEFAULTS[name] for name in TASKS if name in DEFAULTS}
+    configs = {
+        name: (f"{config.iterations} iterations by default", Options(config=config))
+        for name, config in trainable.items()
+    }
+    return tyro.extras.overridable_config_cli(configs, args=arguments, prog="isthmus-train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A training run: task, engine, policy and learner put together, iteration by iteration, resumable bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from isthmus_policies.checkpoint import load_checkpoint, load_optimizer, optimizer_tensors, part, save_checkpoint
+from isthmus_policies.files import code_revision, from_json
+from isthmus_policies.networks import ActorCritic, NetworkConfig
+from isthmus_policies.ppo import PPO, PPOConfig
+from isthmus_policies.rollout import Collector
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. It is the command line, the run's config.json and what a checkpoint carries."""
+
+    task: str
+    """Name of the task."""
+    engine: str = "analytic"
+    """Name of the engine: analytic or mujoco."""
+    num_envs: int = 512
+    """Worlds stepped together."""
+    iterations: int = 280
+    """Roll-outs, each followed by an update."""
+    seed: int = 0
+    """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit."""
+    curriculum_share: float = 0.6
+    """Share of the iterations after which the reward has its final weights."""
+    checkpoint_every: int = 100
+    """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+
+
+class Trainer:
+    """Holds a run's state. `iterate` does one roll-out and update; `save` and `resume` keep all of it."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.task = make_task(config.task)
+        self.env = Env(self.task, make_engine(config.engine, config.num_envs), config.seed, spread=True)
+        self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
+        self.generator = torch.Generator().manual_seed(config.seed + 1)
+        self.learner = PPO(self.policy, config.ppo, self.generator)
+        self.collector = Collector(self.env, config.ppo.horizon, self.generator)
+        self.iteration = 0
+        self.seconds = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Environment steps taken so far, over all worlds."""
+        return self.iteration * self.config.num_envs * self.config.ppo.horizon
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of what `iterate` returns."""
+        terms = tuple(f"reward/{name}" for name in self.task.reward_terms)
+        episode = ("episode/return", "episode/length", "episode/timed_out", "episode/diverged")
+        learner = ("kl", "surrogate", "value_loss", "clipped", "learning_rate", "std")
+        return ("iteration", "steps", "seconds", "progress", *episode, *terms, *(f"learner/{name}" for name in learner))
+
+    def iterate(self) -> dict[str, float]:
+        """One roll-out and update; what to log."""
+        begun = time.perf_counter()
+        ramp = self.config.curriculum_share * self.config.iterations
+        self.env.progress = min(1.0, self.iteration / max(1.0, ramp))
+        rollout, episodes = self.collector.collect(self.policy)
+        learned = self.learner.update(rollout)
+        self.seconds += time.perf_counter() - begun
+        row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": episodes.diverged}
+        self.iteration += 1
+        return row | {"steps": self.steps, "seconds": self.seconds} | episodes.summary() | learned
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint of run `folder`, atomically."""
+        tensors: dict[str, Tensor] = {"generator": self.generator.get_state()}
+        for prefix, group in (
+            ("policy", self.policy.state_dict()),
+            ("optimizer", optimizer_tensors(self.learner.optimizer)),
+            ("env", self.env.state_dict()),
+            ("observations", self.collector.observations),
+        ):
+            tensors |= {f"{prefix}.{name}": value for name, value in group.items()}
+        facts = {
+            "config": dataclasses.asdict(self.config),
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "learning_rate": self.learner.learning_rate,
+            "code_revision": code_revision(),
+        }
+        save_checkpoint(folder / CHECKPOINT, tensors, facts)
+
+    @classmethod
+    def resume(cls, folder: Path) -> Trainer:
+        """The run in `folder`, as it was at its last checkpoint. Raises CheckpointError, FileNotFoundError."""
+        tensors, facts = load_checkpoint(folder / CHECKPOINT)
+        trainer = cls(from_json(TrainConfig, facts["config"]))
+        trainer.policy.load_state_dict(part(tensors, "policy"))
+        load_optimizer(trainer.learner.optimizer, part(tensors, "optimizer"))
+        trainer.learner.set_learning_rate(facts["learning_rate"])
+        trainer.env.load_state_dict(part(tensors, "env"))
+        trainer.collector.observations = part(tensors, "observations")
+        trainer.generator.set_state(tensors["generator"])
+        trainer.iteration, trainer.seconds = facts["iteration"], facts["seconds"]
+        return trainer
+
+
+def load_policy(folder: Path) -> tuple[TrainConfig, ActorCritic, dict]:
+    """Configuration, policy and the checkpoint's facts of the run in `folder`."""
+    tensors, facts = load_checkpoint(folder / CHECKPOINT)
+    config = from_json(TrainConfig, facts["config"])
+    task = make_task(config.task)
+    policy = ActorCritic(task.groups, task.action_size, config.network)
+    policy.load_state_dict(part(tensors, "policy"))
+    return config, policy.eval(), facts

@@ -1,0 +1,130 @@
+"""MuJoCo on CPU threads: N copies of a model with a free base, stepped by `mujoco.batch.Batch`."""
+
+from __future__ import annotations
+
+import mujoco
+import mujoco.batch
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus_sim.engine import State, UnsupportedError
+from isthmus_sim.threads import THREADS
+
+_CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
+_SPEED_LIMIT = 1e6  # m/s or rad/s: far beyond any robot; a world past it has diverged
+
+
+class MujocoEngine:
+    """N worlds of one MJCF model whose first joint is free. `step` takes the model's controls (num_envs, nu).
+
+    `qpos`, `qvel`, `ctrl` and `applied` are live float64 tensors over the simulator's own memory, without a copy: a
+    write counts at the next step. `read` converts to float32, once a control step. Any model field can be given per
+    world with `set_params(ids, body_mass=…)`; constants derived from it are recomputed.
+
+    Raises:
+        ValueError: the model has no free base, or its time step does not divide the control period.
+    """
+
+    capabilities = frozenset({"wrench", *(f"params:{name}" for name in mujoco.batch.MODEL_FIELDS)})
+
+    def __init__(self, mjcf: str, num_envs: int, control_period_s: float, num_threads: int = THREADS.physics) -> None:
+        self.model = mujoco.MjModel.from_xml_string(mjcf)
+        if self.model.njnt == 0 or self.model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
+            raise ValueError("the model's first joint must be a <freejoint/>: the robot's base")
+        # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        self.num_envs = num_envs
+        self.device = torch.device("cpu")
+        self.num_substeps = _substeps(control_period_s, self.model.opt.timestep)
+        self.batch = mujoco.batch.Batch(self.model, num_envs, num_threads)
+        self.qpos, self.qvel, self.ctrl, self.applied = (
+            torch.from_numpy(self.batch.bind(name)) for name in ("qpos", "qvel", "ctrl", "qfrc_applied")
+        )
+        self._base = int(self.model.jnt_bodyid[0])
+        self._raised = torch.zeros(num_envs, dtype=torch.bool)
+        self._expanded: dict[str, Tensor] = {}
+        self.params: dict[str, Tensor] = self._expanded
+        self.force, self.torque = torch.zeros(num_envs, 3), torch.zeros(num_envs, 3)
+
+    def read(self) -> State:
+        return State(
+            position=self.qpos[:, :3].float(),
+            orientation=self.qpos[:, 3:7].float(),
+            linear_velocity=self.qvel[:, :3].float(),
+            angular_velocity=self.qvel[:, 3:6].float(),
+            actuator=self.ctrl.float(),
+        )
+
+    def step(self, command: Tensor) -> None:
+        self._advance(command.unsqueeze(1).expand(-1, self.num_substeps, -1))
+
+    def _advance(self, controls: Tensor) -> None:
+        """Step once per column of `controls` (num_envs, substeps, nu)."""
+        self._raised.zero_()
+        try:
+            self.batch.rollout(self.num_substeps, controls.double().numpy(), _CONTROL, record=())
+        except mujoco.batch.SimulationError as error:
+            self._raised[torch.from_numpy(np.asarray(error.ids))] = True
+
+    def reset(self, ids: Tensor, state: State) -> None:
+        self.batch.reset(ids.numpy(), stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self.qpos[ids, :3] = state.position.double()
+        self.qpos[ids, 3:7] = state.orientation.double()
+        self.qvel[ids, :3] = state.linear_velocity.double()
+        self.qvel[ids, 3:6] = state.angular_velocity.double()
+
+    def set_params(self, ids: Tensor, **params: Tensor) -> None:
+        unknown = sorted(set(params) - set(mujoco.batch.MODEL_FIELDS))
+        if unknown:
+            raise UnsupportedError(f"MuJoCo has no model field {', '.join(unknown)}; see mujoco.batch.MODEL_FIELDS")
+        for name, value in params.items():
+            field = self._field(name)
+            field[ids] = value.to(field.dtype).reshape(len(ids), *field.shape[1:])
+        self.batch.set_const(ids.numpy())
+
+    def _field(self, name: str) -> Tensor:
+        """Per-world values of a model field, live: (num_envs, ...)."""
+        if name not in self._expanded:
+            self._expanded[name] = torch.from_numpy(self.batch.expand(name))
+        return self._expanded[name]
+
+    def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        # The free joint's generalised force is just this: force in the world, torque in the body.
+        self.force, self.torque = force, torque
+        self.applied[:, :3] = force
+        self.applied[:, 3:6] = torque
+
+    def failed(self) -> Tensor:
+        fast = self.qvel.abs().amax(-1)
+        return self._raised | ~(fast < _SPEED_LIMIT) | ~torch.isfinite(self.qpos.sum(-1))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        warm_start = torch.from_numpy(self.batch.bind("qacc_warmstart"))
+        live = {
+            "qpos": self.qpos,
+            "qvel": self.qvel,
+            "ctrl": self.ctrl,
+            "applied": self.applied,
+            "warm_start": warm_start,
+        }
+        return live | {f"field.{name}": value for name, value in self._expanded.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name in (key.removeprefix("field.") for key in state if key.startswith("field.")):
+            self._field(name).copy_(state[f"field.{name}"])
+        if self._expanded:
+            self.batch.set_const()
+        for name, live in self.state_dict().items():
+            live.copy_(state[name])
+        self.force, self.torque = self.applied[:, :3].float(), self.applied[:, 3:6].float()
+
+    def close(self) -> None:
+        del self.batch
+
+
+def _substeps(control_period_s: float, timestep: float) -> int:
+    count = round(control_period_s / timestep)
+    if count < 1 or abs(count * timestep - control_period_s) > 1e-9:
+        raise ValueError(f"time step {timestep} s does not divide the control period {control_period_s} s")
+    return count

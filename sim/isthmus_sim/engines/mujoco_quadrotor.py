@@ -1,0 +1,100 @@
+"""The quadrotor in MuJoCo: rotor lag at every sub-step, thrust through the model's motors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from isthmus_sim.engine import State, refuse_unknown_params
+from isthmus_sim.engines.mujoco_batch import MujocoEngine
+from isthmus_sim.engines.rotors import follow, lag_weight
+from isthmus_sim.robots.quadrotor import (
+    CRAZYFLIE,
+    PARAMETER_SIZES,
+    ROTOR_X,
+    ROTOR_Y,
+    ROTOR_YAW,
+    SPEC,
+    QuadrotorParameters,
+    parameter_tensors,
+)
+from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.threads import THREADS
+
+
+class MujocoQuadrotor(MujocoEngine):
+    """N quadrotors in MuJoCo. `step` takes rotor speed set-points (num_envs, 4) in rad/s.
+
+    `scene` adds the ground and contact. Same parameters, wrench and state as `AnalyticQuadrotor`.
+    """
+
+    capabilities = frozenset({"wrench", *(f"params:{name}" for name in PARAMETER_SIZES)})
+
+    def __init__(
+        self,
+        num_envs: int,
+        parameters: QuadrotorParameters = CRAZYFLIE,
+        *,
+        scene: bool = False,
+        timestep: float = 0.002,
+        dt: float = SPEC.control_period_s,
+        num_threads: int = THREADS.physics,
+    ) -> None:
+        super().__init__(quadrotor_mjcf(parameters, scene=scene, timestep=timestep), num_envs, dt, num_threads)
+        self.rotor_speed = torch.zeros(num_envs, 4)
+        self.params = parameter_tensors(parameters, num_envs)
+        self._signs = torch.tensor((ROTOR_X, ROTOR_Y, (0.0,) * 4)).T  # (4, 3): where each rotor's arm points
+        self._derive()
+
+    def _derive(self) -> None:
+        # Within a control period the set-point is constant, so the lag is known at every sub-step beforehand: all
+        # thrusts go to MuJoCo in one call, and Python costs nothing per sub-step.
+        times = self.model.opt.timestep * torch.arange(1, self.num_substeps + 1).reshape(1, -1, 1)
+        self._rising = lag_weight(self.params["time_constant_up"].unsqueeze(1), times)  # (n, substeps, 1)
+        self._falling = lag_weight(self.params["time_constant_down"].unsqueeze(1), times)
+
+    def read(self) -> State:
+        state = super().read()
+        state.actuator = self.rotor_speed
+        return state
+
+    def step(self, command: Tensor) -> None:
+        set_point = (command * self.params["battery"]).unsqueeze(1)
+        start = self.rotor_speed.unsqueeze(1)
+        ends = follow(start, set_point, self._rising, self._falling)  # (n, substeps, 4)
+        # Thrust goes with the square of the speed; over a sub-step it is taken at the mean speed.
+        mean = 0.5 * (torch.cat((start, ends[:, :-1]), dim=1) + ends)
+        thrust = mean.square() * self.params["thrust_coefficient"].unsqueeze(1)
+        self.rotor_speed = ends[:, -1].contiguous()
+        self._advance(thrust)
+
+    def reset(self, ids: Tensor, state: State) -> None:
+        super().reset(ids, state)
+        self.rotor_speed[ids] = state.actuator
+
+    def set_params(self, ids: Tensor, **params: Tensor) -> None:
+        refuse_unknown_params(self.capabilities, params)
+        for name, value in params.items():
+            self.params[name][ids] = value
+        self._derive()
+        super().set_params(ids, **self._model_fields(ids))
+
+    def _model_fields(self, ids: Tensor) -> dict[str, Tensor]:
+        """The parameters of worlds `ids` as MuJoCo's model fields."""
+        p = {name: value[ids].double() for name, value in self.params.items()}
+        mass = torch.from_numpy(self.model.body_mass).repeat(len(ids), 1)
+        inertia = torch.from_numpy(self.model.body_inertia).repeat(len(ids), 1, 1)
+        mass[:, self._base] = p["mass"].squeeze(-1)
+        inertia[:, self._base] = p["inertia"]
+        gear = torch.from_numpy(self.model.actuator_gear).repeat(len(ids), 1, 1)
+        gear[:, :, 5] = torch.tensor(ROTOR_YAW) * p["torque_ratio"]
+        sites = self._signs * p["arm"].unsqueeze(-1)
+        return {"body_mass": mass, "body_inertia": inertia, "actuator_gear": gear, "site_pos": sites}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        params = {f"params.{name}": value for name, value in self.params.items()}
+        return super().state_dict() | {"rotor_speed": self.rotor_speed} | params
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        super().load_state_dict(state)
+        self._derive()

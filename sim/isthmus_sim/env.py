@@ -1,0 +1,165 @@
+"""Vectorised stepping of a task on an engine: torch in, torch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isthmus_sim.engine import Engine
+from isthmus_sim.signals import DelayLine, Sensors, Signals
+from isthmus_sim.task import Memory, Task
+
+Observations = dict[str, Tensor]
+"""Observation groups: name -> (num_envs, size) float32."""
+
+
+@dataclass(kw_only=True)
+class Step:
+    """What a control step led to, for every world.
+
+    observations: at the new instant; where an episode has ended, already the first of the next one.
+    reward, terminated (failed; no future), truncated (out of time; there would have been a future): (num_envs,).
+    ended (k,): worlds whose episode ended; final: their true last observations, k rows. A time-out bootstraps with
+    these. episode_terms: per reward term, the sum over each ended episode (k,); episode_length (k,) steps. failed:
+    how many worlds diverged and were reset.
+    """
+
+    observations: Observations
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    ended: Tensor
+    final: Observations
+    episode_terms: dict[str, Tensor]
+    episode_length: Tensor
+    failed: int
+
+
+class Env:
+    """N worlds of a task. Order within `step`: the command acts, time advances, rewards see the new state, ended
+    worlds are reset, then everyone's sensors are read once.
+
+    spread: start episodes at random ages, so that time-outs do not come all at once (training).
+    """
+
+    def __init__(self, task: Task, engine: Engine, seed: int, *, spread: bool = False) -> None:
+        self.task = task
+        self.engine = engine
+        self.num_envs = engine.num_envs
+        self.generator = torch.Generator(engine.device).manual_seed(seed)
+        self.progress = 1.0
+        self._spread = spread
+        n, device = self.num_envs, engine.device
+        self.sensors = Sensors(task.robot.signals, task.sensors, n, self.generator)
+        self.command_line = DelayLine(n, task.robot.commands[0].size, task.command_delay[1], device)
+        self.memory: Memory = {m.name: torch.full((n, *m.shape), m.initial, device=device) for m in task.memory}
+        self.episode_step = torch.zeros(n, dtype=torch.long, device=device)
+        self.term_sums = torch.zeros(len(task.reward_terms), n, device=device)
+        self.signals: Signals = {}
+
+    def reset(self) -> Observations:
+        """Start every world anew."""
+        ids = torch.arange(self.num_envs, device=self.engine.device)
+        self.signals, observations = self._restart(ids)
+        if self._spread:
+            self.episode_step = torch.randint(
+                self.task.episode_steps, (self.num_envs,), generator=self.generator, device=self.engine.device
+            )
+        return observations
+
+    def step(self, action: Tensor) -> Step:
+        """Apply actions (num_envs, action_size); they are clipped to [-1, 1]."""
+        action = action.clamp(-1.0, 1.0)
+        self.memory = self.task.remember(self.memory, action)
+        return self.step_command(self.task.act(action)[self.task.robot.commands[0].name])
+
+    def step_command(self, command: Tensor) -> Step:
+        """Apply robot commands (num_envs, k) in their unit, from whoever keeps a memory of its own: an exported
+        graph."""
+        task, engine = self.task, self.engine
+        engine.step(self.command_line.push(command))
+        self.episode_step += 1
+        state, goal = engine.read(), task.goal(self.episode_step)
+
+        failed = engine.failed()
+        terminated = task.terminated(state, goal) | failed
+        truncated = (self.episode_step >= task.episode_steps) & ~terminated
+        terms = task.reward(state, goal, command, self.progress)
+        rewards = torch.where(terminated, 0.0, torch.stack(list(terms.values())))
+        self.term_sums += rewards
+
+        self.signals = self.sensors.measure(task.sense(state, goal))
+        observations = self._observations(self.signals, self.memory, task.privileged(state, goal, engine, None))
+        ended = (terminated | truncated).nonzero().squeeze(-1)
+        step = Step(
+            observations=observations,
+            reward=rewards.sum(0),
+            terminated=terminated,
+            truncated=truncated,
+            ended=ended,
+            final={group: value[ended] for group, value in observations.items()},
+            episode_terms=dict(zip(terms, self.term_sums[:, ended], strict=True)),
+            episode_length=self.episode_step[ended],
+            failed=int(failed.sum()),
+        )
+        if len(ended):
+            self._replace(step, ended)
+        return step
+
+    def _replace(self, step: Step, ended: Tensor) -> None:
+        """Start the ended worlds anew and put their first readings in place."""
+        signals, observations = self._restart(ended)
+        for group, rows in observations.items():
+            step.observations[group][ended] = rows
+        for name, rows in signals.items():
+            self.signals[name] = self.signals[name].index_copy(0, ended, rows)
+
+    def _restart(self, ids: Tensor) -> tuple[Signals, Observations]:
+        """First signals and observations of worlds `ids`, started anew."""
+        task, engine = self.task, self.engine
+        state = task.reset(engine, ids, self.generator)
+        engine.reset(ids, state)
+        self.episode_step[ids] = 0
+        self.term_sums[:, ids] = 0
+        for spec in task.memory:
+            self.memory[spec.name][ids] = spec.initial
+        goal = task.goal(self.episode_step[ids])
+        signals = self.sensors.reset(ids, task.sense(state, goal))
+        self._restart_commands(ids)
+        memory = {name: value[ids] for name, value in self.memory.items()}
+        return signals, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
+
+    def _restart_commands(self, ids: Tensor) -> None:
+        low, high = self.task.command_delay
+        standing = self.task.act(torch.zeros(len(ids), self.task.action_size, device=ids.device))
+        delay = torch.randint(low, high + 1, (len(ids),), generator=self.generator, device=ids.device)
+        self.command_line.reset(ids, standing[self.task.robot.commands[0].name], delay)
+
+    def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
+        return {"actor": self.task.observe(signals, memory), **privileged}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, random state included."""
+        return {
+            "generator": self.generator.get_state(),
+            "episode_step": self.episode_step,
+            "term_sums": self.term_sums,
+            **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
+            **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
+            **{f"commands.{k}": v for k, v in self.command_line.state_dict().items()},
+            **{f"memory.{k}": v for k, v in self.memory.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+        self.generator.set_state(state["generator"])
+        self.episode_step = state["episode_step"].clone()
+        self.term_sums = state["term_sums"].clone()
+        self.engine.load_state_dict(part("engine."))
+        self.sensors.load_state_dict(part("sensors."))
+        self.command_line.load_state_dict(part("commands."))
+        self.memory = {name: value.clone() for name, value in part("memory.").items()}
