@@ -157,9 +157,9 @@ def test_a_slower_sensor_does_not_make_the_loop_slower():
 
 
 def test_one_odd_reading_hardly_moves_the_grid():
-    """A reading 4.5 ms early moves the next deadline by the limit of 2 % of a period, not by 10 % of the error."""
+    """A reading 3 ms early moves the next deadline by the limit of 2 % of a period, not by 10 % of the error."""
     arrivals = list(itertools.islice(sensor(), 11))
-    arrivals[10] -= round(4.5 * MS)
+    arrivals[10] -= 3 * MS
     world = World(arrivals).run(12)
     assert world.ticks[11] == 3 * MS + 11 * PERIOD_NS + SLACK_NS - 0.02 * PERIOD_NS
 
