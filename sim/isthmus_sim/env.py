@@ -140,6 +140,10 @@ class Env:
     def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
         return {"actor": self.task.observe(signals, memory), **privileged}
 
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()
+
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, random state included."""
         return {

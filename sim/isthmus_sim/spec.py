@@ -11,7 +11,7 @@ class SignalSpec:
 
     `order` names the elements of the last axis. `minimum`, `maximum` and `max_jump` (largest credible change between
     two readings) are plausibility bounds per element, in `unit`: outside them the reading is a fault, not data.
-    `max_age_s` is the longest silence (s) that the robot side tolerates.
+    `max_age_s` is the longest silence (s) that the robot side tolerates; None for a goal, valid until replaced.
     """
 
     name: str
@@ -21,7 +21,7 @@ class SignalSpec:
     minimum: tuple[float, ...]
     maximum: tuple[float, ...]
     max_jump: tuple[float, ...]
-    max_age_s: float
+    max_age_s: float | None
 
     @property
     def size(self) -> int:

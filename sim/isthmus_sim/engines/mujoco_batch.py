@@ -1,5 +1,8 @@
 """MuJoCo on CPU threads: N copies of a model with a free base, stepped by `mujoco.batch.Batch`."""
 
+# MuJoCo's names come from its compiled modules, which a type checker cannot see into.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import mujoco

@@ -99,7 +99,7 @@ def one_quadrotor(drawn: dict[str, Tensor]) -> QuadrotorParameters:
     return QuadrotorParameters(inertia=values["inertia"], **scalars)  # pyright: ignore[reportArgumentType]
 
 
-def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age_s: float) -> SignalSpec:
+def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age_s: float | None) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame=frame, order=("x", "y", "z"),
         minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s,
@@ -110,7 +110,6 @@ def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age
 # in a control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in
 # 10 ms.
 _STATE_AGE = 0.05
-_REFERENCE_AGE = 0.5
 SPEC = RobotSpec(
     name="crazyflie",
     control_period_s=0.01,
@@ -122,8 +121,8 @@ SPEC = RobotSpec(
         ),
         _vector("linear_velocity", "m/s", "body", 10.0, 2.0, _STATE_AGE),
         _vector("angular_velocity", "rad/s", "body", 34.9, 34.9, _STATE_AGE),
-        _vector("reference_position", "m", "world", 20.0, 40.0, _REFERENCE_AGE),
-        _vector("reference_velocity", "m/s", "world", 10.0, 20.0, _REFERENCE_AGE),
+        _vector("reference_position", "m", "world", 20.0, 40.0, None),
+        _vector("reference_velocity", "m/s", "world", 10.0, 20.0, None),
     ),
     commands=(
         CommandSpec(
