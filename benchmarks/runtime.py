@@ -1,0 +1,85 @@
+"""`make bench-runtime`: one inference of an exported policy on one core, and the whole safety chain around it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from common import Row, report
+
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.runtime import Runtime
+from isthmus_policies.export import export_run
+from isthmus_policies.trainer import TrainConfig, Trainer
+
+PERIOD_NS = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure the runtime's latency."""
+
+    policy: Path | None = None
+    """An exported policy; by default an untrained one of the quadrotor's size."""
+    calls: int = 20_000
+    """Number of inferences."""
+
+
+def percentiles(call: Callable[[int], object], calls: int) -> tuple[float, float]:
+    """Median and 99th percentile of one call, ms."""
+    times = np.empty(calls)
+    for i in range(calls):
+        begun = time.perf_counter_ns()
+        call(i)
+        times[i] = time.perf_counter_ns() - begun
+    return float(np.percentile(times, 50)) / 1e6, float(np.percentile(times, 99)) / 1e6
+
+
+def hovering(runtime: Runtime) -> Mapping[str, np.ndarray]:
+    """Signals of a robot at rest at its reference."""
+    signals = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in runtime.contract.signals}
+    signals["orientation"][0] = 1.0
+    return signals
+
+
+def measure(policy: Path, calls: int) -> list[Row]:
+    runtime = Runtime(policy)
+    signals = hovering(runtime)
+    for _ in range(1000):
+        runtime.step(signals)
+    infer = percentiles(lambda _: runtime.step(signals), calls)
+    controller = PolicyController(runtime)
+    ages = dict.fromkeys(signals, 0.0)
+    controller.tick(signals, ages, 0)
+    controller.arm(0)
+    controller.start(0)
+    chain = percentiles(lambda i: controller.tick(signals, ages, i * PERIOD_NS), calls)
+    return [
+        Row(metric="one inference, median", value=infer[0], unit="ms", seeds=calls, must="<= 0.2"),
+        Row(metric="one inference, 99 %", value=infer[1], unit="ms", seeds=calls),
+        Row(metric="guard, policy, filter and supervisor, median", value=chain[0], unit="ms", seeds=calls),
+        Row(metric="guard, policy, filter and supervisor, 99 %", value=chain[1], unit="ms", seeds=calls),
+    ]
+
+
+def main() -> int:
+    options = tyro.cli(Options, prog="bench-runtime")
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # on one core, as the number is stated
+    if options.policy:
+        return report("runtime", measure(options.policy, options.calls))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        Trainer(TrainConfig(task="quadrotor", num_envs=8)).save(folder)
+        path, _ = export_run(folder)
+        return report("runtime", measure(path, options.calls))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
