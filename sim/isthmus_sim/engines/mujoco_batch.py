@@ -71,7 +71,8 @@ class MujocoEngine:
             self._raised[torch.from_numpy(np.asarray(error.ids))] = True
 
     def reset(self, ids: Tensor, state: State) -> None:
-        self.batch.reset(ids.numpy(), stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self.batch.reset(_sorted(ids), stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self.apply_wrench(self.force, self.torque)  # MuJoCo's reset clears it; here it holds until set again
         self.qpos[ids, :3] = state.position.double()
         self.qpos[ids, 3:7] = state.orientation.double()
         self.qvel[ids, :3] = state.linear_velocity.double()
@@ -84,7 +85,7 @@ class MujocoEngine:
         for name, value in params.items():
             field = self._field(name)
             field[ids] = value.to(field.dtype).reshape(len(ids), *field.shape[1:])
-        self.batch.set_const(ids.numpy())
+        self.batch.set_const(_sorted(ids))
 
     def _field(self, name: str) -> Tensor:
         """Per-world values of a model field, live: (num_envs, ...)."""
@@ -100,7 +101,9 @@ class MujocoEngine:
 
     def failed(self) -> Tensor:
         fast = self.qvel.abs().amax(-1)
-        return self._raised | ~(fast < _SPEED_LIMIT) | ~torch.isfinite(self.qpos.sum(-1))
+        # MuJoCo takes a control that is not a number for zero and goes on.
+        numbers = torch.isfinite(self.qpos.sum(-1) + self.ctrl.sum(-1))
+        return self._raised | ~(fast < _SPEED_LIMIT) | ~numbers
 
     def state_dict(self) -> dict[str, Tensor]:
         warm_start = torch.from_numpy(self.batch.bind("qacc_warmstart"))
@@ -124,6 +127,11 @@ class MujocoEngine:
 
     def close(self) -> None:
         del self.batch
+
+
+def _sorted(ids: Tensor) -> np.ndarray:
+    """World numbers as `Batch` takes them: ascending, each once."""
+    return np.unique(ids.numpy())
 
 
 def _substeps(control_period_s: float, timestep: float) -> int:

@@ -1,0 +1,73 @@
+"""Engines and start states that the simulation's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from isthmus_sim.engine import State
+from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
+
+Quadrotors = AnalyticQuadrotor | MujocoQuadrotor
+MakeEngine = Callable[..., Quadrotors]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MuJoCo writes MUJOCO_LOG.TXT where it runs."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(params=["analytic", "mujoco"])
+def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
+    """Either engine: number of worlds -> quadrotors."""
+    if request.param == "analytic":
+        return AnalyticQuadrotor
+    return lambda n, *args, **options: MujocoQuadrotor(n, *args, num_threads=1, **options)
+
+
+@pytest.fixture
+def level() -> Callable[..., State]:
+    """n worlds at rest at the origin, level, with rotors at `rotor_speed` (4,) or one number, rad/s."""
+
+    def make(n: int, rotor_speed: float | list[float] = 0.0) -> State:
+        return State(
+            position=torch.zeros(n, 3),
+            orientation=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(n, 1),
+            linear_velocity=torch.zeros(n, 3),
+            angular_velocity=torch.zeros(n, 3),
+            actuator=torch.zeros(n, 4) + torch.tensor(rotor_speed),
+        )
+
+    return make
+
+
+@pytest.fixture
+def tumbling() -> Callable[..., State]:
+    """n worlds anywhere, in any attitude, moving and turning."""
+
+    def make(n: int, seed: int = 0) -> State:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(size: int) -> torch.Tensor:
+            return torch.randn(n, size, generator=generator)
+
+        orientation = normal(4)
+        return State(
+            position=normal(3),
+            orientation=orientation / orientation.norm(dim=-1, keepdim=True),
+            linear_velocity=normal(3),
+            angular_velocity=2 * normal(3),
+            actuator=1000 + 500 * torch.rand(n, 4, generator=generator),
+        )
+
+    return make
