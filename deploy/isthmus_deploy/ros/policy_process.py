@@ -243,7 +243,10 @@ class PolicyNode:
     def _log_state(self) -> None:
         state, cause = self._reported
         text = f"{state.value}: {cause}" if cause else state.value
-        (self._log.error if state is State.FAULT else self._log.info)(text)
+        if state is State.FAULT:  # rclpy ties a severity to the line of the call
+            self._log.error(text)
+        else:
+            self._log.info(text)
 
     def _diagnostic_message(self) -> DiagnosticArray:
         return diagnostics(

@@ -124,6 +124,7 @@ class Link:
         from rclpy.utilities import try_shutdown
 
         self._executor.remove_node(self.node)
+        self._executor.shutdown()
         self.node.destroy_node()
         try_shutdown()
 

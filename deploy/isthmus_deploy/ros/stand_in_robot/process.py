@@ -59,6 +59,7 @@ class StandIn:
         self._sent_ns: int | None = None
         self._unanswered = self._published = self._skipped = self._refused = 0
         self._flying_since_s: float | None = None
+        self._aftermath = Aftermath()
         self._dead = False
         self._odom, self._imu, self._truth = _odometry(), Imu(), _odometry()
         self._imu.header.frame_id = BODY_FRAME
@@ -122,6 +123,8 @@ class StandIn:
             return set()
         time_s = self._world.time_s - self._flying_since_s
         active = [fault for fault in self._faults if fault.active(time_s)]
+        if active:
+            self._aftermath.begin(time.monotonic_ns())
         for fault in active:
             reading = readings.position if fault.topic == "odom" else readings.angular_velocity
             if fault.kind == "nan":
@@ -136,6 +139,7 @@ class StandIn:
         if problem:
             self._refused += 1
             self._log.error(f"command refused: {problem}")
+        self._aftermath.note_command(now_ns, moves=any(message.data))
         if self._sent_ns is not None:
             self._latency.record(now_ns - self._sent_ns)
             self._sent_ns = None
@@ -158,9 +162,39 @@ class StandIn:
             "skipped_periods": self._skipped,
             "refused_commands": self._refused,
             "dead_man": self._dead,
+            "after_fault": self._aftermath.summary(),
             "sensor_to_command": self._latency.summary(),
             "lateness": self._lateness.summary(),
         }
+
+
+class Aftermath:
+    """How long the motors were still told to turn after the first faulty reading."""
+
+    def __init__(self) -> None:
+        self._fault_ns: int | None = None
+        self._stop_ns: int | None = None
+        self._moving_commands = 0
+
+    def begin(self, now_ns: int) -> None:
+        """A faulty reading is about to be sent, or a due one not to be; only the first counts."""
+        if self._fault_ns is None:
+            self._fault_ns = now_ns
+
+    def note_command(self, now_ns: int, *, moves: bool) -> None:
+        """A command has come; `moves`: it turns a rotor."""
+        if self._fault_ns is None or self._stop_ns is not None:
+            return
+        if moves:
+            self._moving_commands += 1
+        else:
+            self._stop_ns = now_ns
+
+    def summary(self) -> dict[str, float | int] | None:
+        """Commands that still moved the robot, and the time to the first that did not, s; None without fault or stop."""
+        if self._fault_ns is None or self._stop_ns is None:
+            return None
+        return {"moving_commands": self._moving_commands, "stopped_after_s": (self._stop_ns - self._fault_ns) * 1e-9}
 
 
 class Motors:

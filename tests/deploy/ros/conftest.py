@@ -1,0 +1,60 @@
+"""Processes, domains and policy files of the ROS tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
+
+import hand_made_policy
+from ros_processes import Operator, Process, own_domain
+
+from isthmus_deploy.ros import ros2
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy file that flies the stand-in robot."""
+    path = tmp_path_factory.mktemp("policy") / "hand_made.onnx"
+    path.write_bytes(hand_made_policy.policy_file())
+    return path
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """A ROS domain of the test's own, on this machine only; its processes inherit it."""
+    with own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        ros2.require()
+        yield number
+
+
+@pytest.fixture
+def start(domain: int) -> Iterator[Start]:
+    """`start(module, *arguments)` runs `python -m isthmus_deploy.ros.MODULE`; it ends with the test."""
+    processes: list[Process] = []
+
+    def launch(module: str, *arguments: object, environment: dict[str, str] | None = None) -> Process:
+        processes.append(Process(f"isthmus_deploy.ros.{module}", *arguments, environment=environment))
+        return processes[-1]
+
+    yield launch
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def operator(domain: int) -> Iterator[Operator]:
+    """A person at the robot."""
+    person = Operator()
+    yield person
+    person.close()

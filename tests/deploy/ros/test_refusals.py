@@ -1,0 +1,178 @@
+"""What the node refuses before anything is armed, each with the line that tells a person why."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import hand_made_policy
+import pytest
+from nav_msgs.msg import Odometry
+from ros_processes import ROBOT
+from std_msgs.msg import Float64MultiArray, String
+
+from isthmus_deploy.ros import qos
+from isthmus_sim.robots.quadrotor import SPEC
+
+pytestmark = pytest.mark.ros
+
+
+def announce(operator, interface):
+    """Be a robot that says it is `interface`, and nothing else."""
+    publisher = operator.link.node.create_publisher(String, "robot_interface", qos.LATCHED)
+    publisher.publish(String(data=interface if isinstance(interface, str) else interface.to_json()))
+
+
+def refusal(operator, process) -> str:
+    """Wait for the process to refuse; what it printed."""
+    operator.wait("end of the node", lambda: process.ended)
+    assert process.exit_status() == 2, process.output
+    return process.output
+
+
+def test_another_robot_is_refused_line_by_line(start, policy, operator):
+    interface = hand_made_policy.contract().interface()
+    signals = {signal.name: signal for signal in interface.signals}
+    signals["orientation"] = dataclasses.replace(signals["orientation"], order=("x", "y", "z", "w"))
+    signals["angular_velocity"] = dataclasses.replace(signals["angular_velocity"], unit="deg/s")
+    del signals["linear_velocity"]
+    announce(operator, dataclasses.replace(interface, signals=tuple(signals.values()), control_period_s=0.02))
+    output = refusal(operator, start("policy_node", policy))
+    assert "control_period_s: contract 0.01, robot 0.02" in output
+    assert "signals.orientation.order: contract (w, x, y, z), robot (x, y, z, w)" in output
+    assert "signals.angular_velocity.unit: contract rad/s, robot deg/s" in output
+    assert "signals.linear_velocity: contract needs it" in output
+
+
+def test_a_robot_that_announces_nonsense_is_refused(start, policy, operator):
+    announce(operator, "{}")
+    assert "does not hold a robot interface" in refusal(operator, start("policy_node", policy))
+
+
+def test_no_robot(start, policy, domain):
+    node = start("policy_node", policy, "--wait-s", 1.0)
+    assert node.exit_status() == 2
+    assert f"no robot: nothing on /robot_interface within 1 s (ROS_DOMAIN_ID {domain})" in node.output
+
+
+def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator):
+    announce(operator, hand_made_policy.contract().interface())
+    output = refusal(operator, start("policy_node", policy, "--wait-s", 3.0))
+    assert "angular_velocity (topic imu)" in output
+    assert "position (topic odom)" in output
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda data: data[: len(data) // 2], "truncated"),
+        (lambda data: data[:-1], "truncated"),
+        (lambda data: data[:500] + bytes([data[500] ^ 1]) + data[501:], "altered or damaged"),
+        (lambda data: b"", "empty"),
+        (lambda data: b"not a policy", "not an Isthmus policy file"),
+    ],
+    ids=["half", "last byte", "one bit", "empty", "foreign"],
+)
+def test_a_spoilt_policy_file_is_refused(start, policy, tmp_path, spoil, reason):
+    path = tmp_path / "spoilt.onnx"
+    path.write_bytes(spoil(policy.read_bytes()))
+    node = start("policy_node", path)
+    assert node.exit_status() == 2
+    assert f"isthmus-deploy: refused: {path}: " in node.output
+    assert reason in node.output
+
+
+def test_a_missing_policy_file_is_refused(start, tmp_path):
+    node = start("policy_node", tmp_path / "none.onnx")
+    assert node.exit_status() == 2
+    assert "cannot be read: No such file" in node.output
+
+
+def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator, tmp_path):
+    start(*ROBOT)
+    first = start("policy_node", policy)
+    first.wait_for("ready: ")
+    second = start("policy_node", policy)
+    assert f"already driven by process {first.pid}" in refusal(operator, second)
+
+    # Another machine has another lock; there the first node is seen on the network.
+    elsewhere = start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert "/policy_node already sends commands on /rotor_controller/commands" in refusal(operator, elsewhere)
+    assert "ready" in first.output
+
+
+def test_arming_is_refused_without_goal_and_beside_another_controller(start, policy, operator):
+    start(*ROBOT)
+    start("policy_node", policy).wait_for("ready: ")
+    answer = operator.ask("arm")
+    assert not answer.success
+    assert "never received reference_position (topic reference or goal_pose)" in answer.message
+
+    operator.give_goal(0.0, 0.0, 0.5)
+    intruder = operator.link.node.create_publisher(Float64MultiArray, "rotor_controller/commands", qos.COMMAND)
+    operator.wait("refusal", lambda: "/operator already sends commands" in operator.ask("arm").message)
+    operator.link.node.destroy_publisher(intruder)
+    operator.wait("readiness to arm", lambda: operator.ask("arm").success)
+
+
+def test_a_reference_in_the_body_frame_faults(start, policy, operator):
+    start(*ROBOT)
+    start("policy_node", policy)
+    operator.take_off()
+    publisher = operator.link.node.create_publisher(Odometry, "reference", qos.SENSOR)
+    operator.wait("node that takes references", publisher.get_subscription_count)
+    message = Odometry(child_frame_id="base_link")
+    message.header.frame_id = "world"
+    publisher.publish(message)
+    assert "reference velocity is in the world frame" in operator.wait_state("fault")["cause"]
+
+
+BLOCK_ROS = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "rclpy":
+            raise ModuleNotFoundError("No module named 'rclpy'", name="rclpy")
+sys.meta_path.insert(0, Absent())
+module = __import__(sys.argv[1], fromlist=["main"])
+sys.argv = ["command", *sys.argv[2:]]
+module.main()
+"""
+
+
+def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as if ROS 2 were not installed."""
+    return subprocess.run(
+        [sys.executable, "-c", BLOCK_ROS, f"isthmus_deploy.ros.{module}", *arguments],
+        env={**os.environ, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("module", ["policy_node", "stand_in_robot", "mission", "bench_echo"])
+def test_without_ros_the_commands_say_what_to_install(module, policy):
+    result = without_ros(module, *([str(policy)] if module == "policy_node" else []))
+    assert result.returncode == 2
+    assert "ROS 2 for Python is missing (no module named 'rclpy')" in result.stderr
+    assert 'pip install -c constraints.txt "isthmus[ros]"' in result.stderr
+    assert without_ros(module, "--help").returncode == 0
+
+
+def test_an_unknown_sensor_fault_lists_the_valid_ones(start):
+    robot = start("stand_in_robot", "--fault", "smoke@3")
+    assert robot.exit_status() == 2
+    assert "KIND one of nan, jump, silence and TOPIC one of odom, imu" in robot.output
+
+
+def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
+    contract = hand_made_policy.contract()
+    signals = (dataclasses.replace(contract.signals[0], frame="map"), *contract.signals[1:])
+    path = tmp_path / "policy.onnx"
+    path.write_bytes(hand_made_policy.policy_file(signals=signals))
+    node = start("policy_node", path)
+    assert node.exit_status() == 2
+    assert "signals.position.frame: contract map, ROS world" in node.output
+    assert SPEC.signals[0].frame == "world"
