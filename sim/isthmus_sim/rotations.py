@@ -40,7 +40,8 @@ def random_orientation(n: int, max_angle: float, generator: torch.Generator) -> 
     u = distribution[-1] * torch.rand(n, generator=generator, device=generator.device)
     above = torch.searchsorted(distribution, u).clamp(1, len(angles) - 1)
     low, high = distribution[above - 1], distribution[above]
-    half = 0.5 * torch.lerp(angles[above - 1], angles[above], (u - low) / (high - low)).unsqueeze(-1)
+    share = (u - low) / (high - low).clamp_min(torch.finfo(u.dtype).tiny)  # max_angle 0: the table is flat
+    half = 0.5 * torch.lerp(angles[above - 1], angles[above], share).unsqueeze(-1)
     axis = torch.randn(n, 3, generator=generator, device=generator.device)
     axis = axis / axis.norm(dim=-1, keepdim=True)
     return torch.cat((half.cos(), half.sin() * axis), dim=-1)

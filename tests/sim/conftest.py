@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from isthmus_sim.engine import State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
+
+# The first example pays for what torch sets up.
+settings.register_profile("isthmus", deadline=None)
+settings.load_profile("isthmus")
 
 Quadrotors = AnalyticQuadrotor | MujocoQuadrotor
 MakeEngine = Callable[..., Quadrotors]
