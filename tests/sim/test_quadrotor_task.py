@@ -1,0 +1,298 @@
+"""The task is the reference's specification; the numbers here are its own or worked out from it by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from isthmus_sim.engine import Engine, State
+from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.env import Env
+from isthmus_sim.robots.quadrotor import (
+    CRAZYFLIE,
+    CRAZYFLIE_IDENTIFIED,
+    MAX_ROTOR_SPEED,
+    PARAMETER_SIZES,
+    RPM,
+    SPEC,
+    one_quadrotor,
+    sample_parameters,
+)
+from isthmus_sim.rotations import tilt
+from isthmus_sim.tasks import TASKS, make_task
+from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, RewardWeights, figure_eight, randomized
+
+N = 20_000
+
+
+@pytest.fixture(scope="module")
+def started() -> Env:
+    """Many worlds of the specification, just reset."""
+    env = Env(Quadrotor(), AnalyticQuadrotor(N), seed=0)
+    env.reset()
+    return env
+
+
+# Interface
+# ---------------------------------------------------------------------------------------------------------------------
+def test_sizes():
+    """146 = 3 + 9 + 3 + 3 + 32·4 for the actor, 28 = 18 + 6 + 4 for the critic."""
+    env = Env(Quadrotor(), AnalyticQuadrotor(3), seed=0)
+    assert {name: tuple(value.shape) for name, value in env.reset().items()} == {"actor": (3, 146), "critic": (3, 28)}
+    assert env.task.groups == {"actor": 146, "critic": 28}
+    assert env.task.episode_steps == 500
+    assert env.task.robot.control_period_s == 0.01
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_gives_what_it_declares(name: str):
+    task = make_task(name)
+    env = Env(task, AnalyticQuadrotor(6), seed=0)
+    assert {group: value.shape[1] for group, value in env.reset().items()} == task.groups
+    for _ in range(3):
+        step = env.step(torch.full((6, task.action_size), HOVER_ACTION))
+        assert {group: value.shape[1] for group, value in step.observations.items()} == task.groups
+        assert all(torch.isfinite(value).all() for value in step.observations.values())
+        assert step.failed == 0
+    assert {n: tuple(v.shape) for n, v in env.signals.items()} == {s.name: (6, s.size) for s in SPEC.signals}
+
+
+def test_hover_action_is_hover_speed():
+    """0.334 ↔ 14,476 rpm within the rounding of three decimals."""
+    speed = Quadrotor().act(torch.full((1, 4), HOVER_ACTION))["rotor_speed"]
+    torch.testing.assert_close(speed, torch.full((1, 4), 14_476 * RPM), rtol=1e-4, atol=0)
+    assert CRAZYFLIE.hover_speed == pytest.approx(float(speed[0, 0]), rel=1e-4)
+
+
+def test_actions_are_linear_from_rest_to_full_speed():
+    command = Quadrotor().act(torch.tensor([[-1.0, 0.0, 0.5, 1.0]]))["rotor_speed"]
+    torch.testing.assert_close(command / RPM, torch.tensor([[0.0, 10_851.0, 16_276.5, 21_702.0]]))
+    assert SPEC.commands[0].maximum == (MAX_ROTOR_SPEED,) * 4
+    assert SPEC.commands[0].order == ("front_right", "rear_right", "rear_left", "front_left")
+
+
+def yawed(velocity: tuple[float, float, float]) -> State:
+    """Facing world y, moving with `velocity` in the world."""
+    half = math.sqrt(0.5)
+    return State(
+        position=torch.tensor([[0.1, 0.2, 0.3]]),
+        orientation=torch.tensor([[half, 0.0, 0.0, half]]),
+        linear_velocity=torch.tensor([velocity]),
+        angular_velocity=torch.tensor([[1.0, 2.0, 3.0]]),
+        actuator=torch.zeros(1, 4),
+    )
+
+
+def test_the_robot_measures_velocity_in_its_own_frame():
+    """Facing world y, motion along world x is motion to the right: body -y."""
+    task = Quadrotor()
+    signals = task.sense(yawed((1.0, 0.0, 0.0)), task.goal(torch.zeros(1)))
+    torch.testing.assert_close(signals["linear_velocity"], torch.tensor([[0.0, -1.0, 0.0]]))
+    torch.testing.assert_close(signals["angular_velocity"], torch.tensor([[1.0, 2.0, 3.0]]))
+    assert set(signals) == {spec.name for spec in SPEC.signals}
+
+
+def test_the_actors_observation_by_hand():
+    task = Quadrotor()
+    signals = task.sense(yawed((1.0, 0.5, 0.25)), {})
+    signals |= {
+        "reference_position": torch.tensor([[0.0, 0.0, 5.0]]),
+        "reference_velocity": torch.tensor([[1.0, 0, 0]]),
+    }
+    memory = {"actions": torch.arange(128.0).reshape(1, 32, 4)}
+    expected = [0.1, 0.2, -0.6, 0, -1, 0, 1, 0, 0, 0, 0, 1, 0.0, 0.5, 0.25, 1, 2, 3, *range(128)]
+    torch.testing.assert_close(task.observe(signals, memory), torch.tensor([expected]), rtol=0, atol=1e-6)
+
+
+# Start, end, disturbance
+# ---------------------------------------------------------------------------------------------------------------------
+def test_starts_are_the_references(started: Env):
+    """±0.2 m, up to 90°, ±1 m/s, ±1 rad/s, rotors at 10,851 rpm; a tenth at the origin and level."""
+    state = started.engine.read()
+    at_rest = (state.position == 0).all(-1)
+    assert float(at_rest.float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert torch.equal(at_rest, state.orientation[:, 0] == 1)
+    for value, bound in ((state.position, 0.2), (state.linear_velocity, 1.0), (state.angular_velocity, 1.0)):
+        assert float(value.abs().max()) <= bound
+        spread = value[~at_rest].std(0)
+        torch.testing.assert_close(spread, torch.full((3,), bound / math.sqrt(3)), rtol=0.03, atol=0)
+        assert float(value.mean(0).abs().max()) < 0.03 * bound
+    torch.testing.assert_close(state.actuator, torch.full((N, 4), 10_851 * RPM))
+    angle = 2 * state.orientation[~at_rest, 0].clamp(-1, 1).acos()
+    assert float(angle.max()) <= math.pi / 2 + 1e-3
+    assert float(tilt(state.orientation).max()) > 1.4
+
+
+def test_disturbances_are_the_references(started: Env):
+    """mg/20 = 13.24 mN and mg/10000 = 26.49 µN·m about every axis, one draw per episode."""
+    torch.testing.assert_close(started.engine.force.std(0), torch.full((3,), 0.0132435), rtol=0.03, atol=0)
+    torch.testing.assert_close(started.engine.torque.std(0), torch.full((3,), 2.6487e-5), rtol=0.03, atol=0)
+    assert float(started.engine.force.mean(0).abs().max()) < 4 * 0.0132 / math.sqrt(N)
+
+
+def test_a_disturbance_lasts_an_episode_and_no_longer(make_engine: Callable[..., Engine]):
+    env = Env(Quadrotor(), make_engine(8), seed=0)
+    env.reset()
+    kept = env.engine.force.clone()
+    step = env.step(torch.full((8, 4), HOVER_ACTION))
+    assert len(step.ended) == 0
+    assert torch.equal(env.engine.force, kept)
+    env.episode_step[torch.tensor([2, 5])] = 499
+    step = env.step(torch.full((8, 4), HOVER_ACTION))
+    assert step.ended.tolist() == [2, 5]
+    assert (env.engine.force != kept).any(-1).nonzero().flatten().tolist() == [2, 5]
+
+
+def test_the_disturbance_of_a_new_episode_acts(make_engine: Callable[..., Engine]):
+    """What the critic is told is what the body feels, in every world, after the worlds beside it were reset."""
+    env = Env(Quadrotor(), make_engine(32), seed=0)
+    env.reset()
+    env.episode_step[::2] = 499
+    env.step(torch.zeros(32, 4))
+    start = env.engine.read()
+    start.orientation = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(32, 1)
+    start.linear_velocity, start.angular_velocity = torch.zeros(32, 3), torch.zeros(32, 3)
+    start.actuator = torch.zeros(32, 4)
+    env.engine.reset(torch.arange(32), start)
+    env.engine.step(torch.zeros(32, 4))
+    felt = env.engine.read().linear_velocity / 0.01 * 0.027 + torch.tensor([0.0, 0.0, 0.027 * 9.81])
+    torch.testing.assert_close(felt, env.engine.force, rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [((0.59, -0.59, 0.59), False), ((0.0, 0.0, -0.61), True), ((0.61, 0.0, 0.0), True), ((math.nan, 0.0, 0.0), True)],
+)
+def test_an_episode_ends_outside_of_60_cm(position: tuple[float, ...], ends: bool):
+    task, state = Quadrotor(), yawed((0.0, 0.0, 0.0))
+    state.position = torch.tensor([position])
+    assert bool(task.terminated(state, task.goal(torch.zeros(1)))) is ends
+
+
+# Reward
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("term", "start", "middle", "target"),
+    [
+        ("position", 5.0, 14.1421, 40.0),
+        ("orientation", 5.0, 5.0, 5.0),
+        ("velocity", 0.01, 0.1, 1.0),
+        ("action", 0.01, 0.1, 1.0),
+    ],
+)
+def test_the_curriculum_goes_from_the_references_start_to_its_target(
+    term: str, start: float, middle: float, target: float
+):
+    weights = RewardWeights()
+    found = [weights.at(term, progress) for progress in (0.0, 0.5, 1.0, 1.7)]
+    assert found == pytest.approx([start, middle, target, target], rel=1e-4)
+
+
+@pytest.mark.parametrize(("progress", "total"), [(0.0, 1.02980), (1.0, -3.62)])
+def test_the_reward_by_hand(progress: float, total: float):
+    """‖p‖² = 0.01, 1 - q_w² = 0.36, ‖v‖² = 9, ‖a - 0.334‖² = 0.04:
+    2 - 0.5·(40·0.01 + 5·0.36 + 1·9 + 1·0.04) = -3.62, and with (5, 5, 0.01, 0.01) 1.0298."""
+    task, state = Quadrotor(), yawed((1.0, 2.0, 2.0))
+    state.position = torch.tensor([[0.1, 0.0, 0.0]])
+    state.orientation = torch.tensor([[0.8, 0.6, 0.0, 0.0]])
+    command = task.act(torch.full((1, 4), 0.434))["rotor_speed"]
+    terms = task.reward(state, task.goal(torch.zeros(1)), command, progress)
+    assert list(terms) == list(task.reward_terms)
+    assert float(torch.stack(list(terms.values())).sum()) == pytest.approx(total, rel=1e-4)
+    assert float(terms["survival"]) == 2.0
+
+
+def test_the_reward_is_about_the_error_to_the_reference():
+    task, state = Quadrotor(), yawed((1.0, 0.0, 0.0))
+    goal = {"reference_position": state.position, "reference_velocity": state.linear_velocity}
+    terms = task.reward(state, goal, torch.zeros(1, 4), 1.0)
+    assert float(terms["position"]) == 0
+    assert float(terms["velocity"]) == 0
+    assert float(task.metrics(state, goal)["position_error_m"]) == 0
+    assert not bool(task.terminated(state, goal))
+
+
+def test_progress_reaches_the_reward():
+    """The environment's progress, set by training, is the curriculum's."""
+    rewards = []
+    for progress in (0.0, 1.0):
+        env = Env(Quadrotor(), AnalyticQuadrotor(4), seed=0)
+        env.progress = progress
+        env.reset()
+        rewards.append(env.step(torch.full((4, 4), HOVER_ACTION)).reward)
+    assert (rewards[1] < rewards[0]).all()
+
+
+# Randomised and moving
+# ---------------------------------------------------------------------------------------------------------------------
+def test_randomized_airframes_lie_between_and_around_the_published_two():
+    drawn = sample_parameters(N, torch.Generator().manual_seed(0))
+    low, high = {}, {}
+    for name, value in drawn.items():
+        low[name], high[name] = value.amin(0), value.amax(0)
+    assert float(low["mass"]) == pytest.approx(0.95 * CRAZYFLIE.mass, rel=0.02)
+    assert float(high["mass"]) == pytest.approx(1.05 * CRAZYFLIE_IDENTIFIED.mass, rel=0.02)
+    torch.testing.assert_close(low["inertia"], 0.85 * torch.tensor(CRAZYFLIE.inertia), rtol=0.03, atol=0)
+    torch.testing.assert_close(high["inertia"], 1.15 * torch.tensor(CRAZYFLIE_IDENTIFIED.inertia), rtol=0.03, atol=0)
+    assert float(low["time_constant_up"]) == pytest.approx(0.8 * 0.055, rel=0.05)
+    assert float(high["time_constant_down"]) == pytest.approx(1.2 * 0.249, rel=0.05)
+    assert 0.92 <= float(low["battery"]) < float(high["battery"]) <= 1.0
+    one = one_quadrotor({name: value[:1] for name, value in drawn.items()})
+    assert one.mass == float(drawn["mass"][0, 0])
+    assert one.inertia == tuple(drawn["inertia"][0].tolist())
+
+
+def test_every_episode_of_the_randomized_task_has_another_airframe(make_engine: Callable[..., Engine]):
+    """And the critic sees which: 28 numbers and the ten parameters."""
+    env = Env(Quadrotor(randomized()), make_engine(6), seed=0)
+    first = env.reset()["critic"]
+    assert first.shape == (6, 38)
+    parameters = torch.cat([env.engine.params[name] for name in PARAMETER_SIZES], -1)
+    assert torch.equal(first[:, 28:], parameters)
+    assert len(env.engine.params["mass"].unique()) == 6
+    env.episode_step[3] = 499
+    step = env.step(torch.full((6, 4), HOVER_ACTION))
+    changed = (torch.cat([env.engine.params[name] for name in PARAMETER_SIZES], -1) != parameters).any(-1)
+    assert changed.nonzero().flatten().tolist() == step.ended.tolist() == [3]
+    assert torch.equal(
+        step.observations["critic"][3, 28:], torch.cat([env.engine.params[n][3] for n in PARAMETER_SIZES])
+    )
+
+
+@pytest.mark.parametrize("period", [5.5, 10.0])
+def test_the_figure_eight(period: float):
+    """1 m by 0.5 m, through the origin twice a lap; its velocity is its position's derivative."""
+    time = torch.linspace(0, period, 2001, dtype=torch.float64)
+    position, velocity = figure_eight(period)(time)
+    difference = (position[2:] - position[:-2]) / (time[2:] - time[:-2]).unsqueeze(-1)
+    torch.testing.assert_close(velocity[1:-1], difference, rtol=0, atol=1e-4)
+    torch.testing.assert_close(position[[0, 1000, 2000]], torch.zeros(3, 3, dtype=torch.float64))
+    torch.testing.assert_close(
+        position.abs().amax(0), torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64), rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", ["quadrotor-figure-eight-10s", "quadrotor-figure-eight-5.5s"])
+def test_a_figure_eight_starts_where_the_robot_is(name: str):
+    """On the reference, with its velocity, level: every world, and none has failed after a few steps."""
+    task = make_task(name)
+    env = Env(task, AnalyticQuadrotor(200), seed=0)
+    env.reset()
+    state, goal = env.engine.read(), task.goal(env.episode_step)
+    torch.testing.assert_close(state.position, goal["reference_position"])
+    torch.testing.assert_close(state.linear_velocity, goal["reference_velocity"])
+    assert float(tilt(state.orientation).max()) < 1e-3
+    for _ in range(5):
+        step = env.step(torch.full((200, 4), HOVER_ACTION))
+        assert not step.terminated.any()
+    torch.testing.assert_close(
+        env.signals["reference_position"], task.goal(torch.full((200,), 5))["reference_position"]
+    )
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="unknown task 'hexapod'; there are: quadrotor, quadrotor-randomized, "):
+        make_task("hexapod")
