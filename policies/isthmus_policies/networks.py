@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
-MIN_STD, MAX_STD = 0.02, 1.0
+MIN_STD, MAX_STD = 0.02, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +117,3 @@ class ActorCritic(nn.Module):
     def std(self) -> Tensor:
         """Standard deviation (action_size,). Positive and bounded whatever the optimiser does to its logarithm."""
         return self.log_std.clamp(math.log(MIN_STD), math.log(MAX_STD)).exp()
-
-    def distribution(self, mean: Tensor) -> Normal:
-        return Normal(mean, self.std(), validate_args=False)

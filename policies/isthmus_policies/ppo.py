@@ -3,6 +3,7 @@ KL."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class PPOConfig:
     entropy_weight: float = 0.0
     learning_rate: float = 1e-3
     learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
-    kl_target: float = 0.01
+    kl_target: tuple[float, float] = (0.02, 0.004)
     max_gradient_norm: float = 1.0
 
 
@@ -43,9 +44,11 @@ class PPO:
         self._generator = generator
         self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
 
-    def update(self, rollout: Rollout) -> dict[str, float]:
+    def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """One iteration: several epochs over the roll-out, then the normalisers take it in. Returns what to log."""
         batch = self._batch(rollout)
+        first, last = self.config.kl_target
+        target = first + (last - first) * progress
         sums = torch.zeros(4)
         for _ in range(self.config.epochs):
             epoch = torch.zeros(4)
@@ -53,7 +56,7 @@ class PPO:
                 epoch += self._step(minibatch)
             sums += epoch
             # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
-            self._adapt(float(epoch[0]) / self.config.minibatches)
+            self._adapt(float(epoch[0]) / self.config.minibatches, target)
         self.policy.actor_normalizer.update(rollout.actor.flatten(0, 1))
         self.policy.critic_normalizer.update(rollout.critic.flatten(0, 1))
         kl, surrogate, value_loss, clipped = (sums / (self.config.epochs * self.config.minibatches)).tolist()
@@ -74,13 +77,12 @@ class PPO:
         gain = advantages(rollout.reward, now, following, rollout.terminated, rollout.done, c.gamma, c.lam)
         returns = (gain + now).reshape(-1, 1)
         policy.rescale_value(returns)
-        old = policy.distribution(rollout.mean)
         return {
             "actor": policy.actor_normalizer(rollout.actor.flatten(0, 1)),
             "critic": policy.critic_normalizer(rollout.critic.flatten(0, 1)),
             "action": rollout.action.flatten(0, 1),
             "mean": rollout.mean.flatten(0, 1),
-            "log_prob": old.log_prob(rollout.action).sum(-1).flatten(),
+            "log_prob": gaussian_log_prob(rollout.action, rollout.mean, policy.std()).flatten(),
             "advantage": ((gain - gain.mean()) / (gain.std() + 1e-8)).flatten(),
             "return": policy.value_normalizer(returns).squeeze(-1),
             "value": policy.value_normalizer(now.reshape(-1, 1)).squeeze(-1),
@@ -101,8 +103,8 @@ class PPO:
     def _step(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
         policy, c = self.policy, self.config
-        distribution = policy.distribution(policy.actor(batch["actor"]))
-        ratio = (distribution.log_prob(batch["action"]).sum(-1) - batch["log_prob"]).exp()
+        mean, std = policy.actor(batch["actor"]), policy.std()
+        ratio = (gaussian_log_prob(batch["action"], mean, std) - batch["log_prob"]).exp()
         gain = batch["advantage"]
         surrogate = -torch.min(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
 
@@ -111,21 +113,21 @@ class PPO:
         target = batch["return"]
         value_loss = torch.max((value - target).square(), (near - target).square()).mean()
 
-        loss = surrogate + c.value_weight * value_loss - c.entropy_weight * distribution.entropy().sum(-1).mean()
+        loss = surrogate + c.value_weight * value_loss - c.entropy_weight * std.log().sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), c.max_gradient_norm, foreach=True)
         self.optimizer.step()
         with torch.no_grad():
             clipped = ((ratio - 1).abs() > c.clip).float().mean()
-            kl = gaussian_kl(batch["mean"], batch["old_std"], distribution.mean, distribution.stddev)
+            kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std)
             return torch.stack((kl.mean(), surrogate, value_loss, clipped)).cpu()
 
-    def _adapt(self, kl: float) -> None:
+    def _adapt(self, kl: float, target: float) -> None:
         low, high = self.config.learning_rate_range
-        if kl > 2 * self.config.kl_target:
+        if kl > 2 * target:
             self.set_learning_rate(max(low, self.learning_rate / 1.5))
-        elif kl < 0.5 * self.config.kl_target:
+        elif kl < 0.5 * target:
             self.set_learning_rate(min(high, self.learning_rate * 1.5))
 
     def set_learning_rate(self, value: float) -> None:
@@ -134,6 +136,13 @@ class PPO:
             group["lr"] = value
 
 
+def gaussian_log_prob(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Log-density (…) of actions (…, k) under a diagonal Gaussian with std (k,)."""
+    constant = std.log().sum() + 0.5 * math.log(2 * math.pi) * action.shape[-1]
+    return -0.5 * ((action - mean) / std).square().sum(-1) - constant
+
+
 def gaussian_kl(old_mean: Tensor, old_std: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """KL(old ‖ new) of diagonal Gaussians, summed over the last axis."""
-    return ((std / old_std).log() + (old_std.square() + (old_mean - mean).square()) / (2 * std.square()) - 0.5).sum(-1)
+    """KL(old ‖ new) (…) of diagonal Gaussians with means (…, k) and std (k,)."""
+    constant = ((std / old_std).log() + 0.5 * (old_std / std).square() - 0.5).sum()
+    return 0.5 * ((old_mean - mean) / std).square().sum(-1) + constant

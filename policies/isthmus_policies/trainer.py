@@ -78,7 +78,7 @@ class Trainer:
         ramp = self.config.curriculum_share * self.config.iterations
         self.env.progress = min(1.0, self.iteration / max(1.0, ramp))
         rollout, episodes = self.collector.collect(self.policy)
-        learned = self.learner.update(rollout)
+        learned = self.learner.update(rollout, self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
         row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": episodes.diverged}
         self.iteration += 1

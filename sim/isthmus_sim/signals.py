@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus_sim.rotations import turn_by
 from isthmus_sim.spec import SignalSpec
 
 Signals = dict[str, Tensor]
@@ -54,18 +55,6 @@ class DelayLine:
         self.history.copy_(state["history"])
         self.delay.copy_(state["delay"])
         self._newest = int(state["newest"])
-
-
-def rotation_noise(orientation: Tensor, rotation_vector: Tensor) -> Tensor:
-    """Turn unit quaternions (n, 4) wxyz by small body-frame rotation vectors (n, 3) rad (first order, then
-    normalised)."""
-    w, x, y, z = orientation.unbind(-1)
-    a, b, c = (0.5 * rotation_vector).unbind(-1)
-    turned = torch.stack(
-        (w - a * x - b * y - c * z, x + a * w + c * y - b * z, y + b * w + a * z - c * x, z + c * w + b * x - a * y),
-        dim=-1,
-    )
-    return turned / turned.norm(dim=-1, keepdim=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +109,7 @@ class Sensors:
             return value
         if name in self._turns:
             turn = torch.empty(len(value), 3, device=value.device).normal_(0, sigma, generator=self._generator)
-            return rotation_noise(value, turn)
+            return turn_by(value, turn)
         return value + torch.empty_like(value).normal_(0, sigma, generator=self._generator)
 
     def _delayed(self, name: str, value: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_sim.rotations import random_orientation, rotation_matrix, tilt, to_body, to_world
-from isthmus_sim.signals import rotation_noise
+from isthmus_sim.rotations import random_orientation, rotation_matrix, tilt, to_body, to_world, turn_by
 
 HALF = math.sqrt(0.5)
 numbers = st.floats(-1, 1, allow_subnormal=False)
@@ -106,12 +105,12 @@ def test_no_limit_angle_means_level():
 @given(quaternions, st.integers(0, 2**31))
 def test_rotation_noise_stays_a_rotation(q: torch.Tensor, seed: int):
     turn = torch.randn(1, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    assert float(rotation_noise(q, turn).norm()) == pytest.approx(1.0)
+    assert float(turn_by(q, turn).norm()) == pytest.approx(1.0)
 
 
 def test_rotation_noise_turns_in_the_body_frame():
     """A small turn about body x of a body that is yawed by 90° tilts its z axis towards -y of the body: world +x."""
-    turned = rotation_noise(torch.tensor([[HALF, 0.0, 0.0, HALF]]), torch.tensor([[0.01, 0.0, 0.0]]))
+    turned = turn_by(torch.tensor([[HALF, 0.0, 0.0, HALF]]), torch.tensor([[0.01, 0.0, 0.0]]))
     up = to_world(rotation_matrix(turned), torch.tensor([[0.0, 0.0, 1.0]]))
     torch.testing.assert_close(up, torch.tensor([[0.01, 0.0, 1.0]]), rtol=0, atol=1e-4)
 
@@ -120,6 +119,6 @@ def test_rotation_noise_moves_the_matrix_by_the_stated_share():
     """σ about each axis moves the nine entries by √(2/3)·σ in the root mean square, in any attitude."""
     generator = torch.Generator().manual_seed(0)
     q = random_orientation(20_000, math.pi, generator)
-    noisy = rotation_noise(q, 0.01 * torch.randn(20_000, 3, generator=generator))
+    noisy = turn_by(q, 0.01 * torch.randn(20_000, 3, generator=generator))
     rms = (rotation_matrix(noisy) - rotation_matrix(q)).square().mean().sqrt()
     assert float(rms) == pytest.approx(0.01 * math.sqrt(2 / 3), rel=0.02)

@@ -16,13 +16,11 @@ from torch import Tensor
 
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.robots.quadrotor import (
-    CRAZYFLIE,
     GRAVITY,
     MAX_ROTOR_SPEED,
     PARAMETER_SIZES,
     RPM,
     SPEC,
-    parameter_tensors,
     sample_parameters,
 )
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
@@ -213,33 +211,27 @@ class Quadrotor:
 
     def reset(self, engine: Engine, ids: Tensor, generator: torch.Generator) -> State:
         n = len(ids)
-        params = self._set_params(engine, ids, generator)
-        weight = params["mass"] * GRAVITY
+        if self.config.randomize:
+            engine.set_params(ids, **sample_parameters(n, generator))
+        weight = engine.params["mass"][ids] * GRAVITY
+        draws = torch.randn(n, 6, generator=generator)
         force, torque = engine.force.clone(), engine.torque.clone()
-        force[ids] = weight * self.config.force_share * torch.randn(n, 3, generator=generator)
-        torque[ids] = weight * self.config.torque_share * torch.randn(n, 3, generator=generator)
+        force[ids] = weight * self.config.force_share * draws[:, :3]
+        torque[ids] = weight * self.config.torque_share * draws[:, 3:]
         engine.apply_wrench(force, torque)
         return self._start(n, generator)
 
-    def _set_params(self, engine: Engine, ids: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        if not self.config.randomize:
-            return parameter_tensors(CRAZYFLIE, len(ids))
-        params = sample_parameters(len(ids), generator)
-        engine.set_params(ids, **params)
-        return params
-
     def _start(self, n: int, generator: torch.Generator) -> State:
-        def uniform(bound: float) -> Tensor:
-            return bound * (2 * torch.rand(n, 3, generator=generator) - 1)
-
         c = self.config
+        bounds = torch.tensor((c.start_position, c.start_velocity, c.start_rate)).unsqueeze(-1)
+        place, velocity, rate = (bounds * (2 * torch.rand(n, 3, 3, generator=generator) - 1)).unbind(1)
         moved = (torch.rand(n, 1, generator=generator) >= c.start_at_rest_share).float()
         level = torch.tensor((1.0, 0.0, 0.0, 0.0))
-        reference, velocity = c.reference(torch.zeros(n))
+        reference, reference_velocity = c.reference(torch.zeros(n))
         return State(
-            position=reference + moved * uniform(c.start_position),
+            position=reference + moved * place,
             orientation=torch.where(moved > 0, random_orientation(n, c.start_angle, generator), level),
-            linear_velocity=velocity + uniform(c.start_velocity),
-            angular_velocity=uniform(c.start_rate),
+            linear_velocity=reference_velocity + velocity,
+            angular_velocity=rate,
             actuator=torch.full((n, 4), c.start_rotor_speed),
         )
