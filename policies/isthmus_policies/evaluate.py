@@ -158,7 +158,8 @@ def wilson(successes: int, n: int) -> Interval:
     share, z2 = successes / n, Z95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return (min(share, centre - half), share, max(share, centre + half))
+    # At the ends rounding would carry the interval out of [0, 1], or past the share itself.
+    return (max(0.0, min(share, centre - half)), share, min(1.0, max(share, centre + half)))
 
 
 def mean_interval(values: Tensor) -> Interval:

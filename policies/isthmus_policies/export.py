@@ -146,7 +146,8 @@ def replay_error(session: onnxruntime.InferenceSession, contract: Contract, reco
         commands, memory = run_graph(session, contract, signals, memory)
         for spec in contract.commands:
             span = np.asarray(spec.maximum) - np.asarray(spec.minimum)
-            worst = max(worst, float((np.abs(commands[spec.name] - expected[spec.name]) / span).max()))
+            error = np.abs(commands[spec.name] - expected[spec.name]) / span
+            worst = float(np.maximum(worst, error.max()))  # unlike max(), keeps what is not a number
         for name, value in initial_memory(contract, len(ended)).items():
             memory[name][ended] = value
     return worst

@@ -20,7 +20,9 @@ class Log:
         self._writer.writerow(columns)
         for row in kept:
             self._writer.writerow([_cell(row.get(name)) for name in columns])
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration)
+        # TensorBoard counts environment steps, and forgets what an earlier process wrote beyond the kept rows.
+        purge = int(kept[-1]["steps"]) + 1 if kept else 0
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def write(self, row: dict[str, float]) -> None:
         """One iteration. Columns without a value stay empty; TensorBoard's step is the number of environment steps."""

@@ -38,12 +38,18 @@ class Options:
 
 
 class StopRequest:
-    """Turns the first Ctrl-C (or SIGTERM) into a request to stop between iterations; a second one is as usual."""
+    """While entered, turns the first Ctrl-C (or SIGTERM) into a request to stop between iterations; a second one is as
+    usual."""
 
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+    asked = False
+
+    def __enter__(self) -> StopRequest:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
@@ -52,7 +58,7 @@ class StopRequest:
 
 def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:
     """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end."""
-    config, stop = trainer.config, StopRequest()
+    config = trainer.config
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     log = Log(folder, trainer.columns, trainer.iteration)
@@ -63,7 +69,7 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console or Console()) as progress:
+    with StopRequest() as stop, Progress(*columns, console=console or Console()) as progress:
         bar = progress.add_task("", total=config.iterations, completed=trainer.iteration)
         while trainer.iteration < config.iterations and not stop.asked:
             row = trainer.iterate()
@@ -71,7 +77,7 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
             progress.update(bar, completed=trainer.iteration, description=_line(row))
             if trainer.iteration % config.checkpoint_every == 0:
                 trainer.save(folder)
-    trainer.save(folder)
+        trainer.save(folder)
     log.close()
     return trainer.iteration >= config.iterations
 
@@ -107,7 +113,10 @@ def main() -> None:
         trainer, folder = _trainer(options)
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
-    finished = train(trainer, folder, console)
+    try:
+        finished = train(trainer, folder, console)
+    except OSError as error:
+        sys.exit(f"isthmus-train: {error}")
     console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
     if not finished:
         console.print(
