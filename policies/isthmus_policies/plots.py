@@ -1,0 +1,204 @@
+"""The plots of a report: SVG that takes its colours and its font from the page, so that it reads in light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+# Stand-ins that `svg` replaces by the page's CSS variables.
+INK, MUTED, RULE, SHADE = "#010203", "#020304", "#030405", "#040506"
+FLOWN, REFERENCE, ACCENT = "#050607", "#060708", "#070809"
+_VARIABLES = {
+    INK: "--ink", MUTED: "--muted", RULE: "--rule", SHADE: "--shade",
+    FLOWN: "--flown", REFERENCE: "--reference", ACCENT: "--accent",
+}  # fmt: skip
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "isthmus",
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": RULE,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+Phase = tuple[str, float, float]
+"""Name, start and end in s."""
+
+
+def learning_curves(rows: Sequence[dict[str, float]], control_period_s: float) -> str:
+    """Episode length and reward over the environment steps of a run's `metrics.csv`."""
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        _curve(left, rows, "episode/length", control_period_s)
+        left.set(title="Episode length", xlabel="environment steps, millions", ylabel="s", ylim=(0, None))
+        _curve(right, rows, "episode/return", 1.0)
+        right.set(title="Reward per episode", xlabel="environment steps, millions", ylabel="reward")
+        _draw_ramp(right, rows)
+
+    return _svg("learning", draw, (10.4, 3.0))
+
+
+def _curve(axes: Axes, rows: Sequence[dict[str, float]], column: str, scale: float) -> None:
+    points = np.array([(row["steps"] / 1e6, row[column] * scale) for row in rows if column in row]).reshape(-1, 2)
+    axes.plot(points[:, 0], points[:, 1], color=ACCENT, alpha=0.3, linewidth=1.0)
+    axes.plot(points[:, 0], _running_mean(points[:, 1], max(1, len(points) // 30)), color=ACCENT)
+    axes.margins(x=0.01)
+
+
+def _running_mean(values: Vector, width: int) -> Vector:
+    """Mean over the last `width` values, fewer at the start."""
+    sums = np.cumsum(np.concatenate(((0.0,), values)))
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(0, last - width)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _draw_ramp(axes: Axes, rows: Sequence[dict[str, float]]) -> None:
+    ramp = [row["steps"] / 1e6 for row in rows if row["progress"] < 1.0]
+    if ramp and len(ramp) < len(rows):
+        axes.axvline(ramp[-1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(
+            "weights at their final values", (ramp[-1], 0.04), (5, 0), xycoords=("data", "axes fraction"),
+            textcoords="offset points", color=MUTED, fontsize=8.5,
+        )  # fmt: skip
+
+
+def path(time: Vector, position: Vector, reference: Vector, phases: Sequence[Phase]) -> str:
+    """Flown path and reference from above, and height over time. Positions (t, 3) m, world."""
+
+    def draw(figure: Figure) -> None:
+        above, height = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        above.plot(*reference[:, :2].T, color=REFERENCE, linewidth=1.3, label="reference")
+        above.plot(*position[:, :2].T, color=FLOWN, label="flown")
+        above.plot(*position[0, :2], "o", color=INK, markersize=4)
+        above.annotate("take-off", position[0, :2], (6, -11), textcoords="offset points", color=MUTED, fontsize=8.5)
+        above.set_aspect("equal", adjustable="datalim")
+        above.set(title="From above", xlabel="x, m", ylabel="y, m")
+        above.legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.13), borderaxespad=0)
+        _shade_phases(height, phases, time[-1], names=False)
+        height.plot(time, reference[:, 2], color=REFERENCE, linewidth=1.3)
+        height.plot(time, position[:, 2], color=FLOWN)
+        height.set(title="Height", xlabel="time, s", ylabel="z, m", ylim=(min(0.0, reference[:, 2].min()), None))
+
+    return _svg("path", draw, (10.4, 3.9))
+
+
+def tracking(time: Vector, error: Vector, phases: Sequence[Phase], rms: dict[str, float]) -> str:
+    """Distance from the reference (t,) m over time; phases are marked, and `rms` m drawn over the phases it has."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _shade_phases(axes, phases, time[-1], names=True)
+        axes.plot(time, 100 * error, color=FLOWN, linewidth=1.3)
+        axes.set(xlabel="time, s", ylabel="distance from the reference, cm", ylim=(0, 100 * error.max() * 1.18))
+        for name, start, end in phases:
+            if name in rms:
+                level = 100 * rms[name]
+                axes.plot((start, min(end, time[-1])), (level, level), color=INK, linewidth=1.0, linestyle=(0, (2, 2)))
+        axes.plot((), (), color=INK, linewidth=1.0, linestyle=(0, (2, 2)), label="root mean square of the phase")
+        axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.91))
+
+    return _svg("tracking", draw, (10.4, 3.2))
+
+
+def _shade_phases(axes: Axes, phases: Sequence[Phase], end_s: float, *, names: bool) -> None:
+    for i, (name, start, end) in enumerate(phases):
+        if start >= end_s:
+            continue
+        end = min(end, end_s) if i + 1 < len(phases) else end_s
+        if i % 2 == 0:
+            axes.axvspan(start, end, color=SHADE, linewidth=0)
+        if names:
+            axes.annotate(
+                name, ((start + end) / 2, 0.945), xycoords=("data", "axes fraction"), ha="center", color=MUTED,
+                fontsize=9,
+            )  # fmt: skip
+    axes.grid(visible=False, axis="x")
+    axes.set_xlim(0, end_s)
+
+
+def timing(latency_s: Vector, period_s: Vector, nominal_s: float) -> str:
+    """Histograms of sensor-to-command time and of the time from command to command, both in s."""
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        edges = np.geomspace(0.05, 20.0, 61)
+        _histogram(left, latency_s, edges)
+        left.set_xscale("log")
+        left.set_xticks((0.1, 1.0, 10.0), ("0.1", "1", "10"))
+        left.set(title="Reading to command", xlabel="time, ms", ylabel="commands", xlim=(edges[0], edges[-1]))
+        for percent in (50, 99):
+            _mark(left, 1e3 * float(np.percentile(latency_s, percent)), f"p{percent}")
+        nominal = 1e3 * nominal_s
+        _histogram(right, period_s, np.linspace(0.0, 2 * nominal, 81))
+        right.set(title="Command to command", xlabel="time, ms", ylabel="commands", xlim=(0, 2 * nominal))
+
+    return _svg("timing", draw, (10.4, 3.0))
+
+
+def _histogram(axes: Axes, values_s: Vector, edges: Vector) -> None:
+    """Counts on a logarithmic axis, so that one late command in thousands is still seen; the ends take the rest."""
+    clipped = np.clip(1e3 * values_s, edges[0], edges[-1])
+    counts, _, _ = axes.hist(clipped, edges.tolist(), color=ACCENT, histtype="stepfilled", log=True)
+    axes.set_ylim(0.7, 5 * np.max(counts))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+
+
+def _mark(axes: Axes, value: float, name: str) -> None:
+    axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.annotate(
+        f"{name}  {value:.2g} ms", (value, 0.92), (5, 0), xycoords=("data", "axes fraction"),
+        textcoords="offset points", fontsize=9,
+    )  # fmt: skip
+
+
+def _svg(name: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
+    """What `draw` draws, as an SVG element to stand in a page; `name` keeps its ids apart from other plots'."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'(id="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{name}"', text, count=1)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable})")
+    return text
