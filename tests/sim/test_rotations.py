@@ -103,19 +103,19 @@ def test_no_limit_angle_means_level():
 
 
 @given(quaternions, st.integers(0, 2**31))
-def test_rotation_noise_stays_a_rotation(q: torch.Tensor, seed: int):
+def test_a_small_turn_stays_a_rotation(q: torch.Tensor, seed: int):
     turn = torch.randn(1, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     assert float(turn_by(q, turn).norm()) == pytest.approx(1.0)
 
 
-def test_rotation_noise_turns_in_the_body_frame():
+def test_a_small_turn_turns_in_the_body_frame():
     """A small turn about body x of a body that is yawed by 90° tilts its z axis towards -y of the body: world +x."""
     turned = turn_by(torch.tensor([[HALF, 0.0, 0.0, HALF]]), torch.tensor([[0.01, 0.0, 0.0]]))
     up = to_world(rotation_matrix(turned), torch.tensor([[0.0, 0.0, 1.0]]))
     torch.testing.assert_close(up, torch.tensor([[0.01, 0.0, 1.0]]), rtol=0, atol=1e-4)
 
 
-def test_rotation_noise_moves_the_matrix_by_the_stated_share():
+def test_a_small_turn_moves_the_matrix_by_the_stated_share():
     """σ about each axis moves the nine entries by √(2/3)·σ in the root mean square, in any attitude."""
     generator = torch.Generator().manual_seed(0)
     q = random_orientation(20_000, math.pi, generator)

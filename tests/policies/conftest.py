@@ -1,0 +1,53 @@
+"""Small training runs that the tests of learning share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from isthmus_policies.networks import NetworkConfig
+from isthmus_policies.ppo import PPOConfig
+from isthmus_policies.trainer import TrainConfig, Trainer
+
+# The first example pays for what torch sets up.
+settings.register_profile("isthmus", deadline=None)
+settings.load_profile("isthmus")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written into the working tree."""
+    monkeypatch.chdir(tmp_path)
+
+
+def _small(**changes: object) -> TrainConfig:
+    ppo = PPOConfig(horizon=16, epochs=2, minibatches=4)
+    network = NetworkConfig(actor=(16, 16), critic=(16, 16))
+    values = {"task": "quadrotor", "num_envs": 32, "iterations": 6, "ppo": ppo, "network": network}
+    return TrainConfig(**{**values, **changes})  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="session")
+def small() -> Callable[..., TrainConfig]:
+    """A configuration that trains in a fraction of a second."""
+    return _small
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small run: look, do not touch."""
+    folder = tmp_path_factory.mktemp("run")
+    trainer = Trainer(_small())
+    for _ in range(6):
+        trainer.iterate()
+    trainer.save(folder)
+    return folder
