@@ -12,7 +12,7 @@ import pytest
 
 from isthmus_deploy.contract import Provenance
 from isthmus_deploy.loop import LatencyHistogram
-from isthmus_deploy.policy_file import seal
+from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_deploy.ros.flight_log import FlightLog, tracking
 from isthmus_deploy.ros.flight_plan import FlightPlan
 from isthmus_policies.export import make_contract
@@ -69,7 +69,12 @@ def write_run(folder: Path) -> None:
     run.mkdir(parents=True)
     # A model without layers: the report reads the contract, not the graph.
     contract = make_contract(make_task("quadrotor-randomized"), provenance)
-    (run / "policy.onnx").write_bytes(seal(b"", contract, []))
+    step = ReplayStep(
+        reset=True,
+        signals={s.name: np.zeros(s.shape, s.dtype) for s in contract.signals},
+        commands={c.name: np.zeros(c.shape, c.dtype) for c in contract.commands},
+    )
+    (run / "policy.onnx").write_bytes(seal(b"", contract, [step]))
     rows = [f"{i},{i * 1e5},{i * 0.2},{min(1, i / 20)},{50 + i},{min(500, 12 * i)}" for i in range(1, 41)]
     head = "iteration,steps,seconds,progress,episode/return,episode/length"
     (run / "metrics.csv").write_text("\n".join((head, *rows)) + "\n")

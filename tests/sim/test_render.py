@@ -1,0 +1,87 @@
+"""Pictures of a movement: the robot, its trail and the reference are really in them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from isthmus_sim.offscreen import available_backend
+
+if available_backend() is None:
+    pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
+
+from isthmus_sim.engines import make_engine
+from isthmus_sim.render import Motion, MotionRenderer, NoRendererError, scene_of
+
+FPS = 10
+
+
+def straight(duration_s: float = 1.0, *, reference_offset: float = 0.0) -> Motion:
+    """A level quadrotor that moves along x at 0.3 m/s, 1 m above the ground; samples every 10 ms."""
+    time = np.arange(0.0, duration_s + 0.005, 0.01)
+    position = np.stack((0.3 * time, 0 * time, 1 + 0 * time), axis=1)
+    level = np.tile((1.0, 0.0, 0.0, 0.0), (len(time), 1))
+    reference = position + np.array((0.0, 0.0, reference_offset))
+    return Motion(time=time, qpos=np.concatenate((position, level), axis=1), position=position, reference=reference)
+
+
+def draw(motion: Motion, height: int = 120, **options: float) -> np.ndarray:
+    with MotionRenderer(scene_of("crazyflie"), width=height * 4 // 3, height=height) as renderer:
+        return np.stack([frame.copy() for frame in renderer.frames(motion, fps=FPS, **options)])
+
+
+def count(frame: np.ndarray, *, more: int, than: int) -> int:
+    """Pixels whose channel `more` is well above channel `than` and which are no sky (red, green, blue = 0, 1, 2)."""
+    values = frame.astype(int)
+    return int((values[..., more] - values[..., than] > 90).sum())
+
+
+def test_the_robot_is_in_the_middle_of_every_picture():
+    frames = draw(straight())
+    assert frames.shape == (10, 120, 160, 3)
+    assert frames.dtype == np.uint8
+    for frame in frames:
+        red = frame[30:90, 40:120]  # its front rotors
+        assert count(red, more=0, than=2) > 40
+    assert np.abs(np.diff(frames.astype(int), axis=0)).max() > 50, "the ground moves below it"
+
+
+def test_without_the_robot_there_is_no_robot():
+    motion = straight()
+    away = motion.qpos + np.eye(7)[2] * 50.0
+    frames = draw(dataclasses.replace(motion, qpos=away), past_s=0.0)
+    assert max(count(frame, more=0, than=2) for frame in frames) < 10
+
+
+def test_trail_and_reference_are_drawn():
+    motion = straight(reference_offset=0.08)
+    with_lines, without = draw(motion, 360)[-1], draw(motion, 360, past_s=0.0, ahead_s=0.0)[-1]
+    drawn = np.where(np.abs(with_lines.astype(int) - without).max(-1, keepdims=True) > 20, with_lines, 0)
+    assert count(drawn, more=0, than=2) > 40, "orange trail"
+    assert count(drawn, more=2, than=0) > 40, "blue reference"
+
+
+def test_a_movement_is_sampled_between_its_samples():
+    moments = straight(0.5).at_rate(30)
+    assert len(moments.time) == 15
+    assert moments.position[:, 0] == pytest.approx(0.3 * moments.time)
+
+
+def test_the_state_of_an_engine_can_be_drawn():
+    engine = make_engine("analytic", 2)
+    qpos = scene_of("crazyflie").qpos(engine.read())
+    assert qpos.shape == (2, 7)
+
+
+def test_an_unknown_robot_is_refused_with_the_known():
+    with pytest.raises(ValueError, match="no scene for robot 'cat'; there are scenes for: crazyflie"):
+        scene_of("cat")
+
+
+def test_without_a_renderer_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(NoRendererError, match="apt-get install libegl1"):
+        MotionRenderer(scene_of("crazyflie"))
