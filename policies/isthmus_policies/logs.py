@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
+
+from isthmus_policies.files import write_atomically
 
 
 class Log:
@@ -15,11 +18,11 @@ class Log:
         self.columns = columns
         self.path = folder / "metrics.csv"
         kept = [row for row in read_metrics(folder) if row["iteration"] < start_iteration] if start_iteration else []
-        self._file = self.path.open("w", newline="")
+        whole = io.StringIO(newline="")
+        csv.writer(whole).writerows([columns, *([_cell(row.get(name)) for name in columns] for row in kept)])
+        write_atomically(self.path, whole.getvalue().encode())
+        self._file = self.path.open("a", newline="")
         self._writer = csv.writer(self._file)
-        self._writer.writerow(columns)
-        for row in kept:
-            self._writer.writerow([_cell(row.get(name)) for name in columns])
         # TensorBoard counts environment steps, and forgets what an earlier process wrote beyond the kept rows.
         purge = int(kept[-1]["steps"]) + 1 if kept else 0
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
