@@ -29,7 +29,7 @@ class FlightLog:
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """The columns of `truth` and `commands` by name, as stored in flight.npz."""
         truth = np.array(self.truth, dtype=np.float64).reshape(-1, 20)
-        commands = np.array(self.commands, dtype=np.float64).reshape(len(self.commands), -1)
+        commands = np.array(self.commands or np.zeros((0, 1)), dtype=np.float64)
         return {
             "time": truth[:, 0],
             "position": truth[:, 1:4],
@@ -38,7 +38,7 @@ class FlightLog:
             "angular_velocity": truth[:, 11:14],
             "reference_position": truth[:, 14:17],
             "reference_velocity": truth[:, 17:20],
-            "command_time": commands[:, 0] if self.commands else np.zeros(0),
+            "command_time": commands[:, 0],
             "command": commands[:, 1:],
         }
 

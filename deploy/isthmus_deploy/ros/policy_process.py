@@ -26,6 +26,7 @@ from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.supervisor import State, TransitionError
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
+_JOINING_NS = 3_000_000_000  # in which a node that drives the robot already may still be discovered
 _LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
 _FIFO_PRIORITY = 50
 
@@ -60,6 +61,7 @@ class PolicyNode:
     def __init__(self, config: Config, runtime: Runtime, link: Link) -> None:
         self._config = config
         self._contract = runtime.contract
+        self._ageing = [signal.name for signal in self._contract.signals if signal.max_age_s is not None]
         self._link = link
         self._log = link.node.get_logger()
         self._controller = PolicyController(runtime, ramp_s=config.ramp_s)
@@ -70,6 +72,7 @@ class PolicyNode:
         self._sections = SectionTimer(("read", "policy", "publish", "report"))
         self._latency = LatencyHistogram()
         self._answered_ns = 0
+        self._joined_ns = 0
         self._reported = (State.IDLE, None)
         self._report_due_ns = 0
         self._interface: str | None = None
@@ -106,7 +109,12 @@ class PolicyNode:
         return True
 
     def run(self, stop: StopRequest) -> None:
-        """Tick until told to stop; whatever ends it, the last command is the safe one."""
+        """Tick until told to stop; whatever ends it, the last command is the safe one.
+
+        Raises:
+            Refusal: another node that commands the robot was discovered late, while this one was idle.
+        """
+        self._joined_ns = time.monotonic_ns() + _JOINING_NS
         if self._config.fifo:
             _use_fifo()
         gc.collect()
@@ -191,11 +199,16 @@ class PolicyNode:
         self._sections.end("read")
         commands = self._controller.tick(self._inbox.signals, ages_s, now_ns)
         self._sections.end("policy")
-        self._publish(commands)
+        if self._drives():
+            self._publish(commands)
+            self._record_latency()
         self._sections.end("publish")
-        self._record_latency()
         self._report(now_ns)
         self._sections.end("report")
+
+    def _drives(self) -> bool:
+        """Whether this node commands the robot. An idle one must not: somebody else may be flying it."""
+        return self._controller.state is not State.IDLE
 
     def _trip_on(self, cause: str | None, now_ns: int) -> None:
         if cause and self._controller.state in (State.STANDBY, State.RAMP_IN, State.RUNNING):
@@ -203,9 +216,9 @@ class PolicyNode:
 
     def _too_old(self, ages_s: Mapping[str, float]) -> str | None:
         limit = self._config.timeout_s
-        if limit is None:
+        if limit is None or not self._ageing:
             return None
-        name = max(ages_s, key=lambda name: ages_s[name])
+        name = max(self._ageing, key=lambda name: ages_s[name])
         return f"{name}: stale, {ages_s[name]:.3g} s old (at most {limit:g} s)" if ages_s[name] > limit else None
 
     def _publish(self, commands: Mapping[str, np.ndarray]) -> None:
@@ -221,6 +234,8 @@ class PolicyNode:
     def _send_last(self) -> None:
         from rclpy.duration import Duration
 
+        if not self._drives():
+            return
         self._publish(self._controller.safe_commands)
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
@@ -238,6 +253,8 @@ class PolicyNode:
         if changed:
             self._log_state()
         else:
+            if now_ns < self._joined_ns and not self._drives():
+                self._check_alone()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _log_state(self) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 
 Kind = Literal["nan", "jump", "silence"]
 Topic = Literal["odom", "imu"]
-_PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z]+))?@(?P<at>[0-9.]+)")
+_PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)

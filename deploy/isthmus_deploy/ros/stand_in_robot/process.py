@@ -191,7 +191,7 @@ class Aftermath:
             self._stop_ns = now_ns
 
     def summary(self) -> dict[str, float | int] | None:
-        """Commands that still moved the robot, and the time to the first that did not, s; None without fault or stop."""
+        """Commands that still moved the robot, and s to the first that did not; None without fault or stop."""
         if self._fault_ns is None or self._stop_ns is None:
             return None
         return {"moving_commands": self._moving_commands, "stopped_after_s": (self._stop_ns - self._fault_ns) * 1e-9}
