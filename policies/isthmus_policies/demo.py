@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,19 +131,7 @@ def _train(options: Options, console: Console) -> bool:
     config = dataclasses.replace(DEFAULTS[TASK], seed=options.seed)
     if options.iterations is not None:
         config = dataclasses.replace(config, iterations=options.iterations)
-    with _signal_handlers_kept():
-        return train(Trainer(config), options.out / RUN, console)
-
-
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Training catches Ctrl-C to stop between two iterations; after it, Ctrl-C is as before."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return train(Trainer(config), options.out / RUN, console)
 
 
 def _export(options: Options, processes: Processes, console: Console) -> None:
