@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -65,7 +65,7 @@ def learning_curves(rows: Sequence[dict[str, float]], control_period_s: float) -
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
         _curve(left, rows, "episode/length", control_period_s)
-        left.set(title="Episode length", xlabel="environment steps, millions", ylabel="s", ylim=(0, None))
+        left.set(title="Episode length", xlabel="environment steps, millions", ylabel="time, s", ylim=(0, None))
         _curve(right, rows, "episode/return", 1.0)
         right.set(title="Reward per episode", xlabel="environment steps, millions", ylabel="reward")
         _draw_ramp(right, rows)
@@ -81,10 +81,10 @@ def _curve(axes: Axes, rows: Sequence[dict[str, float]], column: str, scale: flo
 
 
 def _running_mean(values: Vector, width: int) -> Vector:
-    """Mean over the last `width` values, fewer at the start."""
+    """Mean over `width` values around each, fewer at the ends."""
     sums = np.cumsum(np.concatenate(((0.0,), values)))
-    last = np.arange(1, len(values) + 1)
-    first = np.maximum(0, last - width)
+    here = np.arange(len(values))
+    first, last = np.maximum(0, here - width // 2), np.minimum(len(values), here + width // 2 + 1)
     return (sums[last] - sums[first]) / (last - first)
 
 
@@ -107,6 +107,7 @@ def path(time: Vector, position: Vector, reference: Vector, phases: Sequence[Pha
         above.plot(*position[:, :2].T, color=FLOWN, label="flown")
         above.plot(*position[0, :2], "o", color=INK, markersize=4)
         above.annotate("take-off", position[0, :2], (6, -11), textcoords="offset points", color=MUTED, fontsize=8.5)
+        above.update_datalim(position[0, :2] + np.array(((-0.25, -0.25), (0.25, 0.25))))  # no microscope
         above.set_aspect("equal", adjustable="datalim")
         above.set(title="From above", xlabel="x, m", ylabel="y, m")
         above.legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.13), borderaxespad=0)
@@ -131,7 +132,7 @@ def tracking(time: Vector, error: Vector, phases: Sequence[Phase], rms: dict[str
                 level = 100 * rms[name]
                 axes.plot((start, min(end, time[-1])), (level, level), color=INK, linewidth=1.0, linestyle=(0, (2, 2)))
         axes.plot((), (), color=INK, linewidth=1.0, linestyle=(0, (2, 2)), label="root mean square of the phase")
-        axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.91))
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
 
     return _svg("tracking", draw, (10.4, 3.2))
 
@@ -143,7 +144,7 @@ def _shade_phases(axes: Axes, phases: Sequence[Phase], end_s: float, *, names: b
         end = min(end, end_s) if i + 1 < len(phases) else end_s
         if i % 2 == 0:
             axes.axvspan(start, end, color=SHADE, linewidth=0)
-        if names:
+        if names and end - start > 0.06 * end_s:
             axes.annotate(
                 name, ((start + end) / 2, 0.945), xycoords=("data", "axes fraction"), ha="center", color=MUTED,
                 fontsize=9,
@@ -162,8 +163,8 @@ def timing(latency_s: Vector, period_s: Vector, nominal_s: float) -> str:
         left.set_xscale("log")
         left.set_xticks((0.1, 1.0, 10.0), ("0.1", "1", "10"))
         left.set(title="Reading to command", xlabel="time, ms", ylabel="commands", xlim=(edges[0], edges[-1]))
-        for percent in (50, 99):
-            _mark(left, 1e3 * float(np.percentile(latency_s, percent)), f"p{percent}")
+        _mark(left, 1e3 * float(np.percentile(latency_s, 50)), "median", side="right")
+        _mark(left, 1e3 * float(np.percentile(latency_s, 99)), "p99", side="left")
         nominal = 1e3 * nominal_s
         _histogram(right, period_s, np.linspace(0.0, 2 * nominal, 81))
         right.set(title="Command to command", xlabel="time, ms", ylabel="commands", xlim=(0, 2 * nominal))
@@ -180,11 +181,12 @@ def _histogram(axes: Axes, values_s: Vector, edges: Vector) -> None:
     axes.minorticks_off()
 
 
-def _mark(axes: Axes, value: float, name: str) -> None:
+def _mark(axes: Axes, value: float, name: str, *, side: Literal["left", "right"]) -> None:
+    """A line at `value`, its text with that side at the line."""
     axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"{name}  {value:.2g} ms", (value, 0.92), (5, 0), xycoords=("data", "axes fraction"),
-        textcoords="offset points", fontsize=9,
+        f"{name}  {value:.2g} ms", (value, 0.92), (5 if side == "left" else -5, 0), ha=side,
+        xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=9,
     )  # fmt: skip
 
 

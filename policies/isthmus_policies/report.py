@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -225,7 +226,10 @@ process of its own. No hardware has flown.</p>
 
 
 def _fact(fact: Fact) -> str:
-    label, value, detail = (escape(text) for text in (fact.label, fact.value, fact.detail))
+    # A number stays on the line of its unit.
+    label, value, detail = (
+        re.sub(r"(?<=\d) (?=[%a-z])", "\u00a0", escape(text)) for text in (fact.label, fact.value, fact.detail)
+    )
     return (
         f'<div class="fact"><div class="label">{label}</div><div class="value">{value}</div>'
         f'<div class="detail">{detail}</div></div>'
@@ -307,6 +311,9 @@ def _timing(demo: Demo) -> str:
         "The histograms are what the operator's process saw on the network, so they include its own delays; the table "
         "is what each process measured itself. The bare echo is the limit: the same messages, answered without work."
     )
+    if demo.echo:
+        cores = len(os.sched_getaffinity(0))
+        text += f" Load average then: {demo.echo['load_average']:.1f} on {cores} cores."
     plot = plots.timing(latency, period, demo.contract.control_period_s) if len(latency) and len(period) else ""
     node, sections = demo.node, demo.node.get("sections", {})
     measured = [
