@@ -32,12 +32,17 @@ class TrainConfig:
     """Name of the engine: analytic or mujoco."""
     num_envs: int = 512
     """Worlds stepped together."""
-    iterations: int = 280
+    iterations: int = 440
     """Roll-outs, each followed by an update."""
     seed: int = 0
     """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit."""
+    episode_steps: int | None = 250
+    """Episodes are cut here while training, by default earlier than the task does: more starts to learn from. The
+    value goes on across a cut."""
+    curriculum_end: float = 0.5
+    """How far the reward's curriculum goes, as a share of all of it."""
     curriculum_share: float = 0.6
-    """Share of the iterations after which the reward has its final weights."""
+    """Share of the iterations after which it is there."""
     checkpoint_every: int = 100
     """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -51,7 +56,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.task = make_task(config.task)
-        self.env = Env(self.task, make_engine(config.engine, config.num_envs), config.seed, spread=True)
+        engine = make_engine(config.engine, config.num_envs)
+        self.env = Env(self.task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
         self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
         self.generator = torch.Generator().manual_seed(config.seed + 1)
         self.learner = PPO(self.policy, config.ppo, self.generator)
@@ -76,7 +82,7 @@ class Trainer:
         """One roll-out and update; what to log."""
         begun = time.perf_counter()
         ramp = self.config.curriculum_share * self.config.iterations
-        self.env.progress = min(1.0, self.iteration / max(1.0, ramp))
+        self.env.progress = self.config.curriculum_end * min(1.0, self.iteration / max(1.0, ramp))
         rollout, episodes = self.collector.collect(self.policy)
         learned = self.learner.update(rollout, self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun

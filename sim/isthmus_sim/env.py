@@ -41,15 +41,19 @@ class Env:
     """N worlds of a task. Order within `step`: the command acts, time advances, rewards see the new state, ended
     worlds are reset, then everyone's sensors are read once.
 
-    spread: start episodes at random ages, so that time-outs do not come all at once (training).
+    For training, spread starts episodes at random ages, so that time-outs do not come all at once, and episode_steps
+    cuts them earlier than the task does.
     """
 
-    def __init__(self, task: Task, engine: Engine, seed: int, *, spread: bool = False) -> None:
+    def __init__(
+        self, task: Task, engine: Engine, seed: int, *, spread: bool = False, episode_steps: int | None = None
+    ) -> None:
         self.task = task
         self.engine = engine
         self.num_envs = engine.num_envs
         self.generator = torch.Generator(engine.device).manual_seed(seed)
         self.progress = 1.0
+        self.episode_steps = episode_steps or task.episode_steps
         self._spread = spread
         n, device = self.num_envs, engine.device
         self.sensors = Sensors(task.robot.signals, task.sensors, n, self.generator)
@@ -65,7 +69,7 @@ class Env:
         self.signals, observations = self._restart(ids)
         if self._spread:
             self.episode_step = torch.randint(
-                self.task.episode_steps, (self.num_envs,), generator=self.generator, device=self.engine.device
+                self.episode_steps, (self.num_envs,), generator=self.generator, device=self.engine.device
             )
         return observations
 
@@ -85,7 +89,7 @@ class Env:
 
         failed = engine.failed()
         terminated = task.terminated(state, goal) | failed
-        truncated = (self.episode_step >= task.episode_steps) & ~terminated
+        truncated = (self.episode_step >= self.episode_steps) & ~terminated
         terms = task.reward(state, goal, command, self.progress)
         rewards = torch.where(terminated, 0.0, torch.stack(list(terms.values())))
         self.term_sums += rewards

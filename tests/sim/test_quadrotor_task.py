@@ -175,20 +175,20 @@ def test_an_episode_ends_outside_of_60_cm(position: tuple[float, ...], ends: boo
 # Reward
 # ---------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("term", "start", "middle", "target"),
+    ("term", "start", "after_three_stages", "target"),
     [
-        ("position", 5.0, 14.1421, 40.0),
+        ("position", 5.0, 8.64, 40.0),  # 5 · 1.2³
         ("orientation", 5.0, 5.0, 5.0),
-        ("velocity", 0.01, 0.1, 1.0),
-        ("action", 0.01, 0.1, 1.0),
+        ("velocity", 0.01, 0.02744, 1.0),  # 0.01 · 1.4³
+        ("action", 0.01, 0.02744, 1.0),
     ],
 )
 def test_the_curriculum_goes_from_the_references_start_to_its_target(
-    term: str, start: float, middle: float, target: float
+    term: str, start: float, after_three_stages: float, target: float
 ):
     weights = RewardWeights()
-    found = [weights.at(term, progress) for progress in (0.0, 0.5, 1.0, 1.7)]
-    assert found == pytest.approx([start, middle, target, target], rel=1e-4)
+    found = [getattr(weights, term).at(stage) for stage in (0.0, 3.0, weights.stages, 2 * weights.stages)]
+    assert found == pytest.approx([start, after_three_stages, target, target], rel=1e-4)
 
 
 @pytest.mark.parametrize(("progress", "total"), [(0.0, 1.02980), (1.0, -3.62)])

@@ -55,19 +55,37 @@ def figure_eight(period: float, half_length: float = 1.0, half_width: float = 0.
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardWeights:
-    """Weights of the reward's cost terms: 1/m², 1, s²/m², 1; `start` grows geometrically to `target` with progress."""
+class Weight:
+    """Weight of a cost term: grows from `start` by `factor` a curriculum stage until it is `target`."""
 
-    position: tuple[float, float] = (5.0, 40.0)
-    orientation: tuple[float, float] = (5.0, 5.0)
-    velocity: tuple[float, float] = (0.01, 1.0)
-    action: tuple[float, float] = (0.01, 1.0)
+    start: float
+    factor: float
+    target: float
+
+    @property
+    def stages(self) -> float:
+        """Stages until the target is reached."""
+        return math.log(self.target / self.start) / math.log(self.factor) if self.factor > 1 else 0.0
+
+    def at(self, stage: float) -> float:
+        return min(self.target, self.start * self.factor**stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardWeights:
+    """The reward's constants: survival per step, and weights of the squared errors in 1/m², 1, s²/m², 1."""
+
+    position: Weight = Weight(start=5.0, factor=1.2, target=40.0)
+    orientation: Weight = Weight(start=5.0, factor=1.0, target=5.0)
+    velocity: Weight = Weight(start=0.01, factor=1.4, target=1.0)
+    action: Weight = Weight(start=0.01, factor=1.4, target=1.0)
     survival: float = 2.0
     scale: float = 0.5
 
-    def at(self, term: str, progress: float) -> float:
-        start, target = getattr(self, term)
-        return start * (target / start) ** min(1.0, progress)
+    @property
+    def stages(self) -> float:
+        """Stages of the whole curriculum, 13.7. The paper's 300,000-step training goes through 3 of them."""
+        return max(weight.stages for weight in (self.position, self.orientation, self.velocity, self.action))
 
 
 def _sensors() -> dict[str, SensorModel]:
@@ -199,7 +217,8 @@ class Quadrotor:
             "action": (action - HOVER_ACTION).square().sum(-1),
         }
         weights = self.config.reward
-        terms = {name: (-weights.scale * weights.at(name, progress)) * value for name, value in cost.items()}
+        stage = progress * weights.stages
+        terms = {name: (-weights.scale * getattr(weights, name).at(stage)) * value for name, value in cost.items()}
         return {"survival": torch.full_like(cost["position"], weights.survival), **terms}
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
@@ -231,7 +250,7 @@ class Quadrotor:
         return State(
             position=reference + moved * place,
             orientation=torch.where(moved > 0, random_orientation(n, c.start_angle, generator), level),
-            linear_velocity=reference_velocity + velocity,
-            angular_velocity=rate,
+            linear_velocity=reference_velocity + moved * velocity,
+            angular_velocity=moved * rate,
             actuator=torch.full((n, 4), c.start_rotor_speed),
         )
