@@ -13,7 +13,7 @@ COLUMNS = ("iteration", "steps", "score")
 
 
 def row(iteration: int, score: float | None = 0.5) -> dict[str, float]:
-    values = {"iteration": iteration, "steps": 1000 * (iteration + 1)}
+    values = {"iteration": float(iteration), "steps": 1000.0 * (iteration + 1)}
     return values if score is None else values | {"score": score}
 
 

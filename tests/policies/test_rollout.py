@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -85,8 +87,7 @@ def collector(
 
 def copy(rollout: Rollout) -> Rollout:
     """A roll-out that the next one does not overwrite."""
-    fields = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in vars(rollout).items()}
-    return Rollout(**fields)
+    return replace(rollout, **{k: v.clone() for k, v in vars(rollout).items() if isinstance(v, torch.Tensor)})
 
 
 def test_time_outs_bootstrap_with_the_state_in_which_time_ran_out():
