@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from isthmus_deploy.ros.ros2 import Refusal
 
@@ -50,9 +51,18 @@ class RobotLock:
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
-    """Full names of nodes that publish on `topic` beside `node` itself, which publishes there once."""
-    names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in node.get_publishers_info_by_topic(topic)]
+    """Full names of nodes that publish on `topic` beside `node` itself, which publishes there once.
+
+    A publisher can be discovered before its node's name is; then it counts as "a node without a name yet".
+    """
+    names = [_full_name(info) for info in node.get_publishers_info_by_topic(topic)]
     own = node.get_fully_qualified_name()
     if own in names:
         names.remove(own)
     return sorted(names)
+
+
+def _full_name(info: TopicEndpointInfo) -> str:
+    if info.node_name == "_NODE_NAME_UNKNOWN_":
+        return "a node without a name yet"
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

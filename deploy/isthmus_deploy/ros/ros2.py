@@ -6,11 +6,13 @@ This module imports without ROS 2; `require` is called before anything else is l
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _ENVIRONMENT = {
     "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
     "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] {name}: {message}",
 }
+_KILTED_RCLPY = 9  # major version of its rclpy
 _LONGEST_SPIN_S = 0.1  # a signal is noticed at the latest after this
 
 
@@ -50,8 +53,17 @@ def require() -> None:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             raise Refusal(INSTALL.format(missing=error.name)) from error
-    for name, value in _ENVIRONMENT.items():
+    for name, value in {**_ENVIRONMENT, _profile_variable(): str(Path(__file__).with_name("fastdds.xml"))}.items():
         os.environ.setdefault(name, value)
+
+
+def _profile_variable() -> str:
+    """What this rclpy's Fast DDS calls its file of defaults: renamed with Kilted, which warns of the old name."""
+    try:
+        major = int(importlib.metadata.version("rclpy").split(".")[0])
+    except importlib.metadata.PackageNotFoundError:  # a system ROS 2 built without Python metadata
+        return "FASTDDS_DEFAULT_PROFILES_FILE"
+    return "FASTDDS_DEFAULT_PROFILES_FILE" if major >= _KILTED_RCLPY else "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Exception], ...] = ()) -> None:

@@ -56,7 +56,7 @@ def test_no_robot(start, policy, domain):
 
 def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator):
     announce(operator, hand_made_policy.contract().interface())
-    output = refusal(operator, start("policy_node", policy, "--wait-s", 3.0))
+    output = refusal(operator, start("policy_node", policy, "--wait-s", 4.0))
     assert "angular_velocity (topic imu)" in output
     assert "position (topic odom)" in output
 
@@ -96,7 +96,7 @@ def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator, tmp
 
     # Another machine has another lock; there the first node is seen on the network.
     elsewhere = start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
-    assert "/policy_node already sends commands on /rotor_controller/commands" in refusal(operator, elsewhere)
+    assert "already sends commands on /rotor_controller/commands" in refusal(operator, elsewhere)
     assert "ready" in first.output
 
 
