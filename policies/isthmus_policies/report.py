@@ -127,6 +127,8 @@ def _training(demo: Demo) -> Fact:
 
 def _simulation(demo: Demo) -> Fact:
     score = demo.contract.provenance.evaluation
+    if "success" not in score:
+        return Fact(label="In simulation", value="not evaluated", detail="the contract holds no evaluation")
     low, share, high = score["success"]
     detail = f"of {score['episodes']} episodes reach their end (95 %: {_percent(low)} to {_percent(high)})"
     return Fact(label="In simulation", value=_percent(share), detail=detail)
@@ -178,7 +180,8 @@ def _loop(demo: Demo) -> Fact:
     if not demo.node:
         return Fact(label="Control loop", value=f"{rate:g} Hz", detail="the policy node did not end by itself")
     loop = demo.node["loop"]
-    detail = f"{loop['cycles']} ticks, {loop['missed_readings']} without their reading, {loop['overruns']} overruns"
+    overruns = f"{loop['overruns']} overrun{'' if loop['overruns'] == 1 else 's'}"
+    detail = f"{loop['cycles']} ticks, {loop['missed_readings']} without their reading, {overruns}"
     return Fact(label="Control loop", value=f"{rate:g} Hz", detail=detail)
 
 

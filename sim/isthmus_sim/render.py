@@ -108,7 +108,11 @@ class MotionRenderer:
         self._scene = scene
         self._model = mujoco.MjModel.from_xml_string(scene.mjcf)
         self._data = mujoco.MjData(self._model)
-        self._renderer = mujoco.Renderer(self._model, height, width, max_geom=_MAX_GEOMS)
+        try:
+            self._renderer = mujoco.Renderer(self._model, height, width, max_geom=_MAX_GEOMS)
+        except mujoco.FatalError as error:
+            backend = os.environ.get("MUJOCO_GL", "a display")
+            raise NoRendererError(f"MuJoCo cannot draw with {backend}: {error}") from error
         self._camera = mujoco.MjvCamera()
         self._camera.distance, self._camera.elevation = scene.distance, scene.elevation
 
@@ -130,8 +134,8 @@ class MotionRenderer:
         for i, target in enumerate(looked_at):
             self._pose(moments.qpos[i], target, moments.time[i] - moments.time[0])
             first = max(0, i - past)
-            self._draw_path(moments.reference[first : i + ahead], (*REFERENCE, 0.6), 0.0014)
-            self._draw_path(moments.position[first : i + 1], (*FLOWN, 0.9), 0.0016)
+            self._draw_path(moments.reference[first : i + ahead], (*REFERENCE, 0.7), 2.0)
+            self._draw_path(moments.position[first : i + 1], (*FLOWN, 0.95), 3.0)
             self._draw_marks(moments.position[i], moments.reference[i])
             yield self._renderer.render()
 
@@ -143,12 +147,12 @@ class MotionRenderer:
         self._camera.azimuth = self._scene.azimuth + self._scene.turn * time
         self._renderer.update_scene(self._data, self._camera)
 
-    def _draw_path(self, points: Vector, rgba: tuple[float, ...], radius: float) -> None:
-        """A line through `points`, fading towards its first."""
+    def _draw_path(self, points: Vector, rgba: tuple[float, ...], width: float) -> None:
+        """A line through `points`, `width` pixels wide, fading towards its first."""
         points = points[::-_STRIDE][::-1]
         for i, (start, end) in enumerate(pairwise(points)):
-            geom = self._new_geom(mujoco.mjtGeom.mjGEOM_CAPSULE, (*rgba[:3], rgba[3] * (i + 1) / len(points)))
-            mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_CAPSULE, radius, start, end)
+            geom = self._new_geom(mujoco.mjtGeom.mjGEOM_LINE, (*rgba[:3], rgba[3] * (i + 1) / len(points)))
+            mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_LINE, width, start, end)
 
     def _draw_marks(self, position: Vector, reference: Vector) -> None:
         """A ball at the reference and, for want of shadows, a dark disc below the robot that widens with its height."""

@@ -60,13 +60,13 @@ def write_timing(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps(value))
 
 
-def write_run(folder: Path) -> None:
+def write_run(folder: Path, evaluation: dict[str, object]) -> None:
     provenance = Provenance(
         task="quadrotor-randomized", code_revision="0123abc", seed=4, data=None, created="2026-01-02T03:04:05+00:00",
-        evaluation={"episodes": 500, "success": [0.976, 0.99, 0.996]},
+        evaluation=evaluation,
     )  # fmt: skip
     run = folder / "run"
-    run.mkdir(parents=True)
+    run.mkdir(parents=True, exist_ok=True)
     # A model without layers: the report reads the contract, not the graph.
     contract = make_contract(make_task("quadrotor-randomized"), provenance)
     step = ReplayStep(
@@ -83,7 +83,7 @@ def write_run(folder: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What a demo whose flight succeeded left."""
-    write_run(tmp_path)
+    write_run(tmp_path, {"episodes": 500, "success": [0.976, 0.99, 0.996]})
     write_flight(tmp_path, PLAN.duration_s, [])
     write_timing(tmp_path)
     (tmp_path / "flight.mp4").write_bytes(b"a video")
@@ -160,12 +160,14 @@ def test_a_failed_flight_is_shown_as_one(folder: Path):
     write_flight(folder, 1.8, ["node fault: position.x: <not finite>"])
     for name in ("robot.json", "node.json", "echo.json", "flight.mp4"):
         (folder / name).unlink()
+    write_run(folder, {})
     demo = load_demo(folder)
     text = page(demo)
     assert "The flight failed: node fault: position.x: &lt;not finite&gt;" in text
     assert "No video" in text
     values = {fact.label: fact.value for fact in facts(demo)}
     assert values["Error in flight, figure-eight"] == "not flown"
+    assert values["In simulation"] == "not evaluated"
     assert values["Sensor to command over ROS 2"] == "not measured"
 
 
