@@ -255,6 +255,23 @@ def test_a_saved_state_goes_on_bit_for_bit(make_engine: MakeEngine, tumbling: Ma
     assert torch.equal(second.torque, first.torque)
 
 
+def test_a_saved_state_in_contact_goes_on_bit_for_bit(tumbling: MakeState):
+    """On the ground the contact solver starts from its last solution: that too is state."""
+    first, second = (MujocoQuadrotor(6, scene=True, num_threads=1) for _ in range(2))
+    start = tumbling(6)
+    start.position = torch.tensor([0.0, 0.0, 0.05]).repeat(6, 1)
+    start.linear_velocity[:, 2] = -1.0
+    first.reset(torch.arange(6), start)
+    fly(first, torch.zeros(25, 6, 4))
+    saved = {name: value.clone() for name, value in first.state_dict().items()}
+    second.load_state_dict(saved)
+    for engine in (first, second):
+        fly(engine, torch.zeros(10, 6, 4))
+    assert (first.qpos[:, 2] < 0.05).all(), "they lie on the ground"
+    assert torch.equal(first.qpos, second.qpos)  # in float64: the solver's tolerance is finer than float32
+    assert torch.equal(first.qvel, second.qvel)
+
+
 def test_mujocos_tensors_are_its_own_memory():
     engine = MujocoQuadrotor(3, num_threads=1)
     for name, live in (("qpos", engine.qpos), ("qvel", engine.qvel), ("ctrl", engine.ctrl)):
