@@ -57,6 +57,8 @@ def _from_plain(hint: Any, item: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_json(hint, item, where)
     if typing.get_origin(hint) is tuple:
+        if not isinstance(item, list | tuple):
+            raise ValueError(f"{where}: expected a list, got {item!r}")
         return tuple(item)
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     return Path(item) if item is not None and Path in options else item

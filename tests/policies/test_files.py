@@ -57,6 +57,11 @@ def test_an_unknown_key_is_named_with_where_and_what_there_is():
         from_json(TrainConfig, {"task": "quadrotor", "ppo": {"lamda": 0.9}})
 
 
+def test_a_number_for_a_list_is_named():
+    with pytest.raises(ValueError, match=r"network\.actor: expected a list, got 64"):
+        from_json(TrainConfig, {"task": "quadrotor", "network": {"actor": 64}})
+
+
 @dataclass(frozen=True, kw_only=True)
 class WithPaths:
     here: Path
