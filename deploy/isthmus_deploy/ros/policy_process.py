@@ -42,6 +42,8 @@ def drive(config: Config) -> int:
     runtime = Runtime(config.policy)
     signals.check_contract(runtime.contract)
     with RobotLock(config.namespace):
+        if config.fifo:
+            _use_fifo()
         link = Link("policy_node", config.namespace)
         try:
             node = PolicyNode(config, runtime, link)
@@ -115,8 +117,6 @@ class PolicyNode:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
         """
         self._joined_ns = time.monotonic_ns() + _JOINING_NS
-        if self._config.fifo:
-            _use_fifo()
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector never looks at it again
         gc.disable()
@@ -305,6 +305,7 @@ class PolicyNode:
 
 
 def _use_fifo() -> None:
+    """Real-time scheduling for this thread and those it starts later: the middleware's receive the readings."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
     except PermissionError as error:
