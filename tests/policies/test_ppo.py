@@ -124,7 +124,7 @@ def test_the_learning_rate_stays_in_its_range(target: tuple[float, float], end: 
 def test_gradients_are_clipped_before_the_step():
     """Rewards a million times larger, without value normalisation's help: the gradient that Adam sees keeps its
     bound."""
-    ppo = learner(max_gradient_norm=0.01)
+    ppo = learner(epochs=3, minibatches=4, max_gradient_norm=0.01)
     norms: list[float] = []
     optimize = ppo.optimizer.step
 

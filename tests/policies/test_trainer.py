@@ -78,9 +78,9 @@ def test_rows_have_the_columns_that_the_log_expects(small: Small, tmp_path: Path
 
 
 def test_the_curriculum_is_over_after_its_share(small: Small):
-    trainer = Trainer(small(iterations=10, curriculum_share=0.5))
+    trainer = Trainer(small(iterations=10, curriculum_share=0.5, curriculum_end=0.8))
     progress = [trainer.iterate()["progress"] for _ in range(10)]
-    assert progress == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0])
+    assert progress == pytest.approx([0.0, 0.16, 0.32, 0.48, 0.64, 0.8, 0.8, 0.8, 0.8, 0.8])
 
 
 def test_a_policy_is_loaded_with_its_normalisers(small: Small, tmp_path: Path):
