@@ -7,24 +7,12 @@ It travels as JSON in the policy file and, in its short form (`RobotInterface`),
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from typing import Any, TypeVar
 
-CONTRACT_VERSION = 1
-"""Newest version of the format that this code reads, and the one it writes."""
+from isthmus_deploy.schema import CONTRACT_VERSION, ContractError, parse
 
 _RELATIVE_TOLERANCE = 1e-6  # a robot that keeps its numbers in float32 still matches
-
-
-class ContractError(ValueError):
-    """A document is not a valid contract. The message starts with the JSON path: `signals[2].unit: missing`."""
-
-    def __init__(self, path: str, problem: str):
-        super().__init__(f"{path}: {problem}" if path else problem)
-        self.path = path
-        self.problem = problem
 
 
 class InconsistentContract(ContractError):  # noqa: N818 (reads as what it is)
@@ -197,7 +185,7 @@ class RobotInterface:
         Raises:
             ContractError: not JSON, not of this form (the message names the JSON path), or of a newer version.
         """
-        document = _parse(text, "RobotInterface")
+        document = parse(text, "RobotInterface")
         return cls(
             version=int(document["version"]),
             robot=document["robot"],
@@ -267,7 +255,7 @@ class Contract:
         Raises:
             ContractError: not JSON, not a contract (the message names the JSON path), or of a newer version.
         """
-        document = _parse(text, "Contract")
+        document = parse(text, "Contract")
         provenance = document["provenance"]
         return cls(
             version=int(document["version"]),
@@ -475,141 +463,5 @@ def _to_json(item: Any, definition: str) -> str:
         text = json.dumps(dataclasses.asdict(item), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ContractError("", f"cannot be written as JSON: {error}") from error
-    _parse(text, definition)  # nothing is written that could not be read
+    parse(text, definition)  # nothing is written that could not be read
     return text
-
-
-def _parse(text: str, definition: str) -> dict[str, Any]:
-    try:
-        document = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys
-        )
-        _check_version(document)
-        _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
-    except ContractError:
-        raise
-    except ValueError as error:  # a syntax error, or an integer of thousands of digits
-        raise ContractError("", f"not JSON: {error}") from error
-    except RecursionError as error:
-        raise ContractError("", "not a contract: nested too deeply") from error
-    return document
-
-
-def _refuse_constant(name: str) -> float:
-    raise ContractError("", f"{name} is not a number that JSON allows")
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ContractError("", f"{text} does not fit a float")
-    return value
-
-
-def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ContractError("", f"key given twice: {', '.join(twice)}")
-    return document
-
-
-def _check_version(document: Any) -> None:
-    version = document.get("version") if isinstance(document, dict) else None
-    if isinstance(version, int | float) and version > CONTRACT_VERSION:
-        problem = f"{version} is newer than {CONTRACT_VERSION}, the newest that this isthmus reads: update isthmus here"
-        raise ContractError("version", problem)
-
-
-def schema() -> dict[str, Any]:
-    """The published JSON Schema (draft 2020-12) of a contract; `$defs/RobotInterface` is the robot's side."""
-    return json.loads(resources.files("isthmus_deploy").joinpath("contract.schema.json").read_text("utf-8"))
-
-
-# --- the part of JSON Schema that contract.schema.json uses, so that a robot needs no validator package ---
-
-_SCHEMA = schema()
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "number": (int, float),
-    "null": (type(None),),
-}
-
-
-def _validate(value: Any, rule: Mapping[str, Any], path: str) -> None:
-    """Raise a ContractError that names the first place where `value` breaks `rule`."""
-    if "$ref" in rule:
-        _validate(value, _SCHEMA["$defs"][rule["$ref"].removeprefix("#/$defs/")], path)
-    _check_type(value, rule, path)
-    if "enum" in rule and value not in rule["enum"]:
-        raise ContractError(path, f"{value!r} is none of {', '.join(map(repr, rule['enum']))}")
-    if isinstance(value, str):
-        _validate_text(value, rule, path)
-    elif isinstance(value, dict):
-        _validate_object(value, rule, path)
-    elif isinstance(value, list):
-        _validate_array(value, rule, path)
-    elif _is_type(value, "number"):
-        _validate_number(value, rule, path)
-
-
-def _check_type(value: Any, rule: Mapping[str, Any], path: str) -> None:
-    types = rule.get("type", [])
-    types = [types] if isinstance(types, str) else types
-    if types and not any(_is_type(value, name) for name in types):
-        raise ContractError(path, f"{_short(value)} is not of type {' or '.join(types)}")
-
-
-def _is_type(value: Any, name: str) -> bool:
-    if isinstance(value, bool):
-        return name == "boolean"
-    if name == "integer":
-        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return isinstance(value, _TYPES[name])
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _validate_text(value: str, rule: Mapping[str, Any], path: str) -> None:
-    if len(value) < rule.get("minLength", 0):
-        raise ContractError(path, "is empty")
-    if "pattern" in rule and not re.search(rule["pattern"], value):
-        raise ContractError(path, f"{value!r} does not match {rule['pattern']}")
-
-
-def _validate_number(value: float, rule: Mapping[str, Any], path: str) -> None:
-    if "minimum" in rule and value < rule["minimum"]:
-        raise ContractError(path, f"{value} is below {rule['minimum']}")
-    if "exclusiveMinimum" in rule and value <= rule["exclusiveMinimum"]:
-        raise ContractError(path, f"{value} is not above {rule['exclusiveMinimum']}")
-    if "maximum" in rule and value > rule["maximum"]:
-        raise ContractError(path, f"{value} is above {rule['maximum']}")
-
-
-def _validate_array(value: list, rule: Mapping[str, Any], path: str) -> None:
-    if len(value) < rule.get("minItems", 0):
-        raise ContractError(path, f"needs at least {rule['minItems']} item")
-    for index, item in enumerate(value):
-        _validate(item, rule.get("items", {}), f"{path}[{index}]")
-
-
-def _validate_object(value: dict, rule: Mapping[str, Any], path: str) -> None:
-    properties = rule.get("properties", {})
-    for key in rule.get("required", ()):
-        if key not in value:
-            raise ContractError(_join(path, key), "missing")
-    others = rule.get("additionalProperties", {})
-    for key, item in value.items():
-        if key not in properties and others is False:
-            raise ContractError(_join(path, key), f"unknown; valid are {', '.join(properties)}")
-        _validate(item, properties.get(key, others), _join(path, key))
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key

@@ -24,7 +24,7 @@ class PPOConfig:
     """Passes over a roll-out."""
     minibatches: int = 4
     """Parts of a pass, each a gradient step."""
-    gamma: float = 0.995
+    gamma: float = 0.99
     """Discount per control step."""
     lam: float = 0.9
     """λ of the generalised advantage estimate."""

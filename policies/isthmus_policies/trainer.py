@@ -36,10 +36,10 @@ class TrainConfig:
     """Roll-outs, each followed by an update."""
     seed: int = 0
     """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit."""
-    episode_steps: int | None = 250
+    episode_steps: int | None = 100
     """Episodes are cut here while training, by default earlier than the task does: more starts to learn from. The
     value goes on across a cut."""
-    curriculum_end: float = 0.5
+    curriculum_end: float = 0.3
     """How far the reward's curriculum goes, as a share of all of it."""
     curriculum_share: float = 0.6
     """Share of the iterations after which it is there."""

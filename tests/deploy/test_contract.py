@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_deploy import contract as contract_module
 from isthmus_deploy.contract import (
     CONTRACT_VERSION,
     Contract,
@@ -19,13 +18,14 @@ from isthmus_deploy.contract import (
     InconsistentContract,
     RobotInterface,
 )
+from isthmus_deploy.schema import schema
 
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = contract_module.schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+    published = schema()
+    jsonschema.Draft202012Validator.check_schema(published)
+    return jsonschema.Draft202012Validator(published)
 
 
 def edited(contract, edit):
@@ -199,7 +199,7 @@ def accepts(text):
 
 
 def test_the_schema_covers_the_robots_interface(contract, validator):
-    rule = {**contract_module.schema(), "$ref": "#/$defs/RobotInterface"}
+    rule = {**schema(), "$ref": "#/$defs/RobotInterface"}
     assert jsonschema.Draft202012Validator(rule).is_valid(json.loads(contract.interface().to_json()))
     assert not validator.is_valid(json.loads(contract.interface().to_json()))
 

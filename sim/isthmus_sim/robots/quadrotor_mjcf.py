@@ -6,7 +6,7 @@ from isthmus_sim.robots.quadrotor import CRAZYFLIE, GRAVITY, ROTOR_X, ROTOR_Y, R
 
 _SCENE = """
     <light pos="1.5 -1.5 4" dir="-0.3 0.3 -1" diffuse="0.8 0.8 0.8" ambient="0.35 0.35 0.35"/>
-    <geom name="ground" type="plane" size="6 6 0.1" material="ground" condim="3"/>"""
+    <geom name="ground" type="plane" size="0 0 0.1" material="ground" condim="3"/>"""
 
 _ASSETS = """
   <asset>
@@ -14,7 +14,7 @@ _ASSETS = """
       width="64" height="64"/>
     <texture name="ground" type="2d" builtin="checker" rgb1="0.90 0.91 0.92" rgb2="0.82 0.84 0.86"
       width="128" height="128"/>
-    <material name="ground" texture="ground" texrepeat="24 24" texuniform="false" reflectance="0"/>
+    <material name="ground" texture="ground" texrepeat="2 2" texuniform="true" reflectance="0"/>
   </asset>"""
 
 
