@@ -23,7 +23,7 @@ from isthmus_policies.trainer import load_policy
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
-EPISODES = 500
+EPISODES = 2000
 EVALUATION_SEED = 77_000
 ERROR = "position_error_m"
 

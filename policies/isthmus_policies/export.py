@@ -32,7 +32,7 @@ from isthmus_sim.threads import use_thread_budget
 
 POLICY_FILE = "policy.onnx"
 REPLAY_WORLDS, REPLAY_STEPS = 64, 64
-TEST_VECTOR_STEPS = 12
+TEST_VECTOR_STEPS, TEST_VECTOR_RESET = 12, 4
 EVALUATION_EPISODES, EVALUATION_SEED = 500, 10_000
 
 
@@ -80,13 +80,13 @@ def compile_graph(graph: PolicyGraph) -> bytes:
     buffer = io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, from inside its exporter
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own insides; the replay judges the result
         program = torch.onnx.export(
             graph.eval(), inputs, input_names=graph.input_names, output_names=graph.output_names,
             dynamic_shapes=(tuple({0: batch} for _ in inputs),), dynamo=True, verbose=False,
         )  # fmt: skip
-    assert program is not None
-    program.save(buffer)
+        assert program is not None
+        program.save(buffer)
     return buffer.getvalue()
 
 
@@ -108,10 +108,11 @@ def make_contract(task: Task, provenance: Provenance) -> Contract:
 
 @dataclass(kw_only=True)
 class Recording:
-    """T steps of N worlds under the trained policy: signals before and commands after each, and which episodes then
-    ended."""
+    """T steps of N worlds under the trained policy: the signals and the memory (T + 1 of them) that it saw, by graph
+    input name, the commands it gave, and which episodes then ended."""
 
     signals: list[Arrays]
+    memory: list[Arrays]
     commands: list[Arrays]
     ended: list[np.ndarray]
 
@@ -125,40 +126,54 @@ def record(task: Task, policy: ActorCritic, seed: int) -> Recording:
     env = Env(task, make_engine("analytic", REPLAY_WORLDS), seed, spread=True)
     observation = env.reset()["actor"]
     env.episode_step[0] = task.episode_steps - REPLAY_STEPS // 2  # at least one reset in the middle
-    recording = Recording(signals=[], commands=[], ended=[])
-    # Worlds start with empty memory, as after a reset.
+    recording = Recording(signals=[], memory=[_arrays(env.memory, "memory_")], commands=[], ended=[])
     with torch.no_grad():
         for _ in range(REPLAY_STEPS):
-            recording.signals.append({name: value.numpy().copy() for name, value in env.signals.items()})
+            recording.signals.append(_arrays(env.signals))
             action = policy.act(observation).clamp(-1.0, 1.0)
-            recording.commands.append({name: value.numpy().copy() for name, value in task.act(action).items()})
+            recording.commands.append(_arrays(task.act(action)))
             step = env.step(action)
+            recording.memory.append(_arrays(env.memory, "memory_"))
             recording.ended.append(step.ended.numpy())
             observation = step.observations["actor"]
     return recording
 
 
+def _arrays(tensors: dict[str, Tensor], prefix: str = "") -> Arrays:
+    return {f"{prefix}{name}": value.numpy().copy() for name, value in tensors.items()}
+
+
 def replay_error(session: onnxruntime.InferenceSession, contract: Contract, recording: Recording) -> float:
-    """Largest error of the graph's commands against the recorded ones, as a share of the command's range."""
-    memory = initial_memory(contract, REPLAY_WORLDS)
-    worst = 0.0
-    for signals, expected, ended in zip(recording.signals, recording.commands, recording.ended, strict=True):
-        commands, memory = run_graph(session, contract, signals, memory)
-        for spec in contract.commands:
-            span = np.asarray(spec.maximum) - np.asarray(spec.minimum)
-            error = np.abs(commands[spec.name] - expected[spec.name]) / span
-            worst = float(np.maximum(worst, error.max()))  # unlike max(), keeps what is not a number
-        for name, value in initial_memory(contract, len(ended)).items():
-            memory[name][ended] = value
-    return worst
+    """Largest error of the graph's commands and next memory against the recorded ones, as a share of their range.
+
+    Every step starts from the recorded memory: on its own memory, a policy that reacts strongly to its past actions
+    would amplify the rounding of each step over the next ones, and the replay would measure that instead of the
+    graph. After an episode's end the recorded memory must be the contract's initial one.
+    """
+    errors = [_difference(recording.memory[0], initial_memory(contract, REPLAY_WORLDS), {})]
+    spans = {spec.name: np.asarray(spec.maximum) - np.asarray(spec.minimum) for spec in contract.commands}
+    for t, ended in enumerate(recording.ended):
+        commands, following = run_graph(session, contract, recording.signals[t], recording.memory[t])
+        for name, initial in initial_memory(contract, len(ended)).items():
+            following[name][ended] = initial
+        errors.append(_difference(recording.commands[t], commands, spans))
+        errors.append(_difference(recording.memory[t + 1], following, {}))
+    return float(np.max(errors))  # keeps what is not a number
+
+
+def _difference(expected: Arrays, found: Arrays, spans: Arrays) -> float:
+    """Largest difference of what is expected, as a share of the spans (1 where none is given)."""
+    return float(
+        np.max([np.abs((found[name] - value) / spans.get(name, 1.0)).max() for name, value in expected.items()])
+    )
 
 
 def make_test_vectors(graph: PolicyGraph, contract: Contract, recording: Recording) -> list[ReplayStep]:
-    """A short sequence from world 0 with a reset in its middle, and what torch makes of it."""
+    """A few short sequences from world 0, each from a reset, and what torch makes of them."""
     steps: list[ReplayStep] = []
     memory: tuple[Tensor, ...] = ()
     for t in range(TEST_VECTOR_STEPS):
-        reset = t in (0, TEST_VECTOR_STEPS * 2 // 3)
+        reset = t % TEST_VECTOR_RESET == 0
         if reset:
             memory = tuple(torch.from_numpy(value) for value in initial_memory(contract, 1).values())
         signals = {name: value[0] for name, value in recording.signals[t].items()}

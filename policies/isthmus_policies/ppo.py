@@ -20,9 +20,9 @@ class PPOConfig:
 
     horizon: int = 16
     """Control steps per roll-out. Short, so that the policy is improved often."""
-    epochs: int = 4
+    epochs: int = 2
     """Passes over a roll-out."""
-    minibatches: int = 4
+    minibatches: int = 8
     """Parts of a pass, each a gradient step."""
     gamma: float = 0.99
     """Discount per control step."""
@@ -35,7 +35,7 @@ class PPOConfig:
     learning_rate: float = 1e-3
     """At the start; then it follows the KL within learning_rate_range."""
     learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
-    kl_target: tuple[float, float] = (0.02, 0.004)
+    kl_target: tuple[float, float] = (0.03, 0.003)
     """KL between the policies before and after an update that the learning rate aims at: at the training's start and
     end. Falling, so that the policy settles."""
     max_gradient_norm: float = 1.0

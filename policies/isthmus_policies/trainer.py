@@ -32,14 +32,14 @@ class TrainConfig:
     """Name of the engine: analytic or mujoco."""
     num_envs: int = 512
     """Worlds stepped together."""
-    iterations: int = 440
+    iterations: int = 480
     """Roll-outs, each followed by an update."""
     seed: int = 0
     """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit."""
     episode_steps: int | None = 100
     """Episodes are cut here while training, by default earlier than the task does: more starts to learn from. The
     value goes on across a cut."""
-    curriculum_end: float = 0.3
+    curriculum_end: float = 0.35
     """How far the reward's curriculum goes, as a share of all of it."""
     curriculum_share: float = 0.6
     """Share of the iterations after which it is there."""
