@@ -32,7 +32,7 @@ class TrainConfig:
     """Name of the engine: analytic or mujoco."""
     num_envs: int = 512
     """Worlds stepped together."""
-    iterations: int = 480
+    iterations: int = 440
     """Roll-outs, each followed by an update."""
     seed: int = 0
     """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit."""

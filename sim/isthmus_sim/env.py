@@ -58,6 +58,7 @@ class Env:
         n, device = self.num_envs, engine.device
         self.sensors = Sensors(task.robot.signals, task.sensors, n, self.generator)
         self.command_line = DelayLine(n, task.robot.commands[0].size, task.command_delay[1], device)
+        self.command = torch.zeros(n, task.robot.commands[0].size, device=device)
         self.memory: Memory = {m.name: torch.full((n, *m.shape), m.initial, device=device) for m in task.memory}
         self.episode_step = torch.zeros(n, dtype=torch.long, device=device)
         self.term_sums = torch.zeros(len(task.reward_terms), n, device=device)
@@ -90,7 +91,8 @@ class Env:
         failed = engine.failed()
         terminated = task.terminated(state, goal) | failed
         truncated = (self.episode_step >= self.episode_steps) & ~terminated
-        terms = task.reward(state, goal, command, self.progress)
+        terms = task.reward(state, goal, command, self.command, self.progress)
+        self.command = command.clone()
         rewards = torch.where(terminated, 0.0, torch.stack(list(terms.values())))
         self.term_sums += rewards
 
@@ -139,7 +141,8 @@ class Env:
         low, high = self.task.command_delay
         standing = self.task.act(torch.zeros(len(ids), self.task.action_size, device=ids.device))
         delay = torch.randint(low, high + 1, (len(ids),), generator=self.generator, device=ids.device)
-        self.command_line.reset(ids, standing[self.task.robot.commands[0].name], delay)
+        self.command[ids] = standing[self.task.robot.commands[0].name]
+        self.command_line.reset(ids, self.command[ids], delay)
 
     def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
         return {"actor": self.task.observe(signals, memory), **privileged}
@@ -154,6 +157,7 @@ class Env:
             "generator": self.generator.get_state(),
             "episode_step": self.episode_step,
             "term_sums": self.term_sums,
+            "command": self.command,
             **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
             **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
             **{f"commands.{k}": v for k, v in self.command_line.state_dict().items()},
@@ -167,6 +171,7 @@ class Env:
         self.generator.set_state(state["generator"])
         self.episode_step = state["episode_step"].clone()
         self.term_sums = state["term_sums"].clone()
+        self.command = state["command"].clone()
         self.engine.load_state_dict(part("engine."))
         self.sensors.load_state_dict(part("sensors."))
         self.command_line.load_state_dict(part("commands."))

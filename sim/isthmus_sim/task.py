@@ -65,9 +65,9 @@ class Task(Protocol):
         """Observation groups that only simulation has (the critic's), true, for all worlds or for `ids`."""
         ...
 
-    def reward(self, state: State, goal: Goal, command: Tensor, progress: float) -> dict[str, Tensor]:
-        """Reward terms of the step in which `command` led to `state`, each (n,); `progress` in [0, 1] drives the
-        curriculum."""
+    def reward(self, state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> dict[str, Tensor]:
+        """Reward terms of the step in which `command`, after `previous`, led to `state`, each (n,); `progress` in [0,
+        1] drives the curriculum."""
         ...
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:

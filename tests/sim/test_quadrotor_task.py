@@ -199,7 +199,7 @@ def test_the_reward_by_hand(progress: float, total: float):
     state.position = torch.tensor([[0.1, 0.0, 0.0]])
     state.orientation = torch.tensor([[0.8, 0.6, 0.0, 0.0]])
     command = task.act(torch.full((1, 4), 0.434))["rotor_speed"]
-    terms = task.reward(state, task.goal(torch.zeros(1)), command, progress)
+    terms = task.reward(state, task.goal(torch.zeros(1)), command, command, progress)
     assert list(terms) == list(task.reward_terms)
     assert float(torch.stack(list(terms.values())).sum()) == pytest.approx(total, rel=1e-4)
     assert float(terms["survival"]) == 2.0
@@ -208,7 +208,7 @@ def test_the_reward_by_hand(progress: float, total: float):
 def test_the_reward_is_about_the_error_to_the_reference():
     task, state = Quadrotor(), yawed((1.0, 0.0, 0.0))
     goal = {"reference_position": state.position, "reference_velocity": state.linear_velocity}
-    terms = task.reward(state, goal, torch.zeros(1, 4), 1.0)
+    terms = task.reward(state, goal, torch.zeros(1, 4), torch.zeros(1, 4), 1.0)
     assert float(terms["position"]) == 0
     assert float(terms["velocity"]) == 0
     assert float(task.metrics(state, goal)["position_error_m"]) == 0
@@ -296,3 +296,13 @@ def test_a_figure_eight_starts_where_the_robot_is(name: str):
 def test_an_unknown_task_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown task 'hexapod'; there are: quadrotor, quadrotor-randomized, "):
         make_task("hexapod")
+
+
+def test_a_changing_command_costs_in_the_variant_for_transfer_only():
+    """Half the range is an action change of 1 for each of four motors: -0.5 · 0.3 · 4 = -0.6."""
+    half = 0.5 * MAX_ROTOR_SPEED
+    for task, expected in ((Quadrotor(), None), (Quadrotor(randomized()), -0.6)):
+        state, goal = yawed((0.0, 0.0, 0.0)), task.goal(torch.zeros(1))
+        terms = task.reward(state, goal, torch.full((1, 4), half), torch.zeros(1, 4), 1.0)
+        assert tuple(terms) == task.reward_terms
+        assert terms.get("smoothness") == (None if expected is None else pytest.approx(expected))

@@ -109,7 +109,7 @@ def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age
 # Bounds: a room, 10 m/s, the gyro's range of ±2000 °/s (BMI088 datasheet); jumps: ten times what full thrust can do
 # in a control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in
 # 10 ms.
-_STATE_AGE = 0.05
+_STATE_AGE = 0.1
 SPEC = RobotSpec(
     name="crazyflie",
     control_period_s=0.01,

@@ -79,6 +79,9 @@ class RewardWeights:
     orientation: Weight = Weight(start=5.0, factor=1.0, target=5.0)
     velocity: Weight = Weight(start=0.01, factor=1.4, target=1.0)
     action: Weight = Weight(start=0.01, factor=1.4, target=1.0)
+    smoothness: float = 0.0
+    """Weight of the squared change of action; none in the paper. Without it a policy flickers between stop and full
+    thrust, which motors follow only on average and pay for in heat."""
     survival: float = 2.0
     scale: float = 0.5
 
@@ -130,7 +133,7 @@ def randomized() -> QuadrotorConfig:
         "linear_velocity": SensorModel(noise=0.02, delay=(1, 3), drop=0.01),
         "angular_velocity": SensorModel(noise=0.02, drop=0.01),
     }
-    return QuadrotorConfig(randomize=True, sensors=sensors, command_delay=(0, 1))
+    return QuadrotorConfig(randomize=True, sensors=sensors, command_delay=(0, 1), reward=RewardWeights(smoothness=0.3))
 
 
 def following_figure_eight(period: float) -> QuadrotorConfig:
@@ -152,7 +155,6 @@ class Quadrotor:
     name = "quadrotor"
     robot = SPEC
     action_size = 4
-    reward_terms: tuple[str, ...] = ("survival", "position", "orientation", "velocity", "action")
 
     def __init__(self, config: QuadrotorConfig | None = None) -> None:
         self.config = config or QuadrotorConfig()
@@ -160,6 +162,8 @@ class Quadrotor:
         self.memory = (MemorySpec(name="actions", shape=(history, 4), order="oldest first", initial=0.0),)
         extra = sum(PARAMETER_SIZES.values()) if self.config.randomize else 0
         self.groups = {"actor": 18 + 4 * history, "critic": 28 + extra}
+        smoothness = ("smoothness",) if self.config.reward.smoothness > 0 else ()
+        self.reward_terms = ("survival", "position", "orientation", "velocity", "action", *smoothness)
         self.sensors = self.config.sensors
         self.command_delay = self.config.command_delay
         self.episode_steps = self.config.episode_steps
@@ -208,7 +212,7 @@ class Quadrotor:
             seen += [engine.params[name][rows] for name in PARAMETER_SIZES]
         return {"critic": torch.cat(seen, dim=-1)}
 
-    def reward(self, state: State, goal: Goal, command: Tensor, progress: float) -> dict[str, Tensor]:
+    def reward(self, state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> dict[str, Tensor]:
         action = command / (0.5 * MAX_ROTOR_SPEED) - 1
         cost = {
             "position": (state.position - goal["reference_position"]).square().sum(-1),
@@ -219,6 +223,9 @@ class Quadrotor:
         weights = self.config.reward
         stage = progress * weights.stages
         terms = {name: (-weights.scale * getattr(weights, name).at(stage)) * value for name, value in cost.items()}
+        if weights.smoothness > 0:
+            change = (command - previous) / (0.5 * MAX_ROTOR_SPEED)
+            terms["smoothness"] = (-weights.scale * weights.smoothness) * change.square().sum(-1)
         return {"survival": torch.full_like(cost["position"], weights.survival), **terms}
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
