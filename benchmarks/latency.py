@@ -18,6 +18,8 @@ from pathlib import Path
 import tyro
 from common import Row, report
 
+from isthmus_deploy.ros import realtime
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,8 +33,8 @@ class Options:
     """Length of the flight, and of the echo, s."""
     seed: int = 7
     """Body of the stand-in robot."""
-    fifo: bool = False
-    """Real-time scheduling for robot, node and echo (needs the permission): what an idle machine would show."""
+    realtime: bool = True
+    """Real-time scheduling for robot, node and echo, as on a robot, where the machine permits it."""
 
 
 def main() -> int:
@@ -88,9 +90,9 @@ def echo(options: Options, folder: Path) -> dict:
 
 
 def start(options: Options, module: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """Start one of the ROS commands; with --fifo, all its threads and children are real-time."""
+    """Start one of the ROS commands."""
     command = [sys.executable, "-m", f"isthmus_deploy.ros.{module}", *map(str, arguments)]
-    return subprocess.Popen(["chrt", "--fifo", "50", *command] if options.fifo else command)
+    return subprocess.Popen((realtime.prefix() if options.realtime else []) + command)
 
 
 def hand_made_policy(folder: Path) -> Path:

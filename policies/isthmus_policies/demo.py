@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from isthmus_deploy.ros import ros2
+from isthmus_deploy.ros import realtime, ros2
 from isthmus_deploy.ros.flight_plan import FlightPlan
 from isthmus_policies.export import POLICY_FILE
 from isthmus_policies.report import (
@@ -47,6 +47,7 @@ INTERRUPTED = 130
 _POLL_S = 0.25
 _START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
 _STOP_S = 10.0
+_REAL_TIME = ("robot", "node", "echo")
 _LOGS = ("export.log", "robot.log", "node.log", "mission.log", "echo.log")
 
 
@@ -199,11 +200,13 @@ def _table(demo: Demo) -> Table:
 class Process:
     """`python -m module` with its output in a log file."""
 
-    def __init__(self, name: str, module: str, arguments: tuple[object, ...], log: Path) -> None:
+    def __init__(
+        self, name: str, module: str, arguments: tuple[object, ...], log: Path, prefix: list[str] | None = None
+    ) -> None:
         self.name, self.log = name, log
         with log.open("wb") as output:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, *map(str, arguments)],
+                [*(prefix or []), sys.executable, "-m", module, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -248,8 +251,10 @@ class Processes:
         os.environ["ROS_LOG_DIR"] = str((out / "ros_log").absolute())
 
     def start(self, name: str, module: str, *arguments: object) -> Process:
-        """Start `python -m module arguments…`; its output goes to NAME.log."""
-        process = Process(name, module, arguments, self._out / f"{name}.log")
+        """Start `python -m module arguments…`; its output goes to NAME.log. What controls or is timed runs in real time
+        where the machine permits it, as on a robot."""
+        prefix = realtime.prefix() if name in _REAL_TIME else []
+        process = Process(name, module, arguments, self._out / f"{name}.log", prefix)
         self._started.append(process)
         return process
 

@@ -91,7 +91,7 @@ def run_graph(
     """One step of a batch: commands by name, next memory by input name."""
     wanted = {s.name: np.ascontiguousarray(signals[s.name]) for s in contract.signals}
     names = [output.name for output in session.get_outputs()]
-    results = dict(zip(names, session.run(names, wanted | memory), strict=True))
+    results = {name: np.asarray(value) for name, value in zip(names, session.run(names, wanted | memory), strict=True)}
     return results, {name: results[f"next_{name}"] for name in memory}
 
 

@@ -86,7 +86,7 @@ def compile_graph(graph: PolicyGraph) -> bytes:
             dynamic_shapes=(tuple({0: batch} for _ in inputs),), dynamo=True, verbose=False,
         )  # fmt: skip
         assert program is not None
-        program.save(buffer)
+        program.save(buffer)  # pyright: ignore[reportArgumentType] (takes a file, says a path)
     return buffer.getvalue()
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract
+from isthmus_deploy.ros import realtime
 from isthmus_policies import plots
 from isthmus_policies.export import POLICY_FILE
 from isthmus_policies.files import code_revision, write_atomically
@@ -317,6 +318,7 @@ def _timing(demo: Demo) -> str:
     if demo.echo:
         cores = len(os.sched_getaffinity(0))
         text += f" Load average then: {demo.echo['load_average']:.1f} on {cores} cores."
+        text += " Robot, node and echo ran with real-time scheduling." if realtime.prefix() else ""
     plot = plots.timing(latency, period, demo.contract.control_period_s) if len(latency) and len(period) else ""
     node, sections = demo.node, demo.node.get("sections", {})
     measured = [

@@ -78,7 +78,7 @@ def test_the_true_last_observation_is_kept_where_an_episode_ends():
 
 def test_gymnasiums_vector_wrappers_accept_it():
     env = TaskVectorEnv("quadrotor", 3)
-    wrapped = RecordEpisodeStatistics(RescaleAction(env, np.float32(-2.0), np.float32(2.0)))
+    wrapped = RecordEpisodeStatistics(RescaleAction(env, np.full(4, -2.0, np.float32), np.full(4, 2.0, np.float32)))
     wrapped.reset(seed=1)
     for _ in range(100):
         *_, terminated, _, info = wrapped.step(np.full((3, 4), -2.0, np.float32))

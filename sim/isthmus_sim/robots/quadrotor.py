@@ -127,7 +127,7 @@ SPEC = RobotSpec(
     commands=(
         CommandSpec(
             name="rotor_speed", unit="rad/s", frame="body", order=ROTORS,
-            minimum=(0.0,) * 4, maximum=(MAX_ROTOR_SPEED,) * 4, max_rate=(MAX_ROTOR_SPEED / 0.01,) * 4,
+            minimum=(0.0,) * 4, maximum=(MAX_ROTOR_SPEED,) * 4, max_rate=(0.75 * MAX_ROTOR_SPEED / 0.01,) * 4,
             safe=(0.0,) * 4, standby=(0.0,) * 4,
         ),
     ),

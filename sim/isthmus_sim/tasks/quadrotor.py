@@ -162,8 +162,8 @@ class Quadrotor:
         self.memory = (MemorySpec(name="actions", shape=(history, 4), order="oldest first", initial=0.0),)
         extra = sum(PARAMETER_SIZES.values()) if self.config.randomize else 0
         self.groups = {"actor": 18 + 4 * history, "critic": 28 + extra}
-        smoothness = ("smoothness",) if self.config.reward.smoothness > 0 else ()
-        self.reward_terms = ("survival", "position", "orientation", "velocity", "action", *smoothness)
+        smoothness: tuple[str, ...] = ("smoothness",) if self.config.reward.smoothness > 0 else ()
+        self.reward_terms: tuple[str, ...] = ("survival", "position", "orientation", "velocity", "action", *smoothness)
         self.sensors = self.config.sensors
         self.command_delay = self.config.command_delay
         self.episode_steps = self.config.episode_steps

@@ -1,0 +1,22 @@
+"""Real-time scheduling for whole processes, where the machine permits it."""
+
+import os
+import shutil
+
+PRIORITY = 50
+
+
+def prefix() -> list[str]:
+    """What to put before a command so that all its threads run under SCHED_FIFO; empty where that is not permitted.
+
+    The policy of a process's first thread is inherited by those that it starts, the middleware's among them.
+    """
+    chrt = shutil.which("chrt")
+    if chrt is None:
+        return []
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        return []
+    return [chrt, "--fifo", str(PRIORITY)]
