@@ -14,14 +14,15 @@ MIN_STD, MAX_STD = 0.02, 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Hidden layers of actor and critic, and the action's standard deviation at the start (actions are in [-1, 1]).
-
-    It is large because a rotor follows slowly: of white noise at 100 Hz, a lag of 0.15 s leaves a fifth.
-    """
+    """Sizes of the networks and how far they explore at first."""
 
     actor: tuple[int, ...] = (64, 64)
+    """Hidden layers of the actor."""
     critic: tuple[int, ...] = (64, 64)
+    """Hidden layers of the critic."""
     initial_std: float = 1.0
+    """The action's standard deviation at the start; actions are in [-1, 1]. It is large because a rotor follows
+    slowly: of white noise at 100 Hz, a lag of 0.15 s leaves a fifth."""
 
 
 class RunningNormalizer(nn.Module):

@@ -31,14 +31,18 @@ class PPOConfig:
     clip: float = 0.2
     """Clipping of the probability ratio, and of the value in units of its standard deviation."""
     value_weight: float = 0.5
+    """Weight of the value's loss beside the policy's."""
     entropy_weight: float = 0.0
+    """Weight of a bonus for exploring: the entropy of the action's distribution."""
     learning_rate: float = 1e-3
     """At the start; then it follows the KL within learning_rate_range."""
     learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
+    """Bounds of the learning rate."""
     kl_target: tuple[float, float] = (0.03, 0.003)
     """KL between the policies before and after an update that the learning rate aims at: at the training's start and
     end. Falling, so that the policy settles."""
     max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
 
 
 class PPO:

@@ -48,6 +48,15 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
+    def __post_init__(self) -> None:
+        for name in ("num_envs", "iterations", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_envs * self.ppo.horizon < self.ppo.minibatches:
+            raise ValueError(
+                f"{self.num_envs} worlds x {self.ppo.horizon} steps are fewer than {self.ppo.minibatches} minibatches"
+            )
+
 
 class Trainer:
     """Holds a run's state. `iterate` does one roll-out and update; `save` and `resume` keep all of it."""
