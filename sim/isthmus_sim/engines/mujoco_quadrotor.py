@@ -45,16 +45,19 @@ class MujocoQuadrotor(MujocoEngine):
         self.params = parameter_tensors(parameters, num_envs)
         self._signs = torch.tensor((ROTOR_X, ROTOR_Y, (0.0,) * 4)).T  # (4, 3): where each rotor's arm points
         self._thrust = torch.zeros(num_envs, self.num_substeps, 4, dtype=torch.float64)  # N
+        # torch splits larger arrays over its threads, which then spin for a while on the cores that MuJoCo's threads
+        # need (at 4096 worlds a tenth of the throughput): so the worlds go through in blocks below its limit of 32768
+        # elements.
+        block = 32_000 // (4 * self.num_substeps)
+        self._blocks = [slice(first, first + block) for first in range(0, num_envs, block)]
         self._derive()
 
     def _derive(self) -> None:
         # Within a control period the set-point is constant, so the lag is known at every sub-step beforehand: all
-        # thrusts go to MuJoCo in one call. They are made sub-step by sub-step because torch splits larger arrays over
-        # its threads, which then spin for a while on the cores that MuJoCo's threads need (4096 worlds: 10 % of the
-        # throughput).
-        times = [self.model.opt.timestep * (k + 1) for k in range(self.num_substeps)]
-        self._rising = [lag_weight(self.params["time_constant_up"], time) for time in times]  # (n, 1) each
-        self._falling = [lag_weight(self.params["time_constant_down"], time) for time in times]
+        # thrusts go to MuJoCo in one call.
+        times = self.model.opt.timestep * torch.arange(1, self.num_substeps + 1).reshape(1, -1, 1)
+        self._rising = lag_weight(self.params["time_constant_up"].unsqueeze(1), times)  # (n, substeps, 1)
+        self._falling = lag_weight(self.params["time_constant_down"].unsqueeze(1), times)
 
     def read(self) -> State:
         state = super().read()
@@ -62,14 +65,14 @@ class MujocoQuadrotor(MujocoEngine):
         return state
 
     def step(self, command: Tensor) -> None:
-        set_point, start = command * self.params["battery"], self.rotor_speed
-        before = start
-        for k in range(self.num_substeps):
-            after = follow(start, set_point, self._rising[k], self._falling[k])
+        set_point = (command * self.params["battery"]).unsqueeze(1)
+        for rows in self._blocks:
+            start = self.rotor_speed[rows].unsqueeze(1)
+            ends = follow(start, set_point[rows], self._rising[rows], self._falling[rows])  # (n, substeps, 4)
             # Thrust goes with the square of the speed; over a sub-step it is taken at the mean speed.
-            self._thrust[:, k] = (0.5 * (before + after)).square() * self.params["thrust_coefficient"]
-            before = after
-        self.rotor_speed = before
+            mean = 0.5 * (torch.cat((start, ends[:, :-1]), dim=1) + ends)
+            self._thrust[rows] = mean.square() * self.params["thrust_coefficient"][rows].unsqueeze(1)
+            self.rotor_speed[rows] = ends[:, -1]
         self._advance(self._thrust)
 
     def reset(self, ids: Tensor, state: State) -> None:
