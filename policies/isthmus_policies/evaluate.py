@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,13 +26,14 @@ Interval = tuple[float, float, float]
 """Low end, value, high end of a 95 % interval."""
 
 
-class Actor:
+class Actor(ABC):
     """Something that drives every world of an Env for one control step."""
 
+    @abstractmethod
     def step(self, env: Env) -> Step:
-        raise NotImplementedError
+        """Act in every world and advance the Env."""
 
-    def restart(self, ids: Tensor) -> None:
+    def restart(self, ids: Tensor) -> None:  # noqa: B027 (only an actor with a memory of its own has something to do)
         """Worlds `ids` begin a new episode."""
 
 

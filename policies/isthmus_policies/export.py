@@ -242,6 +242,7 @@ def export_run(run: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
 
 
 def main() -> None:
+    """Entry point of `isthmus-export`."""
     options = tyro.cli(Options, prog="isthmus-export")
     use_thread_budget()
     try:

@@ -100,6 +100,7 @@ def play(options: Options, console: Console) -> Evaluation:
 
 
 def main() -> None:
+    """Entry point of `isthmus-play`."""
     options = tyro.cli(Options, prog="isthmus-play")
     use_thread_budget()
     try:

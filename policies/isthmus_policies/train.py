@@ -110,6 +110,7 @@ def _trainer(options: Options) -> tuple[Trainer, Path]:
 
 
 def main() -> None:
+    """Entry point of `isthmus-train`."""
     options = parse(sys.argv[1:])
     use_thread_budget()
     console = Console()
