@@ -118,12 +118,12 @@ class Evaluation:
 
 def evaluate(
     task: Task, make_actor: Callable[[Env], Actor], episodes: int, seed: int, *,
-    engine: str = "analytic", on_step: Callable[[int, int], None] | None = None,
+    engine: str | None = None, on_step: Callable[[int, int], None] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Run `episodes` episodes side by side, each to its first end. Raises ValueError for fewer than 2 episodes."""
     if episodes < 2:
         raise ValueError(f"an interval needs at least 2 episodes, got {episodes}")
-    env = Env(task, make_engine(engine, episodes), seed)
+    env = Env(task, make_engine(task, episodes, engine), seed)
     actor = make_actor(env)
     going = torch.ones(episodes, dtype=torch.bool)
     failed, reward, diverged = torch.zeros_like(going), torch.zeros(episodes), 0
@@ -137,7 +137,7 @@ def evaluate(
         going[step.ended] = False
         diverged += step.failed
         if t < task.episode_steps - 1:  # after the last step every world is already in its next episode
-            for name, value in task.metrics(env.engine.read(), task.goal(env.episode_step)).items():
+            for name, value in task.metrics(env.engine.read(), env.goal).items():
                 history.setdefault(name, []).append(torch.where(before, value, 0.0))
         if on_step:
             on_step(t + 1, task.episode_steps)

@@ -64,7 +64,7 @@ class PolicyGraph(nn.Module):
         signals = dict(zip(self.signals, inputs, strict=False))
         memory = dict(zip(self.memory, inputs[len(self.signals) :], strict=True))
         action = self._policy.act(self._task.observe(signals, memory)).clamp(-1.0, 1.0)
-        commands, following = self._task.act(action), self._task.remember(memory, action)
+        commands, following = self._task.act(action), self._task.remember(memory, signals, action)
         return tuple(commands[name] for name in self.commands) + tuple(following[name] for name in self.memory)
 
     def example(self, n: int) -> tuple[Tensor, ...]:
@@ -93,11 +93,10 @@ def compile_graph(graph: PolicyGraph) -> bytes:
 def make_contract(task: Task, provenance: Provenance) -> Contract:
     """The contract of a policy for `task`: everything from the robot's specification, nothing typed again."""
     robot = task.robot
-    latest = max((sensor.delay[1] for sensor in task.sensors.values()), default=0) + task.command_delay[1]
     return Contract(
         robot=robot.name,
         control_period_s=robot.control_period_s,
-        trained_latency_s=latest * robot.control_period_s,
+        trained_latency_s=task.trained_latency_s,
         signals=tuple(Signal(shape=(spec.size,), **asdict(spec)) for spec in robot.signals),
         commands=tuple(Command(shape=(spec.size,), **asdict(spec)) for spec in robot.commands),
         memory=tuple(Memory(**asdict(spec)) for spec in task.memory),
@@ -123,7 +122,7 @@ class Recording:
 
 def record(task: Task, policy: ActorCritic, seed: int) -> Recording:
     """Run the policy as training does, episodes at all ages so that some end."""
-    env = Env(task, make_engine("analytic", REPLAY_WORLDS), seed, spread=True)
+    env = Env(task, make_engine(task, REPLAY_WORLDS), seed, spread=True)
     observation = env.reset()["actor"]
     env.episode_step[0] = task.episode_steps - REPLAY_STEPS // 2  # at least one reset in the middle
     recording = Recording(signals=[], memory=[_arrays(env.memory, "memory_")], commands=[], ended=[])

@@ -33,8 +33,8 @@ class Options:
     """An exported policy file to evaluate instead: the graph itself, on its own memory."""
     task: str | None = None
     """Evaluate on this task instead of the one it was trained on."""
-    engine: str = "analytic"
-    """Name of the engine: analytic or mujoco."""
+    engine: str | None = None
+    """Name of the engine; by default the task's first one."""
     episodes: int = 500
     """Episodes, all with different starts."""
     seed: int = 20_000

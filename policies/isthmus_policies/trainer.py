@@ -28,8 +28,8 @@ class TrainConfig:
 
     task: str
     """Name of the task."""
-    engine: str = "analytic"
-    """Name of the engine: analytic or mujoco."""
+    engine: str | None = None
+    """Name of the engine; by default the task's first one. The quadrotor has analytic and mujoco."""
     num_envs: int = 512
     """Worlds stepped together."""
     iterations: int = 440
@@ -65,7 +65,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.task = make_task(config.task)
-        engine = make_engine(config.engine, config.num_envs)
+        engine = make_engine(self.task, config.num_envs, config.engine)
         self.env = Env(self.task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
         self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
         self.generator = torch.Generator().manual_seed(config.seed + 1)

@@ -61,7 +61,7 @@ def episode_video(task: Task, make_actor: Callable[[Env], Actor], seed: int, pat
         ValueError: there is no scene for the task's robot.
     """
     scene = scene_of(task.robot.name)
-    env = Env(task, make_engine("analytic", 1), seed)
+    env = Env(task, make_engine(task, 1), seed)
     actor = make_actor(env)
     episodes = [_record_episode(env, actor, scene) for _ in range(EPISODES)]
     clips = [
@@ -118,7 +118,7 @@ def _record_episode(env: Env, actor: Actor, scene: Scene) -> tuple[Motion, str]:
 
 def _sample(env: Env, scene: Scene) -> tuple[NDArray[np.float64], ...]:
     state: State = env.engine.read()
-    goal = env.task.goal(env.episode_step).get("reference_position", torch.zeros_like(state.position))
+    goal = env.goal.get("reference_position", torch.zeros_like(state.position))
     return scene.qpos(state), state.position.double().numpy().copy(), goal.double().numpy().copy()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
+
+AnyState = TypeVar("AnyState", bound="State")
 
 
 @dataclass(kw_only=True)
@@ -24,8 +26,27 @@ class State:
     angular_velocity: Tensor
     actuator: Tensor
 
-    def __getitem__(self, ids: Tensor) -> State:
-        return State(**{f.name: getattr(self, f.name)[ids] for f in fields(self)})
+    def __getitem__(self: AnyState, ids: Tensor) -> AnyState:
+        return type(self)(**{f.name: getattr(self, f.name)[ids] for f in fields(self)})
+
+
+@dataclass(kw_only=True)
+class ArticulatedState(State):
+    """State of n robots with j joints and f feet, joints and feet in the robot's order, float32.
+
+    joint_position (n, j) rad; joint_velocity (n, j) rad/s; joint_torque (n, j) N·m at the joint; joint_power (n, j) W,
+    mechanical; both means over the last control step. foot_position (n, f, 3) m and foot_velocity (n, f, 3) m/s,
+    world; foot_force (n, f) N, normal, at the end of the step. An engine's `reset` takes the joints' positions and
+    velocities, the rest follows at the next step.
+    """
+
+    joint_position: Tensor
+    joint_velocity: Tensor
+    joint_torque: Tensor
+    joint_power: Tensor
+    foot_position: Tensor
+    foot_velocity: Tensor
+    foot_force: Tensor
 
 
 class UnsupportedError(ValueError):

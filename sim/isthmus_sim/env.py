@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isthmus_sim.engine import Engine
 from isthmus_sim.signals import DelayLine, Sensors, Signals
-from isthmus_sim.task import Memory, Task
+from isthmus_sim.task import Goal, Memory, Task, Transition
 
 Observations = dict[str, Tensor]
 """Observation groups: name -> (num_envs, size) float32."""
@@ -62,12 +62,14 @@ class Env:
         self.memory: Memory = {m.name: torch.full((n, *m.shape), m.initial, device=device) for m in task.memory}
         self.episode_step = torch.zeros(n, dtype=torch.long, device=device)
         self.term_sums = torch.zeros(len(task.reward_terms), n, device=device)
+        self.level = torch.zeros(n, dtype=torch.long, device=device)
         self.signals: Signals = {}
+        self.goal: Goal = {}
 
     def reset(self) -> Observations:
         """Start every world anew."""
         ids = torch.arange(self.num_envs, device=self.engine.device)
-        self.signals, observations = self._restart(ids)
+        self.signals, self.goal, observations = self._restart(ids)
         if self._spread:
             self.episode_step = torch.randint(
                 self.episode_steps, (self.num_envs,), generator=self.generator, device=self.engine.device
@@ -77,21 +79,32 @@ class Env:
     def step(self, action: Tensor) -> Step:
         """Apply actions (num_envs, action_size); they are clipped to [-1, 1]."""
         action = action.clamp(-1.0, 1.0)
-        self.memory = self.task.remember(self.memory, action)
+        self.memory = self.task.remember(self.memory, self.signals, action)
         return self.step_command(self.task.act(action)[self.task.robot.commands[0].name])
 
     def step_command(self, command: Tensor) -> Step:
         """Apply robot commands (num_envs, k) in their unit, from whoever keeps a memory of its own: an exported
         graph."""
         task, engine = self.task, self.engine
+        task.disturb(engine, self.episode_step, self.generator)
         engine.step(self.command_line.push(command))
         self.episode_step += 1
-        state, goal = engine.read(), task.goal(self.episode_step)
+        state, goal = engine.read(), task.goal(self.episode_step, self.goal, self.generator)
+        self.goal = goal
 
         failed = engine.failed()
         terminated = task.terminated(state, goal) | failed
         truncated = (self.episode_step >= self.episode_steps) & ~terminated
-        terms = task.reward(state, goal, command, self.command, self.progress)
+        terms = task.reward(
+            Transition(
+                state=state,
+                goal=goal,
+                command=command,
+                previous=self.command,
+                episode_step=self.episode_step,
+                progress=self.progress,
+            )
+        )
         self.command = command.clone()
         rewards = torch.where(terminated, 0.0, torch.stack(list(terms.values())))
         self.term_sums += rewards
@@ -111,31 +124,35 @@ class Env:
             failed=int(failed.sum()),
         )
         if len(ended):
+            if task.levels > 1:
+                rows = {name: value[ended] for name, value in goal.items()}
+                self.level[ended] = task.regrade(self.level[ended], state[ended], rows, engine, ended)
             self._replace(step, ended)
         return step
 
     def _replace(self, step: Step, ended: Tensor) -> None:
         """Start the ended worlds anew and put their first readings in place."""
-        signals, observations = self._restart(ended)
+        signals, goal, observations = self._restart(ended)
         for group, rows in observations.items():
             step.observations[group][ended] = rows
         for name, rows in signals.items():
             self.signals[name] = self.signals[name].index_copy(0, ended, rows)
+        self.goal = {name: self.goal[name].index_copy(0, ended, rows) for name, rows in goal.items()}
 
-    def _restart(self, ids: Tensor) -> tuple[Signals, Observations]:
-        """First signals and observations of worlds `ids`, started anew."""
+    def _restart(self, ids: Tensor) -> tuple[Signals, Goal, Observations]:
+        """First signals, goal and observations of worlds `ids`, started anew."""
         task, engine = self.task, self.engine
-        state = task.reset(engine, ids, self.generator)
+        state = task.reset(engine, ids, self.level[ids], self.generator)
         engine.reset(ids, state)
         self.episode_step[ids] = 0
         self.term_sums[:, ids] = 0
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
-        goal = task.goal(self.episode_step[ids])
+        goal = task.goal(self.episode_step[ids], None, self.generator)
         signals = self.sensors.reset(ids, task.sense(state, goal))
         self._restart_commands(ids)
         memory = {name: value[ids] for name, value in self.memory.items()}
-        return signals, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
+        return signals, goal, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
 
     def _restart_commands(self, ids: Tensor) -> None:
         low, high = self.task.command_delay
@@ -158,10 +175,13 @@ class Env:
             "episode_step": self.episode_step,
             "term_sums": self.term_sums,
             "command": self.command,
+            "level": self.level,
             **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
             **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
             **{f"commands.{k}": v for k, v in self.command_line.state_dict().items()},
             **{f"memory.{k}": v for k, v in self.memory.items()},
+            **{f"signals.{k}": v for k, v in self.signals.items()},
+            **{f"goal.{k}": v for k, v in self.goal.items()},
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -172,7 +192,11 @@ class Env:
         self.episode_step = state["episode_step"].clone()
         self.term_sums = state["term_sums"].clone()
         self.command = state["command"].clone()
+        self.level = state["level"].clone()
         self.engine.load_state_dict(part("engine."))
         self.sensors.load_state_dict(part("sensors."))
         self.command_line.load_state_dict(part("commands."))
-        self.memory = {name: value.clone() for name, value in part("memory.").items()}
+        self.memory, self.signals, self.goal = (
+            {name: value.clone() for name, value in part(f"{prefix}.").items()}
+            for prefix in ("memory", "signals", "goal")
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,6 +17,31 @@ Memory = dict[str, Tensor]
 
 Goal = dict[str, Tensor]
 """What the operator asks of the robot, as signals: name -> (num_envs, size)."""
+
+
+@dataclass(kw_only=True)
+class Transition:
+    """One control step of n worlds, as rewards see it.
+
+    state: what it led to; goal: what was asked then; command (n, k): the robot command that acted, in its unit, and
+    previous: the one before it; episode_step (n,): steps since the episode's start, this one included; progress in
+    [0, 1] drives a reward's curriculum.
+    """
+
+    state: State
+    goal: Goal
+    command: Tensor
+    previous: Tensor
+    episode_step: Tensor
+    progress: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirror:
+    """The mirror image of rows (n, size): `rows[:, index] * sign`."""
+
+    index: tuple[int, ...]
+    sign: tuple[float, ...]
 
 
 class Task(Protocol):
@@ -36,6 +62,12 @@ class Task(Protocol):
     sensors: dict[str, SensorModel]
     command_delay: tuple[int, int]
     """Fewest and most control steps between a command and its effect."""
+    trained_latency_s: float
+    """Longest time from a sensor's reading to its command's effect that training has seen, beyond one control step."""
+    levels: int
+    """Levels of difficulty, 1 for none. Every world is at one, and `regrade` moves it."""
+    mirror: dict[str, Mirror]
+    """The robot's left-right symmetry: mirror images of "action" and of each observation group; empty for none."""
 
     # On the robot and in simulation
     # ------------------------------------------------------------------------------------
@@ -47,14 +79,14 @@ class Task(Protocol):
         """Action (n, action_size) in [-1, 1] -> robot commands by name, in their units."""
         ...
 
-    def remember(self, memory: Memory, action: Tensor) -> Memory:
-        """The memory of the next control step, after `action` in [-1, 1]."""
+    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
+        """The memory of the next control step, after `action` in [-1, 1] was decided on `signals`."""
         ...
 
     # In simulation only
     # ------------------------------------------------------------------------------------------------
-    def goal(self, episode_step: Tensor) -> Goal:
-        """What is asked at `episode_step` (n,)."""
+    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
+        """What is asked at `episode_step` (n,), after `previous`; None where episodes begin."""
         ...
 
     def sense(self, state: State, goal: Goal) -> Signals:
@@ -65,9 +97,8 @@ class Task(Protocol):
         """Observation groups that only simulation has (the critic's), true, for all worlds or for `ids`."""
         ...
 
-    def reward(self, state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> dict[str, Tensor]:
-        """Reward terms of the step in which `command`, after `previous`, led to `state`, each (n,); `progress` in [0,
-        1] drives the curriculum."""
+    def reward(self, step: Transition) -> dict[str, Tensor]:
+        """Reward terms of a step, each (n,)."""
         ...
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
@@ -78,6 +109,20 @@ class Task(Protocol):
         """(n,) bool: the episode has failed. True also where the state is not a number."""
         ...
 
-    def reset(self, engine: Engine, ids: Tensor, generator: torch.Generator) -> State:
-        """Draw parameters and disturbance of worlds `ids`, set them in the engine, and return their start states."""
+    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
+        """Change what acts on the robots during an episode, such as a push; before every step."""
         ...
+
+    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
+        """The next level (k,) of worlds `ids` (k,), whose episodes at `level` ended in `state` with `goal`."""
+        ...
+
+    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
+        """Draw parameters and disturbance of worlds `ids`, set them in the engine, and return their start states at
+        `level` (k,)."""
+        ...
+
+
+def longest_delay(sensors: dict[str, SensorModel], command_delay: tuple[int, int]) -> int:
+    """Control steps that the slowest sensor and the command line can be late together."""
+    return max((sensor.delay[1] for sensor in sensors.values()), default=0) + command_delay[1]

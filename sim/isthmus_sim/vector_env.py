@@ -28,7 +28,7 @@ class TaskVectorEnv(VectorEnv):
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (gymnasium's form)
 
-    def __init__(self, task: str, num_envs: int, engine: str = "analytic") -> None:
+    def __init__(self, task: str, num_envs: int, engine: str | None = None) -> None:
         self.task = make_task(task)
         self.num_envs = num_envs
         self._engine_name = engine
@@ -45,7 +45,7 @@ class TaskVectorEnv(VectorEnv):
         self._started = False
 
     def _make(self, seed: int) -> Env:
-        return Env(self.task, make_engine(self._engine_name, self.num_envs), seed)
+        return Env(self.task, make_engine(self.task, self.num_envs, self._engine_name), seed)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Start every world anew; with `seed`, the same worlds as any other start with it."""

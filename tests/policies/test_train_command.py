@@ -133,7 +133,7 @@ def test_a_wrong_engine_or_option_ends_it_with_the_right_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     end = main(monkeypatch, "quadrotor", "--engine", "bullet")
-    assert end == "isthmus-train: unknown engine 'bullet'; there are: analytic, mujoco"
+    assert end == "isthmus-train: unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"
     assert main(monkeypatch, "quadrotor", "--num-env", "3") == 2
     assert "--num-envs" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

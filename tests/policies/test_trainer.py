@@ -105,7 +105,7 @@ def test_networks_are_as_configured_and_loaded_so(small: Small, tmp_path: Path):
 def test_bad_names_are_refused_with_the_good_ones(small: Small):
     with pytest.raises(ValueError, match="unknown task 'walk'; there are: quadrotor"):
         Trainer(small(task="walk"))
-    with pytest.raises(ValueError, match="unknown engine 'bullet'; there are: analytic, mujoco"):
+    with pytest.raises(ValueError, match="unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"):
         Trainer(replace(small(), engine="bullet"))
 
 

@@ -21,6 +21,7 @@ from isthmus_sim.robots.quadrotor import (
     sample_parameters,
 )
 from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.tasks.quadrotor import Quadrotor
 
 MakeEngine = Callable[..., Engine]
 MakeState = Callable[..., State]
@@ -317,6 +318,6 @@ def test_the_scene_has_ground_to_stand_on(level: MakeState):
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown engine 'bullet'; there are: analytic, mujoco"):
-        engine_by_name("bullet", 1)
-    assert all(engine_by_name(name, 2).num_envs == 2 for name in ENGINES)
+    with pytest.raises(ValueError, match="unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"):
+        engine_by_name(Quadrotor(), 1, "bullet")
+    assert all(engine_by_name(Quadrotor(), 2, name).num_envs == 2 for name in ENGINES["crazyflie"])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
@@ -22,6 +23,7 @@ from isthmus_sim.robots.quadrotor import (
     sample_parameters,
 )
 from isthmus_sim.rotations import tilt
+from isthmus_sim.task import Goal, Transition
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, RewardWeights, figure_eight, randomized
 
@@ -89,7 +91,7 @@ def yawed(velocity: tuple[float, float, float]) -> State:
 def test_the_robot_measures_velocity_in_its_own_frame():
     """Facing world y, motion along world x is motion to the right: body -y."""
     task = Quadrotor()
-    signals = task.sense(yawed((1.0, 0.0, 0.0)), task.goal(torch.zeros(1)))
+    signals = task.sense(yawed((1.0, 0.0, 0.0)), origin(task))
     torch.testing.assert_close(signals["linear_velocity"], torch.tensor([[0.0, -1.0, 0.0]]))
     torch.testing.assert_close(signals["angular_velocity"], torch.tensor([[1.0, 2.0, 3.0]]))
     assert set(signals) == {spec.name for spec in SPEC.signals}
@@ -169,7 +171,7 @@ def test_the_disturbance_of_a_new_episode_acts(make_engine: Callable[..., Engine
 def test_an_episode_ends_outside_of_60_cm(position: tuple[float, ...], ends: bool):
     task, state = Quadrotor(), yawed((0.0, 0.0, 0.0))
     state.position = torch.tensor([position])
-    assert bool(task.terminated(state, task.goal(torch.zeros(1)))) is ends
+    assert bool(task.terminated(state, origin(task))) is ends
 
 
 # Reward
@@ -191,6 +193,17 @@ def test_the_curriculum_goes_from_the_references_start_to_its_target(
     assert found == pytest.approx([start, after_three_stages, target, target], rel=1e-4)
 
 
+def origin(task: Quadrotor) -> Goal:
+    """What is asked of one world at its start."""
+    return task.goal(torch.zeros(1), None, torch.Generator())
+
+
+def transition(state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> Transition:
+    return Transition(
+        state=state, goal=goal, command=command, previous=previous, episode_step=torch.ones(1), progress=progress
+    )
+
+
 @pytest.mark.parametrize(("progress", "total"), [(0.0, 1.02980), (1.0, -3.62)])
 def test_the_reward_by_hand(progress: float, total: float):
     """‖p‖² = 0.01, 1 - q_w² = 0.36, ‖v‖² = 9, ‖a - 0.334‖² = 0.04:
@@ -199,7 +212,7 @@ def test_the_reward_by_hand(progress: float, total: float):
     state.position = torch.tensor([[0.1, 0.0, 0.0]])
     state.orientation = torch.tensor([[0.8, 0.6, 0.0, 0.0]])
     command = task.act(torch.full((1, 4), 0.434))["rotor_speed"]
-    terms = task.reward(state, task.goal(torch.zeros(1)), command, command, progress)
+    terms = task.reward(transition(state, origin(task), command, command, progress))
     assert list(terms) == list(task.reward_terms)
     assert float(torch.stack(list(terms.values())).sum()) == pytest.approx(total, rel=1e-4)
     assert float(terms["survival"]) == 2.0
@@ -208,7 +221,7 @@ def test_the_reward_by_hand(progress: float, total: float):
 def test_the_reward_is_about_the_error_to_the_reference():
     task, state = Quadrotor(), yawed((1.0, 0.0, 0.0))
     goal = {"reference_position": state.position, "reference_velocity": state.linear_velocity}
-    terms = task.reward(state, goal, torch.zeros(1, 4), torch.zeros(1, 4), 1.0)
+    terms = task.reward(transition(state, goal, torch.zeros(1, 4), torch.zeros(1, 4), 1.0))
     assert float(terms["position"]) == 0
     assert float(terms["velocity"]) == 0
     assert float(task.metrics(state, goal)["position_error_m"]) == 0
@@ -281,16 +294,15 @@ def test_a_figure_eight_starts_where_the_robot_is(name: str):
     task = make_task(name)
     env = Env(task, AnalyticQuadrotor(200), seed=0)
     env.reset()
-    state, goal = env.engine.read(), task.goal(env.episode_step)
+    state, goal = env.engine.read(), env.goal
     torch.testing.assert_close(state.position, goal["reference_position"])
     torch.testing.assert_close(state.linear_velocity, goal["reference_velocity"])
     assert float(tilt(state.orientation).max()) < 1e-3
     for _ in range(5):
         step = env.step(torch.full((200, 4), HOVER_ACTION))
         assert not step.terminated.any()
-    torch.testing.assert_close(
-        env.signals["reference_position"], task.goal(torch.full((200,), 5))["reference_position"]
-    )
+    expected = task.goal(torch.full((200,), 5), None, torch.Generator())
+    torch.testing.assert_close(env.signals["reference_position"], expected["reference_position"])
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
@@ -302,7 +314,7 @@ def test_a_changing_command_costs_in_the_variant_for_transfer_only():
     """Half the range is an action change of 1 for each of four motors: -0.5 · 0.3 · 4 = -0.6."""
     half = 0.5 * MAX_ROTOR_SPEED
     for task, expected in ((Quadrotor(), None), (Quadrotor(randomized()), -0.6)):
-        state, goal = yawed((0.0, 0.0, 0.0)), task.goal(torch.zeros(1))
-        terms = task.reward(state, goal, torch.full((1, 4), half), torch.zeros(1, 4), 1.0)
+        state, goal = yawed((0.0, 0.0, 0.0)), origin(task)
+        terms = task.reward(transition(state, goal, torch.full((1, 4), half), torch.zeros(1, 4), 1.0))
         assert tuple(terms) == task.reward_terms
         assert terms.get("smoothness") == (None if expected is None else pytest.approx(expected))

@@ -14,6 +14,7 @@ if available_backend() is None:
 
 from isthmus_sim.engines import make_engine
 from isthmus_sim.render import Motion, MotionRenderer, NoRendererError, scene_of
+from isthmus_sim.tasks.quadrotor import Quadrotor
 
 FPS = 10
 
@@ -70,7 +71,7 @@ def test_a_movement_is_sampled_between_its_samples():
 
 
 def test_the_state_of_an_engine_can_be_drawn():
-    engine = make_engine("analytic", 2)
+    engine = make_engine(Quadrotor(), 2)
     qpos = scene_of("crazyflie").qpos(engine.read())
     assert qpos.shape == (2, 7)
 

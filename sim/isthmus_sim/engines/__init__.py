@@ -1,4 +1,4 @@
-"""Engines: implementations of `isthmus_sim.engine.Engine`, by name."""
+"""Engines: implementations of `isthmus_sim.engine.Engine`, by robot and name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from collections.abc import Callable
 from isthmus_sim.engine import Engine
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
+from isthmus_sim.task import Task
 
-ENGINES: dict[str, Callable[[int], Engine]] = {
-    "analytic": AnalyticQuadrotor,
-    "mujoco": MujocoQuadrotor,
+ENGINES: dict[str, dict[str, Callable[[Task, int], Engine]]] = {
+    "crazyflie": {
+        "analytic": lambda task, num_envs: AnalyticQuadrotor(num_envs),
+        "mujoco": lambda task, num_envs: MujocoQuadrotor(num_envs),
+    },
 }
+"""Name of the robot -> name of the engine -> how to make it; the first is the default."""
 
 
-def make_engine(name: str, num_envs: int) -> Engine:
-    """Raises ValueError naming the engines there are."""
-    if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}; there are: {', '.join(ENGINES)}")
-    return ENGINES[name](num_envs)
+def make_engine(task: Task, num_envs: int, name: str | None = None) -> Engine:
+    """`num_envs` worlds for `task` on the engine `name`, by default the robot's first.
+
+    Raises ValueError naming the engines there are.
+    """
+    engines = ENGINES[task.robot.name]
+    name = name or next(iter(engines))
+    if name not in engines:
+        raise ValueError(f"unknown engine {name!r} for {task.robot.name}; there are: {', '.join(engines)}")
+    return engines[name](task, num_envs)

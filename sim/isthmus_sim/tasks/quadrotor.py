@@ -26,7 +26,7 @@ from isthmus_sim.robots.quadrotor import (
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
 from isthmus_sim.signals import SensorModel, Signals
 from isthmus_sim.spec import MemorySpec
-from isthmus_sim.task import Goal, Memory
+from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
 
 Reference = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Time since the episode's start (n,) s -> reference position (n, 3) m and velocity (n, 3) m/s, world."""
@@ -155,6 +155,8 @@ class Quadrotor:
     name = "quadrotor"
     robot = SPEC
     action_size = 4
+    levels = 1
+    mirror: dict[str, Mirror] = {}  # noqa: RUF012 (never written to)
 
     def __init__(self, config: QuadrotorConfig | None = None) -> None:
         self.config = config or QuadrotorConfig()
@@ -167,6 +169,7 @@ class Quadrotor:
         self.sensors = self.config.sensors
         self.command_delay = self.config.command_delay
         self.episode_steps = self.config.episode_steps
+        self.trained_latency_s = longest_delay(self.sensors, self.command_delay) * SPEC.control_period_s
 
     def observe(self, signals: Signals, memory: Memory) -> Tensor:
         # Errors are kept to what training has seen: an operator may ask for a place far away.
@@ -180,10 +183,10 @@ class Quadrotor:
     def act(self, action: Tensor) -> dict[str, Tensor]:
         return {"rotor_speed": (0.5 * MAX_ROTOR_SPEED) * (action + 1)}
 
-    def remember(self, memory: Memory, action: Tensor) -> Memory:
+    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         return {"actions": torch.cat((memory["actions"][:, 1:], action.unsqueeze(1)), dim=1)}
 
-    def goal(self, episode_step: Tensor) -> Goal:
+    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
         position, velocity = self.config.reference(episode_step * self.robot.control_period_s)
         return {"reference_position": position, "reference_velocity": velocity}
 
@@ -212,8 +215,9 @@ class Quadrotor:
             seen += [engine.params[name][rows] for name in PARAMETER_SIZES]
         return {"critic": torch.cat(seen, dim=-1)}
 
-    def reward(self, state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> dict[str, Tensor]:
-        action = command / (0.5 * MAX_ROTOR_SPEED) - 1
+    def reward(self, step: Transition) -> dict[str, Tensor]:
+        state, goal = step.state, step.goal
+        action = step.command / (0.5 * MAX_ROTOR_SPEED) - 1
         cost = {
             "position": (state.position - goal["reference_position"]).square().sum(-1),
             "orientation": 1 - state.orientation[:, 0].square(),
@@ -221,10 +225,10 @@ class Quadrotor:
             "action": (action - HOVER_ACTION).square().sum(-1),
         }
         weights = self.config.reward
-        stage = progress * weights.stages
+        stage = step.progress * weights.stages
         terms = {name: (-weights.scale * getattr(weights, name).at(stage)) * value for name, value in cost.items()}
         if weights.smoothness > 0:
-            change = (command - previous) / (0.5 * MAX_ROTOR_SPEED)
+            change = (step.command - step.previous) / (0.5 * MAX_ROTOR_SPEED)
             terms["smoothness"] = (-weights.scale * weights.smoothness) * change.square().sum(-1)
         return {"survival": torch.full_like(cost["position"], weights.survival), **terms}
 
@@ -235,7 +239,13 @@ class Quadrotor:
         error = (state.position - goal["reference_position"]).abs().amax(-1)
         return ~(error <= self.config.position_limit)
 
-    def reset(self, engine: Engine, ids: Tensor, generator: torch.Generator) -> State:
+    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
+        pass  # the wrench drawn at the reset stays
+
+    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
+        return level
+
+    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
         n = len(ids)
         if self.config.randomize:
             engine.set_params(ids, **sample_parameters(n, generator))
