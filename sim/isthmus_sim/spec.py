@@ -33,6 +33,8 @@ class CommandSpec:
     """One command that the robot takes.
 
     `minimum`, `maximum` in `unit`; `max_rate` in `unit` per second; `safe` is sent when stopped, `standby` when armed.
+    `transition_rate`, in `unit` per second, is how fast these two are approached: stand-by after arming, safe after a
+    stop or a fault. None: stand-by at `max_rate`, safe at once.
     """
 
     name: str
@@ -44,6 +46,7 @@ class CommandSpec:
     max_rate: tuple[float, ...]
     safe: tuple[float, ...]
     standby: tuple[float, ...]
+    transition_rate: tuple[float, ...] | None = None
 
     @property
     def size(self) -> int:
