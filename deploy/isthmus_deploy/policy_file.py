@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_deploy.contract import Command, Contract, ContractError, Signal
+from isthmus_deploy.contract import Command, Contract, Signal
+from isthmus_deploy.schema import ContractError
 
 CONTRACT_KEY = "isthmus.contract"
 TEST_VECTORS_KEY = "isthmus.test_vectors"

@@ -1,14 +1,16 @@
-"""The JSON form of a contract: read strictly, and held to the published schema."""
+"""The JSON form of a contract: written and read strictly, and held to the published schema."""
 
+import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 CONTRACT_VERSION = 1
 """Newest version of the format that this code reads, and the one it writes."""
+_Item = TypeVar("_Item")
 
 
 class ContractError(ValueError):
@@ -39,6 +41,31 @@ def parse(text: str, definition: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ContractError("", "not a contract: nested too deeply") from error
     return document
+
+
+def write(item: Any, definition: str) -> str:
+    """The dataclass `item` as JSON, which is a `definition` of the schema.
+
+    Raises:
+        ContractError: a field holds what the schema does not allow.
+    """
+    try:
+        text = json.dumps(dataclasses.asdict(item), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ContractError("", f"cannot be written as JSON: {error}") from error
+    parse(text, definition)  # nothing is written that could not be read
+    return text
+
+
+def build(target: Callable[..., _Item], document: Mapping[str, Any]) -> _Item:
+    """A signal, command or memory from its parsed document: lists become tuples."""
+    fields = {key: _frozen(value) for key, value in document.items()}
+    fields["shape"] = tuple(int(size) for size in document["shape"])
+    return target(**fields)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _refuse_constant(name: str) -> float:

@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_deploy.contract import (
-    CONTRACT_VERSION,
-    Contract,
-    ContractError,
-    ContractMismatch,
-    InconsistentContract,
-    RobotInterface,
-)
-from isthmus_deploy.schema import schema
+from isthmus_deploy.consistency import InconsistentContract
+from isthmus_deploy.contract import Contract
+from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
+from isthmus_deploy.schema import CONTRACT_VERSION, ContractError, schema
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +58,30 @@ def test_nested_initial_memory_survives_json(change):
     assert Contract.from_json(changed.to_json()) == changed
 
 
+def test_the_transition_rate_survives_json_and_files_from_before_it_load(contract, change):
+    slow = change("commands", 0, transition_rate=(1.5, 0.7))
+    assert Contract.from_json(slow.to_json()) == slow
+    older = edited(contract, lambda d: d["commands"][0].pop("transition_rate"))
+    assert Contract.from_json(older) == contract
+    assert contract.commands[0].transition_rate is None
+
+
+def test_what_a_command_sets_is_measured_by_the_reading_of_the_same_quantity(contract, change):
+    command = contract.commands[0]
+    assert contract.measured(command) == contract.signals[0]
+    for other in ({"unit": "rad/s"}, {"frame": "motor"}, {"order": ("knee", "hip")}, {"max_age_s": None}):
+        assert change("signals", 0, **other).measured(command) is None
+
+
+def test_a_transition_from_one_of_two_readings_is_refused(contract, change):
+    second = dataclasses.replace(contract.signals[0], name="other_encoder")
+    dataclasses.replace(contract, signals=(*contract.signals, second))  # without a transition it does not matter
+    slow = change("commands", 0, transition_rate=(1.0, 1.0))
+    with pytest.raises(InconsistentContract) as caught:
+        dataclasses.replace(slow, signals=(*contract.signals, second))
+    assert str(caught.value).startswith("commands[0].transition_rate: (joint_position, other_encoder) all measure it")
+
+
 def test_a_contract_that_could_not_be_read_is_not_written(contract):
     wrong = dataclasses.replace(contract, control_period_s=-0.01)
     with pytest.raises(ContractError, match=r"control_period_s: -0.01 is not above 0"):
@@ -87,6 +106,14 @@ def test_a_contract_that_could_not_be_read_is_not_written(contract):
         (lambda d: d["signals"][0].update(name="Joint Position"), "signals[0].name: 'Joint Position' does not match"),
         (lambda d: d["joints"]["knee"].update(damping=-1), "joints.knee.damping: -1 is below 0"),
         (lambda d: d["joints"]["knee"].pop("effort_limit"), "joints.knee.effort_limit: missing"),
+        (
+            lambda d: d["commands"][0].update(transition_rate=[1.0, 0]),
+            "commands[0].transition_rate[1]: 0 is not above 0",
+        ),
+        (
+            lambda d: d["commands"][0].update(transition_rate=2.0),
+            "commands[0].transition_rate: 2.0 is not of type array or",
+        ),
         (lambda d: d.update(control_period_s=True), "control_period_s: true is not of type number"),
         (lambda d: d.update(robot=""), "robot: is empty"),
         (lambda d: d.update(signals={}), "signals: {} is not of type array"),
@@ -106,6 +133,12 @@ def test_a_wrong_field_is_named_by_its_path(contract, edit, message):
         ("commands", {"safe": (0.0, 1.5)}, "commands[0].safe: 1.5 for knee is outside [-1.0, 1.0]"),
         ("commands", {"standby": (-9.0, 0.0)}, "commands[0].standby: -9.0 for hip is outside [-2.0, 2.0]"),
         ("commands", {"max_rate": (1.0, 1.0, 1.0)}, "commands[0].max_rate: 3 values for 2 elements"),
+        ("commands", {"transition_rate": (1.0,)}, "commands[0].transition_rate: 1 values for 2 elements"),
+        (
+            "commands",
+            {"transition_rate": (20.0, 10.5)},
+            "commands[0].transition_rate: 10.5 for knee is above its max_rate 10.0",
+        ),
         ("commands", {"name": "orientation"}, "commands: the graph name orientation is taken already (by signals)"),
         ("memory", {"initial": ((0.0, 0.0),)}, "memory[0].initial: does not have the shape (3, 2)"),
         ("memory", {"initial": ((0.0, 0.0), (0.0,), (0.0,))}, "memory[0].initial: rows of different lengths"),

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus_deploy import policy_file
-from isthmus_deploy.contract import ContractError
 from isthmus_deploy.policy_file import PolicyFileError, append_digest, parse, read, seal
+from isthmus_deploy.schema import ContractError
 
 
 def with_metadata(model, **entries):

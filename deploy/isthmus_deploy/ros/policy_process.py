@@ -13,9 +13,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
-from isthmus_deploy.contract import ContractError, ContractMismatch, RobotInterface
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
+from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos, signals
 from isthmus_deploy.ros.exclusive import RobotLock, other_publishers
 from isthmus_deploy.ros.files import write_json
@@ -23,6 +23,7 @@ from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.schema import ContractError
 from isthmus_deploy.supervisor import State, TransitionError
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000

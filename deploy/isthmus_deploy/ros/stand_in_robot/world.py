@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from isthmus_deploy.contract import CommandInterface, Joint, RobotInterface, SignalInterface
+from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface
 from isthmus_sim.robots.quadrotor import SPEC, QuadrotorParameters, one_quadrotor, sample_parameters
 from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
 

@@ -1,0 +1,102 @@
+"""Relations between the fields of a contract, which JSON Schema cannot state.
+
+Every check takes the JSON path of what it checks, and raises an `InconsistentContract` that starts with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from isthmus_deploy.schema import ContractError
+
+_Item = TypeVar("_Item")
+
+
+class InconsistentContract(ContractError):  # noqa: N818 (reads as what it is)
+    """Each field is valid by itself (the schema accepts the document), but two of them contradict each other."""
+
+
+def paths(group: str, items: Sequence[_Item]) -> list[tuple[str, _Item]]:
+    """Each item with its JSON path, such as `signals[2]`."""
+    return [(f"{group}[{index}]", item) for index, item in enumerate(items)]
+
+
+def check_order(path: str, item: Any) -> None:
+    """`order` has a different name for each element of the last axis."""
+    if not item.shape:
+        raise InconsistentContract(f"{path}.shape", "needs at least one axis; a single number has the shape (1,)")
+    if len(item.order) != item.shape[-1]:
+        raise InconsistentContract(f"{path}.order", f"{len(item.order)} names for a last axis of {item.shape[-1]}")
+    if len(set(item.order)) != len(item.order):
+        raise InconsistentContract(f"{path}.order", f"a name stands twice in {text(item.order)}")
+
+
+def check_length(path: str, item: Any, field: str) -> None:
+    """`field` has a value for each element."""
+    values = getattr(item, field)
+    if len(values) != len(item.order):
+        raise InconsistentContract(f"{path}.{field}", f"{len(values)} values for {len(item.order)} elements")
+
+
+def check_range(path: str, item: Any) -> None:
+    """`minimum` is below `maximum` in each element."""
+    check_length(path, item, "minimum")
+    check_length(path, item, "maximum")
+    for name, low, high in zip(item.order, item.minimum, item.maximum, strict=True):
+        if not low < high:
+            raise InconsistentContract(f"{path}.minimum", f"{low} for {name} is not below its maximum {high}")
+
+
+def check_inside_range(path: str, command: Any, field: str) -> None:
+    """`field` lies within the command's range in each element."""
+    check_length(path, command, field)
+    limits = zip(command.order, command.minimum, getattr(command, field), command.maximum, strict=True)
+    for name, low, value, high in limits:
+        if not low <= value <= high:
+            raise InconsistentContract(f"{path}.{field}", f"{value} for {name} is outside [{low}, {high}]")
+
+
+def check_transition_rate(path: str, command: Any) -> None:
+    """The command's way to stand-by and to safe is no faster than the command may ever change."""
+    if command.transition_rate is None:
+        return
+    check_length(path, command, "transition_rate")
+    for name, rate, limit in zip(command.order, command.transition_rate, command.max_rate, strict=True):
+        if rate > limit:
+            raise InconsistentContract(f"{path}.transition_rate", f"{rate} for {name} is above its max_rate {limit}")
+
+
+def check_initial(path: str, memory: Any) -> None:
+    """Nested values after a reset have the memory's shape."""
+    if isinstance(memory.initial, tuple) and _nested_shape(f"{path}.initial", memory.initial) != memory.shape:
+        raise InconsistentContract(f"{path}.initial", f"does not have the shape {text(memory.shape)}")
+
+
+def _nested_shape(path: str, value: float | tuple) -> tuple[int, ...]:
+    if not isinstance(value, tuple):
+        return ()
+    shapes = {_nested_shape(path, item) for item in value}
+    if len(shapes) > 1:
+        raise InconsistentContract(path, "rows of different lengths")
+    return (len(value), *next(iter(shapes), ()))
+
+
+def check_joints(joints: Mapping[str, Any]) -> None:
+    """Every joint has a range."""
+    for name, joint in joints.items():
+        if not joint.position_min < joint.position_max:
+            problem = f"{joint.position_min} is not below position_max {joint.position_max}"
+            raise InconsistentContract(f"joints.{name}.position_min", problem)
+
+
+def check_unique(names: Sequence[tuple[str, str]]) -> None:
+    """No two of the (group, name) pairs have the same name."""
+    seen: dict[str, str] = {}
+    for group, name in names:
+        if name in seen:
+            raise InconsistentContract(group, f"the graph name {name} is taken already (by {seen[name]})")
+        seen[name] = group
+
+
+def text(value: Any) -> str:
+    """A value as it stands in a message; a tuple without quotes."""
+    return f"({', '.join(map(str, value))})" if isinstance(value, tuple) else str(value)

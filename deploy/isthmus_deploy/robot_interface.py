@@ -1,0 +1,181 @@
+"""What a robot says of itself, and how that differs from what a policy needs.
+
+It is the short form of the contract; the robot announces it as JSON on its own topic.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus_deploy.consistency import check_joints, check_order, check_range, check_unique, paths, text
+from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
+
+_RELATIVE_TOLERANCE = 1e-6  # a robot that keeps its numbers in float32 still matches
+_IDENTITY = ("shape", "unit", "frame", "order", "dtype")
+
+
+class ContractMismatch(ValueError):  # noqa: N818
+    """A robot is not the one that the contract was made for; `differences` lists every line that differs."""
+
+    def __init__(self, differences: Sequence[str]):
+        super().__init__("the robot does not match the policy's contract:\n  " + "\n  ".join(differences))
+        self.differences = tuple(differences)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Gains, limits and default pose of one joint (rad or m, N·m or N, seconds)."""
+
+    stiffness: float
+    damping: float
+    position_min: float
+    position_max: float
+    velocity_limit: float
+    effort_limit: float
+    default_position: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SignalInterface:
+    """A reading that a robot gives; the fields are those of `Signal`."""
+
+    name: str
+    shape: tuple[int, ...]
+    unit: str
+    frame: str
+    order: tuple[str, ...]
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CommandInterface:
+    """A command that a robot takes; the fields are those of `Command`."""
+
+    name: str
+    shape: tuple[int, ...]
+    unit: str
+    frame: str
+    order: tuple[str, ...]
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RobotInterface:
+    """What a robot says of itself.
+
+    Raises:
+        InconsistentContract: two fields contradict each other.
+    """
+
+    robot: str
+    control_period_s: float
+    signals: tuple[SignalInterface, ...]
+    commands: tuple[CommandInterface, ...]
+    joints: Mapping[str, Joint]
+    version: int = CONTRACT_VERSION
+
+    def __post_init__(self):
+        for path, item in paths("signals", self.signals) + paths("commands", self.commands):
+            check_order(path, item)
+        for path, command in paths("commands", self.commands):
+            check_range(path, command)
+        check_joints(self.joints)
+        check_unique([("signals", signal.name) for signal in self.signals])
+        check_unique([("commands", command.name) for command in self.commands])
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` reads back to an equal object."""
+        return write(self, "RobotInterface")
+
+    @classmethod
+    def from_json(cls, text: str) -> "RobotInterface":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ContractError: not JSON, not of this form (the message names the JSON path), or of a newer version.
+        """
+        document = parse(text, "RobotInterface")
+        return cls(
+            version=int(document["version"]),
+            robot=document["robot"],
+            control_period_s=document["control_period_s"],
+            signals=tuple(build(SignalInterface, item) for item in document["signals"]),
+            commands=tuple(build(CommandInterface, item) for item in document["commands"]),
+            joints={name: Joint(**joint) for name, joint in document["joints"].items()},
+        )
+
+
+def differences(needed: RobotInterface, robot: RobotInterface) -> list[str]:
+    """Every line in which `robot` is not the `needed` one; empty when it fits.
+
+    The robot may give more signals and have more joints than are needed, and may take a wider range of commands. Its
+    set of commands must be the same: what nobody commands, nobody stops.
+    """
+    lines = _value_differences("robot", needed.robot, robot.robot)
+    lines += _value_differences("control_period_s", needed.control_period_s, robot.control_period_s)
+    lines += _item_differences("signals", needed.signals, robot.signals, _IDENTITY)
+    lines += _item_differences("commands", needed.commands, robot.commands, _IDENTITY)
+    lines += _range_differences(needed.commands, robot.commands)
+    commanded = {command.name for command in needed.commands}
+    for command in robot.commands:
+        if command.name not in commanded:
+            lines.append(f"commands.{command.name}: robot expects it, contract does not give it")
+    return lines + _joint_differences(needed.joints, robot.joints)
+
+
+def _value_differences(path: str, contract: Any, robot: Any) -> list[str]:
+    if _same(contract, robot):
+        return []
+    return [f"{path}: contract {text(contract)}, robot {text(robot)}"]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float | int) and isinstance(b, float | int):
+        return math.isclose(a, b, rel_tol=_RELATIVE_TOLERANCE)
+    return a == b
+
+
+def _item_differences(group: str, needed: Sequence, offered: Sequence, fields: Sequence[str]) -> list[str]:
+    by_name = {item.name: item for item in offered}
+    lines = []
+    for item in needed:
+        if item.name not in by_name:
+            lines.append(f"{group}.{item.name}: contract needs it, robot has only {', '.join(sorted(by_name))}")
+            continue
+        for field in fields:
+            path = f"{group}.{item.name}.{field}"
+            lines += _value_differences(path, getattr(item, field), getattr(by_name[item.name], field))
+    return lines
+
+
+def _range_differences(needed: Sequence[CommandInterface], offered: Sequence[CommandInterface]) -> list[str]:
+    by_name = {command.name: command for command in offered}
+    lines = []
+    for own in needed:
+        robot = by_name.get(own.name)
+        if robot is None or robot.order != own.order:
+            continue  # already said
+        limits = zip(own.minimum, own.maximum, robot.minimum, robot.maximum, strict=True)
+        for name, (low, high, robot_low, robot_high) in zip(own.order, limits, strict=True):
+            path = f"commands.{own.name}"
+            if low < robot_low and not _same(low, robot_low):
+                lines.append(f"{path}.minimum: contract {low} for {name}, robot {robot_low}")
+            if high > robot_high and not _same(high, robot_high):
+                lines.append(f"{path}.maximum: contract {high} for {name}, robot {robot_high}")
+    return lines
+
+
+def _joint_differences(needed: Mapping[str, Joint], offered: Mapping[str, Joint]) -> list[str]:
+    lines = []
+    for name, joint in needed.items():
+        if name not in offered:
+            known = ", ".join(sorted(offered)) or "none"
+            lines.append(f"joints.{name}: contract needs it, robot has only {known}")
+            continue
+        for field in dataclasses.fields(Joint):
+            path = f"joints.{name}.{field.name}"
+            lines += _value_differences(path, getattr(joint, field.name), getattr(offered[name], field.name))
+    return lines
