@@ -6,15 +6,17 @@ import numpy as np
 
 from isthmus_deploy.contract import Command
 from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand
-from isthmus_deploy.supervisor import State, Supervisor
+from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand, full
+from isthmus_deploy.supervisor import ACTIVE, State, Supervisor, TransitionError
+from isthmus_deploy.transition import Transition
 
 
 class PolicyController:
-    """Guard, policy, ramp, filter and supervisor around one runtime. No threads, no clock, no ROS.
+    """Guard, policy, ramp, transition, filter and supervisor around one runtime. No threads, no clock, no ROS.
 
-    Whatever trips leads to the fault state and to the safe command within the same tick. Every tick of the states that
-    may move the robot checks the signals first, stand-by included.
+    Whatever trips leads to the fault state and to the safe command within the same tick; a command with a
+    `transition_rate` heads for it from that tick on, whatever the sensors say. Every tick of the states that may move
+    the robot checks the signals first, stand-by included.
 
     Args:
         runtime: The loaded policy.
@@ -27,6 +29,8 @@ class PolicyController:
         self._supervisor = Supervisor(ramp_s=ramp_s)
         self._guard = SignalGuard(runtime.contract)
         self._filter = SafetyFilter(runtime.contract)
+        self._transition = Transition(runtime.contract)
+        self._departed = True
         self._safe = {command.name: _constant(command, command.safe) for command in commands}
         self._standby = {command.name: _constant(command, command.standby) for command in commands}
 
@@ -51,6 +55,11 @@ class PolicyController:
         return self._safe
 
     @property
+    def may_end(self) -> bool:
+        """Whether the safe commands may be sent at once: not while one with a transition rate has yet to get there."""
+        return self._transition.left_s(self._safe, self._filter.last) == 0.0
+
+    @property
     def clipped_steps(self) -> int:
         """Steps since the start of the process in which a command was outside its range."""
         return self._filter.clipped_steps
@@ -61,7 +70,9 @@ class PolicyController:
         return self._filter.rate_limited_steps
 
     def arm(self, now_ns: int) -> None:
-        """idle → stand-by: the stand-by command is approached at the commands' rate limit.
+        """idle → stand-by: the stand-by command is approached, by default from the safe one at the rate limit.
+
+        A command with a `transition_rate` starts from where the next tick's readings see the robot, and goes at that.
 
         Raises:
             TransitionError: not idle.
@@ -69,18 +80,23 @@ class PolicyController:
         self._supervisor.arm(now_ns)
         self._guard.reset()
         self._filter.reset(self._safe)
+        self._departed = not self._transition.slow
 
     def start(self, now_ns: int) -> None:
         """stand-by → ramp-in: the policy starts with its memory reset.
 
         Raises:
-            TransitionError: not in stand-by.
+            TransitionError: not in stand-by, or not yet at the end of the transition to it.
         """
+        if self.state is State.STANDBY and not self._departed:
+            raise TransitionError("cannot start yet: the transition to stand-by begins with the next control period")
+        if self.state is State.STANDBY:
+            self._require_reached("start", "stand-by", self._standby)
         self._supervisor.start(now_ns)
         self._runtime.reset()
 
     def stop(self, now_ns: int, cause: str = "stop requested") -> None:
-        """stand-by, ramp-in or running → stopped: the next tick sends the safe command.
+        """stand-by, ramp-in or running → stopped: the next tick sends the safe command, or heads for it.
 
         Raises:
             TransitionError: nothing to stop.
@@ -95,8 +111,10 @@ class PolicyController:
         """stopped or fault → idle.
 
         Raises:
-            TransitionError: in any other state.
+            TransitionError: in any other state, or before the end of the transition to the safe command.
         """
+        if self.state in (State.STOPPED, State.FAULT):
+            self._require_reached("reset", "the safe command", self._safe)
         self._supervisor.reset(now_ns)
 
     def tick(
@@ -111,11 +129,17 @@ class PolicyController:
 
         Returns:
             Commands by name, float64, unbatched: safe in idle, stopped and fault; stand-by; in ramp-in a blend from
-            stand-by to the policy; the policy when running. All but the safe ones have passed the filter.
+            stand-by to the policy; the policy when running. All but the safe ones have passed the filter. A command
+            with a transition rate goes to stand-by and to safe along its transition.
         """
         state = self._supervisor.advance(now_ns)
-        if state not in (State.STANDBY, State.RAMP_IN, State.RUNNING):
+        if state is State.IDLE:
             return self._safe
+        if state not in ACTIVE:
+            return self._head_for_safe()
+        if not self._departed:
+            self._filter.reset(self._transition.start(signals))
+            self._departed = True
         cause = self._guard.check(signals, ages_s)
         if cause is not None:
             return self._trip(now_ns, cause)
@@ -126,7 +150,7 @@ class PolicyController:
 
     def _wanted(self, signals: Mapping[str, np.ndarray], now_ns: int) -> Mapping[str, np.ndarray]:
         if self._supervisor.state is State.STANDBY:
-            return self._standby
+            return self._transition.towards(self._standby, self._filter.last)
         commands = self._runtime.step(signals)
         if self._supervisor.state is State.RUNNING:
             return commands
@@ -135,10 +159,20 @@ class PolicyController:
 
     def _trip(self, now_ns: int, cause: str) -> Mapping[str, np.ndarray]:
         self._supervisor.fault(now_ns, cause)
-        return self._safe
+        return self._head_for_safe()
+
+    def _head_for_safe(self) -> Mapping[str, np.ndarray]:
+        sent = self._transition.towards(self._safe, self._filter.last)
+        self._filter.reset(sent)
+        return sent
+
+    def _require_reached(self, request: str, name: str, targets: Mapping[str, np.ndarray]) -> None:
+        left_s = self._transition.left_s(targets, self._filter.last)
+        if left_s > 0.0:
+            raise TransitionError(f"cannot {request} yet: {name} is reached in {left_s:.2f} s")
 
 
 def _constant(command: Command, values: tuple[float, ...]) -> np.ndarray:
-    array = np.broadcast_to(np.array(values, dtype=np.float64), command.shape).copy()
+    array = full(command, values)
     array.flags.writeable = False
     return array

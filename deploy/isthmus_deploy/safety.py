@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from isthmus_deploy.contract import Contract, Signal
+from isthmus_deploy.contract import Command, Contract, Signal
 
 _QUATERNION = ("w", "x", "y", "z")
 _QUATERNION_NORM_TOLERANCE = 1e-2
@@ -139,15 +139,20 @@ class SafetyFilter:
 
     def __init__(self, contract: Contract):
         self._commands = contract.commands
-        self._minimum = [_full(item, item.minimum) for item in self._commands]
-        self._maximum = [_full(item, item.maximum) for item in self._commands]
-        self._step = [_full(item, item.max_rate) * contract.control_period_s for item in self._commands]
+        self._minimum = [full(item, item.minimum) for item in self._commands]
+        self._maximum = [full(item, item.maximum) for item in self._commands]
+        self._step = [full(item, item.max_rate) * contract.control_period_s for item in self._commands]
         self._counted = [_COUNTED * (high - low) for low, high in zip(self._minimum, self._maximum, strict=True)]
-        self._last = {item.name: _full(item, item.safe) for item in self._commands}
+        self._last = {item.name: full(item, item.safe) for item in self._commands}
         self.clipped_steps = 0
         """Steps in which at least one element was outside its range."""
         self.rate_limited_steps = 0
         """Steps in which at least one element changed faster than allowed."""
+
+    @property
+    def last(self) -> Mapping[str, np.ndarray]:
+        """What the robot was sent last, by name."""
+        return self._last
 
     def reset(self, last: Mapping[str, np.ndarray]) -> None:
         """Take `last` (commands by name) as what the robot was sent last; the counters go on."""
@@ -188,13 +193,13 @@ def _check_finite(name: str, order: Sequence[str], values: np.ndarray) -> None:
         raise UnsafeCommand(f"{name}.{order[index % len(order)]}: the policy gave {values.reshape(-1)[index]}")
 
 
-def _full(item, values: Sequence[float]) -> np.ndarray:
+def full(item: Signal | Command, values: Sequence[float]) -> np.ndarray:
     """Per-element numbers of the last axis, repeated over the whole shape; float64."""
     return np.broadcast_to(np.array(values, dtype=np.float64), item.shape).copy()
 
 
 def _flat(signals: Sequence[Signal], field: str) -> np.ndarray:
-    return np.concatenate([_full(signal, getattr(signal, field)).reshape(-1) for signal in signals])
+    return np.concatenate([full(signal, getattr(signal, field)).reshape(-1) for signal in signals])
 
 
 def _slices(signals: Sequence[Signal]) -> list[slice]:

@@ -4,7 +4,7 @@ import enum
 
 
 class State(str, enum.Enum):
-    """State of a deployed policy. Only `STANDBY`, `RAMP_IN` and `RUNNING` send anything but the safe command."""
+    """State of a deployed policy. Only the `ACTIVE` ones head for anything but the safe command."""
 
     IDLE = "idle"
     STANDBY = "standby"
@@ -13,6 +13,8 @@ class State(str, enum.Enum):
     STOPPED = "stopped"
     FAULT = "fault"
 
+
+ACTIVE = (State.STANDBY, State.RAMP_IN, State.RUNNING)
 
 _ALLOWED = {
     State.IDLE: ("arm", "fault"),

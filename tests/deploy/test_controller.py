@@ -176,6 +176,144 @@ def test_the_safe_command_cannot_be_changed_by_who_sends_it(robot):
         robot.controller.tick({}, {}, 0)["joint_command"][0] = 1.0
 
 
+# --- commands with a transition rate ---
+
+RATE = np.array([2.0, 1.0])  # rad/s: 0.02 and 0.01 rad a period
+LYING = [0.5, 0.25]
+UP, DOWN = np.array([0.125, -0.0625]), np.array([0.4, 0.3])
+
+
+@pytest.fixture
+def slow(change, make_model, replay, tmp_path, make_signals):
+    """A robot that lies at `LYING`, stands up at 0.02 and 0.01 rad a period, and lies down to 0.4 and 0.3 rad."""
+    contract = change("commands", 0, safe=tuple(DOWN), standby=tuple(UP), transition_rate=tuple(RATE))
+    path = tmp_path / "slow.onnx"
+    path.write_bytes(seal(make_model(), contract, replay))
+    robot = Robot(PolicyController(Runtime(path), ramp_s=0.0), make_signals)
+    robot.tick(*LYING)
+    return robot
+
+
+def stand_up(robot):
+    """Arm, and tick until stand-by is reached; what was sent, (n, 2)."""
+    robot.controller.arm(robot.now)
+    sent = [robot.tick(*LYING)]
+    while sent[-1] != UP.tolist():
+        sent.append(robot.tick(*LYING))
+    return np.array(sent)
+
+
+def lie_down(robot, **reading):
+    """Tick until the safe command is sent; what was sent, (n, 2)."""
+    sent = [robot.tick(**reading)]
+    while sent[-1] != DOWN.tolist():
+        sent.append(robot.tick(**reading))
+    return np.array(sent)
+
+
+def test_standing_up_starts_where_the_robot_is_and_goes_straight_at_the_rate(slow):
+    """0.375 rad at 2 rad/s and 0.3125 rad at 1 rad/s: the knee needs 31.25 periods, and the hip takes as long."""
+    sent = stand_up(slow)
+    assert len(sent) == 32
+    steps = np.diff(np.vstack([LYING, sent]), axis=0)
+    np.testing.assert_allclose(steps[:31], np.tile((UP - LYING) / 31.25, (31, 1)), atol=1e-12)
+    assert slow.controller.rate_limited_steps == 0
+
+
+def test_standing_up_starts_inside_the_commands_range(slow):
+    slow.controller.arm(slow.now)
+    assert slow.tick(0.4, -1.1)[1] == pytest.approx(-1.0 + 0.01), "the range ends at -1"
+
+
+def test_start_waits_for_the_end_of_standing_up(slow):
+    slow.controller.arm(slow.now)
+    with pytest.raises(TransitionError, match="cannot start yet: the transition to stand-by begins with the next"):
+        slow.controller.start(slow.now)
+    for _ in range(12):
+        slow.tick(*LYING)
+    with pytest.raises(TransitionError, match=r"cannot start yet: stand-by is reached in 0\.19 s"):
+        slow.controller.start(slow.now)
+    assert slow.controller.state is State.STANDBY
+    for _ in range(20):
+        slow.tick(*LYING)
+    slow.controller.start(slow.now)
+    slow.tick(*LYING)
+    assert slow.controller.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {},
+        {"hip": np.nan},
+        {"ages": {"joint_position": 9.0, "orientation": 9.0}},
+        {"orientation": np.zeros(4), "ages": {}},
+    ],
+)
+@pytest.mark.parametrize("stop", [True, False])
+def test_it_lies_down_slowly_from_the_last_command_whatever_the_sensors_say(slow, reading, stop):
+    stand_up(slow)
+    slow.controller.start(slow.now)
+    last = [slow.tick(*LYING) for _ in range(10)][-1]
+    if stop:
+        slow.controller.stop(slow.now)
+    else:
+        slow.controller.fault(slow.now, "operator lost")
+    assert not slow.controller.may_end
+    sent = np.vstack([last, lie_down(slow, **reading)])
+    left = np.abs(sent - DOWN)
+    assert (np.diff(left, axis=0) <= 0).all(), "towards safe only, from the first period on"
+    assert (np.abs(np.diff(sent, axis=0)) <= RATE * 0.01 * (1 + 1e-9)).all()
+    assert len(sent) - 1 == np.ceil((left[0] / (RATE * 0.01)).max())
+    assert slow.controller.may_end
+    assert slow.tick(np.nan, ages={}) == DOWN.tolist()
+
+
+def test_a_sensor_that_falls_silent_lays_it_down(slow):
+    stand_up(slow)
+    sent = slow.tick(*LYING, ages={**FRESH, "orientation": 0.06})
+    assert slow.controller.state is State.FAULT
+    assert (np.abs(sent - DOWN) < np.abs(UP - DOWN)).all(), "in the very tick that found it"
+    assert lie_down(slow, ages={})[-1].tolist() == DOWN.tolist()
+
+
+def test_reset_waits_for_the_end_of_lying_down(slow):
+    stand_up(slow)
+    slow.controller.stop(slow.now)
+    slow.tick()
+    with pytest.raises(TransitionError, match=r"cannot reset yet: the safe command is reached in 0\.35 s"):
+        slow.controller.reset(slow.now)
+    lie_down(slow)
+    slow.controller.reset(slow.now)
+    assert slow.controller.state is State.IDLE
+    assert len(stand_up(slow)) == 32, "and stands up again from where it lies, not from where it stood"
+
+
+def test_a_bad_first_reading_lies_down_from_where_the_robot_plausibly_is(slow):
+    slow.controller.arm(slow.now)
+    near = slow.tick(*LYING, orientation=np.zeros(4))
+    assert slow.controller.state is State.FAULT
+    np.testing.assert_allclose(near, LYING, atol=0.02)
+    lie_down(slow)
+    slow.controller.reset(slow.now)
+    slow.controller.arm(slow.now)
+    assert slow.tick(0.4, np.inf) == DOWN.tolist(), "an implausible position says nothing of where it is"
+
+
+def test_stopping_before_anything_was_sent_leaves_it_where_safe_is(slow):
+    slow.controller.arm(slow.now)
+    slow.controller.stop(slow.now)
+    assert slow.controller.may_end
+    assert slow.tick(*LYING) == DOWN.tolist()
+
+
+def test_without_a_transition_rate_the_safe_command_may_be_sent_at_any_time(robot):
+    robot.run_to(State.RUNNING)
+    for _ in range(5):
+        robot.tick(0.4)
+    assert robot.controller.may_end
+
+
 def within_rate(sent, last):
     """20 and 10 rad/s at 100 Hz."""
     return bool((np.abs(sent - np.array(last)) <= np.array([0.2, 0.1]) * (1 + 1e-12)).all())
