@@ -101,7 +101,6 @@ class Env:
                 goal=goal,
                 command=command,
                 previous=self.command,
-                episode_step=self.episode_step,
                 progress=self.progress,
             )
         )

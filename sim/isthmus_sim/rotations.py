@@ -66,6 +66,13 @@ def to_body(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix.unflatten(-1, (3, 3)) * vector.unsqueeze(-1)).sum(-2)
 
 
+def yaw_rotation(q: Tensor) -> Tensor:
+    """(n, 4) wxyz -> (n, 2, 2): the turn from the heading of body x, seen from above, to the world."""
+    forward = rotation_matrix(q)[:, 0:4:3]
+    x, y = (forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)).unbind(-1)
+    return torch.stack((torch.stack((x, -y), dim=-1), torch.stack((y, x), dim=-1)), dim=-2)
+
+
 @functools.lru_cache
 def _angle_table(max_angle: float, device: torch.device) -> tuple[Tensor, Tensor]:
     angles = torch.linspace(0, max_angle, 1025, device=device)

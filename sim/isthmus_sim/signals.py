@@ -62,17 +62,18 @@ class SensorModel:
     """How one signal is measured in simulation.
 
     noise: standard deviation per element, in the signal's unit (for an orientation: of each axis of a small turn, rad);
-    delay: fewest and most control steps that a reading is late, drawn per episode; drop: chance that a reading is
-    lost and the one before it is seen again.
+    bias: the same, drawn once per episode, as of a calibration; delay: fewest and most control steps that a reading is
+    late, drawn per episode; drop: chance that a reading is lost and the one before it is seen again.
     """
 
     noise: float = 0.0
+    bias: float = 0.0
     delay: tuple[int, int] = (0, 0)
     drop: float = 0.0
 
 
 class Sensors:
-    """Turns true readings into measured ones: noise at the sensor, then dropped readings, then delay."""
+    """Turns true readings into measured ones: bias and noise at the sensor, then dropped readings, then delay."""
 
     def __init__(
         self,
@@ -84,6 +85,11 @@ class Sensors:
         self.models = {spec.name: models.get(spec.name, SensorModel()) for spec in specs}
         self._turns = {spec.name for spec in specs if spec.order == ("w", "x", "y", "z")}
         self._generator = generator
+        self._bias = {
+            spec.name: torch.zeros(num_envs, 3 if spec.name in self._turns else spec.size, device=generator.device)
+            for spec in specs
+            if self.models[spec.name].bias > 0
+        }
         self._lines = {
             spec.name: DelayLine(num_envs, spec.size, self.models[spec.name].delay[1], generator.device)
             for spec in specs
@@ -92,25 +98,32 @@ class Sensors:
 
     def measure(self, true: Signals) -> Signals:
         """Readings of this control step, every world: name -> (num_envs, size)."""
-        return {name: self._delayed(name, self._noisy(name, value)) for name, value in true.items()}
+        noisy = {name: self._noisy(name, value, self._bias.get(name)) for name, value in true.items()}
+        return {name: self._delayed(name, value) for name, value in noisy.items()}
 
     def reset(self, ids: Tensor, true: Signals) -> Signals:
         """Start worlds `ids` anew; their first readings, name -> (len(ids), size)."""
-        first = {name: self._noisy(name, value) for name, value in true.items()}
+        for name, bias in self._bias.items():
+            drawn = torch.empty(len(ids), bias.shape[1], device=ids.device)
+            bias[ids] = drawn.normal_(0, self.models[name].bias, generator=self._generator)
+        biases = {name: bias[ids] for name, bias in self._bias.items()}
+        first = {name: self._noisy(name, value, biases.get(name)) for name, value in true.items()}
         for name, line in self._lines.items():
             low, high = self.models[name].delay
             delay = torch.randint(low, high + 1, (len(ids),), generator=self._generator, device=ids.device)
             line.reset(ids, first[name], delay)
         return first
 
-    def _noisy(self, name: str, value: Tensor) -> Tensor:
-        sigma = self.models[name].noise
-        if sigma == 0:
+    def _noisy(self, name: str, value: Tensor, bias: Tensor | None) -> Tensor:
+        sigma, turns = self.models[name].noise, name in self._turns
+        error = bias
+        if sigma > 0:
+            drawn = torch.empty(len(value), 3 if turns else value.shape[1], device=value.device)
+            drawn.normal_(0, sigma, generator=self._generator)
+            error = drawn if bias is None else drawn + bias
+        if error is None:
             return value
-        if name in self._turns:
-            turn = torch.empty(len(value), 3, device=value.device).normal_(0, sigma, generator=self._generator)
-            return turn_by(value, turn)
-        return value + torch.empty_like(value).normal_(0, sigma, generator=self._generator)
+        return turn_by(value, error) if turns else value + error
 
     def _delayed(self, name: str, value: Tensor) -> Tensor:
         if name not in self._lines:
@@ -120,8 +133,11 @@ class Sensors:
         return self._lines[name].push(value, lost)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {f"{name}.{k}": v for name, line in self._lines.items() for k, v in line.state_dict().items()}
+        lines = {f"{name}.{k}": v for name, line in self._lines.items() for k, v in line.state_dict().items()}
+        return lines | {f"{name}.bias": bias for name, bias in self._bias.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, line in self._lines.items():
             line.load_state_dict({k: state[f"{name}.{k}"] for k in ("history", "delay", "newest")})
+        for name, bias in self._bias.items():
+            bias.copy_(state[f"{name}.bias"])

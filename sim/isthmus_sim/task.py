@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.signals import SensorModel, Signals
 from isthmus_sim.spec import MemorySpec, RobotSpec
+from isthmus_sim.terrain import Terrain
 
 Memory = dict[str, Tensor]
 """What the policy carries between control steps: name -> (num_envs, *shape)."""
@@ -24,15 +25,13 @@ class Transition:
     """One control step of n worlds, as rewards see it.
 
     state: what it led to; goal: what was asked then; command (n, k): the robot command that acted, in its unit, and
-    previous: the one before it; episode_step (n,): steps since the episode's start, this one included; progress in
-    [0, 1] drives a reward's curriculum.
+    previous: the one before it; progress in [0, 1] drives a reward's curriculum.
     """
 
     state: State
     goal: Goal
     command: Tensor
     previous: Tensor
-    episode_step: Tensor
     progress: float
 
 
@@ -59,6 +58,8 @@ class Task(Protocol):
     action_size: int
     reward_terms: tuple[str, ...]
     episode_steps: int
+    terrain: Terrain | None
+    """The ground; None where it is flat or there is none."""
     sensors: dict[str, SensorModel]
     command_delay: tuple[int, int]
     """Fewest and most control steps between a command and its effect."""

@@ -199,9 +199,7 @@ def origin(task: Quadrotor) -> Goal:
 
 
 def transition(state: State, goal: Goal, command: Tensor, previous: Tensor, progress: float) -> Transition:
-    return Transition(
-        state=state, goal=goal, command=command, previous=previous, episode_step=torch.ones(1), progress=progress
-    )
+    return Transition(state=state, goal=goal, command=command, previous=previous, progress=progress)
 
 
 @pytest.mark.parametrize(("progress", "total"), [(0.0, 1.02980), (1.0, -3.62)])

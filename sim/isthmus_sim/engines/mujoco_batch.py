@@ -19,7 +19,7 @@ _SPEED_LIMIT = 1e6  # m/s or rad/s: far beyond any robot; a world past it has di
 
 
 class MujocoEngine:
-    """N worlds of one MJCF model whose first joint is free. `step` takes the model's controls (num_envs, nu).
+    """N worlds of one model whose first joint is free. `step` takes the model's controls (num_envs, nu).
 
     `qpos`, `qvel`, `ctrl` and `applied` are live float64 tensors over the simulator's own memory, without a copy: a
     write counts at the next step. `read` converts to float32, once a control step. Any model field can be given per
@@ -31,8 +31,10 @@ class MujocoEngine:
 
     capabilities = frozenset({"wrench", *(f"params:{name}" for name in mujoco.batch.MODEL_FIELDS)})
 
-    def __init__(self, mjcf: str, num_envs: int, control_period_s: float, num_threads: int = THREADS.physics) -> None:
-        self.model = mujoco.MjModel.from_xml_string(mjcf)
+    def __init__(
+        self, model: mujoco.MjModel, num_envs: int, control_period_s: float, num_threads: int = THREADS.physics
+    ) -> None:
+        self.model = model
         if self.model.njnt == 0 or self.model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
             raise ValueError("the model's first joint must be a <freejoint/>: the robot's base")
         # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.

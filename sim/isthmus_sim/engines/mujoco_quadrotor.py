@@ -1,7 +1,10 @@
 """The quadrotor in MuJoCo: rotor lag at every sub-step, thrust through the model's motors."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
+import mujoco
 import torch
 from torch import Tensor
 
@@ -40,7 +43,8 @@ class MujocoQuadrotor(MujocoEngine):
         dt: float = SPEC.control_period_s,
         num_threads: int = THREADS.physics,
     ) -> None:
-        super().__init__(quadrotor_mjcf(parameters, scene=scene, timestep=timestep), num_envs, dt, num_threads)
+        model = mujoco.MjModel.from_xml_string(quadrotor_mjcf(parameters, scene=scene, timestep=timestep))
+        super().__init__(model, num_envs, dt, num_threads)
         self.rotor_speed = torch.zeros(num_envs, 4)
         self.params = parameter_tensors(parameters, num_envs)
         self._signs = torch.tensor((ROTOR_X, ROTOR_Y, (0.0,) * 4)).T  # (4, 3): where each rotor's arm points

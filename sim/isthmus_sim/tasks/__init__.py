@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isthmus_sim.task import Task
+from isthmus_sim.tasks import quadruped
 from isthmus_sim.tasks.quadrotor import Quadrotor, following_figure_eight, randomized
 
 TASKS: dict[str, Callable[[], Task]] = {
@@ -12,6 +13,8 @@ TASKS: dict[str, Callable[[], Task]] = {
     "quadrotor-randomized": lambda: Quadrotor(randomized()),
     "quadrotor-figure-eight-10s": lambda: Quadrotor(following_figure_eight(10.0)),
     "quadrotor-figure-eight-5.5s": lambda: Quadrotor(following_figure_eight(5.5)),
+    "quadruped": quadruped.Quadruped,
+    "quadruped-rough": lambda: quadruped.Quadruped(quadruped.rough()),
 }
 
 

@@ -27,6 +27,7 @@ from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, 
 from isthmus_sim.signals import SensorModel, Signals
 from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
+from isthmus_sim.terrain import Terrain
 
 Reference = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Time since the episode's start (n,) s -> reference position (n, 3) m and velocity (n, 3) m/s, world."""
@@ -155,6 +156,7 @@ class Quadrotor:
     name = "quadrotor"
     robot = SPEC
     action_size = 4
+    terrain: Terrain | None = None
     levels = 1
     mirror: dict[str, Mirror] = {}  # noqa: RUF012 (never written to)
 
