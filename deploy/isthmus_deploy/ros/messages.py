@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32] | NDArray[np.float64] | Sequence[float]
 
 
+class BadMessage(ValueError):  # noqa: N818
+    """A message that cannot be what its topic is for, such as a velocity in another frame."""
+
+
 def read_quaternion(message: Quaternion, out: NDArray) -> None:
     """Write a message's quaternion into `out` (4,), wxyz."""
     out[0] = message.w

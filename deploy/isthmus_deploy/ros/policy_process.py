@@ -19,12 +19,13 @@ from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos, signals
 from isthmus_deploy.ros.exclusive import RobotLock, other_publishers
 from isthmus_deploy.ros.files import write_json
+from isthmus_deploy.ros.inbox import Inbox
 from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.schema import ContractError
-from isthmus_deploy.supervisor import State, TransitionError
+from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
 _JOINING_NS = 3_000_000_000  # in which a node that drives the robot already may still be discovered
@@ -68,7 +69,7 @@ class PolicyNode:
         self._link = link
         self._log = link.node.get_logger()
         self._controller = PolicyController(runtime, ramp_s=config.ramp_s)
-        self._inbox = signals.Inbox(self._contract)
+        self._inbox = Inbox(self._contract)
         self._loop = ControlLoop(
             period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
         )
@@ -77,6 +78,7 @@ class PolicyNode:
         self._answered_ns = 0
         self._joined_ns = 0
         self._reported = (State.IDLE, None)
+        self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
         self._interface: str | None = None
         self._publishers = {
@@ -112,7 +114,7 @@ class PolicyNode:
         return True
 
     def run(self, stop: StopRequest) -> None:
-        """Tick until told to stop; whatever ends it, the last command is the safe one.
+        """Tick until told to stop; whatever ends it, the robot comes to rest and the last command is the safe one.
 
         Raises:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
@@ -124,10 +126,12 @@ class PolicyNode:
         try:
             self._loop.run(lambda: not stop)
         finally:
+            state = self._controller.state
+            self._come_to_rest()
             self._send_last()
             gc.enable()
             gc.unfreeze()
-        self._log.info(f"ended by {stop.signal} in state {self._controller.state.value}; {self._timing_line()}")
+        self._log.info(f"ended by {stop.signal} in state {state.value}; {self._timing_line()}")
         if self._config.log:
             write_json(self._config.log, self._summary())
 
@@ -195,6 +199,7 @@ class PolicyNode:
 
     def _tick(self, now_ns: int) -> None:
         self._sections.begin()
+        self._inbox.expire(now_ns)
         ages_s = self._inbox.ages_s(now_ns)
         self._trip_on(self._inbox.take_rejection() or self._too_old(ages_s), now_ns)
         self._sections.end("read")
@@ -212,7 +217,7 @@ class PolicyNode:
         return self._controller.state is not State.IDLE
 
     def _trip_on(self, cause: str | None, now_ns: int) -> None:
-        if cause and self._controller.state in (State.STANDBY, State.RAMP_IN, State.RUNNING):
+        if cause and self._controller.state in ACTIVE:
             self._controller.fault(now_ns, cause)
 
     def _too_old(self, ages_s: Mapping[str, float]) -> str | None:
@@ -232,6 +237,20 @@ class PolicyNode:
             self._answered_ns = self._inbox.paced_ns
             self._latency.record(time.monotonic_ns() - self._answered_ns)
 
+    def _come_to_rest(self) -> None:
+        """Lay down a robot that must not be sent the safe command at once; no callback is served meanwhile."""
+        if self._controller.may_end:
+            return
+        if self._controller.state in ACTIVE:
+            self._controller.stop(time.monotonic_ns(), "the node ends")
+        period_s = self._contract.control_period_s
+        due_s = time.monotonic()
+        while not self._controller.may_end:
+            self._publish(self._controller.tick({}, {}, time.monotonic_ns()))
+            self._report(time.monotonic_ns())
+            due_s += period_s
+            time.sleep(max(0.0, due_s - time.monotonic()))
+
     def _send_last(self) -> None:
         from rclpy.duration import Duration
 
@@ -244,16 +263,18 @@ class PolicyNode:
     # --- what it says of itself ---
 
     def _report(self, now_ns: int) -> None:
-        now = (self._controller.state, self._controller.cause)
-        changed = now != self._reported
-        if not changed and now_ns < self._report_due_ns:
+        now, silent = (self._controller.state, self._controller.cause), self._inbox.expired
+        new_state, new_silence = now != self._reported, silent != self._silent
+        if not new_state and not new_silence and now_ns < self._report_due_ns:
             return
         self._report_due_ns = now_ns + _DIAGNOSTICS_PERIOD_NS
-        self._reported = now
+        self._reported, self._silent = now, silent
         self._diagnostics.publish(self._diagnostic_message())
-        if changed:
+        if new_state:
             self._log_state()
-        else:
+        if new_silence:
+            self._log.warning(f"{' and '.join(silent)} silent: zero in its place" if silent else "all topics are heard")
+        if not new_state and not new_silence:
             if now_ns < self._joined_ns and not self._drives():
                 self._check_alone()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
@@ -281,6 +302,7 @@ class PolicyNode:
                 "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
                 "clipped_steps": self._controller.clipped_steps,
                 "rate_limited_steps": self._controller.rate_limited_steps,
+                "silent_topics": " ".join(self._silent),
             },
         )
 

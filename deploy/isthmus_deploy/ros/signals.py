@@ -1,34 +1,33 @@
-"""Which ROS topic carries which signal and command: the only place that knows message types.
+"""Which ROS topic carries which signal and command: the table of message types.
 
 A signal of a new robot is a new line in `SIGNALS`; a command is one in `COMMANDS`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import Imu, JointState
 
 from isthmus_deploy.contract import Command, Contract, Signal
-from isthmus_deploy.ros.messages import read_quaternion, read_vector
+from isthmus_deploy.ros.joint_states import joints
+from isthmus_deploy.ros.messages import BadMessage, read_quaternion, read_vector
 from isthmus_deploy.ros.qos import GOAL, SENSOR
 from isthmus_deploy.ros.ros2 import Refusal
 
 XYZ = ("x", "y", "z")
 WXYZ = ("w", "x", "y", "z")
+BODY_FRAME = "base_link"  # REP-105
 
-
-class BadMessage(ValueError):  # noqa: N818
-    """A message that cannot be what its topic is for, such as a velocity in another frame."""
+Read = Callable[[Any, NDArray[np.float32]], None]
+"""`read(message, out)` writes one signal into `out`, float32; raises `BadMessage` when the message does not hold it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +35,8 @@ class Topic:
     """One topic of the robot or of its operator.
 
     `check` raises `BadMessage` for a message that must not be used. `holds`: what it says stays true until it is
-    replaced, so it does not age. `paces`: its arrival starts a control period.
+    replaced, so it does not age. `expires_s`: it must be said again and again; after so long a silence its signals are
+    zero, and they are zero until it is first heard.
     """
 
     name: str
@@ -45,24 +45,32 @@ class Topic:
     side: Literal["robot", "operator"]
     check: Callable[[Any], None] = lambda message: None
     holds: bool = False
-    paces: bool = False
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """How one signal is read from a message: `read(message, out)` writes into `out`, float32."""
+    """How one signal is read from a topic's messages: `reader(signal)` makes what reads it as the contract wants it."""
 
     topic: Topic
-    read: Callable[[Any, NDArray[np.float32]], None]
+    reader: Callable[[Signal], Read]
+
+
+def plainly(topic: Topic, read: Read) -> Source:
+    """A source whose messages hold the signal in one way only, whatever the contract says."""
+    return Source(topic=topic, reader=lambda _: read)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the ROS side delivers for one signal. With several sources, the message that came last counts."""
+    """What the ROS side delivers for one signal. With several sources, the message that came last counts.
+
+    `order` is None where messages name their elements: these come in whatever order the contract has.
+    """
 
     unit: str
     frame: str
-    order: tuple[str, ...]
+    order: tuple[str, ...] | None
     sources: tuple[Source, ...]
 
 
@@ -90,50 +98,104 @@ def _check_twist_in_world(message: Odometry) -> None:
         )
 
 
-ODOM = Topic(name="odom", message=Odometry, qos=SENSOR, side="robot", check=_check_twist_in_body, paces=True)
+def _check_body_frame(message: TwistStamped) -> None:
+    if message.header.frame_id not in ("", BODY_FRAME):
+        raise BadMessage(
+            f"cmd_vel: header.frame_id is {message.header.frame_id!r}; a walking velocity is in the body frame, "
+            f"{BODY_FRAME!r} or ''"
+        )
+
+
+ODOM = Topic(name="odom", message=Odometry, qos=SENSOR, side="robot", check=_check_twist_in_body)
 IMU = Topic(name="imu", message=Imu, qos=SENSOR, side="robot")
+JOINT_STATES = Topic(name="joint_states", message=JointState, qos=SENSOR, side="robot")
 REFERENCE = Topic(name="reference", message=Odometry, qos=SENSOR, side="operator", check=_check_twist_in_world)
 GOAL_POSE = Topic(name="goal_pose", message=PoseStamped, qos=GOAL, side="operator", holds=True)
+# A person's hand on a stick: when it is gone, so is what it asked for, and the robot stands.
+CMD_VEL = Topic(
+    name="cmd_vel",
+    message=TwistStamped,
+    qos=SENSOR,
+    side="operator",
+    check=_check_body_frame,
+    holds=True,
+    expires_s=0.5,
+)
+
+PACERS = (JOINT_STATES, ODOM)
+"""The first of these that a contract reads starts its control periods."""
 
 
 def _stand_still(_: PoseStamped, out: NDArray[np.float32]) -> None:
     out.fill(0.0)
 
 
+def _read_orientation(message: Imu, out: NDArray[np.float32]) -> None:
+    if message.orientation_covariance[0] == -1.0:  # sensor_msgs/Imu: the sensor does not give it
+        raise BadMessage("imu: orientation_covariance[0] is -1: this IMU gives no orientation, which the policy needs")
+    read_quaternion(message.orientation, out)
+
+
+def _read_walk(message: TwistStamped, out: NDArray[np.float32]) -> None:
+    out[0], out[1] = message.twist.linear.x, message.twist.linear.y
+
+
+def _read_yaw_rate(message: TwistStamped, out: NDArray[np.float32]) -> None:
+    out[0] = message.twist.angular.z
+
+
 SIGNALS: dict[str, Reading] = {
     "position": Reading(
         unit="m", frame="world", order=XYZ,
-        sources=(Source(topic=ODOM, read=lambda message, out: read_vector(message.pose.pose.position, out)),),
+        sources=(plainly(ODOM, lambda message, out: read_vector(message.pose.pose.position, out)),),
     ),
     "orientation": Reading(
         unit="1", frame="world_from_body", order=WXYZ,
-        sources=(Source(topic=ODOM, read=lambda message, out: read_quaternion(message.pose.pose.orientation, out)),),
+        sources=(plainly(ODOM, lambda message, out: read_quaternion(message.pose.pose.orientation, out)),),
     ),
     "linear_velocity": Reading(
         unit="m/s", frame="body", order=XYZ,
-        sources=(Source(topic=ODOM, read=lambda message, out: read_vector(message.twist.twist.linear, out)),),
+        sources=(plainly(ODOM, lambda message, out: read_vector(message.twist.twist.linear, out)),),
     ),
     "angular_velocity": Reading(
         unit="rad/s", frame="body", order=XYZ,
-        sources=(Source(topic=IMU, read=lambda message, out: read_vector(message.angular_velocity, out)),),
+        sources=(plainly(IMU, lambda message, out: read_vector(message.angular_velocity, out)),),
+    ),
+    "imu_orientation": Reading(
+        unit="1", frame="world_from_body", order=WXYZ, sources=(plainly(IMU, _read_orientation),),
+    ),
+    "joint_position": Reading(
+        unit="rad", frame="joint", order=None, sources=(Source(topic=JOINT_STATES, reader=joints("position")),),
+    ),
+    "joint_velocity": Reading(
+        unit="rad/s", frame="joint", order=None, sources=(Source(topic=JOINT_STATES, reader=joints("velocity")),),
     ),
     "reference_position": Reading(
         unit="m", frame="world", order=XYZ,
         sources=(
-            Source(topic=REFERENCE, read=lambda message, out: read_vector(message.pose.pose.position, out)),
-            Source(topic=GOAL_POSE, read=lambda message, out: read_vector(message.pose.position, out)),
+            plainly(REFERENCE, lambda message, out: read_vector(message.pose.pose.position, out)),
+            plainly(GOAL_POSE, lambda message, out: read_vector(message.pose.position, out)),
         ),
     ),
     "reference_velocity": Reading(
         unit="m/s", frame="world", order=XYZ,
         sources=(
-            Source(topic=REFERENCE, read=lambda message, out: read_vector(message.twist.twist.linear, out)),
-            Source(topic=GOAL_POSE, read=_stand_still),
+            plainly(REFERENCE, lambda message, out: read_vector(message.twist.twist.linear, out)),
+            plainly(GOAL_POSE, _stand_still),
         ),
+    ),
+    "linear_velocity_command": Reading(
+        unit="m/s", frame="body", order=("x", "y"), sources=(plainly(CMD_VEL, _read_walk),),
+    ),
+    "yaw_rate_command": Reading(
+        unit="rad/s", frame="body", order=("z",), sources=(plainly(CMD_VEL, _read_yaw_rate),),
     ),
 }  # fmt: skip
 
-COMMANDS: dict[str, Sink] = {"rotor_speed": Sink(topic="rotor_controller/commands", unit="rad/s")}
+COMMANDS: dict[str, Sink] = {
+    "rotor_speed": Sink(topic="rotor_controller/commands", unit="rad/s"),
+    "joint_position_target": Sink(topic="forward_position_controller/commands", unit="rad"),
+}
 
 
 def check_contract(contract: Contract) -> None:
@@ -152,7 +214,8 @@ def _signal_problems(signal: Signal) -> list[str]:
     reading = SIGNALS.get(signal.name)
     if reading is None:
         return [f"signals.{signal.name}: no topic gives it; known signals: {', '.join(SIGNALS)}"]
-    wanted = {"shape": (len(reading.order),), "unit": reading.unit, "frame": reading.frame, "order": reading.order}
+    order = signal.order if reading.order is None else reading.order
+    wanted = {"shape": (len(order),), "unit": reading.unit, "frame": reading.frame, "order": order}
     return [
         f"signals.{signal.name}.{field}: contract {getattr(signal, field)}, ROS {value}"
         for field, value in wanted.items()
@@ -167,91 +230,3 @@ def _command_problems(command: Command) -> list[str]:
     if command.unit != sink.unit:
         return [f"commands.{command.name}.unit: contract {command.unit}, ROS {sink.unit}"]
     return []
-
-
-class Inbox:
-    """The newest reading of every signal in a contract, and when it came.
-
-    Args:
-        contract: What the policy needs; `check_contract` has passed.
-        clock: Monotonic time in nanoseconds.
-    """
-
-    def __init__(self, contract: Contract, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.signals = {signal.name: np.zeros(signal.shape, np.float32) for signal in contract.signals}
-        self._clock = clock
-        self._arrived_ns: dict[str, int] = {}
-        self._held: set[str] = set()
-        self._stamps: dict[str, tuple[int, int]] = {}
-        self._routes = _routes(self.signals)
-        self._fresh = False
-        self._rejection: str | None = None
-        self.paced_ns = 0
-        """When the reading came that started the latest control period."""
-
-    def subscribe(self, node: Node) -> None:
-        """Receive from every topic that carries one of the signals."""
-        for topic in self._routes:
-            node.create_subscription(topic.message, topic.name, self._receiver(topic), topic.qos)
-
-    def take_reading(self) -> bool:
-        """Whether a reading that starts a control period has come since the last call."""
-        fresh, self._fresh = self._fresh, False
-        return fresh
-
-    def take_rejection(self) -> str | None:
-        """Why a message was not used since the last call; None when all were."""
-        rejection, self._rejection = self._rejection, None
-        return rejection
-
-    def ages_s(self, now_ns: int) -> dict[str, float]:
-        """Seconds since each signal arrived; infinite for one that never did, 0 for a goal that holds."""
-        return {name: self._age_s(name, now_ns) for name in self.signals}
-
-    def missing(self, side: Literal["robot", "operator"]) -> list[str]:
-        """Signals of that side that have never arrived, with the topics that could bring them."""
-        return [
-            f"{name} (topic {' or '.join(source.topic.name for source in SIGNALS[name].sources)})"
-            for name in self.signals
-            if name not in self._arrived_ns and SIGNALS[name].sources[0].topic.side == side
-        ]
-
-    def receive(self, topic: Topic, message: Any) -> None:
-        """Take a message of `topic`.
-
-        One with its predecessor's time stamp is no new reading: a driver that repeats itself is as good as silent.
-        """
-        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
-        if stamp != (0, 0) and stamp == self._stamps.get(topic.name):
-            return
-        self._stamps[topic.name] = stamp
-        try:
-            topic.check(message)
-        except BadMessage as error:
-            self._rejection = str(error)
-            return
-        now_ns = self._clock()
-        for name, source in self._routes[topic]:
-            source.read(message, self.signals[name])
-            self._arrived_ns[name] = now_ns
-            (self._held.add if topic.holds else self._held.discard)(name)
-        if topic.paces:
-            self._fresh, self.paced_ns = True, now_ns
-
-    def _receiver(self, topic: Topic) -> Callable[[Any], None]:
-        return lambda message: self.receive(topic, message)
-
-    def _age_s(self, name: str, now_ns: int) -> float:
-        if name in self._held:
-            return 0.0
-        arrived_ns = self._arrived_ns.get(name)
-        return float("inf") if arrived_ns is None else (now_ns - arrived_ns) * 1e-9
-
-
-def _routes(names: Iterable[str]) -> dict[Topic, list[tuple[str, Source]]]:
-    """Which signals to read from each topic."""
-    routes: dict[Topic, list[tuple[str, Source]]] = {}
-    for name in names:
-        for source in SIGNALS[name].sources:
-            routes.setdefault(source.topic, []).append((name, source))
-    return routes

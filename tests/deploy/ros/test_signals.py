@@ -1,19 +1,24 @@
-"""Messages become signals: orders, frames, ages."""
+"""Messages become signals: orders, frames, ages, silence."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import hand_made_policy
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, Quaternion
+import standing_policy
+from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Imu
+from sensor_msgs.msg import Imu, JointState
 
+from isthmus_deploy.ros import joint_states
+from isthmus_deploy.ros.inbox import Inbox
 from isthmus_deploy.ros.messages import read_quaternion, write_quaternion
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.signals import GOAL_POSE, IMU, ODOM, REFERENCE, Inbox, check_contract
+from isthmus_deploy.ros.signals import CMD_VEL, GOAL_POSE, IMU, JOINT_STATES, ODOM, REFERENCE, check_contract
+from isthmus_sim.robots.quadruped import JOINTS
 
 S = 1_000_000_000
 
@@ -136,6 +141,167 @@ def test_missing_signals_are_named_with_their_topics(inbox):
 
 
 def test_an_unknown_signal_lists_the_known_ones(contract):
-    with pytest.raises(Refusal, match="joint_position: no topic gives it; known signals: position, orientation"):
+    with pytest.raises(Refusal, match="goal: no topic gives it; known signals: position, orientation"):
         check_contract(contract)
     check_contract(hand_made_policy.contract())
+    check_contract(standing_policy.contract())
+
+
+# --- a robot with joints ---
+
+
+@pytest.fixture
+def legs(clock) -> Inbox:
+    return Inbox(standing_policy.contract(), clock=clock)
+
+
+def joints(names: Sequence[str] = JOINTS, **fields: list[float]) -> JointState:
+    """The joint at place i of the contract is at i rad and 10 i rad/s, wherever it stands in the message."""
+    places = [JOINTS.index(name) if name in JOINTS else 99 for name in names]
+    values = {"position": [float(i) for i in places], "velocity": [10.0 * i for i in places], **fields}
+    return JointState(name=list(names), **values)
+
+
+def walk(x: float = 0.5, y: float = -0.1, yaw: float = 0.3, frame: str = "base_link") -> TwistStamped:
+    message = TwistStamped()
+    message.header.frame_id = frame
+    message.twist.linear.x, message.twist.linear.y, message.twist.angular.z = x, y, yaw
+    return message
+
+
+@pytest.mark.parametrize(
+    "names",
+    [JOINTS, JOINTS[::-1], ("gripper", *JOINTS[6:], "head_joint", *JOINTS[:6])],
+    ids=["the contract's order", "reversed", "halves swapped, extra joints"],
+)
+def test_joints_are_matched_by_name(legs, names):
+    legs.receive(JOINT_STATES, joints(names))
+    assert legs.signals["joint_position"].tolist() == list(range(12))
+    assert legs.signals["joint_velocity"].tolist() == list(range(0, 120, 10))
+    assert legs.signals["joint_position"].dtype == np.float32
+
+
+def test_a_driver_that_changes_its_order_is_followed(legs):
+    for names in (JOINTS, JOINTS[::-1], JOINTS):
+        legs.receive(JOINT_STATES, joints(names))
+        assert legs.signals["joint_position"].tolist() == list(range(12))
+
+
+def test_where_each_joint_stands_is_worked_out_once(legs, monkeypatch):
+    worked_out = []
+    places = joint_states._places
+    monkeypatch.setattr(joint_states, "_places", lambda *given: worked_out.append(given) or places(*given))
+    for _ in range(5):
+        legs.receive(JOINT_STATES, joints(JOINTS[::-1]))
+    assert len(worked_out) == 2, "once for positions, once for velocities"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (joints(JOINTS[1:]), "the policy needs joint FL_hip_joint, the message has only FL_thigh_joint, FL_calf"),
+        (joints(()), "the policy needs joint FL_hip_joint, the message has only no names"),
+        (joints((*JOINTS, "RR_calf_joint")), "the policy needs joint RR_calf_joint, the message names it twice"),
+        (joints(velocity=[]), "12 names, but 0 values in velocity"),
+        (joints(position=[0.0] * 11), "12 names, but 11 values in position"),
+    ],
+)
+def test_a_joint_state_without_all_joints_is_not_used_at_all(legs, message, reason):
+    legs.receive(JOINT_STATES, message)
+    assert reason in legs.take_rejection()
+    assert not legs.signals["joint_position"].any()
+    assert not legs.take_reading()
+    assert f"joint_velocity (topic joint_states; last refused: joint_states: {reason}" in legs.missing("robot")[1]
+
+
+def test_a_rejected_message_leaves_the_readings_before_it(legs, clock):
+    legs.receive(JOINT_STATES, joints())
+    clock.now = 1 * S
+    legs.receive(JOINT_STATES, joints(position=[7.0] * 12, velocity=[]))
+    assert legs.signals["joint_position"].tolist() == list(range(12))
+    assert legs.ages_s(clock.now)["joint_position"] == 1.0
+
+
+def test_joints_that_are_not_a_number_reach_the_guard(legs):
+    legs.receive(JOINT_STATES, joints(position=[math.nan] * 12))
+    assert np.isnan(legs.signals["joint_position"]).all()
+
+
+def test_joint_states_start_the_period_of_a_robot_with_joints(legs):
+    legs.receive(IMU, Imu())
+    assert not legs.take_reading()
+    legs.receive(JOINT_STATES, joints())
+    assert legs.take_reading()
+
+
+def test_an_imu_gives_orientation_wxyz(legs):
+    message = Imu(orientation=Quaternion(x=0.1, y=0.2, z=0.3, w=0.9))
+    legs.receive(IMU, message)
+    np.testing.assert_allclose(legs.signals["imu_orientation"], [0.9, 0.1, 0.2, 0.3], atol=1e-7)
+
+
+def test_an_imu_without_orientation_is_refused_where_it_is_needed(legs, inbox):
+    message = Imu()
+    message.orientation_covariance[0] = -1.0
+    legs.receive(IMU, message)
+    assert "this IMU gives no orientation" in legs.take_rejection()
+    assert "imu_orientation (topic imu; last refused: imu: orientation_covariance" in legs.missing("robot")[-1]
+    inbox.receive(IMU, message)
+    assert inbox.take_rejection() is None
+
+
+# --- the operator's velocity ---
+
+
+@pytest.mark.parametrize("frame", ["base_link", ""])
+def test_cmd_vel_is_a_velocity_in_the_body(legs, frame):
+    legs.receive(CMD_VEL, walk(frame=frame))
+    np.testing.assert_allclose(legs.signals["linear_velocity_command"], [0.5, -0.1])
+    np.testing.assert_allclose(legs.signals["yaw_rate_command"], [0.3])
+
+
+def test_cmd_vel_in_another_frame_is_refused(legs):
+    legs.receive(CMD_VEL, walk(frame="map"))
+    assert "cmd_vel: header.frame_id is 'map'; a walking velocity is in the body frame" in legs.take_rejection()
+    assert not legs.signals["linear_velocity_command"].any()
+
+
+def test_an_operator_that_falls_silent_stops_the_walk(legs, clock):
+    legs.receive(CMD_VEL, walk())
+    clock.now = S // 2
+    legs.expire(clock.now)
+    assert legs.signals["linear_velocity_command"].all()
+    assert legs.expired == ()
+    legs.expire(clock.now + 1_000)
+    assert not legs.signals["linear_velocity_command"].any()
+    assert not legs.signals["yaw_rate_command"].any()
+    assert legs.expired == ("cmd_vel",)
+
+    legs.receive(CMD_VEL, walk(x=0.25))
+    legs.expire(clock.now + 2_000)
+    assert legs.signals["linear_velocity_command"][0] == 0.25
+    assert legs.expired == ()
+
+
+def test_an_operator_that_repeats_one_time_stamp_is_silent(legs, clock):
+    message = walk()
+    message.header.stamp.sec = 4
+    for clock.now in (0, S // 2, S):
+        legs.receive(CMD_VEL, message)
+    legs.expire(clock.now)
+    assert legs.expired == ("cmd_vel",)
+
+
+def test_without_an_operator_the_robot_is_asked_to_stand(legs):
+    legs.expire(0)
+    assert legs.missing("operator") == []
+    assert legs.expired == ("cmd_vel",)
+    assert legs.ages_s(0)["yaw_rate_command"] == 0.0
+
+
+def test_goals_and_references_do_not_expire(inbox):
+    inbox.receive(GOAL_POSE, PoseStamped())
+    inbox.signals["reference_position"][0] = 1.0
+    inbox.expire(3600 * S)
+    assert inbox.signals["reference_position"][0] == 1.0
+    assert inbox.expired == ()

@@ -1,0 +1,88 @@
+"""A policy file without training for the quadruped: it stands, whatever it is asked for.
+
+The graph gives the default pose, moved by a hundredth of what the joints deviate from it, so that it reads its inputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from isthmus_deploy.contract import Command, Contract, Joint, Provenance, Signal
+from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_sim.robots.quadruped import SPEC
+
+MAX_AGE_S = 0.25  # patient with late readings: a busy test machine stalls
+GAIN = np.float32(0.01)
+DEFAULT = np.array(SPEC.commands[0].standby, np.float32)
+
+
+def contract(max_age_s: float = MAX_AGE_S) -> Contract:
+    """The contract of a policy for the quadruped without memory."""
+    signals = [Signal(shape=(spec.size,), **dataclasses.asdict(spec)) for spec in SPEC.signals]
+    patient = [s if s.max_age_s is None else dataclasses.replace(s, max_age_s=max_age_s) for s in signals]
+    return Contract(
+        robot=SPEC.name,
+        control_period_s=SPEC.control_period_s,
+        trained_latency_s=0.0,
+        signals=tuple(patient),
+        commands=tuple(Command(shape=(spec.size,), **dataclasses.asdict(spec)) for spec in SPEC.commands),
+        memory=(),
+        joints={name: Joint(**dataclasses.asdict(joint)) for name, joint in SPEC.joints.items()},
+        provenance=Provenance(
+            task="quadruped",
+            code_revision="hand-made",
+            seed=0,
+            data=None,
+            evaluation={},
+            created="2026-11-21T00:00:00+00:00",
+        ),
+    )
+
+
+def model() -> bytes:
+    """`joint_position_target = default + gain * (joint_position - default)`; the other signals count nothing."""
+    own = contract()
+    others = [signal.name for signal in own.signals if signal.name != "joint_position"]
+    nodes = [
+        helper.make_node("Sub", ["joint_position", "default"], ["deviation"]),
+        helper.make_node("Mul", ["deviation", "gain"], ["small"]),
+        helper.make_node("Concat", others, ["rest"], axis=1),
+        helper.make_node("ReduceSum", ["rest", "axis"], ["sum"], keepdims=1),
+        helper.make_node("Mul", ["sum", "nothing"], ["zero"]),
+        helper.make_node("Add", ["small", "zero"], ["change"]),
+        helper.make_node("Add", ["change", "default"], ["joint_position_target"]),
+    ]
+    constants = {"default": DEFAULT, "gain": GAIN, "nothing": np.float32(0.0), "axis": np.array([1])}
+    graph = helper.make_graph(
+        nodes,
+        "standing",
+        [_tensor(signal.name, signal.shape) for signal in own.signals],
+        [_tensor(command.name, command.shape) for command in own.commands],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    result = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(result)
+    return result.SerializeToString()
+
+
+def _tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+
+def replay() -> tuple[ReplayStep, ...]:
+    """One step: level, in the safe pose, asked for nothing."""
+    signals = {signal.name: np.zeros(signal.shape, np.float32) for signal in contract().signals}
+    signals["joint_position"] = np.array(SPEC.commands[0].safe, np.float32)
+    signals["imu_orientation"][0] = 1.0
+    command = (signals["joint_position"] - DEFAULT) * GAIN + DEFAULT
+    return (ReplayStep(reset=True, signals=signals, commands={"joint_position_target": command}),)
+
+
+def policy_file(**changed: Any) -> bytes:
+    """The sealed policy file; `changed` replaces fields of the contract."""
+    return seal(model(), dataclasses.replace(contract(), **changed), replay())
