@@ -18,6 +18,7 @@ from isthmus_policies.networks import ActorCritic
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.task import Task
+from isthmus_sim.threads import one_torch_thread
 
 Z95 = 1.959964
 STEADY_FROM = 0.6  # share of the episode after which an error counts as steady: steps 300 to 500 of 500
@@ -130,7 +131,8 @@ def evaluate(
     history: dict[str, list[Tensor]] = {}
     for t in range(task.episode_steps):
         before = going.clone()
-        step = actor.step(env)
+        with one_torch_thread():
+            step = actor.step(env)
         actor.restart(step.ended)
         failed |= going & step.terminated
         reward += step.reward * going

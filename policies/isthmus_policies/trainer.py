@@ -18,6 +18,7 @@ from isthmus_policies.rollout import Collector
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
+from isthmus_sim.threads import one_torch_thread
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -92,7 +93,8 @@ class Trainer:
         begun = time.perf_counter()
         ramp = self.config.curriculum_share * self.config.iterations
         self.env.progress = self.config.curriculum_end * min(1.0, self.iteration / max(1.0, ramp))
-        rollout, episodes = self.collector.collect(self.policy)
+        with one_torch_thread():
+            rollout, episodes = self.collector.collect(self.policy)
         learned = self.learner.update(rollout, self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
         row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": episodes.diverged}
