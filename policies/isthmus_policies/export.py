@@ -64,7 +64,8 @@ class PolicyGraph(nn.Module):
         signals = dict(zip(self.signals, inputs, strict=False))
         memory = dict(zip(self.memory, inputs[len(self.signals) :], strict=True))
         action = self._policy.act(self._task.observe(signals, memory)).clamp(-1.0, 1.0)
-        commands, following = self._task.act(action), self._task.remember(memory, signals, action)
+        commands = self._task.act(action, signals, memory)
+        following = self._task.remember(memory, signals, action)
         return tuple(commands[name] for name in self.commands) + tuple(following[name] for name in self.memory)
 
     def example(self, n: int) -> tuple[Tensor, ...]:
@@ -130,7 +131,7 @@ def record(task: Task, policy: ActorCritic, seed: int) -> Recording:
         for _ in range(REPLAY_STEPS):
             recording.signals.append(_arrays(env.signals))
             action = policy.act(observation).clamp(-1.0, 1.0)
-            recording.commands.append(_arrays(task.act(action)))
+            recording.commands.append(_arrays(task.act(action, env.signals, env.memory)))
             step = env.step(action)
             recording.memory.append(_arrays(env.memory, "memory_"))
             recording.ended.append(step.ended.numpy())

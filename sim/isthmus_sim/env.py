@@ -79,8 +79,9 @@ class Env:
     def step(self, action: Tensor) -> Step:
         """Apply actions (num_envs, action_size); they are clipped to [-1, 1]."""
         action = action.clamp(-1.0, 1.0)
+        commands = self.task.act(action, self.signals, self.memory)
         self.memory = self.task.remember(self.memory, self.signals, action)
-        return self.step_command(self.task.act(action)[self.task.robot.commands[0].name])
+        return self.step_command(commands[self.task.robot.commands[0].name])
 
     def step_command(self, command: Tensor) -> Step:
         """Apply robot commands (num_envs, k) in their unit, from whoever keeps a memory of its own: an exported
@@ -149,13 +150,13 @@ class Env:
             self.memory[spec.name][ids] = spec.initial
         goal = task.goal(self.episode_step[ids], None, self.generator)
         signals = self.sensors.reset(ids, task.sense(state, goal))
-        self._restart_commands(ids)
         memory = {name: value[ids] for name, value in self.memory.items()}
+        self._restart_commands(ids, signals, memory)
         return signals, goal, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
 
-    def _restart_commands(self, ids: Tensor) -> None:
+    def _restart_commands(self, ids: Tensor, signals: Signals, memory: Memory) -> None:
         low, high = self.task.command_delay
-        standing = self.task.act(torch.zeros(len(ids), self.task.action_size, device=ids.device))
+        standing = self.task.act(torch.zeros(len(ids), self.task.action_size, device=ids.device), signals, memory)
         delay = torch.randint(low, high + 1, (len(ids),), generator=self.generator, device=ids.device)
         self.command[ids] = standing[self.task.robot.commands[0].name]
         self.command_line.reset(ids, self.command[ids], delay)

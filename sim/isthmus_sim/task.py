@@ -76,8 +76,9 @@ class Task(Protocol):
         """Raw signals and memory -> the actor's observation (n, groups["actor"])."""
         ...
 
-    def act(self, action: Tensor) -> dict[str, Tensor]:
-        """Action (n, action_size) in [-1, 1] -> robot commands by name, in their units."""
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        """Action (n, action_size) in [-1, 1], decided on `signals` and `memory` -> robot commands by name, in their
+        units."""
         ...
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:

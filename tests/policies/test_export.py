@@ -76,7 +76,7 @@ def test_any_number_of_robots_at_once(exported: tuple[bytes, float, export.Recor
     observation = env.reset()["actor"]
     signals = {name: value.numpy() for name, value in env.signals.items()}
     with torch.no_grad():
-        expected = Quadrotor().act(policy.act(observation).clamp(-1, 1))["rotor_speed"].numpy()
+        expected = Quadrotor().act(policy.act(observation).clamp(-1, 1), {}, {})["rotor_speed"].numpy()
     for n in (1, 2, 37):
         some = {name: value[:n] for name, value in signals.items()}
         commands, memory = run_graph(session, contract, some, initial_memory(contract, n))
@@ -129,7 +129,7 @@ def test_the_runtime_flies_as_the_policy_does(path: Path, policy: ActorCritic):
         found = runtime.step({name: value[0].numpy() for name, value in env.signals.items()})["rotor_speed"].copy()
         with torch.no_grad():
             action = policy.act(observation).clamp(-1.0, 1.0)
-        np.testing.assert_allclose(found, task.act(action)["rotor_speed"][0].numpy(), rtol=0, atol=0.03)
+        np.testing.assert_allclose(found, task.act(action, {}, {})["rotor_speed"][0].numpy(), rtol=0, atol=0.03)
         step = env.step(action)
         observation = step.observations["actor"]
         if len(step.ended):

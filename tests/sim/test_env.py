@@ -46,7 +46,7 @@ def test_the_last_observation_is_the_one_before_the_reset(make_engine: MakeEngin
     for t, action in enumerate(actions(120, 16)):
         by_hand.load_state_dict({k: v.clone() for k, v in env.engine.state_dict().items()})
         step = env.step(action)
-        by_hand.step(env.task.act(action)["rotor_speed"])
+        by_hand.step(env.task.act(action, {}, {})["rotor_speed"])
         true = by_hand.read()[step.ended]
         critic = step.final["critic"]
         assert torch.equal(critic[:, :3], true.position), t
@@ -241,7 +241,7 @@ def test_a_command_takes_effect_after_its_delay(delay: int):
     run(env, rows)
     sent = torch.stack([torch.zeros(2, 4)] * delay + list(rows))[:8]
     assert isinstance(env.engine, Recorder)
-    torch.testing.assert_close(torch.stack(env.engine.commands), env.task.act(sent)["rotor_speed"])
+    torch.testing.assert_close(torch.stack(env.engine.commands), env.task.act(sent, {}, {})["rotor_speed"])
 
 
 def test_commands_in_their_unit_are_actions(make_engine: MakeEngine):
@@ -250,7 +250,7 @@ def test_commands_in_their_unit_are_actions(make_engine: MakeEngine):
     first.reset()
     second.reset()
     for action in actions(60, 4):
-        a, b = first.step(action), second.step_command(second.task.act(action)["rotor_speed"])
+        a, b = first.step(action), second.step_command(second.task.act(action, {}, {})["rotor_speed"])
         assert torch.equal(a.observations["critic"], b.observations["critic"])
         assert torch.equal(a.reward, b.reward)
         assert all(torch.equal(first.signals[name], second.signals[name]) for name in first.signals)

@@ -64,13 +64,13 @@ def test_every_task_gives_what_it_declares(name: str):
 
 def test_hover_action_is_hover_speed():
     """0.334 ↔ 14,476 rpm within the rounding of three decimals."""
-    speed = Quadrotor().act(torch.full((1, 4), HOVER_ACTION))["rotor_speed"]
+    speed = Quadrotor().act(torch.full((1, 4), HOVER_ACTION), {}, {})["rotor_speed"]
     torch.testing.assert_close(speed, torch.full((1, 4), 14_476 * RPM), rtol=1e-4, atol=0)
     assert CRAZYFLIE.hover_speed == pytest.approx(float(speed[0, 0]), rel=1e-4)
 
 
 def test_actions_are_linear_from_rest_to_full_speed():
-    command = Quadrotor().act(torch.tensor([[-1.0, 0.0, 0.5, 1.0]]))["rotor_speed"]
+    command = Quadrotor().act(torch.tensor([[-1.0, 0.0, 0.5, 1.0]]), {}, {})["rotor_speed"]
     torch.testing.assert_close(command / RPM, torch.tensor([[0.0, 10_851.0, 16_276.5, 21_702.0]]))
     assert SPEC.commands[0].maximum == (MAX_ROTOR_SPEED,) * 4
     assert SPEC.commands[0].order == ("front_right", "rear_right", "rear_left", "front_left")
@@ -209,7 +209,7 @@ def test_the_reward_by_hand(progress: float, total: float):
     task, state = Quadrotor(), yawed((1.0, 2.0, 2.0))
     state.position = torch.tensor([[0.1, 0.0, 0.0]])
     state.orientation = torch.tensor([[0.8, 0.6, 0.0, 0.0]])
-    command = task.act(torch.full((1, 4), 0.434))["rotor_speed"]
+    command = task.act(torch.full((1, 4), 0.434), {}, {})["rotor_speed"]
     terms = task.reward(transition(state, origin(task), command, command, progress))
     assert list(terms) == list(task.reward_terms)
     assert float(torch.stack(list(terms.values())).sum()) == pytest.approx(total, rel=1e-4)

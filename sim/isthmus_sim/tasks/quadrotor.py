@@ -182,7 +182,7 @@ class Quadrotor:
         past = memory["actions"].flatten(1)
         return torch.cat((error, matrix, velocity, signals["angular_velocity"], past), dim=-1)
 
-    def act(self, action: Tensor) -> dict[str, Tensor]:
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         return {"rotor_speed": (0.5 * MAX_ROTOR_SPEED) * (action + 1)}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:

@@ -24,7 +24,7 @@ _LOW = torch.tensor([joint.position_min for joint in SPEC.joints.values()])
 _HIGH = torch.tensor([joint.position_max for joint in SPEC.joints.values()])
 _DEFAULT = torch.tensor([joint.default_position for joint in SPEC.joints.values()])
 _TROT = torch.tensor([0.0, 0.5, 0.5, 0.0])  # cycles, by LEGS: diagonal legs step together
-_DOWN = torch.tensor((0.0, 0.0, -1.0))
+_LIFT = torch.tensor([0.0, 1.0, -2.0] * 4)  # by JOINTS: the foot goes straight up
 _FRAME = 3 + 3 + 12 + 12 + 12  # gyro, gravity, joint positions and velocities, action
 
 Range = tuple[float, float]
@@ -88,6 +88,8 @@ class QuadrupedConfig:
     command_s: float = 5.0
     """A new command is drawn this often."""
     gait_hz: float = 2.2
+    lift: float = 0.25
+    """By how much the clock alone bends the thighs in swing, rad, the knees by twice as much: 7 cm of foot height."""
     action_scale: float = 0.7
     """Joint target per unit of action, rad, around the default pose."""
     push_s: float = 4.0
@@ -169,8 +171,12 @@ class Quadruped:
         now, command = _proprioception(signals), self._command(signals, memory["phase"])
         return torch.cat((now, command, memory["past"].flatten(1)), dim=-1)
 
-    def act(self, action: Tensor) -> dict[str, Tensor]:
-        target = _DEFAULT.to(action) + self.config.action_scale * action
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        # The clock steps in place (as in Iscen et al. 2018, "Policies Modulating Trajectory Generators"); the action
+        # makes a walk of it.
+        command = torch.cat((signals["linear_velocity_command"], signals["yaw_rate_command"]), dim=-1)
+        lift = self.config.lift * _swing(memory["phase"], command).repeat_interleave(3, dim=-1)
+        target = _DEFAULT.to(action) + self.config.action_scale * action + lift * _LIFT.to(action)
         return {"joint_position_target": torch.minimum(torch.maximum(target, _LOW.to(action)), _HIGH.to(action))}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
@@ -274,7 +280,8 @@ class Quadruped:
         velocity, down = to_body(matrix, state.linear_velocity), -matrix[:, 6:]
         off = (velocity[:, :2] - goal["linear_velocity_command"]).square().sum(-1)
         turning_off = (state.angular_velocity[:, 2:] - goal["yaw_rate_command"]).square().sum(-1)
-        stands, swing = self._schedule(goal)
+        command = torch.cat((goal["linear_velocity_command"], goal["yaw_rate_command"]), dim=-1)
+        swing = _swing(goal["phase"], command)
         touches = state.foot_force > 1.0
         low = (w.swing_height * swing - self._foot_height(state)).clamp_min(0.0) * (swing > 0)
         rocking = state.angular_velocity[:, :2].square().sum(-1)
@@ -282,7 +289,7 @@ class Quadruped:
         return {
             "velocity": w.velocity * (-off / w.width**2).exp(),
             "turning": w.turning * (-turning_off / w.width**2).exp(),
-            "gait": w.gait * (touches == stands).float().mean(-1),
+            "gait": w.gait * (touches == (swing == 0)).float().mean(-1),
             "clearance": -w.clearance * low.square().sum(-1),
             "body": -w.level * down[:, :2].square().sum(-1)
             - w.height * (self._height(state) - STAND_HEIGHT).square()
@@ -293,13 +300,6 @@ class Quadruped:
             "smoothness": -w.smoothness * (step.command - step.previous).square().sum(-1),
             "posture": -w.posture * (posture.sum(-1) + 4 * posture[:, ::3].sum(-1)),
         }
-
-    def _schedule(self, goal: Goal) -> tuple[Tensor, Tensor]:
-        """Whether each foot should stand (n, 4), and how high its swing should be, 0 to 1 (n, 4)."""
-        command = torch.cat((goal["linear_velocity_command"], goal["yaw_rate_command"]), dim=-1)
-        walks = command.norm(dim=-1, keepdim=True) > 0.05
-        height = -torch.sin(2 * math.pi * (goal["phase"] + _TROT.to(command)))
-        return ~walks | (height < 0), torch.where(walks, height.clamp_min(0.0), 0.0)
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
         assert isinstance(state, ArticulatedState)
@@ -391,6 +391,15 @@ class Quadruped:
 def _kind(ids: Tensor) -> Tensor:
     """Each world keeps to one kind of ground."""
     return ids % len(KINDS)
+
+
+def _swing(phase: Tensor, command: Tensor) -> Tensor:
+    """(n, 4), 0 to 1: how high each foot should be in its swing; 0 where it should stand, as all do without a command.
+
+    phase (n, 1) cycles; command (n, 3).
+    """
+    walks = (command.norm(dim=-1, keepdim=True) > 0.05).to(phase)
+    return walks * torch.sin(-2 * math.pi * (phase + _TROT.to(phase))).clamp_min(0.0)
 
 
 def _proprioception(signals: Signals) -> Tensor:
