@@ -49,7 +49,7 @@ def test_sizes():
     assert env.task.robot.control_period_s == 0.01
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name in TASKS if name.startswith("quadrotor")])
 def test_every_task_gives_what_it_declares(name: str):
     task = make_task(name)
     env = Env(task, AnalyticQuadrotor(6), seed=0)
