@@ -103,18 +103,24 @@ STIFFNESS, DAMPING = 25.0, 0.5  # N·m/rad, N·m·s/rad: Unitree's examples of l
 _LIMITS = {"hip": (-1.0472, 1.0472), "front_thigh": (-1.5708, 3.4907), "rear_thigh": (-0.5236, 4.5379),
            "calf": (-2.7227, -0.83776)}  # fmt: skip
 
-# By leg: hip, thigh, calf. The hips turn outwards with the side's sign.
-_DEFAULT_LEG = (0.1, 0.8, -1.5)
-_PRONE_LEG = (0.6, 1.325, -2.65)  # legs folded and splayed until the belly, not the feet, carries the robot
+# By leg: hip (outwards), thigh, calf; front legs, rear legs. With gains this soft the legs give way under the robot by
+# 5 cm. The default spreads front and rear feet, so that it still stands level and does not topple with 3 kg on its
+# back, weak motors or a shifted centre of mass. Prone, the belly carries the robot, with the feet close to where they
+# stand later. Loaded is where the default comes to rest: simulated, standing up from prone, after 5 s.
+_DEFAULT_LEGS = ((0.0, 0.8, -1.5), (0.0, 1.15, -1.5))
+_PRONE_LEGS = ((0.6, 1.2, -2.65), (0.6, 1.8, -2.65))
+_LOADED_LEGS = ((0.2, 0.858, -1.728), (0.166, 1.16, -1.657))
 
 
-def _pose(leg_pose: Vector3) -> tuple[float, ...]:
-    hip, thigh, calf = leg_pose
-    return tuple(angle for leg in LEGS for angle in (LEFT[leg] * hip, thigh, calf))
+def _pose(legs: tuple[Vector3, Vector3]) -> tuple[float, ...]:
+    front, rear = legs
+    by_leg = {leg: front if FRONT[leg] > 0 else rear for leg in LEGS}
+    return tuple(angle for leg, (hip, *rest) in by_leg.items() for angle in (LEFT[leg] * hip + 0.0, *rest))
 
 
-DEFAULT_POSE = _pose(_DEFAULT_LEG)  # rad, by JOINTS
-PRONE_POSE = _pose(_PRONE_LEG)
+DEFAULT_POSE = _pose(_DEFAULT_LEGS)  # rad, by JOINTS
+PRONE_POSE = _pose(_PRONE_LEGS)
+LOADED_POSE = _pose(_LOADED_LEGS)
 
 
 def foot_position(leg: str, hip: float, thigh: float, calf: float) -> Vector3:
@@ -133,8 +139,9 @@ def base_height(pose: tuple[float, ...]) -> float:
     return max(TRUNK_SIZE[2] / 2, FOOT_RADIUS - min(foot[2] for foot in feet))
 
 
-STAND_HEIGHT = base_height(DEFAULT_POSE)  # m; standing on its own legs it sinks a little, as the gains are soft
+STAND_HEIGHT = base_height(DEFAULT_POSE)  # m
 PRONE_HEIGHT = base_height(PRONE_POSE)
+LOADED_HEIGHT = base_height(LOADED_POSE)
 
 
 def _joint(name: str, default: float) -> JointSpec:

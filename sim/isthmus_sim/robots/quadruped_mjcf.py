@@ -7,7 +7,6 @@ import numpy as np
 from isthmus_sim.robots.quadruped import (
     CALF,
     CALF_LENGTH,
-    DEFAULT_POSE,
     FEET,
     FOOT,
     FOOT_RADIUS,
@@ -21,6 +20,8 @@ from isthmus_sim.robots.quadruped import (
     JOINTS,
     LEFT,
     LEGS,
+    LOADED_HEIGHT,
+    LOADED_POSE,
     MOTORS,
     PRONE_HEIGHT,
     PRONE_POSE,
@@ -147,8 +148,8 @@ def quadruped_mjcf(
     return f"""
 <mujoco model="quadruped">
   <compiler angle="radian" autolimits="false"/>
-  <option timestep="{timestep:.9g}" gravity="0 0 -{GRAVITY}" integrator="implicitfast" cone="pyramidal"
-    iterations="6" ls_iterations="8"/>
+  <option timestep="{timestep:.9g}" gravity="0 0 -{GRAVITY}" integrator="implicitfast" cone="pyramidal" impratio="10"
+    iterations="10" ls_iterations="10"/>
   <visual>
     <global offwidth="960" offheight="720"/>
     <quality shadowsize="0" offsamples="0"/>
@@ -177,7 +178,7 @@ def quadruped_mjcf(
   <sensor>{touch}
   </sensor>
   <keyframe>
-    {_key("stand", STAND_HEIGHT, DEFAULT_POSE)}
+    {_key("stand", LOADED_HEIGHT, LOADED_POSE)}
     {_key("prone", PRONE_HEIGHT, PRONE_POSE)}
   </keyframe>
 </mujoco>
