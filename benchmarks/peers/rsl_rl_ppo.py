@@ -1,0 +1,127 @@
+"""rsl_rl's PPO on our `Env`: the same worlds, rewards, episodes, batch and threads; everything else is rsl_rl's own.
+
+Shared with `isthmus_policies.ppo`: the Env with its seed and curriculum, hidden layers and activation, the action's
+standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ, clipping of
+ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that it follows
+the KL.
+
+rsl_rl's own, by its defaults: the KL that it aims at and how often it looks, weight of the value's loss, one gradient
+norm each for actor and critic, initial weights, Adam as torch gives it, a standard deviation learned as it is (not its
+logarithm), value targets in units of reward, V(s_t) where time ran out.
+"""
+
+# Only the extra `bench` has rsl_rl.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import torch
+from rsl_rl.algorithms import PPO
+from rsl_rl.env import VecEnv
+from rsl_rl.runners import OnPolicyRunner
+from tensordict import TensorDict
+from torch import Tensor
+
+from isthmus_policies.trainer import TrainConfig
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env, Observations
+from isthmus_sim.tasks import make_task
+from isthmus_sim.threads import THREADS, one_torch_thread
+
+
+class RslRlEnv(VecEnv):
+    """An Env as rsl_rl takes it. Group "actor" is called "policy" there. reward_scale multiplies every reward."""
+
+    def __init__(self, env: Env, reward_scale: float = 1.0) -> None:
+        self.env = env
+        self.cfg: dict = {}
+        self.num_envs = env.num_envs
+        self.num_actions = env.task.action_size
+        self.max_episode_length = env.episode_steps
+        self.device = env.engine.device
+        self._reward_scale = reward_scale
+        self._observations = self._groups(env.reset())
+
+    @property
+    def episode_length_buf(self) -> Tensor:
+        """Steps since the start of each episode (num_envs,). `Env(spread=True)` has already spread them."""
+        return self.env.episode_step
+
+    def get_observations(self) -> TensorDict:
+        return self._observations
+
+    def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Tensor]]:
+        """Observations (the next episode's first where one ended), rewards, dones, and who merely ran out of time."""
+        step = self.env.step(actions)
+        self._observations = self._groups(step.observations)
+        done = (step.terminated | step.truncated).long()
+        return self._observations, self._reward_scale * step.reward, done, {"time_outs": step.truncated}
+
+    def _groups(self, observations: Observations) -> TensorDict:
+        groups = {"policy": observations["actor"], "critic": observations["critic"]}
+        return TensorDict(groups, batch_size=[self.num_envs], device=self.device)  # pyright: ignore
+
+
+class BudgetedPPO(PPO):
+    """rsl_rl's PPO; torch's threads work on the update alone, as they do here."""
+
+    def update(self) -> dict[str, float]:
+        torch.set_num_threads(THREADS.torch)
+        try:
+            return super().update()
+        finally:
+            torch.set_num_threads(1)
+
+
+class RslRl:
+    """A training of rsl_rl's PPO with the batch and networks of `config`."""
+
+    def __init__(self, config: TrainConfig, reward_scale: float = 1.0) -> None:
+        task = make_task(config.task)
+        engine = make_engine(task, config.num_envs, config.engine)
+        self.env = Env(task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
+        torch.manual_seed(config.seed)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
+            self._runner = OnPolicyRunner(
+                RslRlEnv(self.env, reward_scale), configuration(config), device=str(engine.device)
+            )
+
+    def iterate(self, progress: float) -> None:
+        """One roll-out and update, with the reward's curriculum at `progress`."""
+        self.env.progress = progress
+        with one_torch_thread():
+            self._runner.learn(1)
+
+    @torch.no_grad()
+    def act(self, observation: Tensor) -> Tensor:
+        """The mean action for raw observations of the group "actor"."""
+        return self._runner.alg.get_policy()({"policy": observation})  # pyright: ignore[reportArgumentType]
+
+
+def configuration(config: TrainConfig) -> dict:
+    """What rsl_rl's runner is told."""
+    ppo, network = config.ppo, config.network
+    model = {"class_name": "MLPModel", "activation": "tanh", "obs_normalization": True}
+    gaussian = {"class_name": "GaussianDistribution", "init_std": network.initial_std}
+    return {
+        "num_steps_per_env": ppo.horizon,
+        "obs_groups": {"actor": ["policy"], "critic": ["critic"]},
+        "actor": model | {"hidden_dims": network.actor, "distribution_cfg": gaussian},
+        "critic": model | {"hidden_dims": network.critic},
+        "algorithm": {
+            "class_name": BudgetedPPO,
+            "num_learning_epochs": ppo.epochs,
+            "num_mini_batches": ppo.minibatches,
+            "gamma": ppo.gamma,
+            "lam": ppo.lam,
+            "clip_param": ppo.clip,
+            "use_clipped_value_loss": True,
+            "schedule": "adaptive",
+            "learning_rate": ppo.learning_rate,
+            "entropy_coef": ppo.entropy_weight,
+            "max_grad_norm": ppo.max_gradient_norm,
+        },
+    }
