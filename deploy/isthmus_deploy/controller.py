@@ -55,9 +55,14 @@ class PolicyController:
         return self._safe
 
     @property
+    def may_start(self) -> bool:
+        """Whether stand-by has been reached, so that `start` is taken."""
+        return self.state is State.STANDBY and self._departed and self._left_s(self._standby) == 0.0
+
+    @property
     def may_end(self) -> bool:
         """Whether the safe commands may be sent at once: not while one with a transition rate has yet to get there."""
-        return self._transition.left_s(self._safe, self._filter.last) == 0.0
+        return self._left_s(self._safe) == 0.0
 
     @property
     def clipped_steps(self) -> int:
@@ -166,8 +171,11 @@ class PolicyController:
         self._filter.reset(sent)
         return sent
 
+    def _left_s(self, targets: Mapping[str, np.ndarray]) -> float:
+        return self._transition.left_s(targets, self._filter.last)
+
     def _require_reached(self, request: str, name: str, targets: Mapping[str, np.ndarray]) -> None:
-        left_s = self._transition.left_s(targets, self._filter.last)
+        left_s = self._left_s(targets)
         if left_s > 0.0:
             raise TransitionError(f"cannot {request} yet: {name} is reached in {left_s:.2f} s")
 

@@ -1,117 +1,198 @@
-"""The stand-in robot's body, sensors, motors and faults, without ROS processes."""
+"""The stand-in robots' commands, faults and messages, without ROS processes."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
+import standing_policy
+from builtin_interfaces.msg import Time
 
-from isthmus_deploy.ros.stand_in_robot.faults import Fault, parse_fault
-from isthmus_deploy.ros.stand_in_robot.process import Aftermath, Motors
-from isthmus_deploy.ros.stand_in_robot.world import TIMESTEP_S, World
-from isthmus_sim.robots.quadrotor import GRAVITY
+from isthmus_deploy.ros.inbox import Inbox
+from isthmus_deploy.ros.signals import IMU, JOINT_STATES
+from isthmus_deploy.ros.stand_in_robot import sensors
+from isthmus_deploy.ros.stand_in_robot.commands import Commands
+from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
+from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, sensor_topics
+from isthmus_sim.robots import quadrotor, quadruped
 
 MS = 1_000_000
+FLYING = ("odom", "imu")
 
 
-def test_a_seed_draws_one_body():
-    first, again, other = World(5), World(5), World(6)
-    assert first.parameters == again.parameters
-    assert first.estimator_delay_s == again.estimator_delay_s
-    assert first.parameters != other.parameters
-    assert first.sense().position.tolist() == again.sense().position.tolist()
-    assert 0.010 <= first.estimator_delay_s <= 0.030
+# --- commands ---
 
 
-def test_it_rests_on_the_ground_until_the_rotors_carry_it():
-    world = World(0)
-    for _ in range(500):
-        world.step(np.zeros(4))
-    assert 0.0 < world.truth().position[2] < 0.03
-    hover = world.parameters.hover_speed
-    for _ in range(1000):
-        world.step(np.full(4, 0.9 * hover))
-    assert world.truth().position[2] < 0.03
-    for _ in range(1500):
-        world.step(np.full(4, 1.1 * hover))
-    assert world.truth().position[2] > 0.5
-
-
-def test_in_the_air_thrust_and_gravity_give_the_acceleration():
-    world = World(1)
-    speed = 1.2 * world.parameters.hover_speed
-    for _ in range(3000):
-        world.step(np.full(4, speed))  # long enough for the motors to reach it
-    before = world.truth().linear_velocity[2]
-    world.step(np.full(4, speed))
-    acceleration = (world.truth().linear_velocity[2] - before) / TIMESTEP_S
-    assert acceleration == pytest.approx((1.2**2 - 1.0) * GRAVITY, rel=1e-3)
-
-
-def test_the_velocity_estimate_is_late_and_the_rest_is_not():
-    world = World(2)
-    truths = []
-    for _ in range(800):
-        world.step(np.full(4, 1.3 * world.parameters.hover_speed))
-        truths.append(world.truth())
-    late = truths[-1 - round(world.estimator_delay_s / TIMESTEP_S)]
-    sensed = np.mean([world.sense().linear_velocity for _ in range(400)], axis=0)
-    np.testing.assert_allclose(sensed, late.linear_velocity, atol=6 * 0.002 / 20)
-    assert np.linalg.norm(truths[-1].linear_velocity - late.linear_velocity) > 0.01
-    np.testing.assert_allclose(world.sense().position, truths[-1].position, atol=6 * 0.001)
+def acting(commands, at_ns):
+    """What acts at a time, as a list."""
+    command = commands.at(at_ns)
+    assert command is not None
+    return command.tolist()
 
 
 def test_a_command_acts_from_its_arrival():
-    motors = Motors((100.0, 100.0))
-    assert motors.set_point(0).tolist() == [0.0, 0.0]
-    assert motors.receive(np.array([1.0, 2.0]), 5 * MS) is None
-    assert motors.receive(np.array([3.0, 400.0]), 8 * MS) is None
-    assert motors.set_point(4 * MS).tolist() == [0.0, 0.0]
-    assert motors.set_point(5 * MS).tolist() == [1.0, 2.0]
-    assert motors.set_point(7 * MS).tolist() == [1.0, 2.0]
-    assert motors.set_point(8 * MS).tolist() == [3.0, 100.0], "clipped to what the motor can do"
+    commands = Commands((-1.0, 0.0), (100.0, 100.0))
+    assert commands.at(0) is None
+    assert commands.receive(np.array([1.0, 2.0]), 5 * MS) is None
+    assert commands.receive(np.array([-3.0, 400.0]), 8 * MS) is None
+    assert commands.at(4 * MS) is None
+    assert acting(commands, 5 * MS) == [1.0, 2.0]
+    assert acting(commands, 7 * MS) == [1.0, 2.0]
+    assert acting(commands, 8 * MS) == [-1.0, 100.0], "clipped to what the motor can do"
 
 
-def test_the_dead_man_stops_the_motors_until_the_next_command():
-    motors = Motors((100.0,))
-    motors.receive(np.array([50.0]), 0)
-    assert motors.set_point(200 * MS).tolist() == [50.0]
-    assert motors.set_point(201 * MS).tolist() == [0.0]
-    assert motors.dead
-    assert not motors.turning
-    motors.receive(np.array([60.0]), 300 * MS)
-    assert motors.set_point(300 * MS).tolist() == [60.0]
-    assert not motors.dead
+def test_the_dead_man_takes_the_command_away_until_the_next_one():
+    commands = Commands((0.0,), (100.0,))
+    commands.receive(np.array([50.0]), 0)
+    assert acting(commands, 200 * MS) == [50.0]
+    assert not commands.dead
+    assert commands.at(201 * MS) is None
+    assert commands.dead
+    commands.receive(np.array([60.0]), 300 * MS)
+    assert acting(commands, 300 * MS) == [60.0]
+    assert not commands.dead
 
 
 @pytest.mark.parametrize(
     ("command", "reason"), [([1.0], "1 values for 2 motors"), ([1.0, float("nan")], "not finite"), ([], "0 values")]
 )
 def test_an_impossible_command_is_refused(command, reason):
-    motors = Motors((100.0, 100.0))
-    assert reason in str(motors.receive(np.array(command), 0))
-    assert not motors.set_point(1).any()
+    commands = Commands((0.0, 0.0), (100.0, 100.0))
+    assert reason in str(commands.receive(np.array(command), 0))
+    assert commands.at(1) is None
+
+
+# --- faults ---
 
 
 def test_faults_are_read_from_text():
-    assert parse_fault("nan@3.0") == Fault(kind="nan", topic="odom", at_s=3.0)
-    assert parse_fault("silence:imu@2") == Fault(kind="silence", topic="imu", at_s=2.0)
-    assert not parse_fault("jump@1").active(0.99)
-    assert parse_fault("jump@1").active(1.0)
+    assert parse_fault("nan@3.0", FLYING) == Fault(kind="nan", topic="odom", at_s=3.0)
+    assert parse_fault("silence:imu@2", FLYING) == Fault(kind="silence", topic="imu", at_s=2.0)
+    assert parse_fault("jump:joint_states@2", ("imu", "joint_states")).topic == "joint_states"
+    assert not parse_fault("jump@1", FLYING).active(0.99)
+    assert parse_fault("jump@1", FLYING).active(1.0)
 
 
-@pytest.mark.parametrize("text", ["", "nan", "nan@", "smoke@1", "nan:camera@1", "nan@-1", "nan@1.2.3"])
+@pytest.mark.parametrize(
+    "text", ["", "nan", "nan@", "smoke@1", "nan:camera@1", "nan:joint_states@1", "nan@-1", "nan@1.2.3"]
+)
 def test_what_is_no_fault_is_refused(text):
-    with pytest.raises(ValueError, match="KIND one of nan, jump, silence"):
-        parse_fault(text)
+    with pytest.raises(ValueError, match="KIND one of nan, jump, silence and TOPIC one of odom, imu"):
+        parse_fault(text, FLYING)
 
 
 def test_what_counts_after_a_fault():
-    aftermath = Aftermath()
-    aftermath.note_command(0, moves=True)
+    aftermath = Aftermath((0.0, 0.0), slowly=False)
+    aftermath.note_command(0, np.array([5.0, 5.0]))
     aftermath.begin(10 * MS)
     assert aftermath.summary() is None
-    aftermath.note_command(11 * MS, moves=True)
+    aftermath.note_command(11 * MS, np.array([4.0, 4.0]))
     aftermath.begin(20 * MS)
-    aftermath.note_command(22 * MS, moves=False)
-    aftermath.note_command(32 * MS, moves=False)
-    assert aftermath.summary() == {"moving_commands": 1, "stopped_after_s": pytest.approx(0.012)}
+    aftermath.note_command(22 * MS, np.zeros(2))
+    aftermath.note_command(32 * MS, np.ones(2))
+    after = aftermath.summary()
+    assert after == {
+        "moving_commands": 1,
+        "stopped_after_s": pytest.approx(0.012),
+        "safe_after_s": pytest.approx(0.012),
+    }
+
+
+def test_a_robot_that_is_laid_down_slowly_stops_when_it_only_comes_nearer():
+    """Commands at 10 ms: one away in the second element, one back, one away; from 40 ms on only nearer, safe at 60."""
+    aftermath = Aftermath((1.0, -1.0), slowly=True)
+    aftermath.note_command(0, np.array([0.0, 0.0]))
+    aftermath.begin(5 * MS)
+    path = [(0.2, 0.1), (0.3, 0.0), (0.25, 0.0), (0.5, -0.2), (0.75, -0.2), (1.0, -1.0), (0.0, 0.0)]
+    for index, command in enumerate(path, 1):
+        assert aftermath.summary() is None or index == len(path)
+        aftermath.note_command(10 * index * MS, np.array(command))
+    after = aftermath.summary()
+    assert after == {
+        "moving_commands": 3,
+        "stopped_after_s": pytest.approx(0.035),
+        "safe_after_s": pytest.approx(0.055),
+    }
+
+
+# --- messages ---
+
+
+class Network:
+    """Takes the place of a ROS node: what is published lies in `sent`, in order."""
+
+    sent: list[tuple[str, Any]]
+
+    def __init__(self):
+        self.sent = []
+
+    def create_publisher(self, _kind, name, _qos):
+        network = self
+
+        class Publisher:
+            def publish(self, message):
+                network.sent.append((name, message))
+
+        return Publisher()
+
+
+@pytest.fixture
+def network() -> Any:
+    return Network()
+
+
+def readings():
+    """Different numbers in all signals of the quadruped."""
+    counter = itertools.count(1)
+    return {
+        signal.name: np.array([float(next(counter)) for _ in signal.order])
+        for signal in quadruped.SPEC.signals
+        if signal.max_age_s is not None
+    }
+
+
+def test_a_robots_topics_follow_from_its_signals():
+    assert [topic.name for topic in sensor_topics(quadrotor.SPEC)] == ["odom", "imu"]
+    assert [topic.name for topic in sensor_topics(quadruped.SPEC)] == ["joint_states", "imu"]
+
+
+def test_what_the_quadruped_sends_is_what_the_policy_node_reads(network):
+    inbox = Inbox(standing_policy.contract())
+    Sensors(network, quadruped.SPEC).publish(Time(sec=1), readings(), silent=set())
+    assert [name for name, _ in network.sent] == ["imu", "joint_states"], "what starts a period comes last"
+    imu, states = (message for _, message in network.sent)
+    assert states.name != list(quadruped.JOINTS), "in another order than the contract's"
+    inbox.receive(IMU, imu)
+    inbox.receive(JOINT_STATES, states)
+    for name, value in readings().items():
+        assert inbox.signals[name].tolist() == value.tolist(), name
+    assert inbox.missing("robot") == []
+
+
+def test_a_silent_topic_starts_no_period(network):
+    robot = Sensors(network, quadruped.SPEC)
+    assert robot.publish(Time(), readings(), silent={"joint_states"}) is None
+    assert [name for name, _ in network.sent] == ["imu"]
+    assert robot.publish(Time(), readings(), silent={"imu"}) is not None
+    assert [name for name, _ in network.sent] == ["imu", "joint_states"]
+
+
+@pytest.mark.parametrize(("topic", "signal"), [("joint_states", "joint_position"), ("imu", "angular_velocity")])
+def test_a_fault_spoils_the_first_reading_of_its_topic(network, topic, signal):
+    robot, fault = Sensors(network, quadruped.SPEC), Fault(kind="nan", topic=topic, at_s=0.0)
+    spoilt = readings()
+    robot.spoil(fault, spoilt)
+    assert np.isnan(spoilt[signal][0])
+    assert sum(np.isnan(value).sum() for value in spoilt.values()) == 1
+    jumped = readings()
+    robot.spoil(dataclasses.replace(fault, kind="jump"), jumped)
+    limit = next(item.max_jump[0] for item in quadruped.SPEC.signals if item.name == signal)
+    assert jumped[signal][0] - readings()[signal][0] > limit
+
+
+def test_every_robot_topic_of_a_known_robot_can_be_filled():
+    for spec in (quadrotor.SPEC, quadruped.SPEC):
+        assert set(sensor_topics(spec)) <= set(sensors._FILL)
