@@ -36,7 +36,7 @@ class Inertial:
 
     mass: float
     com: Vector3
-    inertia: tuple[float, float, float, float, float, float]
+    inertia: tuple[float, ...]
 
     def mirrored(self, x: float, y: float) -> Inertial:
         """The same link on another leg: `x`, `y` are 1, or -1 for a reflection of that axis."""

@@ -20,6 +20,7 @@ from isthmus_sim.robots.quadruped import (
     JOINTS,
     LEFT,
     LEGS,
+    LINKS,
     LOADED_HEIGHT,
     LOADED_POSE,
     MOTORS,
@@ -34,19 +35,13 @@ from isthmus_sim.robots.quadruped import (
     Inertial,
 )
 
-GROUND = '<geom name="ground" type="plane" size="0 0 0.1" material="ground" friction="1 0.005 0.0001" condim="3"/>'
-
-_ASSETS = """
+_SKY = """
     <texture name="sky" type="skybox" builtin="gradient" rgb1="0.78 0.86 0.94" rgb2="0.42 0.55 0.70"
       width="64" height="64"/>"""
-_GROUND_ASSETS = """
-    <texture name="ground" type="2d" builtin="checker" rgb1="0.90 0.91 0.92" rgb2="0.82 0.84 0.86"
-      width="128" height="128"/>
-    <material name="ground" texture="ground" texrepeat="1 1" texuniform="true" reflectance="0"/>"""
 _LIGHT = """
-    <light pos="1.5 -1.5 4" dir="-0.3 0.3 -1" diffuse="0.7 0.7 0.7" ambient="0.3 0.3 0.3" directional="true"/>"""
+    <light pos="1.5 -1.5 4" dir="-0.3 0.3 -1" diffuse="0.55 0.55 0.55" ambient="0.25 0.25 0.25" directional="true"/>"""
 
-_SHELL, _DARK, _METAL = "0.88 0.89 0.91 1", "0.13 0.14 0.16 1", "0.45 0.47 0.50 1"
+_SHELL, _DARK, _METAL, _RUBBER = "0.66 0.67 0.70 1", "0.13 0.14 0.16 1", "0.36 0.38 0.42 1", "0.85 0.35 0.12 1"
 
 
 def _geom(kind: str, color: str, **attributes: str) -> str:
@@ -73,43 +68,48 @@ def _merged(a: Inertial, b: Inertial) -> Inertial:
 
 def _trunk_look() -> str:
     return "\n      ".join((
-        _geom("box", _DARK, size="0.175 0.045 0.048"),
-        _geom("box", _SHELL, size="0.13 0.062 0.03", pos="0 0 0.012"),
-        _geom("capsule", _SHELL, size="0.035", fromto="-0.12 0 0.022 0.14 0 0.022"),
-        _geom("ellipsoid", _SHELL, size="0.075 0.052 0.042", pos="0.24 0 0.012"),
-        _geom("ellipsoid", _DARK, size="0.03 0.04 0.03", pos="0.292 0 0.008"),
-        _geom("sphere", "0.35 0.75 0.95 1", size="0.012", pos="0.318 0 0.012"),
+        _geom("box", _DARK, size="0.185 0.045 0.05"),
+        _geom("box", _SHELL, size="0.125 0.07 0.03", pos="0 0 0.012"),
+        _geom("capsule", _SHELL, size="0.03", fromto="-0.125 0.04 0.018 0.125 0.04 0.018"),
+        _geom("capsule", _SHELL, size="0.03", fromto="-0.125 -0.04 0.018 0.125 -0.04 0.018"),
+        _geom("box", _DARK, size="0.1 0.02 0.005", pos="0 0 0.048"),
+        _geom("ellipsoid", _SHELL, size="0.03 0.044 0.045", pos="-0.185 0 0.004"),
+        _geom("ellipsoid", _SHELL, size="0.075 0.05 0.045", pos="0.225 0 0.01"),
+        _geom("ellipsoid", _DARK, size="0.035 0.04 0.032", pos="0.275 0 0.006"),
+        _geom("sphere", "0.30 0.70 0.95 1", size="0.011", pos="0.304 0 0.016"),
     ))  # fmt: skip
 
 
-def _leg(leg: str, look: bool) -> str:
+def _leg_looks(left: float) -> dict[str, str]:
+    knee, foot = f"0 0 -{THIGH_LENGTH}", f"{FOOT_X} 0 -{CALF_LENGTH}"
+    return {
+        "hip": _geom("cylinder", _METAL, size="0.044 0.028", pos=f"0 {left * 0.05:.4g} 0", zaxis="0 1 0"),
+        "thigh": _geom("cylinder", _DARK, size="0.044 0.018", zaxis="0 1 0")
+        + _geom("ellipsoid", _SHELL, size="0.03 0.017 0.085", pos="0 0 -0.07")
+        + _geom("capsule", _SHELL, size="0.018", fromto=f"0 0 -0.06 {knee}")
+        + _geom("cylinder", _DARK, size="0.024 0.019", pos=knee, zaxis="0 1 0"),
+        "calf": _geom("capsule", _DARK, size="0.014", fromto="0 0 0 0.012 0 -0.11")
+        + _geom("capsule", _DARK, size="0.010", fromto=f"0.012 0 -0.11 {foot}")
+        + _geom("sphere", _RUBBER, size=f"{FOOT_RADIUS}", pos=foot),
+    }
+
+
+def _leg(leg: str, scene: bool) -> str:
     front, left = FRONT[leg], LEFT[leg]
-    y = left * HIP_LENGTH
-    hip_look = _geom("cylinder", _METAL, size="0.046 0.03", pos=f"0 {left * 0.05:.4g} 0", zaxis="0 1 0")
-    thigh_look = (
-        _geom("cylinder", _DARK, size="0.042 0.018", zaxis="0 1 0")
-        + _geom("capsule", _SHELL, size="0.022", fromto=f"0 0 -0.01 0 0 -{THIGH_LENGTH}")
-        + _geom("cylinder", _DARK, size="0.026 0.016", pos=f"0 0 -{THIGH_LENGTH}", zaxis="0 1 0")
-    )
-    calf_look = (
-        _geom("capsule", _DARK, size="0.013", fromto="0 0 0 0.012 0 -0.11")
-        + _geom("capsule", _DARK, size="0.010", fromto=f"0.012 0 -0.11 {FOOT_X} 0 -{CALF_LENGTH}")
-        + _geom("sphere", _METAL, size=f"{FOOT_RADIUS}", pos=f"{FOOT_X} 0 -{CALF_LENGTH}")
-    )
-    if not look:
-        hip_look = thigh_look = calf_look = ""
+    look = _leg_looks(left) if scene else dict.fromkeys(LINKS, "")
+    foot = f"{FOOT_X} 0 -{CALF_LENGTH}"
     return f"""
       <body name="{leg}_hip" pos="{front * HIP_X:.9g} {left * HIP_Y:.9g} 0">
         {_inertial(HIP.mirrored(front, left))}
-        {_hinge(leg, "hip")}{hip_look}
-        <body name="{leg}_thigh" pos="0 {y:.9g} 0">
+        {_hinge(leg, "hip")}{look["hip"]}
+        <body name="{leg}_thigh" pos="0 {left * HIP_LENGTH:.9g} 0">
           {_inertial(THIGH.mirrored(1, left))}
-          {_hinge(leg, "thigh")}{thigh_look}
+          {_hinge(leg, "thigh")}{look["thigh"]}
           <body name="{leg}_calf" pos="0 0 -{THIGH_LENGTH}">
             {_inertial(_merged(CALF.mirrored(1, left), FOOT))}
-            {_hinge(leg, "calf")}{calf_look}
-            <geom name="{leg}" class="collision" size="{FOOT_RADIUS}" pos="{FOOT_X} 0 -{CALF_LENGTH}"/>
-            <site name="{leg}" size="{2 * FOOT_RADIUS}" pos="{FOOT_X} 0 -{CALF_LENGTH}"/>
+            {_hinge(leg, "calf")}{look["calf"]}
+            <geom name="{leg}" class="collision" size="{FOOT_RADIUS}" pos="{foot}"/>
+            <site name="{leg}" group="4" size="{2 * FOOT_RADIUS}" pos="{foot}"/>
           </body>
         </body>
       </body>"""
@@ -130,17 +130,12 @@ def _key(name: str, height: float, pose: tuple[float, ...]) -> str:
     return f'<key name="{name}" qpos="0 0 {height:.9g} 1 0 0 0 {angles}"/>'
 
 
-def quadruped_mjcf(
-    *, scene: bool = False, timestep: float = 0.005, assets: str | None = None, ground: str | None = None
-) -> str:
-    """MJCF of the quadruped on the ground; `timestep` s. Base frame: x forward, y left, z up.
+def quadruped_mjcf(*, scene: bool = False, timestep: float = 0.005) -> str:
+    """MJCF of the quadruped on a plane, "ground"; `timestep` s. Base frame: x forward, y left, z up.
 
-    Controls are joint torques in N·m, in the order of `JOINTS`; limits are the engine's. `scene` adds what only
-    pictures need: the robot's looks, sky and light. `ground` is the geom (named "ground") to stand on, with the
-    `assets` that it needs; a plane by default. The ground's friction counts: the robot's own is below it.
+    Controls are joint torques in N·m, in the order of `JOINTS`; limits are the engine's. Feet and trunk collide with
+    the ground alone, whose friction counts. `scene` adds what only pictures need: the robot's looks, sky and light.
     """
-    if ground is None:
-        assets, ground = _GROUND_ASSETS, GROUND
     legs = "".join(_leg(leg, scene) for leg in LEGS)
     motors = "".join(f'\n    <motor name="{name}" joint="{name}"/>' for name in JOINTS)
     touch = "".join(f'\n    <touch name="{name}" site="{name}"/>' for name in FEET)
@@ -157,19 +152,20 @@ def quadruped_mjcf(
   </visual>
   <default>
     <default class="visual"><geom contype="0" conaffinity="0" mass="0"/></default>
-    <default class="collision">
-      <geom contype="1" conaffinity="0" friction="0.01 0.005 0.0001" rgba="0 0 0 0"/>
-    </default>
+    <default class="collision"><geom contype="1" conaffinity="0" rgba="0 0 0 0"/></default>
   </default>
-  <asset>{_ASSETS if scene else ""}{assets or ""}
+  <asset>{_SKY if scene else ""}
+    <texture name="ground" type="2d" builtin="checker" rgb1="0.90 0.91 0.92" rgb2="0.82 0.84 0.86"
+      width="128" height="128"/>
+    <material name="ground" texture="ground" texrepeat="1 1" texuniform="true" reflectance="0"/>
   </asset>
   <worldbody>{_LIGHT if scene else ""}
-    {ground}
+    <geom name="ground" type="plane" size="0 0 0.1" material="ground" friction="1 0.005 0.0001" priority="1"/>
     <body name="base" pos="0 0 {STAND_HEIGHT:.9g}">
       <freejoint name="base"/>
       {_inertial(TRUNK)}
       <geom name="trunk" class="collision" type="box" size="{half}"/>
-      <site name="imu"/>
+      <site name="imu" group="4"/>
       {_trunk_look() if scene else ""}{legs}
     </body>
   </worldbody>
