@@ -8,18 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_deploy.ros.mission import Phase
+
 Vector = NDArray[np.float64]
 
 _SINK_M = 0.08  # the landing aims below the ground, so that a policy with a steady error still touches it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A part of the flight: from `start_s` to `end_s`, s since its beginning."""
-
-    name: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

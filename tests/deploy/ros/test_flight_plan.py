@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.flight_log import FlightLog, tracking
+from isthmus_deploy.ros.flight_log import ASKED, tracking
 from isthmus_deploy.ros.flight_plan import FlightPlan
+from isthmus_deploy.ros.mission_log import MissionLog
 
 PLANS = [FlightPlan(), FlightPlan(laps=0), FlightPlan(laps=1, period_s=10.0, size_m=0.5, height_m=0.6)]
 
@@ -58,7 +59,7 @@ def test_phases_follow_each_other():
 
 def test_tracking_error_worked_out_by_hand():
     plan = FlightPlan(laps=0, climb_s=1.0, hover_s=2.0)
-    log = FlightLog()
+    log = MissionLog(asked=ASKED)
     for time, x, z in ((0.5, 9.0, 0.0), (1.2, 9.0, 0.0), (2.1, 3.0, 4.0), (2.2, 0.0, 0.0), (3.5, 0.0, 1.0)):
         log.truth.append((time, x, 0.0, z, *(0.0,) * 16))
     errors = tracking(log, plan, settle_s=1.0)

@@ -38,7 +38,7 @@ def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("module", ["policy_node", "stand_in_robot", "mission", "bench_echo"])
+@pytest.mark.parametrize("module", ["policy_node", "stand_in_robot", "flight", "walk", "bench_echo"])
 def test_the_commands_say_what_to_install(module):
     result = without_ros(module, *(["policy.onnx"] if module == "policy_node" else []))
     assert result.returncode == 2
