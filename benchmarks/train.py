@@ -260,6 +260,8 @@ def main() -> int:
             console.print(_line(seed, races[-1]))
     if not races[0].kept:
         console.print("share of raw physics kept: not measured, this task's engine is not MuJoCo's; --engine chooses")
+    if any(race.time_to_common_return() is None for race in races):
+        console.print("time to the same return: not measured with a seed where one of the two has learned nothing")
     rows = speed_rows(races) + return_rows(races)
     limit = Row(metric=f"peak memory, {options.memory_worlds} worlds", value=memory, unit="GiB", must="<= 4")
     return report("train" if options.task == "quadruped" else f"train-{options.task}", [*rows, limit])

@@ -104,7 +104,7 @@ class RslRl:
 def configuration(config: TrainConfig) -> dict:
     """What rsl_rl's runner is told."""
     ppo, network = config.ppo, config.network
-    model = {"class_name": "MLPModel", "activation": "tanh", "obs_normalization": True}
+    model = {"class_name": "MLPModel", "activation": network.activation, "obs_normalization": True}
     gaussian = {"class_name": "GaussianDistribution", "init_std": network.initial_std}
     return {
         "num_steps_per_env": ppo.horizon,

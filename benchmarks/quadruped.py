@@ -1,0 +1,189 @@
+"""`make bench-quadruped`: how long it takes to learn to walk, and how well, seed by seed.
+
+Each seed trains in a process of its own with the defaults of `isthmus-train quadruped`. Quality is measured on other
+seeds: whole episodes with pushes, payloads and weak motors as in training; errors and power in the last 40 % of those
+that did not fall. Then the exported policy walks the mission's square on the stand-in robot, in one process: other
+physics, hidden bodies, the whole safety chain. With --rough RUN also how the policy of a run of `quadruped-rough` fares
+on every kind and level of ground.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from common import Row, over_seeds, report
+from rich.console import Console
+
+from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
+from isthmus_deploy.ros.walk_plan import WalkPlan
+from isthmus_deploy.runtime import Runtime
+from isthmus_policies.evaluate import Evaluation, PolicyActor, evaluate
+from isthmus_policies.export import export_run
+from isthmus_policies.trainer import load_policy
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.robots.quadruped import GRAVITY, MASS
+from isthmus_sim.tasks import make_task
+from isthmus_sim.terrain import KINDS
+from isthmus_sim.threads import one_torch_thread, use_thread_budget
+
+EVALUATION_SEED = 66_000
+BODY_SEED = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train the quadruped with several seeds and measure."""
+
+    seeds: tuple[int, ...] = (301, 302, 303)
+    """Training seeds."""
+    iterations: int | None = None
+    """Iterations of a training instead of the task's."""
+    episodes: int = 500
+    """Episodes of 20 s that a policy is judged by."""
+    walks: int = 100
+    """Walks of each exported policy on the stand-in robot; 0 for none."""
+    rough: Path | None = None
+    """Folder of a finished run of quadruped-rough."""
+    rough_episodes: int = 20
+    """Episodes on every kind and level of rough ground."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one seed came to. Falls in %."""
+
+    minutes: float
+    falls: float
+    velocity_error: float
+    turning_error: float
+    cost_of_transport: float
+    walks: list[Trial]
+
+
+def train(options: Options, seed: int, folder: Path) -> float:
+    """Wall minutes of the whole command, imports and files included."""
+    command = [sys.executable, "-m", "isthmus_policies.train", "quadruped", "--seed", str(seed), "--run", str(folder)]
+    if options.iterations:
+        command += ["--iterations", str(options.iterations)]
+    begun = time.perf_counter()
+    subprocess.run(command, check=True)
+    return (time.perf_counter() - begun) / 60
+
+
+def measure(options: Options, seed: int, console: Console) -> Result:
+    """Train with one seed and judge the policy."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "run"
+        minutes = train(options, seed, folder)
+        _, policy, _ = load_policy(folder)
+        with console.status(f"{options.episodes} episodes"):
+            quality = evaluate(
+                make_task("quadruped"), lambda env: PolicyActor(policy, env), options.episodes, EVALUATION_SEED
+            )
+        with console.status(f"{options.walks} walks on the stand-in robot"):
+            walks = transfer(folder, options.walks) if options.walks else []
+    steady = _middles(quality)
+    return Result(
+        minutes=minutes,
+        falls=100 * (1 - quality.success[1]),
+        velocity_error=steady["velocity_error_mps"],
+        turning_error=steady["yaw_rate_error_radps"],
+        cost_of_transport=steady["power_w"] / (MASS * GRAVITY * steady["speed_mps"]),
+        walks=walks,
+    )
+
+
+def _middles(quality: Evaluation) -> dict[str, float]:
+    return {name: interval[1] if interval else float("inf") for name, interval in quality.steady.items()}
+
+
+def transfer(folder: Path, walks: int) -> list[Trial]:
+    """Walk the mission's square with the exported policy, every time on another hidden body."""
+    path, _ = export_run(folder)
+    runtime = Runtime(path)
+    plan = [
+        Segment(duration_s=leg.duration_s, vx=leg.velocity[0], vy=leg.velocity[1], yaw_rate=leg.velocity[2])
+        for leg in WalkPlan().legs
+    ]
+    return [walk(runtime, BODY_SEED + i, plan) for i in range(walks)]
+
+
+def rough_ground(folder: Path, episodes: int) -> list[Row]:
+    """Per kind and level, how many of `episodes` robots are on their feet after 20 s."""
+    _, policy, facts = load_policy(folder)
+    task = make_task("quadruped-rough")
+    n = len(KINDS) * task.levels * episodes
+    env = Env(task, make_engine(task, n), EVALUATION_SEED)
+    world = torch.arange(n)
+    kind, level = world % len(KINDS), world // len(KINDS) % task.levels  # the task keeps a world to its kind
+    env.level = level.clone()
+    actor = PolicyActor(policy, env)
+    going, failed = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    for _ in range(task.episode_steps):
+        with one_torch_thread():
+            step = actor.step(env)
+        failed |= going & step.terminated
+        going[step.ended] = False
+    env.close()
+    trained = f"{facts['iteration']} iterations, {facts['seconds'] / 60:.0f} minutes of training"
+    return [
+        Row(metric=f"{KINDS[k]}, level {i + 1} of {task.levels}: on its feet", unit="%", seeds=episodes,
+            value=100 * float((~failed[(kind == k) & (level == i)]).float().mean()), peer=trained)
+        for k in range(len(KINDS))
+        for i in range(task.levels)
+    ]  # fmt: skip
+
+
+def transfer_rows(results: list[Result]) -> list[Row]:
+    """The walks on the stand-in robot. A fault of the safety chain counts like a fall."""
+    falls = [100 * sum(w.fell or w.fault is not None for w in r.walks) / len(r.walks) for r in results]
+    errors = [[w.velocity_error for w in r.walks if w.velocity_error is not None] for r in results]
+    costs = [[w.cost_of_transport for w in r.walks] for r in results]
+    return [
+        over_seeds("stand-in robot: falls or faults", falls, "%", must="<= 5",
+                   peer=f"{len(results[0].walks)} walks each"),
+        over_seeds("stand-in robot: velocity error", [_mean(values) for values in errors], "m/s"),
+        over_seeds("stand-in robot: cost of transport", [_mean(values) for values in costs], ""),
+    ]  # fmt: skip
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else float("inf")
+
+
+def main() -> int:
+    options = tyro.cli(Options, prog="bench-quadruped")
+    use_thread_budget()
+    console = Console()
+    results: list[Result] = []
+    for seed in options.seeds:
+        results.append(r := measure(options, seed, console))
+        console.print(
+            f"seed {seed}: {r.minutes:.1f} minutes, {r.falls:.1f} % fall, off {r.velocity_error:.3f} m/s and "
+            f"{r.turning_error:.3f} rad/s, cost of transport {r.cost_of_transport:.2f}"
+        )
+    rows = [
+        over_seeds("training, whole command", [r.minutes for r in results], "min", must="<= 15", aim="<= 5"),
+        over_seeds("falls in 20 s with pushes", [r.falls for r in results], "%", must="<= 3"),
+        over_seeds("velocity error", [r.velocity_error for r in results], "m/s", must="<= 0.15"),
+        over_seeds("yaw rate error", [r.turning_error for r in results], "rad/s", must="<= 0.2"),
+        over_seeds("cost of transport", [r.cost_of_transport for r in results], "",
+                   peer="mean power that the motors give, over weight and mean speed"),
+    ]  # fmt: skip
+    if options.walks:
+        rows += transfer_rows(results)
+    if options.rough:
+        rows += rough_ground(options.rough, options.rough_episodes)
+    return report("quadruped", rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
