@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 import time
@@ -16,10 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from isthmus_policies.files import write_json
 from isthmus_policies.logs import Log
+from isthmus_policies.networks import NetworkConfig
+from isthmus_policies.ppo import PPOConfig
 from isthmus_policies.trainer import TrainConfig, Trainer
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
+WALKING = TrainConfig(
+    task="quadruped",
+    iterations=1000,
+    episode_steps=None,
+    network=NetworkConfig(actor=(128, 128), critic=(128, 128), initial_std=0.5),
+    ppo=PPOConfig(horizon=24, epochs=3, minibatches=4, lam=0.95, kl_target=(0.02, 0.006)),
+)
 DEFAULTS: dict[str, TrainConfig] = {
     "quadrotor": TrainConfig(task="quadrotor"),
     # A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer
@@ -27,6 +37,8 @@ DEFAULTS: dict[str, TrainConfig] = {
     "quadrotor-randomized": TrainConfig(
         task="quadrotor-randomized", iterations=700, episode_steps=200, curriculum_end=0.6
     ),
+    "quadruped": WALKING,
+    "quadruped-rough": dataclasses.replace(WALKING, task="quadruped-rough", num_envs=1024),
 }
 
 

@@ -34,13 +34,13 @@ Range = tuple[float, float]
 class QuadrupedReward:
     """Weights of the terms, per control step, and the constants in them."""
 
-    velocity: float = 1.5
+    velocity: float = 3.0
     """exp(-‖v_xy - command‖² / width²), in the body frame."""
-    turning: float = 0.75
+    turning: float = 2.0
     """exp(-(ω_z - command)² / width²)."""
-    width: float = 0.4
+    width: float = 0.5
     """m/s and rad/s."""
-    gait: float = 0.5
+    gait: float = 1.0
     """Share of feet that stand when the clock says so and swing when it says so; standing still, share that stand."""
     clearance: float = 20.0
     """Squared lack of height of the feet in swing, 1/m², below `swing_height`."""
@@ -50,11 +50,13 @@ class QuadrupedReward:
     """Squared tilt (horizontal part of the gravity direction), where the ground is flat."""
     height: float = 20.0
     """Squared error of the base's height over the ground, 1/m²."""
+    base_height: float = 0.3
+    """m."""
     bounce: float = 0.5
     """Squared vertical velocity, s²/m², and a tenth of the squared roll and pitch rates."""
     slip: float = 0.1
     """Squared horizontal velocity of feet that stand, s²/m²."""
-    effort: float = 2e-4
+    effort: float = 1e-4
     """Squared torque, 1/(N·m)²."""
     power: float = 1e-3
     """Mechanical power that the motors give, 1/W."""
@@ -87,12 +89,14 @@ class QuadrupedConfig:
     standing_share: float = 0.1
     command_s: float = 5.0
     """A new command is drawn this often."""
-    gait_hz: float = 2.2
-    lift: float = 0.25
-    """By how much the clock alone bends the thighs in swing, rad, the knees by twice as much: 7 cm of foot height."""
+    gait_hz: float = 2.5
+    lift: float = 0.35
+    press: float = 0.3
+    """By how much the clock alone bends the thighs in swing and stretches them in stance, rad, and the knees by twice
+    as much: 10 cm of foot height, and what the soft gains give way by when two legs carry the robot."""
     action_scale: float = 0.7
     """Joint target per unit of action, rad, around the default pose."""
-    push_s: float = 4.0
+    push_s: float = 5.0
     """Time between pushes; 0 for none."""
     push_length_s: float = 0.1
     push_speed: float = 0.6
@@ -175,8 +179,9 @@ class Quadruped:
         # The clock steps in place (as in Iscen et al. 2018, "Policies Modulating Trajectory Generators"); the action
         # makes a walk of it.
         command = torch.cat((signals["linear_velocity_command"], signals["yaw_rate_command"]), dim=-1)
-        lift = self.config.lift * _swing(memory["phase"], command).repeat_interleave(3, dim=-1)
-        target = _DEFAULT.to(action) + self.config.action_scale * action + lift * _LIFT.to(action)
+        swing, stance = _swing(memory["phase"], command), _swing(memory["phase"] + 0.5, command)
+        step = (self.config.lift * swing - self.config.press * stance).repeat_interleave(3, dim=-1)
+        target = _DEFAULT.to(action) + self.config.action_scale * action + step * _LIFT.to(action)
         return {"joint_position_target": torch.minimum(torch.maximum(target, _LOW.to(action)), _HIGH.to(action))}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
@@ -292,7 +297,7 @@ class Quadruped:
             "gait": w.gait * (touches == (swing == 0)).float().mean(-1),
             "clearance": -w.clearance * low.square().sum(-1),
             "body": -w.level * down[:, :2].square().sum(-1)
-            - w.height * (self._height(state) - STAND_HEIGHT).square()
+            - w.height * (self._height(state) - w.base_height).square()
             - w.bounce * (velocity[:, 2].square() + 0.1 * rocking),
             "slip": -w.slip * (state.foot_velocity[..., :2].square().sum(-1) * touches).sum(-1),
             "effort": -w.effort * state.joint_torque.square().sum(-1)
