@@ -5,10 +5,11 @@ INSTALLED := $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))
 ROS ?= $(or $(INSTALLED),$(if $(ROS_DISTRO),system,jazzy))
 BIN := .venv/bin
 STAMP := .venv/.ready-$(ROS)
+PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train play export deploy test test-long lint \
-	bench-quadrotor bench-engine bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-train bench-engine bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -47,6 +48,16 @@ lint: $(STAMP) ## ruff and pyright
 
 bench-quadrotor: $(STAMP) ## training time and policy quality over seeds, beside the published figures
 	$(BIN)/python benchmarks/quadrotor.py $(ARGS)
+
+bench-quadruped: $(STAMP) ## the quadruped: training time, falls, errors and energy over seeds
+	$(BIN)/python benchmarks/quadruped.py $(ARGS)
+
+bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
+	$(BIN)/python benchmarks/train.py $(ARGS)
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"
+	@touch $@
 
 bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop
 	$(BIN)/python benchmarks/engine.py $(ARGS)

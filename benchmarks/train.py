@@ -189,6 +189,7 @@ def peak_memory(config: TrainConfig, worlds: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "isthmus_policies.train", config.task, "--iterations", "3"]
         command += ["--num-envs", str(worlds), "--run", f"{folder}/run"]
+        command += ["--engine", config.engine] if config.engine else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -231,40 +232,52 @@ def return_rows(races: list[Race]) -> list[Row]:
     ]  # fmt: skip
 
 
-def main() -> int:
-    options = tyro.cli(Options, prog="bench-train")
-    if len(options.seeds) < 2:
-        sys.exit("bench-train: a spread needs at least 2 --seeds")
+def configuration(options: Options) -> TrainConfig:
+    """The task's own training. Ends the program where the options cannot be."""
     if options.task not in DEFAULTS:
         sys.exit(f"bench-train: unknown task {options.task!r}; there are: {', '.join(DEFAULTS)}")
-    use_thread_budget()
+    if len(options.seeds) < 2:
+        sys.exit("bench-train: a spread needs at least 2 --seeds")
     config = DEFAULTS[options.task]
     config = dataclasses.replace(
         config, engine=options.engine or config.engine, iterations=options.iterations or config.iterations
     )
-    # First, while this process is small: a child's peak counts the process that it was forked from.
-    memory = peak_memory(config, options.memory_worlds)
+    if not 1 <= options.turns <= config.iterations:
+        sys.exit(f"bench-train: --turns must be from 1 to the {config.iterations} iterations, got {options.turns}")
+    return config
+
+
+def races_of(config: TrainConfig, options: Options, console: Console) -> list[Race]:
+    """One race per seed, with a bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(width=None if os.isatty(1) else 120)
     races: list[Race] = []
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task("", total=len(options.seeds) * options.turns)
         for seed in options.seeds:
-            races.append(
-                race(
-                    dataclasses.replace(config, seed=seed),
-                    options,
-                    lambda r, seed=seed: progress.update(bar, advance=1, description=_line(seed, r)),
-                )
-            )
+
+            def on_turn(so_far: Race, seed: int = seed) -> None:
+                progress.update(bar, advance=1, description=_line(seed, so_far))
+
+            races.append(race(dataclasses.replace(config, seed=seed), options, on_turn))
             console.print(_line(seed, races[-1]))
+    return races
+
+
+def main() -> int:
+    options = tyro.cli(Options, prog="bench-train")
+    config = configuration(options)
+    use_thread_budget()
+    # First, while this process is small: a child's peak counts the process that it was forked from.
+    memory = peak_memory(config, options.memory_worlds)
+    console = Console(width=None if os.isatty(1) else 120)
+    races = races_of(config, options, console)
     if not races[0].kept:
         console.print("share of raw physics kept: not measured, this task's engine is not MuJoCo's; --engine chooses")
-    if any(race.time_to_common_return() is None for race in races):
+    if any(r.time_to_common_return() is None for r in races):
         console.print("time to the same return: not measured with a seed where one of the two has learned nothing")
-    rows = speed_rows(races) + return_rows(races)
     limit = Row(metric=f"peak memory, {options.memory_worlds} worlds", value=memory, unit="GiB", must="<= 4")
-    return report("train" if options.task == "quadruped" else f"train-{options.task}", [*rows, limit])
+    name = "train" if options.task == "quadruped" else f"train-{options.task}"
+    return report(name, [*speed_rows(races), *return_rows(races), limit])
 
 
 def _line(seed: int, r: Race) -> str:
