@@ -20,7 +20,8 @@ _STANDING = 0.75  # m, half the side of the flat place in the middle of a tile, 
 class TerrainConfig:
     """Sizes in m, and what the hardest level is; the first level is nearly flat, those between go evenly.
 
-    rough: height of random bumps, m; slope: rise over run; step: height of a step, m; wave: amplitude, m.
+    rough: height of random bumps, m; slope: rise over run; step: height of a step, m; wave: amplitude, m; border: flat
+    ground around the tiles, m, so wide that a walk of 20 s from an outer tile hardly ever leaves it.
     """
 
     levels: int = 8
@@ -31,8 +32,16 @@ class TerrainConfig:
     slope: float = 0.4
     step: float = 0.15
     wave: float = 0.12
-    border: float = 4.0
+    border: float = 8.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.levels < 1:
+            raise ValueError(f"levels must be at least 1, got {self.levels}")
+        for name in ("tile", "border"):
+            cells = getattr(self, name) / self.cell
+            if abs(cells - round(cells)) > 1e-6:
+                raise ValueError(f"{name}: {getattr(self, name)} m is no whole number of cells of {self.cell} m")
 
 
 class Terrain:
@@ -59,17 +68,19 @@ class Terrain:
         return torch.cat((place, self.height(place).unsqueeze(-1)), dim=-1)
 
     def height(self, place: Tensor) -> Tensor:
-        """(...) m: the ground's height at `place` (..., 2) m, between the grid's points linearly; the edge's beyond."""
-        last = torch.tensor(self.heights.shape) - 1
+        """(...) m: the ground's height at `place` (..., 2) m, on the triangles that MuJoCo makes of the grid; beyond
+        the edge the edge's, and no number where `place` is none."""
+        rows, columns = self.heights.shape
         grid = (place + self._centre) / self.config.cell
-        grid = torch.minimum(grid.clamp_min(0.0), last - 1e-3)
-        corner = grid.long()
-        share = grid - corner
-        row, column = corner.unbind(-1)
-        x, y = share.unbind(-1)
-        near = torch.lerp(self.heights[row, column], self.heights[row, column + 1], y)
-        far = torch.lerp(self.heights[row + 1, column], self.heights[row + 1, column + 1], y)
-        return torch.lerp(near, far, x)
+        grid = torch.minimum(grid.clamp_min(0.0), torch.tensor((rows - 1, columns - 1)) - 1e-3)
+        corner = torch.where(grid.isnan(), 0.0, grid).long()
+        x, y = (grid - corner).unbind(-1)
+        first = corner[..., 0] * columns + corner[..., 1]
+        # A cell's two triangles share the diagonal from its first to its last corner.
+        other = torch.where(x >= y, columns, 1)
+        near, side, far = (self.heights.take(index) for index in (first, first + other, first + columns + 1))
+        along, across = torch.maximum(x, y), torch.minimum(x, y)
+        return near + along * (side - near) + across * (far - side)
 
     def replace_ground(self, model: mujoco.MjSpec, ground: str) -> None:
         """Put this terrain where `model` has the geom `ground`, with that geom's friction."""
@@ -92,7 +103,7 @@ class Terrain:
 def _tile(kind: str, difficulty: float, config: TerrainConfig, random: np.random.Generator) -> NDArray[np.float32]:
     """Heights (side, side) of a tile, 0 at its rim or in its middle; difficulty in (0, 1)."""
     side = round(config.tile / config.cell)
-    axis = (np.arange(side) + 0.5) * config.cell - config.tile / 2
+    axis = np.arange(side) * config.cell - config.tile / 2
     x, y = np.meshgrid(axis, axis, indexing="ij")
     out = np.maximum(0.0, np.maximum(abs(x), abs(y)) - _STANDING)  # m outside the flat place
     reach = config.tile / 2 - _STANDING

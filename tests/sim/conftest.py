@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import mujoco
 import pytest
 import torch
 from hypothesis import settings
 
-from isthmus_sim.engine import State
+from isthmus_sim.engine import ArticulatedState, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
+from isthmus_sim.robots.quadruped import DEFAULT_POSE, FEET, JOINTS, MOTORS, SPEC, STAND_HEIGHT
+from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.terrain import Terrain
 
 # The first example pays for what torch sets up.
 settings.register_profile("isthmus", deadline=None)
@@ -76,3 +81,32 @@ def tumbling() -> Callable[..., State]:
         )
 
     return make
+
+
+def _make_legged(n: int, xml: str | None = None, terrain: Terrain | None = None) -> MujocoLegged:
+    model = mujoco.MjSpec.from_string(xml or quadruped_mjcf())  # pyright: ignore[reportAttributeAccessIssue]
+    motors = tuple(MOTORS[name.split("_")[1]] for name in JOINTS)
+    return MujocoLegged(model, SPEC, motors, FEET, n, terrain=terrain, num_threads=1)
+
+
+@pytest.fixture(scope="session")
+def make_legged() -> Callable[..., MujocoLegged]:
+    """Number of worlds, MJCF, terrain -> quadrupeds."""
+    return _make_legged
+
+
+def _standing(n: int, height: float = STAND_HEIGHT) -> ArticulatedState:
+    pose, feet = torch.tensor(DEFAULT_POSE).repeat(n, 1), torch.zeros(n, 4, 3)
+    return ArticulatedState(
+        position=torch.tensor([0.0, 0.0, height]).repeat(n, 1),
+        orientation=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(n, 1),
+        linear_velocity=torch.zeros(n, 3), angular_velocity=torch.zeros(n, 3), actuator=pose.clone(),
+        joint_position=pose.clone(), joint_velocity=torch.zeros(n, 12), joint_torque=torch.zeros(n, 12),
+        joint_power=torch.zeros(n, 12), foot_position=feet, foot_velocity=feet, foot_force=feet[..., 0],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def standing() -> Callable[..., ArticulatedState]:
+    """n quadrupeds at rest in the default pose, their bases at `height` m."""
+    return _standing

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mujoco
 import mujoco.batch
 import numpy as np
@@ -19,6 +21,7 @@ from isthmus_sim.terrain import Terrain
 from isthmus_sim.threads import THREADS
 
 _GROUND = "ground"
+_ITERATIONS = 50  # of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot
 _FOOT_SENSORS = {
     "position": mujoco.mjtSensor.mjSENS_FRAMEPOS,
     "velocity": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
@@ -34,7 +37,9 @@ class MujocoLegged(MujocoEngine):
 
     Parameters per world: stiffness (j) N·m/rad, damping (j) N·m·s/rad, strength (j), the share of the torque that
     arrives; command_delay (1) s, at most a control period, in which the target before still acts; friction (1) of the
-    ground; payload (1) kg at the base's centre of mass; com_offset (3) m of that centre.
+    ground; payload (1) kg, which makes the base heavier as it is; com_offset (3) m of the base's centre of mass.
+
+    Where the feet are, how fast and what carries them is of the state before the last physics step: MuJoCo's sensors.
     """
 
     capabilities = frozenset(
@@ -121,15 +126,16 @@ class MujocoLegged(MujocoEngine):
             torques += torque
             powers += torque * velocity
             ctrl[:, self._u] = torque
-            self._advance_one()
+            self._run(lambda: self.batch.step(None, 1, mujoco.mjtStage.mjSTAGE_NONE))
         self.target = command.clone()
         self.joint_torque, self.joint_power = (
             torch.from_numpy(total / self.num_substeps).float() for total in (torques, powers)
         )
 
-    def _advance_one(self) -> None:
+    def _run(self, call: Callable[[], None]) -> None:
+        """Do this and keep in mind which worlds it failed in."""
         try:
-            self.batch.step(None, 1, mujoco.mjtStage.mjSTAGE_NONE)
+            call()
         except mujoco.batch.SimulationError as error:
             self._raised[torch.from_numpy(np.asarray(error.ids))] = True
 
@@ -146,9 +152,14 @@ class MujocoLegged(MujocoEngine):
         self.target[ids] = state.actuator
         self.joint_torque[ids] = 0.0
         self.joint_power[ids] = 0.0
+        self._run(lambda: self.batch.forward(np.unique(ids.numpy()), mujoco.mjtStage.mjSTAGE_VEL))  # where the feet are
 
     def set_params(self, ids: Tensor, **params: Tensor) -> None:
         refuse_unknown_params(self.capabilities, params)
+        mass = self.model.body_mass[self._base]
+        if "payload" in params and not bool((params["payload"] > -mass).all()):
+            least = float(params["payload"].min())
+            raise ValueError(f"a payload of {least:g} kg leaves nothing of the base's {mass:g} kg")
         for name, value in params.items():
             self.params[name][ids] = value
         self._derive()
@@ -176,17 +187,19 @@ class MujocoLegged(MujocoEngine):
 
     def state_dict(self) -> dict[str, Tensor]:
         own = {"target": self.target, "joint_torque": self.joint_torque, "joint_power": self.joint_power}
-        feet = {"sensors": torch.from_numpy(self._sensors.copy())}
-        return super().state_dict() | own | feet | {f"params.{name}": value for name, value in self.params.items()}
+        return super().state_dict() | own | {f"params.{name}": value for name, value in self.params.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         super().load_state_dict(state)
         self._derive()
+        self._run(lambda: self.batch.forward(None, mujoco.mjtStage.mjSTAGE_VEL))
 
 
 def _prepared(model: mujoco.MjSpec, feet: tuple[str, ...], terrain: Terrain | None) -> mujoco.MjSpec:
     """A copy of the robot's model with the feet's sensors and, where there is one, the terrain for ground."""
     model = model.copy()
+    model.option.iterations = max(model.option.iterations, _ITERATIONS)
+    model.option.ls_iterations = max(model.option.ls_iterations, _ITERATIONS)
     site = mujoco.mjtObj.mjOBJ_SITE
     for foot in feet:
         for kind, sensor in _FOOT_SENSORS.items():
