@@ -201,17 +201,18 @@ def peak_memory(config: TrainConfig, worlds: int) -> float:
 def speed_rows(races: list[Race]) -> list[Row]:
     """Steps per second of learning, the time to the same return, and what is left of raw physics."""
     ours, theirs = ([r.steps / getattr(r, name).seconds[-1] / 1e3 for r in races] for name in ("ours", "theirs"))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     rows = [
         over_seeds("steps/s with learning", ours, "k/s"),
-        over_seeds("… of the peer", theirs, "k/s", peer=PEER),
-        over_seeds("… ratio", [a / b for a, b in zip(ours, theirs, strict=True)], "", must=">= 1.3", aim=">= 2"),
+        over_seeds("steps/s with learning, peer", theirs, "k/s", peer=PEER),
+        over_seeds("steps/s with learning, ratio", ratios, "", must=">= 1.3", aim=">= 2"),
     ]
     times = [time for r in races if (time := r.time_to_common_return())]
     if times:
         rows += [
             over_seeds("time to the same return", [a for a, _ in times], "s"),
-            over_seeds("… of the peer", [b for _, b in times], "s", peer=PEER),
-            over_seeds("… ratio", [b / a for a, b in times], "", peer="the peer's time divided by ours"),
+            over_seeds("time to the same return, peer", [b for _, b in times], "s", peer=PEER),
+            over_seeds("time to the same return, peer / ours", [b / a for a, b in times], ""),
         ]
     if races[0].kept:
         share = [statistics.median(r.kept) for r in races]
@@ -226,8 +227,8 @@ def return_rows(races: list[Race]) -> list[Row]:
     difference = statistics.mean(ours) - statistics.mean(theirs)
     return [
         over_seeds("return at the end", ours, ""),
-        over_seeds("… of the peer", theirs, "", peer=PEER),
-        Row(metric="… ours less the peer's, of means", value=difference, unit="", seeds=len(races),
+        over_seeds("return at the end, peer", theirs, "", peer=PEER),
+        Row(metric="return at the end, mean less the peer's", value=difference, unit="", seeds=len(races),
             must=f">= {-allowed:.4g}", peer="the bound: the seeds' standard deviation"),
     ]  # fmt: skip
 
