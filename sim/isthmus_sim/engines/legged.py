@@ -15,6 +15,8 @@ GROUND = "ground"
 """Name of the geom that robots stand on."""
 PARAMETERS = ("stiffness", "damping", "strength", "command_delay", "friction", "payload", "com_offset")
 """Names of `default_parameters`."""
+ITERATIONS = 50
+"""Of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""
 FOOT_SENSORS = {
     "position": mujoco.mjtSensor.mjSENS_FRAMEPOS,
     "velocity": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
@@ -25,6 +27,8 @@ FOOT_SENSORS = {
 def prepared(model: mujoco.MjSpec, feet: tuple[str, ...], terrain: Terrain | None) -> mujoco.MjSpec:
     """A copy of the robot's model with the feet's sensors and, where there is one, the terrain for ground."""
     model = model.copy()
+    model.option.iterations = max(model.option.iterations, ITERATIONS)
+    model.option.ls_iterations = max(model.option.ls_iterations, ITERATIONS)
     site = mujoco.mjtObj.mjOBJ_SITE
     for foot in feet:
         for kind, sensor in FOOT_SENSORS.items():
@@ -38,6 +42,13 @@ def foot_columns(model: mujoco.MjModel, kind: str, feet: tuple[str, ...]) -> lis
     """Columns of the sensor data that hold `kind`, of `FOOT_SENSORS`, of `feet`, one foot after the other."""
     sensors = [model.sensor(f"{kind}:{foot}") for foot in feet]
     return [int(sensor.adr[0]) + k for sensor in sensors for k in range(int(sensor.dim[0]))]
+
+
+def refuse_overload(model: mujoco.MjModel, base: int, payload: Tensor) -> None:
+    """Raise ValueError where payloads (n, 1) kg leave nothing of the body `base`."""
+    mass = float(model.body_mass[base])
+    if not bool((payload > -mass).all()):
+        raise ValueError(f"a payload of {float(payload.min()):g} kg leaves nothing of the base's {mass:g} kg")
 
 
 def default_parameters(model: mujoco.MjModel, spec: RobotSpec, num_envs: int) -> dict[str, Tensor]:

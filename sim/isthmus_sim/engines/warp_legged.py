@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import mujoco
 import mujoco_warp as mjw
@@ -15,7 +16,15 @@ import warp as wp
 from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
-from isthmus_sim.engines.legged import FOOT_SENSORS, GROUND, PARAMETERS, default_parameters, foot_columns, prepared
+from isthmus_sim.engines.legged import (
+    FOOT_SENSORS,
+    GROUND,
+    PARAMETERS,
+    default_parameters,
+    foot_columns,
+    prepared,
+    refuse_overload,
+)
 from isthmus_sim.engines.motors import MotorLimits
 from isthmus_sim.engines.stepping import SPEED_LIMIT, substeps
 from isthmus_sim.engines.warp_motors import drive_joints
@@ -43,6 +52,23 @@ class BufferOverflowError(RuntimeError):
     """A buffer of the engine was too small and contacts were left out; the message says which option enlarges it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """What a world can need at most, of pairs of geoms close to each other, contacts and rows of constraints."""
+
+    pairs: int
+    contacts: int
+    rows: int
+
+    @classmethod
+    def of(cls, model: mujoco.MjModel) -> _Room:
+        # A robot whose geoms touch the ground alone, with up to four contacts each.
+        pairs = int(np.count_nonzero(model.geom_contype | model.geom_conaffinity)) - 1
+        contacts = 4 * pairs
+        joints = int(np.count_nonzero(model.dof_frictionloss)) + int(np.count_nonzero(model.jnt_limited))
+        return cls(pairs=pairs, contacts=contacts, rows=joints + contacts * 2 * (int(model.geom_condim.max()) - 1))
+
+
 class WarpLegged:
     """N legged robots in MuJoCo Warp. Same model, parameters, state and commands as `MujocoLegged`, in float32.
 
@@ -50,9 +76,9 @@ class WarpLegged:
     `device`: by default the GPU when torch has one, else the CPU. The first start on a machine compiles the kernels,
     minutes; Warp keeps them. On a GPU the order of contacts, and so the last bits, change from run to run.
 
-    Contacts of all worlds share `nconmax` * num_envs places, and each world has `njmax` constraint rows; by default
-    MuJoCo Warp's guess. `step` raises BufferOverflowError when one did not suffice in the step before: to see it at
-    once would mean to wait for the GPU.
+    Contacts of all worlds share `nconmax` * num_envs places, and each world has `njmax` rows of constraints; by default
+    what a robot can need whose geoms touch the ground alone. `step` raises BufferOverflowError when one did not suffice
+    in the step before: to see it at once would mean to wait for the GPU.
 
     Raises:
         ValueError: the model's first joint is not free, or its time step does not divide the control period.
@@ -92,9 +118,10 @@ class WarpLegged:
         self._warp.opt.warn_overflow = 0  # the GPU would print them; here they are raised
         if self.device.type == "cuda":
             self._warp.opt.graph_conditional = wp.is_conditional_graph_supported()
-        # Collisions with a height field take scratch memory, for a pair each: no more pairs than geoms that touch it.
-        touching = int(np.count_nonzero(self.model.geom_contype | self.model.geom_conaffinity))
-        pairs = min(touching, nconmax or touching)
+        room = _Room.of(self.model)
+        nconmax, njmax = nconmax or room.contacts, njmax or room.rows
+        # Scratch memory for collisions with a height field, one for each pair.
+        pairs = min(room.pairs, nconmax)
         self.data = mjw.make_data(self.model, self.num_envs, nconmax=nconmax, nccdmax=pairs, njmax=njmax)
         self._fields = {name: wp.to_torch(getattr(self._warp, name)) for name in _FIELDS}
         self.qpos, self.qvel, self.ctrl, self.applied, self._warm_start, self._sensors, self._overflow = (
@@ -137,7 +164,9 @@ class WarpLegged:
         """The graphs, and the worlds as they were before."""
         start = self.qpos.clone()
         wp.synchronize_device()  # from here Warp's own stream, until now torch's
-        self._step_graph, self._constants_graph = _captured(self._step), _captured(self._constants)
+        self._step_graph, self._constants_graph, self._feet_graph = (
+            _captured(work) for work in (self._step, self._constants, self._sense_feet)
+        )
         wp.synchronize_device()
         self.qpos.copy_(start)
         self._rest(torch.arange(self.num_envs, device=self.device))
@@ -166,6 +195,10 @@ class WarpLegged:
 
     def _constants(self) -> None:
         mjw.set_const(self._warp, self.data, restore=False)  # the next step computes anew what it leaves behind
+
+    def _sense_feet(self) -> None:
+        for stage in (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel):
+            stage(self._warp, self.data)
 
     def _launch(self, graph: wp.Graph) -> None:
         """After what torch has begun, and before what it begins next."""
@@ -217,6 +250,10 @@ class WarpLegged:
         _put(self.qpos, ids, self._q, state.joint_position)
         _put(self.qvel, ids, self._v, state.joint_velocity)
         self.target[ids] = state.actuator
+        others = self._sensors.clone()
+        self._launch(self._feet_graph)
+        others[ids] = self._sensors[ids]
+        self._sensors.copy_(others)
 
     def _rest(self, ids: Tensor) -> None:
         """Worlds `ids` without motion and without anything that they remember."""
@@ -225,6 +262,8 @@ class WarpLegged:
 
     def set_params(self, ids: Tensor, **params: Tensor) -> None:
         refuse_unknown_params(self.capabilities, params)
+        if "payload" in params:
+            refuse_overload(self.model, self._base, params["payload"])
         for name, value in params.items():
             self.params[name][ids] = value
         self._derive(ids, set(params))
@@ -278,7 +317,7 @@ class WarpLegged:
         self.force, self.torque = self.applied[:, :3].clone(), self.applied[:, 3:6].clone()
 
     def close(self) -> None:
-        del self._step_graph, self._constants_graph, self.data, self._warp
+        del self._step_graph, self._constants_graph, self._feet_graph, self.data, self._warp
 
 
 def _captured(work: Callable[[], None]) -> wp.Graph:
