@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import mujoco
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from isthmus_sim.engine import State
-from isthmus_sim.robots import quadrotor
+from isthmus_sim.engine import ArticulatedState, State
+from isthmus_sim.robots import quadrotor, quadruped
 from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.terrain import Terrain
 
 Vector = NDArray[np.float64]
 Frame = NDArray[np.uint8]
@@ -26,6 +29,7 @@ REFERENCE = (0.16, 0.42, 0.80)
 _SHADOW = (0.0, 0.0, 0.0, 0.22)
 _MAX_GEOMS = 4000
 _STRIDE = 2  # samples per piece of a line: twice as fast to draw, and still round
+_LIFT_M = 0.01  # of what is drawn on the ground, to be seen above it
 _SMOOTHING_S = 0.35  # of the camera's path: the robot moves in the picture, the picture does not shake
 
 
@@ -37,30 +41,53 @@ class NoRendererError(OSError):
 class Scene:
     """What is drawn for a robot.
 
-    mjcf: the robot in its surroundings. qpos: State of n worlds -> (n, nq) joint positions of that model. radius m:
-    of the robot as seen from above, for its shadow. Distance in m, azimuth, elevation in degrees, turn in degrees per
-    second: of the camera, around the robot.
+    mjcf: the robot in its surroundings, with `terrain` for its geom "ground" where there is one. joints: their names
+    in the order in which they follow the free base. radius m: of the robot as seen from above, for its shadow; mark m:
+    of the ball where it should be. on_ground: whether its way is drawn on the ground below it. Distance in m, azimuth,
+    elevation in degrees, turn in degrees per second: of the camera, around the robot.
     """
 
     mjcf: str
-    qpos: Callable[[State], Vector]
+    joints: tuple[str, ...] = ()
+    terrain: Terrain | None = None
     radius: float
+    mark: float
+    on_ground: bool = False
     distance: float
     azimuth: float = 140.0
     elevation: float = -24.0
     turn: float = 3.0
 
+    def qpos(self, state: State) -> Vector:
+        """State of n worlds -> (n, nq) joint positions of the model."""
+        parts = [state.position, state.orientation]
+        if isinstance(state, ArticulatedState):
+            parts.append(state.joint_position)
+        return torch.cat(parts, dim=1).double().cpu().numpy()
 
-def _free_body(state: State) -> Vector:
-    return np.concatenate((state.position.double().cpu().numpy(), state.orientation.double().cpu().numpy()), axis=1)
+    def ground(self, position: Vector) -> Vector:
+        """Height (t,) m of the ground below positions (t, 3) m."""
+        if self.terrain is None:
+            return np.zeros(len(position))
+        return self.terrain.height(torch.from_numpy(position[:, :2]).float()).double().numpy()
 
 
-def scene_of(robot: str) -> Scene:
-    """The scene of a robot by its name in `RobotSpec`. Raises ValueError naming the robots that have one."""
-    scenes = {quadrotor.SPEC.name: Scene(mjcf=quadrotor_mjcf(scene=True), qpos=_free_body, radius=0.05, distance=0.62)}
-    if robot not in scenes:
-        raise ValueError(f"no scene for robot {robot!r}; there are scenes for: {', '.join(scenes)}")
-    return scenes[robot]
+_SCENES = {
+    quadrotor.SPEC.name: Scene(mjcf=quadrotor_mjcf(scene=True), radius=0.05, mark=0.006, distance=0.62),
+    quadruped.SPEC.name: Scene(
+        mjcf=quadruped_mjcf(scene=True), joints=quadruped.JOINTS, radius=0.18, mark=0.03, on_ground=True, distance=1.6
+    ),
+}
+
+
+def scene_of(robot: str, terrain: Terrain | None = None) -> Scene:
+    """The scene of a robot by its name in `RobotSpec`, on flat ground or `terrain`.
+
+    Raises ValueError naming the robots that have one.
+    """
+    if robot not in _SCENES:
+        raise ValueError(f"no scene for robot {robot!r}; there are scenes for: {', '.join(_SCENES)}")
+    return replace(_SCENES[robot], terrain=terrain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +95,22 @@ class Motion:
     """A recorded movement of t samples.
 
     time (t,) s, increasing; qpos (t, nq) as `Scene.qpos` gives it; position (t, 3) m, world, of the robot's base;
-    reference (t, 3) m, world, where that should be.
+    reference (t, 3) m, world, where that should be, or None when nobody said.
     """
 
     time: Vector
     qpos: Vector
     position: Vector
-    reference: Vector
+    reference: Vector | None
 
     def at(self, time: Vector) -> Motion:
         """The movement at other times, linear between samples."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "time"}
-        return Motion(time=time, **{name: _interpolate(time, self.time, value) for name, value in columns.items()})
+        return Motion(
+            time=time,
+            qpos=_interpolate(time, self.time, self.qpos),
+            position=_interpolate(time, self.time, self.position),
+            reference=None if self.reference is None else _interpolate(time, self.time, self.reference),
+        )
 
     def at_rate(self, fps: int) -> Motion:
         """The movement at `fps` samples per second."""
@@ -106,7 +137,7 @@ class MotionRenderer:
         if os.environ.get("MUJOCO_GL") is None and os.environ.get("DISPLAY") is None:
             raise NoRendererError("no off-screen OpenGL here; on Debian: apt-get install libegl1 libopengl0")
         self._scene = scene
-        self._model = mujoco.MjModel.from_xml_string(scene.mjcf)
+        self._model = _model(scene)
         self._data = mujoco.MjData(self._model)
         try:
             self._renderer = mujoco.Renderer(self._model, height, width, max_geom=_MAX_GEOMS)
@@ -130,14 +161,24 @@ class MotionRenderer:
         """
         moments = motion.at_rate(fps)
         looked_at = _smooth(moments.position, _SMOOTHING_S * fps)
+        trail = self._drawn(moments.position)
+        reference = None if moments.reference is None else self._drawn(moments.reference)
         past, ahead = round(past_s * fps), round(ahead_s * fps)
         for i, target in enumerate(looked_at):
             self._pose(moments.qpos[i], target, moments.time[i] - moments.time[0])
             first = max(0, i - past)
-            self._draw_path(moments.reference[first : i + ahead], (*REFERENCE, 0.7), 2.0)
-            self._draw_path(moments.position[first : i + 1], (*FLOWN, 0.95), 3.0)
-            self._draw_marks(moments.position[i], moments.reference[i])
+            if reference is not None:
+                self._draw_path(reference[first : i + ahead], (*REFERENCE, 0.7), 2.0)
+                self._draw_ball(reference[i])
+            self._draw_path(trail[first : i + 1], (*FLOWN, 0.95), 3.0)
+            self._draw_shadow(moments.position[i])
             yield self._renderer.render()
+
+    def _drawn(self, path: Vector) -> Vector:
+        """Where a path (t, 3) is drawn."""
+        if not self._scene.on_ground:
+            return path
+        return np.column_stack((path[:, :2], self._scene.ground(path) + _LIFT_M))
 
     def _pose(self, qpos: Vector, target: Vector, time: float) -> None:
         self._data.qpos[:] = qpos
@@ -154,9 +195,13 @@ class MotionRenderer:
             geom = self._new_geom(mujoco.mjtGeom.mjGEOM_LINE, (*rgba[:3], rgba[3] * (i + 1) / len(points)))
             mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_LINE, width, start, end)
 
-    def _draw_marks(self, position: Vector, reference: Vector) -> None:
-        """A ball at the reference and, for want of shadows, a dark disc below the robot that widens with its height."""
-        self._new_geom(mujoco.mjtGeom.mjGEOM_SPHERE, (*REFERENCE, 0.8), (0.006, 0, 0), reference)
+    def _draw_ball(self, reference: Vector) -> None:
+        self._new_geom(mujoco.mjtGeom.mjGEOM_SPHERE, (*REFERENCE, 0.8), (self._scene.mark, 0, 0), reference)
+
+    def _draw_shadow(self, position: Vector) -> None:
+        """For want of shadows, a dark disc below the robot that widens with its height."""
+        if self._scene.terrain is not None:  # a flat disc would cut through the hills
+            return
         wide = self._scene.radius * (1 + 0.3 * max(0.0, position[2]))
         ground = np.array((position[0], position[1], 0.0))
         self._new_geom(mujoco.mjtGeom.mjGEOM_CYLINDER, _SHADOW, (wide, 0.0005, 0), ground)
@@ -167,6 +212,13 @@ class MotionRenderer:
         scene.ngeom += 1
         mujoco.mjv_initGeom(geom, kind, np.array(size, float), np.array(position, float), np.eye(3).ravel(), rgba)
         return geom
+
+
+def _model(scene: Scene) -> mujoco.MjModel:
+    model = mujoco.MjSpec.from_string(scene.mjcf)
+    if scene.terrain is not None:
+        scene.terrain.replace_ground(model, "ground")
+    return model.compile()
 
 
 def _smooth(path: Vector, width: float) -> Vector:
