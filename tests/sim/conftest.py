@@ -1,5 +1,7 @@
 """Engines and start states that the simulation's tests share."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.robots.quadruped import DEFAULT_POSE, FEET, JOINTS, MOTORS, SPEC, STAND_HEIGHT
 from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.spec import RobotSpec
 from isthmus_sim.terrain import Terrain
 
 # The first example pays for what torch sets up.
@@ -83,15 +86,17 @@ def tumbling() -> Callable[..., State]:
     return make
 
 
-def _make_legged(n: int, xml: str | None = None, terrain: Terrain | None = None) -> MujocoLegged:
-    model = mujoco.MjSpec.from_string(xml or quadruped_mjcf())  # pyright: ignore[reportAttributeAccessIssue]
+def _make_legged(
+    n: int, model: mujoco.MjSpec | None = None, terrain: Terrain | None = None, spec: RobotSpec = SPEC
+) -> MujocoLegged:
     motors = tuple(MOTORS[name.split("_")[1]] for name in JOINTS)
-    return MujocoLegged(model, SPEC, motors, FEET, n, terrain=terrain, num_threads=1)
+    model = model or mujoco.MjSpec.from_string(quadruped_mjcf())
+    return MujocoLegged(model, spec, motors, FEET, n, terrain=terrain, num_threads=1)
 
 
 @pytest.fixture(scope="session")
 def make_legged() -> Callable[..., MujocoLegged]:
-    """Number of worlds, MJCF, terrain -> quadrupeds."""
+    """Number of worlds, model, terrain, specification -> quadrupeds."""
     return _make_legged
 
 
