@@ -251,9 +251,9 @@ def test_menagerie_that_cannot_be_reached_says_what_to_do(tmp_path: Path, monkey
 
 @needs_menagerie
 def test_a_menagerie_model_stands():
-    import mujoco_menagerie
+    import mujoco_menagerie  # pyright: ignore[reportMissingImports]
 
-    if not mujoco_menagerie._cache.Cache().is_cached(mujoco_menagerie.get("unitree_go2")):
+    if not mujoco_menagerie.Cache().is_cached(mujoco_menagerie.get("unitree_go2")):
         pytest.skip("not downloaded: mujoco-menagerie prefetch unitree_go2")
     data = _stand(load_model("menagerie:unitree_go2").spec.compile())
     assert 0.2 < data.qpos[2] < 0.35

@@ -94,7 +94,7 @@ def _read(source: str) -> mujoco.MjSpec:
 
 def _from_menagerie(name: str) -> mujoco.MjSpec:
     try:
-        import mujoco_menagerie
+        import mujoco_menagerie  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ModelError(f"{_MENAGERIE}{name} needs a package: pip install mujoco-menagerie") from error
     try:

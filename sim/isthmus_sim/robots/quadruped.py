@@ -2,7 +2,7 @@
 
 Sources: Unitree's robot description go2_description.urdf and its const.xacro (github.com/unitreerobotics/unitree_ros)
 for geometry, masses, inertias, limits, rotor inertia, joint friction and damping; Unitree's actuator data of the Go2
-in unitree_rl_lab for the torque-speed curve; Unitree's GO-M8010-6 motor page for its gear ratio.
+in unitree_rl_lab for the torque-speed curve; Unitree's actuator SDK for the gear ratio of the motor, a GO-M8010-6.
 """
 
 from __future__ import annotations

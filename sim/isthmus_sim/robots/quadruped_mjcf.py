@@ -144,7 +144,7 @@ def quadruped_mjcf(*, scene: bool = False, timestep: float = 0.005) -> str:
 <mujoco model="quadruped">
   <compiler angle="radian" autolimits="false"/>
   <option timestep="{timestep:.9g}" gravity="0 0 -{GRAVITY}" integrator="implicitfast" cone="pyramidal" impratio="10"
-    iterations="10" ls_iterations="10"/>
+    iterations="50" ls_iterations="50"/>
   <visual>
     <global offwidth="960" offheight="720"/>
     <quality shadowsize="0" offsamples="0"/>
