@@ -17,6 +17,7 @@ from isthmus_deploy.contract import Contract
 from isthmus_policies.networks import ActorCritic
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 
@@ -119,12 +120,12 @@ class Evaluation:
 
 def evaluate(
     task: Task, make_actor: Callable[[Env], Actor], episodes: int, seed: int, *,
-    engine: str | None = None, on_step: Callable[[int, int], None] | None = None,
+    engine: str | None = None, model: str = OWN, on_step: Callable[[int, int], None] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Run `episodes` episodes side by side, each to its first end. Raises ValueError for fewer than 2 episodes."""
     if episodes < 2:
         raise ValueError(f"an interval needs at least 2 episodes, got {episodes}")
-    env = Env(task, make_engine(task, episodes, engine), seed)
+    env = Env(task, make_engine(task, episodes, engine, model), seed)
     actor = make_actor(env)
     going = torch.ones(episodes, dtype=torch.bool)
     failed, reward, diverged = torch.zeros_like(going), torch.zeros(episodes), 0

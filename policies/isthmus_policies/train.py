@@ -20,6 +20,7 @@ from isthmus_policies.logs import Log
 from isthmus_policies.networks import NetworkConfig
 from isthmus_policies.ppo import PPOConfig
 from isthmus_policies.trainer import TrainConfig, Trainer
+from isthmus_sim.robots.models import load_model
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
@@ -127,6 +128,8 @@ def main() -> None:
     use_thread_budget()
     console = Console()
     try:
+        for change in load_model(options.config.model).changes:
+            console.print(f"model: {change}")
         trainer, folder = _trainer(options)
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")

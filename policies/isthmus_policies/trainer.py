@@ -17,6 +17,7 @@ from isthmus_policies.ppo import PPO, PPOConfig
 from isthmus_policies.rollout import Collector
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import one_torch_thread
 
@@ -31,6 +32,8 @@ class TrainConfig:
     """Name of the task."""
     engine: str | None = None
     """Name of the engine; by default the task's first one. The quadrotor has analytic and mujoco."""
+    model: str = OWN
+    """Model of the robot: own, menagerie:NAME (as menagerie:unitree_go2), or the path of an MJCF or URDF."""
     num_envs: int = 512
     """Worlds stepped together."""
     iterations: int = 440
@@ -66,7 +69,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.task = make_task(config.task)
-        engine = make_engine(self.task, config.num_envs, config.engine)
+        engine = make_engine(self.task, config.num_envs, config.engine, config.model)
         self.env = Env(self.task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
         self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
         self.generator = torch.Generator().manual_seed(config.seed + 1)

@@ -29,6 +29,7 @@ from isthmus_sim.robots.quadruped import (
 )
 from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
 
+OWN = "own"
 _MENAGERIE = "menagerie:"
 _SUFFIXES = (".xml", ".mjcf", ".urdf")
 
@@ -49,7 +50,7 @@ class LoadedModel:
     changes: tuple[str, ...] = ()
 
 
-def load_model(source: str = "own", *, scene: bool = False, timestep: float = 0.005) -> LoadedModel:
+def load_model(source: str = OWN, *, scene: bool = False, timestep: float = 0.005) -> LoadedModel:
     """The quadruped's model.
 
     Joints are found by their names in `JOINTS`, or by these without the ending "_joint". Armature, friction and
@@ -64,7 +65,7 @@ def load_model(source: str = "own", *, scene: bool = False, timestep: float = 0.
     Raises:
         ModelError: no such source; or the model lacks joints, limits, masses or feet: the message lists all of them.
     """
-    if source == "own":
+    if source == OWN:
         return LoadedModel(spec=mujoco.MjSpec.from_string(quadruped_mjcf(scene=scene, timestep=timestep)))
     spec = _read(source)
     spec.option.timestep = timestep
