@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 MIN_STD, MAX_STD = 0.02, 2.0
+CACHED_ROWS = 4096
+"""Long passes go in parts of so many rows: what they leave between operations stays in a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,8 @@ class NetworkConfig:
     """Hidden layers of the actor."""
     critic: tuple[int, ...] = (64, 64)
     """Hidden layers of the critic."""
+    activation: Literal["tanh", "elu"] = "tanh"
+    """Between the layers of both."""
     initial_std: float = 1.0
     """The action's standard deviation at the start; actions are in [-1, 1]. It is large because a rotor follows
     slowly: of white noise at 100 Hz, a lag of 0.15 s leaves a fifth."""
@@ -48,7 +54,10 @@ class RunningNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
         """Take in rows (n, size)."""
-        variance, mean = torch.var_mean(rows, dim=0, correction=0)
+        # In two passes: torch.var_mean over the first axis takes 15 times as long.
+        mean = rows.mean(0)
+        squares = [(part - mean).square_().sum(0) for part in rows.split(CACHED_ROWS)]
+        variance = torch.stack(squares).sum(0) / len(rows)
         n, total = len(rows), self.count + len(rows)
         delta = mean.double() - self.mean
         spread = self.variance * self.count + variance.double() * n + delta.square() * (self.count * n / total)
@@ -59,29 +68,69 @@ class RunningNormalizer(nn.Module):
         self.scale.copy_(1 / (self.variance + 1e-8).sqrt())
 
     def forward(self, rows: Tensor) -> Tensor:
-        return (rows - self.shift) * self.scale
+        return (rows - self.shift).mul_(self.scale)
 
     def inverse(self, rows: Tensor) -> Tensor:
         return rows / self.scale + self.shift
 
 
-class Tanh(nn.Module):
+class Activation(nn.Module, ABC):
+    """Applied to every number. `forward` is what autograd and the export see; the other two, in place, are for
+    `gradients`."""
+
+    @abstractmethod
+    def forward(self, rows: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def apply_(self, rows: Tensor) -> None:
+        """`forward`, in place."""
+
+    @abstractmethod
+    def backward_(self, gradient: Tensor, output: Tensor) -> None:
+        """The gradient by `output` becomes that by the input, in place."""
+
+
+class Tanh(Activation):
     """tanh through the logistic function, which torch computes 4 times as fast on a CPU (measured: 80 against 340 µs
     a layer of a minibatch, as long as the layer's matrix product)."""
 
     def forward(self, rows: Tensor) -> Tensor:
         return 2.0 * torch.sigmoid(2.0 * rows) - 1.0
 
+    def apply_(self, rows: Tensor) -> None:
+        rows.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
-def mlp(sizes: tuple[int, ...], last_gain: float) -> nn.Sequential:
-    """Linear layers with tanh between, orthogonal initialisation (Saxe et al. 2014), zero biases."""
+    def backward_(self, gradient: Tensor, output: Tensor) -> None:
+        torch.ops.aten.tanh_backward(gradient, output, grad_input=gradient)
+
+
+class Elu(Activation):
+    """x above 0, exp(x) - 1 below (Clevert et al. 2016)."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return nn.functional.elu(rows)
+
+    def apply_(self, rows: Tensor) -> None:
+        # exp2: torch computes it 3 times as fast on a CPU as exp.
+        below = rows.clamp(max=0.0).mul_(math.log2(math.e)).exp2_().sub_(1.0)
+        torch.maximum(rows, below, out=rows)
+
+    def backward_(self, gradient: Tensor, output: Tensor) -> None:
+        torch.ops.aten.elu_backward(gradient, 1.0, 1.0, 1.0, True, output, grad_input=gradient)
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {"tanh": Tanh, "elu": Elu}
+
+
+def mlp(sizes: tuple[int, ...], last_gain: float, activation: str = "tanh") -> nn.Sequential:
+    """Linear layers with activations between, orthogonal initialisation (Saxe et al. 2014), zero biases."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(inputs, outputs)
         nn.init.orthogonal_(linear.weight, last_gain if last else math.sqrt(2))
         nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, Tanh()]
+        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
     return nn.Sequential(*layers)
 
 
@@ -93,8 +142,8 @@ class ActorCritic(nn.Module):
         self.actor_normalizer = RunningNormalizer(groups["actor"])
         self.critic_normalizer = RunningNormalizer(groups["critic"])
         self.value_normalizer = RunningNormalizer(1)
-        self.actor = mlp((groups["actor"], *config.actor, action_size), last_gain=0.01)
-        self.critic = mlp((groups["critic"], *config.critic, 1), last_gain=1.0)
+        self.actor = mlp((groups["actor"], *config.actor, action_size), 0.01, config.activation)
+        self.critic = mlp((groups["critic"], *config.critic, 1), 1.0, config.activation)
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.initial_std)))
 
     def act(self, observation: Tensor) -> Tensor:
@@ -121,3 +170,7 @@ class ActorCritic(nn.Module):
     def std(self) -> Tensor:
         """Standard deviation (action_size,). Positive and bounded whatever the optimiser does to its logarithm."""
         return self.log_std.clamp(math.log(MIN_STD), math.log(MAX_STD)).exp()
+
+    def std_moves(self) -> Tensor:
+        """(action_size,) bool: where `std` follows the parameter, not held by a bound."""
+        return (self.log_std >= math.log(MIN_STD)) & (self.log_std <= math.log(MAX_STD))

@@ -3,13 +3,13 @@ KL."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from isthmus_policies.gradients import NetworkGradient, clipped_surrogate, clipped_value_loss, log_normalizer
 from isthmus_policies.networks import ActorCritic
 from isthmus_policies.rollout import Rollout, advantages, values
 
@@ -53,16 +53,18 @@ class PPO:
         self.config = config
         self.learning_rate = config.learning_rate
         self._generator = generator
-        self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
+        self.parameters, self.gradient = in_one_piece(list(policy.parameters()))
+        self.optimizer = torch.optim.Adam([self.parameters], lr=config.learning_rate, fused=True)
+        self._actor, self._critic = NetworkGradient(policy.actor), NetworkGradient(policy.critic)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """One iteration: several epochs over the roll-out, then the normalisers take it in. Returns what to log."""
         batch = self._batch(rollout)
         first, last = self.config.kl_target
         target = first + (last - first) * progress
-        sums = torch.zeros(4)
+        sums = torch.zeros(4, device=rollout.reward.device)
         for _ in range(self.config.epochs):
-            epoch = torch.zeros(4)
+            epoch = torch.zeros_like(sums)
             for minibatch in self._minibatches(batch):
                 epoch += self._step(minibatch)
             sums += epoch
@@ -82,15 +84,15 @@ class PPO:
 
     @torch.no_grad()
     def _batch(self, rollout: Rollout) -> dict[str, Tensor]:
-        """The roll-out flattened to (T·N, ...), normalised, with advantages and value targets."""
+        """The roll-out flattened to (T·N, ...), with advantages and value targets."""
         policy, c = self.policy, self.config
         now, following = values(policy, rollout)
         gain = advantages(rollout.reward, now, following, rollout.terminated, rollout.done, c.gamma, c.lam)
         returns = (gain + now).reshape(-1, 1)
         policy.rescale_value(returns)
         return {
-            "actor": policy.actor_normalizer(rollout.actor.flatten(0, 1)),
-            "critic": policy.critic_normalizer(rollout.critic.flatten(0, 1)),
+            "actor": rollout.actor.flatten(0, 1),
+            "critic": rollout.critic.flatten(0, 1),
             "action": rollout.action.flatten(0, 1),
             "mean": rollout.mean.flatten(0, 1),
             "log_prob": gaussian_log_prob(rollout.action, rollout.mean, policy.std()).flatten(),
@@ -102,37 +104,30 @@ class PPO:
 
     def _minibatches(self, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """A fresh permutation of the batch, cut into equal parts."""
-        rows = {name: value for name, value in batch.items() if name != "old_std"}
-        n = len(batch["action"])
-        order = torch.randperm(n, generator=self._generator, device=batch["action"].device)
+        n, device = len(batch["action"]), batch["action"].device
+        order = torch.randperm(n, generator=self._generator, device=device)
         size = n // self.config.minibatches
-        shuffled = {name: value[order] for name, value in rows.items()}
-        for start in range(0, size * self.config.minibatches, size):
-            part = {name: value[start : start + size] for name, value in shuffled.items()}
-            yield part | {"old_std": batch["old_std"]}
+        for rows in order[: size * self.config.minibatches].split(size):
+            yield {name: value if name == "old_std" else value.index_select(0, rows) for name, value in batch.items()}
 
+    @torch.no_grad()
     def _step(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
         policy, c = self.policy, self.config
-        mean, std = policy.actor(batch["actor"]), policy.std()
-        ratio = (gaussian_log_prob(batch["action"], mean, std) - batch["log_prob"]).exp()
-        gain = batch["advantage"]
-        surrogate = -torch.min(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
+        mean, std = self._actor.forward(policy.actor_normalizer(batch["actor"])), policy.std()
+        policy_loss = clipped_surrogate(batch["action"], mean, std, batch["log_prob"], batch["advantage"], c.clip)
+        self._actor.backward(policy_loss.by_mean)
+        torch.mul(policy_loss.by_log_std - c.entropy_weight, policy.std_moves(), out=policy.log_std.grad)
 
-        value = policy.critic(batch["critic"]).squeeze(-1)
-        near = batch["value"] + (value - batch["value"]).clamp(-c.clip, c.clip)
-        target = batch["return"]
-        value_loss = torch.max((value - target).square(), (near - target).square()).mean()
+        value = self._critic.forward(policy.critic_normalizer(batch["critic"])).squeeze(-1)
+        value_loss, by_value = clipped_value_loss(value, batch["value"], batch["return"], c.clip)
+        self._critic.backward((c.value_weight * by_value).unsqueeze(-1))
 
-        loss = surrogate + c.value_weight * value_loss - c.entropy_weight * std.log().sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), c.max_gradient_norm, foreach=True)
+        self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
-        with torch.no_grad():
-            clipped = ((ratio - 1).abs() > c.clip).float().mean()
-            kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std)
-            return torch.stack((kl.mean(), surrogate, value_loss, clipped)).cpu()
+        clipped = ((policy_loss.ratio - 1).abs() > c.clip).float().mean()
+        kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std).mean()
+        return torch.stack((kl, policy_loss.loss, value_loss, clipped))
 
     def _adapt(self, kl: float, target: float) -> None:
         low, high = self.config.learning_rate_range
@@ -147,10 +142,22 @@ class PPO:
             group["lr"] = value
 
 
+def in_one_piece(parameters: list[nn.Parameter]) -> tuple[nn.Parameter, Tensor]:
+    """One parameter that holds all of them, and its gradient: they become views of it, their gradients of its. So one
+    operation reaches everything."""
+    whole = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+    whole.grad = torch.zeros_like(whole)
+    sizes = [parameter.numel() for parameter in parameters]
+    values, gradients = whole.detach().split(sizes), whole.grad.split(sizes)
+    for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
+        parameter.data = value.view_as(parameter)
+        parameter.grad = gradient.view_as(parameter)
+    return whole, whole.grad
+
+
 def gaussian_log_prob(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Log-density (…) of actions (…, k) under a diagonal Gaussian with std (k,)."""
-    constant = std.log().sum() + 0.5 * math.log(2 * math.pi) * action.shape[-1]
-    return -0.5 * ((action - mean) / std).square().sum(-1) - constant
+    return -0.5 * ((action - mean) / std).square().sum(-1) - log_normalizer(std)
 
 
 def gaussian_kl(old_mean: Tensor, old_std: Tensor, mean: Tensor, std: Tensor) -> Tensor:

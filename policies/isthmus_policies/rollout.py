@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from isthmus_policies.networks import ActorCritic
+from isthmus_policies.networks import CACHED_ROWS, ActorCritic
 from isthmus_sim.env import Env, Observations, Step
 
 
@@ -112,7 +112,8 @@ def values(policy: ActorCritic, rollout: Rollout) -> tuple[Tensor, Tensor]:
 
     Where an episode failed, the following state has no value to speak of; `advantages` masks it.
     """
-    now = policy.value(rollout.critic.flatten(0, 1)).unflatten(0, rollout.reward.shape)
+    rows = rollout.critic.flatten(0, 1)
+    now = torch.cat([policy.value(part) for part in rows.split(CACHED_ROWS)]).view_as(rollout.reward)
     following = torch.cat((now[1:], policy.value(rollout.last_critic).unsqueeze(0)))
     if rollout.time_outs:
         final = policy.value(torch.cat([rows for _, _, rows in rollout.time_outs]))

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from isthmus_policies.networks import MAX_STD, MIN_STD, ActorCritic, NetworkConfig, RunningNormalizer, Tanh, mlp
+from isthmus_policies.networks import (
+    MAX_STD,
+    MIN_STD,
+    Activation,
+    ActorCritic,
+    Elu,
+    NetworkConfig,
+    RunningNormalizer,
+    Tanh,
+    mlp,
+)
 
 SIZES = {"actor": 5, "critic": 7}
 
@@ -108,9 +120,17 @@ def test_layers_are_as_configured():
     assert [tuple(p.shape) for n, p in network.critic.named_parameters() if "weight" in n] == [(4, 7), (1, 4)]
 
 
-def test_tanh_is_tanh():
+@pytest.mark.parametrize(("activation", "function"), [(Tanh(), torch.tanh), (Elu(), torch.nn.functional.elu)])
+def test_activations_are_what_they_are_called(activation: Activation, function: Callable[[Tensor], Tensor]):
     x = torch.linspace(-20, 20, 1001)
-    torch.testing.assert_close(Tanh()(x), x.tanh(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(activation(x), function(x), rtol=0, atol=1e-6)
+    activation.apply_(in_place := x.clone())
+    torch.testing.assert_close(in_place, function(x), rtol=0, atol=1e-6)
+
+
+def test_the_activation_is_as_configured():
+    assert {type(layer) for layer in policy(activation="elu").actor} == {torch.nn.Linear, Elu}
+    assert {type(layer) for layer in policy().critic} == {torch.nn.Linear, Tanh}
 
 
 def test_actor_and_critic_read_their_own_groups():

@@ -93,6 +93,38 @@ def test_the_first_ratio_is_one_and_the_first_divergence_zero():
         assert logged["learner/surrogate"] == pytest.approx(0.0, abs=1e-5), "-mean of normalised advantages"
 
 
+def test_a_step_takes_the_gradient_of_the_whole_loss():
+    """Autograd through the policy as it is used elsewhere, its loss as the paper writes it; one component of the
+    deviation is held by its bound."""
+    ppo = learner(minibatches=1, entropy_weight=0.01, value_weight=0.7, learning_rate=0.0, max_gradient_norm=1e9)
+    policy, c = ppo.policy, ppo.config
+    rollout = experience(policy)
+    policy.actor_normalizer.update(rollout.actor.flatten(0, 1) * 3)
+    with torch.no_grad():
+        policy.log_std.copy_(torch.tensor([-0.5, 2.0]))
+    batch = ppo._batch(rollout)
+    batch["log_prob"] += 0.3 * torch.randn(40, generator=torch.Generator().manual_seed(5))
+
+    mean, std = policy.act(batch["actor"]), policy.std()
+    ratio = (gaussian_log_prob(batch["action"], mean, std) - batch["log_prob"]).exp()
+    gain = batch["advantage"]
+    policy_loss = -torch.min(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
+    value = policy.critic(policy.critic_normalizer(batch["critic"])).squeeze(-1)
+    near = batch["value"] + (value - batch["value"]).clamp(-c.clip, c.clip)
+    errors = torch.max((value - batch["return"]).square(), (near - batch["return"]).square())
+    loss = policy_loss + c.value_weight * errors.mean() - c.entropy_weight * std.log().sum()
+    share = ((ratio - 1).abs() > c.clip).float().mean()
+    divergence = gaussian_kl(batch["mean"], batch["old_std"], mean, std).mean()
+    expected = torch.autograd.grad(loss, list(policy.parameters()))
+
+    logged = ppo._step(batch)
+    for (name, parameter), gradient in zip(policy.named_parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6, msg=name)
+    assert expected[0][1] == 0.0, "held by its bound"
+    losses = torch.stack((divergence, policy_loss, errors.mean(), share)).detach()
+    torch.testing.assert_close(logged, losses, rtol=1e-5, atol=1e-6)
+
+
 def test_normalisers_learn_after_the_update_not_before():
     ppo = learner()
     rollout = experience(ppo.policy)

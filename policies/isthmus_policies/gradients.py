@@ -1,0 +1,98 @@
+"""The gradients of PPO's losses, written out. Autograd finds the same ones, but its bookkeeping, its fresh memory and
+its passes over it cost as much again as the matrix products of networks this small."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from isthmus_policies.networks import Activation
+
+
+class NetworkGradient:
+    """Forward and backward pass of an `mlp`. Its memory is used again: a result holds until the next pass."""
+
+    def __init__(self, network: nn.Sequential) -> None:
+        self._layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+        self._activations = [layer for layer in network if isinstance(layer, Activation)]
+        self._outputs: list[Tensor] = []
+        self._read: list[Tensor] = []  # by each layer: the rows, then the hidden layers' activated outputs
+        self._gradients: list[Tensor] = []
+
+    @torch.no_grad()
+    def forward(self, rows: Tensor) -> Tensor:
+        """(n, inputs) -> (n, outputs)."""
+        if not self._outputs or len(self._outputs[0]) != len(rows):
+            self._outputs = [rows.new_empty(len(rows), layer.out_features) for layer in self._layers]
+            self._gradients = [torch.empty_like(output) for output in self._outputs[:-1]]
+        self._read = [rows, *self._outputs[:-1]]
+        for i, layer in enumerate(self._layers):
+            torch.addmm(layer.bias, self._read[i], layer.weight.t(), out=self._outputs[i])
+            if i < len(self._activations):
+                self._activations[i].apply_(self._outputs[i])
+        return self._outputs[-1]
+
+    @torch.no_grad()
+    def backward(self, gradient: Tensor) -> None:
+        """Write every parameter's gradient into its `grad`, which must be there; gradient (n, outputs): the loss's by
+        what `forward` last returned."""
+        for i in reversed(range(len(self._layers))):
+            layer = self._layers[i]
+            torch.mm(gradient.t(), self._read[i], out=layer.weight.grad)
+            torch.sum(gradient, 0, out=layer.bias.grad)
+            if i > 0:
+                gradient = torch.mm(gradient, layer.weight, out=self._gradients[i - 1])
+                self._activations[i - 1].backward_(gradient, self._read[i])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surrogate:
+    """A policy's loss on n actions, its gradient by the means (n, k) and by the logarithm of the deviation (k,), and
+    the actions' ratios of probability (n,)."""
+
+    loss: Tensor
+    by_mean: Tensor
+    by_log_std: Tensor
+    ratio: Tensor
+
+
+@torch.no_grad()
+def clipped_surrogate(
+    action: Tensor, mean: Tensor, std: Tensor, log_prob: Tensor, gain: Tensor, clip: float
+) -> Surrogate:
+    """The clipped surrogate: -mean of min(ratio·gain, clipped ratio·gain).
+
+    action and mean (n, k), std (k,); log_prob (n,) under the policy that acted; gain (n,), the advantage.
+    """
+    z = (action - mean) / std
+    square = z.square()
+    ratio = (-0.5 * square.sum(-1) - log_normalizer(std) - log_prob).exp_()
+    plain, clipped = ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain
+    # By the log-probability: the ratio's derivative is itself, and where the clipped one is the smaller there is none.
+    weight = plain * (plain <= clipped) / -len(gain)
+    return Surrogate(
+        loss=-torch.minimum(plain, clipped).mean(),
+        by_mean=z.mul_(weight.unsqueeze(-1)).div_(std),
+        by_log_std=weight @ square - weight.sum(),
+        ratio=ratio,
+    )
+
+
+@torch.no_grad()
+def clipped_value_loss(value: Tensor, before: Tensor, target: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """The mean of the larger squared error of `value` and of `value` held within `clip` of `before`; and its gradient
+    by value. All (n,)."""
+    error = value - target
+    plain = error.square()
+    near = before + (value - before).clamp_(-clip, clip)
+    clipped = (near - target).square_()
+    # Where the clipped error is the larger, value is out of reach: no derivative.
+    return torch.maximum(plain, clipped).mean(), error * (plain >= clipped) * (2 / len(value))
+
+
+def log_normalizer(std: Tensor) -> Tensor:
+    """-log of a diagonal Gaussian's density at its mean; std (k,)."""
+    return std.log().sum() + 0.5 * math.log(2 * math.pi) * len(std)
