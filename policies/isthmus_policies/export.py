@@ -220,7 +220,9 @@ def export_run(run: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
     """Evaluate, export, replay, write. Raises ExportError, CheckpointError, OSError."""
     config, policy, facts = load_policy(run)
     task = make_task(config.task)
-    score = evaluate(task, lambda env: PolicyActor(policy, env), EVALUATION_EPISODES, EVALUATION_SEED, model=config.model)
+    score = evaluate(
+        task, lambda env: PolicyActor(policy, env), EVALUATION_EPISODES, EVALUATION_SEED, model=config.model
+    )
     provenance = Provenance(
         task=config.task,
         code_revision=facts["code_revision"],
