@@ -16,14 +16,28 @@ Observations = dict[str, Tensor]
 
 
 @dataclass(kw_only=True)
+class Divergence:
+    """k worlds that diverged in one control step, and what it takes to do that step again.
+
+    worlds (k,); episode_step (k,): steps of the episode before it; engine: k rows of every tensor of the engine's
+    state before it; command (k, size): what acted.
+    """
+
+    worlds: Tensor
+    episode_step: Tensor
+    engine: dict[str, Tensor]
+    command: Tensor
+
+
+@dataclass(kw_only=True)
 class Step:
     """What a control step led to, for every world.
 
     observations: at the new instant; where an episode has ended, already the first of the next one.
     reward, terminated (failed; no future), truncated (out of time; there would have been a future): (num_envs,).
     ended (k,): worlds whose episode ended; final: their true last observations, k rows. A time-out bootstraps with
-    these. episode_terms: per reward term, the sum over each ended episode (k,); episode_length (k,) steps. failed:
-    how many worlds diverged and were reset.
+    these. episode_terms: per reward term, the sum over each ended episode (k,); episode_length (k,) steps.
+    divergence: the worlds that diverged and were reset, None where none did.
     """
 
     observations: Observations
@@ -34,7 +48,12 @@ class Step:
     final: Observations
     episode_terms: dict[str, Tensor]
     episode_length: Tensor
-    failed: int
+    divergence: Divergence | None
+
+    @property
+    def failed(self) -> int:
+        """How many worlds diverged."""
+        return len(self.divergence.worlds) if self.divergence else 0
 
 
 class Env:
@@ -88,7 +107,9 @@ class Env:
         graph."""
         task, engine = self.task, self.engine
         task.disturb(engine, self.episode_step, self.generator)
-        engine.step(self.command_line.push(command))
+        acting = self.command_line.push(command)
+        before = {name: value.clone() for name, value in engine.state_dict().items()}
+        engine.step(acting)
         self.episode_step += 1
         state, goal = engine.read(), task.goal(self.episode_step, self.goal, self.generator)
         self.goal = goal
@@ -121,7 +142,7 @@ class Env:
             final={group: value[ended] for group, value in observations.items()},
             episode_terms=dict(zip(terms, self.term_sums[:, ended], strict=True)),
             episode_length=self.episode_step[ended],
-            failed=int(failed.sum()),
+            divergence=self._divergence(failed, before, acting) if failed.any() else None,
         )
         if len(ended):
             if task.levels > 1:
@@ -129,6 +150,15 @@ class Env:
                 self.level[ended] = task.regrade(self.level[ended], state[ended], rows, engine, ended)
             self._replace(step, ended)
         return step
+
+    def _divergence(self, failed: Tensor, before: dict[str, Tensor], acting: Tensor) -> Divergence:
+        worlds = failed.nonzero().squeeze(-1)
+        return Divergence(
+            worlds=worlds,
+            episode_step=self.episode_step[worlds] - 1,
+            engine={name: value[worlds] for name, value in before.items()},
+            command=acting[worlds],
+        )
 
     def _replace(self, step: Step, ended: Tensor) -> None:
         """Start the ended worlds anew and put their first readings in place."""
@@ -142,8 +172,8 @@ class Env:
     def _restart(self, ids: Tensor) -> tuple[Signals, Goal, Observations]:
         """First signals, goal and observations of worlds `ids`, started anew."""
         task, engine = self.task, self.engine
-        state = task.reset(engine, ids, self.level[ids], self.generator)
-        engine.reset(ids, state)
+        engine.reset(ids, task.reset(engine, ids, self.level[ids], self.generator))
+        state = engine.read()[ids]  # with what follows from the start state, such as where the feet are
         self.episode_step[ids] = 0
         self.term_sums[:, ids] = 0
         for spec in task.memory:

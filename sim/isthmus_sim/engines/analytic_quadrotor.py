@@ -133,10 +133,10 @@ class AnalyticQuadrotor:
         return ~torch.isfinite(self.state.sum(0))
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"state": self.state, "force": self.force, "torque": self.torque, **self.params}
+        return {"state": self.state.T, "force": self.force, "torque": self.torque, **self.params}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.state = state["state"].clone()
+        self.state = state["state"].T.clone(memory_format=torch.contiguous_format)
         self.force, self.torque = state["force"].clone(), state["torque"].clone()
         self.params = {name: state[name].clone() for name in self.params}
         self._derive()
