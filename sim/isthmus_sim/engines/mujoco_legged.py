@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import mujoco
 import mujoco.batch
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
-from isthmus_sim.engines.motors import MotorLimits, pd_torque
+from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.robots.quadruped import Motor
 from isthmus_sim.spec import RobotSpec
@@ -58,7 +58,8 @@ class MujocoLegged(MujocoEngine):
         terrain: Terrain | None = None,
         num_threads: int = THREADS.physics,
     ) -> None:
-        super().__init__(_prepared(model, feet, terrain).compile(), num_envs, spec.control_period_s, num_threads)
+        compiled = _prepared(model, spec.joints, feet, terrain).compile()
+        super().__init__(compiled, num_envs, spec.control_period_s, num_threads)
         joints = [self.model.joint(name) for name in spec.joints]
         self._q = _columns([int(joint.qposadr[0]) for joint in joints])
         self._v = _columns([int(joint.dofadr[0]) for joint in joints])
@@ -125,7 +126,7 @@ class MujocoLegged(MujocoEngine):
             )
             torques += torque
             powers += torque * velocity
-            ctrl[:, self._u] = torque
+            ctrl[:, self._u] = torque - dry_friction(velocity, self._limits)
             self._run(lambda: self.batch.step(None, 1, mujoco.mjtStage.mjSTAGE_NONE))
         self.target = command.clone()
         self.joint_torque, self.joint_power = (
@@ -195,9 +196,14 @@ class MujocoLegged(MujocoEngine):
         self._run(lambda: self.batch.forward(None, mujoco.mjtStage.mjSTAGE_VEL))
 
 
-def _prepared(model: mujoco.MjSpec, feet: tuple[str, ...], terrain: Terrain | None) -> mujoco.MjSpec:
-    """A copy of the robot's model with the feet's sensors and, where there is one, the terrain for ground."""
+def _prepared(
+    model: mujoco.MjSpec, joints: Iterable[str], feet: tuple[str, ...], terrain: Terrain | None
+) -> mujoco.MjSpec:
+    """A copy of the robot's model with the feet's sensors, without the joints' dry friction, which the drives have
+    here, and, where there is one, with the terrain for ground."""
     model = model.copy()
+    for joint in joints:
+        model.joint(joint).frictionloss = 0.0
     model.option.iterations = max(model.option.iterations, _ITERATIONS)
     model.option.ls_iterations = max(model.option.ls_iterations, _ITERATIONS)
     site = mujoco.mjtObj.mjOBJ_SITE
