@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus_sim.on_device import Constant
+
 KINDS = ("rough", "slope", "steps up", "steps down", "waves")
 _STANDING = 0.75  # m, half the side of the flat place in the middle of a tile, where robots start
 
@@ -59,26 +61,29 @@ class Terrain:
                 heights[rows, columns] = _tile(kind, (level + 0.5) / config.levels, config, random)
         self.heights = torch.from_numpy(heights)
         self._low = float(heights.min())
-        self._centre = torch.tensor(shape, dtype=torch.float32).sub(1).mul(0.5 * config.cell)
+        last = torch.tensor(shape, dtype=torch.float32) - 1
+        self._heights, self._last = Constant(self.heights), Constant(last - 1e-3)
+        self._centre = Constant(last * (0.5 * config.cell))
 
     def origin(self, level: Tensor, kind: Tensor) -> Tensor:
         """(n, 3) m: middle of the tiles of `level` (n,) and `kind` (n,), on the ground."""
         tile = torch.stack((level, kind), dim=-1).float() + 0.5
-        place = tile * self.config.tile + self.config.border - self._centre
+        place = tile * self.config.tile + self.config.border - self._centre.to(tile)
         return torch.cat((place, self.height(place).unsqueeze(-1)), dim=-1)
 
     def height(self, place: Tensor) -> Tensor:
         """(...) m: the ground's height at `place` (..., 2) m, on the triangles that MuJoCo makes of the grid; beyond
         the edge the edge's, and no number where `place` is none."""
-        rows, columns = self.heights.shape
-        grid = (place + self._centre) / self.config.cell
-        grid = torch.minimum(grid.clamp_min(0.0), torch.tensor((rows - 1, columns - 1)) - 1e-3)
+        heights = self._heights.to(place)
+        columns = heights.shape[1]
+        grid = (place + self._centre.to(place)) / self.config.cell
+        grid = torch.minimum(grid.clamp_min(0.0), self._last.to(place))
         corner = torch.where(grid.isnan(), 0.0, grid).long()
         x, y = (grid - corner).unbind(-1)
         first = corner[..., 0] * columns + corner[..., 1]
         # A cell's two triangles share the diagonal from its first to its last corner.
         other = torch.where(x >= y, columns, 1)
-        near, side, far = (self.heights.take(index) for index in (first, first + other, first + columns + 1))
+        near, side, far = (heights.take(index) for index in (first, first + other, first + columns + 1))
         along, across = torch.maximum(x, y), torch.minimum(x, y)
         return near + along * (side - near) + across * (far - side)
 
@@ -90,7 +95,7 @@ class Terrain:
         rows = self.heights.T.contiguous().numpy()
         model.add_hfield(
             name="terrain",
-            size=[float(self._centre[0]), float(self._centre[1]), max(span, 1e-3), 0.5],
+            size=[*(0.5 * self.config.cell * (points - 1) for points in self.heights.shape), max(span, 1e-3), 0.5],
             nrow=rows.shape[0],
             ncol=rows.shape[1],
             userdata=(rows - self._low).ravel(),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, Engine, State
+from isthmus_sim.on_device import Constant
 from isthmus_sim.robots.quadruped import GRAVITY, JOINTS, LEGS, MASS, SPEC, STAND_HEIGHT
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.signals import SensorModel, Signals
@@ -20,11 +21,11 @@ from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
 
-_LOW = torch.tensor([joint.position_min for joint in SPEC.joints.values()])
-_HIGH = torch.tensor([joint.position_max for joint in SPEC.joints.values()])
-_DEFAULT = torch.tensor([joint.default_position for joint in SPEC.joints.values()])
-_TROT = torch.tensor([0.0, 0.5, 0.5, 0.0])  # cycles, by LEGS: diagonal legs step together
-_LIFT = torch.tensor([0.0, 1.0, -2.0] * 4)  # by JOINTS: the foot goes straight up
+_LOW = Constant(torch.tensor([joint.position_min for joint in SPEC.joints.values()]))
+_HIGH = Constant(torch.tensor([joint.position_max for joint in SPEC.joints.values()]))
+_DEFAULT = Constant(torch.tensor([joint.default_position for joint in SPEC.joints.values()]))
+_TROT = Constant(torch.tensor([0.0, 0.5, 0.5, 0.0]))  # cycles, by LEGS: diagonal legs step together
+_LIFT = Constant(torch.tensor([0.0, 1.0, -2.0] * 4))  # by JOINTS: the foot goes straight up
 _FRAME = 3 + 3 + 12 + 12 + 12  # gyro, gravity, joint positions and velocities, action
 
 Range = tuple[float, float]
@@ -160,8 +161,9 @@ class Quadruped:
             MemorySpec(name="past", shape=(c.history, _FRAME), order="oldest first", initial=0.0),
             MemorySpec(name="phase", shape=(1,), order="cycles", initial=0.0),
         )
-        self._scan = _scan_points() if self.terrain else torch.zeros(0, 2)
-        self.mirror = {"action": _ACTION, "actor": _actor_mirror(c.history), "critic": _critic_mirror(self._scan)}
+        scan = _scan_points() if self.terrain else torch.zeros(0, 2)
+        self._scan = Constant(scan)
+        self.mirror = {"action": _ACTION, "actor": _actor_mirror(c.history), "critic": _critic_mirror(scan)}
         self.groups = {group: len(self.mirror[group].index) for group in ("actor", "critic")}
         self.sensors = c.sensors
         self.command_delay = c.command_delay
@@ -274,7 +276,7 @@ class Quadruped:
         """The ground around the robot, relative to its base, in the directions of its heading."""
         if self.terrain is None:
             return state.position[:, :0]
-        turned = yaw_rotation(state.orientation) @ self._scan.T  # (n, 2, points)
+        turned = yaw_rotation(state.orientation) @ self._scan.to(state.position).T  # (n, 2, points)
         place = state.position[:, :2].unsqueeze(1) + turned.transpose(1, 2)
         return (self.terrain.height(place) - state.position[:, 2:] + STAND_HEIGHT).clamp(-1.0, 1.0)
 
@@ -290,7 +292,7 @@ class Quadruped:
         touches = state.foot_force > 1.0
         low = (w.swing_height * swing - self._foot_height(state)).clamp_min(0.0) * (swing > 0)
         rocking = state.angular_velocity[:, :2].square().sum(-1)
-        posture = (state.joint_position - _DEFAULT).square()
+        posture = (state.joint_position - _DEFAULT.to(state.joint_position)).square()
         return {
             "velocity": w.velocity * (-off / w.width**2).exp(),
             "turning": w.turning * (-turning_off / w.width**2).exp(),
@@ -364,14 +366,14 @@ class Quadruped:
             com_offset=uniform((-c.com_offset, c.com_offset), 3),
             command_delay=uniform(c.actuation_delay, 1),
             strength=uniform(c.strength, 12),
-            **{name: torch.tensor(values) * uniform(c.gains, 12) for name, values in gains.items()},
+            **{name: torch.tensor(values, device=ids.device) * uniform(c.gains, 12) for name, values in gains.items()},
         )
         force = engine.force.clone()
         force[ids] = 0.0
         engine.apply_wrench(force, engine.torque)
         yaw = uniform((-math.pi, math.pi), 1)
         zero, still = torch.zeros_like(yaw), torch.zeros(n, 12, device=yaw.device)
-        joints = _DEFAULT + uniform((-0.1, 0.1), 12)
+        joints = _DEFAULT.to(yaw) + uniform((-0.1, 0.1), 12)
         place = torch.cat((uniform((-0.3, 0.3), 2), zero), dim=-1)
         if self.terrain is not None:
             place = place + self.terrain.origin(level, _kind(ids))
@@ -382,7 +384,7 @@ class Quadruped:
             orientation=torch.cat(((0.5 * yaw).cos(), zero, zero, (0.5 * yaw).sin()), dim=-1),
             linear_velocity=uniform((-0.3, 0.3), 3),
             angular_velocity=uniform((-0.3, 0.3), 3),
-            actuator=_DEFAULT.repeat(n, 1),
+            actuator=_DEFAULT.to(yaw).repeat(n, 1),
             joint_position=joints,
             joint_velocity=uniform((-0.5, 0.5), 12),
             joint_torque=still,
