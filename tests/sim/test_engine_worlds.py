@@ -1,10 +1,13 @@
 """N worlds beside each other: parameters, resets, failures and saved states touch the worlds they name and no other."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
 
+import mujoco
 import pytest
 import torch
 
@@ -288,7 +291,7 @@ def test_mujocos_tensors_are_its_own_memory():
 
 def test_any_free_body_is_an_engine():
     """Nothing of the quadrotor is in `MujocoEngine`: controls in, fields per world, by MuJoCo's names."""
-    engine = MujocoEngine(quadrotor_mjcf(), 2, control_period_s=0.01, num_threads=1)
+    engine = MujocoEngine(mujoco.MjModel.from_xml_string(quadrotor_mjcf()), 2, control_period_s=0.01, num_threads=1)
     engine.set_params(torch.tensor([1]), body_mass=torch.tensor([[0.0, 0.054]]))
     engine.step(torch.full((2, 4), 0.25 * 0.027 * 9.81))
     torch.testing.assert_close(
@@ -301,7 +304,7 @@ def test_any_free_body_is_an_engine():
 def test_a_model_that_cannot_be_a_robot_is_refused():
     hinge = "<mujoco><worldbody><body><joint/><geom size='0.1'/></body></worldbody></mujoco>"
     with pytest.raises(ValueError, match="freejoint"):
-        MujocoEngine(hinge, 1, control_period_s=0.01, num_threads=1)
+        MujocoEngine(mujoco.MjModel.from_xml_string(hinge), 1, control_period_s=0.01, num_threads=1)
     with pytest.raises(ValueError, match=r"0\.003 s does not divide the control period 0\.01 s"):
         MujocoQuadrotor(1, timestep=0.003)
 
