@@ -68,3 +68,23 @@ def operator(domain: int) -> Iterator[Operator]:
     person = Operator()
     yield person
     person.close()
+
+
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy file with which the stand-in quadruped stands."""
+    import standing_policy
+
+    path = tmp_path_factory.mktemp("policy") / "standing.onnx"
+    path.write_bytes(standing_policy.policy_file())
+    return path
+
+
+@pytest.fixture
+def walker(domain: int) -> Iterator[Operator]:
+    """A person at a robot with legs."""
+    from ros_processes import Operator
+
+    person = Operator("forward_position_controller/commands")
+    yield person
+    person.close()

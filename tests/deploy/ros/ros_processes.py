@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
@@ -28,6 +28,7 @@ from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.ros.status import read_diagnostics
 
 ROBOT = ("stand_in_robot", "--seed", 7)  # a body that the hand-made controller flies without much overshoot
+LEGS = ("stand_in_robot", "--robot", "quadruped", "--seed", 7)
 START_S = 40.0  # a process may take this long to start on a busy machine; usually it takes two seconds
 
 
@@ -122,17 +123,20 @@ def own_domain() -> Iterator[int]:
 class Operator:
     """A person at the robot: asks the node for services, gives goals, and watches everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, commands: str = "rotor_controller/commands") -> None:
         self.link = Link("operator")
         self.commands: list[np.ndarray] = []
         self.diagnostics: list[dict[str, str]] = []
         self.position = np.full(3, math.nan)
+        self.up = math.nan
+        """Cosine of the robot's tilt."""
         node = self.link.node
         self._goal = node.create_publisher(PoseStamped, "goal_pose", qos.GOAL)
         self._services = {
             name: node.create_client(Trigger, f"policy_node/{name}") for name in ("arm", "start", "stop", "reset")
         }
-        node.create_subscription(Float64MultiArray, "rotor_controller/commands", self._on_command, qos.COMMAND)
+        self._velocity = node.create_publisher(TwistStamped, "cmd_vel", qos.SENSOR)
+        node.create_subscription(Float64MultiArray, commands, self._on_command, qos.COMMAND)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
         node.create_subscription(Odometry, "ground_truth", self._on_truth, qos.SENSOR)
 
@@ -169,6 +173,20 @@ class Operator:
         position.x, position.y, position.z = xyz
         self._goal.publish(message)
 
+    def ask_to_walk(self, forward: float) -> None:
+        """Send one velocity, m/s, to the node."""
+        self.wait("node that takes velocities", self._velocity.get_subscription_count)
+        message = TwistStamped()
+        message.twist.linear.x = forward
+        self._velocity.publish(message)
+
+    def stand_up(self) -> None:
+        """Arm, wait until the robot stands, and start."""
+        self.wait("readiness to arm", lambda: self.ask("arm").success)
+        self.wait("stand-by", lambda: self.ask("start").success or self.state == "fault")
+        self.wait("the policy", lambda: self.state in ("running", "fault"))
+        assert self.state != "fault", self.diagnostics[-1]["cause"]
+
     def take_off(self, height: float = 0.8) -> None:
         """Give a goal above the ground, arm, start, and wait until the robot is in the air."""
         self.give_goal(0.0, 0.0, height)
@@ -186,6 +204,8 @@ class Operator:
     def _on_truth(self, message: Odometry) -> None:
         position = message.pose.pose.position
         self.position[:] = position.x, position.y, position.z
+        q = message.pose.pose.orientation
+        self.up = 1.0 - 2.0 * (q.x * q.x + q.y * q.y)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         values = read_diagnostics(message)
