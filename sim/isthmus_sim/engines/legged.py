@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import mujoco
 import torch
 from torch import Tensor
@@ -24,9 +26,14 @@ FOOT_SENSORS = {
 }
 
 
-def prepared(model: mujoco.MjSpec, feet: tuple[str, ...], terrain: Terrain | None) -> mujoco.MjSpec:
-    """A copy of the robot's model with the feet's sensors and, where there is one, the terrain for ground."""
+def prepared(
+    model: mujoco.MjSpec, joints: Iterable[str], feet: tuple[str, ...], terrain: Terrain | None
+) -> mujoco.MjSpec:
+    """A copy of the robot's model with the feet's sensors, without the joints' dry friction, which the drives have
+    here, and, where there is one, with the terrain for ground."""
     model = model.copy()
+    for joint in joints:
+        model.joint(joint).frictionloss = 0.0
     model.option.iterations = max(model.option.iterations, ITERATIONS)
     model.option.ls_iterations = max(model.option.ls_iterations, ITERATIONS)
     site = mujoco.mjtObj.mjOBJ_SITE

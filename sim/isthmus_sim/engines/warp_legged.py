@@ -66,7 +66,8 @@ class _Room:
         pairs = int(np.count_nonzero(model.geom_contype | model.geom_conaffinity)) - 1
         contacts = 4 * pairs
         joints = int(np.count_nonzero(model.dof_frictionloss)) + int(np.count_nonzero(model.jnt_limited))
-        return cls(pairs=pairs, contacts=contacts, rows=joints + contacts * 2 * (int(model.geom_condim.max()) - 1))
+        per_contact = max(1, 2 * (int(model.geom_condim.max()) - 1))
+        return cls(pairs=pairs, contacts=contacts, rows=joints + contacts * per_contact)
 
 
 class WarpLegged:
@@ -101,7 +102,7 @@ class WarpLegged:
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.num_envs = num_envs
-        self.model = prepared(model, feet, terrain).compile()
+        self.model = prepared(model, spec.joints, feet, terrain).compile()
         if self.model.njnt == 0 or self.model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
             raise ValueError("the model's first joint must be a <freejoint/>: the robot's base")
         self.num_substeps = substeps(spec.control_period_s, self.model.opt.timestep)
@@ -158,7 +159,8 @@ class WarpLegged:
         self.force, self.torque = (torch.zeros(self.num_envs, 3, device=self.device) for _ in range(2))
         self._delay = torch.zeros(self.num_envs, device=self.device)
         limits = MotorLimits.of(motors)
-        self._limits = wp.array(np.stack((limits.effort_limit, limits.saturation, limits.no_load_speed)), dtype=float)
+        rows = (limits.effort_limit, limits.saturation, limits.no_load_speed, limits.friction)
+        self._limits = wp.array(np.stack(rows), dtype=float)
 
     def _capture(self) -> None:
         """The graphs, and the worlds as they were before."""

@@ -4,6 +4,10 @@
 
 import warp as wp
 
+from isthmus_sim.engines import motors
+
+SLOW = wp.constant(motors._SLOW)
+
 
 @wp.kernel(enable_backward=False)
 def drive_joints(
@@ -22,14 +26,14 @@ def drive_joints(
     stiffness: wp.array2d[float],
     damping: wp.array2d[float],
     strength: wp.array2d[float],
-    # (3, j): effort limit and saturation N·m, no-load speed rad/s.
+    # (4, j): effort limit and saturation N·m, no-load speed rad/s, dry friction N·m.
     limits: wp.array2d[float],
     # Out. Means over the control period: torque (n, j) N·m, power (n, j) W.
     ctrl: wp.array2d[float],
     mean_torque: wp.array2d[float],
     mean_power: wp.array2d[float],
 ):
-    """`motors.pd_torque` of physics step `step` to `ctrl`, and its share of the means."""
+    """`pd_torque` less `dry_friction` of physics step `step` to `ctrl`, and its share of the means."""
     world, joint = wp.tid()
     velocity = qvel[world, columns[1, joint]]
     acting = target[world, joint]
@@ -43,7 +47,8 @@ def drive_joints(
     low = wp.clamp(-saturation - drop, -effort, 0.0)
     torque = strength[world, joint] * wp.clamp(wanted, low, high)
 
-    ctrl[world, columns[2, joint]] = torque
+    friction = limits[3, joint] * velocity / wp.sqrt(velocity * velocity + SLOW * SLOW)
+    ctrl[world, columns[2, joint]] = torque - friction
     share = torque / float(num_steps)
     if step == 0:
         mean_torque[world, joint] = share
