@@ -20,16 +20,17 @@ class CheckpointError(ValueError):
     """The file is not a checkpoint that this version can read; the message says why."""
 
 
-def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write atomically. `facts` is JSON. Raises OSError (disk full, …) and leaves the previous checkpoint as it was."""
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any], kind: str = FORMAT) -> None:
+    """Write atomically. `facts` is JSON; `kind` says what the file is, `load_checkpoint` must be told it. Raises OSError
+    (disk full, …) and leaves the previous checkpoint as it was."""
     content = save(
         {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
-        {"format": FORMAT, "facts": json.dumps(facts)},
+        {"format": kind, "facts": json.dumps(facts)},
     )
     write_atomically(path, content)
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_checkpoint(path: Path, kind: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the facts. Raises CheckpointError for a truncated or foreign file, FileNotFoundError for none."""
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
@@ -39,9 +40,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != kind:
         raise CheckpointError(
-            f"{path} is no checkpoint of this version: format {metadata.get('format')!r}, expected {FORMAT!r}"
+            f"{path} is no checkpoint of this version: format {metadata.get('format')!r}, expected {kind!r}"
         )
     return tensors, json.loads(metadata["facts"])
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.networks import CACHED_ROWS, ActorCritic
-from isthmus_sim.env import Env, Observations, Step
+from isthmus_sim.env import Divergence, Env, Observations, Step
 
 
 @dataclass(kw_only=True)
@@ -18,11 +18,17 @@ class EpisodeStatistics:
     episodes: int = 0
     steps: int = 0
     timed_out: int = 0
-    diverged: int = 0
+    divergences: list[Divergence] = field(default_factory=list)
     terms: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def diverged(self) -> int:
+        """How many worlds did."""
+        return sum(len(divergence.worlds) for divergence in self.divergences)
+
     def add(self, step: Step) -> None:
-        self.diverged += step.failed
+        if step.divergence is not None:
+            self.divergences.append(step.divergence)
         if len(step.ended) == 0:
             return
         self.episodes += len(step.ended)

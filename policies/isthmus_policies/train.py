@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from isthmus_policies.diverged import DivergedError
 from isthmus_policies.files import write_json
 from isthmus_policies.logs import Log
 from isthmus_policies.networks import NetworkConfig
@@ -74,7 +75,8 @@ class StopRequest:
 
 
 def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:
-    """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end."""
+    """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end.
+    Raises DivergedError and OSError."""
     config = trainer.config
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
@@ -91,6 +93,7 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
         while trainer.iteration < config.iterations and not stop.asked:
             row = trainer.iterate()
             log.write(row)
+            trainer.dump_diverged(folder)
             progress.update(bar, completed=trainer.iteration, description=_line(row))
             if trainer.iteration % config.checkpoint_every == 0:
                 trainer.save(folder)
@@ -135,7 +138,7 @@ def main() -> None:
         sys.exit(f"isthmus-train: {error}")
     try:
         finished = train(trainer, folder, console)
-    except OSError as error:
+    except (DivergedError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
     if not finished:

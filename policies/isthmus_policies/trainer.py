@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.checkpoint import load_checkpoint, load_optimizer, optimizer_tensors, part, save_checkpoint
+from isthmus_policies.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.files import code_revision, from_json
 from isthmus_policies.networks import ActorCritic, NetworkConfig
 from isthmus_policies.ppo import PPO, PPOConfig
 from isthmus_policies.rollout import Collector
 from isthmus_sim.engines import make_engine
-from isthmus_sim.env import Env
+from isthmus_sim.env import Divergence, Env
 from isthmus_sim.robots.models import OWN
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import one_torch_thread
@@ -49,6 +50,9 @@ class TrainConfig:
     """Share of the iterations after which it is there."""
     checkpoint_every: int = 100
     """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
+    max_diverged_share: float = 0.01
+    """Share of the worlds that may diverge within an iteration; they are reset and dumped. More of them stop the
+    run."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
@@ -56,6 +60,8 @@ class TrainConfig:
         for name in ("num_envs", "iterations", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 <= self.max_diverged_share <= 1.0:
+            raise ValueError(f"max_diverged_share must lie within [0, 1], got {self.max_diverged_share}")
         if self.num_envs * self.ppo.horizon < self.ppo.minibatches:
             raise ValueError(
                 f"{self.num_envs} worlds x {self.ppo.horizon} steps are fewer than {self.ppo.minibatches} minibatches"
@@ -75,6 +81,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed + 1)
         self.learner = PPO(self.policy, config.ppo, self.generator)
         self.collector = Collector(self.env, config.ppo.horizon, self.generator)
+        self.divergences: list[Divergence] = []
         self.iteration = 0
         self.seconds = 0.0
 
@@ -98,11 +105,27 @@ class Trainer:
         self.env.progress = self.config.curriculum_end * min(1.0, self.iteration / max(1.0, ramp))
         with one_torch_thread():
             rollout, episodes = self.collector.collect(self.policy)
+        self.divergences = episodes.divergences
         learned = self.learner.update(rollout, self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
         row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": episodes.diverged}
         self.iteration += 1
         return row | {"steps": self.steps, "seconds": self.seconds} | episodes.summary() | learned
+
+    def dump_diverged(self, folder: Path) -> None:
+        """Write the worlds that diverged in the last iteration to run `folder`. Raises DivergedError for too many."""
+        if not self.divergences:
+            return
+        facts = {name: getattr(self.config, name) for name in ("task", "engine", "model")}
+        iteration = self.iteration - 1
+        path = dump(folder / FOLDER, self.divergences, facts | {"iteration": iteration})
+        count = sum(len(divergence.worlds) for divergence in self.divergences)
+        if count > self.config.max_diverged_share * self.config.num_envs:
+            raise DivergedError(
+                f"{count} of {self.config.num_envs} worlds diverged in iteration {iteration}, more than the share of "
+                f"{self.config.max_diverged_share:g} (max_diverged_share); "
+                f"step one again: python -m isthmus_policies.diverged {path}"
+            )
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint of run `folder`, atomically."""
