@@ -21,7 +21,7 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any], kind: str = FORMAT) -> None:
-    """Write atomically. `facts` is JSON; `kind` says what the file is, `load_checkpoint` must be told it. Raises OSError
+    """Write atomically. `facts` is JSON; `kind` says what the file is: `load_checkpoint` must be told. Raises OSError
     (disk full, …) and leaves the previous checkpoint as it was."""
     content = save(
         {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
