@@ -46,6 +46,8 @@ def drive_joints(
     high = wp.clamp(saturation - drop, 0.0, effort)
     low = wp.clamp(-saturation - drop, -effort, 0.0)
     torque = strength[world, joint] * wp.clamp(wanted, low, high)
+    if wp.isnan(wanted):  # a limit would make a number of it, and nobody would see that the world has diverged
+        torque = wanted
 
     friction = limits[3, joint] * velocity / wp.sqrt(velocity * velocity + SLOW * SLOW)
     ctrl[world, columns[2, joint]] = torque - friction
