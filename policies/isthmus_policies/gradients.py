@@ -51,12 +51,12 @@ class NetworkGradient:
 @dataclass(frozen=True, kw_only=True)
 class Surrogate:
     """A policy's loss on n actions, its gradient by the means (n, k) and by the logarithm of the deviation (k,), and
-    the actions' ratios of probability (n,)."""
+    the share of ratios that are clipped."""
 
     loss: Tensor
     by_mean: Tensor
     by_log_std: Tensor
-    ratio: Tensor
+    clipped: Tensor
 
 
 @torch.no_grad()
@@ -70,14 +70,15 @@ def clipped_surrogate(
     z = (action - mean) / std
     square = z.square()
     ratio = (-0.5 * square.sum(-1) - log_normalizer(std) - log_prob).exp_()
-    plain, clipped = ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain
+    held = ratio.clamp(1 - clip, 1 + clip)
+    plain, clipped = ratio * gain, held * gain
     # By the log-probability: the ratio's derivative is itself, and where the clipped one is the smaller there is none.
     weight = plain * (plain <= clipped) / -len(gain)
     return Surrogate(
         loss=-torch.minimum(plain, clipped).mean(),
         by_mean=z.mul_(weight.unsqueeze(-1)).div_(std),
         by_log_std=weight @ square - weight.sum(),
-        ratio=ratio,
+        clipped=(held != ratio).sum() / len(gain),
     )
 
 

@@ -125,9 +125,8 @@ class PPO:
 
         self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
-        clipped = ((policy_loss.ratio - 1).abs() > c.clip).float().mean()
         kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std).mean()
-        return torch.stack((kl, policy_loss.loss, value_loss, clipped))
+        return torch.stack((kl, policy_loss.loss, value_loss, policy_loss.clipped))
 
     def _adapt(self, kl: float, target: float) -> None:
         low, high = self.config.learning_rate_range

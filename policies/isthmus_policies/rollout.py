@@ -13,13 +13,13 @@ from isthmus_sim.env import Divergence, Env, Observations, Step
 
 @dataclass(kw_only=True)
 class EpisodeStatistics:
-    """Sums over the episodes that ended during a roll-out."""
+    """Of the episodes that ended during a roll-out. `add` only keeps, `summary` adds up: a GPU is waited for once."""
 
-    episodes: int = 0
-    steps: int = 0
-    timed_out: int = 0
     divergences: list[Divergence] = field(default_factory=list)
-    terms: dict[str, float] = field(default_factory=dict)
+    lengths: list[Tensor] = field(default_factory=list)
+    timed_out: list[Tensor] = field(default_factory=list)
+    terms: list[Tensor] = field(default_factory=list)
+    names: tuple[str, ...] = ()
 
     @property
     def diverged(self) -> int:
@@ -31,23 +31,22 @@ class EpisodeStatistics:
             self.divergences.append(step.divergence)
         if len(step.ended) == 0:
             return
-        self.episodes += len(step.ended)
-        self.steps += int(step.episode_length.sum())
-        self.timed_out += int(step.truncated.sum())
-        for name, value in step.episode_terms.items():
-            self.terms[name] = self.terms.get(name, 0.0) + float(value.sum())
+        self.lengths.append(step.episode_length)
+        self.timed_out.append(step.truncated[step.ended])
+        self.terms.append(torch.stack(list(step.episode_terms.values())))
+        self.names = tuple(step.episode_terms)
 
     def summary(self) -> dict[str, float]:
         """Means per episode; empty when none ended."""
-        if self.episodes == 0:
+        if not self.lengths:
             return {}
-        n = self.episodes
-        terms = {f"reward/{name}": value / n for name, value in self.terms.items()}
+        ends = torch.stack((torch.cat(self.lengths), torch.cat(self.timed_out)))
+        length, timed_out, *terms = torch.cat((ends, torch.cat(self.terms, dim=1))).double().mean(1).tolist()
         return {
-            "episode/return": sum(terms.values()),
-            "episode/length": self.steps / n,
-            "episode/timed_out": self.timed_out / n,
-            **terms,
+            "episode/return": sum(terms),
+            "episode/length": length,
+            "episode/timed_out": timed_out,
+            **{f"reward/{name}": value for name, value in zip(self.names, terms, strict=True)},
         }
 
 
@@ -98,8 +97,8 @@ class Collector:
             self._reward[t] = step.reward
             self._terminated[t] = step.terminated
             torch.logical_or(step.terminated, step.truncated, out=self._done[t])
-            late = step.truncated[step.ended]
-            if len(late):
+            if len(step.ended):
+                late = step.truncated[step.ended]
                 time_outs.append((t, step.ended[late], step.final["critic"][late]))
             statistics.add(step)
             self.observations = step.observations
