@@ -115,16 +115,16 @@ class WarpLegged:
 
     def _upload(self, nconmax: int | None, njmax: int | None) -> None:
         """The model with its fields per world, the simulator's data, and torch's view of both."""
-        self._warp = mjw.put_model(self.model, batch_sizes=dict.fromkeys((*_FIELDS, *_DERIVED), self.num_envs))
-        self._warp.opt.warn_overflow = 0  # the GPU would print them; here they are raised
+        self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys((*_FIELDS, *_DERIVED), self.num_envs))
+        self.warp_model.opt.warn_overflow = 0  # the GPU would print them; here they are raised
         if self.device.type == "cuda":
-            self._warp.opt.graph_conditional = wp.is_conditional_graph_supported()
+            self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
         room = _Room.of(self.model)
         nconmax, njmax = nconmax or room.contacts, njmax or room.rows
         # Scratch memory for collisions with a height field, one for each pair.
         pairs = min(room.pairs, nconmax)
         self.data = mjw.make_data(self.model, self.num_envs, nconmax=nconmax, nccdmax=pairs, njmax=njmax)
-        self._fields = {name: wp.to_torch(getattr(self._warp, name)) for name in _FIELDS}
+        self._fields = {name: wp.to_torch(getattr(self.warp_model, name)) for name in _FIELDS}
         self.qpos, self.qvel, self.ctrl, self.applied, self._warm_start, self._sensors, self._overflow = (
             wp.to_torch(getattr(self.data, name))
             for name in ("qpos", "qvel", "ctrl", "qfrc_applied", "qacc_warmstart", "sensordata", "overflow")
@@ -192,15 +192,15 @@ class WarpLegged:
                 ],
                 outputs=[data.ctrl, mean_torque, mean_power],
             )  # fmt: skip
-            mjw.step(self._warp, data)
+            mjw.step(self.warp_model, data)
         wp.copy(before, target)
 
     def _constants(self) -> None:
-        mjw.set_const(self._warp, self.data, restore=False)  # the next step computes anew what it leaves behind
+        mjw.set_const(self.warp_model, self.data, restore=False)  # the next step computes anew what it leaves behind
 
     def _sense_feet(self) -> None:
         for stage in (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel):
-            stage(self._warp, self.data)
+            stage(self.warp_model, self.data)
 
     def _launch(self, graph: wp.Graph) -> None:
         """After what torch has begun, and before what it begins next."""
@@ -317,7 +317,7 @@ class WarpLegged:
         self.force, self.torque = self.applied[:, :3].clone(), self.applied[:, 3:6].clone()
 
     def close(self) -> None:
-        del self._step_graph, self._constants_graph, self._feet_graph, self.data, self._warp
+        del self._step_graph, self._constants_graph, self._feet_graph, self.data, self.warp_model
 
 
 def _captured(work: Callable[[], None]) -> wp.Graph:
