@@ -9,7 +9,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-train bench-engine bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-train bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -61,6 +61,9 @@ $(PEERS): $(STAMP)
 
 bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop
 	$(BIN)/python benchmarks/engine.py $(ARGS)
+
+bench-gpu: $(STAMP) ## steps per second of the quadruped's worlds on a GPU, 256 to 16384 of them; says so without one
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 bench-runtime: $(STAMP) ## one inference of the exported graph on one core
 	$(BIN)/python benchmarks/runtime.py $(ARGS)
