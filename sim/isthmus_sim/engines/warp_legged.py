@@ -16,6 +16,7 @@ import warp as wp
 from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
+from isthmus_sim.engines.base_load import BaseLoad
 from isthmus_sim.engines.legged import (
     FOOT_SENSORS,
     GROUND,
@@ -36,8 +37,9 @@ wp.config.log_level = wp.LOG_WARNING  # else a line for each of its fifty module
 wp.init()
 
 # Model fields with a value for each world: those that parameters set, and what MuJoCo derives from them.
-_FIELDS = ("geom_friction", "body_mass", "body_inertia", "body_ipos")
-_DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")
+_FIELDS = (
+    "geom_friction", "body_mass", "body_inertia", "body_ipos", "body_subtreemass", "body_invweight0", "dof_invweight0",
+)  # fmt: skip
 _FULL = {
     int(mjw.OverflowType.NEFC): ("constraint rows of a world", "njmax"),
     int(mjw.OverflowType.BROADPHASE): ("pairs of bodies close to each other", "nconmax"),
@@ -115,7 +117,7 @@ class WarpLegged:
 
     def _upload(self, nconmax: int | None, njmax: int | None) -> None:
         """The model with its fields per world, the simulator's data, and torch's view of both."""
-        self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys((*_FIELDS, *_DERIVED), self.num_envs))
+        self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys(_FIELDS, self.num_envs))
         self.warp_model.opt.warn_overflow = 0  # the GPU would print them; here they are raised
         if self.device.type == "cuda":
             self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
@@ -131,7 +133,7 @@ class WarpLegged:
         )
 
     def _find(self, spec: RobotSpec, feet: tuple[str, ...]) -> None:
-        """Where the joints and the feet are, and the base's own mass."""
+        """Where the joints and the feet are, and what the base weighs."""
         joints = [self.model.joint(name) for name in spec.joints]
         q = [int(joint.qposadr[0]) for joint in joints]
         v = [int(joint.dofadr[0]) for joint in joints]
@@ -139,9 +141,7 @@ class WarpLegged:
         self._columns = wp.array([q, v, u], dtype=int)
         self._q, self._v = self._index(q), self._index(v)
         self._feet = {kind: self._index(foot_columns(self.model, kind, feet)) for kind in FOOT_SENSORS}
-        self._mass, self._inertia, self._centre = (
-            self._fields[name][0, self._base].clone() for name in ("body_mass", "body_inertia", "body_ipos")
-        )
+        self._load = BaseLoad(self.model, self._base, self.device)
 
     def _index(self, columns: list[int]) -> slice | Tensor:
         """An index of these columns: a slice, which does not copy, where they follow one another."""
@@ -166,9 +166,7 @@ class WarpLegged:
         """The graphs, and the worlds as they were before."""
         start = self.qpos.clone()
         wp.synchronize_device()  # from here Warp's own stream, until now torch's
-        self._step_graph, self._constants_graph, self._feet_graph = (
-            _captured(work) for work in (self._step, self._constants, self._sense_feet)
-        )
+        self._step_graph, self._feet_graph = _captured(self._step), _captured(self._sense_feet)
         wp.synchronize_device()
         self.qpos.copy_(start)
         self._rest(torch.arange(self.num_envs, device=self.device))
@@ -194,9 +192,6 @@ class WarpLegged:
             )  # fmt: skip
             mjw.step(self.warp_model, data)
         wp.copy(before, target)
-
-    def _constants(self) -> None:
-        mjw.set_const(self.warp_model, self.data, restore=False)  # the next step computes anew what it leaves behind
 
     def _sense_feet(self) -> None:
         for stage in (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel):
@@ -278,11 +273,14 @@ class WarpLegged:
         if "friction" in names:
             self._fields["geom_friction"][ids, self._ground, 0] = rows["friction"].squeeze(-1)
         if names & {"payload", "com_offset"}:
-            mass = self._mass + self.params["payload"][ids]
-            self._fields["body_mass"][ids, self._base] = mass.squeeze(-1)
-            self._fields["body_inertia"][ids, self._base] = self._inertia * (mass / self._mass)
-            self._fields["body_ipos"][ids, self._base] = self._centre + self.params["com_offset"][ids]
-            self._launch(self._constants_graph)
+            load = self._load
+            mass = load.mass + self.params["payload"][ids, 0]
+            inertia = load.inertia * (mass / load.mass).unsqueeze(-1)
+            centre = load.centre + self.params["com_offset"][ids]
+            for name, value in (("body_mass", mass), ("body_inertia", inertia), ("body_ipos", centre)):
+                self._fields[name][ids, self._base] = value.float()
+            for name, value in load.derive(mass, inertia, centre).items():
+                self._fields[name][ids] = value.float()
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
         # The free joint's generalised force is just this: force in the world, torque in the body.
@@ -317,7 +315,7 @@ class WarpLegged:
         self.force, self.torque = self.applied[:, :3].clone(), self.applied[:, 3:6].clone()
 
     def close(self) -> None:
-        del self._step_graph, self._constants_graph, self._feet_graph, self.data, self.warp_model
+        del self._step_graph, self._feet_graph, self.data, self.warp_model
 
 
 def _captured(work: Callable[[], None]) -> wp.Graph:
