@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 	@scripts/setup.sh $(ROS)
 	@touch $@
 
-demo: $(STAMP) ## train, export, fly over ROS 2, write runs/demo/report.html
-	$(BIN)/isthmus-demo $(ARGS)
+demo: $(STAMP) ## TASK=quadrotor or quadruped: train, export, fly or walk over ROS 2, write a report into runs/
+	$(BIN)/isthmus-demo --task $(TASK) $(ARGS)
 
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/
 	$(BIN)/isthmus-train $(TASK) $(ARGS)

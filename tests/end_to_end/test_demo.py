@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_policies.demo import Process, Processes
+from isthmus_policies.demo import parse
+from isthmus_policies.processes import Process, Processes
 
 SHORT = (
     "--iterations", "2", "--echo-s", "1", "--plan.climb-s", "1", "--plan.hover-s", "1", "--plan.laps", "1",
@@ -35,10 +36,10 @@ main()
 needs_ros = pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy: pip install 'isthmus[ros]'")
 
 
-def demo(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def demo(out: Path, *arguments: str, timeout_s: float = 570) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "isthmus_policies.demo", "--out", str(out), *arguments]
     environment = {**os.environ, "COLUMNS": "160"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=570)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s)
 
 
 def left_running(out: Path) -> list[str]:
@@ -106,6 +107,32 @@ def test_without_ros_it_says_so_before_training(tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
+def test_each_task_has_a_plan_and_a_folder_of_its_own(capsys: pytest.CaptureFixture[str]):
+    kind, options = parse([])
+    assert (kind.task, options.out) == ("quadrotor-randomized", Path("runs/demo"))
+    kind, options = parse(["--plan.side-m", "2", "--task", "quadruped", "--robot-seed", "3"])
+    assert (kind.task, options.plan.side_m, options.robot_seed) == ("quadruped", 2.0, 3)
+    assert options.out == Path("runs/demo-quadruped")
+    for wrong, named in ((["--task", "cat"], "'quadrotor', 'quadruped'"), (["--plan.side-m", "2"], "--plan.side-m")):
+        with pytest.raises(SystemExit) as ended:
+            parse(wrong)
+        assert ended.value.code == 2
+        assert named in "".join(capsys.readouterr())
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.long
+def test_a_policy_that_cannot_walk_fails_the_demo_with_cause_and_report(tmp_path: Path):
+    out = tmp_path / "out"
+    result = demo(out, "--task", "quadruped", "--iterations", "2", "--echo-s", "1")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert re.search(r"isthmus-demo: the walk failed: \S.* \(see .*mission\.log\)", result.stdout)
+    assert "The walk failed" in (out / "report.html").read_text()
+    assert not json.loads((out / "walk" / "walk.json").read_text())["success"]
+    assert not left_running(tmp_path)
+
+
 @needs_ros
 @pytest.mark.ros
 @pytest.mark.long
@@ -118,3 +145,17 @@ def test_the_demo_flies(tmp_path: Path):
     errors = json.loads((out / "flight" / "flight.json").read_text())["tracking_m"]
     assert errors["hover"]["rmse"] < 0.2
     assert errors["figure-eight"]["rmse"] < 0.35
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.long
+def test_the_demo_walks(tmp_path: Path):
+    out = tmp_path / "out"
+    result = demo(out, "--task", "quadruped", timeout_s=2400)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "The walk succeeded" in (out / "report.html").read_text()
+    assert (out / "walk.mp4").stat().st_size > 100_000
+    walk = json.loads((out / "walk" / "walk.json").read_text())
+    assert walk["end"]["away_m"] < 0.5
+    assert max(leg["error_mps"] for leg in walk["following"].values()) < 0.2

@@ -59,8 +59,9 @@ Phase = tuple[str, float, float]
 """Name, start and end in s."""
 
 
-def learning_curves(rows: Sequence[dict[str, float]], control_period_s: float) -> str:
-    """Episode length and reward over the environment steps of a run's `metrics.csv`."""
+def learning_curves(rows: Sequence[dict[str, float]], control_period_s: float, *, staged: bool) -> str:
+    """Episode length and reward over the environment steps of a run's `metrics.csv`; `staged`: with a line where the
+    reward's weights have reached their final values."""
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
@@ -68,19 +69,20 @@ def learning_curves(rows: Sequence[dict[str, float]], control_period_s: float) -
         left.set(title="Episode length", xlabel="environment steps, millions", ylabel="time, s", ylim=(0, None))
         _curve(right, rows, "episode/return", 1.0)
         right.set(title="Reward per episode", xlabel="environment steps, millions", ylabel="reward")
-        _draw_ramp(right, rows)
+        if staged:
+            _draw_ramp(right, rows)
 
-    return _svg("learning", draw, (10.4, 3.0))
+    return svg("learning", draw, (10.4, 3.0))
 
 
 def _curve(axes: Axes, rows: Sequence[dict[str, float]], column: str, scale: float) -> None:
     points = np.array([(row["steps"] / 1e6, row[column] * scale) for row in rows if column in row]).reshape(-1, 2)
     axes.plot(points[:, 0], points[:, 1], color=ACCENT, alpha=0.3, linewidth=1.0)
-    axes.plot(points[:, 0], _running_mean(points[:, 1], max(1, len(points) // 30)), color=ACCENT)
+    axes.plot(points[:, 0], running_mean(points[:, 1], max(1, len(points) // 30)), color=ACCENT)
     axes.margins(x=0.01)
 
 
-def _running_mean(values: Vector, width: int) -> Vector:
+def running_mean(values: Vector, width: int) -> Vector:
     """Mean over `width` values around each, fewer at the ends."""
     sums = np.cumsum(np.concatenate(((0.0,), values)))
     here = np.arange(len(values))
@@ -89,8 +91,8 @@ def _running_mean(values: Vector, width: int) -> Vector:
 
 
 def _draw_ramp(axes: Axes, rows: Sequence[dict[str, float]]) -> None:
-    ramp = [row["steps"] / 1e6 for row in rows if row["progress"] < 1.0]
-    if ramp and len(ramp) < len(rows):
+    ramp = [row["steps"] / 1e6 for row in rows if row["progress"] < rows[-1]["progress"]]
+    if ramp:
         axes.axvline(ramp[-1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(
             "weights at their final values", (ramp[-1], 0.04), (5, 0), xycoords=("data", "axes fraction"),
@@ -98,59 +100,21 @@ def _draw_ramp(axes: Axes, rows: Sequence[dict[str, float]]) -> None:
         )  # fmt: skip
 
 
-def path(time: Vector, position: Vector, reference: Vector, phases: Sequence[Phase]) -> str:
-    """Flown path and reference from above, and height over time. Positions (t, 3) m, world."""
-
-    def draw(figure: Figure) -> None:
-        above, height = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        above.plot(*reference[:, :2].T, color=REFERENCE, linewidth=1.3, label="reference")
-        above.plot(*position[:, :2].T, color=FLOWN, label="flown")
-        above.plot(*position[0, :2], "o", color=INK, markersize=4)
-        above.annotate("take-off", position[0, :2], (6, -11), textcoords="offset points", color=MUTED, fontsize=8.5)
-        above.update_datalim(position[0, :2] + np.array(((-0.25, -0.25), (0.25, 0.25))))  # no microscope
-        above.set_aspect("equal", adjustable="datalim")
-        above.set(title="From above", xlabel="x, m", ylabel="y, m")
-        above.legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.13), borderaxespad=0)
-        _shade_phases(height, phases, time[-1], names=False)
-        height.plot(time, reference[:, 2], color=REFERENCE, linewidth=1.3)
-        height.plot(time, position[:, 2], color=FLOWN)
-        height.set(title="Height", xlabel="time, s", ylabel="z, m", ylim=(min(0.0, reference[:, 2].min()), None))
-
-    return _svg("path", draw, (10.4, 3.9))
-
-
-def tracking(time: Vector, error: Vector, phases: Sequence[Phase], rms: dict[str, float]) -> str:
-    """Distance from the reference (t,) m over time; phases are marked, and `rms` m drawn over the phases it has."""
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        _shade_phases(axes, phases, time[-1], names=True)
-        axes.plot(time, 100 * error, color=FLOWN, linewidth=1.3)
-        axes.set(xlabel="time, s", ylabel="distance from the reference, cm", ylim=(0, 100 * error.max() * 1.18))
-        for name, start, end in phases:
-            if name in rms:
-                level = 100 * rms[name]
-                axes.plot((start, min(end, time[-1])), (level, level), color=INK, linewidth=1.0, linestyle=(0, (2, 2)))
-        axes.plot((), (), color=INK, linewidth=1.0, linestyle=(0, (2, 2)), label="root mean square of the phase")
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
-
-    return _svg("tracking", draw, (10.4, 3.2))
-
-
-def _shade_phases(axes: Axes, phases: Sequence[Phase], end_s: float, *, names: bool) -> None:
+def shade_phases(axes: Axes, phases: Sequence[Phase], end_s: float, *, names: bool) -> None:
+    """Shade every other phase up to `end_s`, and write its name where there is room."""
     for i, (name, start, end) in enumerate(phases):
         if start >= end_s:
             continue
         end = min(end, end_s) if i + 1 < len(phases) else end_s
         if i % 2 == 0:
             axes.axvspan(start, end, color=SHADE, linewidth=0)
-        if names and end - start > 0.06 * end_s:
+        if names and end - start > 0.06 * (end_s - phases[0][1]):
             axes.annotate(
                 name, ((start + end) / 2, 0.945), xycoords=("data", "axes fraction"), ha="center", color=MUTED,
                 fontsize=9,
             )  # fmt: skip
     axes.grid(visible=False, axis="x")
-    axes.set_xlim(0, end_s)
+    axes.set_xlim(phases[0][1], end_s)
 
 
 def timing(latency_s: Vector, period_s: Vector, nominal_s: float) -> str:
@@ -169,7 +133,7 @@ def timing(latency_s: Vector, period_s: Vector, nominal_s: float) -> str:
         _histogram(right, period_s, np.linspace(0.0, 2 * nominal, 81))
         right.set(title="Command to command", xlabel="time, ms", ylabel="commands", xlim=(0, 2 * nominal))
 
-    return _svg("timing", draw, (10.4, 3.0))
+    return svg("timing", draw, (10.4, 3.0))
 
 
 def _histogram(axes: Axes, values_s: Vector, edges: Vector) -> None:
@@ -190,7 +154,7 @@ def _mark(axes: Axes, value: float, name: str, *, side: Literal["left", "right"]
     )  # fmt: skip
 
 
-def _svg(name: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
+def svg(name: str, draw: Callable[[Figure], None], size: tuple[float, float]) -> str:
     """What `draw` draws, as an SVG element to stand in a page; `name` keeps its ids apart from other plots'."""
     buffer = io.StringIO()
     with matplotlib.rc_context(_STYLE):
