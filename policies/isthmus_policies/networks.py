@@ -34,7 +34,7 @@ class NetworkConfig:
 class RunningNormalizer(nn.Module):
     """Mean and variance of everything it was shown (Chan et al. 1979, parallel form), in float64; applied in float32.
 
-    Only `update` changes it: within a roll-out it is constant, so stored log-probabilities stay true.
+    Only `update` and `merge` change it: within a roll-out it is constant, so stored log-probabilities stay true.
     """
 
     mean: Tensor
@@ -54,13 +54,13 @@ class RunningNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
         """Take in rows (n, size)."""
-        # In two passes: torch.var_mean over the first axis takes 15 times as long.
-        mean = rows.mean(0)
-        squares = [(part - mean).square_().sum(0) for part in rows.split(CACHED_ROWS)]
-        variance = torch.stack(squares).sum(0) / len(rows)
-        n, total = len(rows), self.count + len(rows)
-        delta = mean.double() - self.mean
-        spread = self.variance * self.count + variance.double() * n + delta.square() * (self.count * n / total)
+        self.merge(*moments(rows), len(rows))
+
+    @torch.no_grad()
+    def merge(self, mean: Tensor, variance: Tensor, n: int) -> None:
+        """Take in n rows that have this mean and variance (size,)."""
+        total, delta = self.count + n, mean - self.mean
+        spread = self.variance * self.count + variance * n + delta.square() * (self.count * n / total)
         self.mean += delta * (n / total)
         self.variance.copy_(spread / total)
         self.count.copy_(total)
@@ -72,6 +72,15 @@ class RunningNormalizer(nn.Module):
 
     def inverse(self, rows: Tensor) -> Tensor:
         return rows / self.scale + self.shift
+
+
+@torch.no_grad()
+def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance (size,) of rows (n, size), in float64. In two passes: torch.var_mean over the first axis takes
+    15 times as long."""
+    mean = rows.mean(0)
+    squares = [(part - mean).square_().sum(0) for part in rows.split(CACHED_ROWS)]
+    return mean.double(), torch.stack(squares).sum(0).double() / len(rows)
 
 
 class Activation(nn.Module, ABC):
@@ -139,6 +148,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, groups: dict[str, int], action_size: int, config: NetworkConfig) -> None:
         super().__init__()
+        self.sizes = {"actor": groups["actor"], "critic": groups["critic"], "action": action_size}
         self.actor_normalizer = RunningNormalizer(groups["actor"])
         self.critic_normalizer = RunningNormalizer(groups["critic"])
         self.value_normalizer = RunningNormalizer(1)

@@ -3,15 +3,18 @@ KL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from isthmus_policies.gradients import NetworkGradient, clipped_surrogate, clipped_value_loss, log_normalizer
-from isthmus_policies.networks import ActorCritic
+from isthmus_policies.networks import ActorCritic, RunningNormalizer, moments
 from isthmus_policies.rollout import Rollout, advantages, values
+from isthmus_policies.symmetry import Reflection
+from isthmus_sim.task import Mirror
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +46,25 @@ class PPOConfig:
     end. Falling, so that the policy settles."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
+    symmetry: Literal["none", "augment", "loss"] = "none"
+    """Use of the robot's left-right symmetry (Mittal et al. 2024). augment: every gradient step sees the mirror images
+    of its rows too, as if the policy had acted so with the same probability. loss: a policy's answer to a mirror image
+    is held to the mirror image of its answer."""
+    symmetry_weight: float = 1.0
+    """Weight of the mean squared difference of the two, for symmetry loss."""
 
 
 class PPO:
     """Improves an `ActorCritic` from roll-outs."""
 
-    def __init__(self, policy: ActorCritic, config: PPOConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        policy: ActorCritic,
+        config: PPOConfig,
+        generator: torch.Generator,
+        mirror: Mapping[str, Mirror] | None = None,
+    ) -> None:
+        """mirror: the task's, for a symmetry. Raises ValueError where it lacks what the symmetry needs."""
         self.policy = policy
         self.config = config
         self.learning_rate = config.learning_rate
@@ -56,6 +72,9 @@ class PPO:
         self.parameters, self.gradient = in_one_piece(list(policy.parameters()))
         self.optimizer = torch.optim.Adam([self.parameters], lr=config.learning_rate, fused=True)
         self._actor, self._critic = NetworkGradient(policy.actor), NetworkGradient(policy.critic)
+        self._reflection: Reflection | None = None
+        if config.symmetry != "none":
+            self._reflection = Reflection(mirror or {}, policy.sizes, self.parameters.device)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """One iteration: several epochs over the roll-out, then the normalisers take it in. Returns what to log."""
@@ -70,8 +89,8 @@ class PPO:
             sums += epoch
             # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
             self._adapt(float(epoch[0]) / self.config.minibatches, target)
-        self.policy.actor_normalizer.update(rollout.actor.flatten(0, 1))
-        self.policy.critic_normalizer.update(rollout.critic.flatten(0, 1))
+        self._show("actor", self.policy.actor_normalizer, rollout.actor)
+        self._show("critic", self.policy.critic_normalizer, rollout.critic)
         kl, surrogate, value_loss, clipped = (sums / (self.config.epochs * self.config.minibatches)).tolist()
         return {
             "learner/kl": kl,
@@ -110,13 +129,24 @@ class PPO:
         for rows in order[: size * self.config.minibatches].split(size):
             yield {name: value if name == "old_std" else value.index_select(0, rows) for name, value in batch.items()}
 
+    def _reflected(self, batch: dict[str, Tensor], reflection: Reflection) -> dict[str, Tensor]:
+        """The minibatch's rows, then their mirror images: of what the symmetry needs."""
+        images = {"actor": reflection.with_images("actor", batch["actor"])}
+        if self.config.symmetry == "augment":
+            images |= {name: reflection.with_images(name, batch[name]) for name in ("critic", "action")}
+            images |= {name: batch[name].repeat(2) for name in ("log_prob", "advantage", "return", "value")}
+        return batch | images
+
     @torch.no_grad()
     def _step(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
-        policy, c = self.policy, self.config
-        mean, std = self._actor.forward(policy.actor_normalizer(batch["actor"])), policy.std()
+        policy, c, n = self.policy, self.config, len(batch["mean"])
+        if self._reflection is not None:
+            batch = self._reflected(batch, self._reflection)
+        output, std = self._actor.forward(policy.actor_normalizer(batch["actor"])), policy.std()
+        mean = output[: len(batch["action"])]
         policy_loss = clipped_surrogate(batch["action"], mean, std, batch["log_prob"], batch["advantage"], c.clip)
-        self._actor.backward(policy_loss.by_mean)
+        self._actor.backward(self._by_output(policy_loss.by_mean, output))
         torch.mul(policy_loss.by_log_std - c.entropy_weight, policy.std_moves(), out=policy.log_std.grad)
 
         value = self._critic.forward(policy.critic_normalizer(batch["critic"])).squeeze(-1)
@@ -125,8 +155,25 @@ class PPO:
 
         self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
-        kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std).mean()
+        kl = gaussian_kl(batch["mean"], batch["old_std"], output[:n], std).mean()
         return torch.stack((kl, policy_loss.loss, value_loss, policy_loss.clipped))
+
+    def _by_output(self, by_mean: Tensor, output: Tensor) -> Tensor:
+        """The policy's loss by all of the actor's outputs. For symmetry loss, those after the means are the answers to
+        mirror images: drawn to the images of the means."""
+        if self._reflection is None or len(by_mean) == len(output):
+            return by_mean
+        mean, answer = output.chunk(2)
+        difference = answer - self._reflection("action", mean)
+        return torch.cat((by_mean, difference * (2 * self.config.symmetry_weight / difference.numel())))
+
+    def _show(self, name: str, normalizer: RunningNormalizer, rows: Tensor) -> None:
+        """Let a normaliser take in a group's rows (T, N, size); with a symmetry, their mirror images too."""
+        n = rows.shape[0] * rows.shape[1]
+        mean, variance = moments(rows.flatten(0, 1))
+        normalizer.merge(mean, variance, n)
+        if self._reflection is not None:
+            normalizer.merge(self._reflection(name, mean), self._reflection.variance(name, variance), n)
 
     def _adapt(self, kl: float, target: float) -> None:
         low, high = self.config.learning_rate_range
