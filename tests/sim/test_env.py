@@ -10,10 +10,14 @@ import torch
 
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.env import Env, Step
 from isthmus_sim.rotations import rotation_matrix
 from isthmus_sim.signals import SensorModel
+from isthmus_sim.task import Transition
 from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, QuadrotorConfig, randomized
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
+from isthmus_sim.terrain import TerrainConfig
 
 MakeEngine = Callable[..., Engine]
 CALM = QuadrotorConfig(sensors={}, force_share=0.0, torque_share=0.0)
@@ -158,6 +162,66 @@ def test_a_diverged_world_is_reset_counted_and_alone(make_engine: MakeEngine, wh
     assert counted == [[0] * 12, [0] * 4 + [1] + [0] * 7]
 
 
+def legged_env(make_legged: Callable[..., MujocoLegged], config: QuadrupedConfig) -> Env:
+    task = Quadruped(config)
+    return Env(task, make_legged(6, terrain=task.terrain), seed=0)
+
+
+@pytest.mark.parametrize("where", ["position", "joint", "command"])
+@pytest.mark.parametrize("ground", ["flat", "rough"])
+def test_a_diverged_quadruped_is_reset_counted_and_alone(
+    make_legged: Callable[..., MujocoLegged], where: str, ground: str
+):
+    """On rough ground too, where what is nowhere has no ground below it."""
+    terrain = TerrainConfig(levels=2, tile=4.0, border=2.0) if ground == "rough" else None
+    rows = 0.2 * torch.randn(12, 6, 12, generator=torch.Generator().manual_seed(0))
+    others, trajectories, counted = torch.tensor([0, 1, 2, 3, 5]), [], []
+    for broken in (False, True):
+        env = legged_env(make_legged, QuadrupedConfig(sensors={}, push_s=0.0, terrain=terrain, command_delay=(0, 0)))
+        env.reset()
+        assert isinstance(env.engine, MujocoLegged)
+        steps = run(env, rows[:4])
+        action = rows[4].clone()
+        if broken and where == "position":
+            env.engine.qpos[4, 0] = float("nan")
+        if broken and where == "joint":
+            env.engine.qvel[4, 9] = -1e9
+        if broken and where == "command":
+            action[4, 7] = float("nan")
+        steps += [env.step(action), *run(env, rows[5:])]
+        trajectories.append(torch.stack([s.observations["critic"] for s in steps]))
+        counted.append([s.failed for s in steps])
+        if broken:
+            assert steps[4].terminated.tolist() == [False] * 4 + [True, False]
+            assert steps[4].ended.tolist() == [4]
+            assert steps[4].reward[4] == 0
+            assert torch.isfinite(flat(steps)).all(), "what is not a number reaches no observation"
+            assert all(torch.isfinite(value).all() for value in env.engine.state_dict().values())
+    assert torch.equal(trajectories[0][:5, others], trajectories[1][:5, others])
+    assert counted == [[0] * 12, [0] * 4 + [1] + [0] * 7]
+
+
+def test_a_diverged_step_can_be_done_again(make_engine: MakeEngine):
+    """From the recorded state and command, by another engine: it diverges there too."""
+    env = Env(Quadrotor(randomized()), make_engine(5), seed=0)
+    env.reset()
+    assert all(step.divergence is None for step in run(env, 0.1 * actions(7, 5)))
+    rows = 0.1 * actions(1, 5)[0]
+    env.command_line.history[:, 3] = float("nan")
+    divergence = env.step(rows).divergence
+    assert divergence is not None
+    assert divergence.worlds.tolist() == [3]
+    assert divergence.episode_step.tolist() == [7]
+    other = make_engine(1)
+    other.load_state_dict(divergence.engine)
+    assert torch.isfinite(other.read().position).all(), "the state before it was a state"
+    other.step(torch.full((1, 4), 1000.0))
+    assert not other.failed().any()
+    other.load_state_dict(divergence.engine)
+    other.step(divergence.command)
+    assert other.failed().all()
+
+
 # What is observed
 # ---------------------------------------------------------------------------------------------------------------------
 def test_the_actor_sees_noise_and_the_critic_the_truth(make_engine: MakeEngine):
@@ -288,6 +352,80 @@ def test_a_saved_environment_goes_on_bit_for_bit(make_engine: MakeEngine, config
     for a, b in zip(going_on, again, strict=True):
         assert all(torch.equal(a.episode_terms[name], b.episode_terms[name]) for name in a.episode_terms)
         assert torch.equal(a.episode_length, b.episode_length)
+
+
+@pytest.mark.parametrize("ground", ["flat", "rough"])
+def test_a_saved_environment_of_quadrupeds_goes_on_bit_for_bit(make_legged: Callable[..., MujocoLegged], ground: str):
+    """Levels, clocks, commands, biases and pushes included, across resets."""
+    terrain = TerrainConfig(levels=2, tile=4.0, border=2.0) if ground == "rough" else None
+    first, second = (
+        legged_env(make_legged, QuadrupedConfig(terrain=terrain, push_s=0.5, command_s=0.3, episode_steps=25))
+        for _ in range(2)
+    )
+    rows = 0.5 * torch.randn(90, 6, 12, generator=torch.Generator().manual_seed(0))
+    first.reset()
+    second.reset()
+    run(first, rows[:40])
+    run(second, rows[:7])
+    saved = {name: value.clone() for name, value in first.state_dict().items()}
+    going_on = run(first, rows[40:])
+    second.load_state_dict(saved)
+    again = run(second, rows[40:])
+    assert torch.equal(flat(going_on), flat(again))
+    assert torch.equal(first.level, second.level)
+    assert sum(len(step.ended) for step in going_on) >= 12
+
+
+# What tasks are told
+# ---------------------------------------------------------------------------------------------------------------------
+class Asked(Quadruped):
+    """Keeps what the environment asks of it."""
+
+    def __init__(self) -> None:
+        super().__init__(QuadrupedConfig(episode_steps=3, push_s=0.0))
+        self.transitions: list[Transition] = []
+        self.ages: list[list[int]] = []
+        self.started: list[list[int]] = []
+        self.regraded: list[tuple[list[int], list[int]]] = []
+        self.levels = 3
+
+    def goal(self, episode_step, previous, generator):  # pyright: ignore
+        if previous is None:
+            self.started.append(episode_step.tolist())
+        return super().goal(episode_step, previous, generator)
+
+    def disturb(self, engine, episode_step, generator):  # pyright: ignore
+        self.ages.append(episode_step.tolist())
+
+    def reward(self, step: Transition):
+        self.transitions.append(step)
+        return super().reward(step)
+
+    def regrade(self, level, state, goal, engine, ids):  # pyright: ignore
+        assert len(state.position) == len(goal["phase"]) == len(ids)
+        self.regraded.append((ids.tolist(), level.tolist()))
+        return (level + 1).clamp_max(2)
+
+
+def test_a_task_is_told_of_ages_commands_and_levels(make_legged: Callable[..., MujocoLegged]):
+    """It may disturb before each step; it sees this command and the one before, and grades the worlds that ended."""
+    task = Asked()
+    env = Env(task, make_legged(3), seed=0)
+    env.reset()
+    env.episode_step[1] = 1
+    rows = 0.1 * torch.randn(4, 3, 12, generator=torch.Generator().manual_seed(0))
+    standing = env.command.clone()
+    run(env, rows)
+    assert task.ages == [[0, 1, 0], [1, 2, 1], [2, 0, 2], [0, 1, 0]]
+    assert task.started == [[0, 0, 0], [0], [0, 0]]
+    assert task.regraded == [([1], [0]), ([0, 2], [0, 0])]
+    assert env.level.tolist() == [1, 1, 1]
+    first, second, third, _ = task.transitions
+    assert torch.equal(first.previous, standing)
+    assert torch.equal(second.previous, first.command)
+    assert torch.equal(third.previous[[0, 2]], second.command[[0, 2]])
+    assert torch.equal(third.previous[1], standing[1]), "a new episode follows no command of the former"
+    assert not torch.equal(first.command, second.command)
 
 
 def test_a_state_is_indexed_by_world(tumbling: Callable[..., State]):

@@ -9,7 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_sim.rotations import random_orientation, rotation_matrix, tilt, to_body, to_world, turn_by
+from isthmus_sim.rotations import (
+    random_orientation,
+    rotation_matrix,
+    tilt,
+    to_body,
+    to_world,
+    turn_by,
+    yaw_rotation,
+)
 
 HALF = math.sqrt(0.5)
 numbers = st.floats(-1, 1, allow_subnormal=False)
@@ -122,3 +130,36 @@ def test_a_small_turn_moves_the_matrix_by_the_stated_share():
     noisy = turn_by(q, 0.01 * torch.randn(20_000, 3, generator=generator))
     rms = (rotation_matrix(noisy) - rotation_matrix(q)).square().mean().sqrt()
     assert float(rms) == pytest.approx(0.01 * math.sqrt(2 / 3), rel=0.02)
+
+
+# Heading
+# ---------------------------------------------------------------------------------------------------------------------
+@given(quaternions)
+def test_the_heading_is_where_body_x_points_seen_from_above(q: torch.Tensor):
+    found = yaw_rotation(q)[0]
+    forward = rotation_matrix(q).reshape(3, 3)[:2, 0]
+    if float(forward.norm()) < 1e-3:
+        return  # straight up or down there is no heading
+    torch.testing.assert_close(found @ found.T, torch.eye(2, dtype=torch.float64), rtol=0, atol=1e-9)
+    assert float(torch.linalg.det(found)) == pytest.approx(1.0)
+    torch.testing.assert_close(found[:, 0], forward / forward.norm(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("q", "left"),
+    [
+        ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0)),
+        ((HALF, 0.0, 0.0, HALF), (-1.0, 0.0)),  # a quarter turn to the left: left is backwards in the world
+        ((0.0, 0.0, 0.0, 1.0), (0.0, -1.0)),
+        ((math.cos(0.3), 0.0, math.sin(0.3), 0.0), (0.0, 1.0)),  # pitch is no heading
+        ((math.cos(0.3), math.sin(0.3), 0.0, 0.0), (0.0, 1.0)),  # nor is roll
+    ],
+)
+def test_headings_by_hand(q: tuple[float, ...], left: tuple[float, ...]):
+    found = yaw_rotation(torch.tensor([q])) @ torch.tensor([0.0, 1.0])
+    torch.testing.assert_close(found, torch.tensor([left]), rtol=0, atol=1e-6)
+
+
+def test_without_a_heading_there_is_still_a_number():
+    """Nose straight up."""
+    assert torch.isfinite(yaw_rotation(torch.tensor([[HALF, 0.0, -HALF, 0.0]]))).all()

@@ -139,3 +139,54 @@ def test_what_a_sensor_saw_before_the_reset_is_forgotten():
     for _ in range(5):
         seen = sensor.measure(true_readings(4, 2.0))["position"]
         assert (seen[some] <= 2.0).all()
+
+
+# Bias
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_bias_lasts_an_episode_and_the_next_has_another():
+    sensor, some = sensors(position=SensorModel(bias=0.05)), torch.arange(0, N, 2)
+    first = sensor.reset(torch.arange(N), true_readings())["position"]
+    torch.testing.assert_close(first.std(0), torch.full((3,), 0.05), rtol=0.03, atol=0)
+    assert float(first.mean(0).abs().max()) < 4 * 0.05 / N**0.5
+    assert len(first.unique()) > 0.99 * first.numel(), "every world and element has its own"
+    for value in (1.0, 2.0):
+        measured = sensor.measure(true_readings(value=value))["position"]
+        torch.testing.assert_close(measured - value, first, rtol=0, atol=1e-6)
+    again = sensor.reset(some, true_readings(len(some)))["position"]
+    assert (again != first[some]).all()
+    measured = sensor.measure(true_readings())["position"]
+    assert torch.equal(measured[some], again)
+    assert torch.equal(measured[1::2], first[1::2]), "the others keep theirs"
+
+
+def test_a_bias_adds_to_the_noise_and_is_late_with_it():
+    sensor = sensors(position=SensorModel(noise=0.03, bias=0.04, delay=(1, 1)))
+    sensor.reset(torch.arange(N), true_readings())
+    rows = torch.stack([sensor.measure(true_readings(value=float(t)))["position"] for t in range(1, 5)])
+    error = rows - torch.tensor([0.0, 1.0, 2.0, 3.0]).reshape(4, 1, 1)
+    assert float(error[2].std()) == pytest.approx(0.05, rel=0.03)
+    assert float((error[3] - error[2]).std()) == pytest.approx(0.03 * 2**0.5, rel=0.03)
+
+
+def test_a_bias_of_an_orientation_turns_it_about_each_axis():
+    sensor = sensors(orientation=SensorModel(bias=0.02))
+    first = sensor.reset(torch.arange(N), true_readings())["orientation"]
+    torch.testing.assert_close(first.norm(dim=-1), torch.ones(N))
+    torch.testing.assert_close(2 * first[:, 1:].std(0), torch.full((3,), 0.02), rtol=0.03, atol=0)
+    assert torch.equal(sensor.measure(true_readings())["orientation"], first)
+
+
+def test_saved_sensors_go_on_with_their_bias():
+    model = SensorModel(noise=0.01, bias=0.1, delay=(0, 2), drop=0.1)
+    first, second = (sensors(seed, 5, position=model, orientation=SensorModel(bias=0.1)) for seed in (0, 1))
+    for sensor in (first, second):
+        sensor.reset(torch.arange(5), true_readings(5))
+    first.measure(true_readings(5))
+    saved = {name: value.clone() for name, value in first.state_dict().items()}
+    state = first._generator.get_state()
+    expected = [first.measure(true_readings(5, float(t))) for t in range(4)]
+    second.load_state_dict(saved)
+    second._generator.set_state(state)
+    for t in range(4):
+        found = second.measure(true_readings(5, float(t)))
+        assert all(torch.equal(found[name], expected[t][name]) for name in found)
