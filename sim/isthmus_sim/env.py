@@ -219,6 +219,7 @@ class Env:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
         self.generator.set_state(state["generator"])
+        state = {name: value.to(self.engine.device) for name, value in state.items()}  # a checkpoint is read on the CPU
         self.episode_step = state["episode_step"].clone()
         self.term_sums = state["term_sums"].clone()
         self.command = state["command"].clone()
