@@ -22,6 +22,7 @@ from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
+from isthmus_sim.threads import one_torch_thread
 
 SUBSTEPS = 4
 GPU_WORLDS = (256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -118,8 +119,9 @@ def main() -> int:
     where = torch.cuda.get_device_name() if gpu else "Warp on the CPU"
     rows: list[Row] = []
     try:
-        for worlds in options.worlds or (GPU_WORLDS if gpu else CPU_WORLDS):
-            rows += speed_rows(worlds, options, where)
+        with one_torch_thread():  # as in training
+            for worlds in options.worlds or (GPU_WORLDS if gpu else CPU_WORLDS):
+                rows += speed_rows(worlds, options, where)
     except UnsupportedError as error:
         sys.exit(f"bench-gpu: {error}")
     return report("gpu" if gpu else "gpu-on-cpu", rows)
