@@ -197,17 +197,20 @@ def slow(change, make_model, replay, tmp_path, make_signals):
 def stand_up(robot):
     """Arm, and tick until stand-by is reached; what was sent, (n, 2)."""
     robot.controller.arm(robot.now)
-    sent = [robot.tick(*LYING)]
-    while sent[-1] != UP.tolist():
-        sent.append(robot.tick(*LYING))
-    return np.array(sent)
+    return until(UP, lambda: robot.tick(*LYING))
 
 
 def lie_down(robot, **reading):
     """Tick until the safe command is sent; what was sent, (n, 2)."""
-    sent = [robot.tick(**reading)]
-    while sent[-1] != DOWN.tolist():
-        sent.append(robot.tick(**reading))
+    return until(DOWN, lambda: robot.tick(**reading))
+
+
+def until(target, tick):
+    """Tick until `target` is sent; what was sent, (n, 2)."""
+    sent = [tick()]
+    while sent[-1] != target.tolist():
+        sent.append(tick())
+        assert len(sent) < 100, "it does not get there"
     return np.array(sent)
 
 

@@ -99,8 +99,8 @@ class QuadrupedWorld:
     @property
     def on_belly(self) -> bool:
         """Whether the trunk touches the ground."""
-        pair = {self._ground, self._trunk}
-        return any({contact.geom1, contact.geom2} == pair for contact in self._data.contact)
+        touching = self._data.contact.geom  # (n, 2)
+        return bool((np.isin(touching, (self._ground, self._trunk)).all(axis=1)).any())
 
     def step(self, command: Array | None, n: int = 1) -> None:
         """`n` physics steps with joint position targets (12,), rad; None for drives that only damp."""
