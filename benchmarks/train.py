@@ -128,7 +128,7 @@ def mean_return(act: Act, config: TrainConfig, episodes: int) -> float:
     """Mean sum of rewards of whole episodes, each to its first end."""
     result = evaluate(
         make_task(config.task), lambda env: MeanActor(act, env, config.curriculum_end), episodes, EVALUATION_SEED,
-        engine=config.engine,
+        engine=config.engine, model=config.model,
     )  # fmt: skip
     return result.total_reward[1]
 
@@ -137,7 +137,7 @@ class Physics:
     """The engine's bare `mujoco.batch.Batch` in worlds like those of a training."""
 
     def __init__(self, config: TrainConfig) -> None:
-        engine = make_engine(make_task(config.task), config.num_envs, config.engine)
+        engine = make_engine(make_task(config.task), config.num_envs, config.engine, config.model)
         assert isinstance(engine, MujocoEngine)
         self._engine = engine
 

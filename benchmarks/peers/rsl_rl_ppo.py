@@ -3,7 +3,7 @@
 Shared with `isthmus_policies.ppo`: the Env with its seed and curriculum, hidden layers and activation, the action's
 standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ, clipping of
 ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that it follows
-the KL.
+the KL; and the use of the robot's symmetry, where there is any.
 
 rsl_rl's own, by its defaults: the KL that it aims at and how often it looks, weight of the value's loss, one gradient
 norm each for actor and critic, initial weights, Adam as torch gives it, a standard deviation learned as it is (not its
@@ -25,15 +25,20 @@ from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 from torch import Tensor
 
+from isthmus_policies.ppo import PPOConfig
+from isthmus_policies.symmetry import Reflection
 from isthmus_policies.trainer import TrainConfig
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Observations
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import THREADS, one_torch_thread
 
+GROUPS = {"policy": "actor", "critic": "critic"}
+"""Observation groups: rsl_rl's name -> ours."""
+
 
 class RslRlEnv(VecEnv):
-    """An Env as rsl_rl takes it. Group "actor" is called "policy" there. reward_scale multiplies every reward."""
+    """An Env as rsl_rl takes it. reward_scale multiplies every reward."""
 
     def __init__(self, env: Env, reward_scale: float = 1.0) -> None:
         self.env = env
@@ -42,6 +47,9 @@ class RslRlEnv(VecEnv):
         self.num_actions = env.task.action_size
         self.max_episode_length = env.episode_steps
         self.device = env.engine.device
+        task = env.task
+        sizes = task.groups | {"action": task.action_size}
+        self.reflection = Reflection(task.mirror, sizes, self.device) if task.mirror else None
         self._reward_scale = reward_scale
         self._observations = self._groups(env.reset())
 
@@ -61,8 +69,20 @@ class RslRlEnv(VecEnv):
         return self._observations, self._reward_scale * step.reward, done, {"time_outs": step.truncated}
 
     def _groups(self, observations: Observations) -> TensorDict:
-        groups = {"policy": observations["actor"], "critic": observations["critic"]}
+        groups = {theirs: observations[ours] for theirs, ours in GROUPS.items()}
         return TensorDict(groups, batch_size=[self.num_envs], device=self.device)  # pyright: ignore
+
+
+def with_mirror_images(
+    env: RslRlEnv, obs: TensorDict | None, actions: Tensor | None
+) -> tuple[TensorDict | None, Tensor | None]:
+    """Rows and then their mirror images, of whatever is given, as rsl_rl asks for them."""
+    reflection = env.reflection
+    assert reflection is not None
+    if obs is not None:
+        groups = {theirs: reflection.with_images(ours, obs[theirs]) for theirs, ours in GROUPS.items()}
+        obs = TensorDict(groups, batch_size=[2 * len(obs)], device=obs.device)  # pyright: ignore
+    return obs, None if actions is None else reflection.with_images("action", actions)
 
 
 class BudgetedPPO(PPO):
@@ -81,7 +101,7 @@ class RslRl:
 
     def __init__(self, config: TrainConfig, reward_scale: float = 1.0) -> None:
         task = make_task(config.task)
-        engine = make_engine(task, config.num_envs, config.engine)
+        engine = make_engine(task, config.num_envs, config.engine, config.model)
         self.env = Env(task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
         torch.manual_seed(config.seed)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
@@ -123,5 +143,18 @@ def configuration(config: TrainConfig) -> dict:
             "learning_rate": ppo.learning_rate,
             "entropy_coef": ppo.entropy_weight,
             "max_grad_norm": ppo.max_gradient_norm,
+            "symmetry_cfg": symmetry(ppo),
         },
+    }
+
+
+def symmetry(ppo: PPOConfig) -> dict | None:
+    """What rsl_rl's symmetry extension is told."""
+    if ppo.symmetry == "none":
+        return None
+    return {
+        "data_augmentation_func": with_mirror_images,
+        "use_data_augmentation": ppo.symmetry == "augment",
+        "use_mirror_loss": ppo.symmetry == "loss",
+        "mirror_loss_coeff": ppo.symmetry_weight,
     }

@@ -104,6 +104,24 @@ def test_the_peer_is_given_our_batch_and_networks(peer: Any):
     ]
 
 
+@pytest.mark.parametrize("symmetry", ["augment", "loss"])
+def test_the_peer_is_given_the_robots_symmetry(peer: Any, symmetry: Any):
+    ppo = dataclasses.replace(CONFIG.ppo, symmetry=symmetry)
+    learner = peer.RslRl(dataclasses.replace(CONFIG, task="quadruped", ppo=ppo))
+    told = learner._runner.alg.symmetry
+    assert (told.use_data_augmentation, told.use_mirror_loss) == (symmetry == "augment", symmetry == "loss")
+    learner.iterate(0.0)
+
+    adapter = told.env
+    once = peer.with_mirror_images(adapter, adapter.get_observations(), torch.randn(16, 12))
+    twice = peer.with_mirror_images(adapter, once[0][16:], once[1][16:])
+    assert not torch.equal(once[1][:16], once[1][16:])
+    torch.testing.assert_close(twice[1][16:], once[1][:16])
+    for group in ("policy", "critic"):
+        torch.testing.assert_close(once[0][group][:16], adapter.get_observations()[group])
+        torch.testing.assert_close(twice[0][group][16:], once[0][group][:16])
+
+
 def test_the_time_to_a_return_is_read_between_evaluations(bench: Any):
     track = bench.Track(seconds=[0.0, 10.0, 20.0], returns=[0.0, 10.0, 30.0])
     assert track.time_to(5.0) == 5.0
