@@ -1,6 +1,6 @@
 """The quadruped on MuJoCo Warp is the one on MuJoCo: held to the same checks, and to it.
 
-Its kernels take minutes to compile the first time, then seconds to load: `long`.
+Its kernels take a minute to compile the first time, then seconds to load: `long`.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false

@@ -77,7 +77,7 @@ class WarpLegged:
 
     `qpos`, `qvel` and what `read` returns are live tensors over the simulator's own memory where that has the layout.
     `device`: by default the GPU when torch has one, else the CPU. The first start on a machine compiles the kernels,
-    minutes; Warp keeps them. On a GPU the order of contacts, and so the last bits, change from run to run.
+    which takes a minute. On a GPU the order of contacts, and so the last bits, change from run to run.
 
     Contacts of all worlds share `nconmax` * num_envs places, and each world has `njmax` rows of constraints; by default
     what a robot can need whose geoms touch the ground alone. `step` raises BufferOverflowError when one did not suffice
