@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from isthmus_deploy.ros import ros2
+from isthmus_policies.diverged import DivergedError
 from isthmus_policies.export import POLICY_FILE
 from isthmus_policies.processes import Process, ProcessError, Processes
 from isthmus_policies.report.headlines import facts
@@ -97,7 +98,7 @@ def _run(kind: Kind, options: Options, console: Console) -> int:
     use_thread_budget()
     try:
         return run(kind, options, console)
-    except (DemoError, ProcessError, OSError, ValueError) as error:
+    except (DemoError, ProcessError, DivergedError, OSError, ValueError) as error:
         console.print(f"[bold red]isthmus-demo:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
@@ -108,7 +109,7 @@ def _run(kind: Kind, options: Options, console: Console) -> int:
 def run(kind: Kind, options: Options, console: Console) -> int:
     """The whole demo; returns the exit status.
 
-    Raises DemoError, ProcessError, OSError, ValueError, KeyboardInterrupt.
+    Raises DemoError, ProcessError, DivergedError, OSError, ValueError, KeyboardInterrupt.
     """
     begun = time.monotonic()
     _clear(options.out)
