@@ -86,6 +86,17 @@ def test_episodes_start_standing_and_drawn_within_their_ranges(make_legged: Make
     assert float(heading.cos().max()) > 0.9
 
 
+@pytest.mark.parametrize("config", tasks())
+def test_the_critic_sees_the_truth_from_the_first_instant(make_legged: MakeLegged, config: QuadrupedConfig):
+    """Where the feet are, too, which only the engine works out from a start state."""
+    task = Quadruped(replace(config, episode_steps=10))
+    env = Env(task, make_legged(6, terrain=task.terrain), seed=0, spread=True)
+    seen = env.reset()["critic"]
+    for row in actions(15, 6):
+        torch.testing.assert_close(seen, task.privileged(env.engine.read(), env.goal, env.engine, None)["critic"])
+        seen = env.step(row).observations["critic"]
+
+
 def test_worlds_start_on_the_tile_of_their_level_and_kind(make_legged: MakeLegged):
     task, n = Quadruped(replace(rough(), terrain=SMALL)), 30
     assert task.terrain is not None
@@ -480,8 +491,7 @@ def test_the_ground_around_is_mirrored_as_the_world_is(make_legged: MakeLegged, 
     pair = [Quadruped(replace(rough(), terrain=SMALL)) for _ in range(2)]
     for task, side in zip(pair, (1.0, -1.0), strict=True):
         assert task.terrain is not None
-        assert task.terrain.heights.shape == x.shape
-        task.terrain.heights = 1.5 * x + side * 2.0 * y
+        task.terrain.heights.copy_(1.5 * x + side * 2.0 * y)
     state = standing(n)
     state.position = torch.randn(n, 3, generator=generator)
     state.foot_position = torch.randn(n, 4, 3, generator=generator)
@@ -492,10 +502,29 @@ def test_the_ground_around_is_mirrored_as_the_world_is(make_legged: MakeLegged, 
     first = pair[0].privileged(state, goal, engine, None)["critic"]
     second = pair[1].privileged(mirrored(state), mirrored_signals(goal), engine, None)["critic"]
     expected = image(first, pair[0].mirror["critic"])
-    scan = slice(-77, None)
-    assert float(first[:, scan].std()) > 0.1
-    torch.testing.assert_close(second[:, scan], expected[:, scan], rtol=0, atol=1e-4)
+    assert float(first[:, -77:].std()) > 0.1
     torch.testing.assert_close(second, expected, rtol=0, atol=1e-4)
+
+
+def test_the_ground_around_turns_with_the_robot(make_legged: MakeLegged, standing: Standing):
+    """Uphill ahead of a robot that faces x, and of one that faces y: the critic is told the same; higher ahead."""
+    task, engine = Quadruped(replace(rough(), terrain=SMALL)), make_legged(1)
+    assert task.terrain is not None
+    rows, columns = task.terrain.heights.shape
+    x, y = torch.meshgrid(
+        0.1 * (torch.arange(rows) - rows // 2), 0.1 * (torch.arange(columns) - columns // 2), indexing="ij"
+    )
+    scans = []
+    for slope, half in ((0.5 * x, 0.0), (0.5 * y, math.pi / 4), (-0.5 * x, math.pi / 2)):
+        task.terrain.heights.copy_(slope)
+        state = standing(1)
+        state.orientation = torch.tensor([[math.cos(half), 0.0, 0.0, math.sin(half)]])
+        goal = task.goal(torch.zeros(1), None, random())
+        scans.append(task.privileged(state, goal, engine, None)["critic"][0, -77:])
+    torch.testing.assert_close(scans[1], scans[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(scans[2], scans[0], rtol=0, atol=1e-5)
+    assert float(scans[0].max()) > 0.2 > -0.1 > float(scans[0].min())
+    assert float(scans[0].mean()) > 0, "it looks further ahead than back"
 
 
 # On the robot
