@@ -7,14 +7,16 @@ import functools
 import torch
 from torch import Tensor
 
+from isthmus_sim.on_device import Constant
 
-def _bilinear(outputs: tuple[tuple[tuple[float, str], ...], ...], left: str, right: str) -> Tensor:
+
+def _bilinear(outputs: tuple[tuple[tuple[float, str], ...], ...], left: str, right: str) -> Constant:
     """(len(left)·len(right), len(outputs)): the matrix that takes products of elements to sums of such products."""
     matrix = torch.zeros(len(left), len(right), len(outputs))
     for column, terms in enumerate(outputs):
         for factor, (a, b) in terms:
             matrix[left.index(a), right.index(b), column] += factor
-    return matrix.flatten(0, 1)
+    return Constant(matrix.flatten(0, 1))
 
 
 # Both are bilinear forms: one product and one small matrix product instead of some thirty operations, each of which

@@ -161,7 +161,9 @@ def test_played_the_graph_scores_as_the_policy(
 @pytest.fixture
 def quick_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "EVALUATION_EPISODES", 4)
-    monkeypatch.setattr(export, "evaluate", lambda task, make, n, seed: evaluation.evaluate(_short(), make, n, seed))
+    monkeypatch.setattr(
+        export, "evaluate", lambda task, make, n, seed, model: evaluation.evaluate(_short(), make, n, seed, model=model)
+    )
 
 
 def _short() -> Quadrotor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus_sim.robots.quadruped import Motor
 
-_SLOW = 0.2  # rad/s
+SLOW = 0.2  # rad/s
 
 Array = NDArray[np.float64]
 
@@ -57,4 +57,4 @@ def dry_friction(velocity: Array, limits: MotorLimits) -> Array:
 
     MuJoCo's own `frictionloss` is a constraint on every joint, which costs a fifth of the time of a walking robot.
     """
-    return limits.friction * velocity / np.sqrt(velocity * velocity + _SLOW**2)
+    return limits.friction * velocity / np.sqrt(velocity * velocity + SLOW**2)

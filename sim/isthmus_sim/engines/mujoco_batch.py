@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.engine import State, UnsupportedError
+from isthmus_sim.engines.stepping import SPEED_LIMIT, substeps
 from isthmus_sim.threads import THREADS
 
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
-_SPEED_LIMIT = 1e6  # m/s or rad/s: far beyond any robot; a world past it has diverged
 
 
 class MujocoEngine:
@@ -41,7 +41,7 @@ class MujocoEngine:
         self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         self.num_envs = num_envs
         self.device = torch.device("cpu")
-        self.num_substeps = _substeps(control_period_s, self.model.opt.timestep)
+        self.num_substeps = substeps(control_period_s, self.model.opt.timestep)
         self.batch = mujoco.batch.Batch(self.model, num_envs, num_threads)
         self.qpos, self.qvel, self.ctrl, self.applied = (
             torch.from_numpy(self.batch.bind(name)) for name in ("qpos", "qvel", "ctrl", "qfrc_applied")
@@ -105,7 +105,7 @@ class MujocoEngine:
         fast = self.qvel.abs().amax(-1)
         # MuJoCo takes a control that is not a number for zero and goes on.
         numbers = torch.isfinite(self.qpos.sum(-1) + self.ctrl.sum(-1))
-        return self._raised | ~(fast < _SPEED_LIMIT) | ~numbers
+        return self._raised | ~(fast < SPEED_LIMIT) | ~numbers
 
     def state_dict(self) -> dict[str, Tensor]:
         warm_start = torch.from_numpy(self.batch.bind("qacc_warmstart"))
@@ -134,10 +134,3 @@ class MujocoEngine:
 def _sorted(ids: Tensor) -> np.ndarray:
     """World numbers as `Batch` takes them: ascending, each once."""
     return np.unique(ids.numpy())
-
-
-def _substeps(control_period_s: float, timestep: float) -> int:
-    count = round(control_period_s / timestep)
-    if count < 1 or abs(count * timestep - control_period_s) > 1e-9:
-        raise ValueError(f"time step {timestep} s does not divide the control period {control_period_s} s")
-    return count

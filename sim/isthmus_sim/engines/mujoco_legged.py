@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import mujoco
 import mujoco.batch
@@ -13,20 +13,21 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
+from isthmus_sim.engines.legged import (
+    FOOT_SENSORS,
+    GROUND,
+    PARAMETERS,
+    default_parameters,
+    foot_columns,
+    prepared,
+    refuse_overload,
+)
 from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.robots.quadruped import Motor
 from isthmus_sim.spec import RobotSpec
 from isthmus_sim.terrain import Terrain
 from isthmus_sim.threads import THREADS
-
-_GROUND = "ground"
-_ITERATIONS = 50  # of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot
-_FOOT_SENSORS = {
-    "position": mujoco.mjtSensor.mjSENS_FRAMEPOS,
-    "velocity": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
-    "force": mujoco.mjtSensor.mjSENS_TOUCH,
-}
 
 
 class MujocoLegged(MujocoEngine):
@@ -42,10 +43,7 @@ class MujocoLegged(MujocoEngine):
     Where the feet are, how fast and what carries them is of the state before the last physics step: MuJoCo's sensors.
     """
 
-    capabilities = frozenset(
-        f"params:{name}"
-        for name in ("stiffness", "damping", "strength", "command_delay", "friction", "payload", "com_offset")
-    ) | {"wrench"}
+    capabilities = frozenset(f"params:{name}" for name in PARAMETERS) | {"wrench"}
 
     def __init__(
         self,
@@ -58,35 +56,20 @@ class MujocoLegged(MujocoEngine):
         terrain: Terrain | None = None,
         num_threads: int = THREADS.physics,
     ) -> None:
-        compiled = _prepared(model, spec.joints, feet, terrain).compile()
+        compiled = prepared(model, spec.joints, feet, terrain).compile()
         super().__init__(compiled, num_envs, spec.control_period_s, num_threads)
         joints = [self.model.joint(name) for name in spec.joints]
         self._q = _columns([int(joint.qposadr[0]) for joint in joints])
         self._v = _columns([int(joint.dofadr[0]) for joint in joints])
         self._u = _columns([int(self.model.actuator(name).id) for name in spec.joints])
-        self._feet = {
-            kind: _columns([int(address) for foot in feet for address in _addresses(self.model, f"{kind}:{foot}")])
-            for kind in _FOOT_SENSORS
-        }
+        self._feet = {kind: _columns(foot_columns(self.model, kind, feet)) for kind in FOOT_SENSORS}
         self._sensors = self.batch.bind("sensordata")
-        self._ground = int(self.model.geom(_GROUND).id)
+        self._ground = int(self.model.geom(GROUND).id)
         self._limits = MotorLimits.of(motors)
-        self.params = self._defaults(spec)
+        self.params = default_parameters(self.model, spec, num_envs)
         self.target = torch.tensor([joint.default_position for joint in spec.joints.values()]).repeat(num_envs, 1)
         self.joint_torque, self.joint_power = torch.zeros_like(self.target), torch.zeros_like(self.target)
         self._derive()
-
-    def _defaults(self, spec: RobotSpec) -> dict[str, Tensor]:
-        one = {
-            "stiffness": [joint.stiffness for joint in spec.joints.values()],
-            "damping": [joint.damping for joint in spec.joints.values()],
-            "strength": [1.0] * len(spec.joints),
-            "command_delay": [0.0],
-            "friction": [float(self.model.geom_friction[self._ground, 0])],
-            "payload": [0.0],
-            "com_offset": [0.0] * 3,
-        }
-        return {name: torch.tensor(values).repeat(self.num_envs, 1) for name, values in one.items()}
 
     def _derive(self) -> None:
         """The drives' parameters as they are needed at every physics step."""
@@ -157,10 +140,8 @@ class MujocoLegged(MujocoEngine):
 
     def set_params(self, ids: Tensor, **params: Tensor) -> None:
         refuse_unknown_params(self.capabilities, params)
-        mass = self.model.body_mass[self._base]
-        if "payload" in params and not bool((params["payload"] > -mass).all()):
-            least = float(params["payload"].min())
-            raise ValueError(f"a payload of {least:g} kg leaves nothing of the base's {mass:g} kg")
+        if "payload" in params:
+            refuse_overload(self.model, self._base, params["payload"])
         for name, value in params.items():
             self.params[name][ids] = value
         self._derive()
@@ -194,31 +175,6 @@ class MujocoLegged(MujocoEngine):
         super().load_state_dict(state)
         self._derive()
         self._run(lambda: self.batch.forward(None, mujoco.mjtStage.mjSTAGE_VEL))
-
-
-def _prepared(
-    model: mujoco.MjSpec, joints: Iterable[str], feet: tuple[str, ...], terrain: Terrain | None
-) -> mujoco.MjSpec:
-    """A copy of the robot's model with the feet's sensors, without the joints' dry friction, which the drives have
-    here, and, where there is one, with the terrain for ground."""
-    model = model.copy()
-    for joint in joints:
-        model.joint(joint).frictionloss = 0.0
-    model.option.iterations = max(model.option.iterations, _ITERATIONS)
-    model.option.ls_iterations = max(model.option.ls_iterations, _ITERATIONS)
-    site = mujoco.mjtObj.mjOBJ_SITE
-    for foot in feet:
-        for kind, sensor in _FOOT_SENSORS.items():
-            model.add_sensor(name=f"{kind}:{foot}", type=sensor, objtype=site, objname=foot)
-    if terrain is not None:
-        terrain.replace_ground(model, _GROUND)
-    return model
-
-
-def _addresses(model: mujoco.MjModel, sensor: str) -> range:
-    """Columns of a sensor in the sensor data."""
-    found = model.sensor(sensor)
-    return range(int(found.adr[0]), int(found.adr[0] + found.dim[0]))
 
 
 def _columns(addresses: list[int]) -> slice | list[int]:

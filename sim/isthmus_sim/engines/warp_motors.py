@@ -6,7 +6,7 @@ import warp as wp
 
 from isthmus_sim.engines import motors
 
-SLOW = wp.constant(motors._SLOW)
+SLOW = wp.constant(motors.SLOW)
 
 
 @wp.kernel(enable_backward=False)
