@@ -249,7 +249,7 @@ def configuration(options: Options) -> TrainConfig:
 
 
 def races_of(config: TrainConfig, options: Options, console: Console) -> list[Race]:
-    """One race per seed, with a bar."""
+    """One race per seed, with a bar or a line a turn."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     races: list[Race] = []
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
@@ -258,9 +258,10 @@ def races_of(config: TrainConfig, options: Options, console: Console) -> list[Ra
 
             def on_turn(so_far: Race, seed: int = seed) -> None:
                 progress.update(bar, advance=1, description=_line(seed, so_far))
+                if not console.is_terminal:  # a bar is drawn on terminals alone
+                    console.print(_line(seed, so_far))
 
             races.append(race(dataclasses.replace(config, seed=seed), options, on_turn))
-            console.print(_line(seed, races[-1]))
     return races
 
 
