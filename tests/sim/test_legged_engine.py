@@ -149,6 +149,31 @@ def test_a_target_far_away_gets_the_motors_limit(sub_stepped: MakeLegged, standi
     torch.testing.assert_close(engine.read().joint_torque[0], limits)
 
 
+def test_joints_come_to_rest(make_legged: MakeLegged, standing: Standing):
+    """Gains, friction and the armature go with the physics step: nothing chatters, also with strong motors."""
+    engine, start = make_legged(2), standing(2, 30.0)
+    start.joint_velocity = 2.0 * torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
+    hard = {"strength": torch.full((1, 12), 1.2), "damping": torch.full((1, 12), 0.75)}
+    engine.set_params(torch.tensor([1]), **hard)
+    engine.reset(torch.arange(2), start)
+    walk(engine, POSE.expand(50, 2, 12))
+    state = engine.read()
+    assert float(state.joint_velocity.abs().max()) < 0.02
+    torch.testing.assert_close(state.joint_position, POSE.repeat(2, 1), rtol=0, atol=0.01)
+
+
+def test_dry_friction_slows_a_joint(sub_stepped: MakeLegged, standing: Standing):
+    """0.2 N·m at a hip that turns, besides what its motor gives."""
+    engine, start = sub_stepped(2), standing(2, 30.0)
+    start.joint_velocity[0, 0] = 10.0
+    engine.set_params(torch.arange(2), stiffness=torch.zeros(2, 12), damping=torch.zeros(2, 12))
+    engine.reset(torch.arange(2), start)
+    engine.step(POSE.repeat(2, 1))
+    assert float(engine.ctrl[0, 0]) == pytest.approx(-0.2, rel=1e-3)
+    assert (engine.ctrl[1] == 0).all()
+    assert float(engine.read().joint_torque[0, 0]) == 0, "the motor itself gives nothing"
+
+
 # Parameters
 # ---------------------------------------------------------------------------------------------------------------------
 def test_everything_falls_alike(make_legged: MakeLegged, standing: Standing):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_sim.engines.motors import MotorLimits, pd_torque
+from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 from isthmus_sim.robots.quadruped import MOTORS, Motor
 
 # Stall torque 40 N·m, of which 20 are allowed; no torque at 30 rad/s; the limits meet at the corner, 15 rad/s.
@@ -87,3 +87,14 @@ def test_no_motor_gives_more_than_it_has(
     assert torque(-wanted, -velocity, stiffness=stiffness, damping=damping, strength=strength) == pytest.approx(
         -found, abs=1e-9
     )
+
+
+def test_dry_friction_is_the_motors_and_against_the_motion():
+    """All of it when the joint turns, none at rest, and no jump between, which a step of physics could not follow."""
+    speeds = np.array([[-20.0], [-2.0], [-0.01], [0.0], [0.01], [2.0], [20.0]])
+    found = dry_friction(speeds, LIMITS)[:, 0]
+    np.testing.assert_allclose(found, -found[::-1])
+    assert found[3] == 0
+    assert found[4] < 0.1 * MOTOR.friction
+    np.testing.assert_allclose(found[5:], MOTOR.friction, rtol=0.01)
+    assert (np.diff(dry_friction(np.linspace(-1.0, 1.0, 100)[:, None], LIMITS)[:, 0]) > 0).all()
