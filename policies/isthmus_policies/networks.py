@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from isthmus_policies.distributed import gathered
+
 MIN_STD, MAX_STD = 0.02, 2.0
 CACHED_ROWS = 4096
 """Long passes go in parts of so many rows: what they leave between operations stays in a processor's cache."""
@@ -53,8 +55,9 @@ class RunningNormalizer(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in rows (n, size)."""
-        self.merge(*moments(rows), len(rows))
+        """Take in rows (n, size), and those of all other processes."""
+        for mean, variance in gathered(moments(rows)):
+            self.merge(mean, variance, len(rows))
 
     @torch.no_grad()
     def merge(self, mean: Tensor, variance: Tensor, n: int) -> None:
@@ -75,12 +78,12 @@ class RunningNormalizer(nn.Module):
 
 
 @torch.no_grad()
-def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance (size,) of rows (n, size), in float64. In two passes: torch.var_mean over the first axis takes
-    15 times as long."""
+def moments(rows: Tensor) -> Tensor:
+    """Mean and variance (2, size) of rows (n, size), in float64. In two passes: torch.var_mean over the first axis
+    takes 15 times as long."""
     mean = rows.mean(0)
     squares = [(part - mean).square_().sum(0) for part in rows.split(CACHED_ROWS)]
-    return mean.double(), torch.stack(squares).sum(0).double() / len(rows)
+    return torch.stack((mean.double(), torch.stack(squares).sum(0).double() / len(rows)))
 
 
 class Activation(nn.Module, ABC):

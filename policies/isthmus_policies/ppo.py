@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from isthmus_policies.distributed import copy_first_, gathered, mean_
 from isthmus_policies.gradients import NetworkGradient, clipped_surrogate, clipped_value_loss, log_normalizer
 from isthmus_policies.networks import ActorCritic, RunningNormalizer, moments
 from isthmus_policies.rollout import Rollout, advantages, values
@@ -55,7 +56,7 @@ class PPOConfig:
 
 
 class PPO:
-    """Improves an `ActorCritic` from roll-outs."""
+    """Improves an `ActorCritic` from roll-outs: in every process of `distributed` the same one, from all of theirs."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class PPO:
         self.learning_rate = config.learning_rate
         self._generator = generator
         self.parameters, self.gradient = in_one_piece(list(policy.parameters()))
+        copy_first_(self.parameters.detach())
         self.optimizer = torch.optim.Adam([self.parameters], lr=config.learning_rate, fused=True)
         self._actor, self._critic = NetworkGradient(policy.actor), NetworkGradient(policy.critic)
         self._reflection: Reflection | None = None
@@ -86,7 +88,7 @@ class PPO:
             epoch = torch.zeros_like(sums)
             for minibatch in self._minibatches(batch):
                 epoch += self._step(minibatch)
-            sums += epoch
+            sums += mean_(epoch)
             # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
             self._adapt(float(epoch[0]) / self.config.minibatches, target)
         self._show("actor", self.policy.actor_normalizer, rollout.actor)
@@ -109,13 +111,14 @@ class PPO:
         gain = advantages(rollout.reward, now, following, rollout.terminated, rollout.done, c.gamma, c.lam)
         returns = (gain + now).reshape(-1, 1)
         policy.rescale_value(returns)
+        gain = gain - mean_(gain.mean())
         return {
             "actor": rollout.actor.flatten(0, 1),
             "critic": rollout.critic.flatten(0, 1),
             "action": rollout.action.flatten(0, 1),
             "mean": rollout.mean.flatten(0, 1),
             "log_prob": gaussian_log_prob(rollout.action, rollout.mean, policy.std()).flatten(),
-            "advantage": ((gain - gain.mean()) / (gain.std() + 1e-8)).flatten(),
+            "advantage": (gain / (mean_(gain.square().mean()).sqrt() + 1e-8)).flatten(),
             "return": policy.value_normalizer(returns).squeeze(-1),
             "value": policy.value_normalizer(now.reshape(-1, 1)).squeeze(-1),
             "old_std": policy.std().clone(),
@@ -153,6 +156,7 @@ class PPO:
         value_loss, by_value = clipped_value_loss(value, batch["value"], batch["return"], c.clip)
         self._critic.backward((c.value_weight * by_value).unsqueeze(-1))
 
+        mean_(self.gradient)
         self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
         kl = gaussian_kl(batch["mean"], batch["old_std"], output[:n], std).mean()
@@ -170,10 +174,10 @@ class PPO:
     def _show(self, name: str, normalizer: RunningNormalizer, rows: Tensor) -> None:
         """Let a normaliser take in a group's rows (T, N, size); with a symmetry, their mirror images too."""
         n = rows.shape[0] * rows.shape[1]
-        mean, variance = moments(rows.flatten(0, 1))
-        normalizer.merge(mean, variance, n)
-        if self._reflection is not None:
-            normalizer.merge(self._reflection(name, mean), self._reflection.variance(name, variance), n)
+        for mean, variance in gathered(moments(rows.flatten(0, 1))):
+            normalizer.merge(mean, variance, n)
+            if self._reflection is not None:
+                normalizer.merge(self._reflection(name, mean), self._reflection.variance(name, variance), n)
 
     def _adapt(self, kl: float, target: float) -> None:
         low, high = self.config.learning_rate_range

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isthmus_policies.distributed import total
 from isthmus_policies.networks import CACHED_ROWS, ActorCritic
 from isthmus_sim.env import Divergence, Env, Observations, Step
 
@@ -15,11 +16,12 @@ from isthmus_sim.env import Divergence, Env, Observations, Step
 class EpisodeStatistics:
     """Of the episodes that ended during a roll-out. `add` only keeps, `summary` adds up: a GPU is waited for once."""
 
+    names: tuple[str, ...] = ()
+    """The reward's terms."""
     divergences: list[Divergence] = field(default_factory=list)
     lengths: list[Tensor] = field(default_factory=list)
     timed_out: list[Tensor] = field(default_factory=list)
     terms: list[Tensor] = field(default_factory=list)
-    names: tuple[str, ...] = ()
 
     @property
     def diverged(self) -> int:
@@ -33,15 +35,18 @@ class EpisodeStatistics:
             return
         self.lengths.append(step.episode_length)
         self.timed_out.append(step.truncated[step.ended])
-        self.terms.append(torch.stack(list(step.episode_terms.values())))
-        self.names = tuple(step.episode_terms)
+        self.terms.append(torch.stack([step.episode_terms[name] for name in self.names]))
 
     def summary(self) -> dict[str, float]:
-        """Means per episode; empty when none ended."""
-        if not self.lengths:
+        """Means per episode, of all processes; empty when none ended."""
+        sums = [0.0] * (2 + len(self.names))
+        if self.lengths:
+            ends = torch.stack((torch.cat(self.lengths), torch.cat(self.timed_out)))
+            sums = torch.cat((ends, torch.cat(self.terms, dim=1))).double().sum(1).tolist()
+        episodes, *sums = total(sum(map(len, self.lengths)), *sums)
+        if episodes == 0:
             return {}
-        ends = torch.stack((torch.cat(self.lengths), torch.cat(self.timed_out)))
-        length, timed_out, *terms = torch.cat((ends, torch.cat(self.terms, dim=1))).double().mean(1).tolist()
+        length, timed_out, *terms = (value / episodes for value in sums)
         return {
             "episode/return": sum(terms),
             "episode/length": length,
@@ -85,7 +90,7 @@ class Collector:
     @torch.no_grad()
     def collect(self, policy: ActorCritic) -> tuple[Rollout, EpisodeStatistics]:
         """Run `horizon` control steps with actions sampled around the policy's mean."""
-        statistics = EpisodeStatistics()
+        statistics = EpisodeStatistics(names=self.env.task.reward_terms)
         time_outs: list[tuple[int, Tensor, Tensor]] = []
         std = policy.std()
         noise = torch.empty_like(self._action).normal_(generator=self._generator) * std

@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from isthmus_policies import distributed
 from isthmus_policies.diverged import DivergedError
 from isthmus_policies.files import write_json
 from isthmus_policies.logs import Log
@@ -69,6 +70,10 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def anywhere(self) -> bool:
+        """Whether any process was asked to stop: then all do, after the same iteration."""
+        return distributed.total(self.asked) != [0.0]
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         signal.signal(number, signal.default_int_handler)
@@ -90,7 +95,7 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
     )
     with StopRequest() as stop, Progress(*columns, console=console or Console()) as progress:
         bar = progress.add_task("", total=config.iterations, completed=trainer.iteration)
-        while trainer.iteration < config.iterations and not stop.asked:
+        while trainer.iteration < config.iterations and not stop.anywhere():
             row = trainer.iterate()
             log.write(row)
             trainer.dump_diverged(folder)
@@ -100,6 +105,15 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
         trainer.save(folder)
     log.close()
     return trainer.iteration >= config.iterations
+
+
+def follow(trainer: Trainer, folder: Path) -> bool:
+    """`train` in the processes that do not lead: the same iterations, nothing printed, logged or saved."""
+    with StopRequest() as stop:
+        while trainer.iteration < trainer.config.iterations and not stop.anywhere():
+            trainer.iterate()
+            trainer.dump_diverged(folder)
+    return trainer.iteration >= trainer.config.iterations
 
 
 def _line(row: dict[str, float]) -> str:
@@ -120,7 +134,7 @@ def _trainer(options: Options) -> tuple[Trainer, Path]:
         if options.run is None:
             raise ValueError("--resume needs --run FOLDER: the run to go on with")
         return Trainer.resume(folder), folder
-    if folder.exists() and any(folder.iterdir()):
+    if distributed.leads() and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another --run, or go on with it: --resume")
     return Trainer(options.config), folder
 
@@ -129,7 +143,8 @@ def main() -> None:
     """Entry point of `isthmus-train`."""
     options = parse(sys.argv[1:])
     use_thread_budget()
-    console = Console()
+    distributed.start()
+    console = Console(quiet=not distributed.leads())
     try:
         for change in load_model(options.config.model).changes:
             console.print(f"model: {change}")
@@ -137,7 +152,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     try:
-        finished = train(trainer, folder, console)
+        finished = train(trainer, folder, console) if distributed.leads() else follow(trainer, folder)
     except (DivergedError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")

@@ -10,7 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from isthmus_policies.checkpoint import load_checkpoint, load_optimizer, optimizer_tensors, part, save_checkpoint
+from isthmus_policies import distributed
+from isthmus_policies.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_optimizer,
+    optimizer_tensors,
+    part,
+    save_checkpoint,
+)
 from isthmus_policies.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.files import code_revision, from_json
 from isthmus_policies.networks import ActorCritic, NetworkConfig
@@ -36,7 +44,7 @@ class TrainConfig:
     model: str = OWN
     """Model of the robot: own, menagerie:NAME (as menagerie:unitree_go2), or the path of an MJCF or URDF."""
     num_envs: int = 512
-    """Worlds stepped together."""
+    """Worlds stepped together, by all processes of a data-parallel run (`distributed`)."""
     iterations: int = 440
     """Roll-outs, each followed by an update."""
     seed: int = 0
@@ -75,11 +83,12 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.task = make_task(config.task)
-        engine = make_engine(self.task, config.num_envs, config.engine, config.model)
-        self.env = Env(self.task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
+        engine = make_engine(self.task, distributed.share(config.num_envs), config.engine, config.model)
+        seed = distributed.own_seed(config.seed)
+        self.env = Env(self.task, engine, seed, spread=True, episode_steps=config.episode_steps)
         self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
-        self.generator = torch.Generator().manual_seed(config.seed + 1)
-        self.learner = PPO(self.policy, config.ppo, self.generator)
+        self.generator = torch.Generator().manual_seed(seed + 1)
+        self.learner = PPO(self.policy, config.ppo, self.generator, self.task.mirror)
         self.collector = Collector(self.env, config.ppo.horizon, self.generator)
         self.divergences: list[Divergence] = []
         self.iteration = 0
@@ -108,7 +117,8 @@ class Trainer:
         self.divergences = episodes.divergences
         learned = self.learner.update(rollout, self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
-        row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": episodes.diverged}
+        (diverged,) = distributed.total(episodes.diverged)
+        row = {"iteration": self.iteration, "progress": self.env.progress, "episode/diverged": int(diverged)}
         self.iteration += 1
         return row | {"steps": self.steps, "seconds": self.seconds} | episodes.summary() | learned
 
@@ -120,9 +130,9 @@ class Trainer:
         iteration = self.iteration - 1
         path = dump(folder / FOLDER, self.divergences, facts | {"iteration": iteration})
         count = sum(len(divergence.worlds) for divergence in self.divergences)
-        if count > self.config.max_diverged_share * self.config.num_envs:
+        if count > self.config.max_diverged_share * self.env.num_envs:
             raise DivergedError(
-                f"{count} of {self.config.num_envs} worlds diverged in iteration {iteration}, more than the share of "
+                f"{count} of {self.env.num_envs} worlds diverged in iteration {iteration}, more than the share of "
                 f"{self.config.max_diverged_share:g} (max_diverged_share); "
                 f"step one again: python -m isthmus_policies.diverged {path}"
             )
@@ -143,20 +153,28 @@ class Trainer:
             "seconds": self.seconds,
             "learning_rate": self.learner.learning_rate,
             "code_revision": code_revision(),
+            "processes": distributed.size(),
         }
         save_checkpoint(folder / CHECKPOINT, tensors, facts)
 
     @classmethod
     def resume(cls, folder: Path) -> Trainer:
-        """The run in `folder`, as it was at its last checkpoint. Raises CheckpointError, FileNotFoundError."""
+        """The run in `folder`, as at its last checkpoint. Of a data-parallel run, the first process's worlds are;
+        the others begin anew. Raises CheckpointError, FileNotFoundError."""
         tensors, facts = load_checkpoint(folder / CHECKPOINT)
+        if facts["processes"] != distributed.size():
+            raise CheckpointError(
+                f"{folder} was trained by {facts['processes']} processes, this is {distributed.size()}: "
+                "start as many with torchrun"
+            )
         trainer = cls(from_json(TrainConfig, facts["config"]))
         trainer.policy.load_state_dict(part(tensors, "policy"))
         load_optimizer(trainer.learner.optimizer, part(tensors, "optimizer"))
         trainer.learner.set_learning_rate(facts["learning_rate"])
-        trainer.env.load_state_dict(part(tensors, "env"))
-        trainer.collector.observations = part(tensors, "observations")
-        trainer.generator.set_state(tensors["generator"])
+        if distributed.leads():
+            trainer.env.load_state_dict(part(tensors, "env"))
+            trainer.collector.observations = part(tensors, "observations")
+            trainer.generator.set_state(tensors["generator"])
         trainer.iteration, trainer.seconds = facts["iteration"], facts["seconds"]
         return trainer
 

@@ -25,8 +25,8 @@ class ThreadBudget:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """CPU cores that this process may use: its part of them, where torchrun started several processes."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 THREADS = ThreadBudget(physics=cores(), torch=min(2, cores()))
