@@ -36,7 +36,8 @@ class ArticulatedState(State):
 
     joint_position (n, j) rad; joint_velocity (n, j) rad/s; joint_torque (n, j) N·m at the joint; joint_power (n, j) W,
     mechanical; both means over the last control step. foot_position (n, f, 3) m and foot_velocity (n, f, 3) m/s,
-    world; foot_force (n, f) N, normal, at the end of the step. An engine's `reset` takes the joints' positions and
+    world; foot_force (n, f) N, normal; all three as the last
+    physics step found them. An engine's `reset` takes the joints' positions and
     velocities, the rest follows at the next step.
     """
 

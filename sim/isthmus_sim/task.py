@@ -24,7 +24,7 @@ Goal = dict[str, Tensor]
 class Transition:
     """One control step of n worlds, as rewards see it.
 
-    state: what it led to; goal: what was asked then; command (n, k): the robot command that acted, in its unit, and
+    state: what it led to; goal: what was asked then; command (n, k): the robot command that was sent, in its unit, and
     previous: the one before it; progress in [0, 1] drives a reward's curriculum.
     """
 

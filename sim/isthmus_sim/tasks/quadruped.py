@@ -135,6 +135,15 @@ class QuadrupedConfig:
                 raise ValueError(
                     f"{name}: ({first}, {last}) is not a range; it must rise and lie within [{least}, {most}]"
                 )
+        if self.history < 1:
+            raise ValueError(f"history must be at least 1 control step, got {self.history}")
+        if self.command_s < SPEC.control_period_s:
+            raise ValueError(f"command_s must be at least a control period, {SPEC.control_period_s} s")
+        if self.push_s != 0 and not SPEC.control_period_s <= self.push_length_s < self.push_s:
+            raise ValueError(
+                f"a push of {self.push_length_s} s every {self.push_s} s: it must be shorter than that, "
+                f"and last a control period at least; push_s 0 is for none"
+            )
 
 
 def rough() -> QuadrupedConfig:
