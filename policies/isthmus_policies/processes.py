@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from isthmus_deploy.ros import realtime
@@ -75,8 +78,9 @@ class Processes:
         """Start `python -m module arguments…`; its output goes to NAME.log. What controls or is timed runs in real time
         where the machine permits it, as on a robot."""
         prefix = realtime.prefix() if name in _REAL_TIME else []
-        process = Process(name, module, arguments, self._out / f"{name}.log", prefix)
-        self._started.append(process)
+        with _signals_wait():  # one that came between the two lines would leave the process behind
+            process = Process(name, module, arguments, self._out / f"{name}.log", prefix)
+            self._started.append(process)
         return process
 
     def __enter__(self) -> Processes:
@@ -85,3 +89,18 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._started):
             process.end()
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect at the end of the block. (Blocking them would be inherited by what it starts.)"""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])

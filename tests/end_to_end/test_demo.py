@@ -79,6 +79,22 @@ def test_processes_do_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.
     assert all(process.ended() for process in started)
 
 
+def test_a_signal_while_a_process_starts_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    started: list[subprocess.Popen] = []
+    popen = subprocess.Popen
+
+    def interrupted(*arguments, **options) -> subprocess.Popen:
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt), Processes(tmp_path) as processes:
+        processes.start("idle", "timeit", "-n", "1", "import time; time.sleep(60)")
+    assert [process.poll() is not None for process in started] == [True]
+
+
 @needs_ros
 @pytest.mark.ros
 @pytest.mark.long
