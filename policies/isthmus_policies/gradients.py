@@ -13,27 +13,22 @@ from isthmus_policies.networks import Activation
 
 
 class NetworkGradient:
-    """Forward and backward pass of an `mlp`. Its memory is used again: a result holds until the next pass."""
+    """Forward and backward pass of an `mlp`."""
 
     def __init__(self, network: nn.Sequential) -> None:
         self._layers = [layer for layer in network if isinstance(layer, nn.Linear)]
         self._activations = [layer for layer in network if isinstance(layer, Activation)]
-        self._outputs: list[Tensor] = []
-        self._read: list[Tensor] = []  # by each layer: the rows, then the hidden layers' activated outputs
-        self._gradients: list[Tensor] = []
+        self._read: list[Tensor] = []  # by each layer
 
     @torch.no_grad()
     def forward(self, rows: Tensor) -> Tensor:
         """(n, inputs) -> (n, outputs)."""
-        if not self._outputs or len(self._outputs[0]) != len(rows):
-            self._outputs = [rows.new_empty(len(rows), layer.out_features) for layer in self._layers]
-            self._gradients = [torch.empty_like(output) for output in self._outputs[:-1]]
-        self._read = [rows, *self._outputs[:-1]]
-        for i, layer in enumerate(self._layers):
-            torch.addmm(layer.bias, self._read[i], layer.weight.t(), out=self._outputs[i])
-            if i < len(self._activations):
-                self._activations[i].apply_(self._outputs[i])
-        return self._outputs[-1]
+        self._read = [rows]
+        for layer, activation in zip(self._layers, self._activations, strict=False):
+            output = torch.addmm(layer.bias, self._read[-1], layer.weight.t())
+            activation.apply_(output)
+            self._read.append(output)
+        return torch.addmm(self._layers[-1].bias, self._read[-1], self._layers[-1].weight.t())
 
     @torch.no_grad()
     def backward(self, gradient: Tensor) -> None:
@@ -44,7 +39,7 @@ class NetworkGradient:
             torch.mm(gradient.t(), self._read[i], out=layer.weight.grad)
             torch.sum(gradient, 0, out=layer.bias.grad)
             if i > 0:
-                gradient = torch.mm(gradient, layer.weight, out=self._gradients[i - 1])
+                gradient = gradient @ layer.weight
                 self._activations[i - 1].backward_(gradient, self._read[i])
 
 
