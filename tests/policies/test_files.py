@@ -51,7 +51,7 @@ def test_numbers_come_back_exactly(config: PPOConfig):
 
 
 def test_an_unknown_key_is_named_with_where_and_what_there_is():
-    with pytest.raises(ValueError, match=r"TrainConfig: unknown key speed; known: task, engine, num_envs"):
+    with pytest.raises(ValueError, match=r"TrainConfig: unknown key speed; known: task, engine, model, num_envs"):
         from_json(TrainConfig, {"task": "quadrotor", "speed": 3})
     with pytest.raises(ValueError, match=r"ppo: unknown key lamda; known: horizon"):
         from_json(TrainConfig, {"task": "quadrotor", "ppo": {"lamda": 0.9}})
