@@ -90,8 +90,12 @@ def test_a_signal_while_a_process_starts_leaves_none_behind(tmp_path: Path, monk
         return started[0]
 
     monkeypatch.setattr(subprocess, "Popen", interrupted)
-    with pytest.raises(KeyboardInterrupt), Processes(tmp_path) as processes:
-        processes.start("idle", "timeit", "-n", "1", "import time; time.sleep(60)")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt), Processes(tmp_path) as processes:
+            processes.start("idle", "timeit", "-n", "1", "import time; time.sleep(60)")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [process.poll() is not None for process in started] == [True]
 
 
