@@ -63,9 +63,9 @@ class Options:
     """Training seeds: each is one training of either learner."""
     iterations: int | None = None
     """Iterations of a training instead of the task's."""
-    turns: int = 20
+    turns: int = 15
     """Turns of a training. The policies are evaluated before the first and after each."""
-    episodes: int = 256
+    episodes: int = 128
     """Episodes of an evaluation."""
     memory_worlds: int = 4096
     """Worlds of the training whose memory is measured."""
