@@ -26,7 +26,7 @@ MOTOR_LAG_S = 0.15
 LEAD = 2.5  # how much faster than their lag the motors are driven
 HOVER = float(np.sqrt(MASS * GRAVITY / (4 * THRUST)))  # rad/s
 DT = SPEC.control_period_s
-MAX_AGE_S = 0.5  # patient with late readings: a busy test machine stalls
+MAX_AGE_S = 0.25
 
 POSITION_GAIN, VELOCITY_GAIN, INTEGRAL_GAIN = 1.6, 2.2, 0.5  # 1/s², 1/s, 1/s³
 TILT_GAIN, RATE_GAIN = 45.0, 11.0  # 1/s², 1/s
