@@ -90,6 +90,7 @@ def analytic_rows(worlds: int, options: Options) -> list[Row]:
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-engine")
     use_thread_budget()
     rows = [

@@ -108,6 +108,7 @@ def speed_rows(worlds: int, options: Options, where: str) -> list[Row]:
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-gpu")
     if options.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anybody looks

@@ -48,11 +48,13 @@ def train(task: str, seed: int, folder: Path) -> tuple[float, float]:
 
 
 def measure(folder: Path, task: str) -> Evaluation:
+    """How the policy of a run does on `task`."""
     _, policy, _ = load_policy(folder)
     return evaluate(make_task(task), lambda env: PolicyActor(policy, env), EPISODES, EVALUATION_SEED)
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-quadrotor")
     use_thread_budget()
     console = Console()

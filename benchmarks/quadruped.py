@@ -161,6 +161,7 @@ def _mean(values: list[float]) -> float:
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-quadruped")
     use_thread_budget()
     console = Console()

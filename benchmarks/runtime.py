@@ -50,6 +50,7 @@ def hovering(runtime: Runtime) -> Mapping[str, np.ndarray]:
 
 
 def measure(policy: Path, calls: int) -> list[Row]:
+    """Time of one inference, and of the whole safety chain around one."""
     runtime = Runtime(policy)
     signals = hovering(runtime)
     for _ in range(1000):
@@ -70,6 +71,7 @@ def measure(policy: Path, calls: int) -> list[Row]:
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-runtime")
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # on one core, as the number is stated
     if options.policy:

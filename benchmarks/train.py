@@ -266,6 +266,7 @@ def races_of(config: TrainConfig, options: Options, console: Console) -> list[Ra
 
 
 def main() -> int:
+    """Entry point; 1 when a must is missed."""
     options = tyro.cli(Options, prog="bench-train")
     config = configuration(options)
     use_thread_budget()

@@ -36,22 +36,12 @@ _QUANTITY = ("shape", "unit", "frame", "order")  # two things that agree in thes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Signal:
+class Signal(SignalInterface):
     """One raw reading that the graph takes, and the bounds outside which it is implausible.
 
     A tuple "per element" has one entry per element of the last axis, named by `order`.
     """
 
-    name: str
-    """Name of the graph's input."""
-    shape: tuple[int, ...]
-    """Shape without the batch axis."""
-    unit: str
-    """SI unit; "1" for a pure number."""
-    frame: str
-    """Frame of the elements, such as "world", "body" or, for an orientation, "world_from_body"."""
-    order: tuple[str, ...]
-    """What each element of the last axis is: axis, quaternion component or joint name."""
     minimum: tuple[float, ...]
     """Smallest plausible value per element, in `unit`."""
     maximum: tuple[float, ...]
@@ -60,27 +50,12 @@ class Signal:
     """Largest plausible change in one control period per element, in `unit`."""
     max_age_s: float | None
     """Age at which the reading is stale; None for one that stays valid until replaced, such as a goal."""
-    dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(CommandInterface):
     """One command that the graph gives, and its limits. A tuple has one entry per element of the last axis."""
 
-    name: str
-    """Name of the graph's output."""
-    shape: tuple[int, ...]
-    """Shape without the batch axis."""
-    unit: str
-    """SI unit; "1" for a pure number."""
-    frame: str
-    """Frame of the elements, such as "joint" or "rotor"."""
-    order: tuple[str, ...]
-    """What each element of the last axis is, usually joint names."""
-    minimum: tuple[float, ...]
-    """Smallest value that is ever sent, in `unit`."""
-    maximum: tuple[float, ...]
-    """Largest value that is ever sent, in `unit`."""
     max_rate: tuple[float, ...]
     """Largest change, in `unit` per second."""
     safe: tuple[float, ...]
@@ -90,7 +65,6 @@ class Command:
     transition_rate: tuple[float, ...] | None = None
     """How fast stand-by (after arming) and safe (after a stop or a fault) are approached, in `unit` per second: all
     elements arrive together, none faster than this. None: stand-by at `max_rate`, safe at once."""
-    dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

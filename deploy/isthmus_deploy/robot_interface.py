@@ -38,27 +38,40 @@ class Joint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SignalInterface:
-    """A reading that a robot gives; the fields are those of `Signal`."""
+    """A reading that a robot gives, as the input of a graph that takes it."""
 
     name: str
+    """Name of the graph's input."""
     shape: tuple[int, ...]
+    """Shape without the batch axis."""
     unit: str
+    """SI unit; "1" for a pure number."""
     frame: str
+    """Frame of the elements, such as "world", "body" or, for an orientation, "world_from_body"."""
     order: tuple[str, ...]
+    """What each element of the last axis is: axis, quaternion component or joint name."""
     dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommandInterface:
-    """A command that a robot takes; the fields are those of `Command`."""
+    """A command that a robot takes, as the output of a graph that gives it; a tuple has one entry per element of the
+    last axis."""
 
     name: str
+    """Name of the graph's output."""
     shape: tuple[int, ...]
+    """Shape without the batch axis."""
     unit: str
+    """SI unit; "1" for a pure number."""
     frame: str
+    """Frame of the elements, such as "joint" or "rotor"."""
     order: tuple[str, ...]
+    """What each element of the last axis is, usually joint names."""
     minimum: tuple[float, ...]
+    """Smallest value that is ever sent, in `unit`."""
     maximum: tuple[float, ...]
+    """Largest value that is ever sent, in `unit`."""
     dtype: str = "float32"
 
 

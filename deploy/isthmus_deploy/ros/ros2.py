@@ -123,10 +123,6 @@ class Link:
             self._executor.spin_once(timeout_sec=min(left_s, _LONGEST_SPIN_S))
         return True
 
-    def serve_pending(self) -> None:
-        """Run the callbacks that are due, without waiting."""
-        self._executor.spin_once(timeout_sec=0.0)
-
     def now(self) -> Any:
         """The time stamp for a message's header."""
         return self.node.get_clock().now().to_msg()
