@@ -14,11 +14,12 @@ from torch import Tensor
 
 from isthmus_sim.engine import ArticulatedState, Engine, State
 from isthmus_sim.on_device import Constant
-from isthmus_sim.robots.quadruped import GRAVITY, JOINTS, LEGS, MASS, SPEC, STAND_HEIGHT
+from isthmus_sim.robots.quadruped import GRAVITY, LEGS, MASS, SPEC, STAND_HEIGHT
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.signals import SensorModel, Signals
 from isthmus_sim.spec import MemorySpec
-from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
+from isthmus_sim.task import Goal, Memory, Transition, longest_delay
+from isthmus_sim.tasks.quadruped_mirror import ACTION, FRAME_SIZE, actor_mirror, critic_mirror
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
 
 _LOW = Constant(torch.tensor([joint.position_min for joint in SPEC.joints.values()]))
@@ -26,7 +27,7 @@ _HIGH = Constant(torch.tensor([joint.position_max for joint in SPEC.joints.value
 _DEFAULT = Constant(torch.tensor([joint.default_position for joint in SPEC.joints.values()]))
 _TROT = Constant(torch.tensor([0.0, 0.5, 0.5, 0.0]))  # cycles, by LEGS: diagonal legs step together
 _LIFT = Constant(torch.tensor([0.0, 1.0, -2.0] * 4))  # by JOINTS: the foot goes straight up
-_FRAME = 3 + 3 + 12 + 12 + 12  # gyro, gravity, joint positions and velocities, action
+_SCAN = (11, 7)  # places forward and left at which the critic knows rough ground
 
 Range = tuple[float, float]
 
@@ -167,12 +168,12 @@ class Quadruped:
         self.terrain = Terrain(c.terrain) if c.terrain else None
         self.levels = c.terrain.levels if c.terrain else 1
         self.memory = (
-            MemorySpec(name="past", shape=(c.history, _FRAME), order="oldest first", initial=0.0),
+            MemorySpec(name="past", shape=(c.history, FRAME_SIZE), order="oldest first", initial=0.0),
             MemorySpec(name="phase", shape=(1,), order="cycles", initial=0.0),
         )
-        scan = _scan_points() if self.terrain else torch.zeros(0, 2)
-        self._scan = Constant(scan)
-        self.mirror = {"action": _ACTION, "actor": _actor_mirror(c.history), "critic": _critic_mirror(scan)}
+        self._scan = Constant(_scan_points())
+        scan = _SCAN if self.terrain else (0, 0)
+        self.mirror = {"action": ACTION, "actor": actor_mirror(c.history), "critic": critic_mirror(scan)}
         self.groups = {group: len(self.mirror[group].index) for group in ("actor", "critic")}
         self.sensors = c.sensors
         self.command_delay = c.command_delay
@@ -427,53 +428,5 @@ def _proprioception(signals: Signals) -> Tensor:
 
 def _scan_points() -> Tensor:
     """(77, 2) m: places around the base, forward and left, at which the critic knows the ground."""
-    forward, left = torch.linspace(-0.5, 0.75, 11), torch.linspace(-0.45, 0.45, 7)
+    forward, left = torch.linspace(-0.5, 0.75, _SCAN[0]), torch.linspace(-0.45, 0.45, _SCAN[1])
     return torch.cartesian_prod(forward, left)
-
-
-# --- left-right symmetry: pieces of (index, sign), laid one after the other ---
-
-_Piece = tuple[tuple[int, ...], tuple[float, ...]]
-
-
-def _signs(*sign: float) -> _Piece:
-    return tuple(range(len(sign))), sign
-
-
-_OTHER_LEG = (1, 0, 3, 2)  # by LEGS
-_JOINT_SWAP = tuple(3 * leg + link for leg in _OTHER_LEG for link in range(3))
-_JOINT_PIECE: _Piece = (_JOINT_SWAP, tuple(-1.0 if "hip" in name else 1.0 for name in JOINTS))  # hips turn outwards
-_PER_JOINT: _Piece = (_JOINT_SWAP, (1.0,) * 12)
-_PER_FOOT: _Piece = (_OTHER_LEG, (1.0,) * 4)
-_VECTOR, _SPIN, _SAME = _signs(1, -1, 1), _signs(-1, 1, -1), _signs(1)
-_FELT = (_SPIN, _VECTOR, _JOINT_PIECE, _JOINT_PIECE)
-_ASKED = (_signs(1, -1, -1, -1, -1),)  # the clock half a cycle on: the other diagonal's turn
-
-
-def _joined(*pieces: _Piece) -> Mirror:
-    index: list[int] = []
-    sign: list[float] = []
-    for places, signs in pieces:
-        index += [len(sign) + place for place in places]
-        sign += signs
-    return Mirror(index=tuple(index), sign=tuple(sign))
-
-
-def _scan_piece(scan: Tensor) -> _Piece:
-    forward, left = 11, 7
-    if len(scan) == 0:
-        return (), ()
-    index = tuple(row * left + (left - 1 - column) for row in range(forward) for column in range(left))
-    return index, (1.0,) * len(index)
-
-
-_ACTION = _joined(_JOINT_PIECE)
-
-
-def _actor_mirror(history: int) -> Mirror:
-    return _joined(*_FELT, *_ASKED, *(*_FELT, _JOINT_PIECE) * history)
-
-
-def _critic_mirror(scan: Tensor) -> Mirror:
-    drawn = (_SAME, _SAME, _VECTOR, _SAME, _PER_JOINT, _SAME, _SAME, _VECTOR)
-    return _joined(*_FELT, *_ASKED, _JOINT_PIECE, _VECTOR, _SAME, _PER_FOOT, _PER_FOOT, *drawn, _scan_piece(scan))
