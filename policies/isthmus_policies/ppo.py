@@ -48,9 +48,10 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     symmetry: Literal["none", "augment", "loss"] = "none"
-    """Use of the robot's left-right symmetry (Mittal et al. 2024). augment: every gradient step sees the mirror images
-    of its rows too, as if the policy had acted so with the same probability. loss: a policy's answer to a mirror image
-    is held to the mirror image of its answer."""
+    """Use of the robot's left-right symmetry (Mittal et al. 2024). augment: a pass sees every second row as its mirror
+    image, as if the policy had acted so with the same probability; the next pass the others. Half the work of seeing
+    all rows both ways, and as good. loss: a policy's answer to a mirror image is held to the mirror image of its
+    answer."""
     symmetry_weight: float = 1.0
     """Weight of the mean squared difference of the two, for symmetry loss."""
 
@@ -84,13 +85,13 @@ class PPO:
         first, last = self.config.kl_target
         target = first + (last - first) * progress
         sums = torch.zeros(4, device=rollout.reward.device)
-        for _ in range(self.config.epochs):
-            epoch = torch.zeros_like(sums)
-            for minibatch in self._minibatches(batch):
-                epoch += self._step(minibatch)
-            sums += mean_(epoch)
+        for epoch in range(self.config.epochs):
+            seen = torch.zeros_like(sums)
+            for minibatch in self._minibatches(self._with_images(batch, epoch)):
+                seen += self._step(minibatch)
+            sums += mean_(seen)
             # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
-            self._adapt(float(epoch[0]) / self.config.minibatches, target)
+            self._adapt(float(seen[0]) / self.config.minibatches, target)
         self._show("actor", self.policy.actor_normalizer, rollout.actor)
         self._show("critic", self.policy.critic_normalizer, rollout.critic)
         kl, surrogate, value_loss, clipped = (sums / (self.config.epochs * self.config.minibatches)).tolist()
@@ -122,7 +123,21 @@ class PPO:
             "return": policy.value_normalizer(returns).squeeze(-1),
             "value": policy.value_normalizer(now.reshape(-1, 1)).squeeze(-1),
             "old_std": policy.std().clone(),
+            "kl_weight": torch.ones(len(returns), device=returns.device),
         }
+
+    def _with_images(self, batch: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
+        """For symmetry augment: every second row as its mirror image. The KL is of the others: of an image it would
+        count what the policy is not symmetric as well."""
+        if self._reflection is None or self.config.symmetry != "augment":
+            return batch
+        rows, changed = slice(epoch % 2, None, 2), {}
+        for name in ("actor", "critic", "action"):
+            changed[name] = batch[name].clone()
+            changed[name][rows] = self._reflection(name, batch[name][rows])
+        changed["kl_weight"] = 2 * batch["kl_weight"]
+        changed["kl_weight"][rows] = 0.0
+        return batch | changed
 
     def _minibatches(self, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """A fresh permutation of the batch, cut into equal parts."""
@@ -132,21 +147,13 @@ class PPO:
         for rows in order[: size * self.config.minibatches].split(size):
             yield {name: value if name == "old_std" else value.index_select(0, rows) for name, value in batch.items()}
 
-    def _reflected(self, batch: dict[str, Tensor], reflection: Reflection) -> dict[str, Tensor]:
-        """The minibatch's rows, then their mirror images: of what the symmetry needs."""
-        images = {"actor": reflection.with_images("actor", batch["actor"])}
-        if self.config.symmetry == "augment":
-            images |= {name: reflection.with_images(name, batch[name]) for name in ("critic", "action")}
-            images |= {name: batch[name].repeat(2) for name in ("log_prob", "advantage", "return", "value")}
-        return batch | images
-
     @torch.no_grad()
     def _step(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
-        policy, c, n = self.policy, self.config, len(batch["mean"])
-        if self._reflection is not None:
-            batch = self._reflected(batch, self._reflection)
-        output, std = self._actor.forward(policy.actor_normalizer(batch["actor"])), policy.std()
+        policy, c, seen = self.policy, self.config, batch["actor"]
+        if self._reflection is not None and c.symmetry == "loss":
+            seen = self._reflection.with_images("actor", seen)
+        output, std = self._actor.forward(policy.actor_normalizer(seen)), policy.std()
         mean = output[: len(batch["action"])]
         policy_loss = clipped_surrogate(batch["action"], mean, std, batch["log_prob"], batch["advantage"], c.clip)
         self._actor.backward(self._by_output(policy_loss.by_mean, output))
@@ -159,8 +166,8 @@ class PPO:
         mean_(self.gradient)
         self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
-        kl = gaussian_kl(batch["mean"], batch["old_std"], output[:n], std).mean()
-        return torch.stack((kl, policy_loss.loss, value_loss, policy_loss.clipped))
+        kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std) * batch["kl_weight"]
+        return torch.stack((kl.mean(), policy_loss.loss, value_loss, policy_loss.clipped))
 
     def _by_output(self, by_mean: Tensor, output: Tensor) -> Tensor:
         """The policy's loss by all of the actor's outputs. For symmetry loss, those after the means are the answers to

@@ -97,22 +97,25 @@ def test_a_symmetry_needs_the_tasks_tables():
 
 # The learner
 # ---------------------------------------------------------------------------------------------------------------------
-def test_augmented_a_step_is_that_of_twice_the_rows():
-    """The images as rows of their own, with the same probability, advantage and return. The divergence is that of the
-    rows themselves."""
+def test_augmented_two_passes_see_every_row_and_its_image_once():
+    """The images with the rows' probability, advantage and return. The divergence is that of the rows themselves."""
     augmented, plain = (learner(symmetry=s, learning_rate=0.0, max_gradient_norm=1e9) for s in ("augment", "none"))
     batch, mirrored = only_batch(augmented, experience(augmented.policy)), reflection()
     only_batch(plain, experience(plain.policy))  # rescales the value as the other's
     twice = {
         name: value if name == "old_std" else value.repeat(2, *[1] * (value.dim() - 1)) for name, value in batch.items()
     }
-    for name, group in (("actor", "actor"), ("critic", "critic"), ("action", "action"), ("mean", "action")):
-        twice[name] = torch.cat((batch[name], mirrored(group, batch[name])))
-    logged, expected = augmented._step(batch), plain._step(twice)
-    torch.testing.assert_close(augmented.gradient, plain.gradient, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(logged[1:], expected[1:])
-    torch.testing.assert_close(logged[0], plain._step(batch)[0])
-    assert not torch.allclose(augmented.gradient, plain.gradient, rtol=0.1), "the images matter"
+    for name in ("actor", "critic", "action"):
+        twice[name] = torch.cat((batch[name], mirrored(name, batch[name])))
+    gradients, logged = [], []
+    for epoch in (0, 1):
+        logged.append(augmented._step(augmented._with_images(batch, epoch)))
+        gradients.append(augmented.gradient.clone())
+    expected = plain._step(twice)
+    torch.testing.assert_close((gradients[0] + gradients[1]) / 2, plain.gradient, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(((logged[0] + logged[1]) / 2)[1:], expected[1:])
+    torch.testing.assert_close((logged[0] + logged[1])[0] / 2, plain._step(batch)[0])
+    assert not torch.allclose((gradients[0] + gradients[1]) / 2, plain.gradient, rtol=0.1), "the images matter"
 
 
 def test_the_symmetry_loss_gradient_is_autograds():

@@ -28,7 +28,8 @@ from isthmus_deploy.schema import ContractError
 from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
-_JOINING_NS = 3_000_000_000  # in which a node that drives the robot already may still be discovered
+_JOINING_NS = 10_000_000_000  # in which a node that drives the robot already may still be discovered: Fast DDS announces
+# itself every 3 s, and a busy network or machine loses some of that
 _LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
 _FIFO_PRIORITY = 50
 
