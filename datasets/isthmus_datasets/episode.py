@@ -1,0 +1,39 @@
+"""One demonstration, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scalar = str | bool | int | float | None
+"""A fact about an episode: what a JSON value can be without being a list or an object."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Episode:
+    """T steps.
+
+    Args:
+        columns: name -> (T, *shape), without the index columns. An "image" feature is a column (T, H, W, 3) uint8.
+        videos: camera -> (T, H, W, 3) uint8 RGB, or the path of an mp4 file that holds them.
+        task: What was asked, in words.
+        facts: Per-episode scalars, such as success, operator and seed.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    videos: Mapping[str, NDArray[np.uint8] | Path] = field(default_factory=dict)
+    task: str
+    facts: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """T. Raises ValueError when there is neither a column nor a video in memory to tell."""
+        arrays = [*self.columns.values(), *(video for video in self.videos.values() if not isinstance(video, Path))]
+        if not arrays:
+            raise ValueError("an episode needs at least one column")
+        return len(arrays[0])
