@@ -74,7 +74,7 @@ def gathered(tensor: Tensor) -> list[Tensor]:
 
 def total(*numbers: float) -> list[float]:
     """The sum over all processes, number by number."""
-    sums = torch.tensor(numbers, dtype=torch.float64)
+    sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")
     if size() > 1:
         dist.all_reduce(sums)
     return sums.tolist()

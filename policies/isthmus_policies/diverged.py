@@ -53,6 +53,7 @@ def replay(path: Path) -> tuple[bool, State]:
     tensors, facts = load_checkpoint(path, FORMAT)
     task = make_task(facts["task"])
     engine = make_engine(task, 1, facts["engine"], facts["model"])
+    tensors = {name: value.to(engine.device) for name, value in tensors.items()}
     engine.load_state_dict(part(tensors, "engine"))
     engine.step(tensors["command"])
     return bool(engine.failed()), engine.read()

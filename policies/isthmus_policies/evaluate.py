@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class PolicyActor(Actor):
     """The trained network, at its mean action."""
 
     def __init__(self, policy: ActorCritic, env: Env) -> None:
-        self._policy = policy
+        self._policy = copy.deepcopy(policy).to(env.engine.device)
         self._observation = env.reset()["actor"]
 
     @torch.no_grad()
@@ -62,14 +63,15 @@ class GraphActor(Actor):
         env.reset()
 
     def step(self, env: Env) -> Step:
-        signals = {name: value.numpy() for name, value in env.signals.items()}
+        signals = {name: value.cpu().numpy() for name, value in env.signals.items()}
         commands, self._memory = run_graph(self._session, self._contract, signals, self._memory)
-        return env.step_command(torch.from_numpy(commands[env.task.robot.commands[0].name]))
+        command = torch.from_numpy(commands[env.task.robot.commands[0].name])
+        return env.step_command(command.to(env.engine.device))
 
     def restart(self, ids: Tensor) -> None:
         fresh = initial_memory(self._contract, len(ids))
         for name, value in fresh.items():
-            self._memory[name][ids.numpy()] = value
+            self._memory[name][ids.cpu().numpy()] = value
 
 
 Arrays = dict[str, np.ndarray]
@@ -127,8 +129,8 @@ def evaluate(
         raise ValueError(f"an interval needs at least 2 episodes, got {episodes}")
     env = Env(task, make_engine(task, episodes, engine, model), seed)
     actor = make_actor(env)
-    going = torch.ones(episodes, dtype=torch.bool)
-    failed, reward, diverged = torch.zeros_like(going), torch.zeros(episodes), 0
+    going = torch.ones(episodes, dtype=torch.bool, device=env.engine.device)
+    failed, reward, diverged = torch.zeros_like(going), torch.zeros(episodes, device=going.device), 0
     history: dict[str, list[Tensor]] = {}
     for t in range(task.episode_steps):
         before = going.clone()

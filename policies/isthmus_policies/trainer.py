@@ -86,8 +86,8 @@ class Trainer:
         engine = make_engine(self.task, distributed.share(config.num_envs), config.engine, config.model)
         seed = distributed.own_seed(config.seed)
         self.env = Env(self.task, engine, seed, spread=True, episode_steps=config.episode_steps)
-        self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network)
-        self.generator = torch.Generator().manual_seed(seed + 1)
+        self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network).to(engine.device)
+        self.generator = torch.Generator(engine.device).manual_seed(seed + 1)
         self.learner = PPO(self.policy, config.ppo, self.generator, self.task.mirror)
         self.collector = Collector(self.env, config.ppo.horizon, self.generator)
         self.divergences: list[Divergence] = []
@@ -173,7 +173,8 @@ class Trainer:
         trainer.learner.set_learning_rate(facts["learning_rate"])
         if distributed.leads():
             trainer.env.load_state_dict(part(tensors, "env"))
-            trainer.collector.observations = part(tensors, "observations")
+            observations = part(tensors, "observations").items()
+            trainer.collector.observations = {name: rows.to(trainer.env.engine.device) for name, rows in observations}
             trainer.generator.set_state(tensors["generator"])
         trainer.iteration, trainer.seconds = facts["iteration"], facts["seconds"]
         return trainer

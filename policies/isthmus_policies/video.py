@@ -134,14 +134,14 @@ def _sample(env: Env, scene: Scene) -> tuple[NDArray[np.float64], ...]:
     """(1, k) each: the joints, the position and, where the task has one, the reference."""
     state: State = env.engine.read()
     places = [state.position, *(env.goal[name] for name in ("reference_position",) if name in env.goal)]
-    return scene.qpos(state), *(place.double().numpy().copy() for place in places)
+    return scene.qpos(state), *(place.double().cpu().numpy().copy() for place in places)
 
 
 def _note(env: Env) -> str:
     """What the robot is asked for, and what it does."""
     state, goal = env.engine.read(), env.goal
     if "reference_position" in goal:
-        return off_reference((state.position - goal["reference_position"])[0].double().numpy())
+        return off_reference((state.position - goal["reference_position"])[0].double().cpu().numpy())
     velocity = to_body(rotation_matrix(state.orientation), state.linear_velocity)[0]
     true = (*velocity[:2].tolist(), float(state.angular_velocity[0, 2]))
     return velocities((*goal["linear_velocity_command"][0].tolist(), float(goal["yaw_rate_command"][0])), true)

@@ -60,16 +60,17 @@ class TaskVectorEnv(VectorEnv):
         """Actions (num_envs, action_size) in [-1, 1]; NumPy float32."""
         if not self._started:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        step = self._env.step(torch.from_numpy(np.ascontiguousarray(actions, np.float32)))
+        action = torch.from_numpy(np.ascontiguousarray(actions, np.float32))
+        step = self._env.step(action.to(self._env.engine.device))
         info: dict[str, Any] = {}
         if len(step.ended):
-            info = self._final(step.ended.numpy(), _arrays(step.final))
-            info["episode_terms"] = {name: value.numpy() for name, value in step.episode_terms.items()}
+            info = self._final(step.ended.cpu().numpy(), _arrays(step.final))
+            info["episode_terms"] = _arrays(step.episode_terms)
         return (
             _arrays(step.observations),
-            step.reward.numpy().astype(np.float64),
-            step.terminated.numpy(),
-            step.truncated.numpy(),
+            step.reward.cpu().numpy().astype(np.float64),
+            step.terminated.cpu().numpy(),
+            step.truncated.cpu().numpy(),
             info,
         )
 
@@ -86,4 +87,4 @@ class TaskVectorEnv(VectorEnv):
 
 
 def _arrays(observations: Observations) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in observations.items()}
+    return {name: value.cpu().numpy() for name, value in observations.items()}

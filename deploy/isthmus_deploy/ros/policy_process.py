@@ -28,8 +28,9 @@ from isthmus_deploy.schema import ContractError
 from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
-_JOINING_NS = 10_000_000_000  # in which a node that drives the robot already may still be discovered: Fast DDS announces
-# itself every 3 s, and a busy network or machine loses some of that
+# In which a node that drives the robot already may still be discovered: Fast DDS announces it every 3 s, and the first
+# announcements may get lost.
+_JOINING_NS = 10_000_000_000
 _LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
 _FIFO_PRIORITY = 50
 
@@ -78,6 +79,7 @@ class PolicyNode:
         self._latency = LatencyHistogram()
         self._answered_ns = 0
         self._joined_ns = 0
+        self._met = ""
         self._reported = (State.IDLE, None)
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
@@ -157,11 +159,18 @@ class PolicyNode:
             raise Refusal(f"{topic} does not hold a robot interface: {error}") from error
 
     def _check_alone(self) -> None:
+        problem = self._company()
+        if problem:
+            raise Refusal(problem)
+
+    def _company(self) -> str:
+        """Who else sends the robot's commands, as a sentence; empty for nobody."""
         for name in self._publishers:
             topic = self._link.node.resolve_topic_name(signals.COMMANDS[name].topic)
             others = other_publishers(self._link.node, topic)
             if others:
-                raise Refusal(f"{', '.join(others)} already sends commands on {topic}; stop it first")
+                return f"{', '.join(others)} already sends commands on {topic}; stop it first"
+        return ""
 
     def _silent_topics(self) -> list[str]:
         silent = self._inbox.missing("robot")
@@ -276,9 +285,16 @@ class PolicyNode:
         if new_silence:
             self._log.warning(f"{' and '.join(silent)} silent: zero in its place" if silent else "all topics are heard")
         if not new_state and not new_silence:
-            if now_ns < self._joined_ns and not self._drives():
-                self._check_alone()
+            self._look_around(now_ns)
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
+
+    def _look_around(self, now_ns: int) -> None:
+        """Leave a robot that somebody drove already. A newcomer leaves of itself within a second: hence two looks."""
+        if now_ns >= self._joined_ns or self._drives():
+            return
+        before, self._met = self._met, self._company()
+        if before and self._met:
+            raise Refusal(self._met)
 
     def _log_state(self) -> None:
         state, cause = self._reported

@@ -97,7 +97,7 @@ def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator, tmp
     # Another machine has another lock; there the first node is seen on the network.
     elsewhere = start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
     assert "already sends commands on /rotor_controller/commands" in refusal(operator, elsewhere)
-    assert "ready" in first.output
+    assert not first.ended
 
 
 def arm_and_disarm(operator: Operator) -> str:
@@ -118,7 +118,7 @@ def test_what_arming_refuses_and_stand_by_faults_on(start, policy, operator: Ope
     assert "never received reference_position (topic reference or goal_pose)" in answer.message
 
     operator.give_goal(0.0, 0.0, 0.5)
-    operator.wait("the end of joining", lambda: int(operator.diagnostics[-1]["cycles"]) > 320)
+    operator.wait("the end of joining", lambda: int(operator.diagnostics[-1]["cycles"]) > 1020)
     intruder = operator.link.node.create_publisher(Float64MultiArray, "rotor_controller/commands", qos.COMMAND)
     operator.wait("refusal", lambda: "/operator already sends commands" in arm_and_disarm(operator))
     operator.link.node.destroy_publisher(intruder)
