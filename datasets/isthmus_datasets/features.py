@@ -83,7 +83,8 @@ class Feature:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Feature:
-        """From LeRobot's info.json. Names that do not fit the shape are dropped: LeRobot does not check them.
+        """From LeRobot's info.json, where pictures may have their channels first. Names that do not fit the shape are
+        dropped: LeRobot does not check them.
 
         Raises:
             ValueError: dtype or shape is missing or not as `Feature` wants them.
@@ -92,9 +93,11 @@ class Feature:
             raise ValueError("dtype or shape is missing")
         if not isinstance(entry["shape"], (list, tuple)) or any(type(side) is not int for side in entry["shape"]):
             raise ValueError(f"shape {entry['shape']!r} is not a list of integers")
-        shape = tuple(entry["shape"])
+        shape, names = tuple(entry["shape"]), entry.get("names")
         picture = entry["dtype"] in ("video", "image")
-        names = None if picture else _element_names(entry.get("names"), shape[-1] if shape else 0)
+        if picture and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
+            shape = (*shape[1:], shape[0])
+        names = None if picture else _element_names(names, shape[-1] if shape else 0)
         return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None)
 
 

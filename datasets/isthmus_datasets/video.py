@@ -27,18 +27,22 @@ class VideoWriter:
         path: The file to write, ending in .mp4. Missing folders are made.
         fps: Frames per second.
         crf: x264's constant rate factor: 18 can hardly be told from the source, 28 is small.
+        key_every: For reading single frames: every so many frames one is whole, and none needs a later one. Frames are
+            stored in the order of time. None leaves it to x264, which makes the smallest files.
 
     Raises:
         ValueError: the name does not end in .mp4, or the rate is not positive.
     """
 
-    def __init__(self, path: Path, *, fps: int, crf: int = 23) -> None:
+    def __init__(self, path: Path, *, fps: int, crf: int = 23, key_every: int | None = None) -> None:
         if path.suffix != ".mp4":
             raise ValueError(f"a video's name ends in .mp4, not {path.name!r}")
         if fps <= 0:
             raise ValueError(f"fps must be positive, not {fps}")
         self.path, self.fps, self.frames = path, fps, 0
         self._options = {"crf": str(crf), "preset": "veryfast"}
+        if key_every is not None:
+            self._options |= {"g": str(key_every), "bf": "0"}
         self._shape: tuple[int, ...] | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         self._partial = path.with_name(f".{path.name}.partial")
@@ -95,9 +99,9 @@ class VideoWriter:
         self._partial.replace(self.path)
 
 
-def write_video(path: Path, frames: Iterable[Frame], *, fps: int) -> Path:
-    """Write all `frames`; returns `path`. Raises as `VideoWriter` does."""
-    with VideoWriter(path, fps=fps) as video:
+def write_video(path: Path, frames: Iterable[Frame], *, fps: int, crf: int = 23, key_every: int | None = None) -> Path:
+    """Write all `frames`; returns `path`. Arguments and errors are `VideoWriter`'s."""
+    with VideoWriter(path, fps=fps, crf=crf, key_every=key_every) as video:
         for frame in frames:
             video.write(frame)
     return path
