@@ -96,7 +96,7 @@ def parquet_bytes(rows: pa.Table) -> bytes:
 def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """Raises DatasetError that names the file where it is missing, truncated or no Parquet."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # the threads of buffering cost more than they save
             yield file
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode") from None
