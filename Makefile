@@ -9,7 +9,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-train bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-rough bench-train bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -51,6 +51,9 @@ bench-quadrotor: $(STAMP) ## training time and policy quality over seeds, beside
 
 bench-quadruped: $(STAMP) ## the quadruped: training time, falls, errors and energy over seeds
 	$(BIN)/python benchmarks/quadruped.py $(ARGS)
+
+bench-rough: $(STAMP) ## the quadruped on rough ground: success by kind and level
+	$(BIN)/python benchmarks/rough.py $(ARGS)
 
 bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
 	$(BIN)/python benchmarks/train.py $(ARGS)

@@ -3,8 +3,7 @@
 Each seed trains in a process of its own with the defaults of `isthmus-train quadruped`. Quality is what the export
 measures: 500 episodes of 20 s on another seed, with pushes, payloads and weak motors as in training; errors and power
 are of the last 40 % of those that did not fall. Then the exported policy walks the mission's square on the stand-in
-robot, in one process: other physics, hidden bodies, the whole safety chain. With --rough RUN also how the policy of a
-run of `quadruped-rough` fares on every kind and level of ground.
+robot, in one process: other physics, hidden bodies, the whole safety chain.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
 from common import Row, over_seeds, report
 from rich.console import Console
@@ -25,17 +23,10 @@ from rich.console import Console
 from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.ros.walk_plan import WalkPlan
 from isthmus_deploy.runtime import Runtime
-from isthmus_policies.evaluate import PolicyActor
 from isthmus_policies.export import export_run
-from isthmus_policies.trainer import load_policy
-from isthmus_sim.engines import make_engine
-from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped import GRAVITY, MASS
-from isthmus_sim.tasks import make_task
-from isthmus_sim.terrain import KINDS
-from isthmus_sim.threads import one_torch_thread, use_thread_budget
+from isthmus_sim.threads import use_thread_budget
 
-EVALUATION_SEED = 66_000
 BODY_SEED = 5_000
 
 
@@ -49,10 +40,6 @@ class Options:
     """Iterations of a training instead of the task's."""
     walks: int = 100
     """Walks of each exported policy on the stand-in robot; 0 for none."""
-    rough: Path | None = None
-    """Folder of a finished run of quadruped-rough."""
-    rough_episodes: int = 20
-    """Episodes on every kind and level of rough ground."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,37 +99,6 @@ def transfer(path: Path, walks: int) -> list[Trial]:
     return [walk(runtime, BODY_SEED + i, plan) for i in range(walks)]
 
 
-def rough_ground(folder: Path, episodes: int) -> list[Row]:
-    """Per kind and level, how many of `episodes` robots are on their feet after 20 s, wherever they have walked to; and
-    how well they do as told."""
-    _, policy, facts = load_policy(folder)
-    task = make_task("quadruped-rough")
-    n = len(KINDS) * task.levels * episodes
-    env = Env(task, make_engine(task, n), EVALUATION_SEED)
-    world = torch.arange(n)
-    kind, level = world % len(KINDS), world // len(KINDS) % task.levels  # the task keeps a world to its kind
-    env.level = level.clone()
-    actor = PolicyActor(policy, env)
-    going, failed = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
-    steps, missed = 0, 0.0
-    for _ in range(task.episode_steps):
-        with one_torch_thread():
-            step = actor.step(env)
-        failed |= going & step.terminated
-        going[step.ended] = False
-        steps += int(going.sum())
-        missed += float(task.metrics(env.engine.read(), env.goal)["velocity_error_mps"][going].sum())
-    env.close()
-    trained = f"{facts['iteration']} iterations, {facts['seconds'] / 60:.0f} minutes of training"
-    error = Row(metric="rough ground: velocity error", value=missed / max(steps, 1), unit="m/s", seeds=n, peer=trained)
-    return [error] + [
-        Row(metric=f"{KINDS[k]}, level {i + 1} of {task.levels}: on its feet", unit="%", seeds=episodes,
-            value=100 * float((~failed[(kind == k) & (level == i)]).float().mean()), peer=trained)
-        for k in range(len(KINDS))
-        for i in range(task.levels)
-    ]  # fmt: skip
-
-
 def transfer_rows(results: list[Result]) -> list[Row]:
     """The walks on the stand-in robot. A fault of the safety chain counts like a fall."""
     falls = [100 * sum(w.fell or w.fault is not None for w in r.walks) / len(r.walks) for r in results]
@@ -182,8 +138,6 @@ def main() -> int:
     ]  # fmt: skip
     if options.walks:
         rows += transfer_rows(results)
-    if options.rough:
-        rows += rough_ground(options.rough, options.rough_episodes)
     return report("quadruped", rows)
 
 

@@ -1,0 +1,141 @@
+"""`make bench-rough`: how the quadruped fares on every kind and level of rough ground.
+
+Trains `quadruped-rough` with its defaults, or takes a finished run. Robots start in the middle of their tile and are
+told where to go as in training, pushed and loaded; an episode is 20 s long, every world's first one counts. A success
+is on its feet to the end and goes as told: off by at most `AS_TOLD` on average, which nobody is who stands still.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from common import Row, report
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from isthmus_policies.evaluate import PolicyActor
+from isthmus_policies.trainer import load_policy
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
+from isthmus_sim.terrain import KINDS
+from isthmus_sim.threads import one_torch_thread, use_thread_budget
+
+TASK = "quadruped-rough"
+EVALUATION_SEED = 66_000
+AS_TOLD = 0.3
+"""m/s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train on rough ground and measure."""
+
+    run: Path | None = None
+    """A finished run to judge; without it one is trained."""
+    seed: int = 401
+    """Of the training."""
+    iterations: int | None = None
+    """Iterations of the training instead of the task's."""
+    episodes: int = 20
+    """On every kind and level of ground."""
+
+
+def train(options: Options, folder: Path) -> None:
+    """A run with the task's defaults."""
+    command = [sys.executable, "-m", "isthmus_policies.train", TASK, "--seed", str(options.seed), "--run", str(folder)]
+    if options.iterations:
+        command += ["--iterations", str(options.iterations)]
+    subprocess.run(command, check=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Of every world's first episode, (kinds, levels, episodes): whether it fell, and its mean velocity error, m/s."""
+
+    fell: Tensor
+    error: Tensor
+    trained: str
+
+
+def judge(folder: Path, episodes: int) -> Outcome:
+    """Walk on all ground at once."""
+    config, policy, facts = load_policy(folder)
+    task = make_task(TASK)
+    shape = (episodes, task.levels, len(KINDS))
+    n = shape[0] * shape[1] * shape[2]
+    env = Env(task, make_engine(task, n), EVALUATION_SEED)
+    env.level = torch.arange(n) // len(KINDS) % task.levels  # the task keeps world i to kind i % len(KINDS)
+    actor = PolicyActor(policy, env)
+    going, fell = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    steps, missed = torch.zeros(n), torch.zeros(n)
+    for _ in track(range(task.episode_steps), "walking"):
+        with one_torch_thread():
+            step = actor.step(env)
+        fell |= going & step.terminated
+        going[step.ended] = False
+        steps += going
+        missed += torch.where(going, task.metrics(env.engine.read(), env.goal)["velocity_error_mps"], 0.0)
+    env.close()
+    trained = facts["iteration"] * config.num_envs * config.ppo.horizon / 1e6
+    return Outcome(
+        fell=fell.view(shape).permute(2, 1, 0),
+        error=(missed / steps.clamp_min(1.0)).view(shape).permute(2, 1, 0),
+        trained=f"{trained:.1f}M steps, {facts['seconds'] / 60:.0f} min",
+    )
+
+
+def rows_of(outcome: Outcome) -> list[Row]:
+    """All ground together, then success kind by kind and level by level."""
+    success = 100.0 * (~outcome.fell & (outcome.error <= AS_TOLD)).float()
+    kinds, levels, episodes = success.shape
+    walked = float(outcome.error[~outcome.fell].mean())
+    n = kinds * levels * episodes
+    peer = outcome.trained
+    return [
+        Row(metric="success", value=float(success.mean()), unit="%", seeds=n, peer=peer),
+        Row(metric="falls", value=100 * float(outcome.fell.float().mean()), unit="%", seeds=n, peer=peer),
+        Row(metric="velocity error of those that did not fall", value=walked, unit="m/s", seeds=n, peer=peer),
+    ] + [
+        Row(metric=f"{KINDS[k]}, level {i + 1}", value=float(success[k, i].mean()), unit="%", seeds=episodes)
+        for k in range(kinds)
+        for i in range(levels)
+    ]
+
+
+def table(outcome: Outcome) -> Table:
+    """Success and falls, a line per kind, a column per level."""
+    success = ~outcome.fell & (outcome.error <= AS_TOLD)
+    grid = Table(title="success (falls), %", title_justify="left")
+    grid.add_column("ground")
+    for level in range(success.shape[1]):
+        grid.add_column(f"level {level + 1}", justify="right")
+    shares = (100 * torch.stack((success, outcome.fell), dim=-1).float().mean(2)).tolist()
+    for name, levels in zip(KINDS, shares, strict=True):
+        grid.add_row(name, *(f"{good:.0f} ({fell:.0f})" for good, fell in levels))
+    return grid
+
+
+def main() -> int:
+    """Entry point."""
+    options = tyro.cli(Options, prog="bench-rough")
+    use_thread_budget()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.run or Path(temporary) / "run"
+        if options.run is None:
+            train(options, folder)
+        outcome = judge(folder, options.episodes)
+    Console(width=120).print(table(outcome))
+    return report("rough", rows_of(outcome))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
