@@ -50,6 +50,18 @@ class ArticulatedState(State):
     foot_force: Tensor
 
 
+@dataclass(kw_only=True)
+class BlockState(State):
+    """State of n robots at tables with a block that slides and turns, float32.
+
+    block_position (n, 2) m, world, of the block's origin; block_angle (n, 1) rad about world z, not wrapped. The block
+    is at rest unless it is pushed: it has no velocity to remember.
+    """
+
+    block_position: Tensor
+    block_angle: Tensor
+
+
 class UnsupportedError(ValueError):
     """The engine cannot do what was asked; the message lists what it can."""
 

@@ -34,7 +34,8 @@ class Step:
     """What a control step led to, for every world.
 
     observations: at the new instant; where an episode has ended, already the first of the next one.
-    reward, terminated (failed; no future), truncated (out of time; there would have been a future): (num_envs,).
+    reward, terminated (failed or succeeded; no future), succeeded (of these, those that have done what there was to
+    do), truncated (out of time; there would have been a future): (num_envs,).
     ended (k,): worlds whose episode ended; final: their true last observations, k rows. A time-out bootstraps with
     these. episode_terms: per reward term, the sum over each ended episode (k,); episode_length (k,) steps.
     divergence: the worlds that diverged and were reset, None where none did.
@@ -43,6 +44,7 @@ class Step:
     observations: Observations
     reward: Tensor
     terminated: Tensor
+    succeeded: Tensor
     truncated: Tensor
     ended: Tensor
     final: Observations
@@ -82,6 +84,7 @@ class Env:
         self.episode_step = torch.zeros(n, dtype=torch.long, device=device)
         self.term_sums = torch.zeros(len(task.reward_terms), n, device=device)
         self.level = torch.zeros(n, dtype=torch.long, device=device)
+        self._none = torch.zeros(n, dtype=torch.bool, device=device)
         self.signals: Signals = {}
         self.goal: Goal = {}
 
@@ -115,7 +118,8 @@ class Env:
         self.goal = goal
 
         failed = engine.failed()
-        terminated = task.terminated(state, goal) | failed
+        failure = task.terminated(state, goal) | failed
+        succeeded, terminated = self._successes(task.succeeded(state, goal), failure)
         truncated = (self.episode_step >= self.episode_steps) & ~terminated
         terms = task.reward(
             Transition(
@@ -127,7 +131,7 @@ class Env:
             )
         )
         self.command = command.clone()
-        rewards = torch.where(terminated, 0.0, torch.stack(list(terms.values())))
+        rewards = torch.where(failure, 0.0, torch.stack(list(terms.values())))
         self.term_sums += rewards
 
         self.signals = self.sensors.measure(task.sense(state, goal))
@@ -137,6 +141,7 @@ class Env:
             observations=observations,
             reward=rewards.sum(0),
             terminated=terminated,
+            succeeded=succeeded,
             truncated=truncated,
             ended=ended,
             final={group: value[ended] for group, value in observations.items()},
@@ -150,6 +155,13 @@ class Env:
                 self.level[ended] = task.regrade(self.level[ended], state[ended], rows, engine, ended)
             self._replace(step, ended)
         return step
+
+    def _successes(self, done: Tensor | None, failure: Tensor) -> tuple[Tensor, Tensor]:
+        """Which worlds (num_envs,) have succeeded, and which have ended in either way."""
+        if done is None:
+            return self._none, failure
+        succeeded = done & ~failure
+        return succeeded, succeeded | failure
 
     def _divergence(self, failed: Tensor, before: dict[str, Tensor], acting: Tensor) -> Divergence:
         worlds = failed.nonzero().squeeze(-1)

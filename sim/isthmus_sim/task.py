@@ -111,6 +111,10 @@ class Task(Protocol):
         """(n,) bool: the episode has failed. True also where the state is not a number."""
         ...
 
+    def succeeded(self, state: State, goal: Goal) -> Tensor | None:
+        """(n,) bool: all is done, and the episode ends with its last reward; None where a task has no such end."""
+        ...
+
     def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
         """Change what acts on the robots during an episode, such as a push; before every step."""
         ...
