@@ -21,6 +21,7 @@ from isthmus_policies.checkpoint import (
 )
 from isthmus_policies.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.files import code_revision, from_json
+from isthmus_policies.memory import refuse_too_many_worlds
 from isthmus_policies.networks import ActorCritic, NetworkConfig
 from isthmus_policies.ppo import PPO, PPOConfig
 from isthmus_policies.rollout import Collector
@@ -83,7 +84,9 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.task = make_task(config.task)
-        engine = make_engine(self.task, distributed.share(config.num_envs), config.engine, config.model)
+        num_envs = distributed.share(config.num_envs)
+        refuse_too_many_worlds(self.task, num_envs, config.ppo.horizon)
+        engine = make_engine(self.task, num_envs, config.engine, config.model)
         seed = distributed.own_seed(config.seed)
         self.env = Env(self.task, engine, seed, spread=True, episode_steps=config.episode_steps)
         self.policy = ActorCritic(self.task.groups, self.task.action_size, config.network).to(engine.device)
