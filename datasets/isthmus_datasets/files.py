@@ -43,17 +43,20 @@ def sync(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and those above it; the new names are on the disk when this returns."""
+    """Make `folder` and those above it; the new names are on the disk when this returns. Raises OSError naming it."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(folder, error) from error
     for each in missing:
         sync(each.parent)
 
 
 def move(source: Path, target: Path) -> None:
     """Rename, making the folder. Raises OSError that names the file."""
+    make_folder(target.parent)
     try:
-        make_folder(target.parent)
         os.replace(source, target)
     except OSError as error:
         raise not_written(target, error) from error
@@ -67,10 +70,7 @@ class Staging:
 
     def __enter__(self) -> Path:
         remove_folder(self.folder)
-        try:
-            self.folder.mkdir()
-        except OSError as error:
-            raise not_written(self.folder, error) from error
+        make_folder(self.folder)
         return self.folder
 
     def __exit__(

@@ -85,10 +85,11 @@ def table(features: Features, columns: dict[str, NDArray[Any]]) -> pa.Table:
     return pa.Table.from_arrays([to_arrow(f, columns[name]) for name, f in features.items()], schema=schema)
 
 
-def parquet_bytes(rows: pa.Table) -> bytes:
-    """A Parquet file of one row group, Snappy."""
+def parquet_bytes(rows: pa.Table, *, wide: bool = False) -> bytes:
+    """A Parquet file of one row group, Snappy. `wide`: for few rows of many columns, less is said about each column."""
     sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="snappy", row_group_size=max(len(rows), 1))
+    said: dict[str, Any] = dict.fromkeys(("use_dictionary", "write_statistics", "store_schema"), False) if wide else {}
+    pq.write_table(rows, sink, compression="snappy", row_group_size=max(len(rows), 1), **said)
     return sink.getvalue().to_pybytes()
 
 

@@ -86,6 +86,8 @@ def _fact_columns(facts: Mapping[str, Scalar]) -> dict[str, pa.Array]:
     for name, kind in wanted.items():
         if facts.get(name) is not None and type(facts[name]) is not kind:
             raise ValueError(f"fact {name!r} is {facts[name]!r}, expected {kind.__name__} or None")
+    if abs(facts.get("seed") or 0) >= 2**63:  # type: ignore[arg-type]
+        raise ValueError(f"fact 'seed' is {facts['seed']}, which does not fit into 64 bits")
     others = {name: value for name, value in facts.items() if name not in TYPED_FACTS}
     for name, value in others.items():
         if value is not None and type(value) not in (str, bool, int, float):

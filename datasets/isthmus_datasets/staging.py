@@ -141,7 +141,7 @@ def staged_name(folder: Path, target: Path) -> Path:
 
 def _row_bytes(row: EpisodeRow, statistics: Statistics, chunk: int, file: int) -> bytes:
     try:
-        return parquet_bytes(row_table(row, statistics, chunk=chunk, file=file))
+        return parquet_bytes(row_table(row, statistics, chunk=chunk, file=file), wide=True)
     except ValueError as error:
         raise DatasetError(f"episode {row.index}: {error}") from error
 

@@ -104,7 +104,7 @@ class DatasetWriter:
                 another type or shape, or not finite; a video whose decoded frames are not one for each row), or the
                 writer is closed.
             OSError: a file cannot be written, such as on a full disk; the message names it.
-            In all cases the dataset stays as it was, and another episode can be appended.
+            In all cases what was saved stays as it was, and another episode can be appended.
         """
         if self._closed:
             raise DatasetError(f"{self.root}: the writer is closed: open it again")
@@ -126,7 +126,13 @@ class DatasetWriter:
             sync(folder)
         move(info, committed)
         self._committed = staged.committed
-        sync(committed.parent)
+        try:
+            sync(committed.parent)
+        except OSError as error:
+            problem = (
+                f"episode {self.num_episodes - 1} is in {self.root}, but the disk does not confirm it: check the disk"
+            )
+            raise OSError(error.errno, problem) from error
 
     def close(self) -> None:
         """Let others write. Nothing is left to be saved."""
