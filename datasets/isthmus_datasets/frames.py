@@ -97,6 +97,16 @@ def _video_info(container: InputContainer, stream: VideoStream, fps: int) -> dic
     }
 
 
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """All frames of a file in order.
+
+    Raises:
+        DatasetError: the file is missing or broken; the frames before the damage come first.
+    """
+    with _open_video(path) as (container, stream):
+        yield from container.decode(stream)
+
+
 def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: int) -> NDArray[np.uint8]:
     """The frames at times number / fps, in the order asked for: (k, H, W, 3) uint8 RGB.
 

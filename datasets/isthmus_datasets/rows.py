@@ -112,7 +112,7 @@ def read_episodes(root: Path, info: DatasetInfo) -> list[EpisodeRow]:
     for path in episode_files(root):
         if len(rows) >= info.total_episodes:
             break
-        rows += [_row(path, plain, info) for plain in _plain_rows(path)]
+        rows += [episode_row(path, plain, info) for plain in _plain_rows(path)]
     del rows[info.total_episodes :]
     if [row.index for row in rows] != list(range(info.total_episodes)):
         wrong = next((i for i, row in enumerate(rows) if row.index != i), len(rows))
@@ -126,7 +126,8 @@ def _plain_rows(path: Path) -> list[dict[str, Any]]:
         return file.read(columns=names, use_threads=False).to_pylist()
 
 
-def _row(path: Path, plain: dict[str, Any], info: DatasetInfo) -> EpisodeRow:
+def episode_row(path: Path, plain: dict[str, Any], info: DatasetInfo) -> EpisodeRow:
+    """From one row of the file `path`. Raises DatasetError when it is not that."""
     try:
         return EpisodeRow(
             index=plain.pop("episode_index"),
@@ -167,11 +168,12 @@ def read_episode_statistics(root: Path, info: DatasetInfo) -> list[Statistics]:
         with open_parquet(path) as file:
             names = [name for name in file.schema_arrow.names if name.startswith("stats/")]
             plain = file.read(columns=names, use_threads=False).to_pylist()
-        parts += [_statistics(each, info) for each in plain]
+        parts += [row_statistics(each, info) for each in plain]
     return parts[: info.total_episodes]
 
 
-def _statistics(plain: dict[str, Any], info: DatasetInfo) -> Statistics:
+def row_statistics(plain: dict[str, Any], info: DatasetInfo) -> Statistics:
+    """Those in one row of meta/episodes; a feature that has none is left out."""
     result: Statistics = {}
     for feature in info.features:
         kept = {name: plain.get(f"stats/{feature}/{name}") for name in STATISTICS}
