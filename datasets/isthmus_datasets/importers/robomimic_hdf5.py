@@ -169,8 +169,12 @@ def _columns(path: Path, demo: Any, state: tuple[str, ...], findings: list[str])
 
 def _arrays(demo: Any) -> list[str]:
     """Those of the demo itself, then those of its obs, by path."""
-    own = [name for name in demo if isinstance(demo[name], h5py.Dataset)]
-    return own + [f"obs/{name}" for name in demo.get("obs", ())]
+    parts = [*demo, *(f"obs/{name}" for name in demo.get("obs", ()))]
+    return [part for part in parts if _is_array(demo, part)]
+
+
+def _is_array(demo: Any, part: str) -> bool:
+    return isinstance(demo.get(part), h5py.Dataset) and bool(demo[part].shape)
 
 
 def _column(path: Path, demo: Any, part: str) -> _Column:
@@ -196,12 +200,12 @@ def _state_column(demo: Any, parts: tuple[str, ...]) -> _Column:
 
 def _check_demo(path: Path, demo: Any, first: Any, columns: list[_Column], findings: list[str]) -> None:
     """That `demo` has the arrays of the first one, all equally long."""
-    if "actions" not in demo:
+    if not _is_array(demo, "actions"):
         raise DatasetError(f"{path}: {demo.name} has no actions; it has {', '.join(demo) or 'nothing'}")
     steps = len(demo["actions"])
     parts = [part for column in columns for part in column.parts]
     for part in parts:
-        if part not in demo:
+        if not _is_array(demo, part):
             raise DatasetError(f"{path}: {demo.name} has no {part}, which {first.name} has")
         rows, kind = len(demo[part]), (demo[part].shape[1:], demo[part].dtype)
         if rows != steps or not steps:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,19 @@ from isthmus_datasets.importers.ros2_readings import JointReadings, PictureReadi
 from isthmus_datasets.importers.ros2_time import Nanoseconds, capture_times
 from isthmus_datasets.info import DatasetError
 
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError
+
 STORAGES = (".mcap", ".db3")
 PICTURE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 JOINT_STATE = "sensor_msgs/msg/JointState"
+_DAMAGED = (
+    *(AnyReaderError, ReaderError, apsw.Error, ZstdError, OSError),
+    *(ValueError, OverflowError, LookupError, RuntimeError, MemoryError, AssertionError, struct.error),
+)
+"""What rosbags and the libraries under it raise on bytes that are not what they were."""
 
 
 def is_bag(path: Path) -> bool:
@@ -111,9 +123,15 @@ class Bag:
         """Topic, receive time in ns and message. Raises DatasetError when fewer can be read than the bag says."""
         connections = [connection for connection in self._reader.connections if connection.topic in topics]
         seen: Counter[str] = Counter()
-        for connection, received, raw in self._reader.messages(connections):
-            seen[connection.topic] += 1
-            yield connection.topic, received, self._reader.deserialize(raw, connection.msgtype)
+        stream = self._reader.messages(connections)
+        while True:
+            with _reading(self.path):
+                item = next(stream, None)
+                message = item and self._reader.deserialize(item[2], item[0].msgtype)
+            if item is None:
+                break
+            seen[item[0].topic] += 1
+            yield item[0].topic, item[1], message
         for topic in topics:
             if seen[topic] < self._counts[topic]:
                 raise DatasetError(
@@ -148,13 +166,22 @@ class Bag:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Bag]:
-    """Open a bag. Raises DatasetError where it, or a message inside the block, cannot be read."""
+    """Open a bag. Raises DatasetError where it cannot be read."""
     file = _without_metadata(path)
+    with ExitStack() as stack:
+        with _reading(path):
+            reader = AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            stack.enter_context(reader)
+        yield Bag(path, reader)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """For rosbags' calls only."""
     try:
-        with AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            yield Bag(path, reader)
-    except (AnyReaderError, ReaderError, apsw.Error, OSError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}): copy it again, or run `ros2 bag reindex`") from error
+        yield
+    except _DAMAGED as error:
+        raise DatasetError(f"{path} cannot be read ({error!r}): copy it again, or run `ros2 bag reindex`") from error
 
 
 def _without_metadata(path: Path) -> Path:
