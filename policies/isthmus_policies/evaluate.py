@@ -137,7 +137,7 @@ def evaluate(
         with one_torch_thread():
             step = actor.step(env)
         actor.restart(step.ended)
-        failed |= going & step.terminated
+        failed |= going & step.terminated & ~step.succeeded
         reward += step.reward * going
         going[step.ended] = False
         diverged += step.failed
