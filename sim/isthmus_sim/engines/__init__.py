@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from isthmus_sim.engine import Engine, UnsupportedError
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.engines.mujoco_legged import MujocoLegged
+from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.robots.models import OWN, load_model
 from isthmus_sim.robots.quadruped import FEET, JOINTS, MOTORS
@@ -27,6 +28,7 @@ ENGINES: dict[str, dict[str, Callable[[Task, int, str], Engine]]] = {
         "mujoco": lambda task, num_envs, model: _legged(MujocoLegged, task, num_envs, model),
         "warp": lambda task, num_envs, model: _legged(_warp_legged(), task, num_envs, model),
     },
+    "pusher": {"mujoco": lambda task, num_envs, model: MujocoPushT(num_envs)},
 }
 """Name of the robot -> name of the engine -> how to make it; the first is the default."""
 

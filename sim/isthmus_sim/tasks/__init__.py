@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isthmus_sim.task import Task
-from isthmus_sim.tasks import quadruped
+from isthmus_sim.tasks import push_t, quadruped
 from isthmus_sim.tasks.quadrotor import Quadrotor, following_figure_eight, randomized
 
 TASKS: dict[str, Callable[[], Task]] = {
@@ -15,6 +15,8 @@ TASKS: dict[str, Callable[[], Task]] = {
     "quadrotor-figure-eight-5.5s": lambda: Quadrotor(following_figure_eight(5.5)),
     "quadruped": quadruped.Quadruped,
     "quadruped-rough": lambda: quadruped.Quadruped(quadruped.rough()),
+    "push_t": push_t.PushT,
+    "push_t-standard": lambda: push_t.PushT(push_t.standard()),
 }
 
 

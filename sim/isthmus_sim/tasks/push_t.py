@@ -1,0 +1,201 @@
+"""Push-T: push a T-shaped block into its goal, as in Chi et al., "Diffusion Policy" (2023), and PyPI's gym-pusht.
+
+300 steps at 10 Hz; the action is where the disc shall go; the reward is the share of the goal that the block covers,
+over 0.95; done above that. Signals and command are in pixels, as published data sets have them (`robots/pusher.py`),
+and the actor's observation is their `observation.state`: disc, block, the block's angle from 0 to 2π.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus_sim.engine import BlockState, Engine, State
+from isthmus_sim.on_device import Constant
+from isthmus_sim.polygons import area_in_box, rotation
+from isthmus_sim.robots.pusher import (
+    BAR,
+    BLOCK_AREA,
+    BLOCK_CENTRE,
+    GOAL,
+    MIDDLE,
+    OUTLINE,
+    SPEC,
+    STEM,
+    to_metres,
+    to_pixels,
+)
+from isthmus_sim.signals import SensorModel, Signals
+from isthmus_sim.spec import MemorySpec
+from isthmus_sim.task import Goal, Memory, Mirror, Transition
+from isthmus_sim.terrain import Terrain
+
+SUCCESS = 0.95
+"""Share of the goal that must be covered, and more."""
+STANDARD_SEEDS = tuple(range(100_000, 100_050))
+"""Of the start states on which Push-T is reported."""
+
+Start = tuple[float, float, float, float, float]
+"""Where an episode begins: disc x, y and block x, y in px, the block's angle in rad."""
+
+_OUTLINE = Constant(torch.tensor(OUTLINE, dtype=torch.float64))
+_LOW, _HIGH = (Constant(torch.tensor(corners, dtype=torch.float64)) for corners in zip(BAR, STEM, strict=True))
+_GOAL_PLACE = Constant(torch.tensor(GOAL[:2], dtype=torch.float64))
+_GOAL_TURN = Constant(rotation(torch.tensor(GOAL[2], dtype=torch.float64)))
+
+
+def coverage(position: Tensor, angle: Tensor) -> Tensor:
+    """(n,) float64: share of the goal under blocks with the origin at `position` (n, 2) px, turned by `angle` (n, 1)
+    rad."""
+    turned, place = rotation(angle.double()[:, 0]), position.double()
+    outline = _OUTLINE.to(place) @ turned.mT + (place - _GOAL_PLACE.to(place)).unsqueeze(1)
+    outline = outline @ _GOAL_TURN.to(place)  # in the goal's frame, where it is two boxes
+    return area_in_box(outline.unsqueeze(1), _LOW.to(place), _HIGH.to(place)).sum(-1) / BLOCK_AREA
+
+
+def paper_start(seed: int) -> Start:
+    """Where the paper's environment begins with `seed`, as its evaluation and its human demonstrations do."""
+    random = np.random.RandomState(seed)
+    agent_x, agent_y = random.randint(50, 450), random.randint(50, 450)
+    x, y = random.randint(100, 400), random.randint(100, 400)
+    return _turned_about_centre(agent_x, agent_y, x, y, random.randn() * 2 * math.pi - math.pi)
+
+
+def gym_pusht_start(seed: int) -> Start:
+    """Where gym-pusht begins with `seed`."""
+    random = np.random.default_rng(seed)
+    agent_x, agent_y = int(random.integers(50, 450)), int(random.integers(50, 450))
+    x, y = int(random.integers(100, 400)), int(random.integers(100, 400))
+    return _turned_about_centre(agent_x, agent_y, x, y, random.uniform(-math.pi, math.pi))
+
+
+def _turned_about_centre(agent_x: float, agent_y: float, x: float, y: float, angle: float) -> Start:
+    """Both put the block's origin at x, y first and then turn the block about its centre of mass."""
+    x, y = x + BLOCK_CENTRE * math.sin(angle), y + BLOCK_CENTRE * (1 - math.cos(angle))
+    return float(agent_x), float(agent_y), float(x), float(y), float(angle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushTConfig:
+    """starts: where episodes begin, world i of n at the (i mod n)-th; none: drawn as the published environments do."""
+
+    episode_steps: int = 300
+    starts: tuple[Start, ...] = ()
+
+
+def standard() -> PushTConfig:
+    """The paper's 50 start states for evaluation."""
+    return PushTConfig(starts=tuple(paper_start(seed) for seed in STANDARD_SEEDS))
+
+
+class PushT:
+    """`Task`: a target for the disc at 10 Hz, from where the disc and the block are."""
+
+    name = "push_t"
+    robot = SPEC
+    memory: tuple[MemorySpec, ...] = ()
+    groups = {"actor": 5, "critic": 8}  # noqa: RUF012 (never written to)
+    action_size = 2
+    reward_terms: tuple[str, ...] = ("coverage",)
+    terrain: Terrain | None = None
+    sensors: dict[str, SensorModel] = {}  # noqa: RUF012
+    command_delay: tuple[int, int] = (0, 0)
+    trained_latency_s = 0.0
+    levels = 1
+    mirror: dict[str, Mirror] = {}  # noqa: RUF012
+
+    def __init__(self, config: PushTConfig | None = None) -> None:
+        self.config = config or PushTConfig()
+        self.episode_steps = self.config.episode_steps
+        self._seen: State | None = None
+        self._covered = torch.zeros(0)
+        self._starts = Constant(torch.tensor(self.config.starts, dtype=torch.float64).reshape(-1, 5))
+
+    # --- on the robot and in simulation ---
+
+    def observe(self, signals: Signals, memory: Memory) -> Tensor:
+        return torch.cat((signals["agent_position"], signals["block_position"], signals["block_angle"]), dim=-1)
+
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        return {"target_position": MIDDLE * (action + 1)}
+
+    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
+        return {}
+
+    # --- in simulation only ---
+
+    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
+        return {}  # it is always the same
+
+    def sense(self, state: State, goal: Goal) -> Signals:
+        assert isinstance(state, BlockState)
+        return {
+            "agent_position": to_pixels(state.position[:, :2]),
+            "block_position": to_pixels(state.block_position),
+            "block_angle": torch.remainder(-state.block_angle, 2 * math.pi),
+        }
+
+    def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
+        assert isinstance(state, BlockState)
+        angle = state.block_angle
+        seen = (state.position[:, :2], state.linear_velocity[:, :2], state.block_position, angle.cos(), angle.sin())
+        return {"critic": torch.cat(seen, dim=-1)}
+
+    def reward(self, step: Transition) -> dict[str, Tensor]:
+        return {"coverage": (self._coverage(step.state) / SUCCESS).clamp(0.0, 1.0)}
+
+    def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
+        covered = self._coverage(state)
+        return {"coverage": covered, "success": (covered > SUCCESS).float()}
+
+    def terminated(self, state: State, goal: Goal) -> Tensor:
+        assert isinstance(state, BlockState)
+        return ~torch.isfinite(state.position.sum(-1) + state.block_position.sum(-1) + state.block_angle[:, 0])
+
+    def succeeded(self, state: State, goal: Goal) -> Tensor:
+        return self._coverage(state) > SUCCESS
+
+    def _coverage(self, state: State) -> Tensor:
+        """Computed once for a state, which is asked for it several times."""
+        assert isinstance(state, BlockState)
+        if state is not self._seen:
+            self._seen, self._covered = state, coverage(to_pixels(state.block_position), -state.block_angle).float()
+        return self._covered
+
+    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
+        pass  # nothing acts on the block but the disc
+
+    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
+        return level
+
+    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
+        start = self._given(ids) if self.config.starts else _drawn(len(ids), generator)
+        agent, block, angle = start[:, :2], start[:, 2:4], start[:, 4:]
+        still = torch.zeros(len(ids), 3, device=ids.device)
+        return BlockState(
+            position=torch.cat((to_metres(agent).float(), still[:, :1]), dim=-1),
+            orientation=torch.cat((torch.ones_like(still[:, :1]), still), dim=-1),
+            linear_velocity=still,
+            angular_velocity=still,
+            actuator=to_metres(agent).float(),
+            block_position=to_metres(block).float(),
+            block_angle=-angle.float(),
+        )
+
+    def _given(self, ids: Tensor) -> Tensor:
+        """(k, 5) float64: the starts of worlds `ids` (k,)."""
+        return self._starts.to(torch.empty(0, dtype=torch.float64, device=ids.device))[ids % len(self.config.starts)]
+
+
+def _drawn(n: int, generator: torch.Generator) -> Tensor:
+    """(n, 5) float64: starts, evenly distributed over where gym-pusht begins."""
+    device = generator.device
+    agent = torch.randint(50, 450, (n, 2), generator=generator, device=device).double()
+    block = torch.randint(100, 400, (n, 2), generator=generator, device=device).double()
+    angle = math.pi * (2 * torch.rand(n, 1, generator=generator, device=device, dtype=torch.float64) - 1)
+    block += BLOCK_CENTRE * torch.cat((angle.sin(), 1 - angle.cos()), dim=-1)
+    return torch.cat((agent, block, angle), dim=-1)
