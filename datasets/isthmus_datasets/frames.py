@@ -44,7 +44,7 @@ class VideoFacts:
 
 
 @contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Raises DatasetError that names the file where it is missing or broken; decoding inside the block as well."""
     if not path.is_file():
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode")
@@ -53,9 +53,7 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if not container.streams.video:
                 raise DatasetError(f"{path} holds no video")
             stream = container.streams.video[0]
-            stream.codec_context.thread_count = (
-                1  # the second core belongs to the robot, and small pictures gain nothing
-            )
+            stream.codec_context.thread_count = 1  # small pictures gain nothing, and the robot needs the other cores
             stream.codec_context.options = {"err_detect": "explode"}  # no picture made up from half a packet
             yield container, stream
     except FFmpegError as error:
@@ -69,7 +67,7 @@ def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64
         DatasetError: the file is missing, broken, or holds no frame.
     """
     wanted, pictures, misplaced, count = set(map(int, sample)), [], None, 0
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         for frame in container.decode(stream):
             if misplaced is None and (frame.time is None or abs(frame.time - count / fps) > TOLERANCE_S):
                 misplaced = count
@@ -103,7 +101,7 @@ def decoded(path: Path) -> Iterator[av.VideoFrame]:
     Raises:
         DatasetError: the file is missing or broken; the frames before the damage come first.
     """
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         yield from container.decode(stream)
 
 
@@ -114,7 +112,7 @@ def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: 
         DatasetError: the file is missing, broken, or lacks one of them.
     """
     wanted = np.asarray(numbers, np.int64)
-    with _open_video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         distinct = np.unique(wanted)
         pictures = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
         for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus_datasets.episode import Episode
@@ -68,18 +69,24 @@ class DatasetReader:
             IndexError: there is no such episode.
             DatasetError: a name is not declared, or the file is missing, damaged, or holds other rows.
         """
-        row = self._row(index)
         features = self.info.parquet_features
+        wanted = list(features) if names is None else list(names)
+        rows, path = self.table(index, wanted), self._data_file(index)
+        with self._naming(index):
+            return {name: _column(path, name, features[name], rows[name]) for name in wanted}
+
+    def table(self, index: int, names: Sequence[str] | None = None) -> pa.Table:
+        """The same as `columns` as they are in the file."""
+        row, features = self._row(index), self.info.parquet_features
         with self._naming(index):
             wanted = list(features) if names is None else list(names)
             if set(wanted) - set(features):
                 raise DatasetError(f"there is no column {', '.join(sorted(set(wanted) - set(features)))}")
-            path = self.root / self.info.data_file(row.chunk, row.file)
-            first = row.first - self._starts[row.chunk, row.file]
-            rows = read_rows(path, list({*wanted, "episode_index"}), first=first, count=row.length)
+            path, first = self._data_file(index), row.first - self._starts[row.chunk, row.file]
+            rows = read_rows(path, list(dict.fromkeys((*wanted, "episode_index"))), first=first, count=row.length)
             if rows["episode_index"].unique().to_pylist() != [index]:
                 raise DatasetError(f"{path} holds other rows than meta/episodes says: check the dataset")
-            return {name: _column(path, name, features[name], rows[name]) for name in wanted}
+            return rows.select(wanted)
 
     def frames(
         self, index: int, camera: str, rows: Sequence[int] | NDArray[np.integer] | None = None
@@ -100,11 +107,21 @@ class DatasetReader:
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < row.length:
             raise IndexError(f"{self.root}: episode {index} has rows 0 to {row.length - 1}, asked for {numbers}")
         with self._naming(index):
-            if camera not in row.videos:
-                raise DatasetError(f"there is no camera {camera!r}; there is {', '.join(row.videos) or 'none'}")
-            place = row.videos[camera]
-            path = self.root / self.info.video_file(camera, place.chunk, place.file)
-            return read_frames(path, numbers + round(place.start_s * self.info.fps), fps=self.info.fps)
+            path, first = self.footage(index, camera)
+            return read_frames(path, numbers + first, fps=self.info.fps)
+
+    def footage(self, index: int, camera: str) -> tuple[Path, int]:
+        """The mp4 file that holds an episode's frames, and the number of the first one in it. Raises as `frames`."""
+        row = self._row(index)
+        if camera not in row.videos:
+            raise DatasetError(f"there is no camera {camera!r}; there is {', '.join(row.videos) or 'none'}")
+        place = row.videos[camera]
+        path = self.root / self.info.video_file(camera, place.chunk, place.file)
+        return path, round(place.start_s * self.info.fps)
+
+    def _data_file(self, index: int) -> Path:
+        row = self._row(index)
+        return self.root / self.info.data_file(row.chunk, row.file)
 
     def _row(self, index: int) -> EpisodeRow:
         if not 0 <= index < self.num_episodes:

@@ -76,9 +76,13 @@ def row_table(row: EpisodeRow, statistics: Statistics, *, chunk: int, file: int)
         columns[f"videos/{camera}/from_timestamp"] = pa.array([place.start_s], pa.float64())
         columns[f"videos/{camera}/to_timestamp"] = pa.array([place.end_s], pa.float64())
     columns |= _fact_columns(row.facts)
-    for feature, each in statistics.items():
-        columns |= {f"stats/{feature}/{name}": pa.array([value.tolist()]) for name, value in each.items()}
-    return pa.table(columns)
+    return pa.table(columns | statistics_columns(statistics))
+
+
+def statistics_columns(statistics: Statistics) -> dict[str, pa.Array]:
+    """One episode's statistics as columns of one row."""
+    nested = {f"stats/{feature}/{name}": value for feature, each in statistics.items() for name, value in each.items()}
+    return {name: pa.array([value.tolist()]) for name, value in nested.items()}
 
 
 def _fact_columns(facts: Mapping[str, Scalar]) -> dict[str, pa.Array]:

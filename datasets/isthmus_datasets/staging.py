@@ -22,8 +22,7 @@ from isthmus_datasets.rows import EpisodeRow, VideoPlace, row_table
 from isthmus_datasets.statistics import (
     Statistics,
     aggregate,
-    column_statistics,
-    picture_statistics,
+    episode_statistics,
     sampled,
     to_json,
 )
@@ -32,7 +31,7 @@ from isthmus_datasets.video import write_video
 
 STATS_FILE = Path("meta/stats.json")
 CRF = 20
-KEY_EVERY = 10  # of frames: reading one decodes 5 more on average, the file is about a third larger than without
+KEY_EVERY = 10  # frames: to read one, 5 more are decoded on average; the file is half as large again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
     tasks = before.tasks if episode.task in before.tasks else (*before.tasks, episode.task)
     columns = episode.columns | _index_columns(info, episode.length, tasks.index(episode.task))
     scans = {camera: _stage_video(folder, camera, episode, info) for camera in info.cameras}
-    statistics = _statistics(info, columns, scans)
+    statistics = episode_statistics(info.features, columns, {name: scan.pictures for name, scan in scans.items()})
     span = VideoPlace(chunk=chunk, file=file, start_s=0.0, end_s=episode.length / info.fps)
     row = EpisodeRow(
         index=index,
@@ -189,18 +188,6 @@ def _check_video(where: str, facts: VideoFacts, length: int, info: DatasetInfo, 
         raise DatasetError(f"{where} has {facts.frames} frames when decoded, the episode has {length} rows")
     if facts.misplaced is not None:
         raise DatasetError(f"{where}: frame {facts.misplaced} is not at {facts.misplaced}/{info.fps} s: write it anew")
-
-
-def _statistics(info: DatasetInfo, columns: Mapping[str, NDArray[Any]], scans: Mapping[str, VideoFacts]) -> Statistics:
-    result: Statistics = {}
-    for name, feature in info.features.items():
-        if feature.is_video:
-            result[name] = picture_statistics(scans[name].pictures)
-        elif feature.is_picture:
-            result[name] = picture_statistics(columns[name][sampled(len(columns[name]))])
-        elif feature.dtype != "string":
-            result[name] = column_statistics(columns[name])
-    return result
 
 
 def _grown(info: DatasetInfo, scans: Mapping[str, VideoFacts], *, frames: int, tasks: int) -> DatasetInfo:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from isthmus_datasets.features import Features
 
 Statistics = dict[str, dict[str, NDArray[Any]]]
 """feature -> min, max, mean, std, q01 … q99 of a row's shape ((3, 1, 1) in [0, 1] for pictures), and count (1,)."""
@@ -46,6 +48,27 @@ def picture_statistics(pictures: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         name: np.array([each[name] for each in channels]).reshape(3, 1, 1) / 255 for name in channels[0]
     }
     return result | {"count": np.array([len(pictures)])}
+
+
+def episode_statistics(
+    features: Features, columns: Mapping[str, NDArray[Any]], pictures: Mapping[str, NDArray[np.uint8]]
+) -> Statistics:
+    """Of everything but strings.
+
+    Args:
+        features: What the dataset declares.
+        columns: name -> (T, *shape), images included.
+        pictures: camera -> those frames that `sampled` chooses, (n, H, W, 3).
+    """
+    result: Statistics = {}
+    for name, feature in features.items():
+        if feature.is_video:
+            result[name] = picture_statistics(pictures[name])
+        elif feature.is_picture:
+            result[name] = picture_statistics(columns[name][sampled(len(columns[name]))])
+        elif feature.dtype != "string":
+            result[name] = column_statistics(columns[name])
+    return result
 
 
 def _histogram_statistics(histogram: NDArray[np.int64]) -> dict[str, float]:
