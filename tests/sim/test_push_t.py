@@ -1,7 +1,7 @@
 """Push-T is the published environment: sizes and score by hand, behaviour against its own recordings and itself."""
 
-# pyright: reportMissingImports=false
-# (gym_pusht is nobody's dependency.)
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# (gym_pusht is nobody's dependency, and mujoco's compiled module carries no type information.)
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,7 @@ from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher import GOAL, SPEC, to_metres, to_pixels
+from isthmus_sim.robots.pusher_mjcf import pusher_mjcf
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import (
     STANDARD_SEEDS,
@@ -188,7 +190,7 @@ def test_drawn_starts_are_the_published_ranges():
 def test_done_is_the_end_and_rewarded():
     """World 0 stands in its goal, world 1 does not, world 2 has no numbers."""
     made = env(DONE, FAR, FAR, steps=2)
-    made.engine.qpos[2, 3] = math.nan  # pyright: ignore[reportAttributeAccessIssue]
+    made.engine.qpos[2, 3] = math.nan
     first = made.step(torch.zeros(3, 2))
     assert first.succeeded.tolist() == [True, False, False]
     assert first.terminated.tolist() == [True, False, True]
@@ -280,6 +282,25 @@ def test_walls_keep_the_block_and_not_the_disc(direction: tuple[int, int]):
         assert float(tip.max()) < 504 + 20
         assert torch.isfinite(seen).all()
     assert float((seen[:2] - torch.tensor([256.0 + 256 * dx, 256.0 + 256 * dy])).norm()) < 10
+
+
+def test_what_is_only_seen_changes_nothing():
+    """And the block that is seen is where the block that collides is."""
+    models = [mujoco.MjModel.from_xml_string(pusher_mjcf(scene=scene)) for scene in (False, True)]
+    ends = []
+    for model in models:
+        data = mujoco.MjData(model)
+        data.qpos[:], data.ctrl[:] = (0.0, 0.08, 0.0, 0.0, 0.3), (0.01, -0.1)
+        mujoco.mj_step(model, data, 60)
+        ends.append(data.qpos.copy())
+    assert np.array_equal(*ends)
+    assert ends[0][4] != 0.3, "it was pushed"
+    block = models[1].body("block").id
+    boxes = {(group, *np.round(np.append(pos[:2], size[:2]), 9).tolist()) for body, group, pos, size in zip(
+        models[1].geom_bodyid, models[1].geom_group, models[1].geom_pos, models[1].geom_size, strict=True
+    ) if body == block}  # fmt: skip
+    assert {box[1:] for box in boxes if box[0] == 3} == {box[1:] for box in boxes if box[0] != 3}
+    assert len(boxes) == 4
 
 
 # The published environment itself
