@@ -105,6 +105,13 @@ def test_actions_reach_the_whole_table():
     assert command.tolist() == [[0.0, 384.0], [512.0, 256.0]]
 
 
+def test_one_signal_measures_what_the_command_sets():
+    """By unit, frame and order, as the robot side finds out where the disc is before it moves it slowly."""
+    (command,) = SPEC.commands
+    same = [s.name for s in SPEC.signals if (s.unit, s.frame, s.order) == (command.unit, command.frame, command.order)]
+    assert same == ["agent_position"]
+
+
 def test_there_is_no_wrench():
     with pytest.raises(UnsupportedError, match="takes no wrench"):
         MujocoPushT(1).apply_wrench(torch.zeros(1, 3), torch.zeros(1, 3))

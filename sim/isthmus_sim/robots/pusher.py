@@ -55,10 +55,10 @@ def to_pixels(place: Tensor) -> Tensor:
 _STATE_AGE = 0.3  # s
 
 
-def _place(name: str, margin: float) -> SignalSpec:
+def _place(name: str, order: tuple[str, str], margin: float) -> SignalSpec:
     """A place that can be `margin` px off the table, and half the table away after a control period."""
     return SignalSpec(
-        name=name, unit="px", frame="table", order=("x", "y"), minimum=(-margin,) * 2, maximum=(TABLE + margin,) * 2,
+        name=name, unit="px", frame="table", order=order, minimum=(-margin,) * 2, maximum=(TABLE + margin,) * 2,
         max_jump=(MIDDLE,) * 2, max_age_s=_STATE_AGE,
     )  # fmt: skip
 
@@ -67,8 +67,8 @@ SPEC = RobotSpec(
     name="pusher",
     control_period_s=0.1,
     signals=(
-        _place("agent_position", 64.0),
-        _place("block_position", 128.0),
+        _place("agent_position", ("x", "y"), 64.0),  # what the command sets: of the same order
+        _place("block_position", ("block_x", "block_y"), 128.0),
         SignalSpec(
             name="block_angle", unit="rad", frame="table", order=("clockwise",), minimum=(0.0,), maximum=(6.2832,),
             max_jump=(6.2832,), max_age_s=_STATE_AGE,
