@@ -9,7 +9,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-rough bench-train bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-rough bench-train bench-push-t bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -61,6 +61,9 @@ bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"
 	@touch $@
+
+bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-pusht where ARGS="--gym-python PYTHON" has it
+	$(BIN)/python benchmarks/push_t.py $(ARGS)
 
 bench-loader: $(STAMP) ## windows per second of the training loader, state and images
 	$(BIN)/python benchmarks/loader.py $(ARGS)
