@@ -15,6 +15,8 @@ from isthmus_datasets.statistics import Statistics, aggregate, from_json
 from isthmus_datasets.tasks import read_tasks
 
 STAGING = ".staging"
+RECORDING = ".recording"
+"""Where a recorder has the videos of the episode in progress."""
 LOCK = ".lock"
 
 
@@ -79,6 +81,7 @@ class DatasetWriter:
         try:
             info = DatasetInfo.from_file(root)  # again: nobody else changes it now
             remove_folder(root / STAGING)
+            remove_folder(root / RECORDING)
             _remove_leftovers(root, info)
             committed = Committed(info=info, tasks=read_tasks(root, info), statistics=_read_statistics(root, info))
         except (DatasetError, OSError):
