@@ -17,6 +17,7 @@ from isthmus_datasets.checks.show import show, to_json
 from isthmus_datasets.files import move, write_synced
 from isthmus_datasets.info import DatasetError
 from isthmus_datasets.report import page
+from isthmus_datasets.subcommands import Export, Import, Merge, Pack, Reencode, Select, Split, Statistics, View
 
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 """Exit codes."""
@@ -66,7 +67,16 @@ class Report:
 Command = (
     Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Report, tyro.conf.subcommand("report")]
-)  # fmt: skip
+    | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Export, tyro.conf.subcommand("export-zarr")]
+    | Annotated[Merge, tyro.conf.subcommand("merge")]
+    | Annotated[Select, tyro.conf.subcommand("select")]
+    | Annotated[Split, tyro.conf.subcommand("split")]
+    | Annotated[Pack, tyro.conf.subcommand("pack")]
+    | Annotated[Reencode, tyro.conf.subcommand("reencode")]
+    | Annotated[Statistics, tyro.conf.subcommand("statistics")]
+)
 
 
 def _gather(path: Path, console: Console) -> Evidence:
