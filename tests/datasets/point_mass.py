@@ -50,11 +50,12 @@ class PointMass:
         return 40 + 5 * (self.steps % 40)
 
     def act(self, action: NDArray[Any]) -> NDArray[Any]:
-        np.clip(action, -1.0, 1.0, out=action)
+        sent = np.clip(action, -1.0, 1.0)
+        action[:] = 0.0  # which is not nice of a robot
         self.state[:2] += 0.1 * self.state[2:]
-        self.state[2:] += 0.1 * action
+        self.state[2:] += 0.1 * sent
         self.steps += 1
-        return action
+        return sent
 
     def simulator_state(self) -> NDArray[np.float64]:
         return self.state
