@@ -53,6 +53,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if not container.streams.video:
                 raise DatasetError(f"{path} holds no video")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DatasetError(f"{path} holds a video of no known codec: copy the dataset again")
             stream.codec_context.thread_count = 1  # small pictures gain nothing, and the robot needs the other cores
             stream.codec_context.options = {"err_detect": "explode"}  # no picture made up from half a packet
             yield container, stream

@@ -190,8 +190,10 @@ def _check_template(name: str, template: Any) -> None:
     """Only the known fields, and nothing outside the dataset's folder."""
     if template is None:
         return
+    if not isinstance(template, str):
+        raise ValueError(f"{name} {template!r} is no template of a file's name")
     try:
-        example = Path(str(template).format(video_key="camera", chunk_index=0, file_index=0))
+        example = Path(template.format(video_key="camera", chunk_index=0, file_index=0))
     except (LookupError, ValueError, AttributeError) as error:
         raise ValueError(f"{name} {template!r} is no template of a file's name: {error}") from error
     if example.is_absolute() or ".." in example.parts:

@@ -101,7 +101,7 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} is not a whole Parquet file ({error}): copy the dataset again") from error
 
 

@@ -134,12 +134,12 @@ def episode_row(path: Path, plain: dict[str, Any], info: DatasetInfo) -> Episode
     """From one row of the file `path`. Raises DatasetError when it is not that."""
     try:
         return EpisodeRow(
-            index=plain.pop("episode_index"),
-            length=plain.pop("length"),
+            index=int(plain.pop("episode_index")),
+            length=int(plain.pop("length")),
             tasks=tuple(plain.pop("tasks")),
-            chunk=plain.pop("data/chunk_index"),
-            file=plain.pop("data/file_index"),
-            first=plain.pop("dataset_from_index"),
+            chunk=int(plain.pop("data/chunk_index")),
+            file=int(plain.pop("data/file_index")),
+            first=int(plain.pop("dataset_from_index")),
             videos={camera: _video_place(plain, f"videos/{camera}") for camera in info.cameras},
             facts=_facts(plain),
         )
@@ -149,10 +149,10 @@ def episode_row(path: Path, plain: dict[str, Any], info: DatasetInfo) -> Episode
 
 def _video_place(plain: dict[str, Any], prefix: str) -> VideoPlace:
     return VideoPlace(
-        chunk=plain[f"{prefix}/chunk_index"],
-        file=plain[f"{prefix}/file_index"],
-        start_s=plain[f"{prefix}/from_timestamp"],
-        end_s=plain[f"{prefix}/to_timestamp"],
+        chunk=int(plain[f"{prefix}/chunk_index"]),
+        file=int(plain[f"{prefix}/file_index"]),
+        start_s=float(plain[f"{prefix}/from_timestamp"]),
+        end_s=float(plain[f"{prefix}/to_timestamp"]),
     )
 
 
