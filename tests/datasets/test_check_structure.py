@@ -41,6 +41,19 @@ def test_a_missing_or_truncated_file_spoils_only_its_episode(dataset: Path, demo
     assert found == [("error", "files", 3)]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_bytes_are_damaged_all_checks_are_made(dataset: Path, demonstrations, seed: int):
+    rng = np.random.default_rng(seed)
+    for path in (path for path in sorted(dataset.rglob("*.*")) if path.suffix in (".parquet", ".mp4")):
+        content = bytearray(path.read_bytes())
+        for place in rng.integers(0, len(content), 5):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+    found, _ = demonstrations.check(dataset)
+    assert {check for _, check, _ in found} <= {name_of(check) for check in CHECKS}
+    assert len({episode for severity, _, episode in found if severity == "error"}) > 5
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, cut], ids=["missing", "truncated"])
 @pytest.mark.parametrize("name", ["meta/tasks.parquet", "meta/stats.json"])
 def test_a_damaged_file_about_all_episodes(dataset: Path, demonstrations, damage, name: str):
@@ -63,6 +76,15 @@ def test_totals_that_do_not_agree(dataset: Path, demonstrations, edit_info, entr
     found, said = demonstrations.check(dataset)
     assert found == [(severity, "totals", None)]
     assert message in said
+
+
+@pytest.mark.parametrize("column", ["length", "dataset_from_index", "videos/camera/to_timestamp"])
+def test_a_row_of_meta_episodes_with_words_for_numbers(dataset: Path, demonstrations, edit_parquet, column: str):
+    words = pa.array(["many"])
+    edit_parquet(dataset / ROW, lambda t: t.set_column(t.column_names.index(column), column, words))
+    found, said = demonstrations.check(dataset)
+    assert found == [("error", "files", 3)]
+    assert "meta/episodes/chunk-000/file-003.parquet is no meta/episodes of v3.0" in said
 
 
 def test_an_episode_that_meta_episodes_lacks(dataset: Path, demonstrations, edit_info):

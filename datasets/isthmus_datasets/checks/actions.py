@@ -82,8 +82,7 @@ def changed_actions(evidence: Evidence) -> Iterator[Finding]:
     wanted, sent = _pair(evidence)
     if wanted is None or sent is None:
         return
-    everything = evidence.all_of(wanted)
-    span = np.ptp(everything, axis=0) if len(everything) else np.zeros(1)
+    span = evidence.span(wanted)
     for seen, values in evidence.of(wanted):
         if sent not in seen.columns:
             continue

@@ -15,6 +15,7 @@ from isthmus_datasets.staging import STATS_FILE
 from isthmus_datasets.statistics import QUANTILES, Statistics, aggregate, column_statistics
 
 TOLERANCE = 1e-3  # of a channel's range: others sum in float32
+ROUNDING = 1e-6  # of the largest value
 PICTURE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
 FIX = "recompute the statistics: training would scale with wrong ones"
 Parts = dict[str, NDArray[Any]]
@@ -71,11 +72,12 @@ def _problems(evidence: Evidence, said: Statistics, actual: Statistics, everythi
 def _difference(said: Parts, actual: Parts, picture: bool) -> str | None:
     """The first statistic that is another one. Of pictures, count and extremes depend on which were sampled."""
     span = np.asarray(actual["max"] - actual["min"], float)
+    largest = np.maximum(np.abs(np.ravel(actual["min"])), np.abs(np.ravel(actual["max"])))
     for key in ("mean", "std") if picture else ("count", "min", "max", "mean", "std"):
-        if key not in said or np.size(said[key]) != np.size(actual[key]):
-            return f"lack {key}, or have it in another shape"
+        if key not in said or said[key].dtype.kind not in "biuf" or said[key].size != actual[key].size:
+            return f"lack {key}, or have no numbers of its shape"
         ours, theirs = np.ravel(actual[key]).astype(float), np.ravel(said[key]).astype(float)
-        limit = PICTURE_TOLERANCE if picture else TOLERANCE * np.ravel(span) + 1e-6 * np.abs(ours)
+        limit = PICTURE_TOLERANCE if picture else TOLERANCE * np.ravel(span) + ROUNDING * largest
         off = ~(np.abs(theirs - ours) <= (0.0 if key == "count" else limit))
         if off.any():
             channel = int(off.argmax())
@@ -85,9 +87,12 @@ def _difference(said: Parts, actual: Parts, picture: bool) -> str | None:
 
 def _disorder(said: Parts) -> str | None:
     """Quantiles that do not rise from min to max."""
-    keys = [key for key in ("min", *QUANTILES, "max") if key in said]
+    there = [key for key in ("min", *QUANTILES, "max") if key in said and said[key].dtype.kind in "biuf"]
+    keys = [key for key in there if said[key].shape == said[there[0]].shape]
+    if len(keys) < 2:
+        return None
     values = np.array([np.ravel(said[key]).astype(float) for key in keys])
-    slack = TOLERANCE * (values[-1] - values[0]) + 1e-6 * np.abs(values).max(axis=0)
+    slack = TOLERANCE * (values[-1] - values[0]) + ROUNDING * np.abs(values).max(axis=0)
     falls = np.diff(values, axis=0) < -slack
     if not falls.any():
         return None

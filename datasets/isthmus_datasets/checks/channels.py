@@ -34,7 +34,11 @@ def finite(evidence: Evidence) -> Iterator[Finding]:
 def constant(evidence: Evidence) -> Iterator[Finding]:
     """No channel of an action or observation stays the same throughout, or dies in an episode where others move it."""
     for name in evidence.numbers("action", "observation"):
-        extremes = {seen.index: (values.min(axis=0), values.max(axis=0)) for seen, values in evidence.of(name)}
+        extremes = {
+            seen.index: (values.min(axis=0), values.max(axis=0))
+            for seen, values in evidence.of(name)
+            if np.isfinite(values).all()
+        }
         if not extremes:
             continue
         low, high = (np.array(part) for part in zip(*extremes.values(), strict=True))

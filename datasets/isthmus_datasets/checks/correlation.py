@@ -28,7 +28,7 @@ class Delay:
         action, state: What the channels are called: the state is the one that follows this action best.
         action_channel, state_channel: Column and number of each.
         target: The action is where the state shall go, not how fast.
-        steps: By how many steps the state follows; negative: it moves before.
+        steps: By how many steps the state follows, median over the episodes; negative: it moves before.
         correlation: Of the changes at that delay, mean over the episodes; negative: it moves the other way.
         episodes: (E,) their indices.
         each_steps, each_correlation: (E,) the same, episode by episode.
@@ -124,17 +124,20 @@ def _delay(
     longest = mean.shape[1] // 2
     each = mine[:, kind, :, state]
     best = np.abs(each).argmax(axis=1)
+    correlation = each[np.arange(len(each)), best]
+    steps = np.array([_peak(np.abs(e), int(b)) for e, b in zip(each, best, strict=True)]) - longest
+    sure = np.abs(correlation) >= CONFIDENT
     return Delay(
         action=evidence.channel(action, channel),
         state=evidence.channel(*states[int(state)]),
         action_channel=(action, channel),
         state_channel=states[int(state)],
         target=kind == 0,
-        steps=_peak(np.abs(mean[kind, :, state]), int(lag)) - longest,
+        steps=float(np.median(steps[sure])) if sure.any() else float(lag) - longest,
         correlation=float(mean[kind, lag, state]),
         episodes=episodes,
-        each_steps=np.array([_peak(np.abs(e), int(b)) for e, b in zip(each, best, strict=True)]) - longest,
-        each_correlation=each[np.arange(len(each)), best],
+        each_steps=steps,
+        each_correlation=correlation,
         usual_correlation=each[:, lag],
     )
 

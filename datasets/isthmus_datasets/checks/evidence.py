@@ -97,6 +97,11 @@ class Evidence:
         stacked = np.concatenate(parts) if parts else np.empty((0, int(np.prod(self.info.features[name].shape))))
         return stacked[np.isfinite(stacked).all(axis=1)]
 
+    def span(self, name: str) -> NDArray[np.float64]:
+        """Range of each of the column's channels over all episodes; 0 where there is nothing."""
+        everything = self.all_of(name)
+        return np.ptp(everything, axis=0).astype(float) if len(everything) else np.zeros(everything.shape[1])
+
     def channel(self, name: str, channel: int | np.integer) -> str:
         """What a channel is called: its name where it has one."""
         feature = self.info.features[name]

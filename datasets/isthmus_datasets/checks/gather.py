@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+
 from isthmus_datasets.checks.contents import read_contents
 from isthmus_datasets.checks.evidence import Evidence, Seen, TaskTable
 from isthmus_datasets.checks.finding import Problems
@@ -62,8 +64,8 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Se
     lost = sorted(set(range(info.total_episodes)) - {seen.index for seen in episodes})
     for error in damage:
         problems.add(error, *(lost if len(damage) == 1 else ()))
-    if not damage and lost:
-        problems.add("meta/episodes has no row about it", *lost)
+    if len(damage) != 1 and lost:
+        problems.add("meta/episodes has no row about it that can be read", *lost)
     return episodes
 
 
@@ -90,12 +92,18 @@ def _read_tasks(root: Path, info: DatasetInfo, problems: Problems) -> TaskTable 
     if words is None or "task_index" not in table.column_names:
         problems.add(f"{TASKS_FILE} lacks task or task_index", fix="write it anew from meta/episodes")
         return None
-    pandas = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
     return TaskTable(
         words=list(map(str, table[words].to_pylist())),
         numbers=table["task_index"].to_pylist(),
-        indexed=pandas.get("index_columns") == [words],
+        indexed=_pandas_index(table) == [words],
     )
+
+
+def _pandas_index(table: pa.Table) -> list[str]:
+    try:
+        return json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return []  # of no use to LeRobot either
 
 
 def _read_statistics(root: Path, info: DatasetInfo, problems: Problems) -> Statistics | None:

@@ -48,7 +48,7 @@ def _frames_problem(evidence: Evidence, seen: Seen, camera: str, footage: Footag
 def stuck(evidence: Evidence) -> Iterator[Finding]:
     """No camera shows one picture for long while the robot moves."""
     names = evidence.numbers("observation") or evidence.numbers("action")
-    spans = {name: np.ptp(evidence.all_of(name), axis=0) for name in names}
+    spans = {name: evidence.span(name) for name in names}
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():
             first, count = _longest(footage)

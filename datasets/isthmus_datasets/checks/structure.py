@@ -43,7 +43,8 @@ def totals(evidence: Evidence) -> Iterator[Finding]:
     if evidence.tasks and len(evidence.tasks.words) < info.total_tasks:
         message = f"{INFO_FILE} says total_tasks {info.total_tasks}, {TASKS_FILE} has {len(evidence.tasks.words)}"
         yield Finding(severity="error", check="totals", message=message, fix=fix)
-    for name, split in (evidence.plain_info.get("splits") or {}).items():
+    splits = evidence.plain_info.get("splits")
+    for name, split in (splits if isinstance(splits, dict) else {}).items():
         if not _within(split, info.total_episodes):
             message = f"{INFO_FILE}: split {name!r} is {split!r}, there are {info.total_episodes} episodes"
             yield Finding(severity="warning", check="totals", message=message, fix="correct the split")

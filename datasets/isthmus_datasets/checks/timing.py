@@ -19,6 +19,7 @@ GAP = 0.75  # of a period: so much time is lost for good; a missed step loses a 
 WINDOW = 5  # new readings before and behind, to tell lost time from one late reading
 STALE_PERIODS = 5
 JITTER_NOTE, JITTER_WARNING = 0.25, 0.5  # of a period: ticks of 15 and 25 instead of 20 ms have shaken a robot
+SHARP = 0.1  # of half the usual time between readings: a source of another rate skips now and then a reading of its own
 RATE = 0.02
 MIN_STEPS = 2 * WINDOW
 
@@ -64,11 +65,12 @@ def capture_time(evidence: Evidence) -> Iterator[Finding]:
                 times = values[:, channel]
                 if len(times) < MIN_STEPS:
                     continue
-                for finding in _findings(evidence.channel(name, channel), times, evidence.info.fps):
+                for finding in capture_time_findings(evidence.channel(name, channel), times, fps=evidence.info.fps):
                     yield Finding(**{**vars(finding), "episode": seen.index})
 
 
-def _findings(name: str, times: NDArray[np.int64], fps: int) -> Iterator[Finding]:
+def capture_time_findings(name: str, times: NDArray[np.int64], *, fps: int) -> Iterator[Finding]:
+    """What is wrong with the times (T,) in ns of one source in one episode, which is not said."""
     back = np.diff(times) < 0
     if back.any():
         yield Finding(
@@ -131,8 +133,10 @@ def _jitter(source: _Source, gaps: dict[int, float]) -> Iterator[Finding]:
     steps = steps[steps > 0]
     error = float(np.percentile(np.abs(steps - source.usual), 95)) if len(steps) else 0.0
     if error > JITTER_NOTE * source.period:
+        halves = 2 * steps / source.usual
+        other_rate = float(np.mean(np.abs(halves - halves.round()) < SHARP)) > 0.95
         yield Finding(
-            severity="warning" if error > JITTER_WARNING * source.period else "note",
+            severity="warning" if error > JITTER_WARNING * source.period and not other_rate else "note",
             check="capture-time",
             message=f"{source.name}: one step in 20 is more than {1e3 * error:.1f} ms off its usual"
             f" {1e3 * source.usual:.1f} ms",

@@ -39,8 +39,7 @@ def action_smoothness(evidence: Evidence) -> dict[int, float]:
     name = next((name for name in ("action", *evidence.numbers("action")) if name in evidence.info.features), None)
     if name is None or name not in evidence.numbers("action"):
         return {}
-    everything = evidence.all_of(name)
-    span = np.ptp(everything, axis=0) if len(everything) else np.ones(1)
+    span = evidence.span(name)
     result = {}
     for seen, values in evidence.of(name):
         if len(values) >= 4 and np.isfinite(values).all():
