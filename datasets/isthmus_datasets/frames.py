@@ -49,7 +49,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if not path.is_file():
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise DatasetError(f"{path} holds no video")
             stream = container.streams.video[0]

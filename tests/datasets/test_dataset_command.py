@@ -85,7 +85,7 @@ def test_findings_as_json(dataset: Path, tmp_path: Path):
             "severity": "error",
             "check": "files",
             "episode": 7,
-            "message": "data/chunk-000/file-007.parquet is missing: copy the dataset again, or delete the episode",
+            "message": "data/chunk-000/file-007.parquet is missing",
             "fix": "copy the file again from where it was recorded, or delete the episode",
         }
     ]
@@ -98,9 +98,8 @@ def test_many_findings_of_one_cause_are_one_row(dataset: Path, capsys: pytest.Ca
     assert run("check", dataset) == 1
     out = capsys.readouterr().out
     assert out.count("files") == 1
-    text = re.sub(r"[│\s]+", " ", out)
-    assert "(9)" in text
-    assert "(and 8" in text
+    assert "0–8" in out
+    assert "(and 8" in re.sub(r"[│\s]+", " ", out)
 
 
 def test_as_a_program(clean_dataset: Path):

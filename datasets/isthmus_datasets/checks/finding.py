@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_ADVICE = r": copy the dataset again(, or delete the episode)?$"  # for who wants all of it; here it stands in `fix`
 COPY_AGAIN = "copy the file again from where it was recorded, or delete the episode"
 
 
@@ -44,6 +46,6 @@ class Problems:
 
     def add(self, error: object, *episodes: int, fix: str = COPY_AGAIN) -> None:
         """Each of `episodes` suffers from it; none: the dataset."""
-        message = str(error).replace(f"{self.root}/", "")
+        message = re.sub(_ADVICE, "", str(error).replace(f"{self.root}/", ""))
         for episode in episodes or (None,):
             self.findings.append(Finding(severity="error", check="files", episode=episode, message=message, fix=fix))

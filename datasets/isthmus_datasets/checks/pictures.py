@@ -55,6 +55,8 @@ def stuck(evidence: Evidence) -> Iterator[Finding]:
             seconds = count / evidence.info.fps
             if count < STUCK_FRAMES or seconds < STUCK_S or not _moves(seen, spans, first, count):
                 continue
+            if any(empty[first] for empty in _empty(footage).values()):
+                continue  # said by the check below
             yield Finding(
                 severity="warning",
                 check="stuck",

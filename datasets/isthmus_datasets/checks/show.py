@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from isthmus_datasets.checks.evidence import Evidence
 from isthmus_datasets.checks.finding import SEVERITIES, Finding
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-_LISTED = 8  # episodes
+_LISTED = 8  # runs of episodes
 
 Group = list[Finding]
 
 
 def grouped(findings: Sequence[Finding]) -> list[Group]:
-    """Findings that one thing may have caused, in the order given: of one check, severity and fix."""
+    """Findings that one thing may have caused, in the order given: of one check and severity, their messages alike but
+    for numbers."""
     groups: dict[tuple[str, str, str], Group] = {}
     for finding in findings:
-        groups.setdefault((finding.check, finding.severity, finding.fix), []).append(finding)
+        alike = re.sub(r"[-+]?\d[\d.]*", "#", finding.message)
+        groups.setdefault((finding.check, finding.severity, alike), []).append(finding)
     return list(groups.values())
 
 
 def where(group: Group) -> str:
-    """The episodes of a group: "3, 7, 12 … (31)", or "all" for findings about the dataset."""
-    episodes = list(dict.fromkeys(finding.episode for finding in group if finding.episode is not None))
-    if not episodes:
-        return "dataset"
-    shown = ", ".join(map(str, episodes[:_LISTED]))
-    return shown + (f" … ({len(episodes)})" if len(episodes) > _LISTED else "")
+    """The episodes of a group: "3, 7, 12–19 …", or "dataset" for findings about all of it."""
+    runs: list[list[int]] = []
+    for episode in sorted({finding.episode for finding in group if finding.episode is not None}):
+        if runs and runs[-1][-1] == episode - 1:
+            runs[-1].append(episode)
+        else:
+            runs.append([episode])
+    shown = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs[:_LISTED]]
+    return ", ".join(shown) + (" …" if len(runs) > _LISTED else "") or "dataset"
 
 
 def what(group: Group) -> str:
@@ -59,13 +65,13 @@ def count(number: int, what: str) -> str:
 
 def show(console: Console, evidence: Evidence, findings: Sequence[Finding]) -> None:
     """A table, one row a group, and the summary."""
-    table = Table(title_justify="left", show_lines=True, expand=True)
-    for name, ratio in (("severity", None), ("check", None), ("episode", 2), ("what was seen", 5), ("what to do", 4)):
-        table.add_column(name, ratio=ratio, no_wrap=ratio is None)
+    table = Table(
+        "severity", "check", Column("episode", max_width=16), Column("what was seen, what to do", overflow="fold")
+    )
     for group in grouped(findings):
         first = group[0]
-        severity = Text(first.severity, STYLES[first.severity])
-        table.add_row(severity, first.check, where(group), Text(what(group)), Text(first.fix))
+        text = Text(what(group) + "\n").append(f"→ {first.fix}", "dim")
+        table.add_row(Text(first.severity, STYLES[first.severity]), first.check, where(group), text)
     if findings:
         console.print(table)
     console.print(summary(evidence, findings), highlight=False)

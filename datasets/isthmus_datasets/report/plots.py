@@ -62,7 +62,7 @@ def start_states(starts: Starts) -> str:
         axes.grid(visible=False)
         places, share = starts.map()
         above.plot(*places.T, "o", color=ACCENT, markersize=3, alpha=0.6, markeredgewidth=0)
-        title = f"From above: {share:.0%} of their variance" if len(places) else "They do not differ"
+        title = f"from above ({share:.0%})" if len(places) else "they do not differ"
         above.set(title=title, xticks=(), yticks=())
 
     return _svg("starts", draw, max(2.6, 0.7 + 0.34 * len(starts.names)))

@@ -43,8 +43,8 @@ def start_states(evidence: Evidence) -> str:
     text = (
         "A dot is where an episode starts; the bar is what the channel reaches in 98 of 100 steps of all episodes. The "
         f"number is how much of it is covered: of {BINS} equal parts, those in which an episode starts. A "
-        "policy has seen nothing of starts where there is no dot. Gaps in the view from above are combinations that "
-        "are missing."
+        "policy has seen nothing of starts where there is no dot. From above: along the two directions in which starts "
+        "differ most, with their share of the variance; gaps are combinations that are missing."
     )
     return section("Start states", text, plots.start_states(found))
 
