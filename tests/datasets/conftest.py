@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from isthmus_datasets.checks import gather, run_checks
 from isthmus_datasets.episode import Episode
 from isthmus_datasets.features import Feature, Features
 from isthmus_datasets.writer import DatasetWriter
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
 
 FPS, STEPS, EPISODES = 10, 60, 10
 JOINTS = ("shoulder", "elbow", "gripper")

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from full_disk import file_size_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -502,20 +502,10 @@ def test_a_cache_file_cut_short_is_made_anew(root: Path):
     assert reader.decoded == [0, 1, 2]
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Files of this process cannot grow beyond so many bytes, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-    yield 10_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-def test_a_full_disk_is_named_before_anything_is_decoded(root: Path, small_files: int):
+def test_a_full_disk_is_named_before_anything_is_decoded(root: Path):
     reader = Counting(root)
-    with pytest.raises(
-        OSError, match=r"could not write 1.69e-05 GB of decoded frames to .*data.frames/front"
-    ) as caught:
+    message = r"could not write 1.69e-05 GB of decoded frames to .*data.frames/front"
+    with file_size_limit(10_000), pytest.raises(OSError, match=message) as caught:
         cached_frames(reader, "front")
     assert "GB free: free some, or give another folder" in str(caught.value)
     assert reader.decoded == []

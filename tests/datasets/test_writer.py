@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import file_size_limit
 
 from isthmus_datasets.episode import Episode
 from isthmus_datasets.features import Feature, Features
@@ -265,17 +264,6 @@ def check_saved(root: Path, lengths: list[int]) -> None:
     assert [row.length for row in reader.episodes] == lengths
     for row in reader.episodes[-2:]:
         assert reader.episode(row.index).length == len(reader.frames(row.index, "camera")) == row.length
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """The system itself refuses to write more into one file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def noise(steps: int) -> np.ndarray:
