@@ -1,0 +1,116 @@
+"""A task's world as a `Robot`: what teleoperation and recording know of a simulated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus_datasets.features import Feature
+from isthmus_datasets.robot import Observation, RobotFeatures
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.robots.models import OWN
+from isthmus_sim.signals import Signals
+from isthmus_sim.task import Task
+from isthmus_sim.threads import one_torch_thread
+
+Camera = Callable[[Signals], NDArray[np.uint8]]
+"""A picture (H, W, 3) of a world with these signals (1, k)."""
+_ENDLESS = 2**31
+
+
+class EnvRobot:
+    """One world of `task`. Its one column, "state", is all signals of the robot one after the other, as noisy and late
+    as the task makes them; its action is the robot's command, clipped to the command's range before it is sent.
+
+    Time is the simulation's: a control period per action, from 0, on through all episodes. An episode ends when whoever
+    records says so, but a world that has failed or succeeded begins anew by itself: whether it succeeded is told with
+    the next observation.
+    """
+
+    def __init__(
+        self, task: Task, *, cameras: Mapping[str, Camera] | None = None, engine: str | None = None, model: str = OWN
+    ) -> None:
+        self._env = Env(task, make_engine(task, 1, engine, model), seed=0, episode_steps=_ENDLESS)
+        self._cameras = dict(cameras or {})
+        self._command = task.robot.commands[0]
+        self._low, self._high = (np.array(v, np.float32) for v in (self._command.minimum, self._command.maximum))
+        self._period_ns = round(task.robot.control_period_s * 1e9)
+        self._steps = 0
+        self._reward: float | None = None
+        self._success: bool | None = None
+        self._env.reset()
+        self.features = self._features()
+
+    def _features(self) -> RobotFeatures:
+        robot = self._env.task.robot
+        names = tuple(f"{signal.name}.{element}" for signal in robot.signals for element in signal.order)
+        units = [signal.unit for signal in robot.signals for _ in signal.order]
+        return RobotFeatures(
+            robot_type=robot.name,
+            columns={"state": Feature(dtype="float32", shape=(len(names),), names=names, info={"units": units})},
+            cameras={name: draw(self._env.signals).shape[:2] for name, draw in self._cameras.items()},
+            action=Feature(
+                dtype="float32", shape=(self._command.size,), names=self._command.order,
+                info={"units": [self._command.unit] * self._command.size},
+            ),
+            reward=True,
+            success=True,
+            simulator_state=len(self.simulator_state()),
+        )  # fmt: skip
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode: the same for the same seed."""
+        self._env.generator.manual_seed(seed)
+        with one_torch_thread():
+            self._env.reset()
+        self._reward = self._success = None
+
+    def observe(self) -> Observation:
+        """The signals, and what the last action has earned."""
+        signals = self._env.signals
+        state = torch.cat([signals[spec.name] for spec in self._env.task.robot.signals], dim=-1)
+        now = self._steps * self._period_ns
+        return Observation(
+            columns={"state": state[0].numpy()},
+            pictures={name: draw(signals) for name, draw in self._cameras.items()},
+            capture_time_ns=dict.fromkeys(("state", *self._cameras), now),
+            reward=self._reward,
+            success=self._success,
+        )
+
+    def act(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Send a command (k,) in its unit and step the world by a control period; what was sent, clipped."""
+        sent = np.clip(action, self._low, self._high)
+        with one_torch_thread():
+            step = self._env.step_command(torch.from_numpy(sent[None]))
+        self._steps += 1
+        self._reward, self._success = float(step.reward[0]), bool(step.succeeded[0])
+        return sent
+
+    def simulator_state(self) -> NDArray[np.float64]:
+        """(n,): the engine's state and the commands that are on their way; `restore` goes back to it."""
+        return torch.cat([value.double().flatten() for value in self._tensors().values()]).numpy()
+
+    def restore(self, state: NDArray[np.float64]) -> None:
+        """Go back to a world as `simulator_state` gave it (n,). What sensors have drawn is drawn anew."""
+        tensors, begin = self._tensors(), 0
+        for name, value in tensors.items():
+            part = state[begin : begin + value.numel()]
+            tensors[name] = torch.from_numpy(part).to(value.dtype).view_as(value)
+            begin += value.numel()
+        line = {name.removeprefix("line."): tensors.pop(name) for name in list(tensors) if name.startswith("line.")}
+        self._env.command_line.load_state_dict(line)
+        self._env.engine.load_state_dict(tensors)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        line = self._env.command_line.state_dict().items()
+        return {**self._env.engine.state_dict(), **{f"line.{name}": value for name, value in line}}
+
+    def close(self) -> None:
+        """Release the engine."""
+        self._env.close()
