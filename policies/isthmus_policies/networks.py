@@ -28,6 +28,9 @@ class NetworkConfig:
     """Hidden layers of the critic."""
     activation: Literal["tanh", "elu"] = "tanh"
     """Between the layers of both."""
+    hidden_gain: float = math.sqrt(2)
+    """Size of the hidden layers' weights at the start. Where inputs are many and correlated, as a history is, less:
+    else tanh is at its ends from the start and tells few states apart."""
     initial_std: float = 1.0
     """The action's standard deviation at the start; actions are in [-1, 1]. It is large because a rotor follows
     slowly: of white noise at 100 Hz, a lag of 0.15 s leaves a fifth."""
@@ -134,13 +137,15 @@ class Elu(Activation):
 ACTIVATIONS: dict[str, type[Activation]] = {"tanh": Tanh, "elu": Elu}
 
 
-def mlp(sizes: tuple[int, ...], last_gain: float, activation: str = "tanh") -> nn.Sequential:
+def mlp(
+    sizes: tuple[int, ...], last_gain: float, activation: str = "tanh", hidden_gain: float = math.sqrt(2)
+) -> nn.Sequential:
     """Linear layers with activations between, orthogonal initialisation (Saxe et al. 2014), zero biases."""
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(inputs, outputs)
-        nn.init.orthogonal_(linear.weight, last_gain if last else math.sqrt(2))
+        nn.init.orthogonal_(linear.weight, last_gain if last else hidden_gain)
         nn.init.zeros_(linear.bias)
         layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
     return nn.Sequential(*layers)
@@ -155,8 +160,9 @@ class ActorCritic(nn.Module):
         self.actor_normalizer = RunningNormalizer(groups["actor"])
         self.critic_normalizer = RunningNormalizer(groups["critic"])
         self.value_normalizer = RunningNormalizer(1)
-        self.actor = mlp((groups["actor"], *config.actor, action_size), 0.01, config.activation)
-        self.critic = mlp((groups["critic"], *config.critic, 1), 1.0, config.activation)
+        alike = (config.activation, config.hidden_gain)
+        self.actor = mlp((groups["actor"], *config.actor, action_size), 0.01, *alike)
+        self.critic = mlp((groups["critic"], *config.critic, 1), 1.0, *alike)
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.initial_std)))
 
     def act(self, observation: Tensor) -> Tensor:

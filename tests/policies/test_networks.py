@@ -103,9 +103,11 @@ def test_it_starts_where_the_configuration_says():
     torch.testing.assert_close(policy(initial_std=0.25).std(), torch.full((3,), 0.25))
 
 
-def test_weights_start_orthogonal_and_the_last_action_layer_small():
-    layers = [layer for layer in mlp((8, 6, 4, 2), last_gain=0.01) if isinstance(layer, torch.nn.Linear)]
-    for layer, gain in zip(layers, (math.sqrt(2), math.sqrt(2), 0.01), strict=True):
+@pytest.mark.parametrize("hidden", [math.sqrt(2), 0.6])
+def test_weights_start_orthogonal_and_the_last_action_layer_small(hidden: float):
+    made = mlp((8, 6, 4, 2), last_gain=0.01, hidden_gain=hidden)
+    layers = [layer for layer in made if isinstance(layer, torch.nn.Linear)]
+    for layer, gain in zip(layers, (hidden, hidden, 0.01), strict=True):
         w = layer.weight.detach()
         torch.testing.assert_close(w @ w.T, gain**2 * torch.eye(len(w)), rtol=0, atol=1e-5)
         assert torch.equal(layer.bias, torch.zeros_like(layer.bias))
