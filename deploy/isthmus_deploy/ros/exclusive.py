@@ -1,16 +1,19 @@
-"""One policy node per robot: a lock on this machine, and a look at who else commands the robot on the network."""
+"""One policy node per robot: a lock on this machine; on the network, who else commands it, and who came first."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import tempfile
+import uuid
 from pathlib import Path
 from types import TracebackType
 
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+from std_msgs.msg import Header
 
+from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.ros2 import Refusal
 
 
@@ -48,6 +51,31 @@ class RobotLock:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._file.close()
+
+
+class Seniority:
+    """Which of several policy nodes came first: each tells since when it wants the robot, on the topic driver_since.
+
+    Two that start within seconds discover each other in any order, and without this either one, or both, would leave.
+    Between machines their clocks decide; whichever is wrong, both come to the same answer.
+    """
+
+    def __init__(self, node: Node) -> None:
+        since = node.get_clock().now().to_msg()
+        self._own = (since.sec, since.nanosec, uuid.uuid4().hex)
+        self._others: set[tuple[int, int, str]] = set()
+        node.create_subscription(Header, "driver_since", self._on_claim, qos.CLAIM)
+        self._publisher = node.create_publisher(Header, "driver_since", qos.CLAIM)
+        self._publisher.publish(Header(stamp=since, frame_id=self._own[2]))
+
+    def before(self, others: int) -> bool:
+        """Whether that many other nodes have told when they came, and all came later."""
+        return len(self._others) >= others and all(self._own < other for other in self._others)
+
+    def _on_claim(self, message: Header) -> None:
+        claim = (message.stamp.sec, message.stamp.nanosec, message.frame_id)
+        if claim != self._own:
+            self._others.add(claim)
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:

@@ -17,7 +17,7 @@ from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos, signals
-from isthmus_deploy.ros.exclusive import RobotLock, other_publishers
+from isthmus_deploy.ros.exclusive import RobotLock, Seniority, other_publishers
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.inbox import Inbox
 from isthmus_deploy.ros.policy_node import Config
@@ -80,6 +80,7 @@ class PolicyNode:
         self._answered_ns = 0
         self._joined_ns = 0
         self._met = ""
+        self._seniority = Seniority(link.node)
         self._reported = (State.IDLE, None)
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
@@ -104,7 +105,7 @@ class PolicyNode:
         if stop:
             return False
         self._check_robot()
-        self._check_alone()
+        self._check_alone(elders_only=True)
         self._link.wait_until(deadline_ns, lambda: not self._silent_topics() or stop)
         if stop:
             return False
@@ -158,17 +159,18 @@ class PolicyNode:
         except ContractError as error:
             raise Refusal(f"{topic} does not hold a robot interface: {error}") from error
 
-    def _check_alone(self) -> None:
-        problem = self._company()
+    def _check_alone(self, *, elders_only: bool = False) -> None:
+        problem = self._company(elders_only=elders_only)
         if problem:
             raise Refusal(problem)
 
-    def _company(self) -> str:
-        """Who else sends the robot's commands, as a sentence; empty for nobody."""
+    def _company(self, *, elders_only: bool) -> str:
+        """Who else sends the robot's commands, as a sentence; empty for nobody, or for policy nodes that came later
+        where only elders are asked for: those leave of themselves."""
         for name in self._publishers:
             topic = self._link.node.resolve_topic_name(signals.COMMANDS[name].topic)
             others = other_publishers(self._link.node, topic)
-            if others:
+            if others and not (elders_only and self._seniority.before(len(others))):
                 return f"{', '.join(others)} already sends commands on {topic}; stop it first"
         return ""
 
@@ -289,10 +291,11 @@ class PolicyNode:
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _look_around(self, now_ns: int) -> None:
-        """Leave a robot that somebody drove already. A newcomer leaves of itself within a second: hence two looks."""
+        """Leave a robot that somebody drove already. A publisher is discovered before its node has told when it came:
+        hence two looks."""
         if now_ns >= self._joined_ns or self._drives():
             return
-        before, self._met = self._met, self._company()
+        before, self._met = self._met, self._company(elders_only=True)
         if before and self._met:
             raise Refusal(self._met)
 

@@ -18,5 +18,8 @@ GOAL = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 # What the robot says of itself: said once, and whoever comes later must still hear it.
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+# When each policy node came: as above, but there can be several nodes, and a reader must keep what all of them say.
+CLAIM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
 # Diagnostics: every state change matters, and several can come in a burst; 10 is what diagnostic tools use.
 DIAGNOSTICS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)

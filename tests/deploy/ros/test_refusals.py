@@ -96,11 +96,6 @@ def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator):
     assert not first.ended
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="an open defect: in one run of five, two nodes of the same name on one machine do not see each other's "
-    "publishers at all, and both stay idle",
-)
 def test_a_second_node_on_another_machine_is_refused(start, policy, operator, tmp_path):
     """It has another lock; there the first node is seen on the network."""
     start(*ROBOT)
