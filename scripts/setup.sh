@@ -74,12 +74,12 @@ extras() {
   if [[ $ros == system ]]; then
     say "Using the sourced ROS 2 ${ROS_DISTRO:-} instead of wheels" >&2
     .venv/bin/python -c 'import rclpy' || die "this Python cannot import rclpy: source /opt/ros/<distro>/setup.bash first"
-    echo train,data,dev
+    echo train,data,teleop,dev
   elif [[ $(uname -sm) == "Linux x86_64" ]]; then
-    echo train,data,ros,dev
+    echo train,data,teleop,ros,dev
   else
     say "ROS 2 wheels exist for Linux x86_64 only: installing without them (source a ROS 2 for the ROS commands)" >&2
-    echo train,data,dev
+    echo train,data,teleop,dev
   fi
 }
 
