@@ -106,6 +106,20 @@ def test_a_second_node_on_another_machine_is_refused(start, policy, operator, tm
     assert not first.ended
 
 
+def test_of_two_nodes_that_start_together_one_leaves(start, policy, operator, tmp_path):
+    start(*ROBOT)
+    nodes = []
+    for machine in ("here", "elsewhere"):
+        (tmp_path / machine).mkdir()
+        nodes.append(start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path / machine)}))
+    operator.wait("end of one node", lambda: nodes[0].ended or nodes[1].ended)
+    stays, leaves = sorted(nodes, key=lambda node: node.ended)
+    assert "already sends commands on /rotor_controller/commands" in refusal(operator, leaves)
+    stays.wait_for("ready: ")
+    operator.wait("a robot of its own", lambda: "never received" in operator.ask("arm").message)
+    assert not stays.ended
+
+
 def arm_and_disarm(operator: Operator) -> str:
     """The answer to arming. Until the node has discovered an intruder, it arms; then it is put back."""
     answer = operator.ask("arm")
