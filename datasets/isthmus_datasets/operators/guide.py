@@ -24,8 +24,9 @@ class Guide(Protocol):
         """Where the tool shall go, for drawing."""
         ...
 
-    def reset(self, observation: Observation) -> None:
-        """The target, gripper included, is where the robot is."""
+    def reset(self, observation: Observation, sent: NDArray[Any] | None = None) -> None:
+        """The target is where the robot is. `sent`: the action that it has from somebody else, if one is known: what it
+        holds in its gripper it goes on holding."""
         ...
 
     def move(self, motion: Motion, dt_s: float) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.operators.motion import Device, Motion
+from isthmus_datasets.operators.motion import Device
 from isthmus_datasets.operators.operator import Controller, Decision, Event
 from isthmus_datasets.robot import Observation
 
@@ -39,16 +43,16 @@ class HumanOperator:
         self.wants_control = None
         self._device.read()
 
-    def align(self, observation: Observation, *, recording: bool) -> None:
-        """Somebody else drives: the target is where the robot is now."""
-        self._guide.reset(observation)
+    def align(self, observation: Observation, *, recording: bool, sent: NDArray[Any] | None = None) -> None:
+        """Somebody else drives: the target is where the robot is now. `sent`: the action before, if there was one."""
+        self._guide.reset(observation, sent)
         self._aligned, self._recording = True, recording
 
     def decide(self, observation: Observation) -> Decision:
         """The guide's action after the device's motion. Raises DeviceError."""
         if not self._aligned:
             self.align(observation, recording=self._recording)
-        motion: Motion = self._device.read()
+        motion = self._device.read()
         self.wants_control = motion.in_control
         self._guide.move(motion, self._dt_s)
         event = sensible(motion.event, recording=self._recording, success=observation.success)

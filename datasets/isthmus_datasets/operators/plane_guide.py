@@ -65,7 +65,7 @@ class PlaneGuide:
         x, y = (self._place - self._origin) / self._scale
         return np.array((x, y, self._height_m)), np.array(UPRIGHT)
 
-    def reset(self, observation: Observation) -> None:
+    def reset(self, observation: Observation, sent: NDArray[np.floating] | None = None) -> None:
         """The target is where the robot is."""
         self._put(observation.columns[self._column][self._elements])
 

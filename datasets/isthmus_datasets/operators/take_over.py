@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from isthmus_datasets.operators.operator import Decision, Event, Operator
 from isthmus_datasets.robot import Observation
@@ -16,9 +18,9 @@ class Human(Operator, Protocol):
         """What was said with the last decision: True takes over, False gives back, None neither."""
         ...
 
-    def align(self, observation: Observation, *, recording: bool) -> None:
+    def align(self, observation: Observation, *, recording: bool, sent: NDArray[Any] | None = None) -> None:
         """Somebody else drives: whatever is decided next begins from where the robot is now. `recording`: whether the
-        episode has been started."""
+        episode has been started; `sent`: the action before, if there was one."""
         ...
 
 
@@ -45,6 +47,7 @@ class TakeOver:
         self.human_in_control = self._human_first
         """In the last decision."""
         self._asked: bool | None = None
+        self._last: NDArray[Any] | None = None
         self._other_began = self._recording = False
 
     def take(self) -> None:
@@ -64,7 +67,7 @@ class TakeOver:
     def decide(self, observation: Observation) -> Decision:
         """Of whoever is in control."""
         if not self.human_in_control:
-            self._human.align(observation, recording=self._recording)
+            self._human.align(observation, recording=self._recording, sent=self._last)
         human = self._human.decide(observation)
         self._switch(self._human.wants_control)
         other = self._ask_other(observation)
@@ -73,6 +76,7 @@ class TakeOver:
         if event is Event.NONE and other is not None:
             event = other.event
         self._recording |= event is Event.START
+        self._last = driver.action.copy()
         return Decision(action=driver.action, control=driver.control, event=event)
 
     def _switch(self, wanted: bool | None) -> None:
