@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from torch import Tensor
 from isthmus_datasets.features import Feature
 from isthmus_datasets.robot import Observation, RobotFeatures
 from isthmus_sim.engines import make_engine
+from isthmus_sim.engines.mujoco_batch import MujocoWorlds
 from isthmus_sim.env import Env
 from isthmus_sim.robots.models import OWN
 from isthmus_sim.signals import Signals
@@ -110,6 +112,23 @@ class EnvRobot:
     def _tensors(self) -> dict[str, Tensor]:
         line = self._env.command_line.state_dict().items()
         return {**self._env.engine.state_dict(), **{f"line.{name}": value for name, value in line}}
+
+    @property
+    def model(self) -> mujoco.MjModel:  # pyright: ignore[reportAttributeAccessIssue]
+        """What the engine simulates. Raises TypeError where that is not MuJoCo on a CPU."""
+        return self._worlds.model
+
+    @property
+    def qpos(self) -> NDArray[np.float64]:
+        """(nq,): the joint positions of `model` now. Raises TypeError as `model`."""
+        return self._worlds.qpos[0].numpy()
+
+    @property
+    def _worlds(self) -> MujocoWorlds:
+        engine = self._env.engine
+        if not isinstance(engine, MujocoWorlds):
+            raise TypeError(f"{type(engine).__name__} has no model that can be looked at: take engine 'mujoco'")
+        return engine
 
     def close(self) -> None:
         """Release the engine."""
