@@ -27,6 +27,7 @@ _TO_RGB: dict[str, tuple[int, int | None]] = {  # encoding -> (channels, OpenCV'
     "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
     "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
 }
+_OF_16_BITS = ("mono16", "rgb16", "bgr16", "rgba16", "bgra16")
 
 
 def stamp_ns(message: Any) -> int:
@@ -38,23 +39,30 @@ def stamp_ns(message: Any) -> int:
 
 
 def picture(message: Any) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of an Image or CompressedImage.
+    """(H, W, 3) RGB of an Image or CompressedImage; of 16 bits the upper 8.
 
     Raises:
-        ValueError: the encoding is not one of 8 bits, or the data do not hold the picture.
+        ValueError: the encoding is not one of a picture, or the data do not hold it.
     """
     if not hasattr(message, "encoding"):
         decoded = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise ValueError(f"holds {len(message.data)} bytes of {message.format!r} that are not a picture")
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
-    if message.encoding not in _TO_RGB:
-        raise ValueError(f"has the encoding {message.encoding!r}; known are {', '.join(_TO_RGB)}")
-    channels, conversion = _TO_RGB[message.encoding]
-    if message.step < message.width * channels or len(message.data) < message.height * message.step:
+    wide = message.encoding in _OF_16_BITS
+    encoding = message.encoding.replace("16", "8") if wide else message.encoding
+    if encoding not in _TO_RGB:
+        known = ", ".join((*_TO_RGB, *_OF_16_BITS))
+        raise ValueError(f"has the encoding {message.encoding!r}; known are {known}")
+    channels, conversion = _TO_RGB[encoding]
+    width = message.width * channels * (2 if wide else 1)  # bytes; a row may be longer
+    if message.step < width or len(message.data) < message.height * message.step:
         raise ValueError(f"holds {len(message.data)} bytes for {message.width} × {message.height} {message.encoding}")
     rows = np.asarray(message.data, np.uint8)[: message.height * message.step].reshape(message.height, message.step)
-    pixels = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
+    values = rows[:, :width]
+    if wide:
+        values = values[:, (0 if message.is_bigendian else 1) :: 2]
+    pixels = values.reshape(message.height, message.width, channels)
     return pixels if conversion is None else np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
 
 

@@ -1,0 +1,1 @@
+"""Pictures from devices, ROS 2 topics and simulators, all read alike."""
