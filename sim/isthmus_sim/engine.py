@@ -62,6 +62,28 @@ class BlockState(State):
     block_angle: Tensor
 
 
+@dataclass(kw_only=True)
+class ArmState(State):
+    """State of n arms with j joints at tables with a cube and a zone, float32; the arms' bases are fixed.
+
+    joint_position (n, j) rad; joint_velocity (n, j) rad/s; tip_position (n, 3) m, world, of the tool centre point;
+    cube_position (n, 3) m, world; cube_orientation (n, 4) wxyz world_from_cube; cube_velocity (n, 6) m/s, world, then
+    rad/s, cube's frame; cube_edge (n, 1) m; zone_position (n, 2) m, world; touching (n, 2) 1 where the fixed and the
+    moving jaw touch the cube, else 0. Tip and touch are as the last physics step found them. An engine's `reset` takes
+    joints, actuator, cube (but its edge, a parameter) and zone; the rest follows.
+    """
+
+    joint_position: Tensor
+    joint_velocity: Tensor
+    tip_position: Tensor
+    cube_position: Tensor
+    cube_orientation: Tensor
+    cube_velocity: Tensor
+    cube_edge: Tensor
+    zone_position: Tensor
+    touching: Tensor
+
+
 class UnsupportedError(ValueError):
     """The engine cannot do what was asked; the message lists what it can."""
 

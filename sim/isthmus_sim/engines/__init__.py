@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from isthmus_sim.engine import Engine, UnsupportedError
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
@@ -29,6 +30,7 @@ ENGINES: dict[str, dict[str, Callable[[Task, int, str], Engine]]] = {
         "warp": lambda task, num_envs, model: _legged(_warp_legged(), task, num_envs, model),
     },
     "pusher": {"mujoco": lambda task, num_envs, model: MujocoPushT(num_envs)},
+    "so101": {"mujoco": lambda task, num_envs, model: MujocoArm(num_envs)},
 }
 """Name of the robot -> name of the engine -> how to make it; the first is the default."""
 

@@ -1,164 +1,33 @@
-"""SO-101 at a table with a cube and a round zone, as MJCF: primitives only; sizes and sources in `so101`.
+"""SO-101 at a table with a cube and a round zone, as MJCF: primitives only.
 
-The arm collides with table and cube, not with itself. Jaws hold by friction: cones are elliptic, and contacts of the
-cube resist turning about their normal.
+Jaws hold the cube by friction: cones are elliptic, and its contacts resist turning about their normal.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isthmus_sim.robots.quadruped import Inertial
-from isthmus_sim.robots.so101 import (
-    ARMATURE,
-    AXIS,
-    BACK_EMF,
-    BASE,
-    DAMPING,
-    ENDS,
-    FIXED_FACE,
-    FRICTION,
-    GRIP_WIDTH,
-    JAW_LENGTH,
-    JOINTS,
-    LINKS,
-    OFFSET,
-    PERIOD,
-    RANGE,
-    STALL_TORQUE,
-    STIFFNESS,
-    TIP_X,
-    TIP_Z,
-    Vector3,
-    grip_angle,
-)
+from isthmus_sim.robots.so101 import PERIOD
+from isthmus_sim.robots.so101_links import JAWS, arm, defaults, numbers, servos
 
 TIMESTEP = PERIOD / 10  # s
-TIP = "gripper_tip"
-"""Site between the jaws, the tool centre point: z out of the gripper, x to the moving jaw, y across the jaws."""
-CUBE, ZONE, TABLE = "cube", "zone", "table"
-CUBE_EDGE, CUBE_MASS = 0.03, 0.02  # m, kg: of beech
+CUBE, ZONE, TABLE, FLOOR, LAMP = "cube", "zone", "table", "floor", "lamp"
+CAMERAS = ("scene", "wrist")
+PATTERNS = ("checks", "plain", "speckles", "fade")
+"""Materials of the table; its color tints them."""
+CUBE_EDGE, CUBE_DENSITY = 0.03, 700.0  # m, kg/m³: of beech
 ZONE_RADIUS = 0.045  # m
 TABLE_MIDDLE, TABLE_SIZE = (0.2, 0.0), (0.7, 0.8)  # m, in x and y
 TOUCH = ("fixed_touch", "moving_touch")
 """Sensors: how many contacts each jaw has with the cube."""
 
-_BODIES = dict(zip(JOINTS, ("shoulder", "upper_arm", "lower_arm", "wrist", "gripper", "moving_jaw"), strict=True))
-_PRINT, _SERVO, _RUBBER = "1 0.78 0.12 1", "0.12 0.12 0.13 1", "0.22 0.23 0.25 1"
-_SERVO_SIZE = (0.0226, 0.0123, 0.0178)  # m, half of 45.2 x 24.7 x 35.6
-
-
-def _numbers(values: ArrayLike) -> str:
-    return " ".join(f"{value:.9g}" for value in np.asarray(values, np.float64))
-
-
-def _box(kind: str, color: str, low: Vector3, high: Vector3, more: str = "") -> str:
-    """A box by its least and greatest corner."""
-    a, b = np.array(low), np.array(high)
-    return (
-        f'<geom class="{kind}" type="box" pos="{_numbers((a + b) / 2)}" size="{_numbers((b - a) / 2)}" '
-        f'rgba="{color}" {more}/>'
-    )
-
-
-def _servo(place: Vector3, size: Vector3) -> str:
-    return f'<geom class="visual" type="box" pos="{_numbers(place)}" size="{_numbers(size)}" rgba="{_SERVO}"/>'
-
-
-def _horn(color: str = _PRINT, half: float = 0.024, radius: float = 0.013) -> str:
-    """The round end of a link around a joint that turns about y."""
-    return f'<geom class="visual" type="cylinder" size="{radius} {half}" zaxis="0 1 0" rgba="{color}"/>'
-
-
-def _beam(start: Vector3, end: Vector3, radius: float) -> str:
-    ends = f"{_numbers(start)} {_numbers(end)}"
-    return f'<geom class="collision" type="capsule" fromto="{ends}" size="{radius}" rgba="{_PRINT}"/>'
-
-
-def _fixed_jaw() -> str:
-    """Frame of the wrist's roll: servo, palm, and the jaw that does not move."""
-    low, face = FIXED_FACE - 0.005, FIXED_FACE
-    more = 'name="fixed_jaw"'
-    return "\n".join((
-        _servo((0.025, 0.0, 0.008), (_SERVO_SIZE[0], _SERVO_SIZE[2], _SERVO_SIZE[1])),
-        _box("collision", _PRINT, (0.0, -0.02, -0.02), (0.05, 0.02, -0.006)),
-        _box("visual", _PRINT, (0.048, -0.012, low - 0.004), (0.085, 0.012, low)),
-        _box("jaw", _RUBBER, (0.048, -0.009, low), (JAW_LENGTH, 0.009, face), more),
-    ))  # fmt: skip
-
-
-def _moving_jaw() -> str:
-    """Frame of the gripper's joint. Its face is level when the jaws hold GRIP_WIDTH."""
-    along, below = ENDS
-    angle = grip_angle(GRIP_WIDTH)
-    end = along * math.cos(angle) + below * math.sin(angle)
-    face = along * math.sin(angle) - below * math.cos(angle)
-    return f"""{_horn(_PRINT, 0.018, 0.011)}
-              <body name="moving_jaw_face" euler="0 {angle:.9g} 0">
-                {_box("jaw", _RUBBER, (0.024, -0.009, face), (end, 0.009, face + 0.005), 'name="moving_jaw"')}
-                {_box("visual", _PRINT, (0.0, -0.011, face + 0.005), (end - 0.02, 0.011, face + 0.012))}
-              </body>"""
-
-
-def _looks(joint: str) -> str:
-    """What is in the frame of the link that a joint moves."""
-    length, depth, height = _SERVO_SIZE
-    parts = {
-        "shoulder_pan": (
-            '<geom class="visual" type="cylinder" size="0.026 0.008" pos="0 0 0.004" ' + f'rgba="{_PRINT}"/>',
-            _servo((0.024, 0.0, 0.034), (depth, height, length)),
-            _box("visual", _PRINT, (0.004, -0.024, 0.01), (0.05, -0.018, 0.062)),
-            _box("visual", _PRINT, (0.004, 0.018, 0.01), (0.05, 0.024, 0.062)),
-        ),
-        "shoulder_lift": (
-            _horn(), _beam((0.008, 0, 0.01), (0.012, 0, 0.1), 0.016), _servo((0.018, 0, 0.104), (depth, height, length)),
-        ),
-        "elbow_flex": (
-            _horn(), _beam((0.014, 0, 0.0), (0.105, 0, 0.003), 0.014), _servo((0.116, 0, 0.005), (length, height, depth)),
-        ),
-        "wrist_flex": (_horn(), _servo((0.034, 0, 0), (length, height, depth)), _beam((0.02, 0, 0), (0.045, 0, 0), 0.015)),
-        "wrist_roll": (_fixed_jaw(), _camera_mount()),
-        "gripper": (_moving_jaw(),),
-    }  # fmt: skip
-    return "\n".join(parts[joint])
-
-
-WRIST_CAMERA = ((0.045, 0.055, 0.0), 0.57)
-"""Where it is in the frame of the wrist's roll, m, and how far it is turned inwards, rad; Menagerie's mount."""
-
-
-def _camera_mount() -> str:
-    place, turn = WRIST_CAMERA
-    c, s = math.cos(turn), math.sin(turn)
-    back = np.array(place) - 0.012 * np.array((c, -s, 0.0))
-    return "\n".join((
-        f'<camera name="wrist" pos="{_numbers(place)}" xyaxes="0 0 1 {s:.9g} {c:.9g} 0" fovy="75"/>',
-        f'<geom class="collision" type="box" pos="{_numbers(back)}" size="0.008 0.016 0.016" '
-        f'euler="0 0 {-turn}" rgba="{_SERVO}"/>',
-        _box("visual", _PRINT, (0.02, 0.018, -0.012), (0.026, 0.056, 0.012)),
-    ))  # fmt: skip
-
-
-def _inertial(link: Inertial) -> str:
-    return f'<inertial pos="{_numbers(link.com)}" mass="{link.mass:.9g}" fullinertia="{_numbers(link.inertia)}"/>'
-
-
-def _arm() -> str:
-    """The links, each within the one before; the tool's site in the gripper."""
-    site = f'<site name="{TIP}" pos="{TIP_X} 0 {TIP_Z:.9g}" xyaxes="0 0 1 0 -1 0" group="4" size="0.003"/>'
-    text = ""
-    for joint in reversed(JOINTS):
-        low, high = RANGE[joint]
-        text = f"""
-      <body name="{_BODIES[joint]}" pos="{_numbers(OFFSET[joint])}">
-        <joint name="{joint}" axis="{_numbers(AXIS[joint])}" range="{low} {high}"/>
-        {_inertial(LINKS[joint])}
-        {_looks(joint)}{site if joint == "wrist_roll" else ""}{text}
-      </body>"""
-    return text
+_TABLE_RGB, _ZONE_RGB, _CUBE_RGB, _FLOOR_RGB = (
+    "0.72 0.66 0.58 1",
+    "0.15 0.55 0.3 1",
+    "0.85 0.16 0.14 1",
+    "0.42 0.44 0.47 1",
+)
 
 
 def look_at(eye: ArrayLike, target: ArrayLike) -> str:
@@ -168,49 +37,51 @@ def look_at(eye: ArrayLike, target: ArrayLike) -> str:
     right = np.cross(ahead, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
     up = np.cross(right, ahead / np.linalg.norm(ahead))
-    return f'pos="{_numbers(place)}" xyaxes="{_numbers(right)} {_numbers(up)}"'
+    return f'pos="{numbers(place)}" xyaxes="{numbers(right)} {numbers(up)}"'
 
 
 def _scene() -> str:
     (x, y), (length, width) = TABLE_MIDDLE, TABLE_SIZE
     half = CUBE_EDGE / 2
     return f"""
-    <light name="lamp" pos="0.5 -0.6 1.2" dir="-0.3 0.5 -1" type="directional" diffuse="0.6 0.6 0.6"
+    <light name="{LAMP}" pos="0.5 -0.6 1.2" dir="-0.3 0.5 -1" type="directional" diffuse="0.6 0.6 0.6"
       ambient="0.15 0.15 0.15" specular="0.1 0.1 0.1"/>
     <camera name="scene" {look_at((0.56, -0.22, 0.42), (0.17, 0.0, 0.06))} fovy="42"/>
-    <geom name="{TABLE}" type="box" pos="{x} {y} -0.02" size="{length / 2} {width / 2} 0.02" material="{TABLE}"
-      contype="0" conaffinity="3"/>
-    <geom name="floor" class="visual" type="plane" pos="0 0 -0.7" size="5 5 0.1" rgba="0.42 0.44 0.47 1"/>
+    <geom name="{TABLE}" type="box" pos="{x} {y} -0.02" size="{length / 2} {width / 2} 0.02" material="{PATTERNS[0]}"
+      rgba="{_TABLE_RGB}" contype="0" conaffinity="3"/>
+    <geom name="{FLOOR}" class="visual" type="plane" pos="0 0 -0.7" size="5 5 0.1" rgba="{_FLOOR_RGB}"/>
     <body name="{ZONE}" mocap="true" pos="0.2 0.1 0">
       <geom name="{ZONE}" class="visual" type="cylinder" pos="0 0 0.0005" size="{ZONE_RADIUS} 0.0005"
-        rgba="0.15 0.55 0.30 1"/>
+        rgba="{_ZONE_RGB}"/>
     </body>
     <body name="{CUBE}" pos="0.2 -0.05 {half}">
       <freejoint name="{CUBE}"/>
-      <geom name="{CUBE}" type="box" size="{half} {half} {half}" mass="{CUBE_MASS}" rgba="0.85 0.16 0.14 1"
+      <geom name="{CUBE}" type="box" size="{half} {half} {half}" density="{CUBE_DENSITY}" rgba="{_CUBE_RGB}"
         contype="2" conaffinity="1" condim="4" friction="0.6 0.005 0.0001"/>
     </body>"""
 
 
-def _base() -> str:
-    return "\n".join((
-        _inertial(BASE),
-        _box("collision", _PRINT, (-0.045, -0.034, 0.0), (0.062, 0.034, 0.016)),
-        _box("collision", _PRINT, (-0.02, -0.02, 0.016), (0.05, 0.02, 0.03)),
-        _servo((0.026, 0.0, 0.044), (_SERVO_SIZE[0], _SERVO_SIZE[1], 0.0178)),
-    ))  # fmt: skip
+def _patterns() -> str:
+    """Textures of the table in grey, and materials of the same names."""
+    bodies = (
+        'builtin="checker" rgb1="1 1 1" rgb2="0.9 0.9 0.9"',
+        'builtin="flat" rgb1="1 1 1"',
+        'builtin="flat" rgb1="1 1 1" mark="random" markrgb="0.55 0.55 0.55" random="0.08"',
+        'builtin="gradient" rgb1="1 1 1" rgb2="0.6 0.6 0.6"',
+    )
+    return "".join(
+        f"""
+    <texture name="{name}" type="2d" {body} width="64" height="64"/>
+    <material name="{name}" texture="{name}" texrepeat="{1 if name == "fade" else 3} {1 if name == "fade" else 3}"/>"""
+        for name, body in zip(PATTERNS, bodies, strict=True)
+    )
 
 
 def so101_mjcf() -> str:
     """MJCF of arm, table, cube and zone, with cameras "scene" and "wrist". Controls are the joints' targets, rad."""
-    servos = "".join(
-        f'\n    <position name="{name}" joint="{name}" kp="{STIFFNESS}" kv="{DAMPING}" '
-        f'forcerange="-{STALL_TORQUE:.9g} {STALL_TORQUE:.9g}" ctrlrange="{RANGE[name][0]} {RANGE[name][1]}"/>'
-        for name in JOINTS
-    )
-    jaws = zip(TOUCH, ("gripper", "moving_jaw_face"), strict=True)
     touch = "".join(
-        f'\n    <contact name="{name}" body1="{body}" body2="{CUBE}" num="1" data="found"/>' for name, body in jaws
+        f'\n    <contact name="{name}" body1="{body}" body2="{CUBE}" num="1" data="found"/>'
+        for name, body in zip(TOUCH, JAWS, strict=True)
     )
     return f"""
 <mujoco model="so101">
@@ -223,25 +94,13 @@ def so101_mjcf() -> str:
     <map znear="0.01" zfar="20"/>
     <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
   </visual>
-  <default>
-    <joint damping="{BACK_EMF:.9g}" frictionloss="{FRICTION}" armature="{ARMATURE}"/>
-    <default class="visual"><geom contype="0" conaffinity="0" group="2" mass="0"/></default>
-    <default class="collision"><geom contype="1" conaffinity="0"/></default>
-    <default class="jaw">
-      <geom contype="1" conaffinity="0" condim="4" friction="1 0.02 0.0001" priority="1"/>
-    </default>
+  <default>{defaults()}
   </default>
-  <asset>
-    <texture name="{TABLE}" type="2d" builtin="checker" rgb1="0.72 0.66 0.58" rgb2="0.68 0.62 0.54" width="64"
-      height="64"/>
-    <material name="{TABLE}" texture="{TABLE}" texrepeat="3 3" reflectance="0"/>
+  <asset>{_patterns()}
   </asset>
-  <worldbody>
-    <body name="base">
-      {_base()}{_arm()}
-    </body>{_scene()}
+  <worldbody>{arm()}{_scene()}
   </worldbody>
-  <actuator>{servos}
+  <actuator>{servos()}
   </actuator>
   <sensor>{touch}
   </sensor>

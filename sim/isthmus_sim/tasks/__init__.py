@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isthmus_sim.task import Task
-from isthmus_sim.tasks import push_t, quadruped
+from isthmus_sim.tasks import pick_place, push_t, quadruped
 from isthmus_sim.tasks.quadrotor import Quadrotor, following_figure_eight, randomized
 
 TASKS: dict[str, Callable[[], Task]] = {
@@ -17,6 +17,8 @@ TASKS: dict[str, Callable[[], Task]] = {
     "quadruped-rough": lambda: quadruped.Quadruped(quadruped.rough()),
     "push_t": push_t.PushT,
     "push_t-standard": lambda: push_t.PushT(push_t.standard()),
+    "pick_place": pick_place.PickPlace,
+    "pick_place-randomized": lambda: pick_place.PickPlace(pick_place.randomized()),
 }
 
 
