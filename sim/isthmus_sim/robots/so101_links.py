@@ -39,8 +39,9 @@ TIP = "gripper_tip"
 """Site between the jaws, the tool centre point: z out of the gripper, x to the moving jaw, y across the jaws."""
 JAWS = ("gripper", "moving_jaw_face")
 """Bodies of the fixed and of the moving jaw."""
-WRIST_CAMERA = ((0.045, 0.055, 0.0), 0.57)
-"""Where it is in the frame of the wrist's roll, m, and how far it is turned inwards, rad: as on Menagerie's mount."""
+WRIST_CAMERA = ((0.025, 0.055, 0.012), 0.57)
+"""Where it is in the frame of the wrist's roll, m, and how far it is turned inwards, rad: as on Menagerie's mount, but
+2 cm farther back and 1 cm towards the moving jaw, to see both when they are open."""
 
 _BODIES = dict(zip(JOINTS, ("shoulder", "upper_arm", "lower_arm", "wrist", "gripper", "moving_jaw"), strict=True))
 _PRINT, _SERVO, _RUBBER = "1 0.78 0.12 1", "0.12 0.12 0.13 1", "0.22 0.23 0.25 1"
@@ -136,10 +137,10 @@ def _camera_mount() -> str:
     c, s = math.cos(turn), math.sin(turn)
     back = np.array(place) - 0.012 * np.array((c, -s, 0.0))
     return "\n".join((
-        f'<camera name="wrist" pos="{numbers(place)}" xyaxes="0 0 1 {s:.9g} {c:.9g} 0" fovy="75"/>',
+        f'<camera name="wrist" pos="{numbers(place)}" xyaxes="0 0 1 {s:.9g} {c:.9g} 0" fovy="80"/>',
         f'<geom class="collision" type="box" pos="{numbers(back)}" size="0.008 0.016 0.016" '
         f'euler="0 0 {-turn}" rgba="{_SERVO}"/>',
-        _box("visual", _PRINT, (0.02, 0.018, -0.012), (0.026, 0.056, 0.012)),
+        _box("visual", _PRINT, (0.004, 0.018, 0.0), (0.01, 0.056, 0.024)),
     ))  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def _patterns() -> str:
     return "".join(
         f"""
     <texture name="{name}" type="2d" {body} width="64" height="64"/>
-    <material name="{name}" texture="{name}" texrepeat="{1 if name == "fade" else 3} {1 if name == "fade" else 3}"/>"""
+    <material name="{name}" texture="{name}" specular="0"
+      texrepeat="{1 if name == "fade" else 3} {1 if name == "fade" else 3}"/>"""
         for name, body in zip(PATTERNS, bodies, strict=True)
     )
 
