@@ -1,0 +1,135 @@
+"""The page: a robot in 3-D, a target to drag, buttons, pictures."""
+
+# pyright: reportAttributeAccessIssue=false
+# (mujoco's compiled module carries no type information.)
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import viser
+from numpy.typing import NDArray
+
+from isthmus_datasets.operators.guide import Guide
+from isthmus_datasets.robot import Observation
+from isthmus_datasets.teleop.handle import Handle, PlaneHandle, SpaceHandle
+from isthmus_datasets.teleop.keys import on_moves
+from isthmus_datasets.teleop.markup import Titles
+from isthmus_datasets.teleop.panel import Panel
+from isthmus_datasets.teleop.view import View
+from isthmus_datasets.teleop.wishes import Wishes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """How the robot is looked at and what is dragged.
+
+    Args:
+        eye, look_at, up: (3,) m, m, and a direction in the world: the camera to begin with.
+        fov_rad: Its vertical field of view.
+        target_m: Size of what is dragged.
+        plane_m: Height of the plane it stays in; None if it moves and turns in space.
+    """
+
+    eye: tuple[float, float, float]
+    look_at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    fov_rad: float = 0.7
+    target_m: float
+    plane_m: float | None = None
+
+
+class Page:
+    """Served until closed. What people ask for is in `wishes`; `panel` says what is going on.
+
+    Args:
+        model: What is shown, with joint positions `pose()` gives (nq,).
+        titles: What stands on the page.
+        stand: How it is looked at.
+        guide: Its target is what is dragged; None where nothing is.
+        cameras: name -> (height, width).
+        gripper: Whether the robot has one.
+        take_over: Whether somebody else drives too.
+        host, port: Where it is served; another port when that one is taken.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        pose: Callable[[], NDArray[Any]],
+        titles: Titles,
+        stand: Stand,
+        *,
+        guide: Guide | None,
+        cameras: Mapping[str, tuple[int, int]],
+        gripper: bool = False,
+        take_over: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+    ) -> None:
+        self.wishes = Wishes(hand_over=take_over)
+        self._pose, self._guide, self._gripper = pose, guide, gripper
+        with contextlib.redirect_stdout(io.StringIO()):  # it has a banner of its own
+            self._server = viser.ViserServer(host=host, port=port, verbose=False)
+        self._host = host
+        self._light()
+        self._look(stand)
+        self._view = View(self._server, model)
+        self._handle = self._make_handle(stand)
+        opening = guide.gripper if guide is not None and gripper else None
+        self.panel = Panel(self._server, self.wishes, titles, cameras=cameras, gripper=opening, take_over=take_over)
+        on_moves(self._server, self.wishes.key)
+        self._server.on_client_connect(self._came)
+        self._server.on_client_disconnect(self._left)
+
+    def _light(self) -> None:
+        scene = self._server.scene
+        scene.configure_default_lights(cast_shadow=False)
+        scene.world_axes.visible = False
+
+    def _look(self, stand: Stand) -> None:
+        camera = self._server.initial_camera
+        camera.position, camera.look_at, camera.up, camera.fov = stand.eye, stand.look_at, stand.up, stand.fov_rad
+
+    def _make_handle(self, stand: Stand) -> Handle | None:
+        if self._guide is None:
+            return None
+        if stand.plane_m is None:
+            return SpaceHandle(self._server, self.wishes.drag, size_m=stand.target_m)
+        return PlaneHandle(
+            self._server, self.wishes.drag, height_m=stand.plane_m, radius_m=stand.target_m,
+            meshes=self._view.bodies.values(),
+        )  # fmt: skip
+
+    async def _came(self, _: viser.ClientHandle) -> None:
+        self.wishes.came()
+
+    async def _left(self, _: viser.ClientHandle) -> None:
+        self.wishes.left()
+        if self._handle is not None:
+            self._handle.release()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        host = "localhost" if self._host == "0.0.0.0" else self._host
+        return f"http://{host}:{self._server.get_port()}"
+
+    def show(self, observation: Observation, *, held: bool = True) -> None:
+        """The robot as it is now, the target, and now and then the pictures. held: whether the target is the person's
+        to drag."""
+        self._view.show(self._pose())
+        self.panel.pictures(observation.pictures)
+        if self._guide is not None and self._handle is not None:
+            self._handle.show(self._guide.target, visible=held)
+            self.panel.gripper(self._guide.gripper)
+
+    def close(self) -> None:
+        """Serve it no more."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._server.stop()
