@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -10,24 +12,52 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus_datasets.features import Feature
-from isthmus_datasets.robot import Observation, RobotFeatures
+from isthmus_datasets.robot import Observation, RobotFeatures, quantities
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.env import Env
+from isthmus_sim.env import Env, Observations
 from isthmus_sim.robots.models import OWN
-from isthmus_sim.signals import Signals
+from isthmus_sim.spec import RobotSpec
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 
-Camera = Callable[[Signals], NDArray[np.uint8]]
-"""A picture (H, W, 3) of a world with these signals (1, k)."""
+ENVIRONMENT = "environment_state"
+"""The column of what is around the robot; LeRobot's name for it."""
 _ENDLESS = 2**31
 
 
+class View(Protocol):
+    """What cameras see of a world."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, int]]:
+        """Camera -> (height, width) of its pictures."""
+        ...
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        """Camera -> (height, width, 3) RGB of how things are now."""
+        ...
+
+    def close(self) -> None:
+        """Release what draws."""
+        ...
+
+
+def robot_features(robot: RobotSpec) -> RobotFeatures:
+    """What datasets call a robot's signals, as the column "state", and its command."""
+    command = robot.commands[0]
+    units = {f"{signal.name}.{element}": signal.unit for signal in robot.signals for element in signal.order}
+    return RobotFeatures(
+        robot_type=robot.name,
+        columns={"state": quantities(units)},
+        action=quantities(dict.fromkeys(command.order, command.unit)),
+    )
+
+
 class EnvRobot:
-    """One world of `task`. Its one column, "state", is all signals of the robot one after the other, as noisy and late
-    as the task makes them; its action is the robot's command, clipped to the command's range before it is sent.
+    """One world of `task`. Its column "state" is all signals of the robot one after the other, as noisy and late as the
+    task makes them; "environment_state", where the task has it, what only the simulator knows of things around it. Its
+    action is the robot's command, clipped to the command's range before it is sent. `cameras` makes what sees it all.
 
     Time is the simulation's: a control period per action, from 0, on through all episodes. An episode ends when whoever
     records says so, but a world that has failed or succeeded begins anew by itself: whether it succeeded is told with
@@ -35,52 +65,55 @@ class EnvRobot:
     """
 
     def __init__(
-        self, task: Task, *, cameras: Mapping[str, Camera] | None = None, engine: str | None = None, model: str = OWN
+        self,
+        task: Task,
+        *,
+        cameras: Callable[[Env], View] | None = None,
+        engine: str | None = None,
+        model: str = OWN,
     ) -> None:
         self._env = Env(task, make_engine(task, 1, engine, model), seed=0, episode_steps=_ENDLESS)
-        self._cameras = dict(cameras or {})
         self._command = task.robot.commands[0]
         self._low, self._high = (np.array(v, np.float32) for v in (self._command.minimum, self._command.maximum))
         self._period_ns = round(task.robot.control_period_s * 1e9)
         self._steps = 0
         self._reward: float | None = None
         self._success: bool | None = None
-        self._env.reset()
+        self._seen: Observations = self._env.reset()
+        self._view = cameras(self._env) if cameras else None
         self.features = self._features()
 
     def _features(self) -> RobotFeatures:
-        robot = self._env.task.robot
-        names = tuple(f"{signal.name}.{element}" for signal in robot.signals for element in signal.order)
-        units = [signal.unit for signal in robot.signals for _ in signal.order]
-        return RobotFeatures(
-            robot_type=robot.name,
-            columns={"state": Feature(dtype="float32", shape=(len(names),), names=names, info={"units": units})},
-            cameras={name: draw(self._env.signals).shape[:2] for name, draw in self._cameras.items()},
-            action=Feature(
-                dtype="float32", shape=(self._command.size,), names=self._command.order,
-                info={"units": [self._command.unit] * self._command.size},
-            ),
+        task = self._env.task
+        plain = robot_features(task.robot)
+        around = {ENVIRONMENT: quantities(task.environment)} if task.environment else {}
+        return replace(
+            plain,
+            columns={**plain.columns, **around},
+            cameras=self._view.shapes if self._view else {},
             reward=True,
             success=True,
             simulator_state=len(self.simulator_state()),
-        )  # fmt: skip
+        )
 
     def reset(self, seed: int) -> None:
         """Begin an episode: the same for the same seed."""
         self._env.generator.manual_seed(seed)
         with one_torch_thread():
-            self._env.reset()
+            self._seen = self._env.reset()
         self._reward = self._success = None
 
     def observe(self) -> Observation:
         """The signals, and what the last action has earned."""
         signals = self._env.signals
-        state = torch.cat([signals[spec.name] for spec in self._env.task.robot.signals], dim=-1)
+        columns = {"state": torch.cat([signals[spec.name] for spec in self._env.task.robot.signals], dim=-1)}
+        if ENVIRONMENT in self.features.columns:
+            columns[ENVIRONMENT] = self._seen["environment"]
         now = self._steps * self._period_ns
         return Observation(
-            columns={"state": state[0].numpy()},
-            pictures={name: draw(signals) for name, draw in self._cameras.items()},
-            capture_time_ns=dict.fromkeys(("state", *self._cameras), now),
+            columns={name: rows[0].numpy() for name, rows in columns.items()},
+            pictures=self._view.pictures() if self._view else {},
+            capture_time_ns=dict.fromkeys(self.features.sensors, now),
             reward=self._reward,
             success=self._success,
         )
@@ -91,6 +124,7 @@ class EnvRobot:
         with one_torch_thread():
             step = self._env.step_command(torch.from_numpy(sent[None]))
         self._steps += 1
+        self._seen = step.observations
         self._reward, self._success = float(step.reward[0]), bool(step.succeeded[0])
         return sent
 
@@ -131,5 +165,7 @@ class EnvRobot:
         return engine
 
     def close(self) -> None:
-        """Release the engine."""
+        """Release cameras and engine."""
+        if self._view:
+            self._view.close()
         self._env.close()

@@ -20,35 +20,76 @@ from isthmus_datasets.operators.scripted import ScriptedOperator
 from isthmus_datasets.pace import VirtualClock
 from isthmus_datasets.recorder import Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
-from isthmus_policies.env_robot import Camera, EnvRobot
+from isthmus_policies.env_robot import EnvRobot, View
 from isthmus_policies.push_t_script import PushTScript
+from isthmus_sim.cameras import WorldCameras
+from isthmus_sim.engine import UnsupportedError
+from isthmus_sim.engines.mujoco_batch import MujocoWorlds
+from isthmus_sim.env import Env
+from isthmus_sim.robots import so101_mjcf
 from isthmus_sim.robots.pusher_picture import picture
-from isthmus_sim.signals import Signals
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 
-def push_t_picture(signals: Signals) -> NDArray[np.uint8]:
-    """The table from above (96, 96, 3)."""
-    block = (*signals["block_position"][0].tolist(), float(signals["block_angle"][0]))
-    return picture(signals["agent_position"][0].tolist(), block)
+class PushTView:
+    """The table of Push-T from above, as its signals have it."""
+
+    shapes = {"scene": (96, 96)}  # noqa: RUF012 (never written to)
+
+    def __init__(self, env: Env) -> None:
+        self._env = env
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        signals = self._env.signals
+        block = (*signals["block_position"][0].tolist(), float(signals["block_angle"][0]))
+        return {"scene": picture(signals["agent_position"][0].tolist(), block)}
+
+    def close(self) -> None:
+        pass
+
+
+def pick_place_script(noise: float) -> ScriptedOperator:
+    """Imported when asked for: its inverse kinematics are in a package that only who teleoperates installs."""
+    try:
+        from isthmus_policies.pick_place_script import PickPlaceScript
+    except ModuleNotFoundError as error:
+        raise UnsupportedError(f'pick_place needs {error.name}: pip install "isthmus[teleop]"') from error
+    return PickPlaceScript(noise=noise)
+
+
+def arm_cameras(env: Env) -> WorldCameras:
+    """Those of the arm: of the scene and at the wrist."""
+    assert isinstance(env.engine, MujocoWorlds)
+    return WorldCameras(env.engine, so101_mjcf.CAMERAS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrated:
-    """How a task is demonstrated: what is asked in words, who does it (noise -> operator), and what cameras see."""
+    """How a task is demonstrated: what is asked in words, who does it (noise -> operator), what cameras see; noise, in
+    the unit of the action: what a demonstration has unless something else is asked for."""
 
     words: str
     operator: Callable[[float], ScriptedOperator]
-    cameras: dict[str, Camera]
+    cameras: Callable[[Env], View]
+    noise: float
 
 
+_PICK_PLACE = Demonstrated(
+    words="put the cube into the zone",
+    operator=pick_place_script,
+    cameras=arm_cameras,
+    noise=0.01,
+)
 DEMONSTRATED = {
     "push_t": Demonstrated(
         words="push the T into its goal",
         operator=lambda noise: PushTScript(noise=noise),
-        cameras={"scene": push_t_picture},
+        cameras=PushTView,
+        noise=8.0,
     ),
+    "pick_place": _PICK_PLACE,
+    "pick_place-randomized": _PICK_PLACE,
 }
 
 
@@ -57,27 +98,29 @@ class Options:
     """Record demonstrations into a new dataset, or go on with one."""
 
     task: Annotated[str, tyro.conf.Positional]
-    """Name of the task: push_t."""
+    """Name of the task: push_t, pick_place, pick_place-randomized."""
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder of the dataset."""
     episodes: int = 100
     """How many more."""
     seed: int = 0
     """Of the first one; the next has the next."""
-    noise: float = 8.0
-    """Standard deviation of what is added to the operator's actions, in their unit: px for push_t. Demonstrations
-    without any never show how to come back from a mistake."""
+    noise: float | None = None
+    """Standard deviation of what is added to the operator's actions, in their unit: px for push_t, rad for pick_place;
+    by default 8 and 0.01. Demonstrations without any never show how to come back from a mistake."""
     pictures: bool = True
     """Whether cameras are recorded too."""
 
 
 def record(options: Options, console: Console) -> str:
-    """Record; what came of it. Raises KeyError for a task that nobody demonstrates, DatasetError, RecordingError."""
+    """Record; what came of it. Raises KeyError for a task that nobody demonstrates, DatasetError, RecordingError,
+    UnsupportedError."""
     how = DEMONSTRATED[options.task]
     task = make_task(options.task)
-    fps, operator = round(1 / task.robot.control_period_s), how.operator(options.noise)
+    fps = round(1 / task.robot.control_period_s)
+    operator = how.operator(how.noise if options.noise is None else options.noise)
     with (
-        closing(EnvRobot(task, cameras=how.cameras if options.pictures else {})) as robot,
+        closing(EnvRobot(task, cameras=how.cameras if options.pictures else None)) as robot,
         open_dataset(options.dataset, robot.features, fps=fps) as writer,
         Recorder(robot, operator, writer, task=how.words, clock=VirtualClock()) as recorder,
     ):
@@ -97,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"isthmus-record: nobody demonstrates {options.task!r}; there are: {', '.join(DEMONSTRATED)}")
     try:
         console.print(record(options, console), highlight=False)
-    except (DatasetError, RecordingError, OSError) as error:
+    except (DatasetError, RecordingError, UnsupportedError, OSError) as error:
         sys.exit(f"isthmus-record: {error}")
     console.print(f"next: isthmus-dataset check {options.dataset}", highlight=False)
 

@@ -69,6 +69,8 @@ class Task(Protocol):
     """Levels of difficulty, 1 for none. Every world is at one, and `regrade` moves it."""
     mirror: dict[str, Mirror]
     """The robot's left-right symmetry: mirror images of "action" and of each observation group; empty for none."""
+    environment: dict[str, str]
+    """Element -> unit of the observation group "environment", what is around the robot; empty where there is none."""
 
     # On the robot and in simulation
     # ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from isthmus_datasets.operators.operator import Event
 from isthmus_datasets.reader import DatasetReader
 from isthmus_policies.env_robot import EnvRobot
 from isthmus_policies.push_t_script import PushTScript, contacts, distance
-from isthmus_policies.record import main, push_t_picture
+from isthmus_policies.record import PushTView, main
 from isthmus_sim.robots.pusher import AGENT_RADIUS
 from isthmus_sim.tasks import make_task
 
@@ -38,7 +38,7 @@ def test_a_seed_begins_the_same_and_another_otherwise():
 
 
 def test_what_is_sent_is_within_the_commands_range():
-    robot = EnvRobot(make_task("push_t"), cameras={"scene": push_t_picture})
+    robot = EnvRobot(make_task("push_t"), cameras=PushTView)
     robot.reset(0)
     assert robot.observe().reward is None
     assert robot.act(np.array([-30.0, 600.0], np.float32)).tolist() == [0.0, 512.0]
@@ -128,7 +128,7 @@ def test_the_same_seed_is_the_same_demonstration_and_a_dataset_is_gone_on_with(r
 
 
 def test_what_cannot_be_recorded_is_said(recorded: Path, tmp_path: Path):
-    with pytest.raises(SystemExit, match="nobody demonstrates 'quadrotor'; there are: push_t"):
+    with pytest.raises(SystemExit, match="nobody demonstrates 'quadrotor'; there are: push_t, pick_place"):
         main(["quadrotor", str(tmp_path / "x")])
     with pytest.raises(SystemExit, match=r"is not of this robot: .*observation\.images\.scene"):
         main(["push_t", str(recorded), "--no-pictures"])

@@ -40,7 +40,7 @@ def look_at(eye: ArrayLike, target: ArrayLike) -> str:
     return f'pos="{numbers(place)}" xyaxes="{numbers(right)} {numbers(up)}"'
 
 
-def _scene() -> str:
+def _desk() -> str:
     (x, y), (length, width) = TABLE_MIDDLE, TABLE_SIZE
     half = CUBE_EDGE / 2
     return f"""
@@ -78,8 +78,9 @@ def _patterns() -> str:
     )
 
 
-def so101_mjcf() -> str:
-    """MJCF of arm, table, cube and zone, with cameras "scene" and "wrist". Controls are the joints' targets, rad."""
+def so101_mjcf(*, desk: bool = True) -> str:
+    """MJCF of the arm, with camera "wrist"; `desk` adds table, cube, zone and camera "scene". Controls are the joints'
+    targets, rad."""
     touch = "".join(
         f'\n    <contact name="{name}" body1="{body}" body2="{CUBE}" num="1" data="found"/>'
         for name, body in zip(TOUCH, JAWS, strict=True)
@@ -99,11 +100,11 @@ def so101_mjcf() -> str:
   </default>
   <asset>{_patterns()}
   </asset>
-  <worldbody>{arm()}{_scene()}
+  <worldbody>{arm()}{_desk() if desk else ""}
   </worldbody>
   <actuator>{servos()}
   </actuator>
-  <sensor>{touch}
+  <sensor>{touch if desk else ""}
   </sensor>
 </mujoco>
 """

@@ -117,10 +117,9 @@ class PickPlace:
         pose = torch.cat((state.cube_position, state.cube_orientation, state.cube_edge), dim=-1)
         environment = torch.cat((pose, state.zone_position), dim=-1)
         to_cube = state.cube_position - state.tip_position
-        critic = (
-            state.joint_position, state.joint_velocity, environment, state.cube_velocity[:, :3], to_cube, state.touching,
-        )  # fmt: skip
-        return {"critic": torch.cat(critic, dim=-1), "environment": environment}
+        joints = (state.joint_position, state.joint_velocity)
+        critic = torch.cat((*joints, environment, state.cube_velocity[:, :3], to_cube, state.touching), dim=-1)
+        return {"critic": critic, "environment": environment}
 
     def reward(self, step: Transition) -> dict[str, Tensor]:
         state = step.state

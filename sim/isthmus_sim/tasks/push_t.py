@@ -107,6 +107,7 @@ class PushT:
     trained_latency_s = 0.0
     levels = 1
     mirror: dict[str, Mirror] = {}  # noqa: RUF012
+    environment: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, config: PushTConfig | None = None) -> None:
         self.config = config or PushTConfig()

@@ -159,6 +159,7 @@ class Quadrotor:
     terrain: Terrain | None = None
     levels = 1
     mirror: dict[str, Mirror] = {}  # noqa: RUF012 (never written to)
+    environment: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, config: QuadrotorConfig | None = None) -> None:
         self.config = config or QuadrotorConfig()

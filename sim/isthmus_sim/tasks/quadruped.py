@@ -158,6 +158,7 @@ class Quadruped:
 
     name = "quadruped"
     robot = SPEC
+    environment: dict[str, str] = {}  # noqa: RUF012 (never written to)
     action_size = 12
     reward_terms: tuple[str, ...] = (
         "velocity", "turning", "gait", "clearance", "body", "slip", "effort", "smoothness", "posture",
