@@ -79,7 +79,7 @@ _PICK_PLACE = Demonstrated(
     words="put the cube into the zone",
     operator=pick_place_script,
     cameras=arm_cameras,
-    noise=0.01,
+    noise=0.005,
 )
 DEMONSTRATED = {
     "push_t": Demonstrated(
@@ -107,7 +107,7 @@ class Options:
     """Of the first one; the next has the next."""
     noise: float | None = None
     """Standard deviation of what is added to the operator's actions, in their unit: px for push_t, rad for pick_place;
-    by default 8 and 0.01. Demonstrations without any never show how to come back from a mistake."""
+    by default 8 and 0.005. Demonstrations without any never show how to come back from a mistake."""
     pictures: bool = True
     """Whether cameras are recorded too."""
 

@@ -1,4 +1,4 @@
-"""Random looks of the arm's worlds: cube, colors, light, table, cameras, and another draw for every episode."""
+"""Random looks of the arm's worlds: colors, light, table, cameras, and another draw for every episode."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ Range = tuple[float, float]
 class Looks:
     """Least and most of what is drawn evenly; colors by hue, saturation and value, each from 0 to 1.
 
-    cube_edge m. The cube has any hue and the zone another, at least `hue_distance` (of 1) away. The lamp's light comes
+    The cube has any hue and the zone another, at least `hue_distance` (of 1) away. The lamp's light comes
     from at most `lamp_angle` rad off the vertical, with `lamp_value` and, tinted, `lamp_saturation`; `ambient` comes
     from everywhere. camera_shift m and camera_turn rad: most along and about each axis of a camera; camera_zoom: factor
     of its field of view.
     """
 
-    cube_edge: Range = (0.026, 0.034)
     hue_distance: float = 0.2
     object_saturation: Range = (0.55, 1.0)
     object_value: Range = (0.5, 1.0)
@@ -51,7 +50,6 @@ def draw(looks: Looks, n: int, generator: torch.Generator) -> dict[str, Tensor]:
     hue = even((0.0, 1.0))
     away = hue + even((looks.hue_distance, 1.0 - looks.hue_distance))
     params = {
-        "cube_edge": even(looks.cube_edge),
         "cube_rgb": color(hue, looks.object_saturation, looks.object_value),
         "zone_rgb": color(away, looks.object_saturation, looks.object_value),
         "table_rgb": color(even((0.0, 1.0)), looks.table_saturation, looks.table_value),

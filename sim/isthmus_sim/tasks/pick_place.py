@@ -52,19 +52,21 @@ def _sensors() -> dict[str, SensorModel]:
 @dataclass(frozen=True, kw_only=True)
 class PickPlaceConfig:
     """Where episodes begin: cube and zone evenly in a ring sector around the arm's pan axis, radius m, angle ± rad,
-    `apart` m from each other at least; joints at home ± `joint_noise` rad. looks: None for the model's own."""
+    `apart` m from each other at least; the cube's edge m, and turned any way; joints at home ± `joint_noise` rad.
+    looks: None for the model's own."""
 
     episode_steps: int = 360
     radius: tuple[float, float] = (0.14, 0.24)
     angle: float = 0.7
     apart: float = 0.1
+    cube_edge: tuple[float, float] = (0.026, 0.034)
     joint_noise: float = 0.03
     sensors: dict[str, SensorModel] = field(default_factory=_sensors)
     looks: Looks | None = None
 
 
 def randomized() -> PickPlaceConfig:
-    """Another cube, light, table and cameras every episode."""
+    """Other colors, light, table and cameras every episode."""
     return PickPlaceConfig(looks=Looks())
 
 
@@ -157,9 +159,10 @@ class PickPlace:
 
     def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
         n = len(ids)
-        if self.config.looks is not None:
-            engine.set_params(ids, **draw(self.config.looks, n, generator))
-        edge = engine.params["cube_edge"][ids]
+        low, high = self.config.cube_edge
+        edge = low + (high - low) * torch.rand(n, 1, generator=generator)
+        looks = draw(self.config.looks, n, generator) if self.config.looks else {}
+        engine.set_params(ids, cube_edge=edge, **looks)
         cube, zone = self._places(n, generator)
         half_turn = 0.5 * math.pi * (2 * torch.rand(n, 1, generator=generator) - 1)
         joints = torch.tensor(HOME) + self.config.joint_noise * (2 * torch.rand(n, 6, generator=generator) - 1)
