@@ -9,6 +9,7 @@ from typing import cast
 from isthmus_datasets.episode import Scalar
 from isthmus_datasets.footage import Footage
 from isthmus_datasets.info import DatasetError
+from isthmus_datasets.operators.motion import DeviceError
 from isthmus_datasets.operators.operator import Decision, Event, Operator
 from isthmus_datasets.pace import Clock, Pace, Timing, WallClock
 from isthmus_datasets.recording import checked, differences, followed, observed
@@ -136,14 +137,15 @@ class Recorder:
         """Reset the robot, let the operator drive it, and record from START to the episode's end.
 
         Raises:
-            RecordingError: it was ended before it was started; a camera disappeared; an observation or action is not
-                what was declared, or not finite; a video cannot be written or its process died; the disk is full.
+            RecordingError: it was ended before it was started; a camera or what the operator holds disappeared; an
+                observation or action is not what was declared, or not finite; a video cannot be written or its process
+                died; the disk is full.
         """
         take, timing = Take(self._features, self.footage), Timing(self._writer.info.fps)
         try:
             event = self._run(take, timing, seed)
             outcome = self._close(take, timing, event, seed)
-        except (CameraError, DatasetError, VideoError, OSError) as error:
+        except (CameraError, DatasetError, DeviceError, VideoError, OSError) as error:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps: {error}"
             self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
             raise RecordingError(f"{self._writer.root}: {reason}") from error
