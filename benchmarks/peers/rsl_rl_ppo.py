@@ -3,11 +3,12 @@
 Shared with `isthmus_policies.ppo`: the Env with its seed and curriculum, hidden layers and activation, the action's
 standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ, clipping of
 ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that it follows
-the KL; and the use of the robot's symmetry, where there is any.
+the KL; and that the robot's symmetry is used, where there is one.
 
-rsl_rl's own, by its defaults: the KL that it aims at and how often it looks, weight of the value's loss, one gradient
-norm each for actor and critic, initial weights, Adam as torch gives it, a standard deviation learned as it is (not its
-logarithm), value targets in units of reward, V(s_t) where time ran out.
+rsl_rl's own, by its defaults: mirror images beside every row, where ours is symmetric by its weights; the KL that it
+aims at and how often it looks, weight of the value's loss, one gradient norm each for actor and critic, initial
+weights, Adam as torch gives it, a standard deviation learned as it is (not its logarithm), value targets in units of
+reward, V(s_t) where time ran out.
 """
 
 # Only the extra `bench` has rsl_rl.
@@ -150,11 +151,6 @@ def configuration(config: TrainConfig) -> dict:
 
 def symmetry(ppo: PPOConfig) -> dict | None:
     """What rsl_rl's symmetry extension is told."""
-    if ppo.symmetry == "none":
+    if not ppo.symmetry:
         return None
-    return {
-        "data_augmentation_func": with_mirror_images,
-        "use_data_augmentation": ppo.symmetry == "augment",
-        "use_mirror_loss": ppo.symmetry == "loss",
-        "mirror_loss_coeff": ppo.symmetry_weight,
-    }
+    return {"data_augmentation_func": with_mirror_images, "use_data_augmentation": True, "use_mirror_loss": False}

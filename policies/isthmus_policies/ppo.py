@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from isthmus_policies.distributed import copy_first_, gathered, mean_
 from isthmus_policies.gradients import NetworkGradient, clipped_surrogate, clipped_value_loss, log_normalizer
 from isthmus_policies.networks import ActorCritic, RunningNormalizer, moments
 from isthmus_policies.rollout import Rollout, advantages, values
-from isthmus_policies.symmetry import Reflection
+from isthmus_policies.symmetry import Reflection, Ties
 from isthmus_sim.task import Mirror
 
 
@@ -47,13 +46,8 @@ class PPOConfig:
     end. Falling, so that the policy settles."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    symmetry: Literal["none", "augment", "loss"] = "none"
-    """Use of the robot's left-right symmetry (Mittal et al. 2024). augment: a pass sees every second row as its mirror
-    image, as if the policy had acted so with the same probability; the next pass the others. Half the work of seeing
-    all rows both ways, and as good. loss: a policy's answer to a mirror image is held to the mirror image of its
-    answer."""
-    symmetry_weight: float = 1.0
-    """Weight of the mean squared difference of the two, for symmetry loss."""
+    symmetry: bool = False
+    """Whether the policy is its own mirror image, left and right, by ties between its weights (`symmetry.Ties`)."""
 
 
 class PPO:
@@ -66,7 +60,7 @@ class PPO:
         generator: torch.Generator,
         mirror: Mapping[str, Mirror] | None = None,
     ) -> None:
-        """mirror: the task's, for a symmetry. Raises ValueError where it lacks what the symmetry needs."""
+        """mirror: the task's, for the symmetry. Raises ValueError where it or the policy lacks what that needs."""
         self.policy = policy
         self.config = config
         self.learning_rate = config.learning_rate
@@ -76,8 +70,10 @@ class PPO:
         self.optimizer = torch.optim.Adam([self.parameters], lr=config.learning_rate, fused=True)
         self._actor, self._critic = NetworkGradient(policy.actor), NetworkGradient(policy.critic)
         self._reflection: Reflection | None = None
-        if config.symmetry != "none":
+        if config.symmetry:
             self._reflection = Reflection(mirror or {}, policy.sizes, self.parameters.device)
+            self._ties = Ties(policy, self._reflection)
+            self._ties.hold_(self.parameters.detach())
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """One iteration: several epochs over the roll-out, then the normalisers take it in. Returns what to log."""
@@ -85,13 +81,15 @@ class PPO:
         first, last = self.config.kl_target
         target = first + (last - first) * progress
         sums = torch.zeros(4, device=rollout.reward.device)
-        for epoch in range(self.config.epochs):
+        for _ in range(self.config.epochs):
             seen = torch.zeros_like(sums)
-            for minibatch in self._minibatches(self._with_images(batch, epoch)):
+            for minibatch in self._minibatches(batch):
                 seen += self._step(minibatch)
             sums += mean_(seen)
             # The one host synchronisation of an epoch: the learning rate is the optimiser's plain number.
             self._adapt(float(seen[0]) / self.config.minibatches, target)
+        if self._reflection is not None:
+            self._ties.hold_(self.parameters.detach())  # the optimiser rounds what is alike in different ways
         self._show("actor", self.policy.actor_normalizer, rollout.actor)
         self._show("critic", self.policy.critic_normalizer, rollout.critic)
         kl, surrogate, value_loss, clipped = (sums / (self.config.epochs * self.config.minibatches)).tolist()
@@ -123,21 +121,7 @@ class PPO:
             "return": policy.value_normalizer(returns).squeeze(-1),
             "value": policy.value_normalizer(now.reshape(-1, 1)).squeeze(-1),
             "old_std": policy.std().clone(),
-            "kl_weight": torch.ones(len(returns), device=returns.device),
         }
-
-    def _with_images(self, batch: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
-        """For symmetry augment: every second row as its mirror image. The KL is of the others: of an image it would
-        count what the policy is not symmetric as well."""
-        if self._reflection is None or self.config.symmetry != "augment":
-            return batch
-        rows, changed = slice(epoch % 2, None, 2), {}
-        for name in ("actor", "critic", "action"):
-            changed[name] = batch[name].clone()
-            changed[name][rows] = self._reflection(name, batch[name][rows])
-        changed["kl_weight"] = 2 * batch["kl_weight"]
-        changed["kl_weight"][rows] = 0.0
-        return batch | changed
 
     def _minibatches(self, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """A fresh permutation of the batch, cut into equal parts."""
@@ -150,13 +134,10 @@ class PPO:
     @torch.no_grad()
     def _step(self, batch: dict[str, Tensor]) -> Tensor:
         """One gradient step; (kl, surrogate, value loss, share of clipped ratios)."""
-        policy, c, seen = self.policy, self.config, batch["actor"]
-        if self._reflection is not None and c.symmetry == "loss":
-            seen = self._reflection.with_images("actor", seen)
-        output, std = self._actor.forward(policy.actor_normalizer(seen)), policy.std()
-        mean = output[: len(batch["action"])]
+        policy, c = self.policy, self.config
+        mean, std = self._actor.forward(policy.actor_normalizer(batch["actor"])), policy.std()
         policy_loss = clipped_surrogate(batch["action"], mean, std, batch["log_prob"], batch["advantage"], c.clip)
-        self._actor.backward(self._by_output(policy_loss.by_mean, output))
+        self._actor.backward(policy_loss.by_mean)
         torch.mul(policy_loss.by_log_std - c.entropy_weight, policy.std_moves(), out=policy.log_std.grad)
 
         value = self._critic.forward(policy.critic_normalizer(batch["critic"])).squeeze(-1)
@@ -164,19 +145,12 @@ class PPO:
         self._critic.backward((c.value_weight * by_value).unsqueeze(-1))
 
         mean_(self.gradient)
+        if self._reflection is not None:
+            self._ties.hold_(self.gradient)
         self.gradient *= (c.max_gradient_norm / (self.gradient.norm() + 1e-6)).clamp_(max=1.0)
         self.optimizer.step()
-        kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std) * batch["kl_weight"]
+        kl = gaussian_kl(batch["mean"], batch["old_std"], mean, std)
         return torch.stack((kl.mean(), policy_loss.loss, value_loss, policy_loss.clipped))
-
-    def _by_output(self, by_mean: Tensor, output: Tensor) -> Tensor:
-        """The policy's loss by all of the actor's outputs. For symmetry loss, those after the means are the answers to
-        mirror images: drawn to the images of the means."""
-        if self._reflection is None or len(by_mean) == len(output):
-            return by_mean
-        mean, answer = output.chunk(2)
-        difference = answer - self._reflection("action", mean)
-        return torch.cat((by_mean, difference * (2 * self.config.symmetry_weight / difference.numel())))
 
     def _show(self, name: str, normalizer: RunningNormalizer, rows: Tensor) -> None:
         """Let a normaliser take in a group's rows (T, N, size); with a symmetry, their mirror images too."""

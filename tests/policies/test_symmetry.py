@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.networks import ActorCritic, NetworkConfig
-from isthmus_policies.ppo import PPO, PPOConfig, gaussian_log_prob
+from isthmus_policies.ppo import PPO, PPOConfig
 from isthmus_policies.rollout import Rollout
 from isthmus_policies.symmetry import Reflection
 from isthmus_sim.task import Mirror
@@ -90,59 +90,61 @@ def test_what_is_no_mirror_is_refused_by_name(wrong: Mirror, message: str):
 
 def test_a_symmetry_needs_the_tasks_tables():
     policy = learner().policy
-    with pytest.raises(ValueError, match="no mirror image of 'actor'; train it with symmetry none"):
-        PPO(policy, PPOConfig(symmetry="augment"), torch.Generator())
+    with pytest.raises(ValueError, match="no mirror image of 'actor'; train it without symmetry"):
+        PPO(policy, PPOConfig(symmetry=True), torch.Generator())
     PPO(policy, PPOConfig(), torch.Generator())
 
 
 # The learner
 # ---------------------------------------------------------------------------------------------------------------------
-def test_augmented_two_passes_see_every_row_and_its_image_once():
-    """The images with the rows' probability, advantage and return. The divergence is that of the rows themselves."""
-    augmented, plain = (learner(symmetry=s, learning_rate=0.0, max_gradient_norm=1e9) for s in ("augment", "none"))
-    batch, mirrored = only_batch(augmented, experience(augmented.policy)), reflection()
+def test_a_symmetric_policy_answers_images_with_images_to_the_bit_and_stays_so():
+    """Learning from one side only, through every update, PopArt's rescaling included."""
+    ppo, mirrored = learner(symmetry=True, learning_rate=1e-2), reflection()
+    rows = {name: torch.randn(20, size, generator=torch.Generator().manual_seed(3)) for name, size in SIZES.items()}
+    for _ in range(5):
+        rollout = experience(ppo.policy)
+        ppo.update(rollout, 0.0)
+        before = ppo.parameters.detach().clone()
+        ppo._ties.hold_(ppo.parameters.detach())
+        assert torch.equal(ppo.parameters, before)
+        with torch.no_grad():
+            here, there = (ppo.policy.actor(x) for x in (rows["actor"], mirrored("actor", rows["actor"])))
+            torch.testing.assert_close(there, mirrored("action", here), rtol=0, atol=1e-6)
+            value, images = (ppo.policy.critic(x) for x in (rows["critic"], mirrored("critic", rows["critic"])))
+            torch.testing.assert_close(images, value, rtol=0, atol=1e-5)
+        assert float(here.abs().max()) > 0.01
+    std = ppo.policy.std()
+    assert torch.equal(std, std[[1, 0]])
+
+
+def test_tied_gradients_are_those_of_rows_and_their_images():
+    """The mean over both sides of the gradients that untied weights would have: autograd's through the ties."""
+    tied, plain = (learner(symmetry=s, learning_rate=0.0, max_gradient_norm=1e9) for s in (True, False))
+    plain.parameters.data.copy_(tied.parameters.data)
+    batch, mirrored = only_batch(tied, experience(tied.policy)), reflection()
     only_batch(plain, experience(plain.policy))  # rescales the value as the other's
-    twice = {
+    both = {
         name: value if name == "old_std" else value.repeat(2, *[1] * (value.dim() - 1)) for name, value in batch.items()
     }
-    for name in ("actor", "critic", "action"):
-        twice[name] = torch.cat((batch[name], mirrored(name, batch[name])))
-    gradients, logged = [], []
-    for epoch in (0, 1):
-        logged.append(augmented._step(augmented._with_images(batch, epoch)))
-        gradients.append(augmented.gradient.clone())
-    expected = plain._step(twice)
-    torch.testing.assert_close((gradients[0] + gradients[1]) / 2, plain.gradient, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(((logged[0] + logged[1]) / 2)[1:], expected[1:])
-    torch.testing.assert_close((logged[0] + logged[1])[0] / 2, plain._step(batch)[0])
-    assert not torch.allclose((gradients[0] + gradients[1]) / 2, plain.gradient, rtol=0.1), "the images matter"
+    for name in ("actor", "critic", "action", "mean"):
+        kind = "action" if name == "mean" else name
+        both[name] = torch.cat((batch[name], mirrored(kind, batch[name])))
+    logged, expected = tied._step(batch), plain._step(both)
+    torch.testing.assert_close(tied.gradient, plain.gradient, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(logged, expected, rtol=1e-4, atol=1e-6)
+    plain._step(batch)
+    assert not torch.allclose(tied.gradient, plain.gradient, rtol=0.1), "the images matter"
 
 
-def test_the_symmetry_loss_gradient_is_autograds():
-    """The image of the answer is where the other answer is drawn to: it has no gradient itself."""
-    drawn, plain = (
-        learner(symmetry=s, symmetry_weight=0.7, learning_rate=0.0, max_gradient_norm=1e9) for s in ("loss", "none")
-    )
-    batch, mirrored = only_batch(drawn, experience(drawn.policy)), reflection()
-    only_batch(plain, experience(plain.policy))  # rescales the value as the other's
-    policy = drawn.policy
-    target = mirrored("action", policy.act(batch["actor"])).detach()
-    loss = 0.7 * (policy.act(mirrored("actor", batch["actor"])) - target).square().mean()
-    actor = list(policy.actor.parameters())
-    expected = torch.autograd.grad(loss, actor)
-    logged = drawn._step(batch)
-    torch.testing.assert_close(logged, plain._step(batch))
-    for parameter, without, gradient in zip(actor, plain.policy.actor.parameters(), expected, strict=True):
-        assert parameter.grad is not None
-        assert without.grad is not None
-        torch.testing.assert_close(parameter.grad - without.grad, gradient, rtol=1e-4, atol=1e-6)
-        assert float(gradient.abs().max()) > 1e-3
+def test_pairs_need_even_layers():
+    policy = ActorCritic({"actor": 3, "critic": 4}, 2, NetworkConfig(actor=(8, 7), critic=(8,)))
+    with pytest.raises(ValueError, match="a hidden layer of 7 units has no pairs"):
+        PPO(policy, PPOConfig(symmetry=True), torch.Generator(), MIRROR)
 
 
-@pytest.mark.parametrize("symmetry", ["augment", "loss"])
-def test_normalisers_treat_both_sides_alike(symmetry: str):
+def test_normalisers_treat_both_sides_alike():
     """What they make of an image is the image of what they make of the row."""
-    ppo, mirrored = learner(symmetry=symmetry), reflection()
+    ppo, mirrored = learner(symmetry=True), reflection()
     ppo.update(experience(ppo.policy), 0.0)
     assert float(ppo.policy.actor_normalizer.count) == 80
     for name, normalizer in (("actor", ppo.policy.actor_normalizer), ("critic", ppo.policy.critic_normalizer)):
@@ -151,10 +153,10 @@ def test_normalisers_treat_both_sides_alike(symmetry: str):
         assert not torch.allclose(normalizer(rows), rows)
 
 
-@pytest.mark.parametrize(("symmetry", "alike"), [("augment", True), ("loss", True), ("none", False)])
-def test_what_is_learnt_on_one_side_holds_on_the_other(symmetry: str, alike: bool):
+@pytest.mark.parametrize("symmetry", [True, False])
+def test_what_is_learnt_on_one_side_holds_on_the_other(symmetry: bool):
     """A bandit that is met on one side only; its answers there are learnt either way."""
-    ppo = learner(symmetry=symmetry, symmetry_weight=5.0, epochs=4, minibatches=2, gamma=0.0, learning_rate=3e-3)
+    ppo = learner(symmetry=symmetry, epochs=4, minibatches=2, gamma=0.0, learning_rate=3e-3)
     target = torch.tensor([0.6, -0.1])
     for _ in range(40):
         rollout = experience(ppo.policy, steps=1, worlds=128)
@@ -165,15 +167,4 @@ def test_what_is_learnt_on_one_side_holds_on_the_other(symmetry: str, alike: boo
         here, there = ppo.policy.act(rows).mean(0), ppo.policy.act(mirrored("actor", rows)).mean(0)
     torch.testing.assert_close(here, target, rtol=0, atol=0.15)
     difference = float((there - mirrored("action", here)).abs().max())
-    assert difference < 0.15 if alike else difference > 0.3
-
-
-def test_log_probabilities_of_images_are_those_of_the_rows():
-    """Under a policy that is its own mirror image, so they are not wrong from the start."""
-    mirrored = reflection()
-    mean, action = torch.randn(2, 10, 2, generator=torch.Generator().manual_seed(0))
-    std = torch.full((2,), 0.3)
-    torch.testing.assert_close(
-        gaussian_log_prob(mirrored("action", action), mirrored("action", mean), std),
-        gaussian_log_prob(action, mean, std),
-    )
+    assert difference < 1e-5 if symmetry else difference > 0.3
