@@ -180,9 +180,9 @@ def defaults() -> str:
     return f"""
     <joint damping="{BACK_EMF:.9g}" frictionloss="{FRICTION}" armature="{ARMATURE}"/>
     <default class="visual"><geom contype="0" conaffinity="0" group="2" mass="0"/></default>
-    <default class="collision"><geom contype="1" conaffinity="0"/></default>
+    <default class="collision"><geom contype="1" conaffinity="0" mass="0"/></default>
     <default class="jaw">
-      <geom contype="1" conaffinity="0" condim="4" friction="1 0.02 0.0001" priority="1"/>
+      <geom contype="1" conaffinity="0" condim="4" friction="1 0.02 0.0001" priority="1" mass="0"/>
     </default>"""
 
 
