@@ -49,7 +49,7 @@ class PlaneHandle:
         *,
         height_m: float,
         radius_m: float,
-        meshes: Iterable[viser.MeshHandle | viser.GlbHandle] = (),
+        meshes: Iterable[viser.MeshHandle] = (),
     ) -> None:
         self._dragged, self._height_m = dragged, height_m
         ring = trimesh.creation.annulus(r_min=0.8 * radius_m, r_max=radius_m, height=0.002)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 _LINE = "margin:0.2em 0.9em;font-size:0.85em;line-height:1.4"
-_BOX = "margin:0.3em 0.9em;padding:0.5em 0.8em;border-radius:6px;color:white"
+_BOX = "margin:0.3em 0.9em;padding:0.5em 0.8em;border-radius:6px;color:white;font-variant-numeric:tabular-nums"
 _KEY = "border:1px solid #bbb;border-radius:3px;padding:0 0.3em;background:#f4f4f4;color:#222"
-_TITLES = {}
 
 
 class Phase(enum.Enum):
@@ -57,27 +56,30 @@ def heading(titles: Titles) -> str:
 def state_box(phase: Phase, *, steps: int, seconds: float, human: bool | None, saved: str) -> str:
     """What is going on, in a box of its colour."""
     said = {
-        Phase.WAITING: ("Waiting", "Start begins the next episode"),
+        Phase.WAITING: ("Waiting", "Start records"),
         Phase.RECORDING: ("● Recording", f"step {steps} · {seconds:.1f} s"),
         Phase.SAVING: ("Saving…", f"{steps} steps"),
         Phase.FAILED: ("Stopped by an error", "Start tries again"),
-        Phase.ENDED: ("Ended", "this page can be closed"),
+        Phase.ENDED: ("Ended", "close this page"),
     }
     title, detail = said[phase]
     driver = {None: "", True: "you drive", False: "the policy drives"}[human]
+    rows = ((f'<b style="font-size:1.2em">{title}</b>', driver), (detail, saved))
     return (
         f'<div id="isthmus-state" data-phase="{phase.value}" data-steps="{steps}" '
-        f'style="{_BOX};background:{_COLOURS[phase]}"><b style="font-size:1.15em">{title}</b>'
-        f'<span style="float:right">{driver}</span><br>'
-        f'<span style="font-variant-numeric:tabular-nums">{detail}</span>'
-        f'<span style="float:right;opacity:0.85">{saved}</span></div>'
+        f'style="{_BOX};background:{_COLOURS[phase]}">{"".join(_row(*row) for row in rows)}</div>'
     )
+
+
+def _row(left: str, right: str) -> str:
+    style = "display:flex;justify-content:space-between;gap:0.6em"
+    return f'<div style="{style}"><span>{left}</span><span>{right}</span></div>'
 
 
 def message_line(message: str, *, good: bool) -> str:
     """What became of the last episode, or what is wrong."""
     colour = "#2f7d3b" if good else "#b3261e"
-    return f'<div id="isthmus-message" style="{_LINE};color:{colour}">{escape(message)}</div>'
+    return f'<div id="isthmus-message" style="{_LINE};min-height:1.4em;color:{colour}">{escape(message)}</div>'
 
 
 def keys_table(keys: Mapping[str, str]) -> str:

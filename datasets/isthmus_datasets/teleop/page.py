@@ -88,8 +88,12 @@ class Page:
         self._server.on_client_disconnect(self._left)
 
     def _light(self) -> None:
+        """Even, so that colours are as the model has them, and cheap where a browser draws without a GPU."""
         scene = self._server.scene
-        scene.configure_default_lights(cast_shadow=False)
+        scene.configure_environment_map(None)
+        scene.configure_default_lights(False)
+        scene.add_light_ambient("/light/all", intensity=2.7)
+        scene.add_light_directional("/light/sun", intensity=1.2, position=(0.3, -0.5, 1.0), cast_shadow=False)
         scene.world_axes.visible = False
 
     def _look(self, stand: Stand) -> None:
@@ -103,7 +107,7 @@ class Page:
             return SpaceHandle(self._server, self.wishes.drag, size_m=stand.target_m)
         return PlaneHandle(
             self._server, self.wishes.drag, height_m=stand.plane_m, radius_m=stand.target_m,
-            meshes=self._view.bodies.values(),
+            meshes=self._view.meshes,
         )  # fmt: skip
 
     async def _came(self, _: viser.ClientHandle) -> None:

@@ -18,6 +18,8 @@ from isthmus_datasets.teleop.wishes import Wishes
 
 TEXT_S, PICTURES_S = 0.1, 0.1
 """Between two changes of what is written, and of what the cameras show."""
+WIDTH = 200
+"""Pixels, of what the cameras see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,10 @@ class Panel:
         self._phase, self._saved, self._written_at, self._drawn_at = None, "0 saved", 0.0, 0.0
         self._style()
         self._gui.add_html(heading(titles))
-        self._state = self._gui.add_html("")
+        self._state, self._message = self._gui.add_html(""), self._gui.add_html("")
         self._buttons = {button: self._add(button, wishes) for button in BUTTONS}
         self._control = self._add_take_over(wishes) if take_over else None
         self._gripper = None if gripper is None else self._add_gripper(gripper, wishes)
-        self._message = self._gui.add_html("")
         self._quit = self._press("Quit", None, lambda: wishes.ask(Event.QUIT), "gray", viser.Icon.LOGOUT)
         self._gui.add_html(keys_table(titles.keys))
         self._pictures = self._add_pictures(cameras)
@@ -127,7 +128,7 @@ class Panel:
         panel.set_width(230)
         with panel.add_tab("Cameras", viser.Icon.CAMERA):
             return {
-                name: self._gui.add_image(np.full((*size, 3), 40, np.uint8), label=name)
+                name: self._gui.add_image(enlarged(np.full((*size, 3), 40, np.uint8)), label=name)
                 for name, size in cameras.items()
             }
 
@@ -168,12 +169,18 @@ class Panel:
         if now - self._drawn_at >= PICTURES_S:
             self._drawn_at = now
             for name, image in self._pictures.items():
-                image.image = pictures[name]
+                image.image = enlarged(pictures[name])
 
     def gripper(self, opening: float) -> None:
         """How far it is open, 0..1."""
         if self._gripper is not None and abs(self._gripper.value - opening) > 0.005:
             self._gripper.value = opening
+
+
+def enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A small picture (h, w, 3), its pixels repeated until it is nearly as wide as the panel."""
+    times = max(1, WIDTH // image.shape[1])
+    return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _set_disabled(button: viser.GuiButtonHandle, disabled: bool) -> None:

@@ -1,0 +1,170 @@
+"""`isthmus-teleop` as a person meets it: the real command, a page in a real browser, a mouse, keys."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Page, sync_playwright
+
+from isthmus_datasets.checks import gather, run_checks
+from isthmus_datasets.operators.operator import Controller
+from isthmus_datasets.reader import DatasetReader
+from isthmus_policies.env_robot import EnvRobot
+from isthmus_policies.teleoperated import TELEOPERATED
+from isthmus_sim.robots.pusher import MIDDLE, PIXEL
+from isthmus_sim.tasks import make_task
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+TIMEOUT_S = 60
+STAND = TELEOPERATED["push_t"].stand
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
+
+
+@contextmanager
+def teleop(dataset: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command, and where its page is."""
+    command = [sys.executable, "-m", "isthmus_policies.teleop", "push_t", str(dataset), "--no-open", *arguments]
+    environment = {**os.environ, "COLUMNS": "160"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            found = re.search(r"http://\S+", first)
+            assert found, first or process.communicate()[1]
+            yield found[0], process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def browser_at(url: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *SOFTWARE_GL])
+        page = browser.new_page(viewport={"width": 1200, "height": 760})
+        page.set_default_timeout(1000 * TIMEOUT_S)
+        page.goto(url)
+        until(page, "waiting")
+        yield page
+        browser.close()
+
+
+def until(page: Page, phase: str, steps: int = 0) -> None:
+    """The page says so; so many steps of the episode are done."""
+    script = "([phase, steps]) => { const state = document.querySelector('#isthmus-state')?.dataset;" \
+             " return state && state.phase === phase && +state.steps >= steps; }"  # fmt: skip
+    page.wait_for_function(script, arg=[phase, steps])
+
+
+def steps(page: Page) -> int:
+    return int(page.locator("#isthmus-state").get_attribute("data-steps") or 0)
+
+
+def told(page: Page, message: str) -> None:
+    page.locator("#isthmus-message", has_text=re.compile(message)).wait_for()
+
+
+def on_screen(page: Page, place: NDArray[np.float64]) -> tuple[float, float]:
+    """Where a place on the table (2,) px is seen: from right above, at the height of the handle."""
+    box = page.locator("canvas").first.bounding_box()
+    assert box is not None
+    assert STAND.plane_m is not None
+    metre = box["height"] / (2 * math.tan(STAND.fov_rad / 2) * (STAND.eye[2] - STAND.plane_m))
+    x, y = (place - MIDDLE) * PIXEL * metre + (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    return float(x), float(y)
+
+
+def disc_at_start(seed: int) -> NDArray[np.float64]:
+    """(2,) px."""
+    with closing(EnvRobot(make_task("push_t"))) as robot:
+        robot.reset(seed)
+        return robot.observe().columns["state"][:2].astype(np.float64)
+
+
+def drag(page: Page, begin: NDArray[np.float64], end: NDArray[np.float64]) -> None:
+    """The mouse takes what is at one place on the table and brings it to the other."""
+    page.mouse.move(*on_screen(page, begin))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, end), steps=6)
+    page.mouse.up()
+
+
+def test_a_person_records_two_episodes_and_discards_a_third(tmp_path: Path):
+    dataset, goal = tmp_path / "recorded", np.array((400.0, 120.0))
+    with teleop(dataset, "--port", "0") as (url, process), browser_at(url) as page:
+        with_keys(page)
+        with_mouse(page, goal, tmp_path / "dragged.png")
+        discarded(page)
+        page.screenshot(path=tmp_path / "discarded.png")
+        page.get_by_role("button", name="Quit").click()
+        until(page, "ended")
+        output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "2 episodes saved" in output
+    assert re.search(r"steps, .*: (nothing found|0 errors)", output), "it checks what it has recorded"
+    keys, mouse = episodes(dataset)
+    assert np.ptp(keys["action"][:, 0]) > 20, "the arrow key moved the target to the right"
+    assert np.diff(keys["action"][:, 0]).min() >= 0
+    assert np.ptp(keys["action"][:, 1]) < 1
+    assert mouse["action"][0] == pytest.approx(disc_at_start(1), abs=1)
+    assert mouse["action"][-1] == pytest.approx(goal, abs=4), "where the mouse let go, seen from where it was before"
+    assert mouse["observation.state"][-1, :2] == pytest.approx(goal, abs=8), "the robot followed"
+
+
+def with_keys(page: Page) -> None:
+    page.keyboard.press("r")
+    until(page, "recording")
+    page.keyboard.down("ArrowRight")
+    until(page, "recording", steps(page) + 6)
+    page.keyboard.up("ArrowRight")
+    until(page, "recording", steps(page) + 3)
+    page.keyboard.press("f")
+    told(page, "episode 0 saved.*success")
+    until(page, "waiting")
+
+
+def with_mouse(page: Page, goal: NDArray[np.float64], picture: Path) -> None:
+    page.get_by_role("button", name="Start").click()
+    until(page, "recording", 3)
+    drag(page, disc_at_start(1), goal)
+    until(page, "recording", steps(page) + 15)
+    page.screenshot(path=picture)
+    page.get_by_role("button", name="Stop and keep").click()
+    told(page, "episode 1 saved")
+    until(page, "waiting")
+
+
+def discarded(page: Page) -> None:
+    page.keyboard.press("r")
+    until(page, "recording", 3)
+    drag(page, disc_at_start(2), np.array((256.0, 256.0)))
+    until(page, "recording", steps(page) + 3)
+    page.get_by_role("button", name="Discard").click()
+    told(page, "discarded")
+    until(page, "waiting")
+
+
+def episodes(dataset: Path) -> list[dict[str, NDArray]]:
+    """Columns of the two; that they are whole, a person's, and without a defect."""
+    reader = DatasetReader(dataset)
+    assert reader.num_episodes == 2
+    columns = [reader.columns(index) for index in range(2)]
+    for index, episode in enumerate(columns):
+        assert (episode["control"] == Controller.HUMAN).all()
+        assert len(reader.frames(index, "observation.images.scene")) == len(episode["action"])
+    assert not [finding for finding in run_checks(gather(dataset)) if finding.severity == "error"]
+    return columns
