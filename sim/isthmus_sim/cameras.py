@@ -47,9 +47,9 @@ class Placement:
         model.cam_pos[i] = self.position
         mujoco.mju_mulQuat(model.cam_quat[i], np.array(self.wxyz, np.float64), _HALF_TURN)
         model.cam_sensorsize[i] = np.array(self.size) * scale
-        # OpenCV counts pixels from the middle of the first one, and y down.
-        off = np.array(self.centre) + 0.5 - 0.5 * np.array(self.size)
-        model.cam_intrinsic[i] = (*np.array(self.focal) * scale, *off * scale * (1, -1))
+        # OpenCV counts from the middle of the first pixel; MuJoCo wants the way from centre to the picture's middle.
+        off = 0.5 * np.array(self.size) - np.array(self.centre) - 0.5
+        model.cam_intrinsic[i] = (*np.array(self.focal) * scale, *off * scale)
 
 
 class WorldCameras:
