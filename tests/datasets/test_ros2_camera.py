@@ -83,7 +83,7 @@ def test_other_encodings_and_messages_without_a_stamp(cameras, topic, pixel):
 
 
 def test_clocks_that_differ(cameras):
-    with pytest.raises(CameraError, match=r"is stamped [23].\d\d s ahead: synchronise the clocks, or stamps='arrival'"):
+    with pytest.raises(CameraError, match=r"is stamped [23].\d\d s ahead: synchronise the clocks"):
         Ros2Camera("wrist", "/ahead", start_s=START_S)
     with closing(Ros2Camera("wrist", "/ahead", stamps="arrival", start_s=START_S)) as camera:
         assert min(ages_s(camera)) < 0.1

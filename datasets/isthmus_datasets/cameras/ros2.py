@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
 from isthmus_datasets.cameras.camera import Picture, check_age
-from isthmus_datasets.importers.ros2_messages import SECOND, picture
+from isthmus_datasets.importers.ros2_messages import picture
 from isthmus_datasets.robot import CameraError
+from isthmus_datasets.ros2 import close_node, open_node, stamp_ns, subscribe, take_newest, to_monotonic_ns, wait_for
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-_POLL_S = 0.005  # while waiting for the first picture
-_FUTURE_S = 0.05  # a stamp may be so far ahead: clocks of machines that synchronise agree much better
 _INSTALL = "ROS 2 for Python is missing: pip install 'isthmus[ros]', or source /opt/ros/<distro>/setup.bash"
 
 
 class Ros2Camera:
     """The newest `sensor_msgs/Image` or `CompressedImage` of a topic.
 
-    The middleware keeps the newest message; `read` takes it. No executor and no thread runs beside whoever reads.
+    The middleware keeps the newest message; `read` takes it. No thread runs beside whoever reads.
     Capture times are the headers' stamps, or when the message came where a stamp is zero, told by `time.monotonic_ns`.
 
     Args:
@@ -46,17 +43,11 @@ class Ros2Camera:
     ) -> None:
         self.name, self._topic, self._stamps, self._max_age_s = name, topic, stamps, max_age_s
         try:
-            import rclpy
-            from rclpy.context import Context
-            from rclpy.signals import SignalHandlerOptions
+            self._node = open_node(f"camera_{name}")
         except ModuleNotFoundError as error:
             raise CameraError(name, _INSTALL) from error
-        # A context of its own: whoever starts and stops ROS 2 in this process does not stop this camera.
-        self._context = Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(f"camera_{name}", context=self._context)
         try:
-            self._picture = self._first(time.monotonic() + start_s, start_s)
+            self._picture = self._first(start_s)
         except CameraError:
             self.close()
             raise
@@ -74,16 +65,15 @@ class Ros2Camera:
 
     def close(self) -> None:
         """Leave the network."""
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        close_node(self._node)
 
-    def _first(self, deadline_s: float, patience_s: float) -> Picture:
-        within = f"within {patience_s:g} s (ROS_DOMAIN_ID and namespace right?)"
-        kind = _wait(deadline_s, self._kind)
+    def _first(self, start_s: float) -> Picture:
+        within = f"within {start_s:g} s (ROS_DOMAIN_ID and namespace right?)"
+        kind = wait_for(self._kind, start_s)
         if kind is None:
             raise self._error(f"is not published {within}; topics with pictures: {', '.join(self._known()) or 'none'}")
         self._subscription = self._subscribe(kind)
-        first = _wait(deadline_s, self._take)
+        first = wait_for(self._take, start_s)
         if first is None:
             raise self._error(f"is there, but gave no picture {within}")
         return first
@@ -107,39 +97,21 @@ class Ros2Camera:
 
         # Sensor data: of several only the newest counts, and a lost one is not worth sending again.
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        message = Image if kind == _IMAGE else CompressedImage
-        return self._node.create_subscription(message, self._topic, lambda _: None, newest)
+        return subscribe(self._node, Image if kind == _IMAGE else CompressedImage, self._topic, newest)
 
     def _take(self) -> Picture | None:
         """The newest message, if there is one that was not taken yet."""
-        taken, handle = None, self._subscription.handle
-        with handle:
-            while (following := handle.take_message(self._subscription.msg_type, False)) is not None:
-                taken = following
+        taken = take_newest(self._subscription)
         if taken is None:
             return None
-        message, facts = taken
+        message, arrived_ns = taken
+        stamped_ns = stamp_ns(message)
+        captured_ns = arrived_ns if self._stamps == "arrival" or stamped_ns == 0 else stamped_ns
         try:
-            image = np.ascontiguousarray(picture(message))
+            image, time_ns = np.ascontiguousarray(picture(message)), to_monotonic_ns(captured_ns)
         except ValueError as error:
             raise self._error(str(error)) from error
-        return Picture(image=image, capture_time_ns=self._capture_time_ns(message, facts["received_timestamp"]))
-
-    def _capture_time_ns(self, message: Any, arrived_ns: int) -> int:
-        stamp = message.header.stamp
-        stamped_ns = stamp.sec * SECOND + stamp.nanosec
-        captured_ns = arrived_ns if self._stamps == "arrival" or stamped_ns == 0 else stamped_ns
-        age_ns = time.time_ns() - captured_ns
-        if age_ns < -_FUTURE_S * SECOND:
-            raise self._error(f"is stamped {-age_ns / SECOND:.2f} s ahead: synchronise the clocks, or stamps='arrival'")
-        return time.monotonic_ns() - max(age_ns, 0)
+        return Picture(image=image, capture_time_ns=time_ns)
 
     def _error(self, problem: str) -> CameraError:
         return CameraError(self.name, f"topic {self._topic} {problem}")
-
-
-def _wait(deadline_s: float, look: Callable[[], Any]) -> Any:
-    """The first thing that `look` gives; None when it gives nothing until then."""
-    while (found := look()) is None and time.monotonic() < deadline_s:
-        time.sleep(_POLL_S)
-    return found

@@ -1,0 +1,61 @@
+"""Finding a ROS 2 robot: what it is, and whether it can be commanded."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from std_msgs.msg import Float64MultiArray, String
+
+from isthmus_datasets.ros2 import subscribe, take_newest, wait_for
+from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.exclusive import other_publishers
+from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.signals import COMMANDS
+from isthmus_deploy.schema import ContractError
+
+
+def hear_interface(node: Any, wait_s: float) -> RobotInterface:
+    """What the robot in the node's namespace says of itself. Raises Refusal when there is none, or nonsense."""
+    subscription = subscribe(node, String, "robot_interface", qos.LATCHED)
+    heard = wait_for(lambda: take_newest(subscription), wait_s)
+    topic = node.resolve_topic_name("robot_interface")
+    if heard is None:
+        domain = os.environ.get("ROS_DOMAIN_ID", "0")
+        raise Refusal(
+            f"no robot: nothing on {topic} within {wait_s:g} s (ROS_DOMAIN_ID {domain}); is it running, and is the "
+            "namespace right?"
+        )
+    try:
+        return RobotInterface.from_json(heard[0].data)
+    except ContractError as error:
+        raise Refusal(f"{topic} does not hold a robot interface: {error}") from error
+
+
+def only_command(robot: RobotInterface) -> CommandInterface:
+    """Raises Refusal when there is not just one, or no topic takes it."""
+    names = [command.name for command in robot.commands]
+    if len(names) != 1 or names[0] not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise Refusal(f"{robot.robot} takes {', '.join(names) or 'no command'}; it must be one of {known}")
+    return robot.commands[0]
+
+
+def measuring(robot: RobotInterface, command: CommandInterface) -> SignalInterface | None:
+    """The reading of what the command sets, such as joint positions for their targets."""
+    wanted = command.unit, command.frame, command.order
+    return next((signal for signal in robot.signals if (signal.unit, signal.frame, signal.order) == wanted), None)
+
+
+def open_command(node: Any, command: CommandInterface, wait_s: float) -> Any:
+    """Its publisher. Raises Refusal when nobody listens, or somebody else speaks."""
+    name = COMMANDS[command.name].topic
+    topic = node.resolve_topic_name(name)
+    publisher = node.create_publisher(Float64MultiArray, name, qos.COMMAND)
+    if not wait_for(lambda: publisher.get_subscription_count() or None, wait_s):
+        raise Refusal(f"nobody takes commands on {topic} within {wait_s:g} s: is the robot's controller active?")
+    others = other_publishers(node, topic)
+    if others:
+        raise Refusal(f"{', '.join(others)} already sends commands on {topic}; stop it first")
+    return publisher

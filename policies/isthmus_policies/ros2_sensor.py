@@ -1,0 +1,112 @@
+"""A robot's topic as a column of a dataset."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.features import Feature
+from isthmus_datasets.ros2 import stamp_ns, subscribe, take_newest, to_monotonic_ns
+from isthmus_deploy.contract import Signal
+from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.ros.messages import BadMessage
+from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.signals import JOINT_STATES, SIGNALS, Topic
+
+
+class RobotLost(ConnectionError):  # noqa: N818 (reads as what it is)
+    """The robot is silent, or says what cannot be; the message names the topic."""
+
+
+class Sensor:
+    """The newest reading of one topic: its signals one after the other.
+
+    Args:
+        node: Receives it.
+        topic: Of the robot.
+        signals: What it carries; each has a source in that topic.
+    """
+
+    def __init__(self, node: Any, topic: Topic, signals: list[SignalInterface]) -> None:
+        self.column = "state" if topic is JOINT_STATES else topic.name
+        self.topic: str = node.resolve_topic_name(topic.name)
+        self.values: NDArray[np.float32] = np.zeros(sum(len(signal.order) for signal in signals), np.float32)
+        self.capture_time_ns: int | None = None
+        self._check, self._stamp_ns = topic.check, 0
+        self.signals, self._ends = signals, np.cumsum([len(signal.order) for signal in signals])
+        self._readers = [
+            source.reader(cast("Signal", signal))
+            for signal in signals
+            for source in SIGNALS[signal.name].sources
+            if source.topic is topic
+        ]
+        self._subscription = subscribe(node, topic.message, topic.name, topic.qos)
+
+    @property
+    def feature(self) -> Feature:
+        """The column."""
+        names = tuple(f"{signal.name}.{element}" for signal in self.signals for element in signal.order)
+        units = [signal.unit for signal in self.signals for _ in signal.order]
+        return Feature(dtype="float32", shape=self.values.shape, names=names, info={"units": units})
+
+    def part(self, signal: SignalInterface) -> NDArray[np.float32]:
+        """The values of one of the signals."""
+        return np.split(self.values, self._ends[:-1])[self.signals.index(signal)]
+
+    def update(self) -> bool:
+        """Take a new message, if there is one. One with its predecessor's stamp is none: a driver that repeats itself
+        is as good as silent. Raises RobotLost when it is not what the topic is for."""
+        taken = take_newest(self._subscription)
+        if taken is None:
+            return False
+        message, arrived_ns = taken
+        stamped_ns = stamp_ns(message)
+        if stamped_ns and stamped_ns == self._stamp_ns:
+            return False
+        values = self.values.copy()
+        try:
+            self._check(message)
+            for read, part in zip(self._readers, np.split(values, self._ends[:-1]), strict=True):
+                read(message, part)
+            self.capture_time_ns = to_monotonic_ns(stamped_ns or arrived_ns)
+        except (BadMessage, ValueError) as error:
+            raise RobotLost(f"topic {self.topic}: {error}") from error
+        self.values, self._stamp_ns = values, stamped_ns
+        return True
+
+    def taken_within(self, max_age_s: float) -> int:
+        """When the newest reading was taken. Raises RobotLost when it is older than that."""
+        if self.capture_time_ns is None:
+            raise RobotLost(f"topic {self.topic}: it has given nothing yet")
+        age_s = (time.monotonic_ns() - self.capture_time_ns) * 1e-9
+        if age_s > max_age_s:
+            raise RobotLost(
+                f"topic {self.topic}: its newest reading is {age_s:.2f} s old, {max_age_s:g} s are allowed: does the "
+                "robot still run, and does its clock agree with this machine's?"
+            )
+        return self.capture_time_ns
+
+
+def sensors(node: Any, robot: RobotInterface) -> list[Sensor]:
+    """One for each topic that carries a signal of the robot; goals, which operators give, are none.
+
+    Raises:
+        Refusal: no topic is known for a signal, or it has another unit or frame there.
+    """
+    carried: dict[Topic, list[SignalInterface]] = {}
+    for signal in robot.signals:
+        reading = SIGNALS.get(signal.name)
+        if reading is None:
+            raise Refusal(f"{robot.robot}: no topic gives {signal.name}; known signals: {', '.join(SIGNALS)}")
+        if (reading.unit, reading.frame) != (signal.unit, signal.frame):
+            raise Refusal(
+                f"{robot.robot}: {signal.name} is in {signal.unit}, frame {signal.frame}; its topic gives it in "
+                f"{reading.unit}, frame {reading.frame}"
+            )
+        topic = reading.sources[0].topic
+        if topic.side == "robot":
+            carried.setdefault(topic, []).append(signal)
+    return [Sensor(node, topic, signals) for topic, signals in carried.items()]
