@@ -1,5 +1,8 @@
 # The front door. Every target below with a `##` remark appears in `make help`.
 TASK ?= quadrotor
+# What is demonstrated, and where it is recorded.
+TELEOP_TASK = $(if $(filter file,$(origin TASK)),push_t,$(TASK))
+DATASET ?= runs/teleop/$(TELEOP_TASK)
 # ROS 2: what is installed already, else the distribution's when it is sourced, else wheels of jazzy. Or say ROS=kilted.
 INSTALLED := $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*)))
 ROS ?= $(or $(INSTALLED),$(if $(ROS_DISTRO),system,jazzy))
@@ -8,7 +11,7 @@ STAMP := .venv/.ready-$(ROS)
 PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train play export deploy test test-long lint \
+.PHONY: help setup demo train teleop play export deploy test test-long lint \
 	bench-quadrotor bench-quadruped bench-rough bench-train bench-push-t bench-recording bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
@@ -26,6 +29,9 @@ demo: $(STAMP) ## TASK=quadrotor or quadruped: train, export, fly or walk over R
 
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/
 	$(BIN)/isthmus-train $(TASK) $(ARGS)
+
+teleop: $(STAMP) ## TASK=push_t: a page in the browser where a person demonstrates, recorded into DATASET=runs/teleop/...
+	$(BIN)/isthmus-teleop $(TELEOP_TASK) $(DATASET) $(ARGS)
 
 play: $(if $(POLICY),,need-RUN) $(STAMP) ## RUN=runs/... or POLICY=....onnx: evaluate with 95 % intervals and a video
 	$(BIN)/isthmus-play $(if $(POLICY),--exported $(POLICY),$(RUN)) $(ARGS)
