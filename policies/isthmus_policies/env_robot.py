@@ -149,13 +149,18 @@ class EnvRobot:
 
     @property
     def model(self) -> mujoco.MjModel:  # pyright: ignore[reportAttributeAccessIssue]
-        """What the engine simulates. Raises TypeError where that is not MuJoCo on a CPU."""
-        return self._worlds.model
+        """What the engine simulates, as this episode has it. Raises TypeError where that is not MuJoCo on a CPU."""
+        return self._worlds.batch.get_model(0)
 
     @property
     def qpos(self) -> NDArray[np.float64]:
         """(nq,): the joint positions of `model` now. Raises TypeError as `model`."""
         return self._worlds.qpos[0].numpy()
+
+    @property
+    def mocap(self) -> NDArray[np.float64]:
+        """(nmocap, 3) m: where bodies are that the task puts somewhere. Raises TypeError as `model`."""
+        return self._worlds.batch.bind("mocap_pos")[0]
 
     @property
     def _worlds(self) -> MujocoWorlds:

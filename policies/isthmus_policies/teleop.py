@@ -5,25 +5,29 @@ from __future__ import annotations
 import signal
 import sys
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from isthmus_datasets.cli import Check
 from isthmus_datasets.info import DatasetError
+from isthmus_datasets.operators.gamepad import Gamepad
 from isthmus_datasets.operators.guide import Guide
 from isthmus_datasets.operators.human import HumanOperator
-from isthmus_datasets.operators.motion import DeviceError
+from isthmus_datasets.operators.keyboard import Keyboard
+from isthmus_datasets.operators.motion import Device, DeviceError
 from isthmus_datasets.operators.operator import Event, Operator
+from isthmus_datasets.operators.spacemouse import SpaceMouse
 from isthmus_datasets.operators.take_over import TakeOver
 from isthmus_datasets.recorder import Outcome, Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
 from isthmus_datasets.teleop.browser import BrowserOperator
+from isthmus_datasets.teleop.hands import Hands
 from isthmus_datasets.teleop.markup import Phase, Titles
 from isthmus_datasets.teleop.page import Page
 from isthmus_deploy.policy_file import PolicyFileError
@@ -35,6 +39,7 @@ from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 SCRIPT = "script"
+DEVICES: dict[str, Callable[[], Device]] = {"keyboard": Keyboard, "gamepad": Gamepad, "spacemouse": SpaceMouse}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +47,15 @@ class Options:
     """Demonstrate a task by hand, in a new dataset or one to go on with. Open the page that is printed."""
 
     task: Annotated[str, tyro.conf.Positional]
-    """Name of the task: push_t."""
+    """Name of the task: push_t, pick_place, pick_place-randomized."""
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder of the dataset."""
     episodes: int | None = None
     """End after so many are saved; otherwise when the page or Ctrl-C says so."""
     max_seconds: float = 120.0
     """Longest episode; it is ended and kept."""
+    device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
+    """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
     seed: int = 0
@@ -123,7 +130,8 @@ def run(options: Options) -> int:
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
         guide, other = shown.guide(robot, rate), other_operator(options, robot)
         page = stack.enter_context(closing(make_page(options, robot, guide, take_over=other is not None)))
-        operator = stack.enter_context(closing(operator_at(page, guide, other, rate)))
+        device = DEVICES[options.device]() if options.device in DEVICES else None
+        operator = stack.enter_context(closing(operator_at(page, guide, device, other, rate)))
         recorder = stack.enter_context(
             Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
         )
@@ -150,8 +158,8 @@ def make_page(options: Options, robot: EnvRobot, guide: Guide, *, take_over: boo
     """The page, served. Raises OSError when it cannot be."""
     how, shown = DEMONSTRATED[options.task], TELEOPERATED[options.task]
     return Page(
-        shown.model(robot),
-        lambda: robot.qpos,
+        lambda: shown.model(robot),
+        lambda: (robot.qpos, robot.mocap),
         Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=shown.keys),
         shown.stand,
         guide=guide,
@@ -163,10 +171,14 @@ def make_page(options: Options, robot: EnvRobot, guide: Guide, *, take_over: boo
     )
 
 
-def operator_at(page: Page, guide: Guide, other: Operator | None, rate: int) -> BrowserOperator:
-    """The person at the page, who may take over from `other`."""
-    human = HumanOperator(page.wishes, guide, rate_hz=rate)
-    return BrowserOperator(page, TakeOver(human, other, human_first=True) if other else human, guide, rate_hz=rate)
+def operator_at(
+    page: Page, guide: Guide, device: Device | None, other: Operator | None, rate_hz: int
+) -> BrowserOperator:
+    """The person at the page, with what they hold, who may take over from `other`."""
+    hands = Hands([page.wishes, device]) if device else page.wishes
+    human = HumanOperator(hands, guide, rate_hz=rate_hz)
+    operator = TakeOver(human, other, human_first=True) if other else human
+    return BrowserOperator(page, operator, guide, rate_hz=rate_hz, at_page=device is None)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The page and its operator, without a browser: what they show and decide."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -61,6 +63,10 @@ class Policy:
         pass
 
 
+def model(radius: float = 0.05) -> mujoco.MjModel:
+    return mujoco.MjModel.from_xml_string(MODEL.replace("0.05 0.01", f"{radius} 0.01"))
+
+
 @pytest.fixture
 def guide() -> PlaneGuide:
     return PlaneGuide(
@@ -71,8 +77,8 @@ def guide() -> PlaneGuide:
 @pytest.fixture
 def page(guide: PlaneGuide) -> Iterator[Page]:
     page = Page(
-        mujoco.MjModel.from_xml_string(MODEL),  # pyright: ignore[reportAttributeAccessIssue]
-        lambda: np.zeros(2),
+        model,
+        lambda: (np.zeros(2), np.zeros((0, 3))),
         Titles(task="reach", words="reach", dataset="x", keys={"W A": "move"}),
         Stand(eye=(0, 0, 1), up=(0, 1, 0), target_m=0.1, plane_m=0.0),
         guide=guide,
@@ -164,10 +170,21 @@ def test_start_lets_the_policy_drive_from_the_first_step_and_people_take_over(pa
 
 
 def test_only_what_can_be_seen_is_drawn_and_follows(page: Page):
-    view = View(page._server, mujoco.MjModel.from_xml_string(MODEL))  # pyright: ignore[reportAttributeAccessIssue]
+    view = View(page._server, model())
     assert len(view.meshes) == 2
     view.show((0.25, -0.5))
     assert view._bodies[1].position == pytest.approx((0.25, -0.5, 0.0))
+
+
+def test_a_thing_of_another_size_is_drawn_anew_in_the_next_episode(page: Page):
+    view = View(page._server, model())
+    before = dict(view.meshes)
+    view.renew(model())
+    assert view.meshes == before, "the same is not sent again"
+    view.renew(model(radius=0.08))
+    changed = [geom for geom in before if view.meshes[geom] is not before[geom]]
+    assert len(changed) == 1
+    assert np.abs(view.meshes[changed[0]].vertices).max() == pytest.approx(0.08, rel=1e-3)
 
 
 def test_what_comes_from_outside_is_no_markup():

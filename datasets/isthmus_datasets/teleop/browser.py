@@ -47,6 +47,7 @@ class BrowserOperator:
     def reset(self, seed: int) -> None:
         """A new episode: waiting for somebody to start it."""
         self._recording, self._steps, self._sent, self.given_up = False, 0, None, ""
+        self._page.renew()
         self._operator.reset(seed)
 
     def decide(self, observation: Observation) -> Decision:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-_LINE = "margin:0.2em 0.9em;font-size:0.85em;line-height:1.4"
+_LINE = "margin:0.2em 0.9em;font-size:0.85em;line-height:1.4;overflow-wrap:anywhere"
 _BOX = "margin:0.3em 0.9em;padding:0.5em 0.8em;border-radius:6px;color:white;font-variant-numeric:tabular-nums"
 _KEY = "border:1px solid #bbb;border-radius:3px;padding:0 0.3em;background:#f4f4f4;color:#222"
 

@@ -48,7 +48,8 @@ class Page:
     """Served until closed. What people ask for is in `wishes`; `panel` says what is going on.
 
     Args:
-        model: What is shown, with joint positions `pose()` gives (nq,).
+        model: Gives what is shown; called anew for every episode, as sizes and colours may be others.
+        pose: Gives joint positions (nq,) and places of mocap bodies (nmocap, 3).
         titles: What stands on the page.
         stand: How it is looked at.
         guide: Its target is what is dragged; None where nothing is.
@@ -60,8 +61,8 @@ class Page:
 
     def __init__(
         self,
-        model: mujoco.MjModel,
-        pose: Callable[[], NDArray[Any]],
+        model: Callable[[], mujoco.MjModel],
+        pose: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
         titles: Titles,
         stand: Stand,
         *,
@@ -73,13 +74,13 @@ class Page:
         port: int = 8080,
     ) -> None:
         self.wishes = Wishes(hand_over=take_over)
-        self._pose, self._guide, self._gripper = pose, guide, gripper
+        self._model, self._pose, self._guide = model, pose, guide
         with contextlib.redirect_stdout(io.StringIO()):  # it has a banner of its own
             self._server = viser.ViserServer(host=host, port=port, verbose=False)
         self._host = host
         self._light()
         self._look(stand)
-        self._view = View(self._server, model)
+        self._view = View(self._server, model())
         self._handle = self._make_handle(stand)
         opening = guide.gripper if guide is not None and gripper else None
         self.panel = Panel(self._server, self.wishes, titles, cameras=cameras, gripper=opening, take_over=take_over)
@@ -107,7 +108,7 @@ class Page:
             return SpaceHandle(self._server, self.wishes.drag, size_m=stand.target_m)
         return PlaneHandle(
             self._server, self.wishes.drag, height_m=stand.plane_m, radius_m=stand.target_m,
-            meshes=self._view.meshes,
+            meshes=self._view.meshes.values(),
         )  # fmt: skip
 
     async def _came(self, _: viser.ClientHandle) -> None:
@@ -124,10 +125,14 @@ class Page:
         host = "localhost" if self._host == "0.0.0.0" else self._host
         return f"http://{host}:{self._server.get_port()}"
 
+    def renew(self) -> None:
+        """Another episode begins."""
+        self._view.renew(self._model())
+
     def show(self, observation: Observation, *, held: bool = True) -> None:
         """The robot as it is now, the target, and now and then the pictures. held: whether the target is the person's
         to drag."""
-        self._view.show(self._pose())
+        self._view.show(*self._pose())
         self.panel.pictures(observation.pictures)
         if self._guide is not None and self._handle is not None:
             self._handle.show(self._guide.target, visible=held)
