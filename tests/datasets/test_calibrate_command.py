@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, place in places(14).items():
             picture = cv2.cvtColor(scene.picture(place), cv2.COLOR_RGB2BGR)
             cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
-            for _ in range(3):
+            for _ in range(6):
                 film.write(picture)
             poses[f"{name}.png"] = asdict(Pose.of(place @ inverse(GRIPPER_FROM_CAMERA)))
     film.release()
@@ -68,7 +68,7 @@ def test_from_pictures_to_a_camera_in_mujoco(folder, capsys):
 def test_pictures_are_taken_of_what_is_new(folder, tmp_path, capsys):
     main(["pictures", *words(folder, "film.avi", "board.json"), str(tmp_path / "taken"), "--count", "4"])
     assert sorted(path.name for path in (tmp_path / "taken").iterdir()) == ["001.png", "002.png", "003.png", "004.png"]
-    assert len({path.read_bytes() for path in (tmp_path / "taken").iterdir()}) == 4, "each view is shown three times"
+    assert len({path.read_bytes() for path in (tmp_path / "taken").iterdir()}) == 4, "each view is shown six times"
     said = failure(["pictures", *words(folder, "missing.avi", "board.json"), str(tmp_path / "none")])
     assert "isthmus-calibrate: camera 'calibrated': cannot open" in said
 
