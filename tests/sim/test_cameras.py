@@ -148,13 +148,13 @@ def test_a_camera_that_is_not_there_is_named():
 
 
 def test_a_field_of_view_by_hand():
-    """The model's own camera: a vertical field of 42°, the table's point at which it looks in the middle."""
-    engine = with_green_cube((0.17, 0.0, 0.06))
+    """The model's own camera: a vertical field of 46°, the table's point at which it looks in the middle."""
+    engine = with_green_cube((0.17, 0.0, 0.07))
     np.testing.assert_allclose(middle(seen(engine, "scene", height=192, width=192)), (95.5, 95.5), atol=1.5)
     camera = engine.model.camera("scene")
-    away = np.linalg.norm(camera.pos - (0.17, 0.0, 0.06))
+    away = np.linalg.norm(camera.pos - (0.17, 0.0, 0.07))
     axes = np.zeros(9)
     mujoco.mju_quat2Mat(axes, camera.quat)
-    place = np.array((0.17, 0.0, 0.06)) + 0.5 * away * math.tan(math.radians(21)) * axes.reshape(3, 3)[:, 0]
+    place = np.array((0.17, 0.0, 0.07)) + 0.5 * away * math.tan(math.radians(23)) * axes.reshape(3, 3)[:, 0]
     engine.qpos[0, 6:9] = torch.from_numpy(place)
     np.testing.assert_allclose(middle(seen(engine, "scene", height=192, width=192)), (95.5 + 48, 95.5), atol=1.5)

@@ -46,7 +46,7 @@ def _desk() -> str:
     return f"""
     <light name="{LAMP}" pos="0.5 -0.6 1.2" dir="-0.3 0.5 -1" type="directional" diffuse="0.6 0.6 0.6"
       ambient="0.15 0.15 0.15" specular="0.1 0.1 0.1"/>
-    <camera name="scene" {look_at((0.56, -0.22, 0.42), (0.17, 0.0, 0.06))} fovy="42"/>
+    <camera name="scene" {look_at((0.56, -0.22, 0.42), (0.17, 0.0, 0.07))} fovy="46"/>
     <geom name="{TABLE}" type="box" pos="{x} {y} -0.02" size="{length / 2} {width / 2} 0.02" material="{PATTERNS[0]}"
       rgba="{_TABLE_RGB}" contype="0" conaffinity="3"/>
     <geom name="{FLOOR}" class="visual" type="plane" pos="0 0 -0.7" size="5 5 0.1" rgba="{_FLOOR_RGB}"/>
