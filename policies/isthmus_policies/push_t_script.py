@@ -24,6 +24,7 @@ _EVERY = 7.0  # px between contacts
 _ROOM = 12.0  # px between the disc and the block while it goes around
 _AHEAD = 26.0  # px: the target is so far beyond the contact; of that the disc goes about a quarter in a step
 _PATIENCE = 12  # steps with one contact
+_STRAY = 20.0  # px: how far a hand without skill is from where it should be
 
 
 def rotation(angle: float) -> Vector:
@@ -62,12 +63,13 @@ class PushTScript(ScriptedOperator):
     Args:
         steps: Longest episode.
         noise: Standard deviation of the targets, px.
+        skill: From 0 to 1; with less of it, fewer episodes succeed. See `Hand`.
         name: For the dataset.
     """
 
-    def __init__(self, *, steps: int = 300, noise: float = 0.0, name: str = "script") -> None:
+    def __init__(self, *, steps: int = 300, noise: float = 0.0, skill: float = 1.0, name: str = "script") -> None:
         self._points, self._normals = contacts()
-        super().__init__(steps=steps, noise=noise, name=name)
+        super().__init__(steps=steps, noise=noise, skill=skill, stray=_STRAY, name=name)
 
     def reset(self, seed: int) -> None:
         super().reset(seed)
