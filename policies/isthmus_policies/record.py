@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from isthmus_datasets.calibration.error import CalibrationError
 from isthmus_datasets.info import DatasetError
 from isthmus_datasets.operators.scripted import ScriptedOperator
 from isthmus_datasets.pace import VirtualClock
@@ -22,31 +22,10 @@ from isthmus_datasets.recorder import Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
 from isthmus_policies.env_robot import EnvRobot, View
 from isthmus_policies.push_t_script import PushTScript
-from isthmus_sim.cameras import WorldCameras
+from isthmus_policies.views import PushTView, arm_view, placements, random_arm_view
 from isthmus_sim.engine import UnsupportedError
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.env import Env
-from isthmus_sim.robots import so101_mjcf
-from isthmus_sim.robots.pusher_picture import picture
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
-
-
-class PushTView:
-    """The table of Push-T from above, as its signals have it."""
-
-    shapes = {"scene": (96, 96)}  # noqa: RUF012 (never written to)
-
-    def __init__(self, env: Env) -> None:
-        self._env = env
-
-    def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        signals = self._env.signals
-        block = (*signals["block_position"][0].tolist(), float(signals["block_angle"][0]))
-        return {"scene": picture(signals["agent_position"][0].tolist(), block)}
-
-    def close(self) -> None:
-        pass
 
 
 def pick_place_script(noise: float) -> ScriptedOperator:
@@ -58,27 +37,21 @@ def pick_place_script(noise: float) -> ScriptedOperator:
     return PickPlaceScript(noise=noise)
 
 
-def arm_cameras(env: Env) -> WorldCameras:
-    """Those of the arm: of the scene and at the wrist."""
-    assert isinstance(env.engine, MujocoWorlds)
-    return WorldCameras(env.engine, so101_mjcf.CAMERAS)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Demonstrated:
-    """How a task is demonstrated: what is asked in words, who does it (noise -> operator), what cameras see; noise, in
-    the unit of the action: what a demonstration has unless something else is asked for."""
+    """How a task is demonstrated: what is asked in words, who does it (noise -> operator), what cameras see where they
+    are placed; noise, in the unit of the action: what a demonstration has unless something else is asked for."""
 
     words: str
     operator: Callable[[float], ScriptedOperator]
-    cameras: Callable[[Env], View]
+    cameras: Callable[..., View]
     noise: float
 
 
 _PICK_PLACE = Demonstrated(
     words="put the cube into the zone",
     operator=pick_place_script,
-    cameras=arm_cameras,
+    cameras=arm_view,
     noise=0.005,
 )
 DEMONSTRATED = {
@@ -89,7 +62,7 @@ DEMONSTRATED = {
         noise=8.0,
     ),
     "pick_place": _PICK_PLACE,
-    "pick_place-randomized": _PICK_PLACE,
+    "pick_place-randomized": replace(_PICK_PLACE, cameras=random_arm_view),
 }
 
 
@@ -110,17 +83,20 @@ class Options:
     by default 8 and 0.005. Demonstrations without any never show how to come back from a mistake."""
     pictures: bool = True
     """Whether cameras are recorded too."""
+    calibration: tuple[Path, ...] = ()
+    """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
 
 
 def record(options: Options, console: Console) -> str:
     """Record; what came of it. Raises KeyError for a task that nobody demonstrates, DatasetError, RecordingError,
-    UnsupportedError."""
+    UnsupportedError, CalibrationError."""
     how = DEMONSTRATED[options.task]
     task = make_task(options.task)
+    cameras = partial(how.cameras, placed=placements(options.calibration))
     fps = round(1 / task.robot.control_period_s)
     operator = how.operator(how.noise if options.noise is None else options.noise)
     with (
-        closing(EnvRobot(task, cameras=how.cameras if options.pictures else None)) as robot,
+        closing(EnvRobot(task, cameras=cameras if options.pictures else None)) as robot,
         open_dataset(options.dataset, robot.features, fps=fps) as writer,
         Recorder(robot, operator, writer, task=how.words, clock=VirtualClock()) as recorder,
     ):
@@ -140,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"isthmus-record: nobody demonstrates {options.task!r}; there are: {', '.join(DEMONSTRATED)}")
     try:
         console.print(record(options, console), highlight=False)
-    except (DatasetError, RecordingError, UnsupportedError, OSError) as error:
+    except (DatasetError, RecordingError, UnsupportedError, CalibrationError, OSError) as error:
         sys.exit(f"isthmus-record: {error}")
     console.print(f"next: isthmus-dataset check {options.dataset}", highlight=False)
 

@@ -8,12 +8,14 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
+from isthmus_datasets.calibration.error import CalibrationError
 from isthmus_datasets.cli import Check
 from isthmus_datasets.info import DatasetError
 from isthmus_datasets.operators.gamepad import Gamepad
@@ -35,6 +37,7 @@ from isthmus_policies.env_robot import EnvRobot
 from isthmus_policies.policy_operator import PolicyOperator
 from isthmus_policies.record import DEMONSTRATED
 from isthmus_policies.teleoperated import TELEOPERATED
+from isthmus_policies.views import placements
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -60,6 +63,8 @@ class Options:
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
     seed: int = 0
     """Of the first episode's start; the next has the next."""
+    calibration: tuple[Path, ...] = ()
+    """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
     host: str = "127.0.0.1"
     """Where the page is served; 0.0.0.0 lets other computers in: whoever reaches it moves the robot."""
     port: int = 8080
@@ -117,6 +122,7 @@ def run(options: Options) -> int:
     """Serve the page and record; the exit code.
 
     Raises:
+        CalibrationError: a camera cannot be placed.
         DatasetError: the dataset cannot be gone on with.
         DeviceError: the device is not there.
         PolicyFileError: the policy cannot be used.
@@ -126,7 +132,9 @@ def run(options: Options) -> int:
     task = make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
-        robot = stack.enter_context(closing(EnvRobot(task, cameras=how.cameras)))
+        robot = stack.enter_context(
+            closing(EnvRobot(task, cameras=partial(how.cameras, placed=placements(options.calibration))))
+        )
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
         guide, other = shown.guide(robot, rate), other_operator(options, robot)
         page = stack.enter_context(closing(make_page(options, robot, guide, take_over=other is not None)))
@@ -212,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"isthmus-teleop: no {options.task!r} here; there are: {', '.join(TELEOPERATED)}")
     try:
         sys.exit(run(options))
-    except (DatasetError, DeviceError, PolicyFileError, OSError) as error:
+    except (DatasetError, DeviceError, PolicyFileError, CalibrationError, OSError) as error:
         sys.exit(f"isthmus-teleop: {error}")
 
 

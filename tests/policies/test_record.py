@@ -12,7 +12,8 @@ from isthmus_datasets.operators.operator import Event
 from isthmus_datasets.reader import DatasetReader
 from isthmus_policies.env_robot import EnvRobot
 from isthmus_policies.push_t_script import PushTScript, contacts, distance
-from isthmus_policies.record import PushTView, main
+from isthmus_policies.record import main
+from isthmus_policies.views import PushTView
 from isthmus_sim.robots.pusher import AGENT_RADIUS
 from isthmus_sim.tasks import make_task
 
