@@ -47,7 +47,8 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     symmetry: bool = False
-    """Whether the policy is its own mirror image, left and right, by ties between its weights (`symmetry.Ties`)."""
+    """Whether the policy is its own mirror image, left and right, by ties between its weights (`symmetry.Ties`). They
+    leave √½ of the weights' size at the start."""
 
 
 class PPO:
