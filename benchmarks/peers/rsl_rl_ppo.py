@@ -81,9 +81,9 @@ def with_mirror_images(
     reflection = env.reflection
     assert reflection is not None
     if obs is not None:
-        groups = {theirs: reflection.with_images(ours, obs[theirs]) for theirs, ours in GROUPS.items()}
+        groups = {theirs: _with_images(reflection, ours, obs[theirs]) for theirs, ours in GROUPS.items()}
         obs = TensorDict(groups, batch_size=[2 * len(obs)], device=obs.device)  # pyright: ignore
-    return obs, None if actions is None else reflection.with_images("action", actions)
+    return obs, None if actions is None else _with_images(reflection, "action", actions)
 
 
 class BudgetedPPO(PPO):
@@ -95,6 +95,10 @@ class BudgetedPPO(PPO):
             return super().update()
         finally:
             torch.set_num_threads(1)
+
+
+def _with_images(reflection: Reflection, name: str, rows: Tensor) -> Tensor:
+    return torch.cat((rows, reflection(name, rows)))
 
 
 class RslRl:

@@ -32,10 +32,6 @@ class Reflection:
         """How its numbers are mirrored."""
         return self._index[name], self._sign[name]
 
-    def with_images(self, name: str, rows: Tensor) -> Tensor:
-        """(n, size) -> (2n, size): the rows, then their images."""
-        return torch.cat((rows, self(name, rows)))
-
     def variance(self, name: str, variance: Tensor) -> Tensor:
         """The variance (size,) of the images of rows that have this one."""
         return variance[self._index[name]]
