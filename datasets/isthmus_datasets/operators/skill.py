@@ -17,8 +17,8 @@ class Hand:
 
     Args:
         skill: 1 does just that. With less, an error that changes slowly is added (Ornstein-Uhlenbeck, of standard
-            deviation (1 - skill) · `stray`), and now and then the last action is held for a while: a quarter of the time
-            where there is no skill.
+            deviation (1 - skill) · `stray`), and now and then the last action is held for a while: with no skill at
+            all, a quarter of the time.
         stray: In the action's units.
 
     Raises:
