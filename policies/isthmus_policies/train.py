@@ -28,7 +28,7 @@ from isthmus_sim.threads import use_thread_budget
 
 WALKING = TrainConfig(
     task="quadruped",
-    iterations=700,
+    iterations=900,
     episode_steps=None,
     network=NetworkConfig(actor=(128, 128), critic=(128, 128), activation="elu", hidden_gain=0.85, initial_std=0.5),
     ppo=PPOConfig(horizon=24, epochs=2, minibatches=4, lam=0.95, kl_target=(0.02, 0.006), symmetry=True),
