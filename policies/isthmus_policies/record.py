@@ -28,22 +28,22 @@ from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 
-def pick_place_script(noise: float) -> ScriptedOperator:
+def pick_place_script(noise: float, skill: float) -> ScriptedOperator:
     """Imported when asked for: its inverse kinematics are in a package that only who teleoperates installs."""
     try:
         from isthmus_policies.pick_place_script import PickPlaceScript
     except ModuleNotFoundError as error:
         raise UnsupportedError(f'pick_place needs {error.name}: pip install "isthmus[teleop]"') from error
-    return PickPlaceScript(noise=noise)
+    return PickPlaceScript(noise=noise, skill=skill)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrated:
-    """How a task is demonstrated: what is asked in words, who does it (noise -> operator), what cameras see where they
+    """How a task is demonstrated: what is asked in words, who does it (noise, skill -> operator), what cameras see where they
     are placed; noise, in the unit of the action: what a demonstration has unless something else is asked for."""
 
     words: str
-    operator: Callable[[float], ScriptedOperator]
+    operator: Callable[[float, float], ScriptedOperator]
     cameras: Callable[..., View]
     noise: float
 
@@ -57,7 +57,7 @@ _PICK_PLACE = Demonstrated(
 DEMONSTRATED = {
     "push_t": Demonstrated(
         words="push the T into its goal",
-        operator=lambda noise: PushTScript(noise=noise),
+        operator=lambda noise, skill: PushTScript(noise=noise, skill=skill),
         cameras=PushTView,
         noise=8.0,
     ),
@@ -81,6 +81,8 @@ class Options:
     noise: float | None = None
     """Standard deviation of what is added to the operator's actions, in their unit: px for push_t, rad for pick_place;
     by default 8 and 0.005. Demonstrations without any never show how to come back from a mistake."""
+    skill: float = 1.0
+    """From 0 to 1. Whoever has less of it strays and lapses, and succeeds less often: for data of mixed quality."""
     pictures: bool = True
     """Whether cameras are recorded too."""
     calibration: tuple[Path, ...] = ()
@@ -94,7 +96,7 @@ def record(options: Options, console: Console) -> str:
     task = make_task(options.task)
     cameras = partial(how.cameras, placed=placements(options.calibration))
     fps = round(1 / task.robot.control_period_s)
-    operator = how.operator(how.noise if options.noise is None else options.noise)
+    operator = how.operator(how.noise if options.noise is None else options.noise, options.skill)
     with (
         closing(EnvRobot(task, cameras=cameras if options.pictures else None)) as robot,
         open_dataset(options.dataset, robot.features, fps=fps) as writer,
@@ -114,6 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console()
     if options.task not in DEMONSTRATED:
         sys.exit(f"isthmus-record: nobody demonstrates {options.task!r}; there are: {', '.join(DEMONSTRATED)}")
+    if not 0.0 <= options.skill <= 1.0 or (options.noise or 0.0) < 0.0:
+        sys.exit("isthmus-record: skill must be from 0 to 1, and noise not negative")
     try:
         console.print(record(options, console), highlight=False)
     except (DatasetError, RecordingError, UnsupportedError, CalibrationError, OSError) as error:

@@ -158,7 +158,7 @@ def other_operator(options: Options, robot: EnvRobot) -> Operator | None:
     if not options.policy:
         return None
     if options.policy == SCRIPT:
-        return DEMONSTRATED[options.task].operator(0.0)
+        return DEMONSTRATED[options.task].operator(0.0, 1.0)
     return PolicyOperator(Path(options.policy), make_task(options.task).robot)
 
 

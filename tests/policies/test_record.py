@@ -128,6 +128,16 @@ def test_the_same_seed_is_the_same_demonstration_and_a_dataset_is_gone_on_with(r
             assert np.array_equal(again.columns(episode)[name], before.columns(episode)[name])
 
 
+def test_skill_and_noise_can_be_asked_for(recorded: Path, tmp_path: Path):
+    main(["push_t", str(tmp_path / "clumsy"), "--episodes", "1", "--seed", "10", "--no-pictures", "--skill", "0"])
+    clumsy, skilled = (DatasetReader(path).columns(0)["action"] for path in (tmp_path / "clumsy", recorded))
+    assert not np.array_equal(clumsy[:10], skilled[:10])
+    assert len(clumsy) > len(skilled), "errors and lapses take time"
+    for wrong in (("--skill", "1.1"), ("--noise", "-1")):
+        with pytest.raises(SystemExit, match="skill must be from 0 to 1, and noise not negative"):
+            main(["push_t", str(tmp_path / "x"), *wrong])
+
+
 def test_what_cannot_be_recorded_is_said(recorded: Path, tmp_path: Path):
     with pytest.raises(SystemExit, match="nobody demonstrates 'quadrotor'; there are: push_t, pick_place"):
         main(["quadrotor", str(tmp_path / "x")])
