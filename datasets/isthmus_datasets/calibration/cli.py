@@ -1,4 +1,5 @@
-"""`isthmus-calibrate`: print a board, take pictures of it, and learn how a camera sees and where it is."""
+"""`isthmus-calibrate`: print a board, take pictures of it, and learn how a camera sees and where it is; or move a
+leader arm, and learn what its servos mean."""
 
 from __future__ import annotations
 
@@ -22,8 +23,10 @@ from isthmus_datasets.calibration.error import CalibrationError
 from isthmus_datasets.calibration.hand_eye import Mode, fit_hand_eye
 from isthmus_datasets.calibration.inputs import is_new, is_still, read_poses, read_views
 from isthmus_datasets.calibration.intrinsics import fit_intrinsics
+from isthmus_datasets.calibration.leader import FitLeader
 from isthmus_datasets.calibration.mujoco_camera import mujoco_camera
 from isthmus_datasets.cameras.opencv import OpenCVCamera
+from isthmus_datasets.operators.motion import DeviceError
 from isthmus_datasets.robot import CameraError
 
 _POLL_S = 0.005
@@ -164,6 +167,7 @@ Command = (
     | Annotated[Pictures, tyro.conf.subcommand("pictures")]
     | Annotated[FitIntrinsics, tyro.conf.subcommand("intrinsics")]
     | Annotated[FitHandEye, tyro.conf.subcommand("hand-eye")]
+    | Annotated[FitLeader, tyro.conf.subcommand("leader")]
 )
 
 
@@ -185,8 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = tyro.cli(Command, prog="isthmus-calibrate", description=__doc__, args=arguments)  # type: ignore[arg-type]
     try:
         command.run(Console())
-    except (CalibrationError, CameraError, ValueError, OSError) as error:
+    except (CalibrationError, CameraError, DeviceError, ValueError, OSError) as error:
         sys.exit(f"isthmus-calibrate: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell says of Ctrl-C
 
 
 if __name__ == "__main__":

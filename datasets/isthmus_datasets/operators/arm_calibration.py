@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,12 @@ class Calibration:
         """(n, 2) rad: least and most of each."""
         return np.array([(joint.minimum_rad, joint.maximum_rad) for joint in self.joints.values()])
 
+    def ordered(self, joints: Sequence[str]) -> Calibration:
+        """The same, its joints in the robot's order. Raises ValueError: the robot's are others."""
+        if set(joints) != set(self.joints):
+            raise ValueError(f"the leader's joints are {', '.join(self.joints)}, but the robot's {', '.join(joints)}")
+        return Calibration(joints={name: self.joints[name] for name in joints})
+
     def save(self, path: Path) -> None:
         """As JSON; a reader never sees half of it."""
         said = {"version": VERSION, "joints": {name: asdict(joint) for name, joint in self.joints.items()}}
@@ -90,6 +96,31 @@ class Calibration:
             raise ValueError(f"{path} is no calibration of an arm: {error}") from error
 
 
+def homed(ids: Mapping[str, int], home: Mapping[int, int], reversed_joints: Sequence[str] = ()) -> Calibration:
+    """An arm of which only its zero is known; its joints may go half a turn either way.
+
+    Args:
+        ids: joint -> servo.
+        home: servo -> ticks, every joint at 0 rad.
+        reversed_joints: Those whose ticks fall while the angle grows.
+
+    Raises:
+        ValueError: one of these is no joint.
+    """
+    unknown = [name for name in reversed_joints if name not in ids]
+    if unknown:
+        raise ValueError(f"no joint {', '.join(unknown)} to be reversed; there are: {', '.join(ids)}")
+    return Calibration(
+        joints={
+            name: Joint(
+                id=servo, home_ticks=home[servo], direction=-1 if name in reversed_joints else 1,
+                minimum_rad=-math.pi, maximum_rad=math.pi,
+            )
+            for name, servo in ids.items()
+        }
+    )  # fmt: skip
+
+
 def calibrated(
     ids: Mapping[str, int],
     home: Mapping[int, int],
@@ -99,25 +130,19 @@ def calibrated(
     """From an arm that was held at 0 rad, and then moved as far as it goes.
 
     Args:
-        ids: joint -> servo.
-        home: servo -> ticks, every joint at 0 rad.
-        seen: The same, again and again while all joints were moved.
-        reversed_joints: Those whose ticks fall while the angle grows.
+        ids, home, reversed_joints: As `homed` takes them.
+        seen: servo -> ticks, again and again while all joints were moved.
 
     Raises:
-        ValueError: a joint was hardly moved, or goes half a turn away from its home.
+        ValueError: as `homed`; or a joint was hardly moved, or goes half a turn away from its home.
     """
     joints = {}
-    for name, servo in ids.items():
-        joint = Joint(
-            id=servo, home_ticks=home[servo], direction=-1 if name in reversed_joints else 1,
-            minimum_rad=-math.pi, maximum_rad=math.pi,
-        )  # fmt: skip
-        angles = [joint.angle(ticks[servo]) for ticks in seen]
+    for name, joint in homed(ids, home, reversed_joints).joints.items():
+        angles = [joint.angle(ticks[joint.id]) for ticks in seen]
         least, most = min(angles, default=0.0), max(angles, default=0.0)
         if most - least < 0.1:
             raise ValueError(f"{name} was moved by {most - least:.2f} rad only: move every joint as far as it goes")
         if most - least > 1.9 * math.pi:
             raise ValueError(f"{name} went half a turn away from its home: hold it nearer to the middle of its way")
-        joints[name] = Joint(**{**asdict(joint), "minimum_rad": least, "maximum_rad": most})
+        joints[name] = replace(joint, minimum_rad=least, maximum_rad=most)
     return Calibration(joints=joints)

@@ -68,14 +68,11 @@ class LeaderArm:
         column: str = "state",
         name: str = "leader arm",
     ) -> None:
-        joints, leaders = list(features.action.names or ()), list(calibration.joints)
-        if set(joints) != set(leaders):
-            raise ValueError(f"the leader's joints are {', '.join(leaders)}, but the robot's {', '.join(joints)}")
+        joints = features.action.names or ()
         self.name = name
         self.wants_control: bool | None = None
         """What the buttons said last: True takes over, False gives back."""
-        self._bus, self._buttons, self._calibration = bus, buttons, calibration
-        self._order = np.array([leaders.index(joint) for joint in joints], dtype=np.intp)
+        self._bus, self._buttons, self._calibration = bus, buttons, calibration.ordered(joints)
         self._scaled = np.array([joint in scaled for joint in joints])
         self._low, self._high = np.array(minimum, np.float64), np.array(maximum, np.float64)
         self._column, self._measured = column, elements(features, column, [f"{signal}.{joint}" for joint in joints])
@@ -117,8 +114,8 @@ class LeaderArm:
 
     def _wanted(self) -> NDArray[np.float64]:
         """Where the leader is, in the action's order, within its limits."""
-        angles = self._calibration.angles(self._bus.read())[self._order]
-        low, high = self._calibration.ranges[self._order].T
+        angles = self._calibration.angles(self._bus.read())
+        low, high = self._calibration.ranges.T
         whole = self._low + (angles - low) / (high - low) * (self._high - self._low)
         return np.clip(np.where(self._scaled, whole, angles), self._low, self._high)
 
