@@ -39,7 +39,7 @@ def pick_place_script(noise: float, skill: float) -> ScriptedOperator:
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrated:
-    """How a task is demonstrated: what is asked in words, who does it (noise, skill -> operator), what cameras see where they
+    """How a task is demonstrated: what is asked in words, who does it (noise, skill -> operator), what cameras see that
     are placed; noise, in the unit of the action: what a demonstration has unless something else is asked for."""
 
     words: str
