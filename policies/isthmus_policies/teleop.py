@@ -7,7 +7,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,19 +25,22 @@ from isthmus_datasets.operators.keyboard import Keyboard
 from isthmus_datasets.operators.motion import Device, DeviceError
 from isthmus_datasets.operators.operator import Event, Operator
 from isthmus_datasets.operators.spacemouse import SpaceMouse
-from isthmus_datasets.operators.take_over import TakeOver
+from isthmus_datasets.operators.take_over import Human, TakeOver
 from isthmus_datasets.recorder import Outcome, Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.hands import Hands
 from isthmus_datasets.teleop.markup import Phase, Titles
 from isthmus_datasets.teleop.page import Page
+from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_policies.env_robot import EnvRobot
+from isthmus_policies.leader import LeaderOptions, leader_arm
 from isthmus_policies.policy_operator import PolicyOperator
 from isthmus_policies.record import DEMONSTRATED
 from isthmus_policies.teleoperated import TELEOPERATED
 from isthmus_policies.views import placements
+from isthmus_sim.spec import RobotSpec
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -59,6 +62,7 @@ class Options:
     """Longest episode; it is ended and kept."""
     device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
     """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
+    held: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
     seed: int = 0
@@ -128,18 +132,20 @@ def run(options: Options) -> int:
         PolicyFileError: the policy cannot be used.
         OSError: the page cannot be served, or the disk is full.
     """
-    how, shown = DEMONSTRATED[options.task], TELEOPERATED[options.task]
-    task = make_task(options.task)
+    how, task = DEMONSTRATED[options.task], make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
         robot = stack.enter_context(
             closing(EnvRobot(task, cameras=partial(how.cameras, placed=placements(options.calibration))))
         )
+        other = other_operator(options, robot)
+        wishes = Wishes(hand_over=other is not None)
+        human, guide = person(options, wishes, robot, task.robot, rate)
+        driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
-        guide, other = shown.guide(robot, rate), other_operator(options, robot)
-        page = stack.enter_context(closing(make_page(options, robot, guide, take_over=other is not None)))
-        device = DEVICES[options.device]() if options.device in DEVICES else None
-        operator = stack.enter_context(closing(operator_at(page, guide, device, other, rate)))
+        page = stack.enter_context(closing(make_page(options, robot, wishes, guide, take_over=other is not None)))
+        at_page = guide is not None and options.device == "page"
+        operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
         recorder = stack.enter_context(
             Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
         )
@@ -162,14 +168,28 @@ def other_operator(options: Options, robot: EnvRobot) -> Operator | None:
     return PolicyOperator(Path(options.policy), make_task(options.task).robot)
 
 
-def make_page(options: Options, robot: EnvRobot, guide: Guide, *, take_over: bool) -> Page:
+def person(
+    options: Options, wishes: Wishes, robot: EnvRobot, spec: RobotSpec, rate_hz: int
+) -> tuple[Human, Guide | None]:
+    """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
+    DeviceError."""
+    hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
+    if options.held.leader is not None:
+        return leader_arm(options.held.leader, options.held, hands, spec), None
+    guide = TELEOPERATED[options.task].guide(robot, rate_hz)
+    return HumanOperator(hands, guide, rate_hz=rate_hz), guide
+
+
+def make_page(options: Options, robot: EnvRobot, wishes: Wishes, guide: Guide | None, *, take_over: bool) -> Page:
     """The page, served. Raises OSError when it cannot be."""
     how, shown = DEMONSTRATED[options.task], TELEOPERATED[options.task]
+    keys = shown.keys if guide is not None else {"Leader": "the robot follows it"}
     return Page(
         lambda: shown.model(robot),
         lambda: (robot.qpos, robot.mocap),
-        Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=shown.keys),
+        Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=keys),
         shown.stand,
+        wishes,
         guide=guide,
         cameras=robot.features.cameras,
         gripper=shown.gripper,
@@ -177,16 +197,6 @@ def make_page(options: Options, robot: EnvRobot, guide: Guide, *, take_over: boo
         host=options.host,
         port=options.port,
     )
-
-
-def operator_at(
-    page: Page, guide: Guide, device: Device | None, other: Operator | None, rate_hz: int
-) -> BrowserOperator:
-    """The person at the page, with what they hold, who may take over from `other`."""
-    hands = Hands([page.wishes, device]) if device else page.wishes
-    human = HumanOperator(hands, guide, rate_hz=rate_hz)
-    operator = TakeOver(human, other, human_first=True) if other else human
-    return BrowserOperator(page, operator, guide, rate_hz=rate_hz, at_page=device is None)
 
 
 @contextmanager

@@ -258,6 +258,13 @@ class Script:
         pass
 
 
+class Silent(Script):
+    """Gives no events, like a policy."""
+
+    def reset(self, seed: int) -> None:
+        self.begun = True
+
+
 def test_taking_over_with_a_leader_arm_does_not_jump():
     wires = Wires()
     wires.ticks[6] -= 307  # 0.2 of its way
@@ -269,6 +276,17 @@ def test_taking_over_with_a_leader_arm_does_not_jump():
     assert [d.control for d in decisions] == [Controller.SCRIPT] + 3 * [Controller.HUMAN]
     np.testing.assert_allclose([d.action[1] for d in decisions], (0.3, 0.2, 0.1, 0.0), atol=1e-3)
     assert [d.event for d in decisions] == [Event.START, Event.NONE, Event.NONE, Event.SUCCESS]
+
+
+def test_a_start_that_gives_back_does_not_wait_for_the_leader():
+    wires = Wires()
+    wires.ticks[1] += 1000
+    start = Motion(event=Event.START, in_control=False)
+    operator = TakeOver(leader(wires, Motion(), Motion(), start), Silent(), human_first=True)
+    operator.reset(0)
+    decisions = [operator.decide(at(0.25, 0.0, 0.5)) for _ in range(3)]
+    assert [d.control for d in decisions] == [Controller.HUMAN, Controller.SCRIPT, Controller.SCRIPT]
+    assert [d.event for d in decisions] == [Event.NONE, Event.START, Event.NONE]
 
 
 def test_a_calibration_of_another_arm_is_refused():

@@ -20,6 +20,7 @@ from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.markup import Titles, keys_table, message_line
 from isthmus_datasets.teleop.page import Page, Stand
 from isthmus_datasets.teleop.view import View
+from isthmus_datasets.teleop.wishes import Wishes
 
 MODEL = """
 <mujoco>
@@ -81,6 +82,7 @@ def page(guide: PlaneGuide) -> Iterator[Page]:
         lambda: (np.zeros(2), np.zeros((0, 3))),
         Titles(task="reach", words="reach", dataset="x", keys={"W A": "move"}),
         Stand(eye=(0, 0, 1), up=(0, 1, 0), target_m=0.1, plane_m=0.0),
+        Wishes(),
         guide=guide,
         cameras=FEATURES.cameras,
         port=0,

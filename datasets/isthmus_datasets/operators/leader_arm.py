@@ -34,7 +34,7 @@ class LeaderArm:
     """The leader's joints, by name, as the robot's action.
 
     When an episode begins, or the person takes over, the robot goes to where the leader is at a limited speed; from
-    then on it follows directly. A START before they agree waits until they do.
+    then on it follows directly. A START before they agree waits until they do, unless it gives back.
 
     Args:
         bus: Of the leader. Closed with the operator, as is the next.
@@ -120,9 +120,9 @@ class LeaderArm:
         return np.clip(np.where(self._scaled, whole, angles), self._low, self._high)
 
     def _when_agreed(self, event: Event) -> Event:
-        """The event; a START as soon as leader and robot agree, and DISCARD takes it back."""
+        """The event; a START as soon as leader and robot agree, or somebody else drives; DISCARD takes it back."""
         self._started = (self._started or event is Event.START) and event not in (Event.DISCARD, Event.QUIT)
-        if self._started and self._agreed:
+        if self._started and (self._agreed or self.wants_control is False):
             self._started, self._recording = False, True
             return Event.START
         return Event.NONE if event is Event.START else event

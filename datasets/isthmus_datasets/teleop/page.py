@@ -45,13 +45,14 @@ class Stand:
 
 
 class Page:
-    """Served until closed. What people ask for is in `wishes`; `panel` says what is going on.
+    """Served until closed. `panel` says what is going on.
 
     Args:
         model: Gives what is shown; called anew for every episode, as sizes and colours may be others.
         pose: Gives joint positions (nq,) and places of mocap bodies (nmocap, 3).
         titles: What stands on the page.
         stand: How it is looked at.
+        wishes: Where it puts down what people ask for.
         guide: Its target is what is dragged; None where nothing is.
         cameras: name -> (height, width).
         gripper: Whether the robot has one.
@@ -65,6 +66,7 @@ class Page:
         pose: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
         titles: Titles,
         stand: Stand,
+        wishes: Wishes,
         *,
         guide: Guide | None,
         cameras: Mapping[str, tuple[int, int]],
@@ -73,7 +75,7 @@ class Page:
         host: str = "127.0.0.1",
         port: int = 8080,
     ) -> None:
-        self.wishes = Wishes(hand_over=take_over)
+        self.wishes = wishes
         self._model, self._pose, self._guide = model, pose, guide
         with contextlib.redirect_stdout(io.StringIO()):  # it has a banner of its own
             self._server = viser.ViserServer(host=host, port=port, verbose=False)
@@ -84,7 +86,8 @@ class Page:
         self._handle = self._make_handle(stand)
         opening = guide.gripper if guide is not None and gripper else None
         self.panel = Panel(self._server, self.wishes, titles, cameras=cameras, gripper=opening, take_over=take_over)
-        on_moves(self._server, self.wishes.key)
+        if guide is not None:
+            on_moves(self._server, wishes.key)
         self._server.on_client_connect(self._came)
         self._server.on_client_disconnect(self._left)
 
