@@ -48,7 +48,7 @@ def merge(sources: Sequence[Path], target: Path) -> None:
 
 
 def keep_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
-    """Only the episodes `indices`, in that order; errors as `merge`, and IndexError for one that is not there."""
+    """Only the episodes `indices`, in that order; errors as `merge`, and DatasetError for one that is not there."""
     reader = DatasetReader(source)
     _check_indices(reader, indices)
     _write(target, reader.info, ((reader, index) for index in indices))
@@ -146,7 +146,7 @@ def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> NDAr
 def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:
     wrong = [index for index in indices if not 0 <= index < reader.num_episodes]
     if wrong:
-        raise IndexError(f"{reader.root} has {reader.num_episodes} episodes, there is no episode {wrong[0]}")
+        raise DatasetError(f"{reader.root} has {reader.num_episodes} episodes, there is no episode {wrong[0]}")
 
 
 def _check_same(one: DatasetReader, other: DatasetReader) -> None:

@@ -103,7 +103,7 @@ def test_what_does_not_fit_together_is_not_merged(source: DatasetReader, tmp_pat
 
 
 def test_mistakes_leave_nothing_behind(source: DatasetReader, tmp_path: Path):
-    with pytest.raises(IndexError, match="no episode 4"):
+    with pytest.raises(DatasetError, match="no episode 4"):
         keep_episodes(source.root, tmp_path / "kept", [0, 4])
     (tmp_path / "there").mkdir()
     with pytest.raises(DatasetError, match="is there already"):

@@ -87,6 +87,7 @@ def test_view_shows_every_episode(dataset: Path, capsys: pytest.CaptureFixture[s
 def test_what_cannot_be_is_said_and_leaves_nothing(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for arguments, problem in (
         (("select", dataset, tmp_path / "x"), "either --keep or --delete"),
+        (("select", dataset, tmp_path / "x", "--keep", 0, 7), "3 episodes, there is no episode 7"),
         (("split", dataset, tmp_path / "x", tmp_path / "y", "--share", 1.0), "leaves one side without any"),
         (("merge", dataset, dataset), "there already"),
         (("view", tmp_path / "x"), "no dataset"),
