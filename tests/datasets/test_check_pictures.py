@@ -139,6 +139,17 @@ def test_a_camera_that_looks_at_a_robot_at_rest_is_not_stuck(tmp_path: Path, dem
     assert [each for each in found if each[1] == "stuck"] == []
 
 
+def test_a_thing_beside_the_robot_that_drifts_by_a_rounding_is_no_movement(tmp_path: Path, demonstrations):
+    features = demonstrations.features | {"observation.environment_state": Feature(dtype="float32", shape=(1,))}
+    episodes = demonstrations.episodes(8)
+    for episode in episodes:
+        episode.columns["observation.environment_state"] = np.linspace(0.0, 3e-7, 60, dtype=np.float32)[:, None]
+    episodes[6].columns["observation.state"][20:50] = episodes[6].columns["observation.state"][20]
+    episodes[6] = replace(episodes[6], videos={"camera": stuck(np.array(episodes[6].videos["camera"]))})
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, features))
+    assert [each for each in found if each[1] == "stuck"] == []
+
+
 def test_images_in_the_rows_are_looked_at_like_videos(tmp_path: Path, demonstrations):
     features = {name: f for name, f in demonstrations.features.items() if name != "camera"}
     features["wrist_image"] = Feature(dtype="image", shape=(32, 32, 3))

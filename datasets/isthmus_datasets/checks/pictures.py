@@ -47,8 +47,7 @@ def _frames_problem(evidence: Evidence, seen: Seen, camera: str, footage: Footag
 
 def stuck(evidence: Evidence) -> Iterator[Finding]:
     """No camera shows one picture for long while the robot moves."""
-    names = evidence.numbers("observation") or evidence.numbers("action")
-    spans = {name: evidence.span(name) for name in names}
+    spans = {name: evidence.span(name) for name in _robot(evidence)}
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():
             first, count = _longest(footage)
@@ -64,6 +63,12 @@ def stuck(evidence: Evidence) -> Iterator[Finding]:
                 message=f"{camera} shows one picture for {seconds:.1f} s from step {first}, while the robot moves",
                 fix="delete the episode, and look at the camera's cable or driver",
             )
+
+
+def _robot(evidence: Evidence) -> list[str]:
+    """Columns that tell whether the robot moves: its state, where that is apart from what is around it."""
+    names = evidence.numbers("observation") or evidence.numbers("action")
+    return [name for name in names if name == "observation.state"] or names
 
 
 def _longest(footage: Footage) -> tuple[int, int]:
