@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.features import INDEX_FEATURES, Feature, Features
 from isthmus_datasets.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.operators.operator import Controller
+from isthmus_datasets.reader import DatasetReader
 from isthmus_datasets.robot import Observation, RobotFeatures
 from isthmus_datasets.writer import DatasetWriter
 
@@ -64,6 +65,13 @@ def open_dataset(root: Path, robot: RobotFeatures, *, fps: int) -> DatasetWriter
         writer.close()
         raise DatasetError(f"{root} is not of this robot: {'; '.join(found)}: record into another folder")
     return writer
+
+
+def next_seed(root: Path) -> int:
+    """The first seed after all that the dataset's episodes began with, so that none begins as another did. Raises
+    DatasetError."""
+    seeds = [row.facts.get("seed") for row in DatasetReader(root).episodes]
+    return 1 + max((seed for seed in seeds if isinstance(seed, int)), default=-1)
 
 
 def differences(info: DatasetInfo, robot: RobotFeatures, *, fps: int) -> list[str]:

@@ -19,7 +19,7 @@ from isthmus_datasets.info import DatasetError
 from isthmus_datasets.operators.scripted import ScriptedOperator
 from isthmus_datasets.pace import VirtualClock
 from isthmus_datasets.recorder import Recorder, RecordingError
-from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.recording import next_seed, open_dataset
 from isthmus_policies.env_robot import EnvRobot, View
 from isthmus_policies.push_t_script import PushTScript
 from isthmus_policies.views import PushTView, arm_view, placements, random_arm_view
@@ -76,8 +76,8 @@ class Options:
     """Folder of the dataset."""
     episodes: int = 100
     """How many more."""
-    seed: int = 0
-    """Of the first one; the next has the next."""
+    seed: int | None = None
+    """Of the first one; the next has the next. By default 0, or what comes after the dataset's own."""
     noise: float | None = None
     """Standard deviation of what is added to the operator's actions, in their unit: px for push_t, rad for pick_place;
     by default 8 and 0.005. Demonstrations without any never show how to come back from a mistake."""
@@ -102,7 +102,8 @@ def record(options: Options, console: Console) -> str:
         open_dataset(options.dataset, robot.features, fps=fps) as writer,
         Recorder(robot, operator, writer, task=how.words, clock=VirtualClock()) as recorder,
     ):
-        seeds = range(options.seed, options.seed + options.episodes)
+        first = next_seed(options.dataset) if options.seed is None else options.seed
+        seeds = range(first, first + options.episodes)
         for seed in track(seeds, "recording", console=console, disable=not console.is_terminal):
             recorder.record(seed)
         summary = recorder.summary()
