@@ -82,6 +82,12 @@ def test_what_is_wrong_is_said(folder, tmp_path):
     assert "poses.json: view00.png: position must be 3 finite numbers, not [1, 2]" in said
     said = failure([*other, str(folder / "poses.json"), str(tmp_path / "board.json")])
     assert "board.json is no board: it must have columns, dictionary, marker_m, rows, square_m" in said
+    board = json.loads((folder / "board.json").read_text())
+    for name, wrong in (("columns", 7.5), ("rows", "5"), ("square_m", "35 mm"), ("dictionary", 4)):
+        (tmp_path / "board.json").write_text(json.dumps({**board, name: wrong}))
+        said = failure([*other, str(folder / "poses.json"), str(tmp_path / "board.json")])
+        assert f"board.json is no board: {name} must be a" in said
+        assert said.endswith(f"not {wrong!r}")
     said = failure(["intrinsics", str(tmp_path), str(folder / "board.json"), str(tmp_path / "x.json")])
     assert "has no pictures (.png" in said
     (tmp_path / "a.png").write_bytes(b"not a picture")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,8 @@ from isthmus_datasets.calibration.error import CalibrationError
 
 INCH = 0.0254  # m
 _OF_MARGIN = 0.8  # the white between a corner and the next marker's, as share of what is there
+_KINDS = {"columns": int, "rows": int, "square_m": int | float, "marker_m": int | float, "dictionary": str}
+_WORDS = {int: "a whole number", int | float: "a number of metres", str: "a name"}
 _DICTIONARIES = tuple(name for name in dir(cv2.aruco) if name.startswith("DICT_") and name.isupper())
 
 
@@ -129,11 +131,13 @@ class Board:
     @classmethod
     def load(cls, path: Path) -> Board:
         """Read what `save` wrote. Raises CalibrationError naming the file, OSError."""
-        names = {field.name for field in fields(cls)}
         try:
             document = json.loads(path.read_text())
-            if not isinstance(document, dict) or set(document) != names:
-                raise ValueError(f"it must have {', '.join(sorted(names))}, and nothing else")
+            if not isinstance(document, dict) or set(document) != set(_KINDS):
+                raise ValueError(f"it must have {', '.join(sorted(_KINDS))}, and nothing else")
+            for name, kind in _KINDS.items():
+                if not isinstance(document[name], kind):
+                    raise ValueError(f"{name} must be {_WORDS[kind]}, not {document[name]!r}")
             return cls(**document)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise CalibrationError(f"{path} is no board: {error}") from error
