@@ -82,6 +82,10 @@ def test_what_is_wrong_is_said(folder, tmp_path):
     assert "poses.json: view00.png: position must be 3 finite numbers, not [1, 2]" in said
     said = failure([*other, str(folder / "poses.json"), str(tmp_path / "board.json")])
     assert "board.json is no board: it must have columns, dictionary, marker_m, rows, square_m" in said
+    main(["board", str(tmp_path / "turned.png"), "--columns", "5", "--rows", "7"])
+    said = failure([*words(folder, "intrinsics", "pictures"), str(tmp_path / "turned.json"), str(tmp_path / "x.json")])
+    assert "view00.png: 0 corners were found, not 6: is the whole board in sharp view, and the one that its" in said
+    (tmp_path / "turned.png").unlink()
     board = json.loads((folder / "board.json").read_text())
     for name, wrong in (("columns", 7.5), ("rows", "5"), ("square_m", "35 mm"), ("dictionary", 4)):
         (tmp_path / "board.json").write_text(json.dumps({**board, name: wrong}))

@@ -145,7 +145,8 @@ def _useless(views: Mapping[str, Corners]) -> dict[str, str]:
 def unusable(view: Corners) -> str:
     """Why the board's pose cannot be told from a view; empty when it can."""
     if len(view.ids) < MIN_CORNERS:
-        return f"{len(view.ids)} corners were found, not {MIN_CORNERS}: is the whole board in sharp view?"
+        found = f"{len(view.ids)} corners were found, not {MIN_CORNERS}"
+        return f"{found}: is the whole board in sharp view, and the one that its JSON says?"
     flat = np.linalg.svd(view.points[:, :2] - view.points[:, :2].mean(0), compute_uv=False)
     return "all its corners are on one line" if flat[1] < 1e-6 * flat[0] else ""
 
