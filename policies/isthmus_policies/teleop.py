@@ -62,7 +62,7 @@ class Options:
     """Longest episode; it is ended and kept."""
     device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
     """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
-    held: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
+    leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
     seed: int = 0
@@ -174,8 +174,8 @@ def person(
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
     DeviceError."""
     hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
-    if options.held.leader is not None:
-        return leader_arm(options.held.leader, options.held, hands, spec), None
+    if options.leader_arm.leader is not None:
+        return leader_arm(options.leader_arm.leader, options.leader_arm, hands, spec), None
     guide = TELEOPERATED[options.task].guide(robot, rate_hz)
     return HumanOperator(hands, guide, rate_hz=rate_hz), guide
 
