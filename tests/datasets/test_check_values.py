@@ -51,6 +51,20 @@ def test_a_channel_that_never_changes(tmp_path: Path, demonstrations, numbers):
     assert "observation.state[elbow] is 4 in every row" in said
 
 
+def test_a_single_episode_proves_little(tmp_path: Path, demonstrations, numbers):
+    """A thing that nobody touched, or that moves as the hand does later: said, but no warning."""
+    still = [
+        changed(e, state=e.columns["observation.state"] * [1, 0, 1] + [0, 4, 0]) for e in demonstrations.episodes(1)
+    ]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "still", still, numbers))
+    assert ("note", "constant", None) in found
+    assert "warning" not in {severity for severity, *_ in found}, said
+    early = [shifted(episode, -5) for episode in demonstrations.episodes(1)]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "early", early, numbers))
+    assert ("note", "delay", None) in found
+    assert "warning" not in {severity for severity, *_ in found}, said
+
+
 def test_a_channel_that_dies_in_one_episode(tmp_path: Path, demonstrations, numbers):
     episodes = demonstrations.episodes(12)
     state = episodes[8].columns["observation.state"].copy()

@@ -47,7 +47,7 @@ def constant(evidence: Evidence) -> Iterator[Finding]:
         long = any(seen.rows > 1 for seen, _ in evidence.of(name))
         for channel in np.flatnonzero(everywhere & long):
             yield Finding(
-                severity="warning",
+                severity="warning" if len(still) > 1 else "note",  # a thing that nobody touched in one episode
                 check="constant",
                 message=f"{evidence.channel(name, channel)} is {low[0, channel]:.6g} in every row",
                 fix="leave the channel out, or mend its sensor: nothing can be learnt from it, and its spread is zero",

@@ -12,6 +12,7 @@ from isthmus_datasets.checks.finding import Finding
 
 LATE_S = 0.5
 BEFORE = -0.5  # steps: a state that moves before the action; 0 is an action that was read off the state
+ENOUGH = 3  # episodes: in a single one, what is pushed may happen to move as the hand does later
 OTHER_STEPS, OTHER_S = 2.0, 0.1  # from the usual delay
 BETTER = 0.15  # than at the usual delay, in correlation: repeated movements agree at several delays
 
@@ -20,14 +21,15 @@ def delay(evidence: Evidence) -> Iterator[Finding]:
     """The state follows the action, by less than half a second, the same way and equally late in every episode."""
     for each in estimate(evidence):
         yield from _overall(each, evidence.info.fps)
-        yield from _by_episode(each, evidence.info.fps)
+        if len(each.episodes) >= ENOUGH:
+            yield from _by_episode(each, evidence.info.fps)
 
 
 def _overall(delay: Delay, fps: int) -> Iterator[Finding]:
     text = f"{delay.state} follows {delay.action} by {_time(delay.steps, fps)}, correlation {delay.correlation:.2f}"
     if delay.steps < BEFORE:
         yield Finding(
-            severity="warning",
+            severity="warning" if len(delay.episodes) >= ENOUGH else "note",
             check="delay",
             message=f"{text}: it moves before it is told",
             fix="look whether actions were recorded a step late, or columns shifted against each other",
