@@ -27,7 +27,7 @@ from isthmus_datasets.operators.operator import Event, Operator
 from isthmus_datasets.operators.spacemouse import SpaceMouse
 from isthmus_datasets.operators.take_over import Human, TakeOver
 from isthmus_datasets.recorder import Outcome, Recorder, RecordingError
-from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.recording import next_seed, open_dataset
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.hands import Hands
 from isthmus_datasets.teleop.markup import Phase, Titles
@@ -65,8 +65,8 @@ class Options:
     leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
-    seed: int = 0
-    """Of the first episode's start; the next has the next."""
+    seed: int | None = None
+    """Of the first episode's start; the next has the next. By default 0, or what comes after the dataset's own."""
     calibration: tuple[Path, ...] = ()
     """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
     host: str = "127.0.0.1"
@@ -149,11 +149,12 @@ def run(options: Options) -> int:
         recorder = stack.enter_context(
             Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
         )
+        seed = next_seed(options.dataset) if options.seed is None else options.seed
         print(f"open {page.url}  (Ctrl-C ends)", flush=True)
         if options.open:
             webbrowser.open(page.url)
         with ended_by_signals(page):
-            Session(recorder, operator, page).run(options.seed, options.episodes)
+            Session(recorder, operator, page).run(seed, options.episodes)
         print(f"{options.dataset}: {recorder.summary()}", flush=True)
         saved = recorder.summary().saved
     return checked(options.dataset) if saved else 0

@@ -22,7 +22,8 @@ from isthmus_deploy.runtime import Runtime
 from isthmus_policies.env_robot import EnvRobot
 from isthmus_policies.export import export_policy
 from isthmus_policies.policy_operator import PolicyOperator
-from isthmus_policies.teleop import main, said
+from isthmus_policies.record import main as record
+from isthmus_policies.teleop import Session, main, said
 from isthmus_policies.teleoperated import TELEOPERATED
 from isthmus_policies.trainer import TrainConfig, Trainer, load_policy
 from isthmus_sim.robots import pusher, quadrotor
@@ -113,6 +114,16 @@ def test_a_dataset_of_another_robot_is_refused_and_left_alone(tmp_path: Path):
     with pytest.raises(SystemExit, match=r"isthmus-teleop: .*d is not of this robot: .*scene"):
         main(["push_t", str(tmp_path / "d"), "--no-open", "--port", "0"])
     assert (tmp_path / "d/meta/info.json").read_bytes() == before
+
+
+def test_a_dataset_is_gone_on_with_by_starts_that_it_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    record(["push_t", str(tmp_path / "d"), "--episodes", "2", "--seed", "5"])
+    seeds = []
+    monkeypatch.setattr(Session, "run", lambda self, seed, wanted: seeds.append(seed))
+    for chosen in ([], ["--seed", "3"]):
+        with pytest.raises(SystemExit):
+            main(["push_t", str(tmp_path / "d"), "--no-open", "--port", "0", *chosen])
+    assert seeds == [7, 3]
 
 
 def test_a_device_that_is_not_there_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
