@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-rough bench-train bench-push-t bench-recording bench-rendering bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-rough bench-train bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -76,6 +76,9 @@ bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jit
 
 bench-rendering: $(STAMP) ## pictures per second of the arm's two cameras on one core
 	$(BIN)/python benchmarks/rendering.py $(ARGS)
+
+bench-importing: $(STAMP) ## ARGS=....zarr: an import compared with its source: numbers to the bit, pictures within the codec
+	$(BIN)/python benchmarks/importing.py $(ARGS)
 
 bench-loader: $(STAMP) ## windows per second of the training loader, state and images
 	$(BIN)/python benchmarks/loader.py $(ARGS)
