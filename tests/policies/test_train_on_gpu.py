@@ -24,7 +24,7 @@ CONFIG = TrainConfig(
     iterations=3,
     episode_steps=20,
     network=NetworkConfig(actor=(16,), critic=(16,)),
-    ppo=PPOConfig(horizon=8, minibatches=2, symmetry="augment"),
+    ppo=PPOConfig(horizon=8, minibatches=2, symmetry=True),
 )
 
 
