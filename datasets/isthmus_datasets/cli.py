@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from isthmus_datasets.checks import Evidence, gather, run_checks
 from isthmus_datasets.checks.show import show, to_json
-from isthmus_datasets.files import move, write_synced
+from isthmus_datasets.files import replace_file
 from isthmus_datasets.info import DatasetError
 from isthmus_datasets.report import page
 from isthmus_datasets.subcommands import Export, Import, Merge, Pack, Reencode, Select, Split, Statistics, View
@@ -40,7 +40,7 @@ class Check:
         findings = run_checks(evidence)
         show(console, evidence, findings)
         if self.json:
-            _save(self.json, to_json(evidence, findings))
+            replace_file(self.json, to_json(evidence, findings))
         bad = ("error", "warning") if self.strict else ("error",)
         return FOUND if any(finding.severity in bad for finding in findings) else CLEAN
 
@@ -59,7 +59,7 @@ class Report:
         evidence = _gather(self.path, console)
         root = self.path.resolve()
         out = self.out or root.with_name(f"{root.name}-report.html")
-        _save(out, page(evidence, run_checks(evidence)).encode())
+        replace_file(out, page(evidence, run_checks(evidence)).encode())
         console.print(f"{out}", highlight=False)
         return CLEAN
 
@@ -83,12 +83,6 @@ def _gather(path: Path, console: Console) -> Evidence:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("reading", total=None)
         return gather(path, lambda done, total: progress.update(task, completed=done, total=total))
-
-
-def _save(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    write_synced(partial, content)
-    move(partial, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,6 +23,13 @@ def write_synced(path: Path, content: bytes) -> None:
         raise not_written(path, error) from error
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write beside the name and rename: a reader never sees half of it. Raises OSError that names the file."""
+    partial = path.with_name(f".{path.name}.partial")
+    write_synced(partial, content)
+    move(partial, path)
+
+
 def not_written(path: Path, error: Exception) -> OSError:
     """`error` with the file's name and what it means for the dataset."""
     reason = getattr(error, "strerror", None) or str(error)

@@ -53,12 +53,6 @@ class ImageRandomization:
             raise ValueError("crop cannot be from 0: nothing of the picture would stay")
 
 
-UNCHANGED = ImageRandomization(
-    brightness=(0, 0), contrast=(1, 1), hue=(0, 0), saturation=(1, 1), blur=(0, 0), noise=(0, 0), shift=(0, 0),
-    crop=(1, 1), cut_out=(0, 0),
-)  # fmt: skip
-
-
 def randomize(picture: Picture, config: ImageRandomization, random: np.random.Generator) -> Picture:
     """A changed copy of `picture` (H, W, 3): first what is seen of it moves, then color, lens and sensor change."""
     picture = _moved(picture, config, random)

@@ -10,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from isthmus_sim.image_randomization import UNCHANGED, ImageRandomization, randomize
+from isthmus_sim.image_randomization import ImageRandomization, randomize
 
+UNCHANGED = ImageRandomization(
+    brightness=(0, 0), contrast=(1, 1), hue=(0, 0), saturation=(1, 1), blur=(0, 0), noise=(0, 0), shift=(0, 0),
+    crop=(1, 1), cut_out=(0, 0),
+)  # fmt: skip
 GROUND = np.linspace(60, 180, 64 * 96 * 3).reshape(64, 96, 3).astype(np.uint8)
 GREY = np.full((64, 96, 3), 100, np.uint8)
 RED = np.full((64, 96, 3), (200, 100, 100), np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.calibration.error import CalibrationError
+from isthmus_datasets.files import replace_file
 
 INCH = 0.0254  # m
 _OF_MARGIN = 0.8  # the white between a corner and the next marker's, as share of what is there
@@ -126,7 +127,7 @@ class Board:
 
     def save(self, path: Path) -> None:
         """As JSON, lengths in m."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        replace_file(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Board:

@@ -13,6 +13,7 @@ from isthmus_datasets.calibration.error import CalibrationError
 from isthmus_datasets.calibration.hand_eye import HandEye
 from isthmus_datasets.calibration.intrinsics import Intrinsics, IntrinsicsFit
 from isthmus_datasets.calibration.pose import Pose
+from isthmus_datasets.files import replace_file
 
 VERSION = 1
 _FORMAT = "isthmus_camera_calibration"
@@ -78,9 +79,7 @@ class CameraCalibration:
 
     def save(self, path: Path) -> None:
         """Write it beside its name and rename it."""
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(self.to_json())
-        partial.replace(path)
+        replace_file(path, self.to_json().encode())
 
     @classmethod
     def load(cls, path: Path) -> CameraCalibration:

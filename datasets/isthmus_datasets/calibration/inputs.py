@@ -56,6 +56,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def read_poses(path: Path) -> dict[str, Pose]:
+    """The gripper's poses in the base's frame, by picture. Raises CalibrationError naming file and picture, OSError."""
     try:
         document: Any = json.loads(path.read_text())
         if not isinstance(document, dict):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.files import replace_file
+
 VERSION = 1
 TICKS = 4096  # per turn, of Feetech's STS3215 and Dynamixel's X series
 
@@ -80,9 +82,7 @@ class Calibration:
     def save(self, path: Path) -> None:
         """As JSON; a reader never sees half of it."""
         said = {"version": VERSION, "joints": {name: asdict(joint) for name, joint in self.joints.items()}}
-        beside = path.with_name(f".{path.name}.new")
-        beside.write_text(json.dumps(said, indent=2) + "\n")
-        beside.replace(path)
+        replace_file(path, (json.dumps(said, indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
