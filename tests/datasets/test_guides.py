@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from isthmus_datasets.operators.arm_guide import ArmGuide
@@ -120,11 +120,12 @@ def test_the_tool_reaches_what_it_can_reach(joints):
     st.tuples(*[st.floats(-2, 2)] * 3),
     st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1),
 )
+@example((0.6066, -0.6015, 0.6563, 0.0, 0.183), (0.0, 0.0276, -1.5708), (0.0, 0.5, 0.3749, 0.0))  # creeps for 20 s
 def test_a_target_out_of_reach_is_approached_and_the_arm_comes_to_rest(begin, place, wxyz):
     robot, guide = arm.SmallArm(**dict(zip(arm.JOINTS, begin, strict=True))), arm_guide()
     guide.reset(robot.observe())
     guide.goto(place, wxyz)
-    follow(guide, robot, 220)
+    follow(guide, robot, 900)  # 30 s: along a stretched arm's arc it goes slowly
     last = np.diff(follow(guide, robot, 20), axis=0)
     assert np.abs(last).max() < 0.01  # rad: an orientation that matters little is still approached
     assert not np.any(last[1:] * last[:-1] < -1e-8)  # no joint swings to and fro
