@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
-from isthmus_sim.robots.pusher_picture import picture
+from isthmus_sim.robots.pusher.drawing import picture
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import SUCCESS, PushT, PushTConfig, coverage
 from isthmus_sim.threads import one_torch_thread

@@ -18,8 +18,8 @@ import tyro
 from common import over_seeds, report
 from rich.console import Console
 
-from isthmus_policies.evaluate import Evaluation, PolicyActor, evaluate
-from isthmus_policies.trainer import load_policy
+from isthmus_policies.evaluation.evaluate import Evaluation, PolicyActor, evaluate
+from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -41,7 +41,7 @@ class Options:
 def train(task: str, seed: int, folder: Path) -> tuple[float, float]:
     """Wall seconds of the whole command, imports and files included, and its peak memory in GiB."""
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "isthmus_policies.train", task, "--seed", str(seed), "--run", str(folder)]
+    command = [sys.executable, "-m", "isthmus_policies.training.train", task, "--seed", str(seed), "--run", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begun
     return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20

@@ -23,8 +23,8 @@ from rich.console import Console
 from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.ros.walk_plan import WalkPlan
 from isthmus_deploy.runtime import Runtime
-from isthmus_policies.export import export_run
-from isthmus_sim.robots.quadruped import GRAVITY, MASS
+from isthmus_policies.export.export import export_run
+from isthmus_sim.robots.quadruped.description import GRAVITY, MASS
 from isthmus_sim.threads import use_thread_budget
 
 BODY_SEED = 5_000
@@ -56,7 +56,16 @@ class Result:
 
 def train(options: Options, seed: int, folder: Path) -> float:
     """Wall minutes of the whole command, imports and files included."""
-    command = [sys.executable, "-m", "isthmus_policies.train", "quadruped", "--seed", str(seed), "--run", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus_policies.training.train",
+        "quadruped",
+        "--seed",
+        str(seed),
+        "--run",
+        str(folder),
+    ]
     if options.iterations:
         command += ["--iterations", str(options.iterations)]
     begun = time.perf_counter()

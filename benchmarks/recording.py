@@ -22,10 +22,10 @@ from isthmus_datasets.pace import Clock, Pace, Timing, VirtualClock, WallClock
 from isthmus_datasets.reader import DatasetReader
 from isthmus_datasets.recorder import Recorder, Summary
 from isthmus_datasets.recording import open_dataset
-from isthmus_policies.env_robot import EnvRobot
-from isthmus_policies.pick_place_script import PickPlaceScript
-from isthmus_policies.push_t_script import PushTScript
-from isthmus_policies.views import arm_view
+from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
+from isthmus_policies.demonstrate.push_t_script import PushTScript
+from isthmus_policies.demonstrate.views import arm_view
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 

@@ -27,7 +27,7 @@ import torch
 from isthmus_sim.cameras import WorldCameras
 from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.env import Env
-from isthmus_sim.robots.so101_mjcf import CAMERAS, so101_mjcf
+from isthmus_sim.robots.so101.mjcf import CAMERAS, so101_mjcf
 from isthmus_sim.tasks import make_task
 
 

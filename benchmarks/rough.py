@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from isthmus_policies.evaluate import PolicyActor
-from isthmus_policies.trainer import load_policy
+from isthmus_policies.evaluation.evaluate import PolicyActor
+from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
@@ -51,7 +51,16 @@ class Options:
 
 def train(options: Options, folder: Path) -> None:
     """A run with the task's defaults."""
-    command = [sys.executable, "-m", "isthmus_policies.train", TASK, "--seed", str(options.seed), "--run", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus_policies.training.train",
+        TASK,
+        "--seed",
+        str(options.seed),
+        "--run",
+        str(folder),
+    ]
     if options.iterations:
         command += ["--iterations", str(options.iterations)]
     subprocess.run(command, check=True)

@@ -16,8 +16,8 @@ from common import Row, report
 
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.runtime import Runtime
-from isthmus_policies.export import export_run
-from isthmus_policies.trainer import TrainConfig, Trainer
+from isthmus_policies.export.export import export_run
+from isthmus_policies.training.trainer import TrainConfig, Trainer
 
 PERIOD_NS = 10_000_000
 

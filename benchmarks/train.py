@@ -37,9 +37,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from isthmus_policies.evaluate import Actor, evaluate
-from isthmus_policies.train import DEFAULTS
-from isthmus_policies.trainer import TrainConfig, Trainer
+from isthmus_policies.evaluation.evaluate import Actor, evaluate
+from isthmus_policies.training.train import DEFAULTS
+from isthmus_policies.training.trainer import TrainConfig, Trainer
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.env import Env, Step
@@ -187,7 +187,7 @@ def race(config: TrainConfig, options: Options, on_turn: Callable[[Race], None])
 def peak_memory(config: TrainConfig, worlds: int) -> float:
     """GiB of a whole `isthmus-train` process, for three iterations."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "isthmus_policies.train", config.task, "--iterations", "3"]
+        command = [sys.executable, "-m", "isthmus_policies.training.train", config.task, "--iterations", "3"]
         command += ["--num-envs", str(worlds), "--run", f"{folder}/run"]
         command += ["--engine", config.engine] if config.engine else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

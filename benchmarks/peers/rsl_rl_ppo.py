@@ -1,7 +1,8 @@
 """rsl_rl's PPO on our `Env`: the same worlds, rewards, episodes, batch and threads; everything else is rsl_rl's own.
 
-Shared with `isthmus_policies.ppo`: the Env with its seed and curriculum, hidden layers and activation, the action's
-standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ, clipping of
+Shared with `isthmus_policies.algorithms.ppo`: the Env with its seed and curriculum, hidden layers and activation, the
+action's standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ,
+clipping of
 ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that it follows
 the KL; and that the robot's symmetry is used, where there is one.
 
@@ -26,9 +27,9 @@ from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 from torch import Tensor
 
-from isthmus_policies.ppo import PPOConfig
-from isthmus_policies.symmetry import Reflection
-from isthmus_policies.trainer import TrainConfig
+from isthmus_policies.algorithms.ppo import PPOConfig
+from isthmus_policies.algorithms.symmetry import Reflection
+from isthmus_policies.training.trainer import TrainConfig
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Observations
 from isthmus_sim.tasks import make_task

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus_sim.robots.so101_mjcf import CAMERAS, PATTERNS
+from isthmus_sim.robots.so101.mjcf import CAMERAS, PATTERNS
 
 Range = tuple[float, float]
 

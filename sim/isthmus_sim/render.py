@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus_sim.engine import ArticulatedState, State
-from isthmus_sim.robots import quadrotor, quadruped
-from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadrotor import description as quadrotor
+from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
+from isthmus_sim.robots.quadruped import description as quadruped
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.terrain import Terrain
 
 Vector = NDArray[np.float64]

@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import MemorySpec, RobotSpec
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.spec import MemorySpec, RobotSpec
 from isthmus_sim.terrain import Terrain
 
 Memory = dict[str, Tensor]

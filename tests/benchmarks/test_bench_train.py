@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from isthmus_policies.networks import NetworkConfig
-from isthmus_policies.ppo import PPOConfig
-from isthmus_policies.trainer import TrainConfig
+from isthmus_policies.algorithms.ppo import PPOConfig
+from isthmus_policies.networks.actor_critic import NetworkConfig
+from isthmus_policies.training.trainer import TrainConfig
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_policies.demo import parse
-from isthmus_policies.processes import Process, Processes
+from isthmus_policies.demo.demo import parse
+from isthmus_policies.demo.processes import Process, Processes
 
 SHORT = (
     "--iterations", "2", "--echo-s", "1", "--plan.climb-s", "1", "--plan.hover-s", "1", "--plan.laps", "1",
@@ -29,7 +29,7 @@ class Absent:
         if name.split(".")[0] == "rclpy":
             raise ModuleNotFoundError("No module named 'rclpy'", name="rclpy")
 sys.meta_path.insert(0, Absent())
-from isthmus_policies.demo import main
+from isthmus_policies.demo.demo import main
 main()
 """
 
@@ -37,7 +37,7 @@ needs_ros = pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy: 
 
 
 def demo(out: Path, *arguments: str, timeout_s: float = 570) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "isthmus_policies.demo", "--out", str(out), *arguments]
+    command = [sys.executable, "-m", "isthmus_policies.demo.demo", "--out", str(out), *arguments]
     environment = {**os.environ, "COLUMNS": "160"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s)
 
@@ -105,7 +105,7 @@ def test_a_signal_while_a_process_starts_leaves_none_behind(tmp_path: Path, monk
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "isthmus_policies.demo", "--out", str(out), *SHORT]
+    command = [sys.executable, "-m", "isthmus_policies.demo.demo", "--out", str(out), *SHORT]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 200
     while not (out / "mission.log").is_file():  # all three processes have been started

@@ -20,9 +20,9 @@ from playwright.sync_api import Page, sync_playwright
 from isthmus_datasets.checks import gather, run_checks
 from isthmus_datasets.operators.operator import Controller
 from isthmus_datasets.reader import DatasetReader
-from isthmus_policies.env_robot import EnvRobot
-from isthmus_policies.teleoperated import TELEOPERATED
-from isthmus_sim.robots.pusher import MIDDLE, PIXEL
+from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
+from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL
 from isthmus_sim.tasks import make_task
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,7 +36,15 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Deb
 @contextmanager
 def teleop(dataset: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The command, and where its page is."""
-    command = [sys.executable, "-m", "isthmus_policies.teleop", "push_t", str(dataset), "--no-open", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "isthmus_policies.demonstrate.teleop",
+        "push_t",
+        str(dataset),
+        "--no-open",
+        *arguments,
+    ]
     environment = {**os.environ, "COLUMNS": "160"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from isthmus_policies.networks import NetworkConfig
-from isthmus_policies.ppo import PPOConfig
-from isthmus_policies.trainer import TrainConfig, Trainer
+from isthmus_policies.algorithms.ppo import PPOConfig
+from isthmus_policies.networks.actor_critic import NetworkConfig
+from isthmus_policies.training.trainer import TrainConfig, Trainer
 
 # The first example pays for what torch sets up.
 settings.register_profile("isthmus", deadline=None)

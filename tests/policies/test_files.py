@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus_policies.algorithms.ppo import PPOConfig
 from isthmus_policies.files import code_revision, from_json, write_atomically, write_json
-from isthmus_policies.networks import NetworkConfig
-from isthmus_policies.ppo import PPOConfig
-from isthmus_policies.trainer import TrainConfig
+from isthmus_policies.networks.actor_critic import NetworkConfig
+from isthmus_policies.training.trainer import TrainConfig
 
 
 def changed(value: object) -> object:

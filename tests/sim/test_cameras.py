@@ -18,7 +18,7 @@ from isthmus_sim.cameras import Placement, WorldCameras
 from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.env import Env
 from isthmus_sim.offscreen import available_backend
-from isthmus_sim.robots.so101_mjcf import CAMERAS
+from isthmus_sim.robots.so101.mjcf import CAMERAS
 from isthmus_sim.tasks import make_task
 
 pytestmark = pytest.mark.skipif(available_backend() is None, reason="no off-screen OpenGL on this machine")

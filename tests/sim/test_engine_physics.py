@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from isthmus_sim.engine import Engine, State
-from isthmus_sim.robots.quadrotor import CRAZYFLIE, RPM
+from isthmus_sim.robots.quadrotor.description import CRAZYFLIE, RPM
 
 MakeEngine = Callable[..., Engine]
 MakeState = Callable[..., State]

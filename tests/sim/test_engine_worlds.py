@@ -16,14 +16,14 @@ from isthmus_sim.engines import ENGINES
 from isthmus_sim.engines import make_engine as engine_by_name
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
-from isthmus_sim.robots.quadrotor import (
+from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE_IDENTIFIED,
     MAX_ROTOR_SPEED,
     PARAMETER_SIZES,
     parameter_tensors,
     sample_parameters,
 )
-from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 from isthmus_sim.tasks.quadrotor import Quadrotor
 
 MakeEngine = Callable[..., Engine]

@@ -17,7 +17,7 @@ import torch
 
 from isthmus_sim.engine import ArticulatedState, UnsupportedError
 from isthmus_sim.engines.mujoco_legged import MujocoLegged
-from isthmus_sim.robots.quadruped import (
+from isthmus_sim.robots.quadruped.description import (
     DEFAULT_POSE,
     GRAVITY,
     JOINTS,
@@ -28,7 +28,7 @@ from isthmus_sim.robots.quadruped import (
     TRUNK,
     foot_position,
 )
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.rotations import rotation_matrix, to_world
 
 MakeLegged = Callable[..., MujocoLegged]

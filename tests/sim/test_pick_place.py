@@ -18,9 +18,18 @@ from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.env import Env
 from isthmus_sim.looks import Looks, draw, rgb
-from isthmus_sim.robots.so101 import FOLDED, HOME, JOINTS, NO_LOAD_SPEED, RANGE, SPEC, STALL_TORQUE, grip_angle
-from isthmus_sim.robots.so101_mjcf import PATTERNS, ZONE_RADIUS, so101_mjcf
-from isthmus_sim.robots.so101_params import SIZES
+from isthmus_sim.robots.so101.description import (
+    FOLDED,
+    HOME,
+    JOINTS,
+    NO_LOAD_SPEED,
+    RANGE,
+    SPEC,
+    STALL_TORQUE,
+    grip_angle,
+)
+from isthmus_sim.robots.so101.mjcf import PATTERNS, ZONE_RADIUS, so101_mjcf
+from isthmus_sim.robots.so101.parameters import SIZES
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from isthmus_sim.polygons import area_in_box, rotation
-from isthmus_sim.robots.pusher import BLOCK_AREA, OUTLINE
+from isthmus_sim.robots.pusher.description import BLOCK_AREA, OUTLINE
 
 UNIT = ((0.0, 0.0), (1.0, 1.0))
 places = st.floats(-150, 150)

@@ -24,8 +24,8 @@ from isthmus_sim.engine import BlockState, UnsupportedError
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
-from isthmus_sim.robots.pusher import GOAL, SPEC, to_metres, to_pixels
-from isthmus_sim.robots.pusher_mjcf import pusher_mjcf
+from isthmus_sim.robots.pusher.description import GOAL, SPEC, to_metres, to_pixels
+from isthmus_sim.robots.pusher.mjcf import pusher_mjcf
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import (
     STANDARD_SEEDS,
@@ -424,7 +424,7 @@ def test_behaves_as_gym_pusht(published: Any):
 @pytest.fixture(scope="module")
 def picture() -> Callable[..., NDArray[np.uint8]]:
     pytest.importorskip("cv2", reason="OpenCV is not installed")
-    from isthmus_sim.robots.pusher_picture import picture
+    from isthmus_sim.robots.pusher.drawing import picture
 
     return picture
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.env import Env
-from isthmus_sim.robots.quadrotor import (
+from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     CRAZYFLIE_IDENTIFIED,
     MAX_ROTOR_SPEED,

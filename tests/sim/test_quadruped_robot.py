@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from isthmus_sim.robots.quadruped import (
+from isthmus_sim.robots.quadruped.description import (
     DEFAULT_POSE,
     FEET,
     FOOT_RADIUS,
@@ -26,7 +26,7 @@ from isthmus_sim.robots.quadruped import (
     base_height,
     foot_position,
 )
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 
 TARGET = SPEC.commands[0]
 LIMITS = np.array([joint.effort_limit for joint in SPEC.joints.values()])

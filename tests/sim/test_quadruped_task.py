@@ -19,8 +19,8 @@ import torch
 from isthmus_sim.engine import ArticulatedState, Engine
 from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.env import Env
-from isthmus_sim.robots.quadruped import JOINTS, LEGS, MASS, SPEC, STAND_HEIGHT
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadruped.description import JOINTS, LEGS, MASS, SPEC, STAND_HEIGHT
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.rotations import tilt
 from isthmus_sim.signals import SensorModel
 from isthmus_sim.task import Mirror, Transition

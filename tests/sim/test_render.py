@@ -15,7 +15,7 @@ if available_backend() is None:
 
 from isthmus_sim.engines import make_engine
 from isthmus_sim.render import Motion, MotionRenderer, NoRendererError, scene_of
-from isthmus_sim.robots import quadruped
+from isthmus_sim.robots.quadruped import description as quadruped
 from isthmus_sim.task import Task
 from isthmus_sim.tasks.quadrotor import Quadrotor
 from isthmus_sim.tasks.quadruped import Quadruped

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from isthmus_sim.robots.models import LoadedModel, ModelError, load_model
-from isthmus_sim.robots.quadruped import DEFAULT_POSE, FEET, FRONT, JOINTS, LEFT, LEGS, MOTORS, SPEC
+from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, FRONT, JOINTS, LEFT, LEGS, MOTORS, SPEC
 
 _INERTIA = 'ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"'
 _RANGES = {"hip": (-1.0, 1.0), "thigh": (-1.5, 4.0), "calf": (-2.7, -0.8)}

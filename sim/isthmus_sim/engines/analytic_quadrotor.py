@@ -12,7 +12,7 @@ from torch import Tensor
 
 from isthmus_sim.engine import State, refuse_unknown_params
 from isthmus_sim.engines.rotors import follow, lag_weight
-from isthmus_sim.robots.quadrotor import (
+from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     GRAVITY,
     PARAMETER_SIZES,

@@ -10,7 +10,7 @@ import mujoco
 import torch
 from torch import Tensor
 
-from isthmus_sim.spec import RobotSpec
+from isthmus_sim.description import RobotSpec
 from isthmus_sim.terrain import Terrain
 
 GROUND = "ground"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_sim.robots.quadruped import Motor
+from isthmus_sim.robots.quadruped.description import Motor
 
 SLOW = 0.2  # rad/s
 

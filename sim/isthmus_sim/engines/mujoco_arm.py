@@ -11,10 +11,10 @@ from torch import Tensor
 
 from isthmus_sim.engine import ArmState, State, refuse_unknown_params
 from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.robots.so101 import JOINTS, SPEC
-from isthmus_sim.robots.so101_links import TIP
-from isthmus_sim.robots.so101_mjcf import CUBE, TOUCH, so101_mjcf
-from isthmus_sim.robots.so101_params import SIZES, model_fields, nominal
+from isthmus_sim.robots.so101.description import JOINTS, SPEC
+from isthmus_sim.robots.so101.links import TIP
+from isthmus_sim.robots.so101.mjcf import CUBE, TOUCH, so101_mjcf
+from isthmus_sim.robots.so101.parameters import SIZES, model_fields, nominal
 from isthmus_sim.threads import THREADS
 
 

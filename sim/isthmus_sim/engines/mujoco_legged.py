@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import RobotSpec
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
 from isthmus_sim.engines.legged import (
     FOOT_SENSORS,
@@ -24,8 +25,7 @@ from isthmus_sim.engines.legged import (
 )
 from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
-from isthmus_sim.robots.quadruped import Motor
-from isthmus_sim.spec import RobotSpec
+from isthmus_sim.robots.quadruped.description import Motor
 from isthmus_sim.terrain import Terrain
 from isthmus_sim.threads import THREADS
 

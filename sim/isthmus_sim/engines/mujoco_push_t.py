@@ -10,8 +10,8 @@ from torch import Tensor
 
 from isthmus_sim.engine import BlockState, State
 from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.robots.pusher import BLOCK_CENTRE, PIXEL, SPEC, to_metres
-from isthmus_sim.robots.pusher_mjcf import AGENT_JOINTS, BLOCK_JOINTS, pusher_mjcf
+from isthmus_sim.robots.pusher.description import BLOCK_CENTRE, PIXEL, SPEC, to_metres
+from isthmus_sim.robots.pusher.mjcf import AGENT_JOINTS, BLOCK_JOINTS, pusher_mjcf
 from isthmus_sim.threads import THREADS
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus_sim.engine import State, refuse_unknown_params
 from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.engines.rotors import follow, lag_weight
-from isthmus_sim.robots.quadrotor import (
+from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     PARAMETER_SIZES,
     ROTOR_X,
@@ -21,7 +21,7 @@ from isthmus_sim.robots.quadrotor import (
     QuadrotorParameters,
     parameter_tensors,
 )
-from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 from isthmus_sim.threads import THREADS
 
 

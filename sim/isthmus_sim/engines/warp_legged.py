@@ -15,6 +15,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from isthmus_sim.description import RobotSpec
 from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
 from isthmus_sim.engines.base_load import BaseLoad
 from isthmus_sim.engines.legged import (
@@ -29,8 +30,7 @@ from isthmus_sim.engines.legged import (
 from isthmus_sim.engines.motors import MotorLimits
 from isthmus_sim.engines.stepping import SPEED_LIMIT, substeps
 from isthmus_sim.engines.warp_motors import drive_joints
-from isthmus_sim.robots.quadruped import Motor
-from isthmus_sim.spec import RobotSpec
+from isthmus_sim.robots.quadruped.description import Motor
 from isthmus_sim.terrain import Terrain
 
 wp.config.log_level = wp.LOG_WARNING  # else a line for each of its fifty modules

@@ -15,7 +15,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from isthmus_sim.robots.quadruped import (
+from isthmus_sim.robots.quadruped.description import (
     DEFAULT_POSE,
     FEET,
     FOOT_RADIUS,
@@ -27,7 +27,7 @@ from isthmus_sim.robots.quadruped import (
     MOTORS,
     PRONE_POSE,
 )
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 
 OWN = "own"
 _MENAGERIE = "menagerie:"

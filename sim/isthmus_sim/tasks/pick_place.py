@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import MemorySpec
 from isthmus_sim.engine import ArmState, Engine, State
 from isthmus_sim.looks import Looks, draw
 from isthmus_sim.on_device import Constant
-from isthmus_sim.robots.so101 import HOME, NO_LOAD_SPEED, OFFSET, SPEC
-from isthmus_sim.robots.so101_mjcf import ZONE_RADIUS
+from isthmus_sim.robots.so101.description import HOME, NO_LOAD_SPEED, OFFSET, SPEC
+from isthmus_sim.robots.so101.mjcf import ZONE_RADIUS
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
 from isthmus_sim.terrain import Terrain
 

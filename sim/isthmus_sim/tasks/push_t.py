@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import MemorySpec
 from isthmus_sim.engine import BlockState, Engine, State
 from isthmus_sim.on_device import Constant
 from isthmus_sim.polygons import area_in_box, rotation
-from isthmus_sim.robots.pusher import (
+from isthmus_sim.robots.pusher.description import (
     BAR,
     BLOCK_AREA,
     BLOCK_CENTRE,
@@ -30,7 +31,6 @@ from isthmus_sim.robots.pusher import (
     to_pixels,
 )
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Mirror, Transition
 from isthmus_sim.terrain import Terrain
 

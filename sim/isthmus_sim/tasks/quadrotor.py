@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import MemorySpec
 from isthmus_sim.engine import Engine, State
-from isthmus_sim.robots.quadrotor import (
+from isthmus_sim.robots.quadrotor.description import (
     GRAVITY,
     MAX_ROTOR_SPEED,
     PARAMETER_SIZES,
@@ -25,7 +26,6 @@ from isthmus_sim.robots.quadrotor import (
 )
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
 from isthmus_sim.terrain import Terrain
 

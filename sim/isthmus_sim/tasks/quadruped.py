@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import MemorySpec
 from isthmus_sim.engine import ArticulatedState, Engine, State
 from isthmus_sim.on_device import Constant
-from isthmus_sim.robots.quadruped import GRAVITY, LEGS, MASS, SPEC, STAND_HEIGHT
+from isthmus_sim.robots.quadruped.description import GRAVITY, LEGS, MASS, SPEC, STAND_HEIGHT
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.spec import MemorySpec
 from isthmus_sim.task import Goal, Memory, Transition, longest_delay
 from isthmus_sim.tasks.quadruped_mirror import ACTION, FRAME_SIZE, actor_mirror, critic_mirror
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig

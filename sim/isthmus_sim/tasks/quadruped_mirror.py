@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus_sim.robots.quadruped import JOINTS
+from isthmus_sim.robots.quadruped.description import JOINTS
 from isthmus_sim.task import Mirror
 
 Piece = tuple[tuple[int, ...], tuple[float, ...]]

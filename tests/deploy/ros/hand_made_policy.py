@@ -17,7 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signal
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_sim.robots.quadrotor import CRAZYFLIE, GRAVITY, MAX_ROTOR_SPEED, ROTOR_X, ROTOR_Y, ROTOR_YAW, SPEC
+from isthmus_sim.robots.quadrotor.description import (
+    CRAZYFLIE,
+    GRAVITY,
+    MAX_ROTOR_SPEED,
+    ROTOR_X,
+    ROTOR_Y,
+    ROTOR_YAW,
+    SPEC,
+)
 
 INERTIA = (7e-6, 7e-6, 12e-6)  # kg·m², between the two published bodies
 MASS = 0.0285  # kg

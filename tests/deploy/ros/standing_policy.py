@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contract import Command, Contract, Joint, Provenance, Signal
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_sim.robots.quadruped import SPEC
+from isthmus_sim.robots.quadruped.description import SPEC
 
 MAX_AGE_S = 0.5  # patient with late readings: a busy test machine stalls
 GAIN = np.float32(0.01)

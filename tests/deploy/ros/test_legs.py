@@ -10,7 +10,7 @@ import pytest
 from ros_processes import LEGS
 from standing_policy import MAX_AGE_S
 
-from isthmus_sim.robots.quadruped import SPEC
+from isthmus_sim.robots.quadruped.description import SPEC
 
 pytestmark = pytest.mark.ros
 

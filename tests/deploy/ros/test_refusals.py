@@ -11,7 +11,7 @@ from ros_processes import ROBOT, Operator
 from std_msgs.msg import Float64MultiArray, String
 
 from isthmus_deploy.ros import qos
-from isthmus_sim.robots.quadrotor import SPEC
+from isthmus_sim.robots.quadrotor.description import SPEC
 
 pytestmark = pytest.mark.ros
 

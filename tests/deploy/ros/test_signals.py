@@ -18,7 +18,7 @@ from isthmus_deploy.ros.inbox import Inbox
 from isthmus_deploy.ros.messages import read_quaternion, write_quaternion
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.signals import CMD_VEL, GOAL_POSE, IMU, JOINT_STATES, ODOM, REFERENCE, check_contract
-from isthmus_sim.robots.quadruped import JOINTS
+from isthmus_sim.robots.quadruped.description import JOINTS
 
 S = 1_000_000_000
 

@@ -17,7 +17,8 @@ from isthmus_deploy.ros.stand_in_robot import sensors
 from isthmus_deploy.ros.stand_in_robot.commands import Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, sensor_topics
-from isthmus_sim.robots import quadrotor, quadruped
+from isthmus_sim.robots.quadrotor import description as quadrotor
+from isthmus_sim.robots.quadruped import description as quadruped
 
 MS = 1_000_000
 FLYING = ("odom", "imu")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWorld
-from isthmus_sim.robots.quadrotor import GRAVITY
+from isthmus_sim.robots.quadrotor.description import GRAVITY
 
 
 def test_a_seed_draws_one_body():

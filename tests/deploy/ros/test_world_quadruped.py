@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.stand_in_robot.quadruped import TIMESTEP_S, HiddenBody, QuadrupedWorld, _Drives, draw_body
-from isthmus_sim.robots.quadruped import GRAVITY, JOINTS, MASS, MOTORS, PRONE_HEIGHT, SPEC
+from isthmus_sim.robots.quadruped.description import GRAVITY, JOINTS, MASS, MOTORS, PRONE_HEIGHT, SPEC
 
 POSE = np.array(SPEC.commands[0].standby)
 PRONE = np.array(SPEC.commands[0].safe)

@@ -16,8 +16,8 @@ import torch
 from isthmus_deploy.ros.stand_in_robot import rigid_body
 from isthmus_deploy.ros.stand_in_robot.rigid_body import body_velocity, turned
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
-from isthmus_sim.robots.quadrotor import SPEC, QuadrotorParameters, one_quadrotor, sample_parameters
-from isthmus_sim.robots.quadrotor_mjcf import quadrotor_mjcf
+from isthmus_sim.robots.quadrotor.description import SPEC, QuadrotorParameters, one_quadrotor, sample_parameters
+from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 
 TIMESTEP_S = 0.001
 # Sensor noise, one sigma: Eschmann, Albani, Loianno (2023).

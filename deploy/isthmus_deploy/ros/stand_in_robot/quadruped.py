@@ -13,8 +13,8 @@ import numpy as np
 
 from isthmus_deploy.ros.stand_in_robot import rigid_body
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
-from isthmus_sim.robots.quadruped import JOINTS, MOTORS, SPEC
-from isthmus_sim.robots.quadruped_mjcf import quadruped_mjcf
+from isthmus_sim.robots.quadruped.description import JOINTS, MOTORS, SPEC
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 
 TIMESTEP_S = 0.002
 # Sensor noise, one sigma. Encoders of some 15 bits behind a gearbox with play, their speeds filtered differences; the

@@ -18,7 +18,7 @@ from isthmus_deploy.ros.qos import SENSOR
 from isthmus_deploy.ros.signals import BODY_FRAME, IMU, JOINT_STATES, ODOM, PACERS, SIGNALS, Topic
 from isthmus_deploy.ros.stand_in_robot.faults import Fault
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
-from isthmus_sim.spec import RobotSpec, SignalSpec
+from isthmus_sim.description import RobotSpec, SignalSpec
 
 WORLD_FRAME = "world"
 _JUMP = {"m": 5.0, "rad": 5.0, "rad/s": 500.0}  # by unit: beyond what a body can do in a control period

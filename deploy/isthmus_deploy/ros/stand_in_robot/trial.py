@@ -16,7 +16,7 @@ from isthmus_deploy.ros.stand_in_robot.quadruped import HiddenBody, QuadrupedWor
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
 from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.supervisor import ACTIVE, State
-from isthmus_sim.robots.quadruped import GRAVITY
+from isthmus_sim.robots.quadruped.description import GRAVITY
 
 _STAND_S = 0.5  # to come to rest in stand-by before the policy starts, and on the ground at the end
 _UPRIGHT = 0.5  # least cosine of the tilt: 60°

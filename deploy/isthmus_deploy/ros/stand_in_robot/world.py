@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface
-from isthmus_sim.spec import RobotSpec
+from isthmus_sim.description import RobotSpec
 
 Array = NDArray[np.float64]
 

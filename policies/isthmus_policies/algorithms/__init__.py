@@ -1,0 +1,1 @@
+"""Learning algorithms: what they collect and how they improve a policy."""

@@ -1,0 +1,263 @@
+"""`isthmus-demo`: the whole way in one command: train, export, drive a robot over ROS 2, report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from isthmus_deploy.ros import ros2
+from isthmus_policies.demo.processes import Process, ProcessError, Processes
+from isthmus_policies.demo.report.headlines import facts
+from isthmus_policies.demo.report.kind import Kind
+from isthmus_policies.demo.report.kinds import KINDS
+from isthmus_policies.demo.report.page import REPORT, write_report
+from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
+from isthmus_policies.evaluation.video import mission_video
+from isthmus_policies.export.export import POLICY_FILE
+from isthmus_policies.training.diverged import DivergedError
+from isthmus_policies.training.train import DEFAULTS, train
+from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.render import NoRendererError
+from isthmus_sim.threads import use_thread_budget
+
+INTERRUPTED = 130
+_POLL_S = 0.25
+_START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
+_LOGS = ("export.log", "robot.log", "node.log", "mission.log", "echo.log")
+
+Plan = TypeVar("Plan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Generic[Plan]):
+    """Train a policy in simulation, export it, let it drive a stand-in robot over ROS 2, write a report.
+
+    --task quadrotor (the default) flies, --task quadruped walks; each has a plan of its own. Exits with 0 when the
+    mission succeeded, 1 when something failed, 2 when ROS 2 is missing, 130 when interrupted.
+    """
+
+    out: Path
+    """Folder of the results; those of an earlier demo in it are replaced."""
+    run: Path | None = None
+    """Folder of a finished training run, to take its policy instead of training one."""
+    seed: int = 0
+    """Seed of the training."""
+    robot_seed: int = 1
+    """Seed of the stand-in robot's hidden body."""
+    iterations: int | None = None
+    """Iterations of the training; by default as many as the task is trained for."""
+    echo_s: float = 5.0
+    """How long to measure the bare echo, s."""
+    plan: Plan
+    """What is asked of the robot."""
+
+
+class DemoError(RuntimeError):
+    """A part of the demo failed; the message gives the cause and where to read more."""
+
+
+def parse(arguments: list[str]) -> tuple[Kind, Options]:
+    """The command line. An unknown task or option ends the program with the valid ones."""
+    tasks = argparse.ArgumentParser(prog="isthmus-demo", add_help=False, allow_abbrev=False)
+    tasks.add_argument("--task", choices=list(KINDS), default=next(iter(KINDS)))
+    chosen, rest = tasks.parse_known_args(arguments)
+    kind = KINDS[chosen.task]
+    default = Options(out=kind.out, plan=kind.plan())
+    options = tyro.cli(
+        Options[kind.plan],  # pyright: ignore[reportInvalidTypeArguments]
+        args=rest, prog=f"isthmus-demo --task {chosen.task}", default=default,
+    )  # fmt: skip
+    return kind, options
+
+
+def main() -> None:
+    """Entry point of `isthmus-demo`."""
+    kind, options = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the processes are ended too
+    console = Console()
+    ros2.run(lambda: _run(kind, options, console), name="isthmus-demo")
+
+
+def _run(kind: Kind, options: Options, console: Console) -> int:
+    ros2.require()  # now, not after the training
+    use_thread_budget()
+    try:
+        return run(kind, options, console)
+    except (DemoError, ProcessError, DivergedError, OSError, ValueError) as error:
+        console.print(f"[bold red]isthmus-demo:[/] {escape(str(error))}", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("isthmus-demo: interrupted; its processes are stopped")
+        return INTERRUPTED
+
+
+def run(kind: Kind, options: Options, console: Console) -> int:
+    """The whole demo; returns the exit status.
+
+    Raises DemoError, ProcessError, DivergedError, OSError, ValueError, KeyboardInterrupt.
+    """
+    begun = time.monotonic()
+    _clear(options.out)
+    if options.run is not None:
+        shutil.copytree(options.run, options.out / RUN)
+    elif not _train(kind, options, console):
+        return INTERRUPTED
+    with Processes(options.out) as processes:
+        _export(options, processes, console)
+        _carry_out(kind, options, processes, console)
+        _measure_echo(options, processes, console)
+    demo = load_demo(options.out, kind.mission)
+    _film(demo, kind, console)
+    report = write_report(demo, kind)
+    console.print(_table(demo, kind))
+    console.print(f"report: [bold]{report}[/]   ({time.monotonic() - begun:.0f} s in all)", soft_wrap=True)
+    if demo.success:
+        return 0
+    causes = "; ".join(demo.facts["failures"])
+    raise DemoError(f"the {kind.mission} failed: {causes} (see {options.out / 'mission.log'})")
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo wrote, and nothing else."""
+    out.mkdir(parents=True, exist_ok=True)
+    missions = [kind.mission for kind in KINDS.values()]
+    for name in (RUN, *missions, "ros_log"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in (REPORT, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, *(f"{mission}.mp4" for mission in missions)):
+        (out / name).unlink(missing_ok=True)
+
+
+# --- the steps ---
+
+
+def _train(kind: Kind, options: Options, console: Console) -> bool:
+    config = dataclasses.replace(DEFAULTS[kind.task], seed=options.seed)
+    if options.iterations is not None:
+        config = dataclasses.replace(config, iterations=options.iterations)
+    return train(Trainer(config), options.out / RUN, console)
+
+
+def _export(options: Options, processes: Processes, console: Console) -> None:
+    export = processes.start("export", "isthmus_policies.export.export", options.out / RUN)
+    _watch(export, "evaluating and exporting", None, console)
+    export.require_success()
+
+
+def _carry_out(kind: Kind, options: Options, processes: Processes, console: Console) -> None:
+    """Start robot and node, carry out the mission, end them.
+
+    A mission that failed is recorded; without a record it raises.
+    """
+    out, patience = options.out, ("--wait-s", _START_S)
+    robot = processes.start(
+        "robot", "isthmus_deploy.ros.stand_in_robot",
+        "--robot", kind.stand_in, "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
+    )  # fmt: skip
+    node = processes.start(
+        "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE, "--log", out / NODE_LOG, *patience
+    )
+    plan = [
+        item
+        for name, value in dataclasses.asdict(options.plan).items()
+        for item in (f"--plan.{name.replace('_', '-')}", value)
+    ]
+    record = out / kind.mission
+    mission = processes.start("mission", f"isthmus_deploy.ros.{kind.mission}", *plan, "--log", record, *patience)
+    _watch(mission, kind.doing, options.plan.duration_s, console, needs=(robot, node))
+    node.end()  # before the robot, so that its last command is the safe one
+    robot.end()
+    if not (record / f"{kind.mission}.npz").is_file():
+        mission.require_success()
+        raise DemoError(f"the mission recorded nothing (see {mission.log})")
+
+
+def _measure_echo(options: Options, processes: Processes, console: Console) -> None:
+    arguments = ("--duration-s", options.echo_s, "--log", options.out / ECHO_LOG)
+    echo = processes.start("echo", "isthmus_deploy.ros.bench_echo", *arguments)
+    _watch(echo, "timing a bare echo", None, console)
+    echo.require_success()
+
+
+def _film(demo: Demo, kind: Kind, console: Console) -> None:
+    with _progress(console) as progress:
+        bar = progress.add_task("drawing the video", total=None, note="")
+        try:
+            mission_video(
+                demo.contract.robot, demo.arrays, demo.phases, kind.note(demo), demo.video,
+                on_frame=lambda done, total: progress.update(bar, completed=done, total=total),
+            )  # fmt: skip
+        except NoRendererError as error:
+            console.print(f"no video: {error}")
+
+
+def _table(demo: Demo, kind: Kind) -> Table:
+    """The report's headlines for a terminal."""
+    table = Table(title="Isthmus demo", title_justify="left")
+    table.add_column("")
+    table.add_column("value", justify="right", style="bold")
+    table.add_column("")
+    for fact in facts(demo, kind):
+        table.add_row(fact.label, fact.value, fact.detail)
+    return table
+
+
+def _watch(
+    process: Process, title: str, duration_s: float | None, console: Console, *, needs: tuple[Process, ...] = ()
+) -> None:
+    """Show progress until `process` ends: of a mission `duration_s` long, or None for how long it will take.
+
+    Raises:
+        DemoError: one of the processes that it `needs` ended before it.
+    """
+    with _progress(console) as progress:
+        bar = progress.add_task(title, total=duration_s, note="")
+        update = _mission_progress(process)
+        while not process.ended(_POLL_S):
+            for needed in needs:
+                if needed.ended():
+                    needed.require_success()
+                    raise DemoError(f"{needed.name} ended during the mission (see {needed.log})")
+            if duration_s is not None:
+                completed, note = update()
+                progress.update(bar, completed=completed, note=note)
+
+
+def _mission_progress(mission: Process) -> Callable[[], tuple[float, str]]:
+    """A function that tells how many seconds a mission has lasted, and what it does, from the lines it prints."""
+    started_s: float | None = None
+
+    def update() -> tuple[float, str]:
+        nonlocal started_s
+        notes = re.findall(r"mission: +[\d.]+ s  (.+)", mission.output())
+        if not any(note.startswith("start: ") for note in notes):
+            return 0.0, notes[-1] if notes else "waiting for robot and node"
+        started_s = started_s or time.monotonic()
+        return time.monotonic() - started_s, notes[-1]
+
+    return update
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn("[bold]{task.description}[/]"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}")
+    )  # fmt: skip
+    return Progress(*columns, console=console, refresh_per_second=4)
+
+
+if __name__ == "__main__":
+    main()

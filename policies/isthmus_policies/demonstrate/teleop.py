@@ -1,0 +1,239 @@
+"""`isthmus-teleop TASK DATASET`: a page in the browser where a person demonstrates."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from isthmus_datasets.calibration.error import CalibrationError
+from isthmus_datasets.cli import Check
+from isthmus_datasets.info import DatasetError
+from isthmus_datasets.operators.gamepad import Gamepad
+from isthmus_datasets.operators.guide import Guide
+from isthmus_datasets.operators.human import HumanOperator
+from isthmus_datasets.operators.keyboard import Keyboard
+from isthmus_datasets.operators.motion import Device, DeviceError
+from isthmus_datasets.operators.operator import Event, Operator
+from isthmus_datasets.operators.spacemouse import SpaceMouse
+from isthmus_datasets.operators.take_over import Human, TakeOver
+from isthmus_datasets.recorder import Outcome, Recorder, RecordingError
+from isthmus_datasets.recording import next_seed, open_dataset
+from isthmus_datasets.teleop.browser import BrowserOperator
+from isthmus_datasets.teleop.hands import Hands
+from isthmus_datasets.teleop.markup import Phase, Titles
+from isthmus_datasets.teleop.page import Page
+from isthmus_datasets.teleop.wishes import Wishes
+from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
+from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_policies.demonstrate.record import DEMONSTRATED
+from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
+from isthmus_policies.demonstrate.views import placements
+from isthmus_sim.description import RobotSpec
+from isthmus_sim.tasks import make_task
+from isthmus_sim.threads import use_thread_budget
+
+SCRIPT = "script"
+DEVICES: dict[str, Callable[[], Device]] = {"keyboard": Keyboard, "gamepad": Gamepad, "spacemouse": SpaceMouse}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Demonstrate a task by hand, in a new dataset or one to go on with. Open the page that is printed."""
+
+    task: Annotated[str, tyro.conf.Positional]
+    """Name of the task: push_t, pick_place, pick_place-randomized."""
+    dataset: Annotated[Path, tyro.conf.Positional]
+    """Folder of the dataset."""
+    episodes: int | None = None
+    """End after so many are saved; otherwise when the page or Ctrl-C says so."""
+    max_seconds: float = 120.0
+    """Longest episode; it is ended and kept."""
+    device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
+    """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
+    leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
+    policy: str = ""
+    """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
+    seed: int | None = None
+    """Of the first episode's start; the next has the next. By default 0, or what comes after the dataset's own."""
+    calibration: tuple[Path, ...] = ()
+    """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
+    host: str = "127.0.0.1"
+    """Where the page is served; 0.0.0.0 lets other computers in: whoever reaches it moves the robot."""
+    port: int = 8080
+    """Of the page; the next free one when it is taken, any for 0."""
+    open: bool = True
+    """Open the page in this computer's browser."""
+
+
+class Session:
+    """A recorder, and the page that shows what becomes of it."""
+
+    def __init__(self, recorder: Recorder, operator: BrowserOperator, page: Page) -> None:
+        self._recorder, self._operator, self._page = recorder, operator, page
+
+    def run(self, seed: int, wanted: int | None) -> None:
+        """Until so many are saved, or somebody quits. Episodes begin with `seed`, `seed` + 1, …"""
+        self._wanted = wanted
+        self._count()
+        while wanted is None or self._recorder.summary().saved < wanted:
+            if self._record(seed) is Event.QUIT:
+                break
+            seed += 1
+        self._page.panel.phase(Phase.ENDED)
+
+    def _record(self, seed: int) -> Event:
+        try:
+            outcome = self._recorder.record(seed)
+        except (RecordingError, DeviceError) as error:
+            self._tell(str(error), good=False)
+            self._page.panel.phase(Phase.FAILED)
+            return self._page.wishes.wait()  # Nothing is recorded until somebody says that the cause is gone.
+        if outcome.steps:
+            self._tell(said(outcome, self._operator.given_up), good=outcome.index is not None)
+        return outcome.event
+
+    def _tell(self, message: str, *, good: bool) -> None:
+        self._count()
+        self._page.panel.tell(message, good=good)
+        print(message, flush=True)
+
+    def _count(self) -> None:
+        summary = self._recorder.summary()
+        self._page.panel.count(summary.saved, summary.discarded, self._wanted)
+
+
+def said(outcome: Outcome, why: str) -> str:
+    """What became of an episode; `why` it was discarded, if that was not asked for."""
+    if outcome.index is None:
+        return f"{outcome.reason}{': ' if why else ''}{why}"
+    success = ", success" if outcome.event is Event.SUCCESS else ""
+    return f"episode {outcome.index} saved: {outcome.steps} steps{success}"
+
+
+def run(options: Options) -> int:
+    """Serve the page and record; the exit code.
+
+    Raises:
+        CalibrationError: a camera cannot be placed.
+        DatasetError: the dataset cannot be gone on with.
+        DeviceError: the device is not there.
+        PolicyFileError: the policy cannot be used.
+        OSError: the page cannot be served, or the disk is full.
+    """
+    how, task = DEMONSTRATED[options.task], make_task(options.task)
+    rate = round(1 / task.robot.control_period_s)
+    with ExitStack() as stack:
+        robot = stack.enter_context(
+            closing(EnvRobot(task, cameras=partial(how.cameras, placed=placements(options.calibration))))
+        )
+        other = other_operator(options, robot)
+        wishes = Wishes(hand_over=other is not None)
+        human, guide = person(options, wishes, robot, task.robot, rate)
+        driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
+        writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
+        page = stack.enter_context(closing(make_page(options, robot, wishes, guide, take_over=other is not None)))
+        at_page = guide is not None and options.device == "page"
+        operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
+        recorder = stack.enter_context(
+            Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
+        )
+        seed = next_seed(options.dataset) if options.seed is None else options.seed
+        print(f"open {page.url}  (Ctrl-C ends)", flush=True)
+        if options.open:
+            webbrowser.open(page.url)
+        with ended_by_signals(page):
+            Session(recorder, operator, page).run(seed, options.episodes)
+        print(f"{options.dataset}: {recorder.summary()}", flush=True)
+        saved = recorder.summary().saved
+    return checked(options.dataset) if saved else 0
+
+
+def other_operator(options: Options, robot: EnvRobot) -> Operator | None:
+    """Who else drives. Raises PolicyFileError."""
+    if not options.policy:
+        return None
+    if options.policy == SCRIPT:
+        return DEMONSTRATED[options.task].operator(0.0, 1.0)
+    return PolicyOperator(Path(options.policy), make_task(options.task).robot)
+
+
+def person(
+    options: Options, wishes: Wishes, robot: EnvRobot, spec: RobotSpec, rate_hz: int
+) -> tuple[Human, Guide | None]:
+    """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
+    DeviceError."""
+    hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
+    if options.leader_arm.leader is not None:
+        return leader_arm(options.leader_arm.leader, options.leader_arm, hands, spec), None
+    guide = TELEOPERATED[options.task].guide(robot, rate_hz)
+    return HumanOperator(hands, guide, rate_hz=rate_hz), guide
+
+
+def make_page(options: Options, robot: EnvRobot, wishes: Wishes, guide: Guide | None, *, take_over: bool) -> Page:
+    """The page, served. Raises OSError when it cannot be."""
+    how, shown = DEMONSTRATED[options.task], TELEOPERATED[options.task]
+    keys = shown.keys if guide is not None else {"Leader": "the robot follows it"}
+    return Page(
+        lambda: shown.model(robot),
+        lambda: (robot.qpos, robot.mocap),
+        Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=keys),
+        shown.stand,
+        wishes,
+        guide=guide,
+        cameras=robot.features.cameras,
+        gripper=shown.gripper,
+        take_over=take_over,
+        host=options.host,
+        port=options.port,
+    )
+
+
+@contextmanager
+def ended_by_signals(page: Page) -> Iterator[None]:
+    """Ctrl-C and SIGTERM press Quit, so that what is being saved is saved; a second one does not wait for that."""
+
+    def quit_first(number: int, _: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        page.wishes.ask(Event.QUIT)
+
+    before = {number: signal.signal(number, quit_first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def checked(dataset: Path) -> int:
+    """Check what there is now, and say so; the checker's exit code."""
+    code = Check(path=dataset).run(Console())
+    print(f"next: isthmus-dataset check {dataset}", flush=True)
+    return code
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    options = tyro.cli(Options, prog="isthmus-teleop", args=arguments)
+    use_thread_budget()
+    if options.task not in TELEOPERATED:
+        sys.exit(f"isthmus-teleop: no {options.task!r} here; there are: {', '.join(TELEOPERATED)}")
+    try:
+        sys.exit(run(options))
+    except (DatasetError, DeviceError, PolicyFileError, CalibrationError, OSError) as error:
+        sys.exit(f"isthmus-teleop: {error}")
+
+
+if __name__ == "__main__":
+    main()

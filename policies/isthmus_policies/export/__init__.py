@@ -1,0 +1,1 @@
+"""A trained policy as one ONNX graph with its contract."""

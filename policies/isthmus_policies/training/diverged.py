@@ -1,0 +1,78 @@
+"""Worlds that diverged while training: each is written to a file of its own and can be stepped again from it.
+
+`python -m isthmus_policies.training.diverged FILE` does so and says what became of the world.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus_policies.training.checkpoint import load_checkpoint, part, save_checkpoint
+from isthmus_sim.engine import State
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Divergence
+from isthmus_sim.tasks import make_task
+
+FORMAT = "isthmus.diverged.1"
+FOLDER = "diverged"
+MOST_FILES = 20
+"""In a run's folder: the first ones tell as much as thousands."""
+
+
+class DivergedError(RuntimeError):
+    """More worlds diverged than a training run bears; the message says how many and where they were written."""
+
+
+def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any]) -> Path:
+    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the
+    names of the "task", the "engine" and the "model", and the "iteration". Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    worlds = [(divergence, row) for divergence in divergences for row in range(len(divergence.worlds))]
+    written = sorted(folder.glob("*.safetensors"))
+    for divergence, row in worlds[: max(0, MOST_FILES - len(written))]:
+        world, episode_step = int(divergence.worlds[row]), int(divergence.episode_step[row])
+        tensors = {f"engine.{name}": value[[row]] for name, value in divergence.engine.items()}
+        path = folder / f"iteration{facts['iteration']:06d}-world{world:05d}-step{episode_step:05d}.safetensors"
+        save_checkpoint(
+            path,
+            tensors | {"command": divergence.command[[row]]},
+            facts | {"world": world, "episode_step": episode_step},
+            FORMAT,
+        )
+        written.append(path)
+    return written[-1]
+
+
+def replay(path: Path) -> tuple[bool, State]:
+    """Do the step again, in one world: whether it diverges, and the state it leads to. Raises CheckpointError,
+    FileNotFoundError."""
+    tensors, facts = load_checkpoint(path, FORMAT)
+    task = make_task(facts["task"])
+    engine = make_engine(task, 1, facts["engine"], facts["model"])
+    tensors = {name: value.to(engine.device) for name, value in tensors.items()}
+    engine.load_state_dict(part(tensors, "engine"))
+    engine.step(tensors["command"])
+    return bool(engine.failed()), engine.read()
+
+
+def main() -> None:
+    """`python -m isthmus_policies.training.diverged FILE`."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m isthmus_policies.training.diverged FILE")
+    try:
+        failed, state = replay(Path(sys.argv[1]))
+    except (ValueError, OSError) as error:
+        sys.exit(f"diverged: {error}")
+    print("diverges again" if failed else "does not diverge")
+    for name, value in vars(state).items():
+        finite = value[torch.isfinite(value)].abs()
+        largest = f"{float(finite.max()):.3g}" if len(finite) else "none"
+        print(f"  {name}: {value.numel() - len(finite)} not a number, the largest other {largest}")
+
+
+if __name__ == "__main__":
+    main()

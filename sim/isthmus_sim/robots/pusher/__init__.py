@@ -1,0 +1,1 @@
+"""The disc of Push-T and its table."""

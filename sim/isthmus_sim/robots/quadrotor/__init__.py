@@ -1,0 +1,1 @@
+"""The quadrotor: its description and its model."""

@@ -1,0 +1,1 @@
+"""The quadruped: its description and its model."""

@@ -1,0 +1,218 @@
+"""The quadruped: Unitree Go2's published size, masses, limits and motors; its specification.
+
+Sources: Unitree's robot description go2_description.urdf and its const.xacro (github.com/unitreerobotics/unitree_ros)
+for geometry, masses, inertias, limits, rotor inertia, joint friction and damping; Unitree's actuator data of the Go2
+in unitree_rl_lab for the torque-speed curve; Unitree's actuator SDK for the gear ratio of the motor, a GO-M8010-6.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from isthmus_sim.description import CommandSpec, JointSpec, RobotSpec, SignalSpec
+
+Vector3 = tuple[float, float, float]
+
+GRAVITY = 9.81  # m/s²
+LEGS = ("FL", "FR", "RL", "RR")  # front left, front right, rear left, rear right
+FEET = LEGS
+LINKS = ("hip", "thigh", "calf")
+JOINTS = tuple(f"{leg}_{link}_joint" for leg in LEGS for link in LINKS)
+FRONT = {"FL": 1.0, "FR": 1.0, "RL": -1.0, "RR": -1.0}  # sign of the leg's x in the base frame
+LEFT = {"FL": 1.0, "FR": -1.0, "RL": 1.0, "RR": -1.0}  # sign of the leg's y
+
+TRUNK_SIZE = (0.3762, 0.0935, 0.114)  # m, length, width, height of the box around it
+HIP_X, HIP_Y = 0.1934, 0.0465  # m, of the hip joint in the base frame
+HIP_LENGTH = 0.0955  # m, from hip to thigh joint, sideways
+THIGH_LENGTH = CALF_LENGTH = 0.213  # m
+FOOT_RADIUS = 0.022  # m
+FOOT_X = -0.002  # m, of the foot's ball in the calf's frame, CALF_LENGTH below the knee
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inertial:
+    """Mass kg, centre of mass (3,) m and inertia about it (xx, yy, zz, xy, xz, yz) kg·m², in the link's frame."""
+
+    mass: float
+    com: Vector3
+    inertia: tuple[float, ...]
+
+    def mirrored(self, x: float, y: float) -> Inertial:
+        """The same link on another leg: `x`, `y` are 1, or -1 for a reflection of that axis."""
+        xx, yy, zz, xy, xz, yz = self.inertia
+        com = (x * self.com[0], y * self.com[1], self.com[2])
+        return Inertial(mass=self.mass, com=com, inertia=(xx, yy, zz, x * y * xy, x * xz, y * yz))
+
+
+TRUNK = Inertial(
+    mass=6.921, com=(0.021112, 0.0, -0.005366), inertia=(0.02448, 0.098077, 0.107, 0.00012166, 0.0014849, -3.12e-5)
+)
+# Of the front left leg.
+HIP = Inertial(
+    mass=0.678, com=(-0.0054, 0.00194, -0.000105), inertia=(0.00048, 0.000884, 0.000596, -3.01e-6, 1.11e-6, -1.42e-6)
+)
+THIGH = Inertial(
+    mass=1.152, com=(-0.00374, -0.0223, -0.0327), inertia=(0.00584, 0.0058, 0.00103, 8.72e-5, -0.000289, 0.000808)
+)
+CALF = Inertial(
+    mass=0.154, com=(0.00548, -0.000975, -0.115), inertia=(0.00108, 0.0011, 3.29e-5, 3.4e-7, 1.72e-5, 8.28e-6)
+)
+FOOT = Inertial(mass=0.04, com=(0.0, 0.0, -CALF_LENGTH), inertia=(9.6e-6, 9.6e-6, 9.6e-6, 0.0, 0.0, 0.0))
+MASS = TRUNK.mass + 4 * (HIP.mass + THIGH.mass + CALF.mass + FOOT.mass)  # kg
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motor:
+    """A joint's drive, at the joint: behind gearbox and linkage.
+
+    effort_limit N·m; no_load_speed rad/s; corner_speed rad/s, up to which the motor reaches its effort limit; armature
+    kg·m², the rotor's inertia times the gear ratio squared; friction N·m, dry; damping N·m·s/rad, viscous.
+    """
+
+    effort_limit: float
+    no_load_speed: float
+    corner_speed: float
+    armature: float
+    friction: float = 0.2
+    damping: float = 0.01
+
+    @property
+    def saturation_effort(self) -> float:
+        """Stall torque, N·m, of the straight torque-speed line through the corner: torque at speed v is at most
+        saturation_effort * (1 - v / no_load_speed), and never above effort_limit."""
+        return self.effort_limit / (1 - self.corner_speed / self.no_load_speed)
+
+
+_ROTOR_INERTIA = 0.000111842  # kg·m², before the gearbox
+_GEAR = 6.33
+_LINKAGE = 45.43 / 23.7  # of the knee: the same motor gives this much more torque there, and as much less speed
+_CORNER = 13.5  # rad/s
+MOTORS = {
+    "hip": Motor(effort_limit=23.7, no_load_speed=30.1, corner_speed=_CORNER, armature=_ROTOR_INERTIA * _GEAR**2),
+    "thigh": Motor(effort_limit=23.7, no_load_speed=30.1, corner_speed=_CORNER, armature=_ROTOR_INERTIA * _GEAR**2),
+    "calf": Motor(
+        effort_limit=45.43,
+        no_load_speed=15.7,
+        corner_speed=_CORNER / _LINKAGE,
+        armature=_ROTOR_INERTIA * (_GEAR * _LINKAGE) ** 2,
+    ),
+}
+
+STIFFNESS, DAMPING = 25.0, 0.5  # N·m/rad, N·m·s/rad: Unitree's examples of learned walking on the Go2
+_LIMITS = {"hip": (-1.0472, 1.0472), "front_thigh": (-1.5708, 3.4907), "rear_thigh": (-0.5236, 4.5379),
+           "calf": (-2.7227, -0.83776)}  # fmt: skip
+
+# By leg: hip (outwards), thigh, calf; front legs, rear legs. With gains this soft the legs give way under the robot by
+# 5 cm. The default spreads front and rear feet, so that it still stands level and does not topple with 3 kg on its
+# back, weak motors or a shifted centre of mass. Prone, the belly carries the robot, with the feet close to where they
+# stand later. Loaded is where the default comes to rest: simulated, standing up from prone, after 5 s.
+_DEFAULT_LEGS = ((0.0, 0.8, -1.5), (0.0, 1.15, -1.5))
+_PRONE_LEGS = ((0.6, 1.2, -2.65), (0.6, 1.8, -2.65))
+_LOADED_LEGS = ((0.2, 0.858, -1.728), (0.166, 1.16, -1.657))
+
+
+def _pose(legs: tuple[Vector3, Vector3]) -> tuple[float, ...]:
+    front, rear = legs
+    by_leg = {leg: front if FRONT[leg] > 0 else rear for leg in LEGS}
+    return tuple(angle for leg, (hip, *rest) in by_leg.items() for angle in (LEFT[leg] * hip + 0.0, *rest))
+
+
+DEFAULT_POSE = _pose(_DEFAULT_LEGS)  # rad, by JOINTS
+PRONE_POSE = _pose(_PRONE_LEGS)
+LOADED_POSE = _pose(_LOADED_LEGS)
+
+
+def foot_position(leg: str, hip: float, thigh: float, calf: float) -> Vector3:
+    """Centre of a foot's ball in the base frame, m, at joint angles in rad."""
+    x = -THIGH_LENGTH * math.sin(thigh) - CALF_LENGTH * math.sin(thigh + calf) + FOOT_X * math.cos(thigh + calf)
+    down = THIGH_LENGTH * math.cos(thigh) + CALF_LENGTH * math.cos(thigh + calf) + FOOT_X * math.sin(thigh + calf)
+    side = LEFT[leg] * HIP_LENGTH
+    y = side * math.cos(hip) + down * math.sin(hip)
+    z = side * math.sin(hip) - down * math.cos(hip)
+    return FRONT[leg] * HIP_X + x, LEFT[leg] * HIP_Y + y, z
+
+
+def base_height(pose: tuple[float, ...]) -> float:
+    """Height of the base, m, at which a level robot in `pose` (12,) just touches the ground, with feet or belly."""
+    feet = (foot_position(leg, *pose[3 * i : 3 * i + 3]) for i, leg in enumerate(LEGS))
+    return max(TRUNK_SIZE[2] / 2, FOOT_RADIUS - min(foot[2] for foot in feet))
+
+
+STAND_HEIGHT = base_height(DEFAULT_POSE)  # m
+PRONE_HEIGHT = base_height(PRONE_POSE)
+LOADED_HEIGHT = base_height(LOADED_POSE)
+
+
+def _joint(name: str, default: float) -> JointSpec:
+    leg, link, _ = name.split("_")
+    low, high = _LIMITS[link if link != "thigh" else "front_thigh" if FRONT[leg] > 0 else "rear_thigh"]
+    motor = MOTORS[link]
+    return JointSpec(
+        stiffness=STIFFNESS, damping=DAMPING, position_min=low, position_max=high,
+        velocity_limit=motor.no_load_speed, effort_limit=motor.effort_limit, default_position=default,
+    )  # fmt: skip
+
+
+_JOINT_SPECS = {name: _joint(name, default) for name, default in zip(JOINTS, DEFAULT_POSE, strict=True)}
+_LOW = tuple(joint.position_min for joint in _JOINT_SPECS.values())
+_HIGH = tuple(joint.position_max for joint in _JOINT_SPECS.values())
+
+_PERIOD = 0.02  # s
+_AGE = 0.1  # s
+# Joint angles: the limits are soft stops, and a fall presses a joint past them by a few degrees; 0.3 rad beyond, the
+# encoder has lost its zero. Joint speeds: twice what the fastest motor reaches unloaded, since impacts turn the joints
+# faster than motors do; and in a period a joint turns no further than that. Gyro: its range, ±2000 °/s.
+_ANGLE_MARGIN = 0.3
+_JOINT_SPEED = 2 * MOTORS["hip"].no_load_speed
+_GYRO_RANGE = math.radians(2000)
+# A target as far from the joint as its full torque takes makes no difference beyond; to go there takes one period.
+_TARGET_RATE = MOTORS["hip"].effort_limit / STIFFNESS / _PERIOD
+# From prone to standing and back, all joints arrive together; the fastest, the knees, at 1.5 rad/s.
+_TRAVEL = tuple(abs(stand - prone) for stand, prone in zip(DEFAULT_POSE, PRONE_POSE, strict=True))
+_TRANSITION_RATE = tuple(1.5 * travel / max(_TRAVEL) for travel in _TRAVEL)
+
+
+def _joints(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], jump: float) -> SignalSpec:
+    return SignalSpec(
+        name=name, unit=unit, frame="joint", order=JOINTS, minimum=low, maximum=high,
+        max_jump=(jump,) * len(JOINTS), max_age_s=_AGE,
+    )  # fmt: skip
+
+
+def _goal(name: str, unit: str, order: tuple[str, ...], bound: tuple[float, ...]) -> SignalSpec:
+    return SignalSpec(
+        name=name, unit=unit, frame="body", order=order, minimum=tuple(-b for b in bound), maximum=bound,
+        max_jump=tuple(2 * b for b in bound), max_age_s=None,
+    )  # fmt: skip
+
+
+SPEC = RobotSpec(
+    name="quadruped",
+    control_period_s=_PERIOD,
+    signals=(
+        _joints(
+            "joint_position", "rad", tuple(low - _ANGLE_MARGIN for low in _LOW),
+            tuple(high + _ANGLE_MARGIN for high in _HIGH), _JOINT_SPEED * _PERIOD,
+        ),
+        _joints("joint_velocity", "rad/s", (-_JOINT_SPEED,) * 12, (_JOINT_SPEED,) * 12, 2 * _JOINT_SPEED),
+        SignalSpec(
+            name="angular_velocity", unit="rad/s", frame="body", order=("x", "y", "z"),
+            minimum=(-_GYRO_RANGE,) * 3, maximum=(_GYRO_RANGE,) * 3, max_jump=(_GYRO_RANGE,) * 3, max_age_s=_AGE,
+        ),
+        SignalSpec(
+            name="imu_orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
+            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_AGE,
+        ),
+        # Unitree's own walking takes up to 3.8 m/s forward, 1 m/s sideways and 4 rad/s; beyond is a mistake.
+        _goal("linear_velocity_command", "m/s", ("x", "y"), (3.8, 1.0)),
+        _goal("yaw_rate_command", "rad/s", ("z",), (4.0,)),
+    ),
+    commands=(
+        CommandSpec(
+            name="joint_position_target", unit="rad", frame="joint", order=JOINTS, minimum=_LOW, maximum=_HIGH,
+            max_rate=(_TARGET_RATE,) * 12, safe=PRONE_POSE, standby=DEFAULT_POSE, transition_rate=_TRANSITION_RATE,
+        ),
+    ),
+    joints=_JOINT_SPECS,
+)  # fmt: skip

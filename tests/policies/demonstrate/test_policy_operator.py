@@ -1,0 +1,191 @@
+"""A policy file as an operator: a hand-made graph on Push-T, alone and with a person who takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from isthmus_datasets.operators.human import HumanOperator
+from isthmus_datasets.operators.motion import Motion
+from isthmus_datasets.operators.operator import Controller, Event
+from isthmus_datasets.operators.plane_guide import PlaneGuide
+from isthmus_datasets.operators.take_over import TakeOver
+from isthmus_datasets.pace import VirtualClock
+from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.recorder import Recorder
+from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.robot import Observation
+from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signal
+from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, seal
+from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_sim.robots.pusher import description as pusher
+from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL, TABLE
+from isthmus_sim.robots.quadrotor import description as quadrotor
+from isthmus_sim.tasks import make_task
+
+
+def contract() -> Contract:
+    """Of Push-T's robot, and a memory of where the block was a step ago."""
+    return Contract(
+        robot=pusher.SPEC.name,
+        control_period_s=pusher.SPEC.control_period_s,
+        trained_latency_s=0.0,
+        signals=tuple(Signal(shape=(s.size,), **asdict(s)) for s in reversed(pusher.SPEC.signals)),
+        commands=tuple(Command(shape=(c.size,), **asdict(c)) for c in pusher.SPEC.commands),
+        memory=(Memory(name="before", shape=(2,), order="x y", initial=100.0),),
+        joints={},
+        provenance=Provenance(task="push_t", code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01"),
+    )
+
+
+def model() -> bytes:
+    """target_position = where the block was a step ago + 0 · (the other signals)."""
+    nodes = [
+        helper.make_node("Sub", ["agent_position", "agent_position"], ["nothing"]),
+        helper.make_node("Sub", ["block_angle", "block_angle"], ["none"]),
+        helper.make_node("Add", ["nothing", "none"], ["zero"]),
+        helper.make_node("Add", ["memory_before", "zero"], ["target_position"]),
+        helper.make_node("Identity", ["block_position"], ["next_memory_before"]),
+    ]
+
+    def tensors(*names: tuple[str, int]) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names]
+
+    graph = helper.make_graph(
+        nodes, "hand_made",
+        tensors(("agent_position", 2), ("block_position", 2), ("block_angle", 1), ("memory_before", 2)),
+        tensors(("target_position", 2), ("next_memory_before", 2)),
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
+def sealed(path: Path, contract: Contract) -> Path:
+    signals = {s.name: np.zeros(s.shape, np.float32) for s in contract.signals}
+    commands = {"target_position": np.full(2, 100.0, np.float32)}
+    path.write_bytes(seal(model(), contract, (ReplayStep(reset=True, signals=signals, commands=commands),)))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return sealed(tmp_path / "hand_made.onnx", contract())
+
+
+@pytest.fixture
+def robot() -> Iterator[EnvRobot]:
+    with closing(EnvRobot(make_task("push_t"))) as robot:
+        yield robot
+
+
+def drive(operator, robot: EnvRobot, steps: int) -> tuple[list, list]:
+    """Decisions, and where the block was upon each."""
+    decisions, blocks = [], []
+    for _ in range(steps):
+        observation = robot.observe()
+        blocks.append(observation.columns["state"][2:4].copy())
+        decisions.append(operator.decide(observation))
+        robot.act(decisions[-1].action)
+    return decisions, blocks
+
+
+def test_it_acts_on_the_robots_signals_and_remembers_within_an_episode(path: Path, robot: EnvRobot):
+    operator = PolicyOperator(path, pusher.SPEC)
+    for seed in (3, 4):
+        robot.reset(seed)
+        operator.reset(seed)
+        decisions, blocks = drive(operator, robot, 4)
+        expected = [(100.0, 100.0), *blocks[:-1]]  # the memory begins anew
+        np.testing.assert_array_equal([d.action for d in decisions], np.array(expected, np.float32))
+    assert {d.control for d in decisions} == {Controller.POLICY}
+    assert {d.event for d in decisions} == {Event.NONE}
+    assert operator.name == "policy hand_made"
+
+
+def test_it_may_start_and_end_episodes_by_itself(path: Path, robot: EnvRobot):
+    operator = PolicyOperator(path, pusher.SPEC, steps=3)
+    operator.reset(0)
+    decisions, _ = drive(operator, robot, 4)
+    assert [d.event for d in decisions] == [Event.START, Event.NONE, Event.NONE, Event.STOP]
+    operator.reset(0)
+    seen = robot.observe()
+    assert operator.decide(seen).event is Event.START
+    assert operator.decide(replace(seen, success=True)).event is Event.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"control_period_s": 0.02}, r"control_period_s: contract 0\.02, robot 0\.1"),
+        ({"signals": (0, {"unit": "deg"})}, r"signals\.block_angle\.unit: contract deg, robot rad"),
+        ({"signals": (1, {"order": ("y", "x")})}, r"signals\.block_position\.order: contract"),
+        ({"commands": (0, {"frame": "body"})}, r"commands\.target_position\.frame: contract body, robot table"),
+    ],
+)
+def test_a_policy_of_another_robot_is_refused_with_the_line_that_differs(tmp_path: Path, change: dict, line: str):
+    own = contract()
+    for name, value in change.items():
+        if isinstance(value, tuple):
+            items = list(getattr(own, name))
+            items[value[0]] = replace(items[value[0]], **value[1])
+            value = tuple(items)
+        own = replace(own, **{name: value})
+    with pytest.raises(PolicyFileError, match=rf"other\.onnx is for another robot: .*{line}"):
+        PolicyOperator(sealed(tmp_path / "other.onnx", own), pusher.SPEC)
+
+
+def test_a_robot_without_the_signals_is_refused(path: Path):
+    with pytest.raises(PolicyFileError, match=r"signals\.agent_position: contract needs it, robot has only"):
+        PolicyOperator(path, quadrotor.SPEC)
+
+
+class Device:
+    """Takes over at step 2, pushes away from the person, and gives back at step 4."""
+
+    name = "joystick"
+
+    def __init__(self) -> None:
+        push = Motion(linear=np.array((1.0, 0.0, 0.0)))
+        self.motions = [Motion(), Motion(), Motion(), replace(push, in_control=True), push, Motion(in_control=False)]
+
+    def read(self) -> Motion:
+        return self.motions.pop(0) if self.motions else Motion()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot, tmp_path: Path):
+    guide = PlaneGuide(
+        robot.features, place=("agent_position.x", "agent_position.y"), scale=(1 / PIXEL, -1 / PIXEL),
+        origin=(MIDDLE, MIDDLE), minimum=(0, 0), maximum=(TABLE, TABLE), facing_rad=np.pi / 2, speed_m_s=0.2,
+    )  # fmt: skip
+    human = HumanOperator(Device(), guide, rate_hz=10)
+    operator = TakeOver(human, PolicyOperator(path, pusher.SPEC, steps=7))
+    with (
+        open_dataset(tmp_path / "set", robot.features, fps=10) as writer,
+        Recorder(robot, operator, writer, task="follow the block", clock=VirtualClock()) as recorder,
+    ):
+        assert recorder.record(5).event is Event.STOP
+    rows = DatasetReader(tmp_path / "set").columns(0)
+    assert rows["control"].ravel().tolist() == [1, 1, 0, 0, 1, 1, 1]
+    action, state = rows["action"], rows["observation.state"]
+    np.testing.assert_allclose(action[2], state[2, :2] - (0.0, 20.0), atol=1e-3)  # from where the disc was
+    np.testing.assert_allclose(action[3], action[2] - (0.0, 20.0), atol=1e-3)
+    np.testing.assert_allclose(action[4], state[3, 2:4], atol=1e-3)  # it remembers what was while the person drove
+
+
+def test_an_observation_without_its_signals_is_told(path: Path):
+    operator = PolicyOperator(path, pusher.SPEC)
+    columns = {"state": np.zeros(3, np.float32)}
+    with pytest.raises(ValueError, match=r"signal block_angle has the shape \(0,\), the contract says \(1,\)"):
+        operator.decide(Observation(columns=columns, capture_time_ns={"state": 0}))

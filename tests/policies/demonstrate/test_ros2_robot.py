@@ -1,0 +1,171 @@
+"""The robot that speaks ROS 2, against the stand-in robot's process: recorded, commanded, silent, killed."""
+
+from __future__ import annotations
+
+import runpy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus_datasets.cameras.simulated import SimulatedCamera
+from isthmus_datasets.operators.scripted import ScriptedOperator
+from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.recorder import Recorder, RecordingError
+from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.robot import Observation
+from isthmus_sim.robots.quadruped.description import JOINTS, SPEC
+
+pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
+
+from isthmus_deploy.ros import ros2
+from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
+from isthmus_policies.demonstrate.ros2_sensor import RobotLost
+
+pytestmark = pytest.mark.ros
+
+_names = runpy.run_path(str(Path(__file__).parents[1] / "deploy/ros/ros_processes.py"))
+Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
+COMMAND, COMMANDS_TOPIC = SPEC.commands[0], "forward_position_controller/commands"
+STAND = np.array(COMMAND.standby, np.float32)
+STEPS, FPS = 40, 25
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Start]:
+    """`start(robot, *arguments)` starts a stand-in, in a domain of the test's own."""
+    started = []
+
+    def launch(robot: str, *arguments: str) -> Any:
+        started.append(
+            Process("isthmus_deploy.ros.stand_in_robot", "--robot", robot, "--seed", 7, *arguments)
+        )  # fmt: skip
+        return started[-1]
+
+    with own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        ros2.require()
+        yield launch
+        for process in started:
+            process.kill()
+
+
+class StandUp(ScriptedOperator):
+    """Asks for the pose in which it stands; `at_step` is called in step 10."""
+
+    at_step: Callable[[], None] = staticmethod(lambda: None)
+
+    def plan(self, observation: Observation, step: int) -> np.ndarray:
+        if step == 10:
+            self.at_step()
+        return STAND
+
+
+def stand(robot: Ros2Robot) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        robot.observe()
+        robot.act(STAND)
+
+
+def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
+    process = start("quadruped")
+    grey = SimulatedCamera("front", lambda: np.full((16, 24, 3), 90, np.uint8), time.monotonic_ns)
+    operator, begin_ns = StandUp(steps=STEPS), time.monotonic_ns()
+    with closing(Ros2Robot(cameras={"front": grey}, wait_s=START_S)) as robot:
+        features = robot.features
+        assert features.robot_type == "quadruped"
+        assert features.action.names == JOINTS
+        assert features.columns["state"].names == tuple(
+            f"{signal}.{joint}" for signal in ("joint_position", "joint_velocity") for joint in JOINTS
+        )
+        assert features.columns["imu"].shape == (7,)
+        with (
+            open_dataset(tmp_path / "walk", features, fps=FPS) as writer,
+            Recorder(robot, operator, writer, task="stand") as recorder,
+        ):
+            assert recorder.record(0).steps == STEPS
+            operator.at_step = process.kill
+            with pytest.raises(
+                RecordingError, match=r"episode 1 was discarded .* topic /(joint_states|imu): its newest "
+            ):
+                recorder.record(1)
+        with pytest.raises(RobotLost, match=r"topic /\w+: its newest reading is .* does the robot still run"):
+            robot.observe()
+    reader = DatasetReader(tmp_path / "walk")
+    assert [row.length for row in reader.episodes] == [STEPS]
+    columns = reader.columns(0)
+    assert np.array_equal(columns["action.sent"], np.tile(STAND, (STEPS, 1))), "it is within the limits"
+    position = columns["observation.state"][:, : len(JOINTS)]
+    off = np.abs(position - STAND).mean(axis=1)
+    assert off[-1] < 0.5 * off[0], "the robot did what it was told"
+    assert np.linalg.norm(columns["observation.imu"][:, 3:], axis=1) == pytest.approx(1.0, abs=1e-3), "wxyz"
+    times = columns["capture_time_ns"]
+    assert features.sensors == ("state", "imu", "front")
+    steps_ms = np.diff(times, axis=0) / 1e6
+    assert (steps_ms >= 0.0).all()
+    assert (steps_ms > 0.0).mean() > 0.9
+    assert np.median(steps_ms, axis=0) == pytest.approx(1000 / FPS, abs=8), "it runs on the robot's time"
+    assert begin_ns < times.min()
+    assert times.max() < time.monotonic_ns()
+    age_ms = (times[:, 2] - times[:, 0]) / 1e6
+    assert (age_ms > 0.0).all(), "pictures are taken when asked for, readings have come before"
+    assert (age_ms < 200.0).all()
+
+
+def test_commands_are_clipped_and_the_last_one_is_to_stay(start):
+    start("quadruped")
+    with closing(Ros2Robot(wait_s=START_S)) as robot, closing(Watcher(COMMANDS_TOPIC)) as watcher:
+        with pytest.raises(Refusal, match="is already driven by process"):
+            Ros2Robot()
+        for bad in (np.full(12, np.nan), np.zeros(11)):
+            with pytest.raises(ValueError, match="an action must be 12 finite numbers"):
+                robot.act(bad)
+        robot.reset(0)
+        before = robot.observe().columns["state"][:12]
+        watcher.wait("the robot's commands", lambda: watcher.link.node.count_publishers(COMMANDS_TOPIC))
+        wanted = STAND.copy()
+        wanted[0], wanted[1] = 99.0, -99.0
+        watcher.wait("a command", lambda: robot.act(wanted) is not None and watcher.commands)
+        expected = wanted.astype(np.float64)
+        expected[0], expected[1] = COMMAND.maximum[0], COMMAND.minimum[1]
+        assert robot.act(wanted) == pytest.approx(expected, abs=1e-6)
+        assert watcher.commands[-1] == pytest.approx(expected, abs=1e-6)
+        robot.close()
+        watcher.wait("another command", lambda: not np.allclose(watcher.commands[-1], expected))
+        assert np.abs(watcher.commands[-1] - before).max() < 0.6, "where the joints were measured"
+
+
+def test_a_topic_that_falls_silent_is_named(start):
+    start("quadruped", "--fault", "silence:imu@0.2")
+    with closing(Ros2Robot(wait_s=START_S)) as robot:
+        with pytest.raises(RobotLost, match=r"topic /imu: its newest reading is 0\.\d+ s old, 0.2 s are allowed"):
+            stand(robot)
+        robot._wait_s = 0.3
+        with pytest.raises(RobotLost, match=r"quadruped: nothing from /imu for 0.3 s"):
+            robot.reset(0)
+
+
+def test_rotors_need_a_safe_command(start):
+    start("quadrotor")
+    with pytest.raises(Refusal, match="nothing measures rotor_speed: say by `safe` what is to be sent last, in rad/s"):
+        Ros2Robot(wait_s=START_S)
+    with pytest.raises(Refusal, match="`safe` must be finite numbers for "):
+        Ros2Robot(wait_s=START_S, safe=(0.0,))
+    with closing(Ros2Robot(wait_s=START_S, safe=(0.0,) * 4)) as robot:
+        assert {name: column.shape for name, column in robot.features.columns.items()} == {"odom": (10,), "imu": (3,)}
+
+
+def test_no_robot(start):
+    with pytest.raises(
+        Refusal, match=r"no robot: nothing on /arm/robot_interface within 0.5 s .*is the namespace right"
+    ):
+        Ros2Robot(namespace="/arm", wait_s=0.5)

@@ -1,0 +1,104 @@
+"""Videos of episodes and missions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from isthmus_sim.offscreen import available_backend
+
+if available_backend() is None:
+    pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
+
+import torch
+
+from isthmus_policies.evaluation.evaluate import PolicyActor
+from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
+from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
+from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
+
+
+def pictures(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_the_video_holds_whole_episodes_one_after_another(tmp_path: Path):
+    torch.manual_seed(0)
+    task = Quadrotor(QuadrotorConfig(episode_steps=20))  # too short to leave the limits
+    policy = ActorCritic(task.groups, task.action_size, NetworkConfig())
+    path = episode_video(task, lambda env: PolicyActor(policy, env), 3, tmp_path / "video.mp4")
+    frames = pictures(path)
+    assert frames.shape == (EPISODES * round((20 - 1) * 0.01 * FPS), 480, 640, 3)
+
+
+def test_a_flights_video_shows_robot_caption_and_map(tmp_path: Path):
+    time = np.arange(0.0, 1.005, 0.01)
+    position = np.stack((0.2 * time, 0 * time, 1 + 0 * time), axis=1)
+    flight = {
+        "time": time, "position": position, "orientation": np.tile((1.0, 0, 0, 0), (len(time), 1)),
+        "reference_position": position + np.array((0.0, 0.05, 0.0)),
+    }  # fmt: skip
+    done: list[tuple[int, int]] = []
+    path = mission_video(
+        "crazyflie", flight, [("hover", 0.0, 0.5), ("landing", 0.5, 1.0)], "at {:.1f} s".format,
+        tmp_path / "flight.mp4", on_frame=lambda *progress: done.append(progress),
+    )  # fmt: skip
+    frames = pictures(path).astype(int)
+    assert len(frames) == FPS == len(done)
+    assert done[-1] == (FPS, FPS)
+    middle = frames[:, 160:320, 220:420]
+    assert ((middle[..., 0] - middle[..., 2]) > 90).sum(axis=(1, 2)).min() > 300, "red rotors"
+    assert frames[:, 480 - 80, 640 - 100].max() < 140, "the map's dark card"
+    caption = frames[:, 20:50, 20:160]
+    assert np.abs(caption[0] - caption[-1]).max() > 100, "another phase, another text"
+
+
+def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
+    time = np.arange(0.0, 1.01, 0.02)
+    position = np.stack((0.4 * time, 0 * time, 0.33 + 0 * time), axis=1)
+    names = sorted(JOINTS)
+    swing = 0.5 * np.sin(2 * np.pi * time)[:, None] * np.array(["calf" in name for name in names])
+    angles = np.array([DEFAULT_POSE[JOINTS.index(name)] for name in names]) + swing
+    walk = {
+        "time": time, "position": position, "orientation": np.tile((1.0, 0, 0, 0), (len(time), 1)),
+        "reference_position": position * (1, 1, 0), "joint_name": np.array(names), "joint_time": time,
+        "joint_position": angles,
+    }  # fmt: skip
+
+    def film(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+        return pictures(mission_video("quadruped", arrays, [("side 1", 0.0, 1.0)], str, tmp_path / name)).astype(int)
+
+    moving, other = film(walk, "walk.mp4"), film({**walk, "joint_position": angles - swing}, "still.mp4")
+    assert len(moving) == FPS
+    difference = np.abs(moving - other)[:, 160:400, 200:440].mean(axis=(1, 2, 3))
+    assert difference[FPS // 4] > 5 * difference[0], "the legs bend"
+    turned_round = {**walk, "joint_name": walk["joint_name"][::-1], "joint_position": angles[:, ::-1]}
+    assert np.abs(film(turned_round, "same.mp4") - moving).max() < 3
+
+
+def test_an_episode_without_a_reference_is_filmed(tmp_path: Path):
+    torch.manual_seed(0)
+    task = Quadruped(QuadrupedConfig(episode_steps=10))
+    policy = ActorCritic(task.groups, task.action_size, NetworkConfig())
+    path = episode_video(task, lambda env: PolicyActor(policy, env), 3, tmp_path / "video.mp4")
+    assert len(pictures(path)) == EPISODES * round((10 - 1) * 0.02 * FPS)
+
+
+def test_a_velocity_is_noted_with_what_was_asked():
+    note = velocities((0.6, 0.0, -0.8), (0.52, -0.04, -0.75))
+    assert note.split("     ") == ["forward +0.5 of +0.6 m/s", "left +0.0 of +0.0 m/s", "turn -0.8 of -0.8 rad/s"]
+
+
+def test_a_robot_without_a_scene_is_refused(tmp_path: Path):
+    class Cat(Quadrotor):
+        robot = type("Spec", (), {"name": "cat"})()
+
+    with pytest.raises(ValueError, match="no scene for robot 'cat'"):
+        episode_video(Cat(), lambda env: PolicyActor(None, env), 0, tmp_path / "video.mp4")  # pyright: ignore[reportArgumentType]
+    assert not list(tmp_path.iterdir())

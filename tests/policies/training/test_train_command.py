@@ -1,0 +1,174 @@
+"""`isthmus-train` as a person runs it: real processes, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from isthmus_policies.files import from_json
+from isthmus_policies.training import train
+from isthmus_policies.training.checkpoint import load_checkpoint
+from isthmus_policies.training.logs import read_metrics
+from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, load_policy
+
+COMMAND = str(Path(sys.executable).with_name("isthmus-train"))
+SMALL = "quadrotor --num-envs 32 --iterations 60 --horizon 8 --epochs 1 --checkpoint-every 10 --actor 8 --critic 8"
+SMALL = SMALL.split()
+
+
+def on_one_core() -> None:
+    """Two threads that wait for each other on busy cores would take minutes."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=120, preexec_fn=on_one_core,
+    )  # fmt: skip
+
+
+def interrupted(folder: Path, number: signal.Signals, after_rows: int) -> tuple[int, str]:
+    """Start a run, send a signal once its log has some rows; the exit status and what it printed."""
+    process = subprocess.Popen(
+        [COMMAND, *SMALL, "--run", str(folder)], stdout=subprocess.PIPE, text=True, preexec_fn=on_one_core
+    )
+    deadline = time.monotonic() + 60
+    while len(read_metrics(folder)) < after_rows:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended by itself, with {process.wait(timeout=0.02)}")
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(folder / CHECKPOINT)[0]
+
+
+def test_a_run_stopped_by_ctrl_c_and_resumed_is_the_uninterrupted_run(tmp_path: Path):
+    whole = command(*SMALL, "--run", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    folder = tmp_path / "stopped"
+    status, output = interrupted(folder, signal.SIGINT, after_rows=3)
+    assert status == 130
+    stopped_at = load_checkpoint(folder / CHECKPOINT)[1]["iteration"]
+    assert 3 <= stopped_at < 60
+    assert f"stopped at iteration {stopped_at}" in output
+    assert len(read_metrics(folder)) == stopped_at
+    load_policy(folder)
+
+    resumed = command("quadrotor", "--run", folder, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    expected, found = tensors_of(tmp_path / "whole"), tensors_of(folder)
+    assert set(found) == set(expected)
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+    rows, again = read_metrics(tmp_path / "whole"), read_metrics(folder)
+    assert len(rows) == 60
+    assert [r | {"seconds": 0} for r in again] == [r | {"seconds": 0} for r in rows]
+
+    config = from_json(TrainConfig, json.loads((folder / "config.json").read_text()))
+    assert (config.num_envs, config.ppo.horizon) == (32, 8)
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_kill_9_loses_no_more_than_the_rows_since_the_last_checkpoint(tmp_path: Path):
+    folder = tmp_path / "killed"
+    status, _ = interrupted(folder, signal.SIGKILL, after_rows=22)
+    assert status == -signal.SIGKILL
+    iteration = load_checkpoint(folder / CHECKPOINT)[1]["iteration"]
+    assert iteration >= 20
+    assert iteration % 10 == 0
+    assert len(read_metrics(folder)) >= iteration
+
+
+def test_a_disk_that_is_full_ends_the_run_with_the_reason(tmp_path: Path):
+    """Files may not grow beyond 40 kB: the log's do, the first checkpoint does not fit."""
+    script = "import resource, sys; from isthmus_policies.training.train import main; " + (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)); main()"
+    )
+    arguments = [*SMALL, "--iterations", "2", "--run", str(tmp_path / "run")]
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True, text=True, check=False, timeout=60, preexec_fn=on_one_core,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("isthmus-train: "), result.stderr
+    assert "could not write" in result.stderr
+    assert CHECKPOINT in result.stderr
+    assert list((tmp_path / "run").glob("*.partial")) == []
+
+
+def test_a_wrong_task_ends_the_command_with_the_right_ones(tmp_path: Path):
+    result = command("quadrotr")
+    assert result.returncode == 2
+    assert "quadrotr" in result.stderr
+    assert "quadrotor, quadrotor-randomized" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+# The same command in this process: starting Python and torch takes two seconds
+# ---------------------------------------------------------------------------------------------------------------------
+def main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str | int | None:
+    """How `isthmus-train ARGUMENTS` ends."""
+    monkeypatch.setattr(sys, "argv", ["isthmus-train", *map(str, arguments)])
+    monkeypatch.setattr(train, "use_thread_budget", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        train.main()
+    return end.value.code
+
+
+def test_a_wrong_engine_or_option_ends_it_with_the_right_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    end = main(monkeypatch, "quadrotor", "--engine", "bullet")
+    assert end == "isthmus-train: unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"
+    assert main(monkeypatch, "quadrotor", "--num-env", "3") == 2
+    assert "--num-envs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_not_overwritten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("keep me")
+    end = main(monkeypatch, "quadrotor", "--run", tmp_path / "run")
+    assert end == f"isthmus-train: {tmp_path / 'run'} is not empty; choose another --run, or go on with it: --resume"
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def test_resume_needs_a_run_with_a_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    assert "--resume needs --run FOLDER" in str(main(monkeypatch, "quadrotor", "--resume"))
+    assert "no checkpoint at" in str(main(monkeypatch, "quadrotor", "--resume", "--run", tmp_path / "none"))
+    (tmp_path / CHECKPOINT).write_bytes(b"half of one")
+    assert "not a whole safetensors file" in str(main(monkeypatch, "quadrotor", "--resume", "--run", tmp_path))
+
+
+def test_help_lists_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert main(monkeypatch, "quadrotor", "--help") == 0
+    text = capsys.readouterr().out
+    names = [*TrainConfig.__dataclass_fields__, *TrainConfig(task="x").ppo.__dataclass_fields__, "actor", "initial_std"]
+    missing = [n for n in names if f"--{n.replace('_', '-')}" not in text and n not in ("network", "ppo")]
+    assert missing == []
+
+
+def test_the_signal_handlers_are_given_back():
+    """A program that trains and then does something else keeps its Ctrl-C."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with train.StopRequest() as stop:
+        assert not stop.asked
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)  # asked twice: at once
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
