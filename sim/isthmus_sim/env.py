@@ -204,7 +204,7 @@ class Env:
         self.command_line.reset(ids, self.command[ids], delay)
 
     def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
-        return {"actor": self.task.observe(signals, memory), **privileged}
+        return {**self.task.observe(signals, memory), **privileged}
 
     def close(self) -> None:
         """Release the engine."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -43,6 +44,22 @@ class Mirror:
     sign: tuple[float, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One observation group: its shape without the batch axis, and the type of its numbers.
+
+    A vector is (k,), an image (height, width, 3) uint8 RGB; a window of either has one axis more, in front.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "uint8"] = "float32"
+
+    @property
+    def size(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.shape)
+
+
 class Task(Protocol):
     """One readable file each. `observe`, `act` and `remember` are also what runs on the robot: the export compiles
     them.
@@ -53,8 +70,8 @@ class Task(Protocol):
     name: str
     robot: RobotSpec
     memory: tuple[MemorySpec, ...]
-    groups: dict[str, int]
-    """Observation groups and their sizes; "actor" is what `observe` returns."""
+    groups: dict[str, Group]
+    """Observation groups by name: those of `observe` and those of `privileged`."""
     action_size: int
     reward_terms: tuple[str, ...]
     episode_steps: int
@@ -74,8 +91,8 @@ class Task(Protocol):
 
     # On the robot and in simulation
     # ------------------------------------------------------------------------------------
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
-        """Raw signals and memory -> the actor's observation (n, groups["actor"])."""
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        """Raw signals and memory -> the observation groups that the robot has, "actor" among them."""
         ...
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:

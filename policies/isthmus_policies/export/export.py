@@ -63,7 +63,7 @@ class PolicyGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         signals = dict(zip(self.signals, inputs, strict=False))
         memory = dict(zip(self.memory, inputs[len(self.signals) :], strict=True))
-        action = self._policy.act(self._task.observe(signals, memory)).clamp(-1.0, 1.0)
+        action = self._policy.act(self._task.observe(signals, memory)["actor"]).clamp(-1.0, 1.0)
         commands = self._task.act(action, signals, memory)
         following = self._task.remember(memory, signals, action)
         return tuple(commands[name] for name in self.commands) + tuple(following[name] for name in self.memory)

@@ -20,7 +20,7 @@ from isthmus_sim.on_device import Constant
 from isthmus_sim.robots.so101.description import HOME, NO_LOAD_SPEED, OFFSET, SPEC
 from isthmus_sim.robots.so101.mjcf import ZONE_RADIUS
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
+from isthmus_sim.task import Goal, Group, Memory, Mirror, Transition, longest_delay
 from isthmus_sim.terrain import Terrain
 
 ENVIRONMENT = {
@@ -76,7 +76,11 @@ class PickPlace:
     name = "pick_place"
     robot = SPEC
     memory: tuple[MemorySpec, ...] = ()
-    groups = {"actor": 12, "critic": 30, "environment": len(ENVIRONMENT)}  # noqa: RUF012 (never written to)
+    groups = {  # noqa: RUF012 (never written to)
+        "actor": Group(shape=(12,)),
+        "critic": Group(shape=(30,)),
+        "environment": Group(shape=(len(ENVIRONMENT),)),
+    }
     environment = ENVIRONMENT
     action_size = 6
     reward_terms: tuple[str, ...] = ("reach", "lift", "place", "done")
@@ -93,9 +97,9 @@ class PickPlace:
 
     # --- on the robot and in simulation ---
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         position, velocity = signals["joint_position"], signals["joint_velocity"]
-        return torch.cat((position - _HOME.to(position), velocity / NO_LOAD_SPEED), dim=-1)
+        return {"actor": torch.cat((position - _HOME.to(position), velocity / NO_LOAD_SPEED), dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         home = _HOME.to(action)

@@ -31,7 +31,7 @@ from isthmus_sim.robots.pusher.description import (
     to_pixels,
 )
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Mirror, Transition
+from isthmus_sim.task import Goal, Group, Memory, Mirror, Transition
 from isthmus_sim.terrain import Terrain
 
 SUCCESS = 0.95
@@ -98,7 +98,7 @@ class PushT:
     name = "push_t"
     robot = SPEC
     memory: tuple[MemorySpec, ...] = ()
-    groups = {"actor": 5, "critic": 8}  # noqa: RUF012 (never written to)
+    groups = {"actor": Group(shape=(5,)), "critic": Group(shape=(8,))}  # noqa: RUF012 (never written to)
     action_size = 2
     reward_terms: tuple[str, ...] = ("coverage",)
     terrain: Terrain | None = None
@@ -118,8 +118,10 @@ class PushT:
 
     # --- on the robot and in simulation ---
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
-        return torch.cat((signals["agent_position"], signals["block_position"], signals["block_angle"]), dim=-1)
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        return {
+            "actor": torch.cat((signals["agent_position"], signals["block_position"], signals["block_angle"]), dim=-1)
+        }
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         return {"target_position": MIDDLE * (action + 1)}

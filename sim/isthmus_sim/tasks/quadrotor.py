@@ -26,7 +26,7 @@ from isthmus_sim.robots.quadrotor.description import (
 )
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
+from isthmus_sim.task import Goal, Group, Memory, Mirror, Transition, longest_delay
 from isthmus_sim.terrain import Terrain
 
 Reference = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -166,7 +166,7 @@ class Quadrotor:
         history = self.config.history
         self.memory = (MemorySpec(name="actions", shape=(history, 4), order="oldest first", initial=0.0),)
         extra = sum(PARAMETER_SIZES.values()) if self.config.randomize else 0
-        self.groups = {"actor": 18 + 4 * history, "critic": 28 + extra}
+        self.groups = {"actor": Group(shape=(18 + 4 * history,)), "critic": Group(shape=(28 + extra,))}
         smoothness: tuple[str, ...] = ("smoothness",) if self.config.reward.smoothness > 0 else ()
         self.reward_terms: tuple[str, ...] = ("survival", "position", "orientation", "velocity", "action", *smoothness)
         self.sensors = self.config.sensors
@@ -174,14 +174,14 @@ class Quadrotor:
         self.episode_steps = self.config.episode_steps
         self.trained_latency_s = longest_delay(self.sensors, self.command_delay) * SPEC.control_period_s
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         # Errors are kept to what training has seen: an operator may ask for a place far away.
         limit = self.config.position_limit
         matrix = rotation_matrix(signals["orientation"])
         error = (signals["position"] - signals["reference_position"]).clamp(-limit, limit)
         velocity = (to_world(matrix, signals["linear_velocity"]) - signals["reference_velocity"]).clamp(-2.0, 2.0)
         past = memory["actions"].flatten(1)
-        return torch.cat((error, matrix, velocity, signals["angular_velocity"], past), dim=-1)
+        return {"actor": torch.cat((error, matrix, velocity, signals["angular_velocity"], past), dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         return {"rotor_speed": (0.5 * MAX_ROTOR_SPEED) * (action + 1)}

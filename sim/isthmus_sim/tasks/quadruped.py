@@ -18,7 +18,7 @@ from isthmus_sim.on_device import Constant
 from isthmus_sim.robots.quadruped.description import GRAVITY, LEGS, MASS, SPEC, STAND_HEIGHT
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Transition, longest_delay
+from isthmus_sim.task import Goal, Group, Memory, Transition, longest_delay
 from isthmus_sim.tasks.quadruped_mirror import ACTION, FRAME_SIZE, actor_mirror, critic_mirror
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
 
@@ -175,7 +175,7 @@ class Quadruped:
         self._scan = Constant(_scan_points())
         scan = _SCAN if self.terrain else (0, 0)
         self.mirror = {"action": ACTION, "actor": actor_mirror(c.history), "critic": critic_mirror(scan)}
-        self.groups = {group: len(self.mirror[group].index) for group in ("actor", "critic")}
+        self.groups = {group: Group(shape=(len(self.mirror[group].index),)) for group in ("actor", "critic")}
         self.sensors = c.sensors
         self.command_delay = c.command_delay
         self.episode_steps = c.episode_steps
@@ -184,9 +184,9 @@ class Quadruped:
 
     # --- on the robot and in simulation ---
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         now, command = _proprioception(signals), self._command(signals, memory["phase"])
-        return torch.cat((now, command, memory["past"].flatten(1)), dim=-1)
+        return {"actor": torch.cat((now, command, memory["past"].flatten(1)), dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         # The clock steps in place (as in Iscen et al. 2018, "Policies Modulating Trajectory Generators"); the action
