@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract
-from isthmus_policies.networks.actor_critic import ActorCritic
+from isthmus_policies.networks.policy import Policy, restart
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots.models import OWN
@@ -41,17 +41,25 @@ class Actor(ABC):
 
 
 class PolicyActor(Actor):
-    """The trained network, at its mean action."""
+    """The trained policy, at its mean action, with its own memory. Its noise is the same in every evaluation."""
 
-    def __init__(self, policy: ActorCritic, env: Env) -> None:
-        self._policy = copy.deepcopy(policy).to(env.engine.device)
-        self._observation = env.reset()["actor"]
+    def __init__(self, policy: Policy, env: Env) -> None:
+        device = env.engine.device
+        self._policy = copy.deepcopy(policy).to(device)
+        self._generator = torch.Generator(device).manual_seed(0)
+        self._observations = env.reset()
+        self._memory = policy.initial_memory(env.num_envs, device)
 
     @torch.no_grad()
     def step(self, env: Env) -> Step:
-        step = env.step(self._policy.act(self._observation))
-        self._observation = step.observations["actor"]
+        noise = self._policy.draw_noise(env.num_envs, self._generator)
+        action, self._memory = self._policy.act(self._observations, self._memory, noise)
+        step = env.step(action)
+        self._observations = step.observations
         return step
+
+    def restart(self, ids: Tensor) -> None:
+        restart(self._memory, ids)
 
 
 class GraphActor(Actor):

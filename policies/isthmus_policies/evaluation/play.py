@@ -23,6 +23,7 @@ from isthmus_policies.evaluation.evaluate import (
 )
 from isthmus_policies.files import write_json
 from isthmus_policies.training.trainer import load_policy
+from isthmus_policies.training.worlds import make_task as configured_task
 from isthmus_sim.offscreen import select_backend
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
@@ -61,7 +62,8 @@ def _subject(options: Options) -> tuple[Task, object, Path]:
         return make_task(options.task or trained_on), lambda env: GraphActor(path, env), options.exported.parent
     assert options.run is not None
     config, policy, _ = load_policy(options.run)
-    return make_task(options.task or config.task), lambda env: PolicyActor(policy, env), options.run
+    task = make_task(options.task) if options.task else configured_task(config)
+    return task, lambda env: PolicyActor(policy, env), options.run
 
 
 def table(score: Evaluation, title: str) -> Table:

@@ -22,15 +22,18 @@ from isthmus_deploy.contract import Command, Contract, Joint, Memory, Provenance
 from isthmus_deploy.policy_file import TOLERANCE, ReplayStep, parse, seal
 from isthmus_policies.evaluation.evaluate import Arrays, Evaluation, PolicyActor, evaluate, initial_memory, run_graph
 from isthmus_policies.files import code_revision, write_atomically
-from isthmus_policies.networks.actor_critic import ActorCritic
+from isthmus_policies.networks.policy import Policy, restart
 from isthmus_policies.training.trainer import load_policy
+from isthmus_policies.training.worlds import make_task
+from isthmus_sim.description import MemorySpec
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.task import Task
-from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 POLICY_FILE = "policy.onnx"
+OWN_MEMORY = "policy_"
 REPLAY_WORLDS, REPLAY_STEPS = 64, 64
 TEST_VECTOR_STEPS, TEST_VECTOR_RESET = 12, 4
 EVALUATION_EPISODES, EVALUATION_SEED = 500, 10_000
@@ -41,15 +44,17 @@ class ExportError(RuntimeError):
 
 
 class PolicyGraph(nn.Module):
-    """The task's own observation and action functions around the network: signals and memory in, commands and memory
-    out."""
+    """The task's own observation and action functions around the policy: signals and memory in, commands and memory
+    out. The memory is the task's and then the policy's, whose names begin with `OWN_MEMORY`."""
 
-    def __init__(self, task: Task, policy: ActorCritic) -> None:
+    def __init__(self, task: Task, policy: Policy) -> None:
         super().__init__()
+        if policy.noise:
+            raise ExportError(f"the policy has inputs of noise, {', '.join(policy.noise)}: they cannot be exported yet")
         self._task = task
         self._policy = policy
         self.signals = [spec.name for spec in task.robot.signals]
-        self.memory = [spec.name for spec in task.memory]
+        self.memory = [spec.name for spec in memory_specs(task, policy)]
         self.commands = [spec.name for spec in task.robot.commands]
 
     @property
@@ -63,15 +68,27 @@ class PolicyGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         signals = dict(zip(self.signals, inputs, strict=False))
         memory = dict(zip(self.memory, inputs[len(self.signals) :], strict=True))
-        action = self._policy.act(self._task.observe(signals, memory)["actor"]).clamp(-1.0, 1.0)
+        own = {name: memory[OWN_MEMORY + name] for name in self._policy.memory}
+        action, own = self._policy.act(self._task.observe(signals, memory), own, {})
+        action = action.clamp(-1.0, 1.0)
         commands = self._task.act(action, signals, memory)
-        following = self._task.remember(memory, signals, action)
-        return tuple(commands[name] for name in self.commands) + tuple(following[name] for name in self.memory)
+        after = self._task.remember(memory, signals, action) | {OWN_MEMORY + name: own[name] for name in own}
+        return tuple(commands[name] for name in self.commands) + tuple(after[name] for name in self.memory)
 
     def example(self, n: int) -> tuple[Tensor, ...]:
         """Inputs of the right shapes for n worlds."""
         signals = tuple(torch.zeros(n, spec.size) for spec in self._task.robot.signals)
-        return signals + tuple(torch.full((n, *spec.shape), spec.initial) for spec in self._task.memory)
+        memory = memory_specs(self._task, self._policy)
+        return signals + tuple(torch.full((n, *spec.shape), spec.initial) for spec in memory)
+
+
+def memory_specs(task: Task, policy: Policy) -> tuple[MemorySpec, ...]:
+    """What the graph carries from one control step to the next."""
+    own = (
+        MemorySpec(name=OWN_MEMORY + name, shape=group.shape, order="the policy's own", initial=0.0)
+        for name, group in policy.memory.items()
+    )
+    return (*task.memory, *own)
 
 
 def compile_graph(graph: PolicyGraph) -> bytes:
@@ -91,8 +108,9 @@ def compile_graph(graph: PolicyGraph) -> bytes:
     return buffer.getvalue()
 
 
-def make_contract(task: Task, provenance: Provenance) -> Contract:
-    """The contract of a policy for `task`: everything from the robot's specification, nothing typed again."""
+def make_contract(task: Task, provenance: Provenance, policy: Policy | None = None) -> Contract:
+    """The contract for `task`, and for a policy that has a memory of its own: everything from the robot's
+    specification, nothing typed again."""
     robot = task.robot
     return Contract(
         robot=robot.name,
@@ -100,7 +118,7 @@ def make_contract(task: Task, provenance: Provenance) -> Contract:
         trained_latency_s=task.trained_latency_s,
         signals=tuple(Signal(shape=(spec.size,), **asdict(spec)) for spec in robot.signals),
         commands=tuple(Command(shape=(spec.size,), **asdict(spec)) for spec in robot.commands),
-        memory=tuple(Memory(**asdict(spec)) for spec in task.memory),
+        memory=tuple(Memory(**asdict(spec)) for spec in (memory_specs(task, policy) if policy else task.memory)),
         joints={name: Joint(**asdict(spec)) for name, spec in robot.joints.items()},
         provenance=provenance,
     )
@@ -121,22 +139,29 @@ class Recording:
         return sum(len(ids) for ids in self.ended)
 
 
-def record(task: Task, policy: ActorCritic, seed: int) -> Recording:
+def record(task: Task, policy: Policy, seed: int) -> Recording:
     """Run the policy as training does, episodes at all ages so that some end."""
     env = Env(task, make_engine(task, REPLAY_WORLDS), seed, spread=True)
-    observation = env.reset()["actor"]
+    observations, own = env.reset(), policy.initial_memory(REPLAY_WORLDS)
     env.episode_step[0] = task.episode_steps - REPLAY_STEPS // 2  # at least one reset in the middle
-    recording = Recording(signals=[], memory=[_arrays(env.memory, "memory_")], commands=[], ended=[])
+    recording = Recording(signals=[], memory=[_memory(env, own)], commands=[], ended=[])
     with torch.no_grad():
         for _ in range(REPLAY_STEPS):
             recording.signals.append(_arrays(env.signals))
-            action = policy.act(observation).clamp(-1.0, 1.0)
+            action, own = policy.act(observations, own, {})
+            action = action.clamp(-1.0, 1.0)
             recording.commands.append(_arrays(task.act(action, env.signals, env.memory)))
             step = env.step(action)
-            recording.memory.append(_arrays(env.memory, "memory_"))
+            restart(own, step.ended)
+            recording.memory.append(_memory(env, own))
             recording.ended.append(step.ended.numpy())
-            observation = step.observations["actor"]
+            observations = step.observations
     return recording
+
+
+def _memory(env: Env, own: dict[str, Tensor]) -> Arrays:
+    """The task's memory and the policy's, by graph input name."""
+    return _arrays(env.memory, "memory_") | _arrays(own, f"memory_{OWN_MEMORY}")
 
 
 def _arrays(tensors: dict[str, Tensor], prefix: str = "") -> Arrays:
@@ -184,14 +209,14 @@ def make_test_vectors(graph: PolicyGraph, contract: Contract, recording: Recordi
     return steps
 
 
-def export_policy(task: Task, policy: ActorCritic, provenance: Provenance) -> tuple[bytes, float, Recording]:
+def export_policy(task: Task, policy: Policy, provenance: Provenance) -> tuple[bytes, float, Recording]:
     """The policy file's bytes, the replay's worst error, and the recording it was replayed on.
 
     Raises:
         ExportError: the graph and the trained policy differ by more than the tolerance, or the replay saw no reset.
     """
     graph = PolicyGraph(task, policy)
-    contract = make_contract(task, provenance)
+    contract = make_contract(task, provenance, policy)
     recording = record(task, policy, seed=EVALUATION_SEED + 1)
     if recording.resets == 0:
         raise ExportError("the recorded roll-out had no episode end: the memory's reset would go unchecked")
@@ -218,12 +243,12 @@ class Options:
 def export_run(run: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
     """Evaluate, export, replay, write. Raises ExportError, CheckpointError, OSError."""
     config, policy, facts = load_policy(run)
-    task = make_task(config.task)
+    task = make_task(config)
     score = evaluate(
-        task, lambda env: PolicyActor(policy, env), EVALUATION_EPISODES, EVALUATION_SEED, model=config.model
+        task, lambda env: PolicyActor(policy, env), EVALUATION_EPISODES, EVALUATION_SEED, model=config.robot or OWN
     )
     provenance = Provenance(
-        task=config.task,
+        task=config.name,
         code_revision=facts["code_revision"],
         seed=config.seed,
         data=None,

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from isthmus_policies.training.checkpoint import load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.config import config_from_json
+from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.engine import State
-from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Divergence
-from isthmus_sim.tasks import make_task
 
-FORMAT = "isthmus.diverged.1"
+FORMAT = "isthmus.diverged.2"
 FOLDER = "diverged"
 MOST_FILES = 20
 """In a run's folder: the first ones tell as much as thousands."""
@@ -28,8 +28,8 @@ class DivergedError(RuntimeError):
 
 
 def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any]) -> Path:
-    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the
-    names of the "task", the "engine" and the "model", and the "iteration". Raises OSError."""
+    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the run's
+    "config" and the "iteration". Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     worlds = [(divergence, row) for divergence in divergences for row in range(len(divergence.worlds))]
     written = sorted(folder.glob("*.safetensors"))
@@ -51,8 +51,8 @@ def replay(path: Path) -> tuple[bool, State]:
     """Do the step again, in one world: whether it diverges, and the state it leads to. Raises CheckpointError,
     FileNotFoundError."""
     tensors, facts = load_checkpoint(path, FORMAT)
-    task = make_task(facts["task"])
-    engine = make_engine(task, 1, facts["engine"], facts["model"])
+    config = config_from_json(facts["config"])
+    engine = make_engine(make_task(config), 1, config)
     tensors = {name: value.to(engine.device) for name, value in tensors.items()}
     engine.load_state_dict(part(tensors, "engine"))
     engine.step(tensors["command"])
