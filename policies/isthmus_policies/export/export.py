@@ -9,6 +9,7 @@ import logging
 import sys
 import warnings
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
@@ -224,6 +226,11 @@ def export_run(run: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
     )
     provenance = Provenance(
         task=config.task,
+        task_config={},
+        package="isthmus",
+        package_version=version("isthmus"),
+        robot_model=task.robot.name if config.model == OWN else config.model,
+        engine=config.engine,
         code_revision=facts["code_revision"],
         seed=config.seed,
         data=None,
