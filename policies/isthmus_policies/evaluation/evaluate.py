@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract
+from isthmus_deploy.runtime import session_options
 from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
@@ -80,7 +81,8 @@ Arrays = dict[str, np.ndarray]
 def open_graph(path: str) -> tuple[onnxruntime.InferenceSession, Contract]:
     """An exported policy, verified, for batches. Raises PolicyFileError."""
     file = policy_file.read(path)
-    return onnxruntime.InferenceSession(file.model, providers=["CPUExecutionProvider"]), file.contract
+    session = onnxruntime.InferenceSession(file.model, session_options(), providers=["CPUExecutionProvider"])
+    return session, file.contract
 
 
 def initial_memory(contract: Contract, n: int) -> Arrays:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from isthmus_deploy.contract import Command, Contract, Joint, Memory, Provenance, Signal
 from isthmus_deploy.policy_file import TOLERANCE, ReplayStep, parse, seal
+from isthmus_deploy.runtime import session_options
 from isthmus_policies.evaluation.evaluate import Arrays, Evaluation, PolicyActor, evaluate, initial_memory, run_graph
 from isthmus_policies.files import code_revision, write_atomically
 from isthmus_policies.networks.actor_critic import ActorCritic
@@ -196,7 +197,7 @@ def export_policy(task: Task, policy: ActorCritic, provenance: Provenance) -> tu
     if recording.resets == 0:
         raise ExportError("the recorded roll-out had no episode end: the memory's reset would go unchecked")
     model = seal(compile_graph(graph), contract, make_test_vectors(graph, contract, recording))
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
     error = replay_error(session, parse(model).contract, recording)
     if not error <= TOLERANCE:
         raise ExportError(
