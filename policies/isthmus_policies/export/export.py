@@ -216,13 +216,11 @@ class Options:
     """The file to write; by default RUN/policy.onnx."""
 
 
-def export_run(run: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
-    """Evaluate, export, replay, write. Raises ExportError, CheckpointError, OSError."""
+def export_run(run: Path, out: Path | None = None, *, episodes: int = EVALUATION_EPISODES) -> tuple[Path, Evaluation]:
+    """Evaluate on so many episodes, export, replay, write. Raises ExportError, CheckpointError, OSError."""
     config, policy, facts = load_policy(run)
     task = make_task(config.task)
-    score = evaluate(
-        task, lambda env: PolicyActor(policy, env), EVALUATION_EPISODES, EVALUATION_SEED, model=config.model
-    )
+    score = evaluate(task, lambda env: PolicyActor(policy, env), episodes, EVALUATION_SEED, model=config.model)
     provenance = Provenance(
         task=config.task,
         code_revision=facts["code_revision"],
