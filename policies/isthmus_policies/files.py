@@ -8,6 +8,7 @@ import os
 import subprocess
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,16 +32,24 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, atomically. Dataclasses become objects, paths strings."""
+    """Write JSON, indented, atomically; `plain` says what becomes of what is no JSON."""
+    write_atomically(path, (json.dumps(plain(value), indent=2) + "\n").encode())
 
-    def plain(item: Any) -> Any:
-        if dataclasses.is_dataclass(item) and not isinstance(item, type):
-            return dataclasses.asdict(item)
-        if isinstance(item, Path):
-            return str(item)
-        raise TypeError(f"{type(item).__name__} has no JSON form")
 
-    write_atomically(path, (json.dumps(value, indent=2, default=plain) + "\n").encode())
+def plain(value: Any) -> Any:
+    """The same as JSON values: dataclasses become objects, tuples lists, paths texts. Raises TypeError for what has no
+    such form."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def from_json(cls: type[T], value: Any, where: str = "") -> T:

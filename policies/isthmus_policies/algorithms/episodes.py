@@ -21,20 +21,19 @@ class EpisodeStatistics:
     """The reward's terms."""
     steps: int = 0
     """Control steps taken, over all worlds of this process."""
+    diverged: int = 0
+    """Worlds that diverged and were reset."""
     divergences: list[Divergence] = field(default_factory=list)
+    """They themselves, where the engine could keep them."""
     lengths: list[Tensor] = field(default_factory=list)
     timed_out: list[Tensor] = field(default_factory=list)
     succeeded: list[Tensor] = field(default_factory=list)
     terms: list[Tensor] = field(default_factory=list)
 
-    @property
-    def diverged(self) -> int:
-        """How many worlds did."""
-        return sum(len(divergence.worlds) for divergence in self.divergences)
-
     def add(self, step: Step) -> None:
         """Take in one control step of all worlds."""
         self.steps += len(step.reward)
+        self.diverged += step.diverged
         if step.divergence is not None:
             self.divergences.append(step.divergence)
         if len(step.ended) == 0:

@@ -47,7 +47,7 @@ class Collector:
     """Runs a policy in an Env; its buffers are used again by every roll-out."""
 
     def __init__(self, env: Env, policy: ActorCritic, num_steps: int, generator: torch.Generator) -> None:
-        n, device = env.num_envs, env.engine.device
+        n, device = env.num_envs, env.device
         self.env, self.policy, self.num_steps = env, policy, num_steps
         self.memory = policy.initial_memory(n, device)
         self._generator = generator
@@ -64,7 +64,7 @@ class Collector:
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, EpisodeStatistics]:
         """Run `num_steps` control steps with actions sampled around the policy's mean."""
-        statistics = EpisodeStatistics(names=self.env.task.reward_terms)
+        statistics = EpisodeStatistics(names=self.env.reward_terms)
         time_outs: list[TimeOuts] = []
         memory = {name: value.clone() for name, value in self.memory.items()}
         noise = torch.empty_like(self._action).normal_(generator=self._generator) * self.policy.std()
@@ -105,7 +105,7 @@ class Collector:
 
     def load_state_dict(self, state: Tensors) -> None:
         def part(prefix: str) -> Tensors:
-            device = self.env.engine.device
+            device = self.env.device
             return {k.removeprefix(prefix): v.to(device) for k, v in state.items() if k.startswith(prefix)}
 
         self.observations, self.memory = part("observations."), part("memory.")

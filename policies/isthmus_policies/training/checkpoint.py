@@ -13,6 +13,8 @@ from torch import Tensor
 
 from isthmus_policies.files import write_atomically
 
+CHECKPOINT = "checkpoint.safetensors"
+"""The file in a run's folder."""
 FORMAT = "isthmus.checkpoint.2"
 
 

@@ -12,7 +12,7 @@ import tyro
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.files import from_json
 from isthmus_policies.networks.policy import POLICIES
-from isthmus_policies.training.worlds import task_entry
+from isthmus_sim.tasks import TASKS
 
 TaskT = TypeVar("TaskT")
 PolicyT = TypeVar("PolicyT")
@@ -79,7 +79,9 @@ def default_config(name: str, policy: str | None = None, algorithm: str | None =
     Raises ValueError for an unknown name, with the valid ones, and for training defaults of the task that are no
     options.
     """
-    entry = task_entry(name)
+    entry = TASKS[name]
+    if entry.training is None:
+        raise ValueError(f"the task {name!r} is there to judge policies on, not to be trained; choose another")
     overrides = dict(entry.training)
     asked = overrides.pop("policy_name", "mlp"), overrides.pop("algorithm_name", "ppo")
     names = policy or asked[0], algorithm or asked[1]
@@ -109,7 +111,7 @@ def _changed(config: Any, changes: Mapping[str, Any], where: str) -> Any:
 def config_type(name: str, policy: str, algorithm: str) -> Any:
     """`TrainConfig` with the configurations of a task, a policy and an algorithm. Raises ValueError for an unknown
     name."""
-    configs = task_entry(name).config, POLICIES[policy].config, ALGORITHMS[algorithm].config
+    configs = TASKS[name].config, POLICIES[policy].config, ALGORITHMS[algorithm].config
     return TrainConfig[tuple(type(config) for config in configs)]  # pyright: ignore[reportInvalidTypeArguments]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from isthmus_policies.training.checkpoint import load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import joined, load_checkpoint, part, save_checkpoint
 from isthmus_policies.training.config import config_from_json
 from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.engine import State
@@ -35,11 +35,12 @@ def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any]) -> 
     written = sorted(folder.glob("*.safetensors"))
     for divergence, row in worlds[: max(0, MOST_FILES - len(written))]:
         world, episode_step = int(divergence.worlds[row]), int(divergence.episode_step[row])
-        tensors = {f"engine.{name}": value[[row]] for name, value in divergence.engine.items()}
+        parts = {"engine": divergence.engine, "commands": divergence.commands}
+        tensors = {name: value[[row]] for name, value in joined(**parts).items()}
         path = folder / f"iteration{facts['iteration']:06d}-world{world:05d}-step{episode_step:05d}.safetensors"
         save_checkpoint(
             path,
-            tensors | {"command": divergence.command[[row]]},
+            tensors,
             facts | {"world": world, "episode_step": episode_step},
             FORMAT,
         )
@@ -52,11 +53,11 @@ def replay(path: Path) -> tuple[bool, State]:
     FileNotFoundError."""
     tensors, facts = load_checkpoint(path, FORMAT)
     config = config_from_json(facts["config"])
-    engine = make_engine(make_task(config), 1, config)
+    engine = make_engine(config, make_task(config), 1)
     tensors = {name: value.to(engine.device) for name, value in tensors.items()}
     engine.load_state_dict(part(tensors, "engine"))
-    engine.step(tensors["command"])
-    return bool(engine.failed()), engine.read()
+    state = engine.advance(part(tensors, "commands"))
+    return bool(engine.failed()), state
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"diverged: {error}")
     print("diverges again" if failed else "does not diverge")
-    for name, value in vars(state).items():
+    for name, value in state.items():
         finite = value[torch.isfinite(value)].abs()
         largest = f"{float(finite.max()):.3g}" if len(finite) else "none"
         print(f"  {name}: {value.numel() - len(finite)} not a number, the largest other {largest}")

@@ -15,10 +15,9 @@ import tyro
 
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.networks.policy import POLICIES
-from isthmus_policies.training.checkpoint import load_checkpoint
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json, config_type, default_config
-from isthmus_policies.training.trainer import CHECKPOINT
-from isthmus_policies.training.worlds import task_names
+from isthmus_sim.tasks import TASKS
 
 PROGRAM = "isthmus-train"
 ConfigT = TypeVar("ConfigT")
@@ -52,7 +51,7 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
 def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """What decides which options there are; and the other arguments, --run and --resume among them."""
     parser = argparse.ArgumentParser(prog=PROGRAM, usage=f"{PROGRAM} TASK [options]", allow_abbrev=False)
-    parser.add_argument("name", metavar="TASK", choices=task_names(), help=f"one of: {', '.join(task_names())}; "
+    parser.add_argument("name", metavar="TASK", choices=list(TASKS), help=f"one of: {', '.join(list(TASKS))}; "
                         f"its options: {PROGRAM} TASK --help")  # fmt: skip
     names = parser.parse_args(arguments[:1])
     choices = argparse.ArgumentParser(prog=f"{PROGRAM} {names.name}", add_help=False, allow_abbrev=False)

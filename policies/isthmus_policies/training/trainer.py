@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,23 @@ import torch
 from isthmus_policies import distributed
 from isthmus_policies.algorithms import episodes
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
-from isthmus_policies.files import code_revision
-from isthmus_policies.networks.policy import Policy, make_policy
-from isthmus_policies.training.checkpoint import CheckpointError, joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.files import code_revision, plain
+from isthmus_policies.networks.policy import make_policy
+from isthmus_policies.training.checkpoint import (
+    CHECKPOINT,
+    CheckpointError,
+    joined,
+    load_checkpoint,
+    part,
+    save_checkpoint,
+)
 from isthmus_policies.training.config import TrainConfig, config_from_json, require_resumable
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
+from isthmus_policies.training.run import load_weights
 from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.env import Divergence, Env
 from isthmus_sim.threads import one_torch_thread
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 class Trainer:
@@ -40,12 +45,16 @@ class Trainer:
         num_envs = distributed.share(config.num_envs)
         world_bytes = entry.world_bytes(self.policy, groups, action_size, config.algorithm)
         refuse_too_many_worlds(config.name, num_envs, world_bytes)
-        engine = make_engine(self.task, num_envs, config)
+        engine = make_engine(config, self.task, num_envs)
         seed = distributed.own_seed(config.seed)
-        self.env = Env(self.task, engine, seed, spread=True, episode_steps=config.episode_steps)
-        self.policy.to(engine.device)
-        generator = torch.Generator(engine.device).manual_seed(seed + 1)
+        self.env = Env(
+            self.task, engine, seed,
+            random_initial_age=True, episode_steps=config.episode_steps, keep_divergences=True,
+        )  # fmt: skip
+        self.policy.to(self.env.device)
+        generator = torch.Generator(self.env.device).manual_seed(seed + 1)
         self.algorithm = entry.make(self.env, self.policy, config.algorithm, generator)
+        self.diverged = 0
         self.divergences: list[Divergence] = []
         self.iteration = 0
         self.steps = 0
@@ -54,7 +63,7 @@ class Trainer:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of what `iterate` returns."""
-        terms = tuple(f"reward/{name}" for name in self.task.reward_terms)
+        terms = tuple(f"reward/{name}" for name in self.env.reward_terms)
         run = ("iteration", "steps", "seconds", "progress")
         return (*run, *episodes.COLUMNS, "episode/diverged", *terms, *self.algorithm.columns)
 
@@ -65,7 +74,7 @@ class Trainer:
         self.env.progress = self.config.curriculum_end * min(1.0, self.iteration / max(1.0, ramp))
         with one_torch_thread():
             collected = self.algorithm.collect()
-        self.divergences = collected.divergences
+        self.diverged, self.divergences = collected.diverged, collected.divergences
         learned = self.algorithm.update(self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
         diverged, steps = distributed.total(collected.diverged, collected.steps)
@@ -75,18 +84,17 @@ class Trainer:
         return row | {"steps": self.steps, "seconds": self.seconds} | collected.summary() | learned
 
     def dump_diverged(self, folder: Path) -> None:
-        """Write the worlds that diverged in the last iteration to run `folder`. Raises DivergedError for too many."""
-        if not self.divergences:
-            return
-        iteration = self.iteration - 1
-        facts = {"config": dataclasses.asdict(self.config), "iteration": iteration}
-        path = dump(folder / FOLDER, self.divergences, facts)
-        count = sum(len(divergence.worlds) for divergence in self.divergences)
-        if count > self.config.max_diverged_share * self.env.num_envs:
+        """Write the worlds that diverged in the last iteration to run `folder`, if the engine could keep them. Raises
+        DivergedError for too many."""
+        iteration, again = self.iteration - 1, ""
+        if self.divergences:
+            facts = {"config": plain(self.config), "iteration": iteration}
+            path = dump(folder / FOLDER, self.divergences, facts)
+            again = f"; step one again: python -m isthmus_policies.training.diverged {path}"
+        if self.diverged > self.config.max_diverged_share * self.env.num_envs:
             raise DivergedError(
-                f"{count} of {self.env.num_envs} worlds diverged in iteration {iteration}, more than the share of "
-                f"{self.config.max_diverged_share:g} (max_diverged_share); "
-                f"step one again: python -m isthmus_policies.training.diverged {path}"
+                f"{self.diverged} of {self.env.num_envs} worlds diverged in iteration {iteration}, more than the share "
+                f"of {self.config.max_diverged_share:g} (max_diverged_share){again}"
             )
 
     def save(self, folder: Path) -> None:
@@ -111,7 +119,7 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "config": dataclasses.asdict(self.config),
+            "config": plain(self.config),
             "iteration": self.iteration,
             "steps": self.steps,
             "seconds": self.seconds,
@@ -154,27 +162,3 @@ class Trainer:
 def _rank_file(folder: Path, rank: int, iteration: int | str) -> Path:
     """The worlds of another process than the first, as they were before `iteration`."""
     return folder / f"checkpoint-rank{rank}-{iteration}.safetensors"
-
-
-def load_policy(folder: Path) -> tuple[TrainConfig[Any, Any, Any], Policy, dict[str, Any]]:
-    """Configuration, policy and the checkpoint's facts of the run in `folder`.
-
-    Raises CheckpointError, FileNotFoundError, and ValueError for a configuration that this version does not know.
-    """
-    tensors, facts = load_checkpoint(folder / CHECKPOINT)
-    config = config_from_json(facts["config"])
-    task = make_task(config)
-    policy = make_policy(config.policy_name, config.policy, task.groups, task.action_size)
-    load_weights(policy, tensors, facts)
-    return config, policy.eval(), facts
-
-
-def load_weights(policy: Policy, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Take a checkpoint's weights. Raises CheckpointError where the policy of this version is another one."""
-    try:
-        policy.load_state_dict(part(tensors, "policy"))
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the checkpoint's policy is not what this version makes of its configuration; it was written by "
-            f"{facts['code_revision']}: {error}"
-        ) from error
