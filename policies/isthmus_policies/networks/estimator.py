@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Elements, Wire, whole
+from isthmus_policies.networks.encoder import Encoder
 from isthmus_policies.networks.mlp import mlp
-from isthmus_policies.networks.normalizer import RunningNormalizer
-from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors, require_groups
+from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +38,18 @@ class EstimatorPolicy(ActorCritic):
     deviation from its mean."""
 
     def __init__(self, groups: Groups, action_size: int, config: EstimatorConfig) -> None:
-        require_groups((config.target,), groups)
-        size = groups[config.target].size
-        first, end = config.first, size if config.end is None else config.end
-        if not 0 <= first < end <= size:
-            raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {size}")
-        inputs = sum(groups[name].size for name in config.actor_groups if name in groups)
+        truth = Encoder(groups, (config.target,))
+        first, end = config.first, truth.size if config.end is None else config.end
+        if not 0 <= first < end <= truth.size:
+            raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {truth.size}")
+        inputs = Encoder(groups, config.actor_groups).size
         super().__init__(groups, action_size, config, actor_inputs=inputs + end - first)
         self._target = Elements(name=config.target, first=first, end=end)
         self._weight = config.weight
         self.estimator = mlp((inputs, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)
-        self.target_normalizer = RunningNormalizer(size)
+        self.truth_encoder = truth
         self.target_groups = (config.target,)
-        self.sizes[config.target] = size
+        self.sizes[config.target] = truth.size
         self.auxiliary["estimate"] = self.estimation_loss
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
@@ -59,12 +58,12 @@ class EstimatorPolicy(ActorCritic):
 
     def estimation_loss(self, observations: Tensors) -> Tensor:
         """Mean squared error of the estimate, weighted."""
-        truth = self.target_normalizer(observations[self._target.name].flatten(1))
+        truth = self.truth_encoder(observations)
         estimate = self.estimator(self.actor_encoder(observations))
         return self._weight * (estimate - truth[:, self._target.first : self._target.end]).square().mean()
 
     def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
-        return [*super().normalizers(), (self._target.name, self.target_normalizer)]
+        return [*super().normalizers(), *self.truth_encoder.normalizers()]
 
     def wires(self) -> list[Wire]:
         actor, critic = super().wires()

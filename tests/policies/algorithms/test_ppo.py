@@ -65,10 +65,10 @@ class Signs:
         if len(ended):
             observations = self.reset()
         return Step(
-            observations=observations, reward=reward, terminated=torch.zeros_like(late),
-            succeeded=torch.zeros_like(late), truncated=late, ended=ended,
+            observations=observations, commands={}, reward=reward, terminated=torch.zeros_like(late),
+            succeeded=torch.zeros_like(late), truncated=late, metrics={}, ended=ended,
             final={name: value[ended] for name, value in final.items()}, episode_terms={"match": reward[ended]},
-            episode_length=torch.full((len(ended),), 4), divergence=None,
+            episode_length=torch.full((len(ended),), 4), diverged=0, divergence=None,
         )  # fmt: skip
 
 

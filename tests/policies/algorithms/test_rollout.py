@@ -14,9 +14,10 @@ from isthmus_policies.algorithms.rollout import Collector, Rollout, advantages, 
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
 from isthmus_policies.networks.gru import GruConfig, GruPolicy
 from isthmus_policies.networks.normalizer import moments
-from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
+from isthmus_sim.tasks import make_task
+from isthmus_sim.tasks.hover import HoverConfig
 
 
 def column(*numbers: float) -> torch.Tensor:
@@ -79,10 +80,10 @@ class FirstEntry(ActorCritic):
 
 
 def collector(
-    num_steps: int = 24, worlds: int = 16, spread: bool = True, kind: str = "plain", **config: object
+    num_steps: int = 24, worlds: int = 16, random_age: bool = True, kind: str = "plain", **config: object
 ) -> tuple[Collector, ActorCritic]:
-    task = Quadrotor(QuadrotorConfig(**config))  # pyright: ignore[reportArgumentType]
-    env = Env(task, AnalyticQuadrotor(worlds), seed=0, spread=spread)
+    task = make_task("quadrotor", HoverConfig(**config))  # pyright: ignore[reportArgumentType]
+    env = Env(task, make_engine(task.scene, worlds, "analytic"), seed=0, random_initial_age=random_age)
     torch.manual_seed(0)
     if kind == "gru":
         policy = GruPolicy(task.groups, task.action_size, GruConfig(actor=(8,), critic=(8,), units=8))
@@ -100,7 +101,7 @@ def copy(rollout: Rollout) -> Rollout:
 
 def test_time_outs_bootstrap_with_the_state_in_which_time_ran_out():
     """V(s_{t+1}) there is the value of the true last observation: not of s_t, not of the next episode's start."""
-    runs, policy = collector(num_steps=40, worlds=8, spread=False, episode_steps=7)
+    runs, policy = collector(num_steps=40, worlds=8, random_age=False, episode_steps=7)
     finals: dict[tuple[int, int], float] = {}
     step, env, clock = runs.env.step, runs.env, iter(range(1000))
 
@@ -143,7 +144,7 @@ def test_log_probabilities_are_those_of_the_policy_that_acted(kind: str):
 
 
 def test_the_memory_begins_where_the_last_roll_out_ended_and_anew_with_an_episode():
-    runs, policy = collector(kind="gru", spread=False, num_steps=5, episode_steps=9)
+    runs, policy = collector(kind="gru", random_age=False, num_steps=5, episode_steps=9)
     first, _ = runs.collect()
     assert not first.memory["hidden"].any()
     carried = runs.memory["hidden"].clone()
@@ -172,7 +173,8 @@ def test_actions_scatter_around_the_mean_with_the_policys_deviation():
 def test_what_is_stored_is_what_the_environment_gave():
     """Held to a second environment driven by the stored actions."""
     runs, _ = collector()
-    first = Env(runs.env.task, AnalyticQuadrotor(16), seed=0, spread=True)
+    task = runs.env.task
+    first = Env(task, make_engine(task.scene, 16, "analytic"), seed=0, random_initial_age=True)
     observations = first.reset()
     for _ in range(2):
         rollout = copy(runs.collect()[0])
@@ -188,7 +190,7 @@ def test_what_is_stored_is_what_the_environment_gave():
 
 
 def test_statistics_are_means_per_episode():
-    runs, _ = collector(num_steps=60, worlds=8, spread=False, episode_steps=20)
+    runs, _ = collector(num_steps=60, worlds=8, random_age=False, episode_steps=20)
     totals, lengths = [], []
     step = runs.env.step
 
