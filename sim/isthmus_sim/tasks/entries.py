@@ -38,7 +38,7 @@ QUADROTOR_RANDOMIZED = TaskEntry(
     config=randomized(),
     training={"iterations": 700, "episode_steps": 200, "curriculum_end": 0.6},
     summary="the same for a real airframe: another one every episode",
-    )
+)
 FIGURE_EIGHT_SLOW = TaskEntry(
     make=Hover,
     robot="crazyflie",
