@@ -1,4 +1,4 @@
-"""What a finished run was: its task, robot, engine and policy, from its own configuration and never from today's."""
+"""What training left: a run, rebuilt from its own configuration and never from today's defaults."""
 
 from __future__ import annotations
 
@@ -6,59 +6,85 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from isthmus_deploy.contract import Contract
 from isthmus_policies.files import from_json
-from isthmus_policies.networks.policy import Policy
-from isthmus_policies.training.config import TrainConfig
-from isthmus_policies.training.trainer import load_policy
+from isthmus_policies.networks.policy import Policy, make_policy
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part
+from isthmus_policies.training.config import TrainConfig, config_from_json
 from isthmus_policies.training.worlds import engine_name, make_robot, make_task, robot_named
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
-from isthmus_sim.tasks import make_task as make_registered_task
+from isthmus_sim.tasks import make_task as make_named_task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it was trained.
-
-    Args:
-        config: What its config.json and its checkpoint hold.
-        task: Made from that, with the robot that it was trained on.
-        policy: With the weights of the last checkpoint.
-        engine: Name of the engine that it was trained in.
-        facts: What else the checkpoint tells, such as the code's revision.
-    """
+    """A training run as its last checkpoint has it."""
 
     config: TrainConfig[Any, Any, Any]
     task: Task
+    """What the policy is to be judged on: what it was trained on, unless another task was asked for."""
     policy: Policy
     engine: str
+    """Registered name of the engine that it was trained in."""
     facts: dict[str, Any]
+    """What the checkpoint tells: iteration, steps, seconds, code_revision …"""
 
 
-def load_run(folder: Path, *, task: str | None = None) -> Run:
-    """The run in `folder`; `task`: judge its policy on that registered task with its default configuration instead.
+def load_run(folder: Path, task: str | None = None) -> Run:
+    """The run in `folder`.
 
-    Raises ValueError for a checkpoint or configuration that this version does not know, FileNotFoundError for none.
+    Args:
+        folder: The run's.
+        task: Registered name of another task to judge the policy on, with its default configuration.
+
+    Raises:
+        ValueError: The configuration is none that this version knows, or the policy cannot do the other task.
+        CheckpointError, FileNotFoundError: There is no checkpoint that this version can read.
     """
-    config, policy, facts = load_policy(folder)
-    trained = make_task(config)
-    judged = trained if task is None else make_registered_task(task, robot=make_robot(config))
-    if task is not None and {n: judged.groups.get(n) for n in policy.groups} != {
-        n: trained.groups[n] for n in policy.groups
-    }:
-        raise ValueError(f"the policy of {folder} reads other observations than the task {task!r} has")
-    return Run(config=config, task=judged, policy=policy, engine=engine_name(config, trained), facts=facts)
+    tensors, facts = load_checkpoint(folder / CHECKPOINT)
+    config = config_from_json(facts["config"])
+    trained_on = make_task(config)
+    policy = make_policy(config.policy_name, config.policy, trained_on.groups, trained_on.action_size)
+    load_weights(policy, tensors, facts)
+    judged_on = trained_on
+    if task is not None:
+        judged_on = make_named_task(task, robot=make_robot(config))
+        _require_same_interface(policy, trained_on, judged_on)
+    engine = engine_name(config, trained_on)
+    return Run(config=config, task=judged_on, policy=policy.eval(), engine=engine, facts=facts)
+
+
+def load_weights(policy: Policy, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Take a checkpoint's weights. Raises CheckpointError where the policy of this version is another one."""
+    try:
+        policy.load_state_dict(part(tensors, "policy"))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint's policy is not what this version makes of its configuration; revision "
+            f"{facts['code_revision']} wrote it: {error}"
+        ) from error
 
 
 def task_of_contract(contract: Contract, task: str | None = None) -> Task:
-    """The task that an exported policy was trained on, from its contract; or the registered `task` instead.
-
-    Raises ValueError for a task that is not registered here, or a configuration that it does not know.
-    """
-    if task is not None:
-        return make_registered_task(task)
+    """The task that an exported policy was trained on, with the configuration in its contract; or another one by name,
+    with its default configuration. Raises ValueError for what is not registered here, or is another robot's."""
     provenance = contract.provenance
-    entry = TASKS[provenance.task]
-    config = from_json(type(entry.config), dict(provenance.task_config), "the contract's task_config")
-    return make_registered_task(provenance.task, config, robot_named(provenance.robot_model))
+    name = task or provenance.task
+    entry = TASKS[name]
+    config = None if task else from_json(type(entry.config), dict(provenance.task_config), f"task_config of {name}")
+    return make_named_task(name, config, robot_named(provenance.robot_model))
+
+
+def _require_same_interface(policy: Policy, trained_on: Task, judged_on: Task) -> None:
+    for group in policy.groups:
+        had, has = trained_on.groups[group], judged_on.groups.get(group)
+        if had != has:
+            raise ValueError(f"the policy reads {group!r} as {had}, the task {judged_on.name} has {has}")
+    if trained_on.action_size != judged_on.action_size:
+        raise ValueError(
+            f"the policy's action has {trained_on.action_size} numbers, the task {judged_on.name} takes "
+            f"{judged_on.action_size}"
+        )
