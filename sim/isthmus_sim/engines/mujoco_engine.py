@@ -22,6 +22,7 @@ from isthmus_sim.engine import (
     refuse_unknown_params,
     substeps,
 )
+from isthmus_sim.engines.mujoco_cameras import WorldImages
 from isthmus_sim.engines.mujoco_drives import make_drive
 from isthmus_sim.engines.mujoco_model import SITE_SENSORS, Columns, base_joint, compile_scene
 from isthmus_sim.engines.mujoco_quantities import reading, writing
@@ -62,6 +63,9 @@ class MujocoEngine:
         self._closed_loop = any(drive.closed_loop for drive in self.drives)
         for drive in self.drives:
             drive.derive(self.params)
+        cameras = [quantity for quantity in scene.quantities if quantity.kind == "camera"]
+        self._images = WorldImages(self.model, cameras, num_envs, num_threads) if cameras else None
+        self.images = self._images.images if self._images is not None else {}
         self._readings = {quantity.name: reading(self, quantity) for quantity in scene.quantities}
         self._writings = {quantity.name: writing(self, quantity) for quantity in scene.quantities if quantity.settable}
         self._stage = _stage(scene)
@@ -76,6 +80,9 @@ class MujocoEngine:
             self._reset(resets)
         if commands is not None:
             self._step(commands)
+        if self._images is not None:
+            ids = torch.arange(self.num_envs) if commands is not None or resets is None else resets.ids
+            self._images.draw(ids, self.qpos, self.mocap, self._fields)
         return {name: read() for name, read in self._readings.items()}
 
     def read_sensors(self, found: Columns) -> Tensor:
@@ -209,6 +216,8 @@ class MujocoEngine:
             self._noting_failures(lambda: self.batch.forward(None, self._stage))
 
     def close(self) -> None:
+        if self._images is not None:
+            self._images.close()
         del self.batch
 
 

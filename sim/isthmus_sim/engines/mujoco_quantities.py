@@ -49,6 +49,8 @@ class Worlds(Protocol):
     qvel: Tensor
     mocap: Tensor
     params: Params
+    images: dict[str, Tensor]
+    """What cameras see, (num_envs, height, width, 3) uint8 by quantity, live."""
 
     @property
     def drives(self) -> Sequence[Memory]: ...
@@ -73,6 +75,8 @@ def reading(worlds: Worlds, quantity: Quantity) -> Read:
     if kind == "mocap_position":
         live = worlds.mocap[:, _mocap(worlds, quantity)]
         return lambda: live[:, : quantity.shape[0]].float()
+    if kind == "camera":
+        return lambda: worlds.images[quantity.name].clone()
     return lambda: worlds.params[quantity.of[0]]
 
 
