@@ -21,14 +21,14 @@ from isthmus_datasets.checks import gather, run_checks
 from isthmus_datasets.operators.operator import Controller
 from isthmus_datasets.reader import DatasetReader
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
+from isthmus_policies.demonstrate.push_t import DEMONSTRATION
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL
 from isthmus_sim.tasks import make_task
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 TIMEOUT_S = 60
-STAND = TELEOPERATED["push_t"].stand
+VIEW = DEMONSTRATION.view
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
 
@@ -90,8 +90,9 @@ def on_screen(page: Page, place: NDArray[np.float64]) -> tuple[float, float]:
     """Where a place on the table (2,) px is seen: from right above, at the height of the handle."""
     box = page.locator("canvas").first.bounding_box()
     assert box is not None
-    assert STAND.plane_m is not None
-    metre = box["height"] / (2 * math.tan(STAND.fov_rad / 2) * (STAND.eye[2] - STAND.plane_m))
+    assert VIEW is not None
+    assert VIEW.plane_m is not None
+    metre = box["height"] / (2 * math.tan(VIEW.fov_rad / 2) * (VIEW.eye[2] - VIEW.plane_m))
     x, y = (place - MIDDLE) * PIXEL * metre + (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     return float(x), float(y)
 

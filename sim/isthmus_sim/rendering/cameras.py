@@ -15,8 +15,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.render import NoRendererError
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
+from isthmus_sim.offscreen import NoRendererError
 
 Picture = NDArray[np.uint8]
 Vector = tuple[float, ...]
@@ -68,7 +68,7 @@ class WorldCameras:
 
     def __init__(
         self,
-        engine: MujocoWorlds,
+        engine: MujocoEngine,
         names: tuple[str, ...],
         *,
         height: int = 96,
