@@ -32,6 +32,7 @@ from isthmus_datasets.teleop.hands import Hands
 from isthmus_datasets.teleop.markup import Phase, Titles
 from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.teleop.wishes import Wishes
+from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_policies.demonstrate.demonstration import Demonstration, demonstrated_tasks, find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
@@ -134,6 +135,8 @@ def run(options: Options) -> int:
         UnsupportedError: something is not installed.
         OSError: the page cannot be served, or the disk is full.
     """
+    if note := machine_load().real_time_note():
+        print(note, flush=True)
     how, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
