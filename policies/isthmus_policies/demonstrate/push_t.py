@@ -26,7 +26,7 @@ _ABOVE_M = 0.03  # the disc ends at 0.024 m
 class PushTView:
     """The table of Push-T from above, as its signals have it. It is as published: nothing can be placed elsewhere."""
 
-    shapes = {"scene": (96, 96)}  # noqa: RUF012 (never written to)
+    shapes = {"scene": (96, 96)}
 
     def __init__(self, env: Env, placed: Placements | None = None) -> None:
         check_placed((), placed or {})

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus_sim.engine import ArticulatedState, State
-from isthmus_sim.offscreen import NoRendererError
 from isthmus_sim.robots.quadrotor import description as quadrotor
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 from isthmus_sim.robots.quadruped import description as quadruped
@@ -33,6 +32,10 @@ _MAX_GEOMS = 4000
 _STRIDE = 2  # samples per piece of a line: twice as fast to draw, and still round
 _LIFT_M = 0.01  # of what is drawn on the ground, to be seen above it
 _SMOOTHING_S = 0.35  # of the camera's path: the robot moves in the picture, the picture does not shake
+
+
+class NoRendererError(OSError):
+    """This machine cannot draw without a display; the message says what to install."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class Reach(Task):
     action_size = 2
     episode_steps = 100
     has_goal = True
-    groups = {"actor": Group(shape=(2,))}  # noqa: RUF012 (never written to)
+    groups = {"actor": Group(shape=(2,))}
 
     def __init__(self, robot: RobotDescription, config: object) -> None:
         self.robot, self.config = robot, config
