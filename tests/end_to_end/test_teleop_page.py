@@ -51,10 +51,10 @@ def teleop(dataset: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pop
     ) as process:
         try:
             assert process.stdout is not None
-            first = process.stdout.readline()
-            found = re.search(r"http://\S+", first)
-            assert found, first or process.communicate()[1]
-            yield found[0], process
+            url = re.compile(r"open (http://\S+)")
+            found = next(filter(None, map(url.match, process.stdout)), None)  # on a busy machine it says that first
+            assert found, process.communicate()[1]
+            yield found[1], process
         finally:
             process.kill()
 

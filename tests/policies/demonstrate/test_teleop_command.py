@@ -56,7 +56,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path):
     )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("open http://127.0.0.1:")
+        assert any(line.startswith("open http://127.0.0.1:") for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
         output, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
