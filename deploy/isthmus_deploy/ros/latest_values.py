@@ -9,15 +9,17 @@ from typing import Any, Literal
 import numpy as np
 from rclpy.node import Node
 
-from isthmus_deploy.contract import Contract, Signal
-from isthmus_deploy.ros.messages import BadMessage
-from isthmus_deploy.ros.signals import PACERS, SIGNALS, Read, Topic
+from isthmus_deploy.contract import Contract
+from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.ros.bindings.binding import BadMessage, Read, SignalBinding, Topic
+from isthmus_deploy.ros.bindings.messages import stamp_of
+from isthmus_deploy.ros.bindings.table import bindings
 
 _NEVER_NS = -(1 << 62)
 
 
-class Inbox:
-    """The newest reading of every signal in a contract, and when it came.
+class LatestValues:
+    """A buffer of the latest value of every signal in a contract, and when it came.
 
     Args:
         contract: What the policy needs; `check_contract` has passed.
@@ -25,11 +27,12 @@ class Inbox:
     """
 
     def __init__(self, contract: Contract, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.signals = {signal.name: np.zeros(signal.shape, np.float32) for signal in contract.signals}
+        self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
         self._spare = {name: reading.copy() for name, reading in self.signals.items()}
         self._clock = clock
+        self._bindings = {signal.name: _binding(signal) for signal in contract.signals}
         self._routes = _routes(contract.signals)
-        self._pacer = next((topic for topic in PACERS if topic in self._routes), None)
+        self._trigger = next((topic for topic in self._routes if topic.triggers), None)
         # By signal: the topic that brought it last, and when.
         self._latest: dict[str, tuple[Topic, int]] = {
             name: (topic, _NEVER_NS)
@@ -41,7 +44,7 @@ class Inbox:
         self._fresh = False
         self._rejection: str | None = None
         self._rejected: dict[Topic, str] = {}
-        self.paced_ns = 0
+        self.triggered_ns = 0
         """When the reading came that started the latest control period."""
         self.expired: tuple[str, ...] = ()
         """Topics in whose place there is zero, as of the last `expire`."""
@@ -66,7 +69,7 @@ class Inbox:
         expired = []
         for name, (topic, arrived_ns) in self._latest.items():
             if topic.expires_s is not None and (now_ns - arrived_ns) * 1e-9 > topic.expires_s:
-                self.signals[name].fill(0.0)
+                self.signals[name].fill(0)
                 expired.append(topic.name)
         self.expired = tuple(dict.fromkeys(expired))
 
@@ -77,9 +80,9 @@ class Inbox:
     def missing(self, side: Literal["robot", "operator"]) -> list[str]:
         """Signals of that side that have never arrived, with the topics that could bring them, and why they do not."""
         return [
-            self._describe(name)
-            for name in self.signals
-            if name not in self._latest and SIGNALS[name].sources[0].topic.side == side
+            self._describe(name, binding)
+            for name, binding in self._bindings.items()
+            if name not in self._latest and binding.side == side
         ]
 
     def receive(self, topic: Topic, message: Any) -> None:
@@ -87,10 +90,11 @@ class Inbox:
 
         One with its predecessor's time stamp is no new reading: a driver that repeats itself is as good as silent.
         """
-        stamp = (message.header.stamp.sec, message.header.stamp.nanosec)
-        if stamp != (0, 0) and stamp == self._stamps.get(topic.name):
-            return
-        self._stamps[topic.name] = stamp
+        stamp = stamp_of(message)
+        if stamp is not None:
+            if stamp == self._stamps.get(topic.name):
+                return
+            self._stamps[topic.name] = stamp
         routes = self._routes[topic]
         try:
             topic.check(message)
@@ -103,8 +107,8 @@ class Inbox:
         for name, _ in routes:
             self.signals[name], self._spare[name] = self._spare[name], self.signals[name]
             self._latest[name] = topic, now_ns
-        if topic is self._pacer:
-            self._fresh, self.paced_ns = True, now_ns
+        if topic is self._trigger:
+            self._fresh, self.triggered_ns = True, now_ns
 
     def _receiver(self, topic: Topic) -> Callable[[Any], None]:
         return lambda message: self.receive(topic, message)
@@ -115,16 +119,22 @@ class Inbox:
             return float("inf")
         return 0.0 if topic.holds else (now_ns - arrived_ns) * 1e-9
 
-    def _describe(self, name: str) -> str:
-        topics = [source.topic for source in SIGNALS[name].sources]
+    def _describe(self, name: str, binding: SignalBinding) -> str:
+        topics = [source.topic for source in binding.sources]
         reasons = [f"; last refused: {self._rejected[topic]}" for topic in topics if topic in self._rejected]
         return f"{name} (topic {' or '.join(topic.name for topic in topics)}{''.join(reasons)})"
 
 
-def _routes(signals: Sequence[Signal]) -> dict[Topic, list[tuple[str, Read]]]:
-    """Which signals to read from each topic, and how."""
+def _binding(signal: SignalInterface) -> SignalBinding:
+    binding = bindings().signal(signal)
+    assert binding is not None, "check_contract has passed"
+    return binding
+
+
+def _routes(signals: Sequence[SignalInterface]) -> dict[Topic, list[tuple[str, Read]]]:
+    """Which signals to read from each topic, and how; topics in the order in which the contract needs them."""
     routes: dict[Topic, list[tuple[str, Read]]] = {}
     for signal in signals:
-        for source in SIGNALS[signal.name].sources:
+        for source in _binding(signal).sources:
             routes.setdefault(source.topic, []).append((signal.name, source.reader(signal)))
     return routes

@@ -18,19 +18,34 @@ TRUTH = {"position": 3, "orientation": 4, "linear_velocity": 3, "angular_velocit
 
 
 @dataclass(kw_only=True)
-class MissionLog:
-    """What happened, sample by sample. Times are in s of any one clock; `zero_s` of it is the mission's start.
+class Series:
+    """A command or a reading over time: (time, its values in their unit), and what each value is."""
 
-    truth: (time, columns of TRUTH, what was asked then). asked: names and sizes of that. commands: (time, values in
-    their unit). joints: (time, positions in rad) of `joint_names`. events: (time, text).
-    """
+    order: tuple[str, ...]
+    samples: list[tuple[float, ...]] = field(default_factory=list)
+
+    def arrays(self, kind: str, name: str, zero_s: float) -> dict[str, Array]:
+        """KIND/NAME (t, n), KIND_time/NAME (t,) in s since `zero_s`, and KIND_order/NAME (n,)."""
+        values = np.array(self.samples, dtype=np.float64).reshape(-1, 1 + len(self.order))
+        return {
+            f"{kind}/{name}": values[:, 1:],
+            f"{kind}_time/{name}": values[:, 0] - zero_s,
+            f"{kind}_order/{name}": np.array(self.order),
+        }
+
+
+@dataclass(kw_only=True)
+class MissionLog:
+    """What happened, sample by sample. Times are in s of any one clock."""
 
     asked: dict[str, int]
+    """What is asked: names and sizes, in order."""
     zero_s: float = 0.0
+    """The mission's start."""
     truth: list[tuple[float, ...]] = field(default_factory=list)
-    commands: list[tuple[float, ...]] = field(default_factory=list)
-    joint_names: tuple[str, ...] = ()
-    joints: list[tuple[float, ...]] = field(default_factory=list)
+    """(time, columns of TRUTH, what was asked then)."""
+    commands: dict[str, Series] = field(default_factory=dict)
+    readings: dict[str, Series] = field(default_factory=dict)
     events: list[tuple[float, str]] = field(default_factory=list)
     diagnostics: list[tuple[float, dict[str, str]]] = field(default_factory=list)
 
@@ -41,10 +56,9 @@ class MissionLog:
         parts = np.split(truth, np.cumsum(list(columns.values()))[:-1], axis=1)
         arrays: dict[str, Array] = dict(zip(columns, parts, strict=True))
         arrays["time"] = arrays["time"][:, 0] - self.zero_s
-        arrays["command_time"], arrays["command"] = self._series(self.commands)
-        if self.joint_names:
-            arrays["joint_name"] = np.array(self.joint_names)
-            arrays["joint_time"], arrays["joint_position"] = self._series(self.joints)
+        for kind, group in (("command", self.commands), ("reading", self.readings)):
+            for name, series in group.items():
+                arrays |= series.arrays(kind, name, self.zero_s)
         return arrays
 
     def save(self, folder: Path, name: str, summary: dict[str, Any]) -> None:
@@ -57,7 +71,3 @@ class MissionLog:
         events = [(round(time - self.zero_s, 3), text) for time, text in self.events]
         diagnostics = [{"time": f"{time - self.zero_s:.3f}", **values} for time, values in self.diagnostics]
         write_json(folder / f"{name}.json", {**summary, "events": events, "diagnostics": diagnostics})
-
-    def _series(self, samples: list[tuple[float, ...]]) -> tuple[Array, Array]:
-        values = np.array(samples or np.zeros((0, 1)), dtype=np.float64)
-        return values[:, 0] - self.zero_s, values[:, 1:]

@@ -6,16 +6,13 @@ Quaternions are xyzw in messages and wxyz everywhere else: the two functions for
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Quaternion, Vector3
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32] | NDArray[np.float64] | Sequence[float]
-
-
-class BadMessage(ValueError):  # noqa: N818
-    """A message that cannot be what its topic is for, such as a velocity in another frame."""
 
 
 def read_quaternion(message: Quaternion, out: NDArray) -> None:
@@ -41,3 +38,18 @@ def read_vector(message: Vector3 | Point, out: NDArray) -> None:
 def write_vector(xyz: Floats, message: Vector3 | Point) -> None:
     """Write `xyz` (3,) into a message's x, y, z."""
     message.x, message.y, message.z = (float(value) for value in xyz)
+
+
+def stamp_of(message: Any) -> tuple[int, int] | None:
+    """The time stamp in a message's header, s and ns; None without a header, or for a stamp that was not set."""
+    header = getattr(message, "header", None)
+    if header is None:
+        return None
+    stamp = (header.stamp.sec, header.stamp.nanosec)
+    return stamp if any(stamp) else None
+
+
+def set_stamp(message: Any, stamp: Any) -> None:
+    """Set the time stamp in a message's header, where it has one."""
+    if hasattr(message, "header"):
+        message.header.stamp = stamp

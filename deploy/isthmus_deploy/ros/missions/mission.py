@@ -1,6 +1,6 @@
-"""A mission: what an operator asks of one kind of robot, when it is over, and whether it went well. No ROS here.
+"""A mission: what an operator asks of a robot, when it is over, and whether it went well. No ROS here.
 
-What every mission needs done, `mission_process` does. A mission for another robot is another `Mission`.
+What every mission needs done, `operator` does. A mission fits every robot that takes the goals which it asks for.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions.log import MissionLog
 
 Vector = NDArray[np.float64]
 
@@ -90,19 +91,34 @@ class Mission(ABC):
 
     name: ClassVar[str]
     """What it is called, to the person and in the names of its files."""
-    topic: ClassVar[str]
-    """Where the operator asks; see `streams`."""
-    command: ClassVar[str]
-    """The contract's name of the command that is recorded."""
-    columns: ClassVar[dict[str, int]]
+    asks: tuple[str, ...]
+    """The goals that it gives, by the contract's names."""
+    columns: dict[str, int]
     """What is asked, and what the record says of it: names and sizes, in the order of the asked values."""
-    joints: ClassVar[bool] = False
-    """Whether joint readings are recorded."""
     period_s: ClassVar[float]
     """How often it is asked, s."""
+    judged_by_truth: ClassVar[bool] = True
+    """Whether it needs the topic ground_truth. If not, its record has a row for each of the readings that it watches."""
 
     phase: str = ""
     """The part of the mission that it is in."""
+
+    def __init__(self) -> None:
+        self.watches: tuple[str, ...] = ()
+        """Readings that it needs, by the contract's names; all are recorded."""
+        self.readings: dict[str, Vector] = {}
+        """The newest of them, by name; one that never came is not there."""
+
+    def meet(self, robot: RobotInterface) -> None:
+        """Get to know the robot. Raises `ros2.Refusal` when it does not take the goals."""
+        offered = {signal.name for signal in robot.signals}
+        missing = [name for name in self.asks if name not in offered]
+        if missing:
+            raise ros2.Refusal(f"a {self.name} asks for {', '.join(missing)}, which {robot.robot} does not take")
+
+    @abstractmethod
+    def goals(self, asked: Vector) -> dict[str, Vector]:
+        """The goals in what is asked, by their names in `asks`."""
 
     @abstractmethod
     def rest(self, truth: Truth) -> Vector:
@@ -138,7 +154,7 @@ def command(options: type[Chosen], make: Callable[[Chosen], Mission], *, name: s
 
     def carry_out() -> int:
         ros2.require()
-        from isthmus_deploy.ros.mission_process import carry_out
+        from isthmus_deploy.ros.missions.operator import carry_out
 
         return carry_out(make(chosen), chosen)
 

@@ -1,4 +1,4 @@
-"""`isthmus-walk`: the operator's process for a walking robot. Stands it up, walks it around, judges the walk."""
+"""`isthmus-walk`: the operator's process for a robot that walks. Stands it up, walks it around, judges the walk."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from isthmus_deploy.ros import mission
-from isthmus_deploy.ros.mission import Judgement, Mission, Phase, Truth, Vector, heading
-from isthmus_deploy.ros.mission_log import MissionLog
-from isthmus_deploy.ros.walk_log import ASKED, following
-from isthmus_deploy.ros.walk_plan import Pose, WalkPlan
+from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.ros.missions import mission
+from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Truth, Vector, heading
+from isthmus_deploy.ros.missions.walk_log import ASKED, following
+from isthmus_deploy.ros.missions.walk_plan import Pose, WalkPlan
 
 _REACTION_S = 0.15  # a person lets go of the stick a moment before the turn is done, since the robot takes one to stop
 _PATIENCE = 3.0  # times its duration, after which a turn has failed
-_LIES_M = 0.15  # height of the base
+_LIES = 0.55  # of the height at which its base stood
 _SLOW = 0.05  # m/s and rad/s
 
 
@@ -30,8 +31,8 @@ class Limits:
 
     tilt_deg: float = 60.0
     """Tilt at which the robot has fallen, and the walk is stopped at once, degrees."""
-    height_m: float = 0.1
-    """Height of the base below which the trunk is on the ground, and the walk is stopped at once, m."""
+    height_share: float = 0.37
+    """Share of the height at which its base stood, below which the robot has fallen, and the walk is stopped at once."""
     velocity_mps: float = 0.2
     """Largest mean distance between asked and true velocity in a leg of the walk, m/s. Each step sways the body: a good
     walk has some 0.1."""
@@ -59,26 +60,33 @@ class Walk(Mission):
     """Streams velocities, leg by leg."""
 
     name = "walk"
-    topic = "cmd_vel"
-    command = "joint_position_target"
+    asks = ("linear_velocity_command", "yaw_rate_command")
     columns = ASKED
-    joints = True
     period_s = 0.02
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._limits, self._plan = options.limits, options.plan
         self._legs, self._poses = options.plan.legs, options.plan.poses
         self._home: Pose = (0.0, 0.0, 0.0)
         self._starts: list[float] = []  # of the legs so far, s
         self._now_s = 0.0
         self._stuck: str | None = None
+        self._stood_m = 0.0  # height of the base at the start, m
+
+    def meet(self, robot: RobotInterface) -> None:
+        super().meet(robot)
+        self.watches = tuple(signal.name for signal in robot.signals if signal.name == "joint_position")
+
+    def goals(self, asked: Vector) -> dict[str, Vector]:
+        return {"linear_velocity_command": asked[:2], "yaw_rate_command": asked[2:3]}
 
     def rest(self, truth: Truth) -> Vector:
         x, y, _ = truth.position
         return np.array((0.0, 0.0, 0.0, x, y, 0.0, truth.heading))
 
     def begin(self, truth: Truth) -> None:
-        x, y, _ = truth.position.tolist()
+        x, y, self._stood_m = truth.position.tolist()
         self._home = (x, y, truth.heading)
         self._starts.append(0.0)
 
@@ -95,16 +103,20 @@ class Walk(Mission):
         return np.array((*leg.velocity, x, y, 0.0, turned))
 
     def failure(self, truth: Truth) -> str | None:
-        limits, tilt = self._limits, math.degrees(truth.tilt)
-        if tilt > limits.tilt_deg:
-            return f"fell: tilted by {tilt:.0f}° in {self.phase} (at most {limits.tilt_deg:g}°)"
-        if truth.position[2] < limits.height_m:
-            return f"fell: base at {truth.position[2]:.2f} m in {self.phase} (at least {limits.height_m:g} m)"
+        limit, tilt = self._limits.tilt_deg, math.degrees(truth.tilt)
+        if tilt > limit:
+            return f"fell: tilted by {tilt:.0f}° in {self.phase} (at most {limit:g}°)"
+        if truth.position[2] < self._fallen_m:
+            return f"fell: base at {truth.position[2]:.2f} m in {self.phase} (at least {self._fallen_m:.2f} m)"
         return self._stuck
+
+    @property
+    def _fallen_m(self) -> float:
+        return self._limits.height_share * self._stood_m
 
     def at_rest(self, truth: Truth) -> bool:
         speed = max(np.abs(truth.linear_velocity).max(), np.abs(truth.angular_velocity).max())
-        return bool(truth.position[2] < _LIES_M and speed < _SLOW)
+        return bool(truth.position[2] < _LIES * self._stood_m and speed < _SLOW)
 
     def judge(self, log: MissionLog, truth: Truth) -> Judgement:
         phases = self._phases(log)
@@ -114,7 +126,7 @@ class Walk(Mission):
             "following": legs,
             "end": end,
             "plan": asdict(self._plan),
-            "limits": asdict(self._limits),
+            "limits": {**asdict(self._limits), "height_m": self._fallen_m},
             "phases": [asdict(phase) for phase in phases],
         }
         return Judgement(failures=self._shortfalls(legs, end), lines=_lines(legs, end), facts=facts)

@@ -1,4 +1,4 @@
-"""One policy node per robot: a lock on this machine; on the network, who else commands it, and who came first."""
+"""Who owns a robot: a lock on this machine; on the network, who else commands it, and who came first."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ class RobotLock:
         self._file.close()
 
 
-class Seniority:
-    """Which of several policy nodes came first: each tells since when it wants the robot, on the topic driver_since.
+class OwnershipArbitration:
+    """Which of several policy nodes keeps the robot: the one that came first.
 
+    Each tells since when it wants the robot, on the topic driver_since.
     Two that start within seconds discover each other in any order, and without this either one, or both, would leave.
     Between machines their clocks decide; whichever is wrong, both come to the same answer.
     """

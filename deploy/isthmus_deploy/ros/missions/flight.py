@@ -1,4 +1,4 @@
-"""`isthmus-fly`: the operator's process for a quadrotor. Flies from take-off to landing, judges the flight."""
+"""`isthmus-fly`: the operator's process for what flies by a reference. From take-off to landing; judges the flight."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from isthmus_deploy.ros import mission
-from isthmus_deploy.ros.flight_log import ASKED, tracking
-from isthmus_deploy.ros.flight_plan import FlightPlan
-from isthmus_deploy.ros.mission import Judgement, Mission, Truth, Vector
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions import mission
+from isthmus_deploy.ros.missions.flight_log import ASKED, tracking
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Truth, Vector
 
 _TOUCHDOWN_S = 1.0  # after the landing's end, for a policy that is late on the ground
 _ON_GROUND_M = 0.06
@@ -44,17 +44,20 @@ class Options(mission.Options):
 
 
 class Flight(Mission):
-    """Streams where the quadrotor should be, relative to where it stood."""
+    """Streams where the robot should be, relative to where it stood."""
 
     name = "flight"
-    topic = "reference"
-    command = "rotor_speed"
+    asks = ("reference_position", "reference_velocity")
     columns = ASKED
     period_s = 0.01
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._options, self._plan = options, options.plan
         self._home = self._wanted = np.zeros(3)
+
+    def goals(self, asked: Vector) -> dict[str, Vector]:
+        return {"reference_position": asked[:3], "reference_velocity": asked[3:]}
 
     def rest(self, truth: Truth) -> Vector:
         return np.concatenate((truth.position, np.zeros(3)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.ros.flight_plan import FlightPlan
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.log import MissionLog
 
 ASKED = {"reference_position": 3, "reference_velocity": 3}
-"""What is asked of a quadrotor, m and m/s, world."""
+"""What is asked of a robot that flies, m and m/s, world."""
 
 
 def tracking(log: MissionLog, plan: FlightPlan, *, settle_s: float) -> dict[str, dict[str, float]]:

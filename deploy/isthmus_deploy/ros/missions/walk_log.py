@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus_deploy.ros.mission import Phase, Vector
-from isthmus_deploy.ros.mission_log import MissionLog
-from isthmus_deploy.ros.walk_plan import Leg
+from isthmus_deploy.ros.missions.mission import Phase, Vector
+from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.walk_plan import Leg
 
 ASKED = {"asked_velocity": 3, "reference_position": 3, "reference_heading": 1}
 """What is asked of a walking robot: forward m/s, left m/s and turning rad/s; and where that leads, m and rad, world."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.ros.mission import Phase
+from isthmus_deploy.ros.missions.mission import Phase
 
 Vector = NDArray[np.float64]
 
