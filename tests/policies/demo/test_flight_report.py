@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.flight import Flight, Options
-from isthmus_deploy.ros.flight_plan import FlightPlan
-from isthmus_deploy.ros.mission import Truth
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions.flight import Flight, Options
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.mission import Truth
+from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_policies.demo.report.flight import FLIGHT
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report

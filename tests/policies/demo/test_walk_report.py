@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.mission import Truth
-from isthmus_deploy.ros.mission_log import MissionLog
-from isthmus_deploy.ros.walk import Options, Walk
-from isthmus_deploy.ros.walk_plan import WalkPlan
+from isthmus_deploy.ros.missions.mission import Truth
+from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.walk import Options, Walk
+from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.record import Demo, load_demo

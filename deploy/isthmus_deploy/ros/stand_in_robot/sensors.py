@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.stand_in_robot.faults import Fault
 from isthmus_deploy.ros.stand_in_robot.world import Array
 
-_JUMP = {"m": 5.0, "rad": 5.0, "rad/s": 500.0, "m/s": 50.0, "1": 5.0}  # by unit: beyond what a body can do in a period
+_JUMP = {"m": 5.0, "rad": 5.0, "rad/s": 500.0}  # by unit: beyond what a body can do in a control period
 
 Readings = Mapping[str, Array]
 
@@ -31,11 +31,9 @@ class Sensors:
 
     def __init__(self, node: Node, robot: RobotInterface) -> None:
         self._signals = sensor_topics(robot)
-        trigger = next((topic for topic in self._signals if topic.triggers), next(iter(self._signals)))
-        topics = sorted(self._signals, key=lambda topic: topic is trigger)
-        self._write = {topic: _writer(topic)(self._signals[topic]) for topic in topics}
-        self._publish = {t: node.create_publisher(t.message, t.name, t.qos).publish for t in topics}
-        self._trigger = trigger
+        self._trigger, *others = self._signals
+        self._write = {topic: _write(topic, self._signals[topic]) for topic in (*others, self._trigger)}
+        self._publish = {t: node.create_publisher(t.message, t.name, t.qos).publish for t in self._write}
 
     def publish(self, stamp: Any, readings: Readings, silent: set[str]) -> int | None:
         """Send the readings, by signal name, on all topics but the silent ones.
@@ -59,17 +57,29 @@ class Sensors:
         if fault.kind == "nan":
             readings[signal.name][0] = np.nan
         elif fault.kind == "jump":
-            readings[signal.name][0] += _JUMP[signal.unit]
+            readings[signal.name][0] += _JUMP.get(signal.unit, 5.0)
 
 
 def sensor_topics(robot: RobotInterface) -> dict[Topic, list[SignalInterface]]:
-    """The topics on which the robot's readings go, and which of them. Raises Refusal where a signal has none."""
+    """The topics on which the robot's readings go, and which; the one that starts a policy's control periods is first.
+
+    Raises:
+        Refusal: a signal has no topic, or the robot measures nothing.
+    """
     topics: dict[Topic, list[SignalInterface]] = {}
     for signal in robot.signals:
         binding = _binding(signal)
         if binding.side == "robot":
             topics.setdefault(binding.sources[0].topic, []).append(signal)
-    return topics
+    if not topics:
+        raise Refusal(f"{robot.robot} measures nothing")
+    trigger = next((topic for topic in topics if topic.triggers), next(iter(topics)))
+    return {trigger: topics[trigger], **topics}
+
+
+def image_topics(topics: Mapping[Topic, Sequence[SignalInterface]]) -> list[str]:
+    """Those that carry an image, by name."""
+    return [topic.name for topic, signals in topics.items() if any(signal.dtype == "uint8" for signal in signals)]
 
 
 def _binding(signal: SignalInterface) -> SignalBinding:
@@ -79,7 +89,7 @@ def _binding(signal: SignalInterface) -> SignalBinding:
     return binding
 
 
-def _writer(topic: Topic) -> Any:
+def _write(topic: Topic, signals: Sequence[SignalInterface]) -> Write:
     if topic.writer is None:
         raise Refusal(f"the binding of topic {topic.name} has no writer: a stand-in robot cannot publish it")
-    return topic.writer
+    return topic.writer(signals)

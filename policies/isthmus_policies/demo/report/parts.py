@@ -66,12 +66,12 @@ def timing(demo: Demo) -> str:
     return section("Control-loop timing", text, plot, table(head, rows, numbers=(1, 2, 3, 4, 5)))
 
 
-def observed_timing(arrays: Mapping[str, Vector]) -> tuple[Vector, Vector]:
-    """From a mission's record: time from each true state to the first command after it, and from command to command, s.
+def observed_timing(arrays: Mapping[str, Vector], command: str) -> tuple[Vector, Vector]:
+    """From a mission's record: time from each true state to the `command` after it, and from command to command, s.
 
     The robot publishes its true state just before its readings.
     """
-    commands, truth = arrays["command_time"], arrays["time"]
+    commands, truth = arrays[f"command_time/{command}"], arrays["time"]
     before = np.searchsorted(truth, commands, side="right") - 1
     answered, first = np.unique(before, return_index=True)
     known = answered >= 0

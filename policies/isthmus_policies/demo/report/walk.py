@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.ros.walk_log import velocity
-from isthmus_deploy.ros.walk_plan import WalkPlan
+from isthmus_deploy.ros.missions.walk_log import velocity
+from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report import parts, walk_plots
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import Kind

@@ -150,19 +150,19 @@ def readings():
     counter = itertools.count(1)
     return {
         signal.name: np.array([float(next(counter)) for _ in signal.order])
-        for signal in quadruped.SPEC.signals
+        for signal in quadruped.ROBOT.signals
         if signal.max_age_s is not None
     }
 
 
 def test_a_robots_topics_follow_from_its_signals():
-    assert [topic.name for topic in sensor_topics(quadrotor.SPEC)] == ["odom", "imu"]
-    assert [topic.name for topic in sensor_topics(quadruped.SPEC)] == ["joint_states", "imu"]
+    assert [topic.name for topic in sensor_topics(quadrotor.ROBOT)] == ["odom", "imu"]
+    assert [topic.name for topic in sensor_topics(quadruped.ROBOT)] == ["joint_states", "imu"]
 
 
 def test_what_the_quadruped_sends_is_what_the_policy_node_reads(network):
     inbox = Inbox(standing_policy.contract())
-    Sensors(network, quadruped.SPEC).publish(Time(sec=1), readings(), silent=set())
+    Sensors(network, quadruped.ROBOT).publish(Time(sec=1), readings(), silent=set())
     assert [name for name, _ in network.sent] == ["imu", "joint_states"], "what starts a period comes last"
     imu, states = (message for _, message in network.sent)
     assert states.name != list(quadruped.JOINTS), "in another order than the contract's"
@@ -174,7 +174,7 @@ def test_what_the_quadruped_sends_is_what_the_policy_node_reads(network):
 
 
 def test_a_silent_topic_starts_no_period(network):
-    robot = Sensors(network, quadruped.SPEC)
+    robot = Sensors(network, quadruped.ROBOT)
     assert robot.publish(Time(), readings(), silent={"joint_states"}) is None
     assert [name for name, _ in network.sent] == ["imu"]
     assert robot.publish(Time(), readings(), silent={"imu"}) is not None
@@ -183,17 +183,17 @@ def test_a_silent_topic_starts_no_period(network):
 
 @pytest.mark.parametrize(("topic", "signal"), [("joint_states", "joint_position"), ("imu", "angular_velocity")])
 def test_a_fault_spoils_the_first_reading_of_its_topic(network, topic, signal):
-    robot, fault = Sensors(network, quadruped.SPEC), Fault(kind="nan", topic=topic, at_s=0.0)
+    robot, fault = Sensors(network, quadruped.ROBOT), Fault(kind="nan", topic=topic, at_s=0.0)
     spoilt = readings()
     robot.spoil(fault, spoilt)
     assert np.isnan(spoilt[signal][0])
     assert sum(np.isnan(value).sum() for value in spoilt.values()) == 1
     jumped = readings()
     robot.spoil(dataclasses.replace(fault, kind="jump"), jumped)
-    limit = next(item.max_jump[0] for item in quadruped.SPEC.signals if item.name == signal)
+    limit = next(item.max_jump[0] for item in quadruped.ROBOT.signals if item.name == signal)
     assert jumped[signal][0] - readings()[signal][0] > limit
 
 
 def test_every_robot_topic_of_a_known_robot_can_be_filled():
-    for spec in (quadrotor.SPEC, quadruped.SPEC):
+    for spec in (quadrotor.ROBOT, quadruped.ROBOT):
         assert set(sensor_topics(spec)) <= set(sensors._FILL)

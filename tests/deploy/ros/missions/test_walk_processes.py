@@ -40,7 +40,7 @@ def test_a_robot_that_only_stands_fails_the_walk_and_is_laid_down(start, standin
     assert arrays["position"][arrays["time"] > 0, 2].max() > 0.25, "it stood"
     assert height["end"] < 0.1, "it lies again"
     assert 0.5 < -arrays["time"][0] < 5.0, "standing up takes its time"
-    assert set(arrays["joint_name"]) == set(standing_policy.SPEC.joints)
+    assert set(arrays["joint_name"]) == set(standing_policy.ROBOT.joints)
     assert arrays["joint_position"].shape[1] == 12
     asked = arrays["asked_velocity"][arrays["time"] > 0]
     assert {tuple(row) for row in asked.round(3).tolist()} == {(0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (0.0, 0.0, 1.5)}

@@ -13,11 +13,14 @@ from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState
 
-from isthmus_deploy.ros import joint_states
-from isthmus_deploy.ros.inbox import Inbox
-from isthmus_deploy.ros.messages import read_quaternion, write_quaternion
+from isthmus_deploy.ros.bindings import joints as joint_bindings
+from isthmus_deploy.ros.bindings.body import GOAL_POSE, IMU, ODOM, REFERENCE
+from isthmus_deploy.ros.bindings.joints import JOINT_STATES
+from isthmus_deploy.ros.bindings.messages import read_quaternion, write_quaternion
+from isthmus_deploy.ros.bindings.table import check_contract
+from isthmus_deploy.ros.bindings.walking import CMD_VEL
+from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.signals import CMD_VEL, GOAL_POSE, IMU, JOINT_STATES, ODOM, REFERENCE, check_contract
 from isthmus_sim.robots.quadruped.description import JOINTS
 
 S = 1_000_000_000
@@ -38,8 +41,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def inbox(clock) -> Inbox:
-    return Inbox(hand_made_policy.contract(), clock=clock)
+def flying(clock) -> LatestValues:
+    return LatestValues(hand_made_policy.contract(), clock=clock)
 
 
 def odometry(stamp: int = 0, frame: str = "world", child: str = "base_link") -> Odometry:
@@ -62,60 +65,60 @@ def test_quaternions_turn_from_xyzw_to_wxyz_and_back():
     assert message == Quaternion(x=0.1, y=0.2, z=0.3, w=0.9)
 
 
-def test_odom_gives_three_signals_and_starts_the_period(inbox, clock):
+def test_odom_gives_three_signals_and_starts_the_period(flying, clock):
     clock.now = 7
-    assert not inbox.take_reading()
-    inbox.receive(ODOM, odometry())
-    assert inbox.signals["position"].tolist() == [1.0, 2.0, 3.0]
-    np.testing.assert_allclose(inbox.signals["orientation"], [0.9, 0.1, 0.2, 0.3], atol=1e-7)
-    assert inbox.signals["linear_velocity"].tolist() == [4.0, 5.0, 6.0]
-    assert inbox.take_reading()
-    assert not inbox.take_reading(), "it is used up"
-    assert inbox.paced_ns == 7
+    assert not flying.take_reading()
+    flying.receive(ODOM, odometry())
+    assert flying.signals["position"].tolist() == [1.0, 2.0, 3.0]
+    np.testing.assert_allclose(flying.signals["orientation"], [0.9, 0.1, 0.2, 0.3], atol=1e-7)
+    assert flying.signals["linear_velocity"].tolist() == [4.0, 5.0, 6.0]
+    assert flying.take_reading()
+    assert not flying.take_reading(), "it is used up"
+    assert flying.triggered_ns == 7
 
 
-def test_imu_gives_body_rates_and_starts_no_period(inbox):
+def test_imu_gives_body_rates_and_starts_no_period(flying):
     message = Imu()
     message.angular_velocity.y = -2.0
-    inbox.receive(IMU, message)
-    assert inbox.signals["angular_velocity"].tolist() == [0.0, -2.0, 0.0]
-    assert not inbox.take_reading()
+    flying.receive(IMU, message)
+    assert flying.signals["angular_velocity"].tolist() == [0.0, -2.0, 0.0]
+    assert not flying.take_reading()
 
 
-def test_the_newest_of_goal_and_reference_wins(inbox):
-    inbox.receive(REFERENCE, odometry(child="world"))
-    assert inbox.signals["reference_velocity"].tolist() == [4.0, 5.0, 6.0]
+def test_the_newest_of_goal_and_reference_wins(flying):
+    flying.receive(REFERENCE, odometry(child="world"))
+    assert flying.signals["reference_velocity"].tolist() == [4.0, 5.0, 6.0]
     goal = PoseStamped()
     goal.pose.position.z = 9.0
-    inbox.receive(GOAL_POSE, goal)
-    assert inbox.signals["reference_position"].tolist() == [0.0, 0.0, 9.0]
-    assert inbox.signals["reference_velocity"].tolist() == [0.0, 0.0, 0.0]
-    inbox.receive(REFERENCE, odometry(child="world"))
-    assert inbox.signals["reference_position"].tolist() == [1.0, 2.0, 3.0]
+    flying.receive(GOAL_POSE, goal)
+    assert flying.signals["reference_position"].tolist() == [0.0, 0.0, 9.0]
+    assert flying.signals["reference_velocity"].tolist() == [0.0, 0.0, 0.0]
+    flying.receive(REFERENCE, odometry(child="world"))
+    assert flying.signals["reference_position"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_readings_age_and_goals_hold(inbox, clock):
-    assert inbox.ages_s(0)["position"] == math.inf
-    inbox.receive(ODOM, odometry())
-    inbox.receive(GOAL_POSE, PoseStamped())
+def test_readings_age_and_goals_hold(flying, clock):
+    assert flying.ages_s(0)["position"] == math.inf
+    flying.receive(ODOM, odometry())
+    flying.receive(GOAL_POSE, PoseStamped())
     clock.now = 2 * S
-    ages = inbox.ages_s(clock.now)
+    ages = flying.ages_s(clock.now)
     assert ages["position"] == ages["orientation"] == 2.0
     assert ages["reference_position"] == 0.0
     assert ages["angular_velocity"] == math.inf
-    inbox.receive(REFERENCE, odometry(child="world"))
-    assert inbox.ages_s(3 * S)["reference_position"] == 1.0
+    flying.receive(REFERENCE, odometry(child="world"))
+    assert flying.ages_s(3 * S)["reference_position"] == 1.0
 
 
-def test_a_repeated_time_stamp_is_silence(inbox, clock):
-    inbox.receive(ODOM, odometry(stamp=5))
-    assert inbox.take_reading()
+def test_a_repeated_time_stamp_is_silence(flying, clock):
+    flying.receive(ODOM, odometry(stamp=5))
+    assert flying.take_reading()
     clock.now = 1 * S
-    inbox.receive(ODOM, odometry(stamp=5))
-    assert not inbox.take_reading()
-    assert inbox.ages_s(clock.now)["position"] == 1.0
-    inbox.receive(ODOM, odometry(stamp=6))
-    assert inbox.take_reading()
+    flying.receive(ODOM, odometry(stamp=5))
+    assert not flying.take_reading()
+    assert flying.ages_s(clock.now)["position"] == 1.0
+    flying.receive(ODOM, odometry(stamp=6))
+    assert flying.take_reading()
 
 
 @pytest.mark.parametrize(
@@ -125,19 +128,19 @@ def test_a_repeated_time_stamp_is_silence(inbox, clock):
         (REFERENCE, odometry(child="base_link"), "the reference velocity is in the world frame"),
     ],
 )
-def test_a_twist_in_the_wrong_frame_is_not_used(inbox, topic, message, reason):
-    inbox.receive(topic, message)
-    assert reason in inbox.take_rejection()
-    assert inbox.take_rejection() is None
-    assert not inbox.signals["position"].any()
-    assert not inbox.signals["reference_position"].any()
+def test_a_twist_in_the_wrong_frame_is_not_used(flying, topic, message, reason):
+    flying.receive(topic, message)
+    assert reason in flying.take_rejection()
+    assert flying.take_rejection() is None
+    assert not flying.signals["position"].any()
+    assert not flying.signals["reference_position"].any()
 
 
-def test_missing_signals_are_named_with_their_topics(inbox):
-    assert "position (topic odom)" in inbox.missing("robot")
-    assert inbox.missing("operator")[0] == "reference_position (topic reference or goal_pose)"
-    inbox.receive(ODOM, odometry())
-    assert inbox.missing("robot") == ["angular_velocity (topic imu)"]
+def test_missing_signals_are_named_with_their_topics(flying):
+    assert "position (topic odom)" in flying.missing("robot")
+    assert flying.missing("operator")[0] == "reference_position (topic reference or goal_pose)"
+    flying.receive(ODOM, odometry())
+    assert flying.missing("robot") == ["angular_velocity (topic imu)"]
 
 
 def test_an_unknown_signal_lists_the_known_ones(contract):
@@ -151,8 +154,8 @@ def test_an_unknown_signal_lists_the_known_ones(contract):
 
 
 @pytest.fixture
-def legs(clock) -> Inbox:
-    return Inbox(standing_policy.contract(), clock=clock)
+def legs(clock) -> LatestValues:
+    return LatestValues(standing_policy.contract(), clock=clock)
 
 
 def joints(names: Sequence[str] = JOINTS, **fields: list[float]) -> JointState:
@@ -189,8 +192,8 @@ def test_a_driver_that_changes_its_order_is_followed(legs):
 
 def test_where_each_joint_stands_is_worked_out_once(legs, monkeypatch):
     worked_out = []
-    places = joint_states._places
-    monkeypatch.setattr(joint_states, "_places", lambda *given: worked_out.append(given) or places(*given))
+    places = joint_bindings._places
+    monkeypatch.setattr(joint_bindings, "_places", lambda *given: worked_out.append(given) or places(*given))
     for _ in range(5):
         legs.receive(JOINT_STATES, joints(JOINTS[::-1]))
     assert len(worked_out) == 2, "once for positions, once for velocities"
@@ -240,14 +243,14 @@ def test_an_imu_gives_orientation_wxyz(legs):
     np.testing.assert_allclose(legs.signals["imu_orientation"], [0.9, 0.1, 0.2, 0.3], atol=1e-7)
 
 
-def test_an_imu_without_orientation_is_refused_where_it_is_needed(legs, inbox):
+def test_an_imu_without_orientation_is_refused_where_it_is_needed(legs, flying):
     message = Imu()
     message.orientation_covariance[0] = -1.0
     legs.receive(IMU, message)
     assert "this IMU gives no orientation" in legs.take_rejection()
     assert "imu_orientation (topic imu; last refused: imu: orientation_covariance" in legs.missing("robot")[-1]
-    inbox.receive(IMU, message)
-    assert inbox.take_rejection() is None
+    flying.receive(IMU, message)
+    assert flying.take_rejection() is None
 
 
 # --- the operator's velocity ---
@@ -299,9 +302,9 @@ def test_without_an_operator_the_robot_is_asked_to_stand(legs):
     assert legs.ages_s(0)["yaw_rate_command"] == 0.0
 
 
-def test_goals_and_references_do_not_expire(inbox):
-    inbox.receive(GOAL_POSE, PoseStamped())
-    inbox.signals["reference_position"][0] = 1.0
-    inbox.expire(3600 * S)
-    assert inbox.signals["reference_position"][0] == 1.0
-    assert inbox.expired == ()
+def test_goals_and_references_do_not_expire(flying):
+    flying.receive(GOAL_POSE, PoseStamped())
+    flying.signals["reference_position"][0] = 1.0
+    flying.expire(3600 * S)
+    assert flying.signals["reference_position"][0] == 1.0
+    assert flying.expired == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hand_made_policy import MAX_AGE_S
-from ros_processes import ROBOT
+from ros_processes import QUADROTOR
 
 pytestmark = pytest.mark.ros
 
@@ -23,7 +23,7 @@ def node(start, policy):
 
 
 def test_a_mission_flies_lands_and_is_recorded(start, policy, tmp_path: Path):
-    robot = start(*ROBOT, "--log", tmp_path / "robot.json")
+    robot = start(*QUADROTOR, "--log", tmp_path / "robot.json")
     node = start("policy_node", policy, "--log", tmp_path / "node.json")
     plan = {"climb-s": 1.2, "hover-s": 1.8, "laps": 1, "period-s": 3.0, "size-m": 0.15}
     arguments = [item for name, value in plan.items() for item in (f"--plan.{name}", value)]
@@ -64,7 +64,7 @@ def check_aftermath(log: Path, patience_s: float) -> None:
 )
 def test_a_sensor_fault_stops_the_motors(start, policy, operator, tmp_path, fault, cause, options, patience_s):
     log = tmp_path / "robot.json"
-    robot = start(*ROBOT, "--fault", fault, "--log", log)
+    robot = start(*QUADROTOR, "--fault", fault, "--log", log)
     node = start("policy_node", policy, *options)
     operator.take_off()
     report = operator.wait_state("fault")
@@ -80,7 +80,7 @@ def test_a_sensor_fault_stops_the_motors(start, policy, operator, tmp_path, faul
 
 
 def test_killing_the_node_lets_the_robots_dead_man_stop_the_motors(start, node, operator):
-    robot = start(*ROBOT)
+    robot = start(*QUADROTOR)
     operator.take_off()
     node.kill()
     robot.wait_for("dead-man: no command for 0.2 s, motors off", 5.0)
@@ -88,7 +88,7 @@ def test_killing_the_node_lets_the_robots_dead_man_stop_the_motors(start, node, 
 
 
 def test_a_robot_that_dies_in_flight_faults_the_node(start, node, operator):
-    robot = start(*ROBOT)
+    robot = start(*QUADROTOR)
     operator.take_off()
     robot.kill()
     assert "stale" in operator.wait_state("fault")["cause"]
@@ -98,7 +98,7 @@ def test_a_robot_that_dies_in_flight_faults_the_node(start, node, operator):
 
 
 def test_stop_start_again_and_terminate(start, node, operator):
-    start(*ROBOT)
+    start(*QUADROTOR)
     operator.take_off()
     assert operator.ask("stop").message == "stopped"
     assert operator.wait_state("stopped")["cause"] == "stop requested"
@@ -117,7 +117,7 @@ def test_stop_start_again_and_terminate(start, node, operator):
 
 
 def test_a_mission_with_a_sensor_that_gives_nan_fails_and_says_so(start, policy, tmp_path):
-    robot = start(*ROBOT, "--fault", "nan@1.2", "--log", tmp_path / "robot.json")
+    robot = start(*QUADROTOR, "--fault", "nan@1.2", "--log", tmp_path / "robot.json")
     start("policy_node", policy)
     mission = start("flight", "--log", tmp_path)
     assert mission.exit_status() == 1, mission.output

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.stand_in_robot.quadruped import TIMESTEP_S, HiddenBody, QuadrupedWorld, _Drives, draw_body
-from isthmus_sim.robots.quadruped.description import GRAVITY, JOINTS, MASS, MOTORS, PRONE_HEIGHT, SPEC
+from isthmus_sim.robots.quadruped.description import GRAVITY, JOINTS, MASS, MOTORS, PRONE_HEIGHT, ROBOT
 
-POSE = np.array(SPEC.commands[0].standby)
-PRONE = np.array(SPEC.commands[0].safe)
-RATE = np.array(SPEC.commands[0].transition_rate)
+POSE = np.array(ROBOT.commands[0].standby)
+PRONE = np.array(ROBOT.commands[0].safe)
+RATE = np.array(ROBOT.commands[0].transition_rate)
 PLAIN = HiddenBody(payload=0.0, com_offset=(0.0, 0.0, 0.0), friction=0.8, strength=(1.0,) * 12)
 
 
@@ -93,7 +93,7 @@ def test_drives_give_what_those_of_the_simulation_give():
     random = np.random.default_rng(0)
     body = draw_body(0)
     limits = motors.MotorLimits.of(tuple(MOTORS[name.split("_")[1]] for name in JOINTS))
-    gains = [np.array([getattr(joint, name) for joint in SPEC.joints.values()]) for name in ("stiffness", "damping")]
+    gains = [np.array([getattr(joint, name) for joint in ROBOT.joints.values()]) for name in ("stiffness", "damping")]
     for _ in range(200):
         target, position = random.uniform(-2.5, 2.5, (2, 12))
         speed = random.uniform(-40.0, 40.0, 12)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from isthmus_deploy.ros.walk_plan import Leg, WalkPlan
+from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
 
 
 def test_the_square_closes_and_the_way_sideways_leads_to_the_left():

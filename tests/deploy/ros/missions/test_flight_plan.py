@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.flight_log import ASKED, tracking
-from isthmus_deploy.ros.flight_plan import FlightPlan
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions.flight_log import ASKED, tracking
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.log import MissionLog
 
 PLANS = [FlightPlan(), FlightPlan(laps=0), FlightPlan(laps=1, period_s=10.0, size_m=0.5, height_m=0.6)]
 
