@@ -16,11 +16,14 @@ class CommandPublisher:
 
     Args:
         node: Sends it.
-        command: It has a binding.
+        command: What is sent.
+
+    Raises:
+        Refusal: no topic takes it.
     """
 
     def __init__(self, node: Node, command: CommandInterface) -> None:
-        binding = bindings().commands[command.name]
+        binding = bindings().command(command)
         self.topic = node.resolve_topic_name(binding.topic)
         """Full name of its topic."""
         self._write = binding.writer(command)

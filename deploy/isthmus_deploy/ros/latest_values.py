@@ -30,7 +30,7 @@ class LatestValues:
         self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
         self._spare = {name: reading.copy() for name, reading in self.signals.items()}
         self._clock = clock
-        self._bindings = {signal.name: _binding(signal) for signal in contract.signals}
+        self._bindings = {signal.name: bindings().signal(signal) for signal in contract.signals}
         self._routes = _routes(contract.signals)
         self._trigger = next((topic for topic in self._routes if topic.triggers), None)
         # By signal: the topic that brought it last, and when.
@@ -125,16 +125,10 @@ class LatestValues:
         return f"{name} (topic {' or '.join(topic.name for topic in topics)}{''.join(reasons)})"
 
 
-def _binding(signal: SignalInterface) -> SignalBinding:
-    binding = bindings().signal(signal)
-    assert binding is not None, "check_contract has passed"
-    return binding
-
-
 def _routes(signals: Sequence[SignalInterface]) -> dict[Topic, list[tuple[str, Read]]]:
     """Which signals to read from each topic, and how; topics in the order in which the contract needs them."""
     routes: dict[Topic, list[tuple[str, Read]]] = {}
     for signal in signals:
-        for source in _binding(signal).sources:
+        for source in bindings().signal(signal).sources:
             routes.setdefault(source.topic, []).append((signal.name, source.reader(signal)))
     return routes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from isthmus_datasets.operators.operator import Controller, Decision, Event
 from isthmus_datasets.robot import Observation
 from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface
+from isthmus_deploy.robot_interface import interface_of
 from isthmus_deploy.runtime import Runtime
-from isthmus_sim.description import RobotSpec
+from isthmus_sim.description import RobotDescription
 
 
 class PolicyOperator:
@@ -30,12 +29,12 @@ class PolicyOperator:
             named.
     """
 
-    def __init__(self, path: Path, robot: RobotSpec, *, steps: int | None = None) -> None:
+    def __init__(self, path: Path, robot: RobotDescription, *, steps: int | None = None) -> None:
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be positive, not {steps}")
         self.name = f"policy {path.stem}"
         self._runtime, self._steps, self._step = Runtime(path), steps, 0
-        differences = self._runtime.contract.differences(interface(robot))
+        differences = self._runtime.contract.differences(interface_of(robot))
         if differences:
             raise PolicyFileError(f"{path} is for another robot: {robot.name} is no match: {'; '.join(differences)}")
         self._command = robot.commands[0].name
@@ -71,23 +70,3 @@ class PolicyOperator:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def interface(robot: RobotSpec) -> RobotInterface:
-    """What a robot says of itself, as a policy's contract is compared with it."""
-    return RobotInterface(
-        robot=robot.name,
-        control_period_s=robot.control_period_s,
-        signals=tuple(
-            SignalInterface(name=s.name, shape=(s.size,), unit=s.unit, frame=s.frame, order=s.order)
-            for s in robot.signals
-        ),
-        commands=tuple(
-            CommandInterface(
-                name=c.name, shape=(c.size,), unit=c.unit, frame=c.frame, order=c.order, minimum=c.minimum,
-                maximum=c.maximum,
-            )
-            for c in robot.commands
-        ),
-        joints={name: Joint(**asdict(joint)) for name, joint in robot.joints.items()},
-    )  # fmt: skip

@@ -80,7 +80,7 @@ def mission_video(
     Args:
         robot: Its name in the contract.
         arrays: time (t,) s, position (t, 3) m, orientation (t, 4) wxyz and reference_position (t, 3) m, as recorded;
-            for a robot with joints joint_name (j,), joint_time (s,) and joint_position (s, j) rad.
+            for a robot with joints reading/joint_position (s, j) rad, its reading_order (j,) and its reading_time (s,).
         phases: Name, start and end in s.
         note: What to write below the phase's name, of a time in s since the record's start.
 
@@ -105,8 +105,11 @@ def mission_video(
 def _joints(scene: Scene, arrays: Mapping[str, NDArray]) -> NDArray[np.float64]:
     """The joints of the scene's robot (t, j) at the times of the true state."""
     time = arrays["time"]
-    places = [list(arrays["joint_name"]).index(name) for name in scene.joints]
-    columns = [np.interp(time, arrays["joint_time"], arrays["joint_position"][:, i]) for i in places]
+    if not scene.joints:
+        return np.zeros((len(time), 0))
+    places = [list(arrays["reading_order/joint_position"]).index(name) for name in scene.joints]
+    read_s, angles = arrays["reading_time/joint_position"], arrays["reading/joint_position"]
+    columns = [np.interp(time, read_s, angles[:, i]) for i in places]
     return np.array(columns).T.reshape(len(time), len(places))
 
 

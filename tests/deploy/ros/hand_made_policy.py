@@ -22,10 +22,10 @@ from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     GRAVITY,
     MAX_ROTOR_SPEED,
+    ROBOT,
     ROTOR_X,
     ROTOR_Y,
     ROTOR_YAW,
-    ROBOT,
 )
 
 INERTIA = (7e-6, 7e-6, 12e-6)  # kg·m², between the two published bodies
@@ -184,9 +184,7 @@ class GraphOps:
 def contract() -> Contract:
     """The contract of the stand-in robot's policy, but patient with late readings: a busy test machine stalls."""
     signals = tuple(
-        narrowed(
-            Signal, s, max_age_s=None if s.is_goal else MAX_AGE_S, trained_minimum=None, trained_maximum=None
-        )
+        narrowed(Signal, s, max_age_s=None if s.is_goal else MAX_AGE_S, trained_minimum=None, trained_maximum=None)
         for s in ROBOT.signals
     )
     commands = tuple(narrowed(Command, c, shape=(c.size,), dtype="float32") for c in ROBOT.commands)

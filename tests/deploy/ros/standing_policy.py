@@ -25,9 +25,7 @@ DEFAULT = np.array(ROBOT.commands[0].standby, np.float32)
 def contract(max_age_s: float = MAX_AGE_S) -> Contract:
     """The contract of a policy for the quadruped without memory."""
     patient = [
-        narrowed(
-            Signal, s, max_age_s=None if s.is_goal else max_age_s, trained_minimum=None, trained_maximum=None
-        )
+        narrowed(Signal, s, max_age_s=None if s.is_goal else max_age_s, trained_minimum=None, trained_maximum=None)
         for s in ROBOT.signals
     ]
     return Contract(

@@ -101,7 +101,7 @@ def _read_array(_: CommandInterface) -> Callable[[Float64MultiArray], Array]:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandBinding:
-    """Where one command goes: by default as a `std_msgs/Float64MultiArray` with its elements in the contract's order."""
+    """Where one command goes: by default a `std_msgs/Float64MultiArray` of its elements in the contract's order."""
 
     topic: str
     """Relative name, such as "forward_position_controller/commands"."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from isthmus_deploy.contract import Command, Contract, Signal
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import CommandBinding, RosBindings, SignalBinding, Topic
 from isthmus_deploy.ros.bindings.camera import camera_binding
 from isthmus_deploy.ros.ros2 import Refusal
@@ -39,10 +39,20 @@ class BindingTable:
             self.signals |= bindings.signals
             self.commands |= bindings.commands
 
-    def signal(self, signal: SignalInterface) -> SignalBinding | None:
-        """How a signal comes, or None where nothing carries it. A camera needs no registration."""
+    def signal(self, signal: SignalInterface) -> SignalBinding:
+        """How a signal comes; a camera needs no registration. Raises Refusal where nothing carries it."""
         binding = self.signals.get(signal.name)
-        return camera_binding(signal.name) if binding is None and signal.dtype == "uint8" else binding
+        if binding is None and signal.dtype == "uint8":
+            return camera_binding(signal.name)
+        if binding is None:
+            raise Refusal(f"no topic gives {signal.name}; known signals: {', '.join(self.signals)}")
+        return binding
+
+    def command(self, command: CommandInterface) -> CommandBinding:
+        """How a command goes. Raises Refusal where nothing carries it."""
+        if command.name not in self.commands:
+            raise Refusal(f"no topic takes {command.name}; known commands: {', '.join(self.commands)}")
+        return self.commands[command.name]
 
 
 def _claim(name: str, owner: str, owners: dict[str, str]) -> None:
@@ -61,15 +71,16 @@ def _claim_topic(topic: Topic, owner: str, topics: dict[str, tuple[Topic, str]])
 
 
 @functools.cache
-def bindings() -> BindingTable:
-    """Everything that is registered.
+def bindings(package: str | None = None) -> BindingTable:
+    """Everything that is registered, or what one package registers.
 
     Raises:
         Refusal: something registered does not load, is no `RosBindings`, or contradicts another; nothing is registered.
     """
-    points = entry_points(group=GROUP)
+    points = [point for point in entry_points(group=GROUP) if package in (None, point.dist and point.dist.name)]
     if not points:
-        raise Refusal(f"no entry points in the group {GROUP}: install isthmus anew (pip install)")
+        who = package or "isthmus"
+        raise Refusal(f"{who} has no entry points in the group {GROUP}: is it installed? If so, install it anew")
     return BindingTable({_owner(point): _load(point) for point in points})
 
 
@@ -109,9 +120,10 @@ def check_contract(contract: Contract) -> None:
 
 
 def _signal_problems(signal: Signal) -> list[str]:
-    binding = bindings().signal(signal)
-    if binding is None:
-        return [f"signals.{signal.name}: no topic gives it; known signals: {', '.join(bindings().signals)}"]
+    try:
+        binding = bindings().signal(signal)
+    except Refusal as refusal:
+        return [f"signals.{signal.name}: {refusal}"]
     order = signal.order if binding.order is None else binding.order
     frame = signal.frame if binding.frame is None else binding.frame
     shape = (*signal.shape[:-1], len(order)) if binding.dtype == "uint8" else (len(order),)
@@ -135,9 +147,10 @@ def _silence_problems(signal: Signal, binding: SignalBinding) -> list[str]:
 
 
 def _command_problems(command: Command) -> list[str]:
-    binding = bindings().commands.get(command.name)
-    if binding is None:
-        return [f"commands.{command.name}: no topic takes it; known commands: {', '.join(bindings().commands)}"]
+    try:
+        binding = bindings().command(command)
+    except Refusal as refusal:
+        return [f"commands.{command.name}: {refusal}"]
     if command.unit != binding.unit:
         return [f"commands.{command.name}.unit: contract {command.unit}, ROS {binding.unit}"]
     return []

@@ -1,4 +1,4 @@
-"""`isthmus-goal`: the operator's process for a robot that is given goals, such as joint angles. Judges by its readings."""
+"""`isthmus-goal`: the operator's process for a robot that gets goals, such as joint angles; judges by its readings."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ class GoalMission(Mission):
             if signal.name != goal.name and all(getattr(signal, field) == getattr(goal, field) for field in _QUANTITY)
         ]
         if len(same) != 1:
-            raise Refusal(f"{goal.name} is measured by {', '.join(same) or 'nothing'}: say by --reading which is judged")
+            raise Refusal(
+                f"{goal.name} is measured by {', '.join(same) or 'nothing'}: say by --reading which is judged"
+            )
         return same[0]
 
 

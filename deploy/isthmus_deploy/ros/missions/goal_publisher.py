@@ -49,7 +49,7 @@ class GoalPublisher:
 
 def _topic(signal: SignalInterface) -> Topic:
     binding = bindings().signal(signal)
-    if binding is None or binding.side != "operator":
+    if binding.side != "operator":
         goals = [name for name, known in bindings().signals.items() if known.side == "operator"]
         raise Refusal(f"{signal.name} is no goal that an operator gives; goals are {', '.join(goals)}")
     return binding.sources[0].topic

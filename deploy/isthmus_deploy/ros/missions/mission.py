@@ -98,7 +98,7 @@ class Mission(ABC):
     period_s: ClassVar[float]
     """How often it is asked, s."""
     judged_by_truth: ClassVar[bool] = True
-    """Whether it needs the topic ground_truth. If not, its record has a row for each of the readings that it watches."""
+    """Whether it needs the topic ground_truth. If not, its record has a row for each reading that it watches."""
 
     phase: str = ""
     """The part of the mission that it is in."""

@@ -156,9 +156,7 @@ class Operator:
                 self._watch(signal)
 
     def _record_command(self, command: CommandInterface) -> None:
-        binding = bindings().commands.get(command.name)
-        if binding is None:
-            raise Refusal(f"no topic takes {command.name}; known commands: {', '.join(bindings().commands)}")
+        binding = bindings().command(command)
         read, series = binding.reader(command), Series(order=command.order)
         self._log.commands[command.name] = series
 
@@ -169,10 +167,7 @@ class Operator:
         self._link.node.create_subscription(binding.message, binding.topic, record, qos.COMMAND)
 
     def _watch(self, signal: SignalInterface) -> None:
-        binding = bindings().signal(signal)
-        if binding is None:
-            raise Refusal(f"no topic gives {signal.name}; known signals: {', '.join(bindings().signals)}")
-        source, series = binding.sources[0], Series(order=signal.order)
+        source, series = bindings().signal(signal).sources[0], Series(order=signal.order)
         self._log.readings[signal.name] = series
         callback = self._watcher(signal, source.reader(signal), series)
         self._link.node.create_subscription(source.topic.message, source.topic.name, callback, source.topic.qos)

@@ -32,7 +32,7 @@ class Limits:
     tilt_deg: float = 60.0
     """Tilt at which the robot has fallen, and the walk is stopped at once, degrees."""
     height_share: float = 0.37
-    """Share of the height at which its base stood, below which the robot has fallen, and the walk is stopped at once."""
+    """Share of the height at which its base stood, below which it has fallen, and the walk is stopped at once."""
     velocity_mps: float = 0.2
     """Largest mean distance between asked and true velocity in a leg of the walk, m/s. Each step sways the body: a good
     walk has some 0.1."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus_deploy.ros.missions.mission import Phase, Vector
 from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.mission import Phase, Vector
 from isthmus_deploy.ros.missions.walk_plan import Leg
 
 ASKED = {"asked_velocity": 3, "reference_position": 3, "reference_heading": 1}

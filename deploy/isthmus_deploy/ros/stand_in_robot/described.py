@@ -1,4 +1,4 @@
-"""The stand-in of any robot that has a description: its model in MuJoCo, a unit that nobody was told of, its sensors."""
+"""The stand-in of any robot that has a description: a unit that nobody was told of, in MuJoCo, and its sensors."""
 
 # pyright: reportAttributeAccessIssue=false
 
@@ -44,7 +44,7 @@ class DescribedWorld:
         ValueError: the model does not compile, contradicts the description, or has nothing to read for a signal.
     """
 
-    without_command = "drives only damp"
+    without_command = "joints damped only"
 
     def __init__(self, scene: Scene, seed: int, *, values: Values | None = None) -> None:
         self.robot, self.timestep_s = scene.robot, scene.timestep_s
@@ -105,9 +105,7 @@ class DescribedWorld:
         if self._base:
             return self._base.truth(self._data)
         level = np.array([1.0, 0.0, 0.0, 0.0])
-        return Truth(
-            position=np.zeros(3), orientation=level, linear_velocity=np.zeros(3), angular_velocity=np.zeros(3)
-        )
+        return Truth(position=np.zeros(3), orientation=level, linear_velocity=np.zeros(3), angular_velocity=np.zeros(3))
 
     def sense(self) -> dict[str, Array]:
         """The robot as its sensors see it."""

@@ -87,9 +87,7 @@ class ServoDrive:
 
     def control(self, command: Array | None, data: mujoco.MjData) -> None:
         # A servo that is told to be where it is has no error left: only its damping acts.
-        data.ctrl[self._u] = (
-            data.actuator_length[self._u] if command is None else self._scale * command + self._offset
-        )
+        data.ctrl[self._u] = data.actuator_length[self._u] if command is None else self._scale * command + self._offset
 
 
 class TorqueDrive:

@@ -17,7 +17,7 @@ from isthmus_deploy.ros.bindings.body import odometry_writer
 from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.files import write_json
-from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
+from isthmus_deploy.ros.ros2 import Link, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
@@ -63,7 +63,7 @@ class StandIn:
         self._commands = {spec.name: Commands(spec.minimum, spec.maximum) for spec in specs}
         self._newest = {spec.name: np.array(spec.safe) for spec in specs}
         self._safe = np.concatenate([spec.safe for spec in specs])
-        self._aftermath = Aftermath(self._safe, slowly=any(spec.transition_rate is not None for spec in specs))
+        self._aftermath = Aftermath(self._safe.tolist(), slowly=any(spec.transition_rate is not None for spec in specs))
         self._latency = LatencyHistogram()
         self._lateness = LatencyHistogram()
         self._sent_ns: int | None = None
@@ -135,9 +135,7 @@ class StandIn:
 
     def _take(self, command: CommandInterface) -> None:
         """Subscribe to a command."""
-        binding = bindings().commands.get(command.name)
-        if binding is None:
-            raise Refusal(f"no topic takes {command.name}; known commands: {', '.join(bindings().commands)}")
+        binding = bindings().command(command)
         callback = self._receiver(command.name, binding.reader(command))
         self._link.node.create_subscription(binding.message, binding.topic, callback, qos.COMMAND)
 

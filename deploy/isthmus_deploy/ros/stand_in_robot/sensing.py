@@ -121,4 +121,3 @@ class Sensing:
             return renderer.render().copy()
 
         return read
-

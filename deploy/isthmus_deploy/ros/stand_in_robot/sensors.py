@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.node import Node
 
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
-from isthmus_deploy.ros.bindings.binding import SignalBinding, Topic, Write
+from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
@@ -68,7 +68,7 @@ def sensor_topics(robot: RobotInterface) -> dict[Topic, list[SignalInterface]]:
     """
     topics: dict[Topic, list[SignalInterface]] = {}
     for signal in robot.signals:
-        binding = _binding(signal)
+        binding = bindings().signal(signal)
         if binding.side == "robot":
             topics.setdefault(binding.sources[0].topic, []).append(signal)
     if not topics:
@@ -80,13 +80,6 @@ def sensor_topics(robot: RobotInterface) -> dict[Topic, list[SignalInterface]]:
 def image_topics(topics: Mapping[Topic, Sequence[SignalInterface]]) -> list[str]:
     """Those that carry an image, by name."""
     return [topic.name for topic, signals in topics.items() if any(signal.dtype == "uint8" for signal in signals)]
-
-
-def _binding(signal: SignalInterface) -> SignalBinding:
-    binding = bindings().signal(signal)
-    if binding is None:
-        raise Refusal(f"no topic gives {signal.name}; known signals: {', '.join(bindings().signals)}")
-    return binding
 
 
 def _write(topic: Topic, signals: Sequence[SignalInterface]) -> Write:

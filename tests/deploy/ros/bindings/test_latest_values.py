@@ -144,7 +144,7 @@ def test_missing_signals_are_named_with_their_topics(flying):
 
 
 def test_an_unknown_signal_lists_the_known_ones(contract):
-    with pytest.raises(Refusal, match="goal: no topic gives it; known signals: position, orientation"):
+    with pytest.raises(Refusal, match=r"signals\.goal: no topic gives goal; known signals: position, orientation"):
         check_contract(contract)
     check_contract(hand_made_policy.contract())
     check_contract(standing_policy.contract())

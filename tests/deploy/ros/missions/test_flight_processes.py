@@ -27,7 +27,7 @@ def test_a_mission_flies_lands_and_is_recorded(start, policy, tmp_path: Path):
     node = start("policy_node", policy, "--log", tmp_path / "node.json")
     plan = {"climb-s": 1.2, "hover-s": 1.8, "laps": 1, "period-s": 3.0, "size-m": 0.15}
     arguments = [item for name, value in plan.items() for item in (f"--plan.{name}", value)]
-    mission = start("flight", *arguments, "--limits.hover-m", 0.3, "--log", tmp_path / "flight")
+    mission = start("missions.flight", *arguments, "--limits.hover-m", 0.3, "--log", tmp_path / "flight")
 
     assert mission.exit_status(90.0) == 0, mission.output
     assert node.end() == 0, node.output
@@ -119,7 +119,7 @@ def test_stop_start_again_and_terminate(start, node, operator):
 def test_a_mission_with_a_sensor_that_gives_nan_fails_and_says_so(start, policy, tmp_path):
     robot = start(*QUADROTOR, "--fault", "nan@1.2", "--log", tmp_path / "robot.json")
     start("policy_node", policy)
-    mission = start("flight", "--log", tmp_path)
+    mission = start("missions.flight", "--log", tmp_path)
     assert mission.exit_status() == 1, mission.output
     assert "flight failed: node fault: position.x: not finite" in mission.output
     flight = json.loads((tmp_path / "flight.json").read_text())

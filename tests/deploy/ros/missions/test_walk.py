@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.missions.mission import Judgement, Truth
 from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.missions.mission import Judgement, Truth
 from isthmus_deploy.ros.missions.walk import Limits, Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
+from isthmus_deploy.ros.ros2 import Refusal
 
 STEP_S = 0.02
 PLAN = WalkPlan(side_m=1.0, stand_s=0.6, sideways_m=0.6)
@@ -19,12 +20,14 @@ PLAN = WalkPlan(side_m=1.0, stand_s=0.6, sideways_m=0.6)
 
 @dataclass(kw_only=True)
 class Point:
-    """Does what it is asked, but for a share of the velocity and an own turning rate, rad/s."""
+    """Does what it is asked, but for a share of the velocity and an own turning rate, rad/s; its base sinks to a share
+    of its height as soon as it moves."""
 
     share: float = 1.0
     drift: float = 0.0
     tilt: float = 0.0
     height: float = 0.3
+    sinks: float = 1.0
     pose: tuple[float, float, float] = (2.0, -1.0, 0.7)
 
     def truth(self, velocity: np.ndarray) -> Truth:
@@ -42,6 +45,8 @@ class Point:
         velocity = self.share * asked[:3] + np.array((0.0, 0.0, self.drift if asked[:3].any() else 0.0))
         x, y, heading = self.pose
         forward, left, turning = velocity
+        self.height *= self.sinks
+        self.sinks = 1.0
         x += (math.cos(heading) * forward - math.sin(heading) * left) * STEP_S
         y += (math.sin(heading) * forward + math.cos(heading) * left) * STEP_S
         self.pose = (x, y, heading + turning * STEP_S)
@@ -105,7 +110,8 @@ def test_the_reference_stays_on_the_plan_while_the_robot_strays():
     [
         (Point(share=0.0), "turn 1: 90° still to go after"),
         (Point(tilt=1.2), "fell: tilted by 69° in stand"),
-        (Point(height=0.06), "fell: base at 0.06 m in stand"),
+        (Point(sinks=0.2), "fell: base at 0.06 m in stand (at least 0.11 m)"),
+        (Point(height=0.75, sinks=0.3), "fell: base at 0.22 m in stand (at least 0.28 m)"),
     ],
 )
 def test_what_ends_a_walk_at_once(robot: Point, cause: str):
@@ -142,8 +148,15 @@ def test_a_walk_that_never_began_is_judged_all_the_same():
     assert "did not get to the end" in judgement.failures
 
 
+def test_a_robot_that_takes_no_velocity_is_refused(contract):
+    """The robot of two joints has a goal of another kind."""
+    with pytest.raises(Refusal, match="linear_velocity_command, yaw_rate_command, which two_joints does not take"):
+        Walk(Options()).meet(contract.interface())
+
+
 def test_it_waits_until_the_robot_lies():
     walk = Walk(Options())
+    walk.begin(Point().truth(np.zeros(3)))
     assert not walk.at_rest(Point().truth(np.zeros(3)))
     assert not walk.at_rest(Point(height=0.06).truth(np.array((0.2, 0.0, 0.0))))
     assert walk.at_rest(Point(height=0.06).truth(np.zeros(3)))

@@ -24,7 +24,7 @@ def test_a_robot_that_only_stands_fails_the_walk_and_is_laid_down(start, standin
     robot = start("stand_in_robot", "--robot", "quadruped", "--seed", 1)
     node = start("policy_node", standing)
     plan = ("--plan.side-m", 0.4, "--plan.stand-s", 0.8, "--plan.turn-rate", 1.5)
-    mission = start("walk", *plan, "--log", tmp_path)
+    mission = start("missions.walk", *plan, "--log", tmp_path)
 
     assert mission.exit_status(90.0) == 1, mission.output
     assert "walk failed: turn 1: 90° still to go after 3." in mission.output
@@ -40,7 +40,9 @@ def test_a_robot_that_only_stands_fails_the_walk_and_is_laid_down(start, standin
     assert arrays["position"][arrays["time"] > 0, 2].max() > 0.25, "it stood"
     assert height["end"] < 0.1, "it lies again"
     assert 0.5 < -arrays["time"][0] < 5.0, "standing up takes its time"
-    assert set(arrays["joint_name"]) == set(standing_policy.ROBOT.joints)
-    assert arrays["joint_position"].shape[1] == 12
+    assert tuple(arrays["reading_order/joint_position"]) == tuple(standing_policy.ROBOT.joints)
+    assert arrays["reading/joint_position"].shape == (len(arrays["reading_time/joint_position"]), 12)
+    assert arrays["command/joint_position_target"].shape == (len(arrays["command_time/joint_position_target"]), 12)
+    assert len(arrays["reading/joint_position"]) > 50
     asked = arrays["asked_velocity"][arrays["time"] > 0]
     assert {tuple(row) for row in asked.round(3).tolist()} == {(0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (0.0, 0.0, 1.5)}

@@ -9,6 +9,10 @@ from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWor
 from isthmus_sim.robots.quadrotor.description import GRAVITY
 
 
+def turn(world: QuadrotorWorld, rotor_speed: np.ndarray | None, n: int = 1) -> None:
+    world.step({"rotor_speed": rotor_speed}, n)
+
+
 def test_a_seed_draws_one_body():
     first, again, other = QuadrotorWorld(5), QuadrotorWorld(5), QuadrotorWorld(6)
     assert first.parameters == again.parameters
@@ -20,21 +24,21 @@ def test_a_seed_draws_one_body():
 
 def test_it_rests_on_the_ground_until_the_rotors_carry_it():
     world = QuadrotorWorld(0)
-    world.step(None, 500)
+    turn(world, None, 500)
     assert 0.0 < world.truth().position[2] < 0.03
     hover = world.parameters.hover_speed
-    world.step(np.full(4, 0.9 * hover), 1000)
+    turn(world, np.full(4, 0.9 * hover), 1000)
     assert world.truth().position[2] < 0.03
-    world.step(np.full(4, 1.1 * hover), 1500)
+    turn(world, np.full(4, 1.1 * hover), 1500)
     assert world.truth().position[2] > 0.5
 
 
 def test_in_the_air_thrust_and_gravity_give_the_acceleration():
     world = QuadrotorWorld(1)
     speed = 1.2 * world.parameters.hover_speed
-    world.step(np.full(4, speed), 3000)  # long enough for the motors to reach it
+    turn(world, np.full(4, speed), 3000)  # long enough for the motors to reach it
     before = world.truth().linear_velocity[2]
-    world.step(np.full(4, speed))
+    turn(world, np.full(4, speed))
     acceleration = (world.truth().linear_velocity[2] - before) / TIMESTEP_S
     assert acceleration == pytest.approx((1.2**2 - 1.0) * GRAVITY, rel=1e-3)
 
@@ -43,7 +47,7 @@ def test_the_velocity_estimate_is_late_and_the_rest_is_not():
     world = QuadrotorWorld(2)
     truths = []
     for _ in range(800):
-        world.step(np.full(4, 1.3 * world.parameters.hover_speed))
+        turn(world, np.full(4, 1.3 * world.parameters.hover_speed))
         truths.append(world.truth())
     late = truths[-1 - round(world.estimator_delay_s / TIMESTEP_S)]
     sensed = np.mean([world.sense()["linear_velocity"] for _ in range(400)], axis=0)

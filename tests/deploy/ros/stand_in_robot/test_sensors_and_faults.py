@@ -11,14 +11,16 @@ import pytest
 import standing_policy
 from builtin_interfaces.msg import Time
 
-from isthmus_deploy.ros.inbox import Inbox
-from isthmus_deploy.ros.signals import IMU, JOINT_STATES
-from isthmus_deploy.ros.stand_in_robot import sensors
+from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.ros.bindings.body import IMU
+from isthmus_deploy.ros.bindings.joints import JOINT_STATES
+from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.stand_in_robot.commands import Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, sensor_topics
-from isthmus_sim.robots.quadrotor import description as quadrotor
-from isthmus_sim.robots.quadruped import description as quadruped
+from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
+from isthmus_sim.robots.quadruped.description import JOINTS
+from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 
 MS = 1_000_000
 FLYING = ("odom", "imu")
@@ -150,31 +152,31 @@ def readings():
     counter = itertools.count(1)
     return {
         signal.name: np.array([float(next(counter)) for _ in signal.order])
-        for signal in quadruped.ROBOT.signals
+        for signal in QUADRUPED.signals
         if signal.max_age_s is not None
     }
 
 
 def test_a_robots_topics_follow_from_its_signals():
-    assert [topic.name for topic in sensor_topics(quadrotor.ROBOT)] == ["odom", "imu"]
-    assert [topic.name for topic in sensor_topics(quadruped.ROBOT)] == ["joint_states", "imu"]
+    assert [topic.name for topic in sensor_topics(interface_of(QUADROTOR))] == ["odom", "imu"]
+    assert [topic.name for topic in sensor_topics(interface_of(QUADRUPED))] == ["joint_states", "imu"]
 
 
 def test_what_the_quadruped_sends_is_what_the_policy_node_reads(network):
-    inbox = Inbox(standing_policy.contract())
-    Sensors(network, quadruped.ROBOT).publish(Time(sec=1), readings(), silent=set())
+    latest = LatestValues(standing_policy.contract())
+    Sensors(network, interface_of(QUADRUPED)).publish(Time(sec=1), readings(), silent=set())
     assert [name for name, _ in network.sent] == ["imu", "joint_states"], "what starts a period comes last"
     imu, states = (message for _, message in network.sent)
-    assert states.name != list(quadruped.JOINTS), "in another order than the contract's"
-    inbox.receive(IMU, imu)
-    inbox.receive(JOINT_STATES, states)
+    assert states.name != list(JOINTS), "in another order than the contract's"
+    latest.receive(IMU, imu)
+    latest.receive(JOINT_STATES, states)
     for name, value in readings().items():
-        assert inbox.signals[name].tolist() == value.tolist(), name
-    assert inbox.missing("robot") == []
+        assert latest.signals[name].tolist() == value.tolist(), name
+    assert latest.missing("robot") == []
 
 
 def test_a_silent_topic_starts_no_period(network):
-    robot = Sensors(network, quadruped.ROBOT)
+    robot = Sensors(network, interface_of(QUADRUPED))
     assert robot.publish(Time(), readings(), silent={"joint_states"}) is None
     assert [name for name, _ in network.sent] == ["imu"]
     assert robot.publish(Time(), readings(), silent={"imu"}) is not None
@@ -183,17 +185,12 @@ def test_a_silent_topic_starts_no_period(network):
 
 @pytest.mark.parametrize(("topic", "signal"), [("joint_states", "joint_position"), ("imu", "angular_velocity")])
 def test_a_fault_spoils_the_first_reading_of_its_topic(network, topic, signal):
-    robot, fault = Sensors(network, quadruped.ROBOT), Fault(kind="nan", topic=topic, at_s=0.0)
+    robot, fault = Sensors(network, interface_of(QUADRUPED)), Fault(kind="nan", topic=topic, at_s=0.0)
     spoilt = readings()
     robot.spoil(fault, spoilt)
     assert np.isnan(spoilt[signal][0])
     assert sum(np.isnan(value).sum() for value in spoilt.values()) == 1
     jumped = readings()
     robot.spoil(dataclasses.replace(fault, kind="jump"), jumped)
-    limit = next(item.max_jump[0] for item in quadruped.ROBOT.signals if item.name == signal)
+    limit = next(item.max_jump[0] for item in QUADRUPED.signals if item.name == signal)
     assert jumped[signal][0] - readings()[signal][0] > limit
-
-
-def test_every_robot_topic_of_a_known_robot_can_be_filled():
-    for spec in (quadrotor.ROBOT, quadruped.ROBOT):
-        assert set(sensor_topics(spec)) <= set(sensors._FILL)

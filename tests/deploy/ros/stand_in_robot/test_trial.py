@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import standing_policy
 
+from isthmus_deploy.robot_interface import ContractMismatch
 from isthmus_deploy.ros.stand_in_robot import trial
-from isthmus_deploy.ros.stand_in_robot.quadruped import QuadrupedWorld, draw_body
-from isthmus_deploy.ros.stand_in_robot.trial import Segment, walk
+from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
+from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial
 from isthmus_deploy.runtime import Runtime
+from isthmus_sim.robots.quadruped.description import ROBOT
 
 
 @pytest.fixture(scope="module")
@@ -23,34 +25,38 @@ def runtime(tmp_path_factory) -> Runtime:
     return Runtime(path)
 
 
-class Robot(QuadrupedWorld):
+def walked(runtime: Runtime, seed: int, plan: list[Segment]) -> Trial:
+    return trial.walk(runtime, ROBOT, seed, plan)
+
+
+class Robot(DescribedWorld):
     """Keeps what it was told: (n, 12) rad."""
 
     made: Robot
 
-    def __init__(self, seed):
-        super().__init__(seed)
+    def __init__(self, scene, seed):
         self.told = []
+        super().__init__(scene, seed)
         Robot.made = self
 
-    def step(self, command, n=1):
-        super().step(command, n)
+    def step(self, commands, n=1):
+        super().step(commands, n)
         if n == 10:
-            self.told.append(command)
+            self.told.append(commands["joint_position_target"])
 
 
 @pytest.fixture
 def robot(monkeypatch):
-    monkeypatch.setattr(trial, "QuadrupedWorld", Robot)
+    monkeypatch.setattr(trial, "DescribedWorld", Robot)
     return lambda: Robot.made
 
 
 def test_it_stands_up_stands_and_lies_down(runtime, robot):
-    result = walk(runtime, 0, [Segment(duration_s=1.0), Segment(duration_s=1.0, vx=0.5, yaw_rate=0.2)])
+    result = walked(runtime, 0, [Segment(duration_s=1.0), Segment(duration_s=1.0, vx=0.5, yaw_rate=0.2)])
     assert not result.fell
     assert result.fault is None
     assert result.walked_s == pytest.approx(2.0)
-    assert result.body == draw_body(0)
+    assert result.hidden == robot().hidden()
     assert result.distance_m < 0.2
     # Half of what counts asks for 0 and half for 0.5 m/s and 0.2 rad/s, and it does not move.
     assert result.velocity_error == pytest.approx(0.25, abs=0.05)
@@ -58,7 +64,7 @@ def test_it_stands_up_stands_and_lies_down(runtime, robot):
     told = np.array(robot().told)
     safe = runtime.contract.commands[0].safe
     assert told[-1].tolist() == list(safe)
-    assert robot().on_belly
+    assert robot().base_touches
     rate = np.array(runtime.contract.commands[0].transition_rate) * runtime.contract.control_period_s
     changes = np.abs(np.diff(told, axis=0))
     assert (changes[:20] <= rate * (1 + 1e-9)).all(), "it stands up slowly"
@@ -67,32 +73,32 @@ def test_it_stands_up_stands_and_lies_down(runtime, robot):
 
 def test_the_same_seed_walks_the_same_walk(runtime):
     plan = [Segment(duration_s=0.3, vx=0.3)]
-    first, again, other = walk(runtime, 3, plan), walk(runtime, 3, plan), walk(runtime, 4, plan)
+    first, again, other = walked(runtime, 3, plan), walked(runtime, 3, plan), walked(runtime, 4, plan)
     assert first == again
     assert first.energy_j != other.energy_j
 
 
 def test_a_robot_that_tips_over_fell(runtime, monkeypatch):
-    def push(self, command, n=1):
+    def push(self, commands, n=1):
         if self.time_s > 2.5:
             self._data.qvel[3] = 8.0  # rad/s about its long axis
-        QuadrupedWorld.step(self, command, n)
+        DescribedWorld.step(self, commands, n)
 
-    monkeypatch.setattr(trial, "QuadrupedWorld", type("Pushed", (QuadrupedWorld,), {"step": push}))
-    result = walk(runtime, 0, [Segment(duration_s=5.0)])
+    monkeypatch.setattr(trial, "DescribedWorld", type("Pushed", (DescribedWorld,), {"step": push}))
+    result = walked(runtime, 0, [Segment(duration_s=5.0)])
     assert result.fell
     assert 0.0 < result.walked_s < 5.0
 
 
 def test_a_sensor_that_fails_is_a_fault_and_it_still_lies_down(runtime, monkeypatch, robot):
     def sense(self):
-        readings = QuadrupedWorld.sense(self)
+        readings = DescribedWorld.sense(self)
         if self.time_s > 2.5:
             readings["joint_velocity"][3] = np.nan
         return readings
 
     monkeypatch.setattr(Robot, "sense", sense)
-    result = walk(runtime, 0, [Segment(duration_s=5.0)])
+    result = walked(runtime, 0, [Segment(duration_s=5.0)])
     assert result.fault == "joint_velocity.FR_hip_joint: not finite (nan)"
     assert not result.fell
     assert result.walked_s < 5.0
@@ -100,12 +106,18 @@ def test_a_sensor_that_fails_is_a_fault_and_it_still_lies_down(runtime, monkeypa
 
 
 def test_a_plan_too_short_to_settle_has_no_errors(runtime):
-    result = walk(runtime, 0, [Segment(duration_s=0.2)])
+    result = walked(runtime, 0, [Segment(duration_s=0.2)])
     assert result.velocity_error is None
     assert dataclasses.asdict(result)["walked_s"] == pytest.approx(0.2)
 
 
-def test_it_needs_neither_ros_nor_torch():
-    code = "import sys, isthmus_deploy.ros.stand_in_robot.trial; print('rclpy' in sys.modules, 'torch' in sys.modules)"
+def test_a_policy_of_another_robot_is_refused(runtime):
+    other = dataclasses.replace(ROBOT, name="another")
+    with pytest.raises(ContractMismatch, match="robot: contract quadruped, robot another"):
+        trial.walk(runtime, other, 0, [])
+
+
+def test_it_needs_no_ros():
+    code = "import sys, isthmus_deploy.ros.stand_in_robot.trial; print('rclpy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.split() == ["False", "False"], result.stderr
+    assert result.stdout.split() == ["False"], result.stderr
