@@ -112,9 +112,13 @@ class DescribedWorld:
         return self._sensing.read(self._data)
 
     def hidden(self) -> dict[str, object]:
-        """The unit's parameters, and the heading of its IMU's zero."""
+        """The unit's parameters, and for a free base the heading of its IMU's zero, rad."""
         values = {name: value.item() if value.size == 1 else value.tolist() for name, value in self.values.items()}
-        return {"parameters": {**values, "heading": self._heading}}
+        return {"parameters": values | ({"heading": self._heading} if self._base else {})}
+
+    def close(self) -> None:
+        """Release what its sensors hold."""
+        self._sensing.close()
 
     # --- before it is commanded ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,12 @@ def simulate(config: Config) -> int:
     """
     stop = StopRequest()
     world = make_world(config.robot, config.seed)
-    topics = sensor_topics(interface_of(world.robot))
-    faults = tuple(parse_fault(text, [topic.name for topic in topics], image_topics(topics)) for text in config.fault)
-    link = Link("stand_in_robot", config.namespace)
-    try:
-        StandIn(config, world, faults, link).run(stop)
-    finally:
-        link.close()
+    with closing(world):
+        topics = sensor_topics(interface_of(world.robot))
+        names, images = [topic.name for topic in topics], image_topics(topics)
+        faults = tuple(parse_fault(text, names, images) for text in config.fault)
+        with closing(Link("stand_in_robot", config.namespace)) as link:
+            StandIn(config, world, faults, link).run(stop)
     return 0
 
 

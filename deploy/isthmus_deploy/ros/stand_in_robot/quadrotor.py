@@ -84,6 +84,9 @@ class QuadrotorWorld:
         """The body's parameters and the estimator's delay."""
         return {"parameters": asdict(self.parameters), "estimator_delay_s": self.estimator_delay_s}
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class _Motors:
     """Rotor speeds that follow a sagging battery's share of their set-points, with different lags up and down."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import mujoco
@@ -50,12 +51,18 @@ class Sensing:
         random: np.random.Generator,
     ) -> None:
         self._robot, self._model, self._base, self._random = robot, model, base, random
+        self._renderers: list[mujoco.Renderer] = []
         self._north = np.array([np.cos(heading / 2), 0.0, 0.0, np.sin(heading / 2)])
         self._reads = {signal.name: self._reader(signal) for signal in robot.signals if not signal.is_goal}
 
     def read(self, data: mujoco.MjData) -> dict[str, Array]:
         """All readings by name, new arrays."""
         return {name: read(data) for name, read in self._reads.items()}
+
+    def close(self) -> None:
+        """Release what images are drawn with."""
+        for renderer in self._renderers:
+            renderer.close()
 
     def _reader(self, signal: SignalSpec) -> Read:
         if signal.dtype == "uint8":
@@ -113,8 +120,11 @@ class Sensing:
                 f"a stand-in of {self._robot.name} cannot see {signal.name}: its model's cameras are "
                 f"{', '.join(names) or 'none'}"
             )
+        if not {"MUJOCO_GL", "DISPLAY"} & set(os.environ):
+            raise ValueError("no off-screen OpenGL here to draw images; on Debian: apt-get install libegl1 libopengl0")
         height, width, _ = signal.shape
         renderer = mujoco.Renderer(self._model, height, width)
+        self._renderers.append(renderer)
 
         def read(data: mujoco.MjData) -> Array:
             renderer.update_scene(data, camera)

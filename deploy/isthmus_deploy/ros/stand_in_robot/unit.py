@@ -36,6 +36,8 @@ def compile_unit(scene: Scene, values: Values, *, looks: bool) -> mujoco.MjModel
     for actuator in scene.robot.actuators:
         if isinstance(actuator, PDMotors):
             _give_friction(spec, actuator)
+    # They cost software rendering most, and are off where policies learn.
+    spec.visual.quality.shadowsize = spec.visual.quality.offsamples = 0
     model = spec.compile()
     check_agreement(scene.robot, model)
     for variation in scene.all_variations:

@@ -56,6 +56,10 @@ class World(Protocol):
         """What the policy was not told, ready for JSON."""
         ...
 
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
+
 
 def make_world(name: str, seed: int) -> World:
     """The world of a registered robot, with a body drawn by `seed`.
