@@ -82,11 +82,12 @@ class CommandLine:
 
     def reset(self, ids: Tensor, standing: Commands) -> None:
         """Start worlds `ids` (n,) anew, as if `standing` (n, size) had been sent for long."""
-        low, high = self._delay_steps
-        delay = torch.randint(low, high + 1, (len(ids),), generator=self._generator, device=ids.device)
+        fewest, most = self._delay_steps
+        delay = torch.randint(fewest, most + 1, (len(ids),), generator=self._generator, device=ids.device)
         for name, value in standing.items():
-            self.sent[name][ids] = value
-            self._lines[name].reset(ids, value, delay)
+            within = value.clamp(*self._bounds[name])
+            self.sent[name] = self.sent[name].index_copy(0, ids, within)  # what was given out does not change
+            self._lines[name].reset(ids, within, delay)
 
     def state_dict(self) -> dict[str, Tensor]:
         lines = {f"{name}.{key}": v for name, line in self._lines.items() for key, v in line.state_dict().items()}
