@@ -84,10 +84,11 @@ class CommandLine:
         """Start worlds `ids` (n,) anew, as if `standing` (n, size) had been sent for long."""
         fewest, most = self._delay_steps
         delay = torch.randint(fewest, most + 1, (len(ids),), generator=self._generator, device=ids.device)
+        standing = {name: value.clamp(*self._bounds[name]) for name, value in standing.items()}
+        # What was sent stays with whoever was given it: the step that ended these worlds says what they were sent.
+        self.sent = {name: self.sent[name].index_copy(0, ids, value) for name, value in standing.items()}
         for name, value in standing.items():
-            within = value.clamp(*self._bounds[name])
-            self.sent[name] = self.sent[name].index_copy(0, ids, within)  # what was given out does not change
-            self._lines[name].reset(ids, within, delay)
+            self._lines[name].reset(ids, value, delay)
 
     def state_dict(self) -> dict[str, Tensor]:
         lines = {f"{name}.{key}": v for name, line in self._lines.items() for key, v in line.state_dict().items()}

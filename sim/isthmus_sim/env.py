@@ -159,7 +159,8 @@ class Env:
         reward = self._reward(
             Transition(state=state, goal=goal, commands=sent, previous=previous, progress=self.progress), failure
         )
-        metrics = task.metrics(state, goal) if self.measure else {}
+        # Copies: an engine may write the starts of new episodes into what it gave.
+        metrics = {name: value.clone() for name, value in task.metrics(state, goal).items()} if self.measure else {}
         self.signals = self.sensors.measure(task.sense(state, goal))
         observations = self._observations(self.signals, self.memory, task.privileged(state, goal, engine, None))
         ended = (terminated | truncated).nonzero().squeeze(-1)
