@@ -13,9 +13,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import BenchOptions, Row, parse, report, training
+
 import torch
-import tyro
-from common import Row, report
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -36,7 +36,7 @@ AS_TOLD = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Train on rough ground and measure."""
 
     run: Path | None = None
@@ -49,21 +49,12 @@ class Options:
     """On every kind and level of ground."""
 
 
+QUICK = Options(iterations=1, episodes=1)
+
+
 def train(options: Options, folder: Path) -> None:
     """A run with the task's defaults."""
-    command = [
-        sys.executable,
-        "-m",
-        "isthmus_policies.training.train",
-        TASK,
-        "--seed",
-        str(options.seed),
-        "--run",
-        str(folder),
-    ]
-    if options.iterations:
-        command += ["--iterations", str(options.iterations)]
-    subprocess.run(command, check=True)
+    subprocess.run(training(TASK, options.seed, folder, options.iterations), check=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +68,7 @@ class Outcome:
 
 def judge(folder: Path, episodes: int) -> Outcome:
     """Walk on all ground at once."""
-    config, policy, facts = load_policy(folder)
+    _, policy, facts = load_policy(folder)
     task = make_task(TASK)
     shape = (episodes, task.levels, len(KINDS))
     n = shape[0] * shape[1] * shape[2]
@@ -94,7 +85,7 @@ def judge(folder: Path, episodes: int) -> Outcome:
         steps += going
         missed += torch.where(going, task.metrics(env.engine.read(), env.goal)["velocity_error_mps"], 0.0)
     env.close()
-    trained = facts["iteration"] * config.num_envs * config.ppo.horizon / 1e6
+    trained = facts["steps"] / 1e6
     return Outcome(
         fell=fell.view(shape).permute(2, 1, 0),
         error=(missed / steps.clamp_min(1.0)).view(shape).permute(2, 1, 0),
@@ -135,7 +126,7 @@ def table(outcome: Outcome) -> Table:
 
 def main() -> int:
     """Entry point."""
-    options = tyro.cli(Options, prog="bench-rough")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.run or Path(temporary) / "run"
@@ -143,7 +134,7 @@ def main() -> int:
             train(options, folder)
         outcome = judge(folder, options.episodes)
     Console(width=120).print(table(outcome))
-    return report("rough", rows_of(outcome))
+    return report("rough", rows_of(outcome), options)
 
 
 if __name__ == "__main__":

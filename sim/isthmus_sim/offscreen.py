@@ -7,10 +7,6 @@ import sys
 from ctypes.util import find_library
 
 
-class NoRendererError(OSError):
-    """This machine cannot draw without a display; the message says what to install."""
-
-
 def available_backend() -> str | None:
     """Name of the off-screen OpenGL that this machine has, as `MUJOCO_GL` calls it, or None."""
     if find_library("EGL") and find_library("OpenGL"):

@@ -45,7 +45,7 @@ class TaskVectorEnv(VectorEnv):
         ValueError: unknown task, engine or group; the message lists the valid names.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (gymnasium's form)
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import ros2
 from isthmus_policies.demo.processes import Process, ProcessError, Processes
 from isthmus_policies.demo.report.headlines import facts
@@ -29,8 +30,9 @@ from isthmus_policies.demo.report.page import REPORT, write_report
 from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
 from isthmus_policies.evaluation.video import mission_video
 from isthmus_policies.export.export import POLICY_FILE
+from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
-from isthmus_policies.training.train import DEFAULTS, train
+from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.render import NoRendererError
 from isthmus_sim.threads import use_thread_budget
@@ -146,7 +148,7 @@ def _clear(out: Path) -> None:
 
 
 def _train(kind: Kind, options: Options, console: Console) -> bool:
-    config = dataclasses.replace(DEFAULTS[kind.task], seed=options.seed)
+    config = dataclasses.replace(default_config(kind.task), seed=options.seed)
     if options.iterations is not None:
         config = dataclasses.replace(config, iterations=options.iterations)
     return train(Trainer(config), options.out / RUN, console)
@@ -163,6 +165,8 @@ def _carry_out(kind: Kind, options: Options, processes: Processes, console: Cons
 
     A mission that failed is recorded; without a record it raises.
     """
+    if note := machine_load().real_time_note():
+        console.print(note, soft_wrap=True)
     out, patience = options.out, ("--wait-s", _START_S)
     robot = processes.start(
         "robot", "isthmus_deploy.ros.stand_in_robot",

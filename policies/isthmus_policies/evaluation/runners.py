@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract
+from isthmus_deploy.runtime import session_options
 from isthmus_policies.networks.policy import Policy, restart
 from isthmus_sim.env import Env, Step
 
@@ -79,10 +80,8 @@ def open_graph(path: str) -> tuple[onnxruntime.InferenceSession, Contract]:
 
 
 def batch_session(model: bytes) -> onnxruntime.InferenceSession:
-    """A session for batches. Its threads do not spin: the worlds' threads need the cores between two calls."""
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    """A session for batches."""
+    return onnxruntime.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"])
 
 
 def initial_memory(contract: Contract, n: int) -> Arrays:

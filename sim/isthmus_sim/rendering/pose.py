@@ -10,8 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_sim.engines.mujoco_drives import joint_columns
-from isthmus_sim.engines.mujoco_model import base_joint
+from isthmus_sim.engines.mujoco_model import Columns, base_joint, joint_columns
 from isthmus_sim.scene import Quantity, Scene
 
 Vector = NDArray[np.float64]
@@ -55,7 +54,7 @@ def _is_in_qpos(quantity: Quantity) -> bool:
     return quantity.kind in _FIRST_COLUMN or quantity.kind == "joint_position"
 
 
-def _columns(quantity: Quantity, model: mujoco.MjModel) -> slice | list[int]:
+def _columns(quantity: Quantity, model: mujoco.MjModel) -> Columns:
     if quantity.kind == "joint_position":
         return joint_columns(model, quantity.of)[0]
     first = base_joint(model, quantity.of[0])[0] + _FIRST_COLUMN[quantity.kind]

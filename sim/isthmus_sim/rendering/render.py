@@ -55,7 +55,7 @@ class MotionRenderer:
         self._model = scene_spec(scene, looks=True).compile()
         self._data = mujoco.MjData(self._model)
         self._poser = Poser(scene, self._model)
-        self._renderer = open_renderer(self._model, height=height, width=width, max_geoms=self._model.ngeom + _LINES)
+        self._renderer = open_renderer(self._model, height, width, self._model.ngeom + _LINES)
         self._camera = mujoco.MjvCamera()
         self._camera.distance, self._camera.elevation = self._looks.distance, self._looks.elevation
 

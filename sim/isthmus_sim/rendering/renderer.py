@@ -1,24 +1,25 @@
-"""An off-screen OpenGL renderer for a model, or a word on why there is none."""
+"""An off-screen renderer, or one line that says why there is none."""
 
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import mujoco
 
-from isthmus_sim.offscreen import NoRendererError
+
+class NoRendererError(OSError):
+    """This machine cannot draw without a display; the message says what to install."""
 
 
-def open_renderer(model: mujoco.MjModel, *, height: int, width: int, max_geoms: int) -> mujoco.Renderer:
-    """A renderer of pictures (height, width, 3), with room for `max_geoms` things. Whoever opens it closes it.
-
-    Raises NoRendererError where there is no off-screen OpenGL on this machine.
-    """
-    if os.environ.get("MUJOCO_GL") is None and os.environ.get("DISPLAY") is None:
+def open_renderer(model: Any, height: int, width: int, max_geom: int) -> mujoco.Renderer:
+    """A renderer of images of that size, px; its context belongs to this thread. Raises NoRendererError."""
+    backend = os.environ.get("MUJOCO_GL")
+    if backend is None and os.environ.get("DISPLAY") is None:
         raise NoRendererError("no off-screen OpenGL here; on Debian: apt-get install libegl1 libopengl0")
     try:
-        return mujoco.Renderer(model, height, width, max_geom=max_geoms)
+        return mujoco.Renderer(model, height, width, max_geom=max_geom)
     except mujoco.FatalError as error:
-        raise NoRendererError(f"MuJoCo cannot draw with {os.environ.get('MUJOCO_GL', 'a display')}: {error}") from error
+        raise NoRendererError(f"MuJoCo cannot draw with {backend or 'a display'}: {error}") from error

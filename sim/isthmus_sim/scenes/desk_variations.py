@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from isthmus_sim.description import Parameter, scalar
@@ -62,8 +61,8 @@ def _vector(name: str, unit: str, order: tuple[str, ...], nominal: tuple[float, 
 @dataclass(frozen=True, kw_only=True)
 class DeskLooks:
     """Colors from 0 to 1; table_pattern: number in `PATTERNS`; the lamp's direction is where its light goes, and its
-    ambient light is white; for each camera its shift m and turn rad (a rotation vector), both in its own axes (x right, y up, z
-    back), from where the model has it, and the factor of its field of view."""
+    ambient light is white; for each camera its shift m and turn rad (a rotation vector), both in its own axes (x right,
+    y up, z back), from where the model has it, and the factor of its field of view."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -105,6 +104,8 @@ def _color_fields(model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _camera_fields(model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
+    import mujoco  # here, as a desk can be described where there is no MuJoCo
+
     names = ("cam_pos", "cam_quat", "cam_fovy")
     place, quaternion, fovy = (rows(model, name, values["lamp_rgb"]) for name in names)
     for camera in CAMERAS:
