@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from isthmus_sim.actuators import Actuator
@@ -72,11 +72,17 @@ class CommandSpec:
     safe: tuple[float, ...]
     standby: tuple[float, ...]
     transition_rate: tuple[float, ...] | None = None
+    dtype: ClassVar[str] = "float32"
 
     @property
     def size(self) -> int:
         """How many numbers it has."""
         return len(self.order)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape without the batch axis: a command is a vector."""
+        return (self.size,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+from isthmus_deploy.machine_load import MachineLoad
 from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.training import train
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -21,6 +25,7 @@ from isthmus_policies.training.config import TrainConfig, config_from_json
 from isthmus_policies.training.logs import read_metrics
 from isthmus_policies.training.options import parse
 from isthmus_policies.training.run import load_run
+from isthmus_policies.training.trainer import Trainer
 
 COMMAND = str(Path(sys.executable).with_name("isthmus-train"))
 SMALL = "quadrotor --num-envs 32 --iterations 60 --checkpoint-every 10 --algorithm.num-steps 8 --algorithm.epochs 1"
@@ -249,6 +254,16 @@ def test_help_lists_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "--policy-name" not in text
     for told in ("mlp, cnn, gru, estimator (here mlp)", "--algorithm among ppo"):
         assert told in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("others", "times"), [(0.0, 0), (3.0, 1)])
+def test_a_busy_machine_is_said_once(
+    small: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: float, times: int
+):
+    monkeypatch.setattr(train, "machine_load", lambda **_: MachineLoad(others=others, cores=2))
+    said = io.StringIO()
+    assert train.train(Trainer(small(num_envs=8, iterations=2)), tmp_path, Console(file=said))
+    assert said.getvalue().count("this machine is busy") == times
 
 
 def test_the_signal_handlers_are_given_back():
