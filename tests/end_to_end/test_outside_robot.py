@@ -44,10 +44,8 @@ def test_it_takes_few_files_and_lines():
 
 def installed(package: Path, target: Path) -> dict[str, str]:
     """Install a package into a folder of its own; the environment in which it is found."""
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", target, package],
-        check=True,
-    )
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--target", target, package], check=True)
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(target), os.environ.get("PYTHONPATH", "")))}
 
 
