@@ -181,7 +181,9 @@ def _carry_out(kind: Kind, options: Options, processes: Processes, console: Cons
         for item in (f"--plan.{name.replace('_', '-')}", value)
     ]
     record = out / kind.mission
-    mission = processes.start("mission", f"isthmus_deploy.ros.{kind.mission}", *plan, "--log", record, *patience)
+    mission = processes.start(
+        "mission", f"isthmus_deploy.ros.missions.{kind.mission}", *plan, "--log", record, *patience
+    )
     _watch(mission, kind.doing, options.plan.duration_s, console, needs=(robot, node))
     node.end()  # before the robot, so that its last command is the safe one
     robot.end()

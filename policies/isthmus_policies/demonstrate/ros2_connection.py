@@ -10,9 +10,9 @@ from std_msgs.msg import Float64MultiArray, String
 from isthmus_datasets.ros2 import subscribe, take_newest, wait_for
 from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
 from isthmus_deploy.ros import qos
-from isthmus_deploy.ros.exclusive import other_publishers
+from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.ownership import other_publishers
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.signals import COMMANDS
 from isthmus_deploy.schema import ContractError
 
 
@@ -36,8 +36,8 @@ def hear_interface(node: Any, wait_s: float) -> RobotInterface:
 def only_command(robot: RobotInterface) -> CommandInterface:
     """Raises Refusal when there is not just one, or no topic takes it."""
     names = [command.name for command in robot.commands]
-    if len(names) != 1 or names[0] not in COMMANDS:
-        known = ", ".join(COMMANDS)
+    if len(names) != 1 or names[0] not in bindings().commands:
+        known = ", ".join(bindings().commands)
         raise Refusal(f"{robot.robot} takes {', '.join(names) or 'no command'}; it must be one of {known}")
     return robot.commands[0]
 
@@ -50,7 +50,7 @@ def measuring(robot: RobotInterface, command: CommandInterface) -> SignalInterfa
 
 def open_command(node: Any, command: CommandInterface, wait_s: float) -> Any:
     """Its publisher. Raises Refusal when nobody listens, or somebody else speaks."""
-    name = COMMANDS[command.name].topic
+    name = bindings().commands[command.name].topic
     topic = node.resolve_topic_name(name)
     publisher = node.create_publisher(Float64MultiArray, name, qos.COMMAND)
     if not wait_for(lambda: publisher.get_subscription_count() or None, wait_s):

@@ -20,7 +20,7 @@ from isthmus_datasets.robot import Observation, RobotFeatures
 from isthmus_datasets.ros2 import close_node, open_node, wait_for
 from isthmus_deploy.robot_interface import CommandInterface
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.ros.exclusive import RobotLock
+from isthmus_deploy.ros.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.ros2_connection import hear_interface, measuring, only_command, open_command
 from isthmus_policies.demonstrate.ros2_sensor import RobotLost, Sensor, sensors

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.features import Feature
 from isthmus_datasets.ros2 import stamp_ns, subscribe, take_newest, to_monotonic_ns
-from isthmus_deploy.contract import Signal
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
-from isthmus_deploy.ros.messages import BadMessage
+from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
+from isthmus_deploy.ros.bindings.joints import JOINT_STATES
+from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.signals import JOINT_STATES, SIGNALS, Topic
 
 
 class RobotLost(ConnectionError):  # noqa: N818 (reads as what it is)
@@ -38,9 +38,9 @@ class Sensor:
         self._check, self._stamp_ns = topic.check, 0
         self.signals, self._ends = signals, np.cumsum([len(signal.order) for signal in signals])
         self._readers = [
-            source.reader(cast("Signal", signal))
+            source.reader(signal)
             for signal in signals
-            for source in SIGNALS[signal.name].sources
+            for source in bindings().signals[signal.name].sources
             if source.topic is topic
         ]
         self._subscription = subscribe(node, topic.message, topic.name, topic.qos)
@@ -91,16 +91,16 @@ class Sensor:
 
 
 def sensors(node: Any, robot: RobotInterface) -> list[Sensor]:
-    """One for each topic that carries a signal of the robot; goals, which operators give, are none.
+    """One for each topic that carries numbers of the robot: goals are the operator's, images the cameras'.
 
     Raises:
         Refusal: no topic is known for a signal, or it has another unit or frame there.
     """
     carried: dict[Topic, list[SignalInterface]] = {}
     for signal in robot.signals:
-        reading = SIGNALS.get(signal.name)
-        if reading is None:
-            raise Refusal(f"{robot.robot}: no topic gives {signal.name}; known signals: {', '.join(SIGNALS)}")
+        reading = bindings().signal(signal)
+        if reading.dtype == "uint8":
+            continue
         if (reading.unit, reading.frame) != (signal.unit, signal.frame):
             raise Refusal(
                 f"{robot.robot}: {signal.name} is in {signal.unit}, frame {signal.frame}; its topic gives it in "

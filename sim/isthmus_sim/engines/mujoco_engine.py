@@ -207,13 +207,17 @@ class MujocoEngine:
         # Those that differ: a model field that no world varies is not expanded.
         changed = {name: rows for name, rows in given.items() if not torch.equal(rows, self.params[name])}
         self._set_params(torch.arange(self.num_envs), changed)
-        for name, live in self._memory().items():
-            live.copy_(state[name])
+        self._recall(state)
         if self._base is not None:
             wrench = self._applied[:, self._base : self._base + 6].float()
             self.force, self.torque = wrench[:, :3], wrench[:, 3:]
         if self._stage is not None:
             self._noting_failures(lambda: self.batch.forward(None, self._stage))
+            self._recall(state)  # the solver has left another start for its next search
+
+    def _recall(self, state: dict[str, Tensor]) -> None:
+        for name, live in self._memory().items():
+            live.copy_(state[name])
 
     def close(self) -> None:
         if self._images is not None:
@@ -224,6 +228,7 @@ class MujocoEngine:
 def _stage(scene: Scene) -> int | None:
     """How far a reset world must be computed before it is read; None: not at all."""
     kinds = {quantity.kind for quantity in scene.quantities}
-    if "sensor" in kinds:
+    # What is not computed is left as it was in the simulator's thread: that of any other world.
+    if kinds & {"sensor", "contact_force"}:
         return mujoco.mjtStage.mjSTAGE_ACC
     return mujoco.mjtStage.mjSTAGE_VEL if kinds & set(SITE_SENSORS) else None

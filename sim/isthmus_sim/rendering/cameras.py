@@ -79,7 +79,7 @@ class WorldCameras:
         self._batch, self._world, self._placements = engine.batch, world, dict(placements or {})
         self._model, self._data = self._batch.get_model(world), mujoco.MjData(engine.model)
         self._cameras = {name: _fixed(self._model.camera(name).id) for name in names}
-        self._renderer = open_renderer(self._model, height, width, 2 * self._model.ngeom + 100)
+        self._renderer = open_renderer(self._model, height, width, 2 * engine.model.ngeom + 100)
 
     def pictures(self) -> dict[str, Picture]:
         """name -> (height, width, 3) uint8 RGB of how things are now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+from isthmus_deploy.machine_load import MachineLoad
 from isthmus_policies.files import from_json
 from isthmus_policies.training import train
 from isthmus_policies.training.checkpoint import load_checkpoint
 from isthmus_policies.training.logs import read_metrics
-from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, load_policy
+from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer, load_policy
 
 COMMAND = str(Path(sys.executable).with_name("isthmus-train"))
 SMALL = "quadrotor --num-envs 32 --iterations 60 --horizon 8 --epochs 1 --checkpoint-every 10 --actor 8 --critic 8"
@@ -160,6 +163,14 @@ def test_help_lists_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     names = [*TrainConfig.__dataclass_fields__, *TrainConfig(task="x").ppo.__dataclass_fields__, "actor", "initial_std"]
     missing = [n for n in names if f"--{n.replace('_', '-')}" not in text and n not in ("network", "ppo")]
     assert missing == []
+
+
+@pytest.mark.parametrize(("others", "times"), [(0.0, 0), (3.0, 1)])
+def test_a_busy_machine_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: float, times: int):
+    monkeypatch.setattr(train, "machine_load", lambda **_: MachineLoad(others=others, cores=2))
+    said = io.StringIO()
+    assert train.train(Trainer(TrainConfig(task="quadrotor", num_envs=8, iterations=2)), tmp_path, Console(file=said))
+    assert said.getvalue().count("this machine is busy") == times
 
 
 def test_the_signal_handlers_are_given_back():
