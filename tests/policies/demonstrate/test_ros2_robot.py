@@ -18,7 +18,7 @@ from isthmus_datasets.reader import DatasetReader
 from isthmus_datasets.recorder import Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
 from isthmus_datasets.robot import Observation
-from isthmus_sim.robots.quadruped.description import JOINTS, SPEC
+from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.ros
 
 _names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
 Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
-COMMAND, COMMANDS_TOPIC = SPEC.commands[0], "forward_position_controller/commands"
+COMMAND, COMMANDS_TOPIC = ROBOT.commands[0], "forward_position_controller/commands"
 STAND = np.array(COMMAND.standby, np.float32)
 STEPS, FPS = 40, 25
 Start = Callable[..., Any]
@@ -155,7 +155,7 @@ def test_a_topic_that_falls_silent_is_named(start):
 
 
 def test_rotors_need_a_safe_command(start):
-    start("quadrotor")
+    start("crazyflie")
     with pytest.raises(Refusal, match="nothing measures rotor_speed: say by `safe` what is to be sent last, in rad/s"):
         Ros2Robot(wait_s=START_S)
     with pytest.raises(Refusal, match="`safe` must be finite numbers for "):
