@@ -35,7 +35,7 @@ class Config:
 def main() -> None:
     """Entry point of `isthmus-stand-in`."""
     config = tyro.cli(Config, prog="isthmus-stand-in")
-    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError,))
+    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError, OSError))
 
 
 def _simulate(config: Config) -> int:
