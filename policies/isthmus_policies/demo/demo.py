@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import tyro
-from isthmus_sim.render import NoRendererError
+from isthmus_sim.rendering.renderer import NoRendererError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
