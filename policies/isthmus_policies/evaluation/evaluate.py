@@ -18,7 +18,7 @@ from isthmus_deploy.contract import Contract
 from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
-from isthmus_sim.robots.models import OWN
+from isthmus_sim.models.reading import OWN
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 

@@ -22,7 +22,7 @@ from isthmus_policies.training import distributed
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
 from isthmus_policies.training.trainer import TrainConfig, Trainer
-from isthmus_sim.robots.models import load_model
+from isthmus_sim.robots.quadruped.model import load_model
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 

@@ -11,8 +11,9 @@ from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
-from isthmus_sim.robots.models import OWN, load_model
+from isthmus_sim.models.reading import OWN
 from isthmus_sim.robots.quadruped.description import FEET, JOINTS, MOTORS
+from isthmus_sim.robots.quadruped.model import load_model
 from isthmus_sim.task import Task
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from isthmus_sim.robots.models import LoadedModel, ModelError, load_model
+from isthmus_sim.models.errors import ModelError
+from isthmus_sim.models.reading import LoadedModel
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, FRONT, JOINTS, LEFT, LEGS, MOTORS, SPEC
+from isthmus_sim.robots.quadruped.model import load_model
 
 _INERTIA = 'ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"'
 _RANGES = {"hip": (-1.0, 1.0), "thigh": (-1.5, 4.0), "calf": (-2.7, -0.8)}
@@ -145,7 +147,8 @@ def test_feet_are_where_the_calves_end(load):
 def test_what_was_changed_is_told(load):
     assert load(URDF).changes == ("the base 'base' got a free joint", "a plane was added as ground")
     assert load(MJCF).changes[0] == "joint 'FL_hip' is 'FL_hip_joint'"
-    assert len(load(MJCF).changes) == 12
+    assert len(load(MJCF).changes) == 13
+    assert load(MJCF).changes[12] == "the file's actuators, sensors, key frames are left out: the robot has its own"
 
 
 def test_a_joint_beyond_the_twelve_is_told(load):
@@ -183,7 +186,7 @@ def test_joints_without_limits_are_named_with_the_fix(load):
 
 @pytest.mark.parametrize("mass", ["-1.0", "0.0"])
 def test_a_link_without_mass_is_named(load, mass: str):
-    with pytest.raises(ModelError, match=rf"'RL_thigh' {float(mass):g} kg"):
+    with pytest.raises(ModelError, match="'RL_thigh'"):
         load(URDF, (r'(RL_thigh"><inertial><mass value=)"1.0"', rf'\1"{mass}"'))
 
 
