@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 import mujoco
 
@@ -51,6 +52,7 @@ def read_model(source: str, *, floating: bool, base_link: str | None = None) -> 
     try:
         if path.suffix.lower() == ".urdf":
             return _from_urdf(path, floating, base_link)
+        _refuse_nan(path)
         return LoadedModel(spec=mujoco.MjSpec.from_file(str(path)))
     except ValueError as error:
         raise ModelError(f"model {source}: {error}") from error
@@ -62,6 +64,26 @@ def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:
         return spec.compile()
     except ValueError as error:
         raise ModelError(str(error)) from error
+
+
+def _refuse_nan(path: Path) -> None:
+    """Raise ModelError for "nan" in an MJCF file, or in one that it includes: MuJoCo takes it as unset."""
+    files = [path]
+    for file in files:  # which grow by what they include, counted from the first one's folder
+        for element in _elements(file):
+            wrong = [f'{key}="{text}"' for key, text in element.attrib.items() if "nan" in text.lower().split()]
+            if wrong and element.get("name") != "nan":
+                raise ModelError(f"{file.name}: <{element.tag} {wrong[0]}> is no number. Correct it")
+            included = path.parent / element.get("file", "")
+            files += [included] if element.tag == "include" and included not in files else []
+
+
+def _elements(file: Path) -> list[ElementTree.Element]:
+    """The elements of an XML file; none of one that MuJoCo will say something about."""
+    try:
+        return list(ElementTree.parse(file).iter())
+    except (ElementTree.ParseError, OSError):
+        return []
 
 
 def _from_urdf(path: Path, floating: bool, base_link: str | None) -> LoadedModel:

@@ -5,91 +5,16 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from pathlib import Path
 
 import mujoco
-import numpy as np
 import pytest
+from dogs import MJCF, RANGES, URDF
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.reading import LoadedModel
-from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, FRONT, JOINTS, LEFT, LEGS, MOTORS, SPEC
+from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, JOINTS, MOTORS, SPEC
 from isthmus_sim.robots.quadruped.model import load_model
-
-_INERTIA = 'ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"'
-_RANGES = {"hip": (-1.0, 1.0), "thigh": (-1.5, 4.0), "calf": (-2.7, -0.8)}
-
-
-def _link(name: str, mass: float, shape: str = "") -> str:
-    collision = f"<collision><geometry>{shape}</geometry></collision>" if shape else ""
-    return f'<link name="{name}"><inertial><mass value="{mass}"/><inertia {_INERTIA}/></inertial>{collision}</link>'
-
-
-def _hinge(leg: str, link: str, parent: str, origin: str) -> str:
-    low, high = _RANGES[link]
-    axis = "1 0 0" if link == "hip" else "0 1 0"
-    return (
-        f'<joint name="{leg}_{link}_joint" type="revolute"><parent link="{parent}"/><child link="{leg}_{link}"/>'
-        f'<origin xyz="{origin}"/><axis xyz="{axis}"/>'
-        f'<limit lower="{low}" upper="{high}" effort="20" velocity="20"/></joint>'
-    )
-
-
-def _urdf_leg(leg: str) -> str:
-    front, left = FRONT[leg], LEFT[leg]
-    return (
-        _link(f"{leg}_hip", 0.5)
-        + _link(f"{leg}_thigh", 1.0)
-        + _link(f"{leg}_calf", 0.2)
-        + _link(f"{leg}_foot", 0.05, '<sphere radius="0.02"/>')
-        + _hinge(leg, "hip", "base", f"{0.2 * front} {0.05 * left} 0")
-        + _hinge(leg, "thigh", f"{leg}_hip", f"0 {0.08 * left} 0")
-        + _hinge(leg, "calf", f"{leg}_thigh", "0 0 -0.2")
-        + f'<joint name="{leg}_foot_joint" type="fixed"><parent link="{leg}_calf"/><child link="{leg}_foot"/>'
-        '<origin xyz="0 0 -0.2"/></joint>'
-    )
-
-
-# A robot as its maker would describe it: legs in another order, feet welded on, nothing of this project's.
-URDF = f"""<robot name="dog">{_link("base", 6.0, '<box size="0.4 0.1 0.1"/>')}{"".join(map(_urdf_leg, LEGS[::-1]))}
-</robot>"""
-
-
-def _mjcf_leg(leg: str) -> str:
-    front, left = FRONT[leg], LEFT[leg]
-    (h0, h1), (t0, t1), (c0, c1) = (np.degrees(_RANGES[link]) for link in _RANGES)
-    return f"""<body name="{leg}1" pos="{0.2 * front} {0.05 * left} 0">
-      <joint name="{leg}_hip" axis="1 0 0" range="{h0} {h1}"/><geom type="sphere" size="0.04" mass="0.5"/>
-      <body name="{leg}2" pos="0 {0.08 * left} 0">
-        <joint name="{leg}_thigh" axis="0 1 0" range="{t0} {t1}" damping="2"/>
-        <geom type="capsule" size="0.02" fromto="0 0 0 0 0 -0.2" mass="1"/>
-        <body name="{leg}3" pos="0 0 -0.2"><joint name="{leg}_calf" axis="0 1 0" range="{c0} {c1}"/>
-          <geom type="sphere" size="0.03" mass="0.1"/>
-          <geom type="sphere" size="0.02" mass="0.1" pos="{0.01 * left} 0 -0.2" priority="1"/></body></body></body>"""
-
-
-# In degrees, joints without their ending, a floor, position servos, a sensor and a key frame.
-MJCF = f"""<mujoco><worldbody><geom name="floor" type="plane" size="5 5 1"/><body name="trunk" pos="0 0 0.5">
-  <freejoint/><geom type="box" size="0.2 0.05 0.05" mass="6"/>{"".join(map(_mjcf_leg, LEGS))}</body></worldbody>
-  <actuator><position name="servo" joint="RR_calf" kp="9"/></actuator>
-  <sensor><jointpos joint="RR_calf"/></sensor><keyframe><key name="home" ctrl="-1"/></keyframe></mujoco>"""
-
-
-@pytest.fixture
-def load(tmp_path: Path):
-    """Text of a model, and what in it to replace by what -> the loaded model."""
-
-    def load(text: str, *edits: tuple[str, str]) -> LoadedModel:
-        for old, new in edits:
-            assert re.search(old, text)
-            text = re.sub(old, new, text, count=1)
-        path = tmp_path / ("dog.urdf" if text.startswith("<robot") else "dog.xml")
-        path.write_text(text)
-        return load_model(str(path))
-
-    return load
 
 
 def _stand(model: mujoco.MjModel) -> mujoco.MjData:
@@ -134,7 +59,7 @@ def test_limits_and_masses_stay_the_models_own(load):
     for text in (URDF, MJCF):
         model = load(text).spec.compile()
         assert model.body_mass.sum() == pytest.approx(6 + 4 * (0.5 + 1.0 + 0.2) + (0.2 if text is URDF else 0))
-        assert model.joint("RL_thigh_joint").range == pytest.approx(_RANGES["thigh"])
+        assert model.joint("RL_thigh_joint").range == pytest.approx(RANGES["thigh"])
 
 
 def test_feet_are_where_the_calves_end(load):
