@@ -61,7 +61,7 @@ def motorised(
 ) -> tuple[dict[str, Motor], tuple[str, ...]]:
     """What drives each joint, and a sentence for all numbers that are those of `motors`, the drives of `base`.
 
-    Raises ModelError as `described` does.
+    Raises ModelError as `described` does, and where file and base together make no motor.
     """
     own, lent = dict(motors), []
     for number, unit in MOTOR_UNITS.items():
@@ -71,6 +71,12 @@ def motorised(
             others = {name: getattr(own[name], number) for name in own if name not in values}
             lent += _told_lent(key, unit, others, base)
         own |= {name: replace(own[name], **{number: value}) for name, value in values.items()}
+    slow = [f"{name} {own[name].corner_speed:g}" for name in own if own[name].corner_speed >= own[name].no_load_speed]
+    if slow:
+        raise ModelError(
+            f"robot file {file.path}: motors.corner_speed must be below motors.no_load_speed; it is not for "
+            f"{', '.join(slow)} rad/s. Write both"
+        )
     return own, tuple(lent)
 
 

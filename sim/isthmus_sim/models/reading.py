@@ -71,9 +71,11 @@ def _refuse_nan(path: Path) -> None:
     files = [path]
     for file in files:  # which grow by what they include, counted from the first one's folder
         for element in _elements(file):
+            name = element.get("name")
             wrong = [f'{key}="{text}"' for key, text in element.attrib.items() if "nan" in text.lower().split()]
-            if wrong and element.get("name") != "nan":
-                raise ModelError(f"{file.name}: <{element.tag} {wrong[0]}> is no number. Correct it")
+            if wrong and name != "nan":
+                owner = f'{element.tag} name="{name}"' if name else element.tag
+                raise ModelError(f"{file.name}: <{owner} {wrong[0]}> is no number. Correct it")
             included = path.parent / element.get("file", "")
             files += [included] if element.tag == "include" and included not in files else []
 
