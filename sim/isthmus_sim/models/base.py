@@ -13,7 +13,7 @@ import numpy as np
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.reading import compiled
 from isthmus_sim.models.spatial_inertia import Pose, SpatialInertia, total
-from isthmus_sim.models.urdf_inertials import is_negligible
+from isthmus_sim.models.urdf.inertials import is_negligible
 
 
 def free_base(spec: mujoco.MjSpec, joints: Sequence[str], base_link: str | None) -> list[str]:

@@ -133,7 +133,10 @@ def _rename(spec: mujoco.MjSpec, renamed: Mapping[str, str]) -> None:
 
 def _joints_of(tendon: mujoco.MjsTendon) -> list[tuple[str, float]]:
     """The joints of a fixed tendon with their coefficients; none of a spatial one."""
-    return [(wrap.target.name, wrap.coef) for wrap in tendon.path if wrap.type == mujoco.mjtWrap.mjWRAP_JOINT]
+    wraps = [wrap for wrap in tendon.path if wrap.type == mujoco.mjtWrap.mjWRAP_JOINT]
+    if any(wrap.target is None for wrap in wraps):
+        raise ModelError(f"the tendon {tendon.name!r} is on a joint that there is not. Correct its <joint joint=.../>")
+    return [(wrap.target.name, wrap.coef) for wrap in wraps]
 
 
 def _wind_again(spec: mujoco.MjSpec, tendon: mujoco.MjsTendon, wraps: list[tuple[str, float]]) -> None:

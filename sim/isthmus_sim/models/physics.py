@@ -42,6 +42,11 @@ def check_physics(spec: mujoco.MjSpec, *, floating: bool) -> list[str]:
         faults.append('<option><flag override="enable"/></option> gives all contacts one friction. Remove it')
     if spec.option.disableactuator:
         faults.append("<option actuatorgroupdisable=.../> switches actuators off. Remove it")
+    faults += [
+        f'<option {name}="0"/> leaves contacts and limits without force. Write <option {name}="{usual}"/>'
+        for name, usual in (("iterations", 100), ("ls_iterations", 50))
+        if getattr(spec.option, name) < 1
+    ]
     gravity = np.asarray(spec.option.gravity)
     if not np.isfinite(gravity).all() or gravity[2] > -_LEAST_PULL:
         faults.append(f'gravity="{_text(gravity)}" does not pull down. Write <option gravity="{_text(_GRAVITY)}"/>')

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import mujoco
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.urdf import mend_urdf
+from isthmus_sim.models.urdf.mending import mend_urdf
 
 OWN = "own"
 """The source that stands for the robot's own model, which this project ships."""

@@ -103,6 +103,12 @@ def test_joints_are_mapped_and_references_follow(arm: Arm):
     assert "joint 'grip' follows 'elbow'" in loaded.changes
 
 
+def test_a_tendon_on_no_joint_is_named(arm: Arm):
+    tendon = '<tendon><fixed name="t"><joint joint="j3" coef="1"/></fixed></tendon>'
+    with pytest.raises(ModelError, match="'t'"):
+        arm((END, tendon + END), joints={"shoulder": "j1"}, driven=("shoulder",))
+
+
 def test_names_may_change_places(load: Load):
     swapped = {"FL_hip_joint": "FR_hip", "FR_hip_joint": "FL_hip"}
     with pytest.raises(ModelError, match="elsewhere than they should be: FL, FR"):

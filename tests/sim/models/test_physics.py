@@ -43,6 +43,7 @@ def test_flags_that_only_change_how_it_is_computed_pass(load: Load):
         (_TOP, '<option gravity="0 0 9.81"/>', r"0 0 -9\.81"),
         (_TOP, '<option gravity="0 0 inf"/>', r"0 0 -9\.81"),
         (_TOP, '<option actuatorgroupdisable="0"/>', "actuatorgroupdisable"),
+        (_TOP, '<option iterations="0"/>', 'iterations="100"'),
         (_TOP, '<option><flag override="enable"/></option>', "override"),
         (_END, '<equality><weld body1="trunk"/></equality>', "'trunk' and 'world'"),
         (_END, '<equality><connect body1="world" body2="RL3" anchor="0 0 0"/></equality>', "'RL3' and 'world'"),

@@ -15,7 +15,7 @@ from dogs import URDF
 
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.reading import read_model
-from isthmus_sim.models.urdf import mend_urdf
+from isthmus_sim.models.urdf.mending import mend_urdf
 
 BOX = "<collision><geometry><box size='0.2 0.2 0.2'/></geometry></collision>"
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
@@ -204,6 +204,9 @@ def test_the_base_can_be_chosen_among_what_is_welded_to_the_root(write: Callable
         ('lower="-1.0"', 'lower="1.5"', "'RR_hip_joint'.*lower"),
         ('axis xyz="1 0 0"', 'axis xyz="0 0 0"', "'RR_hip_joint'.*axis"),
         ('sphere radius="0.02"', 'sphere radius="-0.02"', "'RR_foot'.*radius"),
+        ('<sphere radius="0.02"/>', '<sphere/>', "'RR_foot'.*<sphere radius"),
+        ('<sphere radius="0.02"/>', '<ball radius="0.02"/>', "'RR_foot'.*<sphere radius"),
+        ('<geometry><sphere radius="0.02"/></geometry>', '', "'RR_foot'.*<sphere radius"),
         ('type="revolute"', 'type="hinge"', "'RR_hip_joint'.*revolute, continuous"),
         ('parent link="base"', 'parent link="trunk"', "'RR_hip_joint'.*'trunk'"),
         ('child link="RR_hip"', 'child link="RL_hip"', "'RL_hip'.*two joints"),

@@ -13,8 +13,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.resources import find_resource, how_to_find
-from isthmus_sim.models.urdf_tree import name_of
+from isthmus_sim.models.urdf.resources import find_resource, how_to_find
+from isthmus_sim.models.urdf.tree import name_of
 
 _READABLE = (".stl", ".obj", ".msh")
 _VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.urdf_tree import name_of
+from isthmus_sim.models.urdf.tree import name_of
 
 _COUNTS = {
     ("origin", "xyz"): 3, ("origin", "rpy"): 3, ("axis", "xyz"): 3, ("mass", "value"): 1,
@@ -50,7 +50,7 @@ def _wrong(key: str, text: str, count: int) -> str | None:
     except ValueError:
         return "not a number"
     if len(values) != count:
-        return f"{count} numbers are needed"
+        return "one number is needed" if count == 1 else f"{count} numbers are needed"
     if key in _MAY_BE_INFINITE and values[0] == math.inf:
         return None
     if not all(map(math.isfinite, values)):

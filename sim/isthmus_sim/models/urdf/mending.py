@@ -15,16 +15,20 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.urdf_inertials import gather_inertials, is_negligible
-from isthmus_sim.models.urdf_meshes import resolve_meshes
-from isthmus_sim.models.urdf_numbers import refuse_bad_numbers
-from isthmus_sim.models.urdf_tree import UrdfTree, name_of, read_inertial, read_origin
+from isthmus_sim.models.urdf.inertials import gather_inertials, is_negligible
+from isthmus_sim.models.urdf.meshes import resolve_meshes
+from isthmus_sim.models.urdf.numbers import refuse_bad_numbers
+from isthmus_sim.models.urdf.tree import UrdfTree, name_of, read_inertial, read_origin
 
 _PARTS = ("link", "joint", "material", "mujoco")  # of a robot; the rest is for Gazebo, controllers, planners
 _SINGLE = {
     "link": ("inertial",), "inertial": ("origin", "mass", "inertia"),
     "visual": ("origin", "geometry", "material"), "collision": ("origin", "geometry"),
     "joint": ("origin", "parent", "child", "axis", "limit", "dynamics", "mimic"),
+}  # fmt: skip
+_SHAPES = {
+    "box": ("size",), "sphere": ("radius",), "cylinder": ("radius", "length"), "capsule": ("radius", "length"),
+    "mesh": ("filename",),
 }  # fmt: skip
 _WORLD = "world"  # the name of a root link that stands for the ground
 
@@ -63,7 +67,7 @@ def mend_urdf(path: Path, *, floating: bool, base_link: str | None = None) -> Me
     if floating:
         changes += _choose_base(tree, base_link)
     changes += gather_inertials(tree, floating)
-    _keep_first_shape_names(robot)
+    _check_shapes(robot)
     compiler = _compiler(robot)
     meshes, dropped = resolve_meshes(robot, path.parent, compiler.attrib.pop("meshdir", ""))
     velocity_limits = _velocity_limits(robot)
@@ -101,26 +105,38 @@ def _keep_first_of_repeated(robot: Element) -> list[str]:
 
 
 def _remove_repeated(owner: Element, element: Element, kind: str) -> bool:
-    first, *others = element.findall(kind) or [None]
-    for other in others:
-        if kind != "material" and _plain(other) != _plain(first):
+    found = element.findall(kind)
+    for other in found[1:]:
+        if kind != "material" and _plain(other) != _plain(found[0]):
             raise ModelError(f"{owner.tag} {name_of(owner)!r} has several <{kind}> that differ. Keep one")
         element.remove(other)
-    return bool(others)
+    return len(found) > 1
 
 
-def _plain(element: Element | None) -> list[tuple[str, dict[str, str]]]:
-    return [] if element is None else [(part.tag, part.attrib) for part in element.iter()]
+def _plain(element: Element) -> list[tuple[str, dict[str, str]]]:
+    return [(part.tag, part.attrib) for part in element.iter()]
 
 
-def _keep_first_shape_names(robot: Element) -> None:
-    """MuJoCo wants names of shapes to be different. Only those of what touches matter: feet are found by them."""
+def _check_shapes(robot: Element) -> None:
+    """Refuse shapes without size, by link; leave out names that repeat, as MuJoCo wants them to be different.
+
+    Of names only those of what touches matter: feet are found by them.
+    """
     names = set()
-    for shape in [*robot.findall("link/collision"), *robot.findall("link/visual")]:
-        name = shape.attrib.pop("name", None)
-        if shape.tag == "collision" and name is not None and name not in names:
-            shape.set("name", name)
-            names.add(name)
+    for link in robot.findall("link"):
+        for shape in [*link.findall("visual"), *link.findall("collision")]:
+            if not _is_sized(shape):
+                kinds = ", ".join(f"<{kind} {'=.. '.join(keys)}=..>" for kind, keys in _SHAPES.items())
+                raise ModelError(f"link {name_of(link)!r} has a <{shape.tag}> without a shape. There are: {kinds}")
+            name = shape.attrib.pop("name", None)
+            if shape.tag == "collision" and name is not None and name not in names:
+                shape.set("name", name)
+                names.add(name)
+
+
+def _is_sized(shape: Element) -> bool:
+    kinds = list(shape.iterfind("geometry/*"))
+    return len(kinds) == 1 and kinds[0].tag in _SHAPES and all(key in kinds[0].attrib for key in _SHAPES[kinds[0].tag])
 
 
 def _refuse_bad_joints(robot: Element) -> None:

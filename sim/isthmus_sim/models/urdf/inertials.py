@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.spatial_inertia import SpatialInertia, total
-from isthmus_sim.models.urdf_tree import UrdfTree, read_inertial, write_inertial
+from isthmus_sim.models.urdf.tree import UrdfTree, read_inertial, write_inertial
 
 NEGLIGIBLE_MASS = 1e-4  # kg: place-holders, such as 1e-6 kg on a root, are there for readers that ask for some mass
 _ROUNDING = 0.01  # share of C by which moments may miss A + B >= C: many are published with two digits
