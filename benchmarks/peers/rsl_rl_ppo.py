@@ -50,7 +50,7 @@ class RslRlEnv(VecEnv):
         self.max_episode_length = env.episode_steps
         self.device = env.engine.device
         task = env.task
-        sizes = task.groups | {"action": task.action_size}
+        sizes = {name: group.size for name, group in task.groups.items()} | {"action": task.action_size}
         self.reflection = Reflection(task.mirror, sizes, self.device) if task.mirror else None
         self._reward_scale = reward_scale
         self._observations = self._groups(env.reset())

@@ -30,6 +30,14 @@ def check_order(path: str, item: Any) -> None:
         raise InconsistentContract(f"{path}.order", f"a name stands twice in {text(item.order)}")
 
 
+def check_image(path: str, signal: Any) -> None:
+    """Bytes are images: (height, width, 3)."""
+    if signal.dtype == "uint8" and (len(signal.shape) != 3 or signal.shape[-1] != 3):
+        raise InconsistentContract(
+            f"{path}.shape", f"a uint8 signal is an image, (height, width, 3), not {text(signal.shape)}"
+        )
+
+
 def check_length(path: str, item: Any, field: str) -> None:
     """`field` has a value for each element."""
     values = getattr(item, field)
@@ -46,13 +54,34 @@ def check_range(path: str, item: Any) -> None:
             raise InconsistentContract(f"{path}.minimum", f"{low} for {name} is not below its maximum {high}")
 
 
-def check_inside_range(path: str, command: Any, field: str) -> None:
-    """`field` lies within the command's range in each element."""
-    check_length(path, command, field)
-    limits = zip(command.order, command.minimum, getattr(command, field), command.maximum, strict=True)
+def check_inside_range(path: str, item: Any, field: str) -> None:
+    """`field` lies within the item's range in each element."""
+    check_length(path, item, field)
+    limits = zip(item.order, item.minimum, getattr(item, field), item.maximum, strict=True)
     for name, low, value, high in limits:
         if not low <= value <= high:
             raise InconsistentContract(f"{path}.{field}", f"{value} for {name} is outside [{low}, {high}]")
+
+
+def check_trained_range(path: str, signal: Any) -> None:
+    """Only a goal has a trained range; both its ends are given, in order, and plausible."""
+    low, high = signal.trained_minimum, signal.trained_maximum
+    if low is None and high is None:
+        return
+    if signal.max_age_s is not None or signal.dtype != "float32":
+        raise InconsistentContract(
+            f"{path}.trained_minimum", "only a goal (float32, max_age_s null) has a trained range"
+        )
+    if low is None or high is None:
+        missing = "trained_minimum" if low is None else "trained_maximum"
+        raise InconsistentContract(f"{path}.{missing}", "null, but the other end of the trained range is given")
+    check_inside_range(path, signal, "trained_minimum")
+    check_inside_range(path, signal, "trained_maximum")
+    for name, least, most in zip(signal.order, low, high, strict=True):
+        if least > most:
+            raise InconsistentContract(
+                f"{path}.trained_minimum", f"{least} for {name} is above its trained_maximum {most}"
+            )
 
 
 def check_transition_rate(path: str, command: Any) -> None:

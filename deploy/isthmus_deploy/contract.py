@@ -5,17 +5,19 @@ against, so the two cannot disagree.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from isthmus_deploy.consistency import (
     InconsistentContract,
+    check_image,
     check_initial,
     check_inside_range,
     check_joints,
     check_length,
     check_order,
     check_range,
+    check_trained_range,
     check_transition_rate,
     check_unique,
     paths,
@@ -28,10 +30,10 @@ from isthmus_deploy.robot_interface import (
     RobotInterface,
     SignalInterface,
     differences,
+    narrowed,
 )
 from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
 
-_Item = TypeVar("_Item")
 _QUANTITY = ("shape", "unit", "frame", "order")  # two things that agree in these are the same quantity
 
 
@@ -50,6 +52,10 @@ class Signal(SignalInterface):
     """Largest plausible change in one control period per element, in `unit`."""
     max_age_s: float | None
     """Age at which the reading is stale; None for one that stays valid until replaced, such as a goal."""
+    trained_minimum: tuple[float, ...] | None = None
+    """Smallest value of a goal that was asked in training per element, in `unit`; None where nothing was asked."""
+    trained_maximum: tuple[float, ...] | None = None
+    """Largest value that was asked."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,10 +88,29 @@ class Memory:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Noise:
+    """One tensor (float32, input `noise_<name>`) that is drawn anew at every step, from the standard normal
+    distribution."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Shape without the batch axis."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where the policy came from."""
 
     task: str
+    task_config: Mapping[str, Any]
+    """The task's configuration that it was trained with, as JSON values."""
+    package: str
+    """Distribution that registered the task, such as "isthmus"."""
+    package_version: str
+    robot_model: str
+    """Model of the robot that it was trained on: the robot's name, or the file of a model that somebody brought."""
+    engine: str
+    """Simulator that it was trained in, such as "mujoco"."""
     code_revision: str
     seed: int
     data: str | None
@@ -115,12 +140,16 @@ class Contract:
     joints: Mapping[str, Joint]
     """Joints by name; empty for a robot without joints."""
     provenance: Provenance
+    noise: tuple[Noise, ...] = ()
+    """What the policy draws; empty for one that draws nothing."""
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
         for path, signal in paths("signals", self.signals):
             check_order(path, signal)
+            check_image(path, signal)
             check_range(path, signal)
+            check_trained_range(path, signal)
             check_length(path, signal, "max_jump")
         for path, command in paths("commands", self.commands):
             check_order(path, command)
@@ -157,6 +186,7 @@ class Contract:
         names += [("commands", command.name) for command in self.commands]
         names += [("memory", f"memory_{memory.name}") for memory in self.memory]
         names += [("memory", f"next_memory_{memory.name}") for memory in self.memory]
+        names += [("noise", f"noise_{noise.name}") for noise in self.noise]
         return names
 
     def to_json(self) -> str:
@@ -172,7 +202,7 @@ class Contract:
         """Read what `to_json` wrote.
 
         Raises:
-            ContractError: not JSON, not a contract (the message names the JSON path), or of a newer version.
+            ContractError: not JSON, not a contract (the message names the JSON path), or of another version.
         """
         document = parse(text, "Contract")
         provenance = document["provenance"]
@@ -184,6 +214,7 @@ class Contract:
             signals=tuple(build(Signal, item) for item in document["signals"]),
             commands=tuple(build(Command, item) for item in document["commands"]),
             memory=tuple(build(Memory, item) for item in document["memory"]),
+            noise=tuple(build(Noise, item) for item in document["noise"]),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
             provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),
         )
@@ -193,8 +224,8 @@ class Contract:
         return RobotInterface(
             robot=self.robot,
             control_period_s=self.control_period_s,
-            signals=tuple(_narrow(SignalInterface, signal) for signal in self.signals),
-            commands=tuple(_narrow(CommandInterface, command) for command in self.commands),
+            signals=tuple(narrowed(SignalInterface, signal) for signal in self.signals),
+            commands=tuple(narrowed(CommandInterface, command) for command in self.commands),
             joints=dict(self.joints),
         )
 
@@ -211,7 +242,3 @@ class Contract:
         lines = self.differences(robot)
         if lines:
             raise ContractMismatch(lines)
-
-
-def _narrow(target: Callable[..., _Item], item: Any) -> _Item:
-    return target(**{field.name: getattr(item, field.name) for field in dataclasses.fields(target)})  # type: ignore[arg-type]

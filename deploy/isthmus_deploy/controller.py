@@ -6,17 +6,18 @@ import numpy as np
 
 from isthmus_deploy.contract import Command
 from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand, full
+from isthmus_deploy.safety import GoalLimiter, SafetyFilter, SignalGuard, UnsafeCommand, full
 from isthmus_deploy.supervisor import ACTIVE, State, Supervisor, TransitionError
 from isthmus_deploy.transition import Transition
 
 
 class PolicyController:
-    """Guard, policy, ramp, transition, filter and supervisor around one runtime. No threads, no clock, no ROS.
+    """Guard, policy, ramp, transition, limits and supervisor around one runtime. No threads, no clock, no ROS.
 
     Whatever trips leads to the fault state and to the safe command within the same tick; a command with a
     `transition_rate` heads for it from that tick on, whatever the sensors say. Every tick of the states that may move
-    the robot checks the signals first, stand-by included.
+    the robot checks the signals first, stand-by included. A goal that is plausible but was never asked in training is
+    held to the trained range.
 
     Args:
         runtime: The loaded policy.
@@ -28,6 +29,7 @@ class PolicyController:
         commands = runtime.contract.commands
         self._supervisor = Supervisor(ramp_s=ramp_s)
         self._guard = SignalGuard(runtime.contract)
+        self._goals = GoalLimiter(runtime.contract)
         self._filter = SafetyFilter(runtime.contract)
         self._transition = Transition(runtime.contract)
         self._departed = True
@@ -68,6 +70,11 @@ class PolicyController:
     def clipped_steps(self) -> int:
         """Steps since the start of the process in which a command was outside its range."""
         return self._filter.clipped_steps
+
+    @property
+    def clamped_goals(self) -> int:
+        """Steps since the start of the process in which a goal was outside what training asked, and was held to it."""
+        return self._goals.clamped_steps
 
     @property
     def rate_limited_steps(self) -> int:
@@ -156,7 +163,7 @@ class PolicyController:
     def _wanted(self, signals: Mapping[str, np.ndarray], now_ns: int) -> Mapping[str, np.ndarray]:
         if self._supervisor.state is State.STANDBY:
             return self._transition.towards(self._standby, self._filter.last)
-        commands = self._runtime.step(signals)
+        commands = self._runtime.step(self._goals.apply(signals))
         if self._supervisor.state is State.RUNNING:
             return commands
         weight = self._supervisor.weight(now_ns)

@@ -5,12 +5,21 @@ It is the short form of the contract; the robot announces it as JSON on its own 
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
-from isthmus_deploy.consistency import check_joints, check_order, check_range, check_unique, paths, text
+from isthmus_deploy.consistency import (
+    check_image,
+    check_joints,
+    check_order,
+    check_range,
+    check_unique,
+    paths,
+    text,
+)
 from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
 
+_Item = TypeVar("_Item")
 _RELATIVE_TOLERANCE = 1e-6  # a robot that keeps its numbers in float32 still matches
 _IDENTITY = ("shape", "unit", "frame", "order", "dtype")
 
@@ -51,6 +60,7 @@ class SignalInterface:
     order: tuple[str, ...]
     """What each element of the last axis is: axis, quaternion component or joint name."""
     dtype: str = "float32"
+    """Type of the elements: "float32", or "uint8" for an RGB image (height, width, 3)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +103,8 @@ class RobotInterface:
     def __post_init__(self):
         for path, item in paths("signals", self.signals) + paths("commands", self.commands):
             check_order(path, item)
+        for path, signal in paths("signals", self.signals):
+            check_image(path, signal)
         for path, command in paths("commands", self.commands):
             check_range(path, command)
         check_joints(self.joints)
@@ -108,7 +120,7 @@ class RobotInterface:
         """Read what `to_json` wrote.
 
         Raises:
-            ContractError: not JSON, not of this form (the message names the JSON path), or of a newer version.
+            ContractError: not JSON, not of this form (the message names the JSON path), or of another version.
         """
         document = parse(text, "RobotInterface")
         return cls(
@@ -119,6 +131,37 @@ class RobotInterface:
             commands=tuple(build(CommandInterface, item) for item in document["commands"]),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
         )
+
+
+class Described(Protocol):
+    """A robot as its description has it; what is in an interface has the same name there."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def control_period_s(self) -> float: ...
+    @property
+    def signals(self) -> Sequence[Any]: ...
+    @property
+    def commands(self) -> Sequence[Any]: ...
+    @property
+    def joints(self) -> Mapping[str, Any]: ...
+
+
+def interface_of(robot: Described) -> RobotInterface:
+    """What a robot says of itself, by its description."""
+    return RobotInterface(
+        robot=robot.name,
+        control_period_s=robot.control_period_s,
+        signals=tuple(narrowed(SignalInterface, signal) for signal in robot.signals),
+        commands=tuple(narrowed(CommandInterface, command) for command in robot.commands),
+        joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
+    )
+
+
+def narrowed(target: Callable[..., _Item], item: Any) -> _Item:
+    """A `target` (a dataclass) made of the fields of `item` that it has too."""
+    return target(**{field.name: getattr(item, field.name) for field in dataclasses.fields(target)})  # type: ignore[arg-type]
 
 
 def differences(needed: RobotInterface, robot: RobotInterface) -> list[str]:

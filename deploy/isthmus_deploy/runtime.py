@@ -27,13 +27,14 @@ class Runtime:
     Args:
         path: The policy file that isthmus-export wrote.
         threads: Threads within one operator. One is fastest for the small networks of control; they never spin.
+        seed: Seeds what a policy with noise inputs draws; with the same readings it gives the same commands again.
 
     Raises:
         PolicyFileError: the file is damaged or foreign, its graph does not have the inputs and outputs of its contract,
             ONNX Runtime cannot load it, or it does not reproduce its test vectors.
     """
 
-    def __init__(self, path: str | Path, *, threads: int = 1):
+    def __init__(self, path: str | Path, *, threads: int = 1, seed: int = 0):
         self._path = path
         self._file = policy_file.read(path)
         self._session = _load(path, self._file, threads)
@@ -41,6 +42,8 @@ class Runtime:
         _check_graph(path, self._session, contract)
         self._signals = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.signals}
         self._commands = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.commands}
+        self._noise = {item.name: np.zeros((1, *item.shape), np.float32) for item in contract.noise}
+        self._random = np.random.default_rng(seed)
         self._memory = [{item.name: _initial(item) for item in contract.memory} for _ in range(2)]
         self._initial = {item.name: _initial(item) for item in contract.memory}
         self._inputs = {name: buffer[0] for name, buffer in self._signals.items()}
@@ -62,21 +65,24 @@ class Runtime:
         return self._file.digest
 
     def reset(self) -> None:
-        """Set the memory to its initial value, as at the start of an episode."""
+        """Set the memory to its initial value, as at the start of an episode; what is drawn goes on."""
         for name, initial in self._initial.items():
             np.copyto(self._memory[self._turn][name], initial)
 
-    def step(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def step(
+        self, signals: Mapping[str, np.ndarray], noise: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
         """Compute the commands for one control period and advance the memory.
 
         Args:
             signals: Every signal of the contract by name, unbatched and of its shape; others are ignored.
+            noise: Every noise input by name, unbatched; None to draw it.
 
         Returns:
             Commands by name, unbatched. The arrays are the runtime's own and are overwritten by the next step.
 
         Raises:
-            ValueError: a signal is missing or has another shape.
+            ValueError: a signal is missing, has another shape, or is no image where the policy needs one.
         """
         for name, buffer in self._inputs.items():
             value = signals.get(name)
@@ -84,7 +90,14 @@ class Runtime:
                 raise ValueError(f"signal {name} is missing; given are {', '.join(sorted(signals)) or 'none'}")
             if value.shape != buffer.shape:
                 raise ValueError(f"signal {name} has the shape {value.shape}, the contract says {buffer.shape}")
+            if buffer.dtype == np.uint8 and value.dtype != np.uint8:
+                raise ValueError(f"signal {name} is {value.dtype}, the contract says uint8")
             np.copyto(buffer, value, casting="same_kind")
+        for name, buffer in self._noise.items():
+            if noise is None:
+                self._random.standard_normal(out=buffer, dtype=np.float32)
+            else:
+                np.copyto(buffer[0], noise[name])
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
         return self._outputs
@@ -92,6 +105,7 @@ class Runtime:
     def _bind(self, read: Mapping[str, np.ndarray], write: Mapping[str, np.ndarray]) -> onnxruntime.IOBinding:
         binding = self._session.io_binding()
         inputs = {**self._signals, **{f"memory_{name}": buffer for name, buffer in read.items()}}
+        inputs |= {f"noise_{name}": buffer for name, buffer in self._noise.items()}
         outputs = {**self._commands, **{f"next_memory_{name}": buffer for name, buffer in write.items()}}
         for name, buffer in inputs.items():
             binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
@@ -103,7 +117,7 @@ class Runtime:
         for index, step in enumerate(replay):
             if step.reset:
                 self.reset()
-            commands = self.step(step.signals)
+            commands = self.step(step.signals, step.noise)
             for command in self.contract.commands:
                 span = np.subtract(command.maximum, command.minimum)
                 error = np.abs(commands[command.name] - step.commands[command.name]) / span
@@ -131,26 +145,29 @@ def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.Infer
 
 
 def _check_graph(path: str | Path, session: onnxruntime.InferenceSession, contract: Contract) -> None:
-    inputs = {item.name: item for item in contract.signals}
-    inputs |= {f"memory_{item.name}": item for item in contract.memory}
-    outputs = {item.name: item for item in contract.commands}
-    outputs |= {f"next_memory_{item.name}": item for item in contract.memory}
+    inputs = {item.name: (item.dtype, item.shape) for item in contract.signals}
+    inputs |= {f"memory_{item.name}": (item.dtype, item.shape) for item in contract.memory}
+    inputs |= {f"noise_{item.name}": ("float32", item.shape) for item in contract.noise}
+    outputs = {item.name: (item.dtype, item.shape) for item in contract.commands}
+    outputs |= {f"next_memory_{item.name}": (item.dtype, item.shape) for item in contract.memory}
     _check_tensors(path, "input", session.get_inputs(), inputs)
     _check_tensors(path, "output", session.get_outputs(), outputs)
 
 
-def _check_tensors(path: str | Path, role: str, nodes: Sequence, items: Mapping) -> None:
+def _check_tensors(
+    path: str | Path, role: str, nodes: Sequence, wanted: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> None:
     names = [node.name for node in nodes]
-    if sorted(names) != sorted(items):
+    if sorted(names) != sorted(wanted):
         raise PolicyFileError(
-            f"{path}: the graph's {role}s are {', '.join(sorted(names))}; the contract says {', '.join(sorted(items))}"
+            f"{path}: the graph's {role}s are {', '.join(sorted(names))}; the contract says {', '.join(sorted(wanted))}"
         )
     for node in nodes:
-        item = items[node.name]
-        if node.type != _TENSOR_TYPES[item.dtype] or not _fits(node.shape, item.shape):
+        dtype, shape = wanted[node.name]
+        if node.type != _TENSOR_TYPES[dtype] or not _fits(node.shape, shape):
             raise PolicyFileError(
                 f"{path}: {role} {node.name} of the graph is {node.type} {node.shape}, "
-                f"the contract says {item.dtype} {['batch', *item.shape]}"
+                f"the contract says {dtype} {['batch', *shape]}"
             )
 
 

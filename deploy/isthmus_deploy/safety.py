@@ -1,4 +1,7 @@
-"""What stands between sensors, policy and motors: is a reading plausible, is a command within its limits."""
+"""What stands between sensors, policy and motors.
+
+Is a reading plausible, was a goal trained, is a command within its limits?
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,21 +19,26 @@ class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
 
 
 class SignalGuard:
-    """Judges every reading before the policy sees it. Knows limits from the contract, and the last accepted reading."""
+    """Judges every reading before the policy sees it. Knows limits from the contract, and the last accepted reading.
+
+    An image is judged by its form and its age alone.
+    """
 
     def __init__(self, contract: Contract):
         self._signals = contract.signals
         self._period_s = contract.control_period_s
-        self._slices = _slices(contract.signals)
-        self._minimum = _flat(contract.signals, "minimum")
-        self._maximum = _flat(contract.signals, "maximum")
-        self._max_jump = _flat(contract.signals, "max_jump")
+        self._numbers = [signal for signal in contract.signals if signal.dtype != "uint8"]
+        self._slices = _slices(self._numbers)
+        self._minimum = _flat(self._numbers, "minimum")
+        self._maximum = _flat(self._numbers, "maximum")
+        self._max_jump = _flat(self._numbers, "max_jump")
         self._flat = np.zeros_like(self._minimum)
         self._last = np.zeros_like(self._minimum)
-        self._views = [
-            self._flat[part].reshape(item.shape) for item, part in zip(self._signals, self._slices, strict=True)
-        ]
-        quaternions = [signal.order == _QUATERNION for signal in self._signals]
+        self._views = {
+            item.name: self._flat[part].reshape(item.shape)
+            for item, part in zip(self._numbers, self._slices, strict=True)
+        }
+        quaternions = [signal.order == _QUATERNION for signal in self._numbers]
         self._quaternions = [part for part, is_one in zip(self._slices, quaternions, strict=True) if is_one]
         self._last_ages: list[float] | None = None
 
@@ -54,7 +62,7 @@ class SignalGuard:
         cause = self._check_ages(ages_s) or self._gather(signals) or self._check_range() or self._check_norms()
         if cause:
             return cause
-        ages = [ages_s.get(signal.name, 0.0) for signal in self._signals]
+        ages = [ages_s.get(signal.name, 0.0) for signal in self._numbers]
         cause = self._check_jumps(ages)
         if cause is None:
             np.copyto(self._last, self._flat)
@@ -71,13 +79,16 @@ class SignalGuard:
         return None
 
     def _gather(self, signals: Mapping[str, np.ndarray]) -> str | None:
-        for signal, view in zip(self._signals, self._views, strict=True):
-            value = signals.get(signal.name)
+        for signal in self._signals:
+            value, view = signals.get(signal.name), self._views.get(signal.name)
             if value is None:
                 return f"{signal.name}: no reading"
-            if value.shape != view.shape:
-                return f"{signal.name}: shape {value.shape}, the contract says {view.shape}"
-            np.copyto(view, value)
+            if value.shape != signal.shape:
+                return f"{signal.name}: shape {value.shape}, the contract says {signal.shape}"
+            if view is not None:
+                np.copyto(view, value)
+            elif value.dtype != np.uint8:
+                return f"{signal.name}: {value.dtype}, the contract says uint8"
         return None
 
     def _check_range(self) -> str | None:
@@ -126,12 +137,39 @@ class SignalGuard:
     def _locate(self, index: int) -> tuple[Signal, int]:
         """Signal of the element at `index` of the flat vector, and its place in the signal's `order`."""
         which = next(i for i, part in enumerate(self._slices) if index < part.stop)
-        signal = self._signals[which]
+        signal = self._numbers[which]
         return signal, (index - self._slices[which].start) % len(signal.order)
 
     def _name(self, index: int) -> str:
         signal, place = self._locate(index)
         return f"{signal.name}.{signal.order[place]}"
+
+
+class GoalLimiter:
+    """Holds what an operator asks for to the range that was asked in training: the policy's range, not the robot's.
+
+    A robot may be able to go at 3.8 m/s; what a policy that was trained to 1 m/s does there, nobody knows.
+    """
+
+    def __init__(self, contract: Contract):
+        self._ranges = {
+            signal.name: (full(signal, signal.trained_minimum), full(signal, signal.trained_maximum))
+            for signal in contract.signals
+            if signal.trained_minimum is not None and signal.trained_maximum is not None
+        }
+        self.clamped_steps = 0
+        """Steps in which a goal was outside its trained range."""
+
+    def apply(self, signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The signals (by name, unbatched, finite) with every goal in its trained range."""
+        held = {name: np.clip(signals[name], low, high) for name, (low, high) in self._ranges.items()}
+        self.clamped_steps += any(self._beyond(name, signals[name], goal) for name, goal in held.items())
+        return {**signals, **held}
+
+    def _beyond(self, name: str, asked: np.ndarray, held: np.ndarray) -> bool:
+        low, high = self._ranges[name]
+        rounding = _COUNTED * np.maximum(high - low, np.abs(high))
+        return bool((np.abs(held - asked) > rounding).any())
 
 
 class SafetyFilter:
@@ -199,9 +237,9 @@ def full(item: Signal | Command, values: Sequence[float]) -> np.ndarray:
 
 
 def _flat(signals: Sequence[Signal], field: str) -> np.ndarray:
-    return np.concatenate([full(signal, getattr(signal, field)).reshape(-1) for signal in signals])
+    return np.concatenate([np.zeros(0), *(full(signal, getattr(signal, field)).reshape(-1) for signal in signals)])
 
 
 def _slices(signals: Sequence[Signal]) -> list[slice]:
-    ends = np.cumsum([int(np.prod(signal.shape)) for signal in signals]).tolist()
-    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    sizes = [int(np.prod(signal.shape)) for signal in signals]
+    return [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes, dtype=int).tolist(), strict=True)]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, TypeVar
 
-CONTRACT_VERSION = 1
-"""Newest version of the format that this code reads, and the one it writes."""
+CONTRACT_VERSION = 2
+"""The version of the format that this code reads and writes."""
 _Item = TypeVar("_Item")
 
 
@@ -26,7 +26,7 @@ def parse(text: str, definition: str) -> dict[str, Any]:
     """The JSON document `text`, which is a `definition` of the schema: Contract or RobotInterface.
 
     Raises:
-        ContractError: not JSON, newer than this version, or not what the schema asks for; names the first place.
+        ContractError: not JSON, of another version, or not what the schema asks for; names the first place.
     """
     try:
         document = json.loads(
@@ -58,7 +58,7 @@ def write(item: Any, definition: str) -> str:
 
 
 def build(target: Callable[..., _Item], document: Mapping[str, Any]) -> _Item:
-    """A signal, command or memory from its parsed document: lists become tuples."""
+    """A signal, command, memory or noise from its parsed document: lists become tuples."""
     fields = {key: _frozen(value) for key, value in document.items()}
     fields["shape"] = tuple(int(size) for size in document["shape"])
     return target(**fields)
@@ -90,9 +90,13 @@ def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_version(document: Any) -> None:
     version = document.get("version") if isinstance(document, dict) else None
-    if isinstance(version, int | float) and version > CONTRACT_VERSION:
-        problem = f"{version} is newer than {CONTRACT_VERSION}, the newest that this isthmus reads: update isthmus here"
-        raise ContractError("version", problem)
+    if isinstance(version, bool) or not isinstance(version, int | float) or version == CONTRACT_VERSION:
+        return  # the schema says what is wrong with what is no number
+    if version > CONTRACT_VERSION:
+        problem = f"{version} is newer than {CONTRACT_VERSION}, which this isthmus reads: update isthmus here"
+    else:
+        problem = f"{version} is older than {CONTRACT_VERSION}, which this isthmus reads: export the policy again"
+    raise ContractError("version", problem)
 
 
 def schema() -> dict[str, Any]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus_sim.engine import Engine
-from isthmus_sim.signals import DelayLine, Sensors, Signals
+from isthmus_sim.commands import CommandLine
+from isthmus_sim.engine import Commands, Engine, State
+from isthmus_sim.sensors import Sensors, Signals
 from isthmus_sim.task import Goal, Memory, Task, Transition
 
 Observations = dict[str, Tensor]
-"""Observation groups: name -> (num_envs, size) float32."""
+"""Observation groups: name -> (num_envs, *shape), float32 or uint8."""
 
 
 @dataclass(kw_only=True)
@@ -20,13 +21,13 @@ class Divergence:
     """k worlds that diverged in one control step, and what it takes to do that step again.
 
     worlds (k,); episode_step (k,): steps of the episode before it; engine: k rows of every tensor of the engine's
-    state before it; command (k, size): what acted.
+    state before it; commands: (k, size) each, what acted.
     """
 
     worlds: Tensor
     episode_step: Tensor
     engine: dict[str, Tensor]
-    command: Tensor
+    commands: Commands
 
 
 @dataclass(kw_only=True)
@@ -34,68 +35,94 @@ class Step:
     """What a control step led to, for every world.
 
     observations: at the new instant; where an episode has ended, already the first of the next one.
+    commands: what was sent, within range and rate, by name, (num_envs, size) each.
     reward, terminated (failed or succeeded; no future), succeeded (of these, those that have done what there was to
     do), truncated (out of time; there would have been a future): (num_envs,).
+    metrics: what the task judges by, of the state that the step led to, before any reset; empty unless the Env
+    measures.
     ended (k,): worlds whose episode ended; final: their true last observations, k rows. A time-out bootstraps with
     these. episode_terms: per reward term, the sum over each ended episode (k,); episode_length (k,) steps.
-    divergence: the worlds that diverged and were reset, None where none did.
+    diverged: how many worlds diverged and were reset; divergence: they themselves, None where none did or where the
+    engine has no snapshots.
     """
 
     observations: Observations
+    commands: Commands
     reward: Tensor
     terminated: Tensor
     succeeded: Tensor
     truncated: Tensor
+    metrics: dict[str, Tensor]
     ended: Tensor
     final: Observations
     episode_terms: dict[str, Tensor]
     episode_length: Tensor
+    diverged: int
     divergence: Divergence | None
 
-    @property
-    def failed(self) -> int:
-        """How many worlds diverged."""
-        return len(self.divergence.worlds) if self.divergence else 0
+
+FAILURE = "failure"
+"""The reward's term for steps that fail, in tasks that have one."""
 
 
 class Env:
     """N worlds of a task. Order within `step`: the command acts, time advances, rewards see the new state, ended
     worlds are reset, then everyone's sensors are read once.
 
-    For training, spread starts episodes at random ages, so that time-outs do not come all at once, and episode_steps
-    cuts them earlier than the task does.
+    Args:
+        task: What is done.
+        engine: Where, N worlds of the task's scene.
+        seed: Of everything random.
+        random_initial_age: For training: first episodes end at random times, so that time-outs do not come all at once.
+        episode_steps: Cuts episodes earlier than the task does.
+        measure: Whether steps carry the task's metrics.
+        keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
     """
 
     def __init__(
-        self, task: Task, engine: Engine, seed: int, *, spread: bool = False, episode_steps: int | None = None
+        self,
+        task: Task,
+        engine: Engine,
+        seed: int,
+        *,
+        random_initial_age: bool = False,
+        episode_steps: int | None = None,
+        measure: bool = False,
+        keep_divergences: bool = False,
     ) -> None:
-        self.task = task
-        self.engine = engine
-        self.num_envs = engine.num_envs
+        self.task, self.engine = task, engine
+        self.num_envs, self.device = engine.num_envs, engine.device
         self.generator = torch.Generator(engine.device).manual_seed(seed)
         self.progress = 1.0
         self.episode_steps = episode_steps or task.episode_steps
-        self._spread = spread
-        n, device = self.num_envs, engine.device
-        self.sensors = Sensors(task.robot.signals, task.sensors, n, self.generator)
-        self.command_line = DelayLine(n, task.robot.commands[0].size, task.command_delay[1], device)
-        self.command = torch.zeros(n, task.robot.commands[0].size, device=device)
+        self.measure = measure
+        self._keep = keep_divergences and "snapshots" in engine.capabilities
+        self._random_initial_age = random_initial_age
+        n, device, period_s = self.num_envs, engine.device, task.robot.control_period_s
+        self.sensors = Sensors(task.robot.signals, task.sensors, task.noise, n, period_s, self.generator)
+        self.command_line = CommandLine(task.robot.commands, task.command_delay_steps, n, period_s, self.generator)
         self.memory: Memory = {m.name: torch.full((n, *m.shape), m.initial, device=device) for m in task.memory}
         self.episode_step = torch.zeros(n, dtype=torch.long, device=device)
-        self.term_sums = torch.zeros(len(task.reward_terms), n, device=device)
+        self.last_step = torch.full((n,), self.episode_steps, dtype=torch.long, device=device)
+        self.reward_terms = (*task.rewards, *((FAILURE,) if task.failure_reward else ()))
+        self.term_sums = torch.zeros(len(self.reward_terms), n, device=device)
         self.level = torch.zeros(n, dtype=torch.long, device=device)
-        self._none = torch.zeros(n, dtype=torch.bool, device=device)
+        self.state: State = {}
         self.signals: Signals = {}
         self.goal: Goal = {}
 
+    @property
+    def command(self) -> Commands:
+        """What was sent last, by name, (num_envs, size) each."""
+        return self.command_line.sent
+
     def reset(self) -> Observations:
         """Start every world anew."""
-        ids = torch.arange(self.num_envs, device=self.engine.device)
+        ids = torch.arange(self.num_envs, device=self.device)
         self.signals, self.goal, observations = self._restart(ids)
-        if self._spread:
-            self.episode_step = torch.randint(
-                self.episode_steps, (self.num_envs,), generator=self.generator, device=self.engine.device
-            )
+        if self._random_initial_age:
+            age = torch.randint(self.episode_steps, (self.num_envs,), generator=self.generator, device=self.device)
+            self.last_step = self.episode_steps - age
         return observations
 
     def step(self, action: Tensor) -> Step:
@@ -103,74 +130,81 @@ class Env:
         action = action.clamp(-1.0, 1.0)
         commands = self.task.act(action, self.signals, self.memory)
         self.memory = self.task.remember(self.memory, self.signals, action)
-        return self.step_command(commands[self.task.robot.commands[0].name])
+        return self.step_commands(commands)
 
-    def step_command(self, command: Tensor) -> Step:
-        """Apply robot commands (num_envs, k) in their unit, from whoever keeps a memory of its own: an exported
+    def step_commands(self, commands: Commands) -> Step:
+        """Apply robot commands (num_envs, size) in their units, from whoever keeps a memory of its own: an exported
         graph."""
-        task, engine = self.task, self.engine
-        task.disturb(engine, self.episode_step, self.generator)
-        acting = self.command_line.push(command)
-        before = {name: value.clone() for name, value in engine.state_dict().items()}
-        engine.step(acting)
+        task, engine, previous = self.task, self.engine, self.command_line.sent
+        for event in task.events:
+            event.step(engine, self.episode_step, self.generator)
+        sent, acting = self.command_line.send(commands)
+        before = engine.snapshot() if self._keep else {}
+        state = self.state = engine.advance(acting)
         self.episode_step += 1
-        state, goal = engine.read(), task.goal(self.episode_step, self.goal, self.generator)
-        self.goal = goal
+        goal = self.goal = task.goal(self.episode_step, self.goal, self.generator)
 
-        failed = engine.failed()
-        failure = task.terminated(state, goal) | failed
-        succeeded, terminated = self._successes(task.succeeded(state, goal), failure)
-        truncated = (self.episode_step >= self.episode_steps) & ~terminated
-        terms = task.reward(
-            Transition(
-                state=state,
-                goal=goal,
-                command=command,
-                previous=self.command,
-                progress=self.progress,
-            )
+        diverged = engine.failed()
+        failure = task.terminated(state, goal) | diverged
+        succeeded = self._succeeded(state, goal, failure)
+        terminated = failure | succeeded
+        truncated = (self.episode_step >= self.last_step) & ~terminated
+        reward = self._reward(
+            Transition(state=state, goal=goal, commands=sent, previous=previous, progress=self.progress), failure
         )
-        self.command = command.clone()
-        rewards = torch.where(failure, 0.0, torch.stack(list(terms.values())))
-        self.term_sums += rewards
-
+        metrics = task.metrics(state, goal) if self.measure else {}
         self.signals = self.sensors.measure(task.sense(state, goal))
         observations = self._observations(self.signals, self.memory, task.privileged(state, goal, engine, None))
         ended = (terminated | truncated).nonzero().squeeze(-1)
+        count = int(diverged.sum())
         step = Step(
             observations=observations,
-            reward=rewards.sum(0),
+            commands=sent,
+            reward=reward,
             terminated=terminated,
             succeeded=succeeded,
             truncated=truncated,
+            metrics=metrics,
             ended=ended,
             final={group: value[ended] for group, value in observations.items()},
-            episode_terms=dict(zip(terms, self.term_sums[:, ended], strict=True)),
+            episode_terms=dict(zip(self.reward_terms, self.term_sums[:, ended], strict=True)),
             episode_length=self.episode_step[ended],
-            divergence=self._divergence(failed, before, acting) if failed.any() else None,
+            diverged=count,
+            divergence=self._divergence(diverged, before, acting) if count and self._keep else None,
         )
         if len(ended):
-            if task.levels > 1:
-                rows = {name: value[ended] for name, value in goal.items()}
-                self.level[ended] = task.regrade(self.level[ended], state[ended], rows, engine, ended)
+            self._regrade(ended, failure, state, goal)
             self._replace(step, ended)
         return step
 
-    def _successes(self, done: Tensor | None, failure: Tensor) -> tuple[Tensor, Tensor]:
-        """Which worlds (num_envs,) have succeeded, and which have ended in either way."""
-        if done is None:
-            return self._none, failure
-        succeeded = done & ~failure
-        return succeeded, succeeded | failure
+    def _succeeded(self, state: State, goal: Goal, failure: Tensor) -> Tensor:
+        done = self.task.succeeded(state, goal)
+        return torch.zeros_like(failure) if done is None else done & ~failure
 
-    def _divergence(self, failed: Tensor, before: dict[str, Tensor], acting: Tensor) -> Divergence:
-        worlds = failed.nonzero().squeeze(-1)
+    def _reward(self, step: Transition, failure: Tensor) -> Tensor:
+        """(num_envs,); adds to the sums of the episode. A step that fails earns `failure_reward` and nothing else."""
+        terms = torch.where(failure, 0.0, torch.stack(list(self.task.reward(step).values())))
+        if self.task.failure_reward:
+            terms = torch.cat((terms, self.task.failure_reward * failure.to(terms).unsqueeze(0)))
+        self.term_sums += terms
+        return terms.sum(0)
+
+    def _divergence(self, diverged: Tensor, before: dict[str, Tensor], acting: Commands) -> Divergence:
+        worlds = diverged.nonzero().squeeze(-1)
+        params = {f"params.{name}": value for name, value in self.engine.params.items()}
         return Divergence(
             worlds=worlds,
             episode_step=self.episode_step[worlds] - 1,
-            engine={name: value[worlds] for name, value in before.items()},
-            command=acting[worlds],
+            engine={name: value[worlds] for name, value in (before | params).items()},
+            commands={name: value[worlds] for name, value in acting.items()},
         )
+
+    def _regrade(self, ended: Tensor, failure: Tensor, state: State, goal: Goal) -> None:
+        if self.task.levels == 1:
+            return
+        then = {name: value[ended] for name, value in state.items()}
+        asked = {name: value[ended] for name, value in goal.items()}
+        self.level[ended] = self.task.next_level(self.level[ended], failure[ended], then, asked, ended)
 
     def _replace(self, step: Step, ended: Tensor) -> None:
         """Start the ended worlds anew and put their first readings in place."""
@@ -184,39 +218,35 @@ class Env:
     def _restart(self, ids: Tensor) -> tuple[Signals, Goal, Observations]:
         """First signals, goal and observations of worlds `ids`, started anew."""
         task, engine = self.task, self.engine
-        engine.reset(ids, task.reset(engine, ids, self.level[ids], self.generator))
-        state = engine.read()[ids]  # with what follows from the start state, such as where the feet are
+        resets = task.reset(engine, ids, self.level[ids], self.generator)
+        self.state = engine.advance(None, resets)  # with what follows from the start, such as where the feet are
+        state = {name: value[ids] for name, value in self.state.items()}
         self.episode_step[ids] = 0
+        self.last_step[ids] = self.episode_steps
         self.term_sums[:, ids] = 0
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
         goal = task.goal(self.episode_step[ids], None, self.generator)
         signals = self.sensors.reset(ids, task.sense(state, goal))
         memory = {name: value[ids] for name, value in self.memory.items()}
-        self._restart_commands(ids, signals, memory)
+        standing = task.act(torch.zeros(len(ids), task.action_size, device=ids.device), signals, memory)
+        self.command_line.reset(ids, standing)
         return signals, goal, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
 
-    def _restart_commands(self, ids: Tensor, signals: Signals, memory: Memory) -> None:
-        low, high = self.task.command_delay
-        standing = self.task.act(torch.zeros(len(ids), self.task.action_size, device=ids.device), signals, memory)
-        delay = torch.randint(low, high + 1, (len(ids),), generator=self.generator, device=ids.device)
-        self.command[ids] = standing[self.task.robot.commands[0].name]
-        self.command_line.reset(ids, self.command[ids], delay)
-
     def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
-        return {"actor": self.task.observe(signals, memory), **privileged}
+        return {**self.task.observe(signals, memory), **privileged}
 
     def close(self) -> None:
         """Release the engine."""
         self.engine.close()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, random state included."""
+        """Everything that the next step depends on, random state included. Needs an engine with snapshots."""
         return {
             "generator": self.generator.get_state(),
             "episode_step": self.episode_step,
+            "last_step": self.last_step,
             "term_sums": self.term_sums,
-            "command": self.command,
             "level": self.level,
             **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
             **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
@@ -227,16 +257,17 @@ class Env:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
+
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
         self.generator.set_state(state["generator"])
-        state = {name: value.to(self.engine.device) for name, value in state.items()}  # a checkpoint is read on the CPU
-        self.episode_step = state["episode_step"].clone()
-        self.term_sums = state["term_sums"].clone()
-        self.command = state["command"].clone()
-        self.level = state["level"].clone()
+        state = {name: value.to(self.device) for name, value in state.items()}  # a checkpoint is read on the CPU
+        for name in ("episode_step", "last_step", "term_sums", "level"):
+            setattr(self, name, state[name].clone())
         self.engine.load_state_dict(part("engine."))
+        self.state = self.engine.advance(None)
         self.sensors.load_state_dict(part("sensors."))
         self.command_line.load_state_dict(part("commands."))
         self.memory, self.signals, self.goal = (

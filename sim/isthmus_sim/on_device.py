@@ -15,7 +15,13 @@ class Constant:
 
     def to(self, like: Tensor) -> Tensor:
         """On the device of `like` and with its type of numbers."""
-        key: tuple[torch.device, torch.dtype] = (like.device, like.dtype)
-        if key not in self._copies:
-            self._copies[key] = self._value.to(like)
-        return self._copies[key]
+        return self._copy(like.device, like.dtype)
+
+    def on(self, like: Tensor) -> Tensor:
+        """On the device of `like`, with its own type of numbers: an index, say."""
+        return self._copy(like.device, self._value.dtype)
+
+    def _copy(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        if (device, dtype) not in self._copies:
+            self._copies[device, dtype] = self._value.to(device, dtype)
+        return self._copies[device, dtype]

@@ -1,17 +1,21 @@
-"""The task interface: a robot in a scene, what is observed, commanded, rewarded, randomised and when it ends."""
+"""The task interface: a robot in a scene, what is observed, commanded, rewarded, randomised, and when it ends."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec, RobotSpec
-from isthmus_sim.engine import Engine, State
-from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.engine import Commands, Engine, Params, Resets, State
+from isthmus_sim.rotations import rotation_matrix, to_body
+from isthmus_sim.scene import Scene
+from isthmus_sim.sensors import SensorModel, SignalNoise, Signals, longest_latency
 
 Memory = dict[str, Tensor]
 """What the policy carries between control steps: name -> (num_envs, *shape)."""
@@ -20,19 +24,20 @@ Goal = dict[str, Tensor]
 """What the operator asks of the robot, as signals: name -> (num_envs, size)."""
 
 
-@dataclass(kw_only=True)
-class Transition:
-    """One control step of n worlds, as rewards see it.
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """One observation group: its shape without the batch axis, and the type of its numbers.
 
-    state: what it led to; goal: what was asked then; command (n, k): the robot command that was sent, in its unit, and
-    previous: the one before it; progress in [0, 1] drives a reward's curriculum.
+    A vector is (k,), an image (height, width, 3) uint8 RGB; a window of either has one axis more, in front.
     """
 
-    state: State
-    goal: Goal
-    command: Tensor
-    previous: Tensor
-    progress: float
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "uint8"] = "float32"
+
+    @property
+    def size(self) -> int:
+        """How many numbers a row has."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,94 +48,186 @@ class Mirror:
     sign: tuple[float, ...]
 
 
-class Task(Protocol):
-    """One readable file each. `observe`, `act` and `remember` are also what runs on the robot: the export compiles
-    them.
+@dataclass(kw_only=True)
+class BaseMotion:
+    """A free base in its own axes.
 
-    They are therefore pure functions of tensors, batched over the first axis, and see nothing but what the robot has.
+    matrix (n, 9): world_from_body, row by row; velocity (n, 3) m/s and turning (n, 3) rad/s, body; down (n, 3): the
+    direction of gravity, body.
+    """
+
+    matrix: Tensor
+    velocity: Tensor
+    turning: Tensor
+
+    @property
+    def down(self) -> Tensor:
+        return -self.matrix[:, 6:]
+
+    @classmethod
+    def of(cls, state: State) -> BaseMotion:
+        """That of the free body without a prefix."""
+        matrix = rotation_matrix(state["orientation"])
+        return cls(matrix=matrix, velocity=to_body(matrix, state["linear_velocity"]), turning=state["angular_velocity"])
+
+
+@dataclass(kw_only=True)
+class Transition:
+    """One control step of n worlds, as rewards see it.
+
+    state: what it led to; goal: what was asked then; commands: what was sent, by name, (n, k) each in its unit, and
+    previous: the ones before; progress in [0, 1] drives a reward's curriculum.
+    """
+
+    state: State
+    goal: Goal
+    commands: Commands
+    previous: Commands
+    progress: float
+
+    @cached_property
+    def base(self) -> BaseMotion:
+        """The motion of the base, worked out once for all terms."""
+        return BaseMotion.of(self.state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward:
+    """One term: `weight` times what `function` makes of a control step, (n,)."""
+
+    weight: float
+    function: Callable[[Transition], Tensor]
+
+
+class Event:
+    """Something that happens to the robots while they work, such as a push. A subclass says when and what."""
+
+    def reset(self, engine: Engine, ids: Tensor, params: Params, generator: torch.Generator) -> None:
+        """Worlds `ids` (k,) start anew, with `params`, k rows of those that were drawn."""
+
+    def step(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
+        """A control step begins, the `episode_step` (num_envs,) of each world."""
+
+
+Draw = Callable[[int, torch.Generator], Params]
+"""`draw(n, generator)`: parameters of n worlds, name -> (n, size)."""
+
+
+class Task:
+    """One readable file each. A subclass lists what it has; what it lacks has a default here.
+
+    `observe`, `act` and `remember` also run on the robot: the export compiles them. They are therefore pure functions
+    of tensors, batched over the first axis, and see nothing but what the robot has.
     """
 
     name: str
-    robot: RobotSpec
-    memory: tuple[MemorySpec, ...]
-    groups: dict[str, int]
-    """Observation groups and their sizes; "actor" is what `observe` returns."""
+    robot: RobotDescription
+    scene: Scene
+    config: Any
+    """The dataclass it was made from."""
+    groups: Mapping[str, Group]
+    """Observation groups by name: those of `observe` and those of `privileged`."""
     action_size: int
-    reward_terms: tuple[str, ...]
     episode_steps: int
-    terrain: Terrain | None
-    """The ground; None where it is flat or there is none."""
-    sensors: dict[str, SensorModel]
-    command_delay: tuple[int, int]
+    rewards: Mapping[str, Reward]
+
+    engines: tuple[str, ...] = ("mujoco",)
+    """Engines that it is meant for; the first is the default."""
+    memory: tuple[MemorySpec, ...] = ()
+    sensors: Mapping[str, SensorModel] = {}
+    """Sensor -> how its messages come."""
+    noise: Mapping[str, SignalNoise] = {}
+    """Signal -> how wrong it is."""
+    command_delay_steps: tuple[int, int] = (0, 0)
     """Fewest and most control steps between a command and its effect."""
-    trained_latency_s: float
-    """Longest time from a sensor's reading to its command's effect that training has seen, beyond one control step."""
-    levels: int
-    """Levels of difficulty, 1 for none. Every world is at one, and `regrade` moves it."""
-    mirror: dict[str, Mirror]
-    """The robot's left-right symmetry: mirror images of "action" and of each observation group; empty for none."""
-    environment: dict[str, str]
+    actuation_delay_s: float = 0.0
+    """Longest time, s, that actuators may wait beside that."""
+    events: tuple[Event, ...] = ()
+    randomization: tuple[Draw, ...] = ()
+    """What is drawn for each episode."""
+    levels: int = 1
+    """Levels of difficulty. Every world is at one, and `next_level` moves it."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of surroundings; world i stays in the (i mod n)-th."""
+    mirror: Mapping[str, Mirror] = {}
+    """The robot's left-right symmetry: mirror images of "action" and of observation groups; empty for none."""
+    environment: Mapping[str, str] = {}
     """Element -> unit of the observation group "environment", what is around the robot; empty where there is none."""
+    has_goal: bool = False
+    """Whether there is something to achieve, which `succeeded` tells: then running out of time is no success. Without,
+    the task is to last, and whoever reaches the end of time has."""
+    failure_reward: float = 0.0
+    """What the step that fails earns, and nothing else: its terms do not count."""
+    goal_range: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    """Goal signal -> least and most of each element that training asks for; a contract holds operators to it."""
 
-    # On the robot and in simulation
-    # ------------------------------------------------------------------------------------
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
-        """Raw signals and memory -> the actor's observation (n, groups["actor"])."""
-        ...
+    # --- on the robot and in simulation ---
 
-    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        """Raw signals and memory -> the observation groups that the robot has, "actor" among them."""
+        raise NotImplementedError
+
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
         """Action (n, action_size) in [-1, 1], decided on `signals` and `memory` -> robot commands by name, in their
         units."""
-        ...
+        raise NotImplementedError
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         """The memory of the next control step, after `action` in [-1, 1] was decided on `signals`."""
-        ...
+        return memory
 
-    # In simulation only
-    # ------------------------------------------------------------------------------------------------
-    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
-        """What is asked at `episode_step` (n,), after `previous`; None where episodes begin."""
-        ...
+    # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:
         """The true value of every signal of the robot in `state`."""
-        ...
+        raise NotImplementedError
+
+    def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
+        """Where worlds `ids` (k,) begin at `level` (k,), with `params`, k rows of what was drawn for them."""
+        raise NotImplementedError
+
+    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
+        """What is asked at `episode_step` (n,), after `previous`; None where episodes begin."""
+        return {}
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
         """Observation groups that only simulation has (the critic's), true, for all worlds or for `ids`."""
-        ...
-
-    def reward(self, step: Transition) -> dict[str, Tensor]:
-        """Reward terms of a step, each (n,)."""
-        ...
+        return {}
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
         """What a person would judge the robot by, in physical units, each (n,)."""
-        ...
+        return {}
 
     def terminated(self, state: State, goal: Goal) -> Tensor:
         """(n,) bool: the episode has failed. True also where the state is not a number."""
-        ...
+        raise NotImplementedError
 
     def succeeded(self, state: State, goal: Goal) -> Tensor | None:
         """(n,) bool: all is done, and the episode ends with its last reward; None where a task has no such end."""
-        ...
+        return None
 
-    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
-        """Change what acts on the robots during an episode, such as a push; before every step."""
-        ...
-
-    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
+    def next_level(self, level: Tensor, failed: Tensor, state: State, goal: Goal, ids: Tensor) -> Tensor:
         """The next level (k,) of worlds `ids` (k,), whose episodes at `level` ended in `state` with `goal`."""
-        ...
+        return level
 
-    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
-        """Draw parameters and disturbance of worlds `ids`, set them in the engine, and return their start states at
-        `level` (k,)."""
-        ...
+    # --- what follows from the lists above ---
 
+    def reward(self, step: Transition) -> dict[str, Tensor]:
+        """Every term of a step, (n,) each."""
+        return {name: term.weight * term.function(step) for name, term in self.rewards.items()}
 
-def longest_delay(sensors: dict[str, SensorModel], command_delay: tuple[int, int]) -> int:
-    """Control steps that the slowest sensor and the command line can be late together."""
-    return max((sensor.delay[1] for sensor in sensors.values()), default=0) + command_delay[1]
+    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> Resets:
+        """Draw parameters, events and start states of worlds `ids` at `level` (k,)."""
+        params: Params = {}
+        for draw in self.randomization:
+            params |= draw(len(ids), generator)
+        for event in self.events:
+            event.reset(engine, ids, params, generator)
+        return Resets(ids=ids, state=self.start(ids, level, params, generator), params=params)
+
+    @property
+    def trained_latency_s(self) -> float:
+        """Longest time from a sensor's sample to its command's effect that training has seen, beyond one control step,
+        s."""
+        delay = self.command_delay_steps[1] * self.robot.control_period_s
+        return longest_latency(self.sensors, self.noise) + delay + self.actuation_delay_s

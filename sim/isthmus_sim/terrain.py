@@ -1,12 +1,9 @@
 """Rough ground: one height field of square tiles, a row for each level of difficulty, a column for each kind."""
 
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -60,7 +57,6 @@ class Terrain:
                 rows, columns = (slice(edge + i * side, edge + (i + 1) * side) for i in (level, column))
                 heights[rows, columns] = _tile(kind, (level + 0.5) / config.levels, config, random)
         self.heights = torch.from_numpy(heights)
-        self._low = float(heights.min())
         last = torch.tensor(shape, dtype=torch.float32) - 1
         self._heights, self._last = Constant(self.heights), Constant(last - 1e-3)
         self._centre = Constant(last * (0.5 * config.cell))
@@ -86,23 +82,6 @@ class Terrain:
         near, side, far = (heights.take(index) for index in (first, first + other, first + columns + 1))
         along, across = torch.maximum(x, y), torch.minimum(x, y)
         return near + along * (side - near) + across * (far - side)
-
-    def replace_ground(self, model: mujoco.MjSpec, ground: str) -> None:
-        """Put this terrain where `model` has the geom `ground`, with that geom's friction."""
-        flat = model.geom(ground)
-        span = float(self.heights.max()) - self._low
-        # MuJoCo's rows go along y, its columns along x.
-        rows = self.heights.T.contiguous().numpy()
-        model.add_hfield(
-            name="terrain",
-            size=[*(0.5 * self.config.cell * (points - 1) for points in self.heights.shape), max(span, 1e-3), 0.5],
-            nrow=rows.shape[0],
-            ncol=rows.shape[1],
-            userdata=(rows - self._low).ravel(),
-        )
-        flat.type = mujoco.mjtGeom.mjGEOM_HFIELD
-        flat.hfieldname = "terrain"
-        flat.pos = [0.0, 0.0, self._low]
 
 
 def _tile(kind: str, difficulty: float, config: TerrainConfig, random: np.random.Generator) -> NDArray[np.float32]:

@@ -35,8 +35,8 @@ class TaskVectorEnv(VectorEnv):
         self._env = self._make(seed=0)
         self.single_observation_space = gymnasium.spaces.Dict(
             {
-                name: gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-                for name, size in self.task.groups.items()
+                name: gymnasium.spaces.Box(-np.inf, np.inf, group.shape, np.float32)
+                for name, group in self.task.groups.items()
             }
         )
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.task.action_size,), np.float32)

@@ -77,7 +77,7 @@ def test_the_peer_sees_what_the_env_gives(peer: Any):
 
 def test_two_iterations_of_the_peer_change_its_policy(peer: Any):
     learner, again = peer.RslRl(CONFIG), peer.RslRl(CONFIG)
-    rows = torch.randn(5, make_task("quadrotor").groups["actor"])
+    rows = torch.randn(5, make_task("quadrotor").groups["actor"].size)
     before = learner.act(rows)
     assert before.shape == (5, 4)
     threads = torch.get_num_threads()
@@ -99,8 +99,8 @@ def test_the_peer_is_given_our_batch_and_networks(peer: Any):
     ]
     groups = make_task("quadrotor").groups
     assert sizes == [
-        [(16, groups["actor"]), (16, 16), (4, 16)],
-        [(16, groups["critic"]), (1, 16)],
+        [(16, groups["actor"].size), (16, 16), (4, 16)],
+        [(16, groups["critic"].size), (1, 16)],
     ]
 
 

@@ -91,6 +91,11 @@ def contract() -> Contract:
         },
         provenance=Provenance(
             task="two_joints",
+            task_config={"goal": {"offset": [-0.5, 0.5]}},
+            package="two-joints",
+            package_version="1.2.3",
+            robot_model="two_joints.xml",
+            engine="by hand",
             code_revision="0123abc",
             seed=7,
             data=None,

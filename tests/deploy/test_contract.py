@@ -58,12 +58,11 @@ def test_nested_initial_memory_survives_json(change):
     assert Contract.from_json(changed.to_json()) == changed
 
 
-def test_the_transition_rate_survives_json_and_files_from_before_it_load(contract, change):
+def test_what_may_be_none_survives_json(change):
     slow = change("commands", 0, transition_rate=(1.5, 0.7))
     assert Contract.from_json(slow.to_json()) == slow
-    older = edited(contract, lambda d: d["commands"][0].pop("transition_rate"))
-    assert Contract.from_json(older) == contract
-    assert contract.commands[0].transition_rate is None
+    trained = change("signals", 2, trained_minimum=(-0.5,), trained_maximum=(0.25,))
+    assert Contract.from_json(trained.to_json()) == trained
 
 
 def test_what_a_command_sets_is_measured_by_the_reading_of_the_same_quantity(contract, change):
@@ -114,6 +113,11 @@ def test_a_contract_that_could_not_be_read_is_not_written(contract):
             lambda d: d["commands"][0].update(transition_rate=2.0),
             "commands[0].transition_rate: 2.0 is not of type array or",
         ),
+        (lambda d: d["commands"][0].pop("transition_rate"), "commands[0].transition_rate: missing"),
+        (lambda d: d["signals"][2].update(trained_minimum=[]), "signals[2].trained_minimum: needs at least 1 item"),
+        (lambda d: d["provenance"].pop("task_config"), "provenance.task_config: missing"),
+        (lambda d: d["provenance"].update(task_config=[]), "provenance.task_config: [] is not of type object"),
+        (lambda d: d.update(noise=[{"name": "z", "shape": [0]}]), "noise[0].shape[0]: 0 is below 1"),
         (lambda d: d.update(control_period_s=True), "control_period_s: true is not of type number"),
         (lambda d: d.update(robot=""), "robot: is empty"),
         (lambda d: d.update(signals={}), "signals: {} is not of type array"),
@@ -150,9 +154,42 @@ def test_fields_that_contradict_each_other_are_refused(change, group, fields, me
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("index", "trained", "place"),
+    [
+        (0, {"trained_minimum": (0.0, 0.0), "trained_maximum": (1.0, 1.0)}, "trained_minimum: only a goal"),
+        (2, {"trained_minimum": (-0.5,)}, "trained_maximum: null, but"),
+        (2, {"trained_maximum": (0.5,)}, "trained_minimum: null, but"),
+        (
+            2,
+            {"trained_minimum": (-0.5,), "trained_maximum": (1.5,)},
+            "trained_maximum: 1.5 for offset is outside [-1.0,",
+        ),
+        (2, {"trained_minimum": (0.5,), "trained_maximum": (0.25,)}, "trained_minimum: 0.5 for offset is above its"),
+        (2, {"trained_minimum": (0.0, 0.0), "trained_maximum": (0.5,)}, "trained_minimum: 2 values for 1 elements"),
+    ],
+)
+def test_a_trained_range_is_a_goals_and_within_what_is_plausible(change, index, trained, place):
+    with pytest.raises(InconsistentContract) as caught:
+        change("signals", index, **trained)
+    assert str(caught.value).startswith(f"signals[{index}].{place}")
+
+
+def test_a_goal_may_have_been_one_value_in_training(change):
+    assert change("signals", 2, trained_minimum=(0.5,), trained_maximum=(0.5,)).signals[2].trained_minimum == (0.5,)
+
+
 def test_a_newer_version_is_refused_in_words(contract):
     newer = edited(contract, lambda d: d.update(version=CONTRACT_VERSION + 1, tyres=4))
-    assert refusal(newer) == "version: 2 is newer than 1, the newest that this isthmus reads: update isthmus here"
+    assert refusal(newer) == "version: 3 is newer than 2, which this isthmus reads: update isthmus here"
+
+
+@pytest.mark.parametrize("kind", [Contract, RobotInterface])
+def test_an_older_version_is_refused_with_the_fix(contract, kind):
+    document = json.loads((contract if kind is Contract else contract.interface()).to_json())
+    del document["signals"][0]["unit"]
+    document["version"] = 1
+    assert refusal(json.dumps(document), kind).startswith("version: 1 is older than 2, which this isthmus reads: ")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +311,7 @@ def test_the_contracts_own_robot_fits(contract):
             {"name": "other"},
             "signals.joint_position: contract needs it, robot has only goal, orientation",
         ),
-        ("signals", 2, {"dtype": "uint8"}, "signals.goal.dtype: contract float32, robot uint8"),
+        ("signals", 2, {"dtype": "float64"}, "signals.goal.dtype: contract float32, robot float64"),
         ("commands", 0, {"order": ("knee", "hip")}, "commands.joint_command.order: contract (hip, knee), robot (knee"),
         ("commands", 0, {"maximum": (2.0, 0.9)}, "commands.joint_command.maximum: contract 1.0 for knee, robot 0.9"),
         ("commands", 0, {"minimum": (-1.9, -1.0)}, "commands.joint_command.minimum: contract -2.0 for hip, robot -1.9"),

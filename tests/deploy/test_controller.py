@@ -171,6 +171,26 @@ def test_counters_add_up(robot):
     assert robot.controller.clipped_steps == 0
 
 
+def test_the_policy_sees_only_goals_that_it_was_trained_for(change, make_model, replay, tmp_path, make_signals):
+    """Trained to 0.125, plausible to 1: the first is what it gets of 0.9; beyond the second is a fault, as is nan."""
+    contract = change("signals", 2, trained_minimum=(-0.5,), trained_maximum=(0.125,))
+    path = tmp_path / "trained.onnx"
+    path.write_bytes(seal(make_model(), contract, replay))
+    robot = Robot(PolicyController(Runtime(path), ramp_s=0.0), make_signals)
+    robot.run_to(State.RUNNING)
+    assert robot.tick(goal=np.array([0.1])) == pytest.approx([0.1, 0.1])
+    assert robot.controller.clamped_goals == 0
+    for _ in range(3):
+        assert robot.tick(goal=np.array([0.9])) == pytest.approx([0.125, 0.125])
+    assert robot.controller.clamped_goals == 3
+    assert robot.tick(goal=np.array([1.1])) == SAFE
+    assert robot.controller.cause == "goal.offset: 1.1 is outside [-1, 1]"
+    robot.controller.reset(robot.now)
+    robot.run_to(State.RUNNING)
+    assert robot.tick(goal=np.array([np.nan])) == SAFE
+    assert robot.controller.cause == "goal.offset: not finite (nan)"
+
+
 def test_the_safe_command_cannot_be_changed_by_who_sends_it(robot):
     with pytest.raises(ValueError, match="read-only"):
         robot.controller.tick({}, {}, 0)["joint_command"][0] = 1.0

@@ -157,7 +157,7 @@ def test_a_contract_of_a_newer_version_is_refused(tmp_path, make_model, contract
     newer = json.dumps({**json.loads(contract.to_json()), "version": 99})
     path = tmp_path / "newer.onnx"
     path.write_bytes(with_metadata(make_model(), contract=newer, test_vectors="{}"))
-    with pytest.raises(PolicyFileError, match=r"newer\.onnx: version: 99 is newer than 1"):
+    with pytest.raises(PolicyFileError, match=r"newer\.onnx: version: 99 is newer than 2"):
         read(path)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus_deploy.contract import Contract
-from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand
+from isthmus_deploy.safety import GoalLimiter, SafetyFilter, SignalGuard, UnsafeCommand
 
 FRESH = {"joint_position": 0.0, "orientation": 0.0}
 AXES = {"x": 1, "y": 2, "z": 3}
@@ -145,6 +145,39 @@ def test_what_passes_the_guard_is_finite_and_in_range(contract, values):
     plausible = np.isfinite(flat).all() and (np.abs(flat) <= limit).all()
     if SignalGuard(contract).check(signals, FRESH) is None:
         assert plausible
+
+
+# --- goals ---
+
+
+@pytest.fixture
+def limiter(change):
+    return GoalLimiter(change("signals", 2, trained_minimum=(-0.25,), trained_maximum=(0.1,)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "counted"), [(0.0, 0.0, 0), (0.9, 0.1, 1), (-1.0, -0.25, 1), (-0.2, -0.2, 0)]
+)
+def test_a_goal_is_held_to_what_was_asked_in_training(limiter, make_signals, asked, held, counted):
+    signals = make_signals(0.2, 0.3, goal=asked)
+    given = limiter.apply(signals)
+    assert given["goal"] == pytest.approx([held])
+    assert given["joint_position"] is signals["joint_position"]
+    assert signals["goal"] == pytest.approx([asked]), "the reading itself stays"
+    assert limiter.clamped_steps == counted
+
+
+def test_a_goal_at_the_end_of_its_range_is_no_count_for_a_rounding(limiter, make_signals):
+    """0.1 in float32 is above 0.1."""
+    assert limiter.apply(make_signals(0.0, 0.0, goal=0.1))["goal"][0] <= 0.1
+    assert limiter.clamped_steps == 0
+
+
+def test_without_a_trained_range_goals_pass(contract, make_signals):
+    signals = make_signals(0.0, 0.0, goal=0.9)
+    limiter = GoalLimiter(contract)
+    assert limiter.apply(signals)["goal"] == pytest.approx([0.9])
+    assert limiter.clamped_steps == 0
 
 
 # --- filter ---

@@ -166,10 +166,14 @@ def test_jaws_lift_the_cube_by_friction_hold_it_and_let_it_fall():
 def test_gives_what_it_declares(name: str):
     task = make_task(name)
     made = Env(task, make_engine(task, 3), seed=0)
-    assert {group: value.shape[1] for group, value in made.reset().items()} == task.groups
+    assert {group: value.shape[1] for group, value in made.reset().items()} == {
+        name: group.size for name, group in task.groups.items()
+    }
     step = made.step(torch.zeros(3, 6))
-    assert {group: value.shape[1] for group, value in step.observations.items()} == task.groups
-    assert len(task.environment) == task.groups["environment"]
+    assert {group: value.shape[1] for group, value in step.observations.items()} == {
+        name: group.size for name, group in task.groups.items()
+    }
+    assert len(task.environment) == {name: group.size for name, group in task.groups.items()}["environment"]
     assert list(step.episode_terms) == list(task.reward_terms)
     assert {n: tuple(v.shape) for n, v in made.signals.items()} == {s.name: (3, s.size) for s in SPEC.signals}
     assert (round(1 / task.robot.control_period_s), task.episode_steps) == (30, 360)

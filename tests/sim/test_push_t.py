@@ -54,7 +54,7 @@ def env(*starts: Start, steps: int = 300) -> Env:
 
 def rows(env: Env) -> Tensor:
     """(n, 5): disc, block, angle in px and rad, as data sets have them."""
-    return env.task.observe(env.signals, {})
+    return env.task.observe(env.signals, {})["actor"]
 
 
 def pose(x: float, y: float, angle: float) -> float:
@@ -69,7 +69,9 @@ def test_gives_what_it_declares():
     made = Env(task, make_engine(task, 3), seed=0)
     assert {name: tuple(value.shape) for name, value in made.reset().items()} == {"actor": (3, 5), "critic": (3, 8)}
     step = made.step(torch.zeros(3, 2))
-    assert {name: value.shape[1] for name, value in step.observations.items()} == task.groups
+    assert {name: value.shape[1] for name, value in step.observations.items()} == {
+        name: group.size for name, group in task.groups.items()
+    }
     assert list(step.episode_terms) == list(task.reward_terms) == ["coverage"]
     assert {n: tuple(v.shape) for n, v in made.signals.items()} == {s.name: (3, s.size) for s in SPEC.signals}
     assert {name: tuple(v.shape) for name, v in task.metrics(made.engine.read(), {}).items()} == {
@@ -94,7 +96,7 @@ def test_signals_and_observation_by_hand():
     task = PushT()
     signals = task.sense(state, {})
     expected = [356.0, 456.0, 206.0, 256.0, 2 * math.pi - 0.5]  # counter-clockwise is negative here, and wrapped
-    torch.testing.assert_close(task.observe(signals, {}), torch.tensor([expected]))
+    torch.testing.assert_close(task.observe(signals, {})["actor"], torch.tensor([expected]))
     assert set(signals) == {spec.name for spec in SPEC.signals}
     for spec in SPEC.signals:
         assert all(low <= float(v) <= high for low, v, high in zip(spec.minimum, signals[spec.name][0], spec.maximum))  # noqa: B905
@@ -346,7 +348,7 @@ def replay(human: Human) -> list[NDArray[np.float64]]:
     engine.reset(ids, task.reset(engine, ids, ids, torch.Generator()))
     seen = []
     for t in range(length):
-        seen.append(task.observe(task.sense(engine.read(), {}), {}).double())
+        seen.append(task.observe(task.sense(engine.read(), {}), {})["actor"].double())
         engine.step(torch.tensor(np.stack([action[min(t, len(action) - 1)] for action in human.actions])))
     return [torch.stack(seen)[: len(states), i].numpy() for i, states in enumerate(human.states)]
 

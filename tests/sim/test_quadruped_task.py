@@ -52,10 +52,14 @@ def tasks() -> list[Any]:
 def test_sizes_are_the_declared_ones(make_legged: MakeLegged, config: QuadrupedConfig):
     task = Quadruped(config)
     env = Env(task, make_legged(6, terrain=task.terrain), seed=0)
-    assert {name: value.shape[1] for name, value in env.reset().items()} == task.groups
+    assert {name: value.shape[1] for name, value in env.reset().items()} == {
+        name: group.size for name, group in task.groups.items()
+    }
     for row in actions(3, 6):
         step = env.step(row)
-        assert {name: value.shape[1] for name, value in step.observations.items()} == task.groups
+        assert {name: value.shape[1] for name, value in step.observations.items()} == {
+            name: group.size for name, group in task.groups.items()
+        }
         assert all(torch.isfinite(value).all() for value in step.observations.values())
         assert tuple(step.episode_terms) == task.reward_terms
     assert {name: value.shape for name, value in env.signals.items()} == {s.name: (6, s.size) for s in SPEC.signals}
@@ -408,7 +412,7 @@ def test_mirroring_twice_changes_nothing(config: QuadrupedConfig):
     task = Quadruped(config)
     assert set(task.mirror) == {"action", *task.groups}
     for group, mirror in task.mirror.items():
-        rows = torch.randn(3, task.groups.get(group, task.action_size))
+        rows = torch.randn(3, task.groups[group].size if group in task.groups else task.action_size)
         assert sorted(mirror.index) == list(range(rows.shape[1]))
         assert torch.equal(image(image(rows, mirror), mirror), rows)
         assert not torch.equal(image(rows, mirror), rows)
@@ -452,7 +456,7 @@ def test_the_mirror_image_of_a_state_has_the_mirror_image_of_its_future(make_leg
         signals = task.sense(state, goal)
         for name, value in signals.items():
             torch.testing.assert_close(value[n:], SIGNALS[name](value[:n]), rtol=0, atol=2e-3, msg=name)
-        close(task.observe(signals, memory), task.mirror["actor"])
+        close(task.observe(signals, memory)["actor"], task.mirror["actor"])
         close(task.privileged(state, goal, engine, None)["critic"], task.mirror["critic"])
         both = torch.cat((action, image(action, task.mirror["action"])))
         previous, command = command, task.act(both, signals, memory)["joint_position_target"]
@@ -541,7 +545,7 @@ def test_what_runs_on_the_robot_takes_any_number_of_robots(make_legged: MakeLegg
         env.step(row)
     signals, memory, action = env.signals, env.memory, actions(1, 7, seed=9)[0]
     together = (
-        task.observe(signals, memory),
+        task.observe(signals, memory)["actor"],
         task.act(action, signals, memory)["joint_position_target"],
         *task.remember(memory, signals, action).values(),
     )
@@ -549,7 +553,7 @@ def test_what_runs_on_the_robot_takes_any_number_of_robots(make_legged: MakeLegg
         own = slice(i, i + 1)
         one, past = ({k: v[own] for k, v in rows.items()} for rows in (signals, memory))
         alone = (
-            task.observe(one, past),
+            task.observe(one, past)["actor"],
             task.act(action[own], one, past)["joint_position_target"],
             *task.remember(past, one, action[own]).values(),
         )
@@ -566,7 +570,7 @@ def test_the_actor_cannot_tell_the_heading_nor_the_place(make_legged: MakeLegged
     state.linear_velocity[1] = 2.0
     goal = {name: value[:1].repeat(2, 1) for name, value in task.goal(torch.zeros(1), None, random()).items()}
     memory = {m.name: torch.full((2, *m.shape), m.initial) for m in task.memory}
-    seen = task.observe(task.sense(state, goal), memory)
+    seen = task.observe(task.sense(state, goal), memory)["actor"]
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=1e-6)
 
 

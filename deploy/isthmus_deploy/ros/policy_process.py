@@ -322,6 +322,7 @@ class PolicyNode:
                 "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
                 "clipped_steps": self._controller.clipped_steps,
                 "rate_limited_steps": self._controller.rate_limited_steps,
+                "clamped_goals": self._controller.clamped_goals,
                 "silent_topics": " ".join(self._silent),
             },
         )
@@ -341,6 +342,7 @@ class PolicyNode:
             "cause": self._controller.cause,
             "clipped_steps": self._controller.clipped_steps,
             "rate_limited_steps": self._controller.rate_limited_steps,
+            "clamped_goals": self._controller.clamped_goals,
             "loop": self._loop.summary(),
             "sections": self._sections.summary(),
             "reading_to_command": self._latency.summary(),

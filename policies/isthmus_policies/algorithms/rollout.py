@@ -80,8 +80,8 @@ class Collector:
         self.env = env
         self.horizon = horizon
         self._generator = generator
-        self._actor = torch.zeros(horizon, n, groups["actor"], device=device)
-        self._critic = torch.zeros(horizon, n, groups["critic"], device=device)
+        self._actor = torch.zeros(horizon, n, groups["actor"].size, device=device)
+        self._critic = torch.zeros(horizon, n, groups["critic"].size, device=device)
         self._action, self._mean = (torch.zeros(horizon, n, env.task.action_size, device=device) for _ in range(2))
         self._reward = torch.zeros(horizon, n, device=device)
         self._terminated, self._done = (torch.zeros(horizon, n, dtype=torch.bool, device=device) for _ in range(2))

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import ros2
 from isthmus_policies.demo.processes import Process, ProcessError, Processes
 from isthmus_policies.demo.report.headlines import facts
@@ -163,6 +164,8 @@ def _carry_out(kind: Kind, options: Options, processes: Processes, console: Cons
 
     A mission that failed is recorded; without a record it raises.
     """
+    if note := machine_load().real_time_note():
+        console.print(note, soft_wrap=True)
     out, patience = options.out, ("--wait-s", _START_S)
     robot = processes.start(
         "robot", "isthmus_deploy.ros.stand_in_robot",

@@ -17,7 +17,7 @@ from isthmus_sim.description import RobotSpec
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.mujoco_batch import MujocoWorlds
 from isthmus_sim.env import Env, Observations
-from isthmus_sim.models.reading import OWN
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 

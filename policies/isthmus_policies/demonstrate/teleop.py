@@ -33,6 +33,7 @@ from isthmus_datasets.teleop.hands import Hands
 from isthmus_datasets.teleop.markup import Phase, Titles
 from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.teleop.wishes import Wishes
+from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
@@ -132,6 +133,8 @@ def run(options: Options) -> int:
         PolicyFileError: the policy cannot be used.
         OSError: the page cannot be served, or the disk is full.
     """
+    if note := machine_load().real_time_note():
+        print(note, flush=True)
     how, task = DEMONSTRATED[options.task], make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:

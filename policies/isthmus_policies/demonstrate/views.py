@@ -45,7 +45,7 @@ def placements(calibrations: Iterable[Path]) -> dict[str, Placement]:
 class PushTView:
     """The table of Push-T from above, as its signals have it. It is as published: nothing can be placed elsewhere."""
 
-    shapes = {"scene": (96, 96)}  # noqa: RUF012 (never written to)
+    shapes = {"scene": (96, 96)}
 
     def __init__(self, env: Env, placed: Placements | None = None) -> None:
         _check(self.shapes if not placed else {}, placed or {})

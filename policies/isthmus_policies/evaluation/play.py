@@ -12,20 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from isthmus_policies.evaluation.evaluate import (
-    Actor,
-    Evaluation,
-    GraphActor,
-    Interval,
-    PolicyActor,
-    evaluate,
-    open_graph,
-)
+from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner, evaluate
+from isthmus_policies.evaluation.intervals import Interval
+from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, open_graph
 from isthmus_policies.files import write_json
-from isthmus_policies.training.trainer import load_policy
-from isthmus_sim.offscreen import select_backend
+from isthmus_policies.training.run import load_run, task_of_contract
+from isthmus_sim.rendering.render import NoRendererError
 from isthmus_sim.task import Task
-from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 EVALUATION_FILE, VIDEO_FILE = "evaluation.json", "video.mp4"
@@ -33,35 +26,53 @@ EVALUATION_FILE, VIDEO_FILE = "evaluation.json", "video.mp4"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Evaluate a trained policy, or with --exported the graph that would run on the robot."""
+    """Evaluate a trained policy on what it was trained on, or with --exported the graph that would run on the robot."""
 
     run: Annotated[Path | None, tyro.conf.Positional] = None
     """Folder of a run."""
     exported: Path | None = None
     """An exported policy file to evaluate instead: the graph itself, on its own memory."""
     task: str | None = None
-    """Evaluate on this task instead of the one it was trained on."""
+    """Evaluate on this registered task with its default configuration, instead of the one it was trained on."""
     engine: str | None = None
-    """Name of the engine; by default the task's first one."""
+    """Name of the engine; by default the one it was trained in."""
     episodes: int = 500
     """Episodes, all with different starts."""
     seed: int = 20_000
     """Seed of the starts; training never uses it."""
     video: bool = True
-    """Write a video of the first episode beside the numbers."""
+    """Write a video of the first episodes beside the numbers."""
 
 
-def _subject(options: Options) -> tuple[Task, object, Path]:
-    """The task to evaluate on, what makes the actor, and the folder for the results."""
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is evaluated: a task as it was trained, what drives it, in which engine, and where results go."""
+
+    task: Task
+    make_runner: MakeRunner
+    engine: str
+    folder: Path
+
+
+def subject(options: Options) -> Subject:
+    """What the options ask for. Raises ValueError and OSError."""
     if (options.run is None) == (options.exported is None):
         raise ValueError("give either a run's folder or --exported FILE")
     if options.exported is not None:
         path = str(options.exported)
-        trained_on = open_graph(path)[1].provenance.task
-        return make_task(options.task or trained_on), lambda env: GraphActor(path, env), options.exported.parent
+        contract = open_graph(path)[1]
+        task = task_of_contract(contract, options.task)
+        engine = options.engine or contract.provenance.engine
+        folder = options.exported.parent
+        return Subject(task=task, make_runner=lambda env: GraphRunner(path, env), engine=engine, folder=folder)
     assert options.run is not None
-    config, policy, _ = load_policy(options.run)
-    return make_task(options.task or config.task), lambda env: PolicyActor(policy, env), options.run
+    run = load_run(options.run, task=options.task)
+    return Subject(
+        task=run.task,
+        make_runner=lambda env: NetworkRunner(run.policy, env),
+        engine=options.engine or run.engine,
+        folder=options.run,
+    )
 
 
 def table(score: Evaluation, title: str) -> Table:
@@ -69,44 +80,62 @@ def table(score: Evaluation, title: str) -> Table:
 
     def show(interval: Interval | None, form: str) -> tuple[str, str]:
         if interval is None:
-            return "–", "no episode reached its end"
+            return "–", "no episode without a failure"
         low, value, high = (format(x, form) for x in interval)
         return value, f"{low} … {high}"
 
     result = Table(title=title, title_justify="left")
     for name, justify in (("", "left"), ("value", "right"), ("95 % interval", "right")):
         result.add_column(name, justify=justify)  # pyright: ignore[reportArgumentType]
-    result.add_row("episodes that reach their end", *show(score.success, ".1%"))
+    result.add_row(f"success ({score.success_is})", *show(score.success, ".1%"))
+    result.add_row("failed", *show(score.failed, ".1%"))
+    result.add_row("ran out of time", *show(score.timed_out, ".1%"))
     result.add_row("reward per episode", *show(score.total_reward, ".1f"))
-    for name, interval in score.steady.items():
-        result.add_row(f"{name}, steady", *show(interval, ".4f"))
-    for name, interval in score.rmse.items():
-        result.add_row(f"{name}, root mean square", *show(interval, ".4f"))
+    for title_of, values in (("steady", score.steady), ("root mean square", score.rmse), ("at the end", score.final)):
+        for name, interval in values.items():
+            result.add_row(f"{name}, {title_of}", *show(interval, ".4f"))
+    return result
+
+
+def surroundings_table(score: Evaluation) -> Table:
+    """Success by kind of surroundings and level of difficulty."""
+    result = Table(title=f"success ({score.success_is}) by kind and level, easiest first", title_justify="left")
+    result.add_column("")
+    for level in range(max(map(len, score.surroundings.values()))):
+        result.add_column(str(level), justify="right")
+    for kind, cells in score.surroundings.items():
+        result.add_row(kind, *(f"{value:.0%}" for _, value, _ in cells))
     return result
 
 
 def play(options: Options, console: Console) -> Evaluation:
     """Evaluate and write evaluation.json and video.mp4. Raises ValueError, OSError."""
-    task, make_actor, folder = _subject(options)
+    what = subject(options)
     with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("evaluating", total=task.episode_steps)
+        bar = progress.add_task("evaluating", total=what.task.episode_steps)
         score = evaluate(
-            task, make_actor, options.episodes, options.seed,  # pyright: ignore[reportArgumentType]
-            engine=options.engine, on_step=lambda done, _: progress.update(bar, completed=done),
+            what.task, what.make_runner, options.episodes, options.seed,
+            engine=what.engine, on_step=lambda done, _: progress.update(bar, completed=done),
         )  # fmt: skip
-    write_json(folder / EVALUATION_FILE, score)
-    console.print(
-        table(score, f"{options.exported or options.run} on {options.task or task.name}, {options.episodes} episodes")
-    )
+    write_json(what.folder / EVALUATION_FILE, score)
+    name = options.exported or options.run
+    console.print(table(score, f"{name} on {score.robot} in {score.engine}, {options.episodes} episodes"))
+    if score.surroundings:
+        console.print(surroundings_table(score))
     if options.video:
-        select_backend()
-        from isthmus_policies.evaluation.video import (
-            episode_video,  # imports the renderer: only after the backend is chosen
-        )
-
-        path = episode_video(task, make_actor, options.seed, folder / VIDEO_FILE)  # pyright: ignore[reportArgumentType]
-        console.print(f"video: {path}")
+        _film(what, options, console)
     return score
+
+
+def _film(what: Subject, options: Options, console: Console) -> None:
+    from isthmus_policies.evaluation.video import episode_video  # only who films needs the renderer
+
+    try:
+        path = episode_video(what.task, what.make_runner, options.seed, what.folder / VIDEO_FILE)
+    except NoRendererError as error:
+        console.print(f"no video: {error}", highlight=False)
+        return
+    console.print(f"video: {path}")
 
 
 def main() -> None:
@@ -118,8 +147,6 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-play: {error}")
 
-
-__all__ = ["Actor", "main", "play"]
 
 if __name__ == "__main__":
     main()

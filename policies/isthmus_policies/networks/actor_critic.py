@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus_policies.training.distributed import gathered
+from isthmus_sim.task import Group
 
 MIN_STD, MAX_STD = 0.02, 2.0
 CACHED_ROWS = 4096
@@ -154,15 +155,16 @@ def mlp(
 class ActorCritic(nn.Module):
     """A Gaussian actor over the group "actor" and a value over the group "critic"."""
 
-    def __init__(self, groups: dict[str, int], action_size: int, config: NetworkConfig) -> None:
+    def __init__(self, groups: dict[str, Group], action_size: int, config: NetworkConfig) -> None:
         super().__init__()
-        self.sizes = {"actor": groups["actor"], "critic": groups["critic"], "action": action_size}
-        self.actor_normalizer = RunningNormalizer(groups["actor"])
-        self.critic_normalizer = RunningNormalizer(groups["critic"])
+        actor, critic = groups["actor"].size, groups["critic"].size
+        self.sizes = {"actor": actor, "critic": critic, "action": action_size}
+        self.actor_normalizer = RunningNormalizer(actor)
+        self.critic_normalizer = RunningNormalizer(critic)
         self.value_normalizer = RunningNormalizer(1)
         alike = (config.activation, config.hidden_gain)
-        self.actor = mlp((groups["actor"], *config.actor, action_size), 0.01, *alike)
-        self.critic = mlp((groups["critic"], *config.critic, 1), 1.0, *alike)
+        self.actor = mlp((actor, *config.actor, action_size), 0.01, *alike)
+        self.critic = mlp((critic, *config.critic, 1), 1.0, *alike)
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.initial_std)))
 
     def act(self, observation: Tensor) -> Tensor:

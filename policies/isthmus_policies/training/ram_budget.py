@@ -13,7 +13,7 @@ worlds themselves. Measured: 120 KB per world of the quadruped, whose roll-out i
 
 def rollout_bytes(task: Task, horizon: int) -> int:
     """Of one world: observations, actions and their means, reward and flags of `horizon` control steps."""
-    return 4 * horizon * (sum(task.groups.values()) + 2 * task.action_size + 3)
+    return 4 * horizon * (sum(group.size for group in task.groups.values()) + 2 * task.action_size + 3)
 
 
 def refuse_too_many_worlds(task: Task, num_envs: int, horizon: int, available: int | None = None) -> None:

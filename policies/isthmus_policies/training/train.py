@@ -15,6 +15,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from isthmus_deploy.machine_load import machine_load
 from isthmus_policies.algorithms.ppo import PPOConfig
 from isthmus_policies.files import write_json
 from isthmus_policies.networks.actor_critic import NetworkConfig
@@ -22,7 +23,7 @@ from isthmus_policies.training import distributed
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
 from isthmus_policies.training.trainer import TrainConfig, Trainer
-from isthmus_sim.robots.quadruped.model import load_model
+from isthmus_sim.robots.models import load_model
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
@@ -82,7 +83,9 @@ class StopRequest:
 def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:
     """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end.
     Raises DivergedError and OSError."""
-    config = trainer.config
+    config, console = trainer.config, console or Console()
+    if note := machine_load(own=distributed.size()).speed_note():
+        console.print(note, soft_wrap=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     log = Log(folder, trainer.columns, trainer.iteration)
@@ -93,7 +96,7 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with StopRequest() as stop, Progress(*columns, console=console or Console()) as progress:
+    with StopRequest() as stop, Progress(*columns, console=console) as progress:
         bar = progress.add_task("", total=config.iterations, completed=trainer.iteration)
         while trainer.iteration < config.iterations and not stop.anywhere():
             row = trainer.iterate()

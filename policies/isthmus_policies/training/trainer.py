@@ -27,7 +27,7 @@ from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Divergence, Env
-from isthmus_sim.models.reading import OWN
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import one_torch_thread
 

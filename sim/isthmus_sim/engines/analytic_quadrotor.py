@@ -10,37 +10,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus_sim.engine import State, refuse_unknown_params
-from isthmus_sim.engines.rotors import follow, lag_weight
-from isthmus_sim.robots.quadrotor.description import (
-    CRAZYFLIE,
-    GRAVITY,
-    PARAMETER_SIZES,
-    ROTOR_X,
-    ROTOR_Y,
-    ROTOR_YAW,
-    SPEC,
-    QuadrotorParameters,
-    parameter_tensors,
+from isthmus_sim.actuators import Rotors, bound_to, lag_share, lagged
+from isthmus_sim.engine import (
+    Commands,
+    Resets,
+    State,
+    UnsupportedError,
+    refuse_unknown_params,
 )
+from isthmus_sim.engines.nominal import nominal
+from isthmus_sim.robots.quadrotor.description import GRAVITY, ROTOR_X, ROTOR_Y, ROTOR_YAW
+from isthmus_sim.scene import Scene
+
+_follow = bound_to(lagged, where=torch.where)
+_lag_share = bound_to(lag_share, expm1=torch.expm1)
+_ROWS = {"position": (0, 3), "orientation": (3, 7), "linear_velocity": (7, 10), "angular_velocity": (10, 13),
+         "actuator": (13, 17)}  # fmt: skip
 
 
 class AnalyticQuadrotor:
-    """N quadrotors without a scene. `step` takes rotor speed set-points (num_envs, 4) in rad/s."""
+    """`Engine`: N quadrotors with four rotors crosswise, without anything around them.
 
-    capabilities = frozenset({"wrench", *(f"params:{name}" for name in PARAMETER_SIZES)})
+    Raises:
+        UnsupportedError: the scene's robot is no such quadrotor, or more is to be read than a free body and its rotors.
+    """
 
-    def __init__(
-        self,
-        num_envs: int,
-        device: torch.device | str = "cpu",
-        parameters: QuadrotorParameters = CRAZYFLIE,
-        dt: float = SPEC.control_period_s,
-    ) -> None:
-        self.num_envs = num_envs
-        self.device = torch.device(device)
-        self.dt = dt
-        self.params = {name: value.to(device) for name, value in parameter_tensors(parameters, num_envs).items()}
+    def __init__(self, scene: Scene, num_envs: int, *, device: torch.device | str = "cpu") -> None:
+        reason = unsupported(scene)
+        if reason:
+            raise UnsupportedError(reason)
+        self.scene, self.num_envs, self.device = scene, num_envs, torch.device(device)
+        self.dt = scene.robot.control_period_s
+        self.params = {name: value.to(device) for name, value in nominal(scene, num_envs).items()}
+        self.capabilities = frozenset({"wrench", "snapshots", *(f"params:{name}" for name in self.params)})
+        self._command = scene.robot.actuators[0].command
+        self._read = tuple(quantity.name for quantity in scene.quantities)
         self.force = torch.zeros(num_envs, 3, device=device)
         self.torque = torch.zeros(num_envs, 3, device=device)
         # Rows: position, orientation, velocity, body rates, rotors. Worlds lie along the last axis, so that every
@@ -52,8 +56,8 @@ class AnalyticQuadrotor:
     def _derive(self) -> None:
         """Constants that follow from the parameters and the wrench, for every world."""
         p = {name: value.T.contiguous() for name, value in self.params.items()}
-        self._rising = tuple(lag_weight(p["time_constant_up"], t) for t in (self.dt / 2, self.dt))
-        self._falling = tuple(lag_weight(p["time_constant_down"], t) for t in (self.dt / 2, self.dt))
+        self._rising = tuple(_lag_share(p["time_constant_up"], t) for t in (self.dt / 2, self.dt))
+        self._falling = tuple(_lag_share(p["time_constant_down"], t) for t in (self.dt / 2, self.dt))
         self._battery, self._mass, self._inertia = p["battery"], p["mass"], p["inertia"]
         lever = torch.tensor((ROTOR_Y, [-x for x in ROTOR_X], ROTOR_YAW), device=self.device)
         per_thrust = torch.cat((p["arm"], p["arm"], p["torque_ratio"])) / p["inertia"]
@@ -69,15 +73,18 @@ class AnalyticQuadrotor:
         self._linear[2] -= GRAVITY
         self._angular = self.torque.T / self._inertia
 
-    def read(self) -> State:
-        p, q, v, w, rotors = (rows.T for rows in self.state.split((3, 4, 3, 3, 4)))
-        return State(position=p, orientation=q, linear_velocity=v, angular_velocity=w, actuator=rotors)
+    def advance(self, commands: Commands | None, resets: Resets | None = None) -> State:
+        if resets is not None:
+            self._reset(resets)
+        if commands is not None:
+            self._step(commands[self._command])
+        return {name: self.state[slice(*_ROWS[name])].T for name in self._read}
 
-    def step(self, command: Tensor) -> None:
+    def _step(self, command: Tensor) -> None:
         p, q, v, w, rotors = self.state.split((3, 4, 3, 3, 4))
         dt, set_point = self.dt, command.T * self._battery
-        middle = follow(rotors, set_point, self._rising[0], self._falling[0])
-        end = follow(rotors, set_point, self._rising[1], self._falling[1])
+        middle = _follow(rotors, set_point, self._rising[0], self._falling[0])
+        end = _follow(rotors, set_point, self._rising[1], self._falling[1])
         before, half, after = (self._drive(r) for r in (rotors, middle, end))
 
         q1, w1, a1 = self._derivative(q, w, before)
@@ -115,15 +122,20 @@ class AnalyticQuadrotor:
         up = torch.stack((qx * qz + qw * qy, qy * qz - qw * qx, 0.5 - (qx * qx + qy * qy)))
         return q_dot, w_dot, torch.addcmul(self._linear, up, lift, value=2.0)
 
-    def reset(self, ids: Tensor, state: State) -> None:
-        rows = (state.position, state.orientation, state.linear_velocity, state.angular_velocity, state.actuator)
-        self.state[:, ids] = torch.cat(rows, dim=-1).T
-
-    def set_params(self, ids: Tensor, **params: Tensor) -> None:
-        refuse_unknown_params(self.capabilities, params)
-        for name, value in params.items():
-            self.params[name][ids] = value
-        self._derive()
+    def _reset(self, resets: Resets) -> None:
+        ids = resets.ids
+        unknown = sorted(set(resets.state) - set(_ROWS))
+        if unknown:
+            raise UnsupportedError(f"a reset cannot set {', '.join(unknown)}; it can set: {', '.join(_ROWS)}")
+        refuse_unknown_params(self.capabilities, resets.params)
+        self.state[:, ids] = 0.0
+        self.state[3, ids] = 1.0
+        for name, rows in resets.state.items():
+            self.state[slice(*_ROWS[name]), ids] = rows.T
+        for name, rows in resets.params.items():
+            self.params[name][ids] = rows
+        if resets.params:
+            self._derive()
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
         self.force, self.torque = force, torque
@@ -132,14 +144,30 @@ class AnalyticQuadrotor:
     def failed(self) -> Tensor:
         return ~torch.isfinite(self.state.sum(0))
 
+    def snapshot(self) -> dict[str, Tensor]:
+        state = {"state": self.state.T, "force": self.force, "torque": self.torque}
+        return {name: value.clone() for name, value in state.items()}
+
     def state_dict(self) -> dict[str, Tensor]:
-        return {"state": self.state.T, "force": self.force, "torque": self.torque, **self.params}
+        state = {"state": self.state.T, "force": self.force, "torque": self.torque}
+        return state | {f"params.{name}": value for name, value in self.params.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.state = state["state"].T.clone(memory_format=torch.contiguous_format)
         self.force, self.torque = state["force"].clone(), state["torque"].clone()
-        self.params = {name: state[name].clone() for name in self.params}
+        self.params = {name: state[f"params.{name}"].clone() for name in self.params}
         self._derive()
 
     def close(self) -> None:
         pass
+
+
+def unsupported(scene: Scene) -> str | None:
+    """Why this engine cannot simulate a scene, in a sentence; None when it can."""
+    robot = scene.robot
+    rotors = robot.actuators[0] if len(robot.actuators) == 1 else None
+    needed = {"mass", "inertia", "arm", "torque_ratio", "thrust_coefficient", "battery"}
+    if not isinstance(rotors, Rotors) or len(rotors.actuators) != 4 or not needed <= {p.name for p in scene.parameters}:
+        return f"the engine 'analytic' simulates four rotors crosswise, which {robot.name} is not; use 'mujoco'"
+    others = sorted({quantity.name for quantity in scene.quantities} - set(_ROWS))
+    return f"the engine 'analytic' reads no {', '.join(others)}; use 'mujoco'" if others else None

@@ -1,29 +1,50 @@
-"""The tasks by name."""
+"""Tasks: each is one entry under the entry points `isthmus.tasks`, with its configuration and how it is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.registry import Registry
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.task import Task
-from isthmus_sim.tasks import pick_place, push_t, quadruped
-from isthmus_sim.tasks.quadrotor import Quadrotor, following_figure_eight, randomized
-
-TASKS: dict[str, Callable[[], Task]] = {
-    "quadrotor": Quadrotor,
-    "quadrotor-randomized": lambda: Quadrotor(randomized()),
-    "quadrotor-figure-eight-10s": lambda: Quadrotor(following_figure_eight(10.0)),
-    "quadrotor-figure-eight-5.5s": lambda: Quadrotor(following_figure_eight(5.5)),
-    "quadruped": quadruped.Quadruped,
-    "quadruped-rough": lambda: quadruped.Quadruped(quadruped.rough()),
-    "push_t": push_t.PushT,
-    "push_t-standard": lambda: push_t.PushT(push_t.standard()),
-    "pick_place": pick_place.PickPlace,
-    "pick_place-randomized": lambda: pick_place.PickPlace(pick_place.randomized()),
-}
 
 
-def make_task(name: str) -> Task:
-    """Raises ValueError naming the tasks there are."""
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
-    return TASKS[name]()
+@dataclass(frozen=True, kw_only=True)
+class TaskEntry:
+    """A task as it is registered.
+
+    Args:
+        make: `make(robot, config)`, usually the task's class.
+        robot: The robot that does it unless another is asked for: its registered name.
+        config: The configuration by default, an instance of a frozen dataclass.
+        training: What differs from the trainer's defaults, by field, nested as the trainer's configuration is; None for
+            a task that is not trained.
+        summary: One line for a person who chooses.
+        demonstration: Where it is said how people and scripts demonstrate it, as "module:attribute"; None for a task
+            that nobody demonstrates.
+        mission: Where it is said how its robot is sent on a mission over ROS 2, as "module:attribute"; None for a task
+            without one.
+    """
+
+    make: Callable[[RobotDescription, Any], Task]
+    robot: str
+    config: Any
+    training: Mapping[str, Any] | None = field(default_factory=dict)
+    summary: str = ""
+    demonstration: str | None = None
+    mission: str | None = None
+
+
+TASKS: Registry[TaskEntry] = Registry("isthmus.tasks", "task", TaskEntry)
+
+
+def make_task(name: str, config: Any = None, robot: RobotDescription | None = None) -> Task:
+    """The task of this name, by default with its own configuration and robot.
+
+    Raises ValueError naming the tasks there are, or saying what the robot lacks or the configuration has wrong.
+    """
+    entry = TASKS[name]
+    return entry.make(robot or ROBOTS[entry.robot], entry.config if config is None else config)

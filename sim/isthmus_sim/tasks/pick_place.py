@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec
-from isthmus_sim.engine import ArmState, Engine, State
-from isthmus_sim.looks import Looks, draw
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
-from isthmus_sim.robots.so101.description import HOME, NO_LOAD_SPEED, OFFSET, SPEC
-from isthmus_sim.robots.so101.mjcf import ZONE_RADIUS
-from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Mirror, Transition, longest_delay
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.robots.so101.description import NO_LOAD_SPEED, OFFSET
+from isthmus_sim.scenes.desk import ZONE_RADIUS, desk_scene
+from isthmus_sim.scenes.desk_looks import VisualRandomization, draw
+from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
+from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
+from isthmus_sim.terms.randomization import Range, uniform
+from isthmus_sim.terms.terminations import not_finite
 
 ENVIRONMENT = {
     **{f"cube.{axis}": "m" for axis in "xyz"},
@@ -32,8 +33,7 @@ ENVIRONMENT = {
 }
 """What only a simulator knows, element -> unit: pose (world, wxyz) and edge of the cube, middle of the zone."""
 
-_COMMAND = SPEC.commands[0]
-_HOME, _LOW, _HIGH = (Constant(torch.tensor(v)) for v in (HOME, _COMMAND.minimum, _COMMAND.maximum))
+COMMAND = "joint_position_target"
 _STILL = (0.01, 0.2)  # m/s, rad/s
 _RESTING = 0.003  # m that the cube's middle may be higher than when it lies flat
 _FALLEN = -0.02  # m
@@ -41,140 +41,128 @@ _TRIES = 32
 
 
 def _sensors() -> dict[str, SensorModel]:
-    # Encoders of 4096 steps, set to zero by hand; speeds are their differences. Read over a bus, one servo after
-    # another.
-    return {
-        "joint_position": SensorModel(noise=0.0005, bias=0.002, delay=(0, 1)),
-        "joint_velocity": SensorModel(noise=0.02, delay=(0, 1)),
-    }
+    # Read over a bus, one servo after another, while the policy waits for nobody.
+    return {"joint_states": SensorModel(latency_s=(0.0, 0.033))}
+
+
+def _noise() -> dict[str, SignalNoise]:
+    # Encoders of 4096 steps, set to zero by hand; speeds are their differences.
+    return {"joint_position": SignalNoise(noise=0.0005, bias=0.002), "joint_velocity": SignalNoise(noise=0.02)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PickPlaceConfig:
     """Where episodes begin: cube and zone evenly in a ring sector around the arm's pan axis, radius m, angle ± rad,
     `apart` m from each other at least; the cube's edge m, and turned any way; joints at home ± `joint_noise` rad.
-    looks: None for the model's own."""
+    visuals: None for the model's own."""
 
     episode_steps: int = 360
-    radius: tuple[float, float] = (0.14, 0.24)
+    radius: Range = (0.14, 0.24)
     angle: float = 0.7
     apart: float = 0.1
-    cube_edge: tuple[float, float] = (0.026, 0.034)
+    cube_edge: Range = (0.026, 0.034)
     joint_noise: float = 0.03
     sensors: dict[str, SensorModel] = field(default_factory=_sensors)
-    looks: Looks | None = None
+    noise: dict[str, SignalNoise] = field(default_factory=_noise)
+    visuals: VisualRandomization | None = None
 
 
 def randomized() -> PickPlaceConfig:
     """Other colors, light, table and cameras every episode."""
-    return PickPlaceConfig(looks=Looks())
+    return PickPlaceConfig(visuals=VisualRandomization())
 
 
-class PickPlace:
-    """`Task`: joint targets at 30 Hz. The action is a share of the way from home to the joints' limits."""
+class PickPlace(Task):
+    """Joint targets at 30 Hz. The action is a share of the way from home to the joints' limits."""
 
     name = "pick_place"
-    robot = SPEC
-    memory: tuple[MemorySpec, ...] = ()
-    groups = {"actor": 12, "critic": 30, "environment": len(ENVIRONMENT)}  # noqa: RUF012 (never written to)
     environment = ENVIRONMENT
+    has_goal = True
+    groups = {  # noqa: RUF012 (never written to)
+        "actor": Group(shape=(12,)),
+        "critic": Group(shape=(30,)),
+        "environment": Group(shape=(len(ENVIRONMENT),)),
+    }
     action_size = 6
-    reward_terms: tuple[str, ...] = ("reach", "lift", "place", "done")
-    terrain: Terrain | None = None
-    command_delay: tuple[int, int] = (0, 0)
-    levels = 1
-    mirror: dict[str, Mirror] = {}  # noqa: RUF012 (the gripper has none)
 
-    def __init__(self, config: PickPlaceConfig | None = None) -> None:
-        self.config = config or PickPlaceConfig()
-        self.episode_steps = self.config.episode_steps
-        self.sensors = self.config.sensors
-        self.trained_latency_s = longest_delay(self.sensors, self.command_delay) * SPEC.control_period_s
+    def __init__(self, robot: RobotDescription, config: PickPlaceConfig) -> None:
+        self.robot, self.config = robot, config
+        self.scene = desk_scene(robot)
+        self.episode_steps = config.episode_steps
+        self.sensors, self.noise = config.sensors, config.noise
+        command = robot.command(COMMAND)
+        self._home = Constant(torch.tensor(robot.default_pose))
+        self._low, self._high = (Constant(torch.tensor(v)) for v in (command.minimum, command.maximum))
+        self.rewards = {
+            "reach": Reward(weight=0.2, function=lambda step: torch.exp(-_reach(step.state).norm(dim=-1) / 0.1)),
+            "lift": Reward(weight=0.3, function=lambda step: _lifted(step.state)),
+            "place": Reward(weight=0.5, function=self._placed),
+            "done": Reward(weight=20.0, function=lambda step: self.succeeded(step.state, step.goal).float()),
+        }
+        visuals = config.visuals
+        self.randomization = (
+            uniform(self.scene, "cube_edge", config.cube_edge),
+            *((lambda n, generator: draw(visuals, n, generator),) if visuals else ()),
+        )
 
     # --- on the robot and in simulation ---
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         position, velocity = signals["joint_position"], signals["joint_velocity"]
-        return torch.cat((position - _HOME.to(position), velocity / NO_LOAD_SPEED), dim=-1)
+        return {"actor": torch.cat((position - self._home.to(position), velocity / NO_LOAD_SPEED), dim=-1)}
 
-    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
-        home = _HOME.to(action)
-        up, down = action.clamp_min(0.0) * (_HIGH.to(action) - home), action.clamp_max(0.0) * (home - _LOW.to(action))
-        return {_COMMAND.name: home + up + down}
-
-    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
-        return {}
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
+        home, low, high = (limit.to(action) for limit in (self._home, self._low, self._high))
+        up, down = action.clamp_min(0.0) * (high - home), action.clamp_max(0.0) * (home - low)
+        return {COMMAND: home + up + down}
 
     # --- in simulation only ---
 
-    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
-        return {}  # the zone is there to be seen
-
     def sense(self, state: State, goal: Goal) -> Signals:
-        assert isinstance(state, ArmState)
-        return {"joint_position": state.joint_position, "joint_velocity": state.joint_velocity}
+        return {"joint_position": state["joint_position"], "joint_velocity": state["joint_velocity"]}
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
-        assert isinstance(state, ArmState)
-        pose = torch.cat((state.cube_position, state.cube_orientation, state.cube_edge), dim=-1)
-        environment = torch.cat((pose, state.zone_position), dim=-1)
-        to_cube = state.cube_position - state.tip_position
-        joints = (state.joint_position, state.joint_velocity)
-        critic = torch.cat((*joints, environment, state.cube_velocity[:, :3], to_cube, state.touching), dim=-1)
-        return {"critic": critic, "environment": environment}
+        pose = torch.cat((state["cube_position"], state["cube_orientation"], state["cube_edge"]), dim=-1)
+        environment = torch.cat((pose, state["zone_position"]), dim=-1)
+        seen = (
+            state["joint_position"],
+            state["joint_velocity"],
+            environment,
+            state["cube_linear_velocity"],
+            -_reach(state),
+            (state["contact_count"] > 0).float(),
+        )
+        return {"critic": torch.cat(seen, dim=-1), "environment": environment}
 
-    def reward(self, step: Transition) -> dict[str, Tensor]:
-        state = step.state
-        assert isinstance(state, ArmState)
-        away = (state.tip_position - state.cube_position).norm(dim=-1)
-        lifted = (_height(state) / 0.03).clamp(0.0, 1.0)
-        inside = torch.exp(-_off_zone(state) / 0.1)
-        done = self.succeeded(state, step.goal)
-        return {
-            "reach": 0.2 * torch.exp(-away / 0.1),
-            "lift": 0.3 * lifted,
-            "place": 0.5 * torch.maximum(lifted, done.float()) * inside,
-            "done": 20.0 * done,
-        }
+    def _placed(self, step: Transition) -> Tensor:
+        done = self.succeeded(step.state, step.goal).float()
+        return torch.maximum(_lifted(step.state), done) * torch.exp(-_off_zone(step.state) / 0.1)
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
-        return {"distance_m": _off_zone(state), "success": self.succeeded(state, goal).float()}
+        return {"distance_m": _off_zone(state)}
 
     def terminated(self, state: State, goal: Goal) -> Tensor:
-        assert isinstance(state, ArmState)
-        return ~(state.cube_position[:, 2] > _FALLEN) | ~torch.isfinite(state.joint_position.sum(-1))
+        return ~(state["cube_position"][:, 2] > _FALLEN) | not_finite(state["joint_position"])
 
     def succeeded(self, state: State, goal: Goal) -> Tensor:
-        assert isinstance(state, ArmState)
-        inside = _off_zone(state) <= ZONE_RADIUS - 0.5 * state.cube_edge[:, 0]
-        speed, rate = state.cube_velocity.split(3, dim=-1)
+        inside = _off_zone(state) <= ZONE_RADIUS - 0.5 * state["cube_edge"][:, 0]
+        speed, rate = state["cube_linear_velocity"], state["cube_angular_velocity"]
         still = (speed.norm(dim=-1) < _STILL[0]) & (rate.norm(dim=-1) < _STILL[1])
-        return inside & still & (_height(state).abs() < _RESTING) & (state.touching.sum(-1) == 0)
+        released = (state["contact_count"] > 0).sum(-1) == 0
+        return inside & still & (_height(state).abs() < _RESTING) & released
 
-    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
-        pass
-
-    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
-        return level
-
-    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
+    def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
         n = len(ids)
-        low, high = self.config.cube_edge
-        edge = low + (high - low) * torch.rand(n, 1, generator=generator)
-        looks = draw(self.config.looks, n, generator) if self.config.looks else {}
-        engine.set_params(ids, cube_edge=edge, **looks)
         cube, zone = self._places(n, generator)
         half_turn = 0.5 * math.pi * (2 * torch.rand(n, 1, generator=generator) - 1)
-        joints = torch.tensor(HOME) + self.config.joint_noise * (2 * torch.rand(n, 6, generator=generator) - 1)
-        none = torch.zeros(n, 3)
-        level_turn = torch.cat((torch.ones(n, 1), none), dim=-1)
-        return ArmState(
-            position=none, orientation=level_turn, linear_velocity=none, angular_velocity=none, actuator=joints,
-            joint_position=joints, joint_velocity=torch.zeros(n, 6), tip_position=none,
-            cube_position=torch.cat((cube, 0.5 * edge), dim=-1),
-            cube_orientation=torch.cat((half_turn.cos(), none[:, :2], half_turn.sin()), dim=-1),
-            cube_velocity=torch.zeros(n, 6), cube_edge=edge, zone_position=zone, touching=none[:, :2],
-        )  # fmt: skip
+        zero = torch.zeros(n, 1)
+        noise = 2 * torch.rand(n, self.action_size, generator=generator) - 1
+        return {
+            "joint_position": self._home.to(zero) + self.config.joint_noise * noise,
+            "cube_position": torch.cat((cube, 0.5 * params["cube_edge"]), dim=-1),
+            "cube_orientation": torch.cat((half_turn.cos(), zero, zero, half_turn.sin()), dim=-1),
+            "zone_position": zone,
+        }
 
     def _places(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(n, 2) m, world: of cubes and zones, those of the first of some draws that are far enough apart."""
@@ -189,12 +177,21 @@ class PickPlace:
         return chosen[:, 0], chosen[:, 1]
 
 
+def _reach(state: State) -> Tensor:
+    """(n, 3) m: from the cube to the tip."""
+    return state["tip_position"] - state["cube_position"]
+
+
 def _off_zone(state: State) -> Tensor:
     """(n,) m: from the middle of the zone to below the cube's."""
-    assert isinstance(state, ArmState)
-    return (state.cube_position[:, :2] - state.zone_position).norm(dim=-1)
+    return (state["cube_position"][:, :2] - state["zone_position"]).norm(dim=-1)
 
 
-def _height(state: ArmState) -> Tensor:
+def _height(state: State) -> Tensor:
     """(n,) m: of the cube's middle above where it is when it lies flat."""
-    return state.cube_position[:, 2] - 0.5 * state.cube_edge[:, 0]
+    return state["cube_position"][:, 2] - 0.5 * state["cube_edge"][:, 0]
+
+
+def _lifted(state: State) -> Tensor:
+    """(n,) from 0 on the table to 1 at 3 cm above it."""
+    return (_height(state) / 0.03).clamp(0.0, 1.0)

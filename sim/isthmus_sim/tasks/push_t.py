@@ -14,25 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec
-from isthmus_sim.engine import BlockState, Engine, State
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
 from isthmus_sim.polygons import area_in_box, rotation
 from isthmus_sim.robots.pusher.description import (
+    AGENT_JOINTS,
     BAR,
     BLOCK_AREA,
     BLOCK_CENTRE,
     GOAL,
     MIDDLE,
     OUTLINE,
-    SPEC,
+    PIXEL,
     STEM,
     to_metres,
     to_pixels,
 )
-from isthmus_sim.signals import SensorModel, Signals
-from isthmus_sim.task import Goal, Memory, Mirror, Transition
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.robots.pusher.mjcf import BLOCK_JOINTS, TIMESTEP
+from isthmus_sim.scene import Scene, joint_motion
+from isthmus_sim.sensors import Signals
+from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
+from isthmus_sim.terms.terminations import not_finite
 
 SUCCESS = 0.95
 """Share of the goal that must be covered, and more."""
@@ -92,104 +95,94 @@ def standard() -> PushTConfig:
     return PushTConfig(starts=tuple(paper_start(seed) for seed in STANDARD_SEEDS))
 
 
-class PushT:
-    """`Task`: a target for the disc at 10 Hz, from where the disc and the block are."""
+class PushT(Task):
+    """A target for the disc at 10 Hz, from where the disc and the block are."""
 
     name = "push_t"
-    robot = SPEC
-    memory: tuple[MemorySpec, ...] = ()
-    groups = {"actor": 5, "critic": 8}  # noqa: RUF012 (never written to)
     action_size = 2
-    reward_terms: tuple[str, ...] = ("coverage",)
-    terrain: Terrain | None = None
-    sensors: dict[str, SensorModel] = {}  # noqa: RUF012
-    command_delay: tuple[int, int] = (0, 0)
-    trained_latency_s = 0.0
-    levels = 1
-    mirror: dict[str, Mirror] = {}  # noqa: RUF012
-    environment: dict[str, str] = {}  # noqa: RUF012
+    has_goal = True
+    groups = {"actor": Group(shape=(5,)), "critic": Group(shape=(8,))}  # noqa: RUF012 (never written to)
 
-    def __init__(self, config: PushTConfig | None = None) -> None:
-        self.config = config or PushTConfig()
-        self.episode_steps = self.config.episode_steps
+    def __init__(self, robot: RobotDescription, config: PushTConfig) -> None:
+        self.robot, self.config = robot, config
+        self.scene = Scene(
+            robot=robot,
+            timestep_s=TIMESTEP,
+            quantities=(*joint_motion(AGENT_JOINTS, "agent_"), *joint_motion(BLOCK_JOINTS, "block_joint_")),
+        )
+        self.episode_steps = config.episode_steps
+        self.rewards = {"coverage": Reward(weight=1.0, function=self._covered_share)}
         self._seen: State | None = None
         self._covered = torch.zeros(0)
-        self._starts = Constant(torch.tensor(self.config.starts, dtype=torch.float64).reshape(-1, 5))
+        self._starts = Constant(torch.tensor(config.starts, dtype=torch.float64).reshape(-1, 5))
 
     # --- on the robot and in simulation ---
 
-    def observe(self, signals: Signals, memory: Memory) -> Tensor:
-        return torch.cat((signals["agent_position"], signals["block_position"], signals["block_angle"]), dim=-1)
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        return {
+            "actor": torch.cat((signals["agent_position"], signals["block_position"], signals["block_angle"]), dim=-1)
+        }
 
-    def act(self, action: Tensor, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
         return {"target_position": MIDDLE * (action + 1)}
-
-    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
-        return {}
 
     # --- in simulation only ---
 
-    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
-        return {}  # it is always the same
-
     def sense(self, state: State, goal: Goal) -> Signals:
-        assert isinstance(state, BlockState)
         return {
-            "agent_position": to_pixels(state.position[:, :2]),
-            "block_position": to_pixels(state.block_position),
-            "block_angle": torch.remainder(-state.block_angle, 2 * math.pi),
+            "agent_position": to_pixels(state["agent_position"]),
+            "block_position": to_pixels(block_position(state)),
+            "block_angle": torch.remainder(-block_angle(state), 2 * math.pi),
         }
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
-        assert isinstance(state, BlockState)
-        angle = state.block_angle
-        seen = (state.position[:, :2], state.linear_velocity[:, :2], state.block_position, angle.cos(), angle.sin())
+        angle = block_angle(state)
+        seen = (state["agent_position"], state["agent_velocity"], block_position(state), angle.cos(), angle.sin())
         return {"critic": torch.cat(seen, dim=-1)}
 
-    def reward(self, step: Transition) -> dict[str, Tensor]:
-        return {"coverage": (self._coverage(step.state) / SUCCESS).clamp(0.0, 1.0)}
+    def _covered_share(self, step: Transition) -> Tensor:
+        return (self._coverage(step.state) / SUCCESS).clamp(0.0, 1.0)
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
-        covered = self._coverage(state)
-        return {"coverage": covered, "success": (covered > SUCCESS).float()}
+        return {"coverage": self._coverage(state)}
 
     def terminated(self, state: State, goal: Goal) -> Tensor:
-        assert isinstance(state, BlockState)
-        return ~torch.isfinite(state.position.sum(-1) + state.block_position.sum(-1) + state.block_angle[:, 0])
+        return not_finite(state["agent_position"], state["block_joint_position"])
 
     def succeeded(self, state: State, goal: Goal) -> Tensor:
         return self._coverage(state) > SUCCESS
 
     def _coverage(self, state: State) -> Tensor:
-        """Computed once for a state, which is asked for it several times."""
-        assert isinstance(state, BlockState)
+        """Worked out once for a state, which is asked for it several times."""
         if state is not self._seen:
-            self._seen, self._covered = state, coverage(to_pixels(state.block_position), -state.block_angle).float()
+            self._seen = state
+            self._covered = coverage(to_pixels(block_position(state)), -block_angle(state)).float()
         return self._covered
 
-    def disturb(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
-        pass  # nothing acts on the block but the disc
-
-    def regrade(self, level: Tensor, state: State, goal: Goal, engine: Engine, ids: Tensor) -> Tensor:
-        return level
-
-    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> State:
+    def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
         start = self._given(ids) if self.config.starts else _drawn(len(ids), generator)
-        agent, block, angle = start[:, :2], start[:, 2:4], start[:, 4:]
-        still = torch.zeros(len(ids), 3, device=ids.device)
-        return BlockState(
-            position=torch.cat((to_metres(agent).float(), still[:, :1]), dim=-1),
-            orientation=torch.cat((torch.ones_like(still[:, :1]), still), dim=-1),
-            linear_velocity=still,
-            angular_velocity=still,
-            actuator=to_metres(agent).float(),
-            block_position=to_metres(block).float(),
-            block_angle=-angle.float(),
-        )
+        agent, block, angle = start[:, :2], start[:, 2:4], -start[:, 4:]
+        centre = to_metres(block) + _to_centre_of_mass(angle)
+        return {"agent_position": to_metres(agent), "block_joint_position": torch.cat((centre, angle), dim=-1)}
 
     def _given(self, ids: Tensor) -> Tensor:
         """(k, 5) float64: the starts of worlds `ids` (k,)."""
         return self._starts.to(torch.empty(0, dtype=torch.float64, device=ids.device))[ids % len(self.config.starts)]
+
+
+def block_position(state: State) -> Tensor:
+    """(n, 2) m, world: the block's origin. Its joints move its centre of mass."""
+    return state["block_joint_position"][:, :2] - _to_centre_of_mass(block_angle(state))
+
+
+def block_angle(state: State) -> Tensor:
+    """(n, 1) rad about world z, not wrapped."""
+    return state["block_joint_position"][:, 2:]
+
+
+def _to_centre_of_mass(angle: Tensor) -> Tensor:
+    """(n, 2) m: from the block's origin to its centre of mass, turned by `angle` (n, 1) rad; y is up."""
+    return BLOCK_CENTRE * PIXEL * torch.cat((angle.sin(), -angle.cos()), dim=-1)
 
 
 def _drawn(n: int, generator: torch.Generator) -> Tensor:

@@ -215,6 +215,11 @@ def contract() -> Contract:
         joints={},
         provenance=Provenance(
             task="quadrotor",
+            task_config={},
+            package="isthmus",
+            package_version="0",
+            robot_model="quadrotor",
+            engine="none",
             code_revision="hand-made",
             seed=0,
             data=None,

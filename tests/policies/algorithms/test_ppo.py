@@ -15,9 +15,12 @@ from isthmus_policies.algorithms.ppo import PPO, PPOConfig, gaussian_kl, gaussia
 from isthmus_policies.algorithms.rollout import Rollout
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_policies.training.trainer import TrainConfig, Trainer
+from isthmus_sim.task import Group
 
 positive = st.floats(0.01, 10)
 number = st.floats(-10, 10)
+
+GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
 
 
 @given(st.lists(st.tuples(number, positive, number, positive, number), min_size=1, max_size=4))
@@ -32,7 +35,9 @@ def test_divergence_and_density_are_torchs(rows: list[tuple[float, ...]]):
 # ---------------------------------------------------------------------------------------------------------------------
 def learner(**config: object) -> PPO:
     torch.manual_seed(0)
-    policy = ActorCritic({"actor": 3, "critic": 4}, 2, NetworkConfig(actor=(8,), critic=(8,)))
+    policy = ActorCritic(
+        {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}, 2, NetworkConfig(actor=(8,), critic=(8,))
+    )
     return PPO(policy, PPOConfig(**config), torch.Generator().manual_seed(1))  # pyright: ignore[reportArgumentType]
 
 

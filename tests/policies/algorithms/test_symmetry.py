@@ -12,7 +12,7 @@ from isthmus_policies.algorithms.ppo import PPO, PPOConfig
 from isthmus_policies.algorithms.rollout import Rollout
 from isthmus_policies.algorithms.symmetry import Reflection
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
-from isthmus_sim.task import Mirror
+from isthmus_sim.task import Group, Mirror
 
 MIRROR = {
     "actor": Mirror(index=(0, 2, 1), sign=(-1.0, 1.0, 1.0)),
@@ -21,6 +21,8 @@ MIRROR = {
 }
 SIZES = {"actor": 3, "critic": 4, "action": 2}
 
+GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
+
 
 def reflection(**changes: Mirror) -> Reflection:
     return Reflection(MIRROR | changes, SIZES, torch.device("cpu"))
@@ -28,7 +30,9 @@ def reflection(**changes: Mirror) -> Reflection:
 
 def learner(**config: object) -> PPO:
     torch.manual_seed(0)
-    policy = ActorCritic({"actor": 3, "critic": 4}, 2, NetworkConfig(actor=(8,), critic=(8,)))
+    policy = ActorCritic(
+        {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}, 2, NetworkConfig(actor=(8,), critic=(8,))
+    )
     with torch.no_grad():
         policy.actor[-1].weight *= 50  # pyright: ignore
     return PPO(policy, PPOConfig(**config), torch.Generator().manual_seed(1), MIRROR)  # pyright: ignore
@@ -136,7 +140,9 @@ def test_tied_gradients_are_those_of_rows_and_their_images():
 
 
 def test_pairs_need_even_layers():
-    policy = ActorCritic({"actor": 3, "critic": 4}, 2, NetworkConfig(actor=(8, 7), critic=(8,)))
+    policy = ActorCritic(
+        {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}, 2, NetworkConfig(actor=(8, 7), critic=(8,))
+    )
     with pytest.raises(ValueError, match="a hidden layer of 7 units has no pairs"):
         PPO(policy, PPOConfig(symmetry=True), torch.Generator(), MIRROR)
 

@@ -52,7 +52,8 @@ def leave_run() -> Leave:
 
     def write(folder: Path, task: str, evaluation: dict[str, object]) -> None:
         provenance = Provenance(
-            task=task, code_revision="0123abc", seed=4, data=None, created="2026-01-02T03:04:05+00:00",
+            task=task, task_config={}, package="isthmus", package_version="0", robot_model="own", engine="mujoco",
+            code_revision="0123abc", seed=4, data=None, created="2026-01-02T03:04:05+00:00",
             evaluation=evaluation,
         )  # fmt: skip
         run = folder / "run"

@@ -42,7 +42,19 @@ def contract() -> Contract:
         commands=tuple(Command(shape=(c.size,), **asdict(c)) for c in pusher.SPEC.commands),
         memory=(Memory(name="before", shape=(2,), order="x y", initial=100.0),),
         joints={},
-        provenance=Provenance(task="push_t", code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01"),
+        provenance=Provenance(
+            task="push_t",
+            task_config={},
+            package="isthmus",
+            package_version="0",
+            robot_model="own",
+            engine="mujoco",
+            code_revision="r",
+            seed=0,
+            data=None,
+            evaluation={},
+            created="2026-01-01",
+        ),
     )
 
 

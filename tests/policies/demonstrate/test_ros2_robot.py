@@ -29,7 +29,7 @@ from isthmus_policies.demonstrate.ros2_sensor import RobotLost
 
 pytestmark = pytest.mark.ros
 
-_names = runpy.run_path(str(Path(__file__).parents[1] / "deploy/ros/ros_processes.py"))
+_names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
 Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
 COMMAND, COMMANDS_TOPIC = SPEC.commands[0], "forward_position_controller/commands"
 STAND = np.array(COMMAND.standby, np.float32)

@@ -38,7 +38,19 @@ def exported(task: str, folder: Path, small: Callable[..., TrainConfig]) -> Path
     trainer = Trainer(small(task=task, iterations=1))
     trainer.iterate()
     trainer.save(folder)
-    provenance = Provenance(task=task, code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01")
+    provenance = Provenance(
+        task=task,
+        task_config={},
+        package="isthmus",
+        package_version="0",
+        robot_model="own",
+        engine="mujoco",
+        code_revision="r",
+        seed=0,
+        data=None,
+        evaluation={},
+        created="2026-01-01",
+    )
     file = folder / "policy.onnx"
     file.write_bytes(export_policy(make_task(task), load_policy(folder)[1], provenance)[0])
     return file

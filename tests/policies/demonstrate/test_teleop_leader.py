@@ -24,7 +24,7 @@ from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_policies.demonstrate import leader, teleop
 from isthmus_sim.robots.so101.description import HOME, JOINTS, RANGE
 
-simulator = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "datasets/servo_simulator.py")))
+simulator = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "datasets/servo_simulator.py")))
 TICK = math.pi / 2048  # rad
 REACH = 0.5  # rad, of the leader's gripper either way
 CALIBRATION = Calibration(

@@ -29,7 +29,19 @@ from isthmus_sim.tasks.quadrotor import Quadrotor, randomized
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
-NOWHERE = Provenance(task="quadrotor", code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01")
+NOWHERE = Provenance(
+    task="quadrotor",
+    task_config={},
+    package="isthmus",
+    package_version="0",
+    robot_model="own",
+    engine="mujoco",
+    code_revision="r",
+    seed=0,
+    data=None,
+    evaluation={},
+    created="2026-01-01",
+)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,19 @@ from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
-NOWHERE = Provenance(task="quadruped", code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01")
+NOWHERE = Provenance(
+    task="quadruped",
+    task_config={},
+    package="isthmus",
+    package_version="0",
+    robot_model="own",
+    engine="mujoco",
+    code_revision="r",
+    seed=0,
+    data=None,
+    evaluation={},
+    created="2026-01-01",
+)
 
 
 @pytest.fixture(scope="module")

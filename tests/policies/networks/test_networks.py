@@ -23,8 +23,9 @@ from isthmus_policies.networks.actor_critic import (
     Tanh,
     mlp,
 )
+from isthmus_sim.task import Group
 
-SIZES = {"actor": 5, "critic": 7}
+SIZES = {"actor": Group(shape=(5,)), "critic": Group(shape=(7,))}
 
 
 def policy(**config: object) -> ActorCritic:

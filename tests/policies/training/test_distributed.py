@@ -19,7 +19,7 @@ from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_policies.training import distributed
 from isthmus_policies.training.checkpoint import CheckpointError
 from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer
-from isthmus_sim.task import Mirror
+from isthmus_sim.task import Group, Mirror
 
 MIRROR = {
     "actor": Mirror(index=(0, 2, 1), sign=(-1.0, 1.0, 1.0)),
@@ -27,6 +27,8 @@ MIRROR = {
     "action": Mirror(index=(1, 0), sign=(-1.0, -1.0)),
 }
 WORLDS = 32
+
+GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
 
 
 def torchrun(*arguments: str) -> str:
@@ -66,7 +68,9 @@ def experience(policy: ActorCritic, iteration: int, worlds: slice) -> Rollout:
 def learnt(symmetry: bool, worlds: slice) -> dict[str, Tensor]:
     """The policy after some iterations, and what the last one logged. A pass is one gradient step: otherwise the order
     of the rows would count."""
-    policy = ActorCritic({"actor": 3, "critic": 4}, 2, NetworkConfig(actor=(8,), critic=(8,)))
+    policy = ActorCritic(
+        {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}, 2, NetworkConfig(actor=(8,), critic=(8,))
+    )
     config = PPOConfig(minibatches=1, epochs=3, symmetry=symmetry)
     learner = PPO(policy, config, torch.Generator(), MIRROR)
     logged = {}

@@ -12,7 +12,7 @@ from isthmus_sim.tasks import make_task
 def test_what_fits_is_the_limit():
     task = make_task("quadrotor")
     each = rollout_bytes(task, horizon=16)
-    assert each == 4 * 16 * (sum(task.groups.values()) + 2 * 4 + 3)
+    assert each == 4 * 16 * (sum(group.size for group in task.groups.values()) + 2 * 4 + 3)
     refuse_too_many_worlds(task, 100, 16, available=100 * COPIES * each)
     with pytest.raises(ValueError, match=r"num_envs 100: .* at most 99 fit, fewer steps in a roll-out \(horizon 16\)"):
         refuse_too_many_worlds(task, 100, 16, available=100 * COPIES * each - 1)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import CommandSpec, RobotSpec, SignalSpec
+from isthmus_sim.actuators import PositionServos
+from isthmus_sim.description import CommandSpec, Looks, RobotDescription, SignalSpec
 from isthmus_sim.on_device import Constant
 
 PIXEL = 0.001  # m
@@ -63,7 +64,16 @@ def _place(name: str, order: tuple[str, str], margin: float) -> SignalSpec:
     )  # fmt: skip
 
 
-SPEC = RobotSpec(
+AGENT_JOINTS = ("agent_x", "agent_y")
+
+
+def _model(looks: bool) -> str:
+    from isthmus_sim.robots.pusher.mjcf import pusher_mjcf  # it is made from what stands here
+
+    return pusher_mjcf(scene=looks)
+
+
+ROBOT = RobotDescription(
     name="pusher",
     control_period_s=0.1,
     signals=(
@@ -83,4 +93,13 @@ SPEC = RobotSpec(
             transition_rate=(100.0,) * 2,
         ),
     ),
+    actuators=(
+        # `to_metres`, element by element.
+        PositionServos(
+            command="target_position", actuators=AGENT_JOINTS, scale=(PIXEL, -PIXEL),
+            offset=(-MIDDLE * PIXEL, MIDDLE * PIXEL),
+        ),
+    ),
+    model=_model,
+    looks=Looks(distance=0.75, azimuth=90.0, elevation=-60.0, turn=0.0),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from isthmus_sim.robots.pusher.description import (
     AGENT_DAMPING,
+    AGENT_JOINTS,
     AGENT_RADIUS,
     AGENT_STIFFNESS,
     BAR,
@@ -33,7 +34,6 @@ from isthmus_sim.robots.pusher.description import (
 )
 
 TIMESTEP = 0.01  # s, the published environment's: its results depend on it
-AGENT_JOINTS = ("agent_x", "agent_y")
 BLOCK_JOINTS = ("block_x", "block_y", "block_turn")
 
 _BLOCK_MASS = 1.0  # kg

@@ -7,12 +7,17 @@ Sources: Eschmann, Albani, Loianno, "Learning to Fly in Seconds" (2023), paramet
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import CommandSpec, RobotSpec, SignalSpec
+from isthmus_sim.actuators import Rotors
+from isthmus_sim.description import CommandSpec, Looks, Parameter, RobotDescription, SignalSpec, Stance
+from isthmus_sim.variations import Array, rows
 
 GRAVITY = 9.81  # m/s²
 RPM = 2 * math.pi / 60  # rad/s
@@ -99,10 +104,12 @@ def one_quadrotor(drawn: dict[str, Tensor]) -> QuadrotorParameters:
     return QuadrotorParameters(inertia=values["inertia"], **scalars)  # pyright: ignore[reportArgumentType]
 
 
-def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age_s: float | None) -> SignalSpec:
+def _vector(
+    name: str, unit: str, frame: str, bound: float, jump: float, max_age_s: float | None, sensor: str = ""
+) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame=frame, order=("x", "y", "z"),
-        minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s,
+        minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s, sensor=sensor,
     )  # fmt: skip
 
 
@@ -110,17 +117,71 @@ def _vector(name: str, unit: str, frame: str, bound: float, jump: float, max_age
 # in a control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in
 # 10 ms.
 _STATE_AGE = 0.1
-SPEC = RobotSpec(
+
+
+def _parameter(name: str, unit: str, low: float, high: float) -> Parameter:
+    """One of `QuadrotorParameters`, nominal as in `CRAZYFLIE`; real ones are within `low` to `high` times what lies
+    between the two published sets."""
+    values = [np.atleast_1d(getattr(parameters, name)) for parameters in (CRAZYFLIE, CRAZYFLIE_IDENTIFIED)]
+    size = PARAMETER_SIZES[name]
+    return Parameter(
+        name=name, unit=unit, order=("x", "y", "z") if size == 3 else (name,), nominal=tuple(values[0].tolist()),
+        minimum=tuple((low * np.minimum(*values)).tolist()), maximum=tuple((high * np.maximum(*values)).tolist()),
+        valid=(0.0, math.inf),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuadrotorBody:
+    """mass (1) kg, inertia (3) kg·m², arm (1) m, torque_ratio (1) m, as in `QuadrotorParameters`."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            _parameter("mass", "kg", 0.95, 1.05),
+            _parameter("inertia", "kg·m²", 0.85, 1.15),
+            _parameter("arm", "m", 1.0, 1.0),
+            _parameter("torque_ratio", "m", 0.8, 1.2),
+        )
+
+    def fields(self, model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
+        mass, inertia, gear, sites = (
+            rows(model, name, values["mass"]) for name in ("body_mass", "body_inertia", "actuator_gear", "site_pos")
+        )
+        base = model.body("base").id
+        mass[:, base], inertia[:, base] = values["mass"][:, 0], values["inertia"]
+        for i, name in enumerate(ROTORS):
+            gear[:, model.actuator(name).id, 5] = ROTOR_YAW[i] * values["torque_ratio"][:, 0]
+            site = model.site(name).id
+            sites[:, site, 0], sites[:, site, 1] = (sign[i] * values["arm"][:, 0] for sign in (ROTOR_X, ROTOR_Y))
+        return {"body_mass": mass, "body_inertia": inertia, "actuator_gear": gear, "site_pos": sites}
+
+
+_ROTOR_PARAMETERS = (
+    _parameter("thrust_coefficient", "N·s²/rad²", 0.9, 1.1),
+    _parameter("time_constant_up", "s", 0.8, 1.2),
+    _parameter("time_constant_down", "s", 0.8, 1.2),
+    _parameter("battery", "1", 0.92, 1.0),
+)
+
+
+def _model(looks: bool) -> str:
+    from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf  # it is made from what stands here
+
+    return quadrotor_mjcf(scene=looks)
+
+
+ROBOT = RobotDescription(
     name="crazyflie",
     control_period_s=0.01,
     signals=(
-        _vector("position", "m", "world", 20.0, 0.25, _STATE_AGE),
+        _vector("position", "m", "world", 20.0, 0.25, _STATE_AGE, "odom"),
         SignalSpec(
             name="orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
-            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_STATE_AGE,
+            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_STATE_AGE, sensor="odom",
         ),
-        _vector("linear_velocity", "m/s", "body", 10.0, 2.0, _STATE_AGE),
-        _vector("angular_velocity", "rad/s", "body", 34.9, 34.9, _STATE_AGE),
+        _vector("linear_velocity", "m/s", "body", 10.0, 2.0, _STATE_AGE, "odom"),
+        _vector("angular_velocity", "rad/s", "body", 34.9, 34.9, _STATE_AGE, "imu"),
         _vector("reference_position", "m", "world", 20.0, 40.0, None),
         _vector("reference_velocity", "m/s", "world", 10.0, 20.0, None),
     ),
@@ -131,4 +192,11 @@ SPEC = RobotSpec(
             safe=(0.0,) * 4, standby=(0.0,) * 4,
         ),
     ),
+    actuators=(Rotors(command="rotor_speed", actuators=ROTORS, parameters=_ROTOR_PARAMETERS),),
+    variations=(QuadrotorBody(),),
+    model=_model,
+    base="base",
+    mass=CRAZYFLIE.mass,
+    stances={"stand": Stance(joints=(), height=0.02)},
+    looks=Looks(distance=0.62, radius=0.05, mark=0.006),
 )  # fmt: skip

@@ -8,11 +8,19 @@ in unitree_rl_lab for the torque-speed curve; Unitree's actuator SDK for the gea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from isthmus_sim.description import CommandSpec, JointSpec, RobotSpec, SignalSpec
-
-Vector3 = tuple[float, float, float]
+from isthmus_sim.actuators import Motor, PDMotors
+from isthmus_sim.description import (
+    CommandSpec,
+    JointSpec,
+    Looks,
+    RobotDescription,
+    SignalSpec,
+    Stance,
+    Vector3,
+)
+from isthmus_sim.robots.inertia import Inertial
+from isthmus_sim.variations import GroundFriction, Load
 
 GRAVITY = 9.81  # m/s²
 LEGS = ("FL", "FR", "RL", "RR")  # front left, front right, rear left, rear right
@@ -30,21 +38,6 @@ FOOT_RADIUS = 0.022  # m
 FOOT_X = -0.002  # m, of the foot's ball in the calf's frame, CALF_LENGTH below the knee
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inertial:
-    """Mass kg, centre of mass (3,) m and inertia about it (xx, yy, zz, xy, xz, yz) kg·m², in the link's frame."""
-
-    mass: float
-    com: Vector3
-    inertia: tuple[float, ...]
-
-    def mirrored(self, x: float, y: float) -> Inertial:
-        """The same link on another leg: `x`, `y` are 1, or -1 for a reflection of that axis."""
-        xx, yy, zz, xy, xz, yz = self.inertia
-        com = (x * self.com[0], y * self.com[1], self.com[2])
-        return Inertial(mass=self.mass, com=com, inertia=(xx, yy, zz, x * y * xy, x * xz, y * yz))
-
-
 TRUNK = Inertial(
     mass=6.921, com=(0.021112, 0.0, -0.005366), inertia=(0.02448, 0.098077, 0.107, 0.00012166, 0.0014849, -3.12e-5)
 )
@@ -60,28 +53,6 @@ CALF = Inertial(
 )
 FOOT = Inertial(mass=0.04, com=(0.0, 0.0, -CALF_LENGTH), inertia=(9.6e-6, 9.6e-6, 9.6e-6, 0.0, 0.0, 0.0))
 MASS = TRUNK.mass + 4 * (HIP.mass + THIGH.mass + CALF.mass + FOOT.mass)  # kg
-
-
-@dataclass(frozen=True, kw_only=True)
-class Motor:
-    """A joint's drive, at the joint: behind gearbox and linkage.
-
-    effort_limit N·m; no_load_speed rad/s; corner_speed rad/s, up to which the motor reaches its effort limit; armature
-    kg·m², the rotor's inertia times the gear ratio squared; friction N·m, dry; damping N·m·s/rad, viscous.
-    """
-
-    effort_limit: float
-    no_load_speed: float
-    corner_speed: float
-    armature: float
-    friction: float = 0.2
-    damping: float = 0.01
-
-    @property
-    def saturation_effort(self) -> float:
-        """Stall torque, N·m, of the straight torque-speed line through the corner: torque at speed v is at most
-        saturation_effort * (1 - v / no_load_speed), and never above effort_limit."""
-        return self.effort_limit / (1 - self.corner_speed / self.no_load_speed)
 
 
 _ROTOR_INERTIA = 0.000111842  # kg·m², before the gearbox
@@ -173,10 +144,26 @@ _TRAVEL = tuple(abs(stand - prone) for stand, prone in zip(DEFAULT_POSE, PRONE_P
 _TRANSITION_RATE = tuple(1.5 * travel / max(_TRAVEL) for travel in _TRAVEL)
 
 
+def _motor(joint: str) -> Motor:
+    return MOTORS[joint.split("_")[1]]
+
+
+def _model(looks: bool) -> str:
+    from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf  # it is made from what stands here
+
+    return quadruped_mjcf(scene=looks)
+
+
+def _mirrored(joint: str) -> tuple[str, float]:
+    """Hips turn outwards on both sides, thighs and calves alike."""
+    other = {"L": "R", "R": "L"}[joint[1]]
+    return f"{joint[0]}{other}{joint[2:]}", -1.0 if "hip" in joint else 1.0
+
+
 def _joints(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], jump: float) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame="joint", order=JOINTS, minimum=low, maximum=high,
-        max_jump=(jump,) * len(JOINTS), max_age_s=_AGE,
+        max_jump=(jump,) * len(JOINTS), max_age_s=_AGE, sensor="joint_states",
     )  # fmt: skip
 
 
@@ -187,7 +174,7 @@ def _goal(name: str, unit: str, order: tuple[str, ...], bound: tuple[float, ...]
     )  # fmt: skip
 
 
-SPEC = RobotSpec(
+ROBOT = RobotDescription(
     name="quadruped",
     control_period_s=_PERIOD,
     signals=(
@@ -199,10 +186,11 @@ SPEC = RobotSpec(
         SignalSpec(
             name="angular_velocity", unit="rad/s", frame="body", order=("x", "y", "z"),
             minimum=(-_GYRO_RANGE,) * 3, maximum=(_GYRO_RANGE,) * 3, max_jump=(_GYRO_RANGE,) * 3, max_age_s=_AGE,
+            sensor="imu",
         ),
         SignalSpec(
             name="imu_orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
-            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_AGE,
+            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_AGE, sensor="imu",
         ),
         # Unitree's own walking takes up to 3.8 m/s forward, 1 m/s sideways and 4 rad/s; beyond is a mistake.
         _goal("linear_velocity_command", "m/s", ("x", "y"), (3.8, 1.0)),
@@ -215,4 +203,21 @@ SPEC = RobotSpec(
         ),
     ),
     joints=_JOINT_SPECS,
+    actuators=(
+        PDMotors(
+            command="joint_position_target", joints=_JOINT_SPECS, motors={name: _motor(name) for name in JOINTS}
+        ),
+    ),
+    variations=(Load(body="base"), GroundFriction()),
+    model=_model,
+    base="base",
+    legs={leg: tuple(f"{leg}_{link}_joint" for link in LINKS) for leg in LEGS},
+    mass=MASS,
+    stances={
+        "stand": Stance(joints=DEFAULT_POSE, height=STAND_HEIGHT),
+        "prone": Stance(joints=PRONE_POSE, height=PRONE_HEIGHT),
+        "loaded": Stance(joints=LOADED_POSE, height=LOADED_HEIGHT),
+    },
+    mirror={name: _mirrored(name) for name in JOINTS},
+    looks=Looks(distance=1.6, radius=0.18, mark=0.03, on_ground=True),
 )  # fmt: skip

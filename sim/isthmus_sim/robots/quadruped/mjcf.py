@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from isthmus_sim.robots.inertia import Inertial, merged
 from isthmus_sim.robots.quadruped.description import (
     CALF,
     CALF_LENGTH,
@@ -26,13 +25,12 @@ from isthmus_sim.robots.quadruped.description import (
     MOTORS,
     PRONE_HEIGHT,
     PRONE_POSE,
-    SPEC,
+    ROBOT,
     STAND_HEIGHT,
     THIGH,
     THIGH_LENGTH,
     TRUNK,
     TRUNK_SIZE,
-    Inertial,
 )
 
 _SKY = """
@@ -52,18 +50,6 @@ def _geom(kind: str, color: str, **attributes: str) -> str:
 def _inertial(link: Inertial) -> str:
     com, inertia = (" ".join(f"{value:.9g}" for value in values) for values in (link.com, link.inertia))
     return f'<inertial pos="{com}" mass="{link.mass:.9g}" fullinertia="{inertia}"/>'
-
-
-def _merged(a: Inertial, b: Inertial) -> Inertial:
-    """Two links that are one body."""
-    mass = a.mass + b.mass
-    com = (a.mass * np.array(a.com) + b.mass * np.array(b.com)) / mass
-    inertia = np.zeros(6)
-    for part in (a, b):
-        x, y, z = np.array(part.com) - com
-        shift = np.array((y * y + z * z, x * x + z * z, x * x + y * y, -x * y, -x * z, -y * z))
-        inertia += np.array(part.inertia) + part.mass * shift
-    return Inertial(mass=mass, com=tuple(com), inertia=tuple(inertia))
 
 
 def _trunk_look() -> str:
@@ -106,7 +92,7 @@ def _leg(leg: str, scene: bool) -> str:
           {_inertial(THIGH.mirrored(1, left))}
           {_hinge(leg, "thigh")}{look["thigh"]}
           <body name="{leg}_calf" pos="0 0 -{THIGH_LENGTH}">
-            {_inertial(_merged(CALF.mirrored(1, left), FOOT))}
+            {_inertial(merged(CALF.mirrored(1, left), FOOT))}
             {_hinge(leg, "calf")}{look["calf"]}
             <geom name="{leg}" class="collision" size="{FOOT_RADIUS}" pos="{foot}"/>
             <site name="{leg}" group="4" size="{2 * FOOT_RADIUS}" pos="{foot}"/>
@@ -117,7 +103,7 @@ def _leg(leg: str, scene: bool) -> str:
 
 def _hinge(leg: str, link: str) -> str:
     name = f"{leg}_{link}_joint"
-    joint, motor = SPEC.joints[name], MOTORS[link]
+    joint, motor = ROBOT.joints[name], MOTORS[link]
     return (
         f'<joint name="{name}" axis="{"1 0 0" if link == "hip" else "0 1 0"}" limited="true" '
         f'range="{joint.position_min} {joint.position_max}" armature="{motor.armature:.9g}" '

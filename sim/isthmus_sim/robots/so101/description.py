@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import math
 
-from isthmus_sim.description import CommandSpec, JointSpec, RobotSpec, SignalSpec
-from isthmus_sim.robots.quadruped.description import Inertial
-
-Vector3 = tuple[float, float, float]
+from isthmus_sim.actuators import PositionServos
+from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, SignalSpec, Stance, Vector3
+from isthmus_sim.robots.inertia import Inertial
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 PERIOD = 1 / 30  # s
@@ -107,18 +106,24 @@ def _joint(name: str, default: float) -> JointSpec:
     )  # fmt: skip
 
 
-SPEC = RobotSpec(
+def _model(looks: bool) -> str:
+    from isthmus_sim.robots.so101.mjcf import so101_mjcf  # it is made from what stands here
+
+    return so101_mjcf(desk=False)
+
+
+ROBOT = RobotDescription(
     name="so101",
     control_period_s=PERIOD,
     signals=(
         SignalSpec(
             name="joint_position", unit="rad", frame="joint", order=JOINTS,
             minimum=tuple(low - _MARGIN for low in _LOW), maximum=tuple(high + _MARGIN for high in _HIGH),
-            max_jump=(_SPEED * PERIOD,) * 6, max_age_s=_AGE,
+            max_jump=(_SPEED * PERIOD,) * 6, max_age_s=_AGE, sensor="joint_states",
         ),
         SignalSpec(
             name="joint_velocity", unit="rad/s", frame="joint", order=JOINTS, minimum=(-_SPEED,) * 6,
-            maximum=(_SPEED,) * 6, max_jump=(2 * _SPEED,) * 6, max_age_s=_AGE,
+            maximum=(_SPEED,) * 6, max_jump=(2 * _SPEED,) * 6, max_age_s=_AGE, sensor="joint_states",
         ),
     ),
     commands=(
@@ -128,6 +133,10 @@ SPEC = RobotSpec(
         ),
     ),
     joints={name: _joint(name, default) for name, default in zip(JOINTS, HOME, strict=True)},
+    actuators=(PositionServos(command="joint_position_target", actuators=JOINTS),),
+    model=_model,
+    stances={"home": Stance(joints=HOME), "folded": Stance(joints=FOLDED)},
+    looks=Looks(distance=0.75, azimuth=150.0, elevation=-28.0, turn=0.0),
 )  # fmt: skip
 
 

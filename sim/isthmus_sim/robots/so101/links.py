@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isthmus_sim.robots.quadruped.description import Inertial
+from isthmus_sim.robots.inertia import Inertial
 from isthmus_sim.robots.so101.description import (
     ARMATURE,
     AXIS,

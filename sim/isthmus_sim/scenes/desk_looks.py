@@ -1,4 +1,4 @@
-"""Random looks of the arm's worlds: colors, light, table, cameras, and another draw for every episode."""
+"""Visual randomisation of desks: colors, light, table and cameras, drawn anew for every episode."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus_sim.robots.so101.mjcf import CAMERAS, PATTERNS
+from isthmus_sim.scenes.desk import CAMERAS, PATTERNS
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looks:
+class VisualRandomization:
     """Least and most of what is drawn evenly; colors by hue, saturation and value, each from 0 to 1.
 
     The cube has any hue and the zone another, at least `hue_distance` (of 1) away. The lamp's light comes
@@ -37,8 +37,8 @@ class Looks:
     camera_zoom: Range = (0.95, 1.05)
 
 
-def draw(looks: Looks, n: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """n rows of the arm's parameters (`so101_params.SIZES`)."""
+def draw(looks: VisualRandomization, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """n rows of the parameters of `DeskLooks`."""
 
     def even(bounds: Range, size: int = 1) -> Tensor:
         low, high = bounds

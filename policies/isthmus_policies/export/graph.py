@@ -1,0 +1,88 @@
+"""The graph from raw signals to robot commands: the task's own functions around the policy, compiled to ONNX."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from isthmus_policies.networks.policy import DTYPES, Policy
+from isthmus_sim.task import Task
+
+POLICY_MEMORY = "policy_"
+"""What stands before the name of the policy's own memory, beside the task's."""
+
+
+class PolicyGraph(nn.Module):
+    """Signals, memory and noise in, commands and the next memory out."""
+
+    def __init__(self, task: Task, policy: Policy) -> None:
+        super().__init__()
+        self._task = task
+        self._policy = policy
+        self.signals = [spec.name for spec in task.robot.signals]
+        self.task_memory = [spec.name for spec in task.memory]
+        self.policy_memory = list(policy.memory)
+        self.noise = list(policy.noise)
+        self.commands = [spec.name for spec in task.robot.commands]
+
+    @property
+    def memory(self) -> list[str]:
+        """Names of all memory, the task's and the policy's."""
+        return [*self.task_memory, *(f"{POLICY_MEMORY}{name}" for name in self.policy_memory)]
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in order."""
+        return [*self.signals, *(f"memory_{name}" for name in self.memory), *(f"noise_{name}" for name in self.noise)]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in order."""
+        return [*self.commands, *(f"next_memory_{name}" for name in self.memory)]
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        given = iter(inputs)
+        signals, past, own, noise = (
+            {name: next(given) for name in names}
+            for names in (self.signals, self.task_memory, self.policy_memory, self.noise)
+        )
+        action, next_own = self._policy.act(self._task.observe(signals, past), own, noise)
+        action = action.clamp(-1.0, 1.0)
+        commands = self._task.act(action, signals, past)
+        next_past = self._task.remember(past, signals, action)
+        return (
+            *(commands[name] for name in self.commands),
+            *(next_past[name] for name in self.task_memory),
+            *(next_own[name] for name in self.policy_memory),
+        )
+
+    def example(self, n: int) -> tuple[Tensor, ...]:
+        """Inputs of the right shapes and types for n worlds."""
+        task, policy = self._task, self._policy
+        return (
+            *(torch.zeros(n, *spec.shape, dtype=DTYPES[spec.dtype]) for spec in task.robot.signals),
+            *(torch.full((n, *spec.shape), spec.initial) for spec in task.memory),
+            *policy.initial_memory(n).values(),
+            *(torch.zeros(n, *group.shape) for group in policy.noise.values()),
+        )
+
+
+def compile_graph(graph: PolicyGraph) -> bytes:
+    """The graph as ONNX, its first axis free."""
+    inputs = graph.example(2)
+    batch = torch.export.Dim("batch", min=1)
+    buffer = io.BytesIO()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own insides; the replay judges the result
+        program = torch.onnx.export(
+            graph.eval(), inputs, input_names=graph.input_names, output_names=graph.output_names,
+            dynamic_shapes=(tuple({0: batch} for _ in inputs),), dynamo=True, verbose=False,
+        )  # fmt: skip
+        assert program is not None
+        program.save(buffer)  # pyright: ignore[reportArgumentType] (takes a file, says a path)
+    return buffer.getvalue()

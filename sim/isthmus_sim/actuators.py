@@ -1,0 +1,186 @@
+"""What makes forces of commands: the kinds of actuators, one formula each, for every engine and for the stand-in robot.
+
+The formulas are written for single numbers and hold elementwise for arrays. `bound_to` gives the same formula with the
+elementary functions of another library: NumPy's by default, torch's, or Warp's in a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from isthmus_sim.description import JointSpec, Parameter, scalar
+
+clip, sqrt, expm1, where = np.clip, np.sqrt, np.expm1, np.where
+
+SLOW = 0.2
+"""rad/s: where dry friction has reached 0.7 of its size."""
+
+
+def bound_to(formula: Callable[..., Any], **functions: Any) -> Callable[..., Any]:
+    """The formula with other elementary functions, such as `clip=torch.clamp`."""
+    assert isinstance(formula, FunctionType)
+    return FunctionType(formula.__code__, {**formula.__globals__, **functions}, formula.__name__)
+
+
+def pd_effort(target, position, velocity, stiffness, damping):
+    """What a PD controller asks for, N·m: target and position rad, velocity rad/s, gains N·m/rad and N·m·s/rad."""
+    return stiffness * (target - position) - damping * velocity
+
+
+def motor_torque(wanted, velocity, strength, effort_limit, saturation, no_load_speed):
+    """What a DC motor gives of a `wanted` torque, N·m, at its speed, rad/s.
+
+    It is clipped to the effort limit and to the straight torque-speed line from stall torque to no-load speed, as in
+    Isaac Lab's DCMotor and Unitree's actuator data: at speed v in its own direction a motor gives at most
+    saturation · (1 - v / no_load_speed). `strength` is the share of the torque that arrives.
+    """
+    drop = saturation / no_load_speed * velocity
+    high = clip(saturation - drop, 0.0, effort_limit)
+    low = clip(-saturation - drop, -effort_limit, 0.0)
+    return strength * clip(wanted, low, high)
+
+
+def dry_friction(velocity, friction):
+    """What dry friction in a drive takes, N·m: all of it from some tenths of a rad/s on.
+
+    MuJoCo's own `frictionloss` is a constraint on every joint, which costs a fifth of the time of a walking robot.
+    """
+    return friction * velocity / sqrt(velocity * velocity + SLOW * SLOW)
+
+
+def lagged(speed, set_point, rising, falling):
+    """A first-order lag after some time: `rising` and `falling` are the shares of the gap that `lag_share` closes."""
+    gap = set_point - speed
+    return speed + gap * where(gap > 0.0, rising, falling)
+
+
+def lag_share(time_constant, dt):
+    """Share of the gap to a set-point closed within dt (s): 1 - exp(-dt/τ), the exact solution of the lag."""
+    return -expm1(-dt / time_constant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motor:
+    """A joint's drive, at the joint: behind gearbox and linkage.
+
+    effort_limit N·m; no_load_speed rad/s; corner_speed rad/s, up to which the motor reaches its effort limit; armature
+    kg·m², the rotor's inertia times the gear ratio squared; friction N·m, dry; damping N·m·s/rad, viscous.
+    """
+
+    effort_limit: float
+    no_load_speed: float
+    corner_speed: float
+    armature: float
+    friction: float = 0.2
+    damping: float = 0.01
+
+    @property
+    def saturation_effort(self) -> float:
+        """Stall torque, N·m, of the straight torque-speed line through the corner: torque at speed v is at most
+        saturation_effort * (1 - v / no_load_speed), and never above effort_limit."""
+        return self.effort_limit / (1 - self.corner_speed / self.no_load_speed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PDMotors:
+    """Joints under PD control at every physics step, each by a DC motor.
+
+    The command is joint positions, rad, in the order of `joints`. Parameters: the gains, the share of the torque that
+    arrives, and the time (s, at most a control period) in which the target before still acts.
+
+    Args:
+        command: Name of the command.
+        joints: Name -> gains and limits.
+        motors: Name -> drive.
+        delay_s: Bounds of the time until a target acts on a real unit, s.
+        strength: Bounds of the share of the torque that arrives on a real unit.
+        gains: Bounds of the factor of stiffness and damping on a real unit.
+    """
+
+    command: str
+    joints: Mapping[str, JointSpec]
+    motors: Mapping[str, Motor]
+    delay_s: tuple[float, float] = (0.0, 0.015)
+    strength: tuple[float, float] = (0.85, 1.0)
+    gains: tuple[float, float] = (0.9, 1.1)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """stiffness, damping, strength by joint, and command_delay_s."""
+        names = tuple(self.joints)
+        stiffness, damping = (
+            tuple(getattr(joint, gain) for joint in self.joints.values()) for gain in ("stiffness", "damping")
+        )
+        return (
+            self._scaled("stiffness", "N·m/rad", stiffness),
+            self._scaled("damping", "N·m·s/rad", damping),
+            Parameter(
+                name="strength", unit="1", order=names, nominal=(1.0,) * len(names),
+                minimum=(self.strength[0],) * len(names), maximum=(self.strength[1],) * len(names), valid=(0.0, 10.0),
+            ),
+            scalar("command_delay_s", "s", 0.0, self.delay_s, (0.0, 10.0)),
+        )  # fmt: skip
+
+    def _scaled(self, name: str, unit: str, values: tuple[float, ...]) -> Parameter:
+        low, high = (tuple(factor * value for value in values) for factor in self.gains)
+        return Parameter(
+            name=name, unit=unit, order=tuple(self.joints), nominal=values, minimum=low, maximum=high, valid=(0.0, 1e6)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionServos:
+    """Actuators of the model that hold what they are told: position servos with gains of their own in the MJCF.
+
+    Args:
+        command: Name of the command.
+        actuators: Their names in the model, in the command's order.
+        scale, offset: A control is scale * command + offset, where the model's unit is not the command's.
+    """
+
+    command: str
+    actuators: tuple[str, ...]
+    scale: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Torques:
+    """Joints driven by torque, N·m, clipped to their effort limits by the model.
+
+    Args:
+        command: Name of the command.
+        actuators: Motors of the model, in the command's order.
+    """
+
+    command: str
+    actuators: tuple[str, ...]
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotors:
+    """Rotors whose speed follows its set-point, rad/s, with a lag; thrust goes with the square of the speed.
+
+    Parameters, one number each: thrust_coefficient N/(rad/s)², time_constant_up and time_constant_down s, battery (the
+    share of a commanded speed that is reached).
+
+    Args:
+        command: Name of the command.
+        actuators: Motors of the model whose control is a thrust, N, in the command's order.
+        parameters: The four above.
+    """
+
+    command: str
+    actuators: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+
+
+Actuator = PDMotors | PositionServos | Torques | Rotors
+"""One way in which commands become forces; `command` names the command, `parameters` what may differ."""

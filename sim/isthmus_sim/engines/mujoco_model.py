@@ -1,0 +1,106 @@
+"""A scene as a compiled MuJoCo model: physics step, terrain, and the sensors that its quantities are read from."""
+
+# pyright: reportAttributeAccessIssue=false
+# (MuJoCo's names come from its compiled modules, which a type checker cannot see into.)
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from isthmus_sim.actuators import PDMotors
+from isthmus_sim.scene import Quantity, Scene
+from isthmus_sim.terrain import Terrain
+
+ITERATIONS = 50
+"""Of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""
+
+SITE_SENSORS = {
+    "site_position": mujoco.mjtSensor.mjSENS_FRAMEPOS,
+    "site_velocity": mujoco.mjtSensor.mjSENS_FRAMELINVEL,
+    "contact_force": mujoco.mjtSensor.mjSENS_TOUCH,
+}
+
+
+def scene_spec(scene: Scene, *, looks: bool = False) -> mujoco.MjSpec:
+    """The scene's model before it is compiled, a copy. Raises ValueError for a model that MuJoCo cannot read."""
+    source = scene.source(looks)
+    spec = mujoco.MjSpec.from_string(source) if isinstance(source, str) else source.copy()
+    spec.option.timestep = scene.timestep_s
+    if scene.terrain is not None:
+        _lay(scene.terrain, spec, scene.ground)
+    return spec
+
+
+def compile_scene(scene: Scene) -> mujoco.MjModel:
+    """The model that engines simulate. Raises ValueError for a model that does not compile or lacks what is read."""
+    spec = scene_spec(scene)
+    for actuator in scene.robot.actuators:
+        if isinstance(actuator, PDMotors):
+            _prepare_for_drives(spec, actuator)
+    for quantity in scene.quantities:
+        _add_sensors(spec, quantity)
+    model = spec.compile()
+    # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    return model
+
+
+def _prepare_for_drives(spec: mujoco.MjSpec, actuator: PDMotors) -> None:
+    """Dry friction is the drives' here, and the contact solver has time to end."""
+    for name in actuator.joints:
+        spec.joint(name).frictionloss = 0.0
+    spec.option.iterations = max(spec.option.iterations, ITERATIONS)
+    spec.option.ls_iterations = max(spec.option.ls_iterations, ITERATIONS)
+
+
+def _add_sensors(spec: mujoco.MjSpec, quantity: Quantity) -> None:
+    sensor = SITE_SENSORS.get(quantity.kind)
+    if sensor is None:
+        return
+    for site in quantity.of:
+        if spec.site(site) is None:
+            names = ", ".join(site.name for site in spec.sites if site.name) or "none"
+            raise ValueError(f"{quantity.name}: the model has no site {site!r}; it has: {names}")
+        spec.add_sensor(
+            name=sensor_name(quantity.kind, site), type=sensor, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site
+        )
+
+
+def sensor_name(kind: str, site: str) -> str:
+    """The sensor that reads this kind of quantity of a site."""
+    return f"{kind}:{site}"
+
+
+def sensor_columns(model: mujoco.MjModel, names: list[str]) -> list[int]:
+    """Columns of the sensor data that hold the sensors `names`, one after the other."""
+    sensors = [model.sensor(name) for name in names]
+    return [int(sensor.adr[0]) + k for sensor in sensors for k in range(int(sensor.dim[0]))]
+
+
+def base_joint(model: mujoco.MjModel, body: str) -> tuple[int, int]:
+    """First columns in qpos and in qvel of a body's free joint. Raises ValueError where it has none."""
+    joint = int(model.body_jntadr[model.body(body).id])
+    if joint < 0 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+        raise ValueError(f"the body {body!r} needs a <freejoint/> of its own: it moves freely")
+    return int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint])
+
+
+def _lay(terrain: Terrain, spec: mujoco.MjSpec, ground: str) -> None:
+    """Put the terrain where the model has the geom `ground`, with that geom's friction."""
+    flat = spec.geom(ground)
+    if flat is None:
+        raise ValueError(f"the model has no geom {ground!r} that terrain could replace")
+    low, high = float(terrain.heights.min()), float(terrain.heights.max())
+    # MuJoCo's rows go along y, its columns along x.
+    heights = terrain.heights.T.contiguous().numpy()
+    spec.add_hfield(
+        name="terrain",
+        size=[*(0.5 * terrain.config.cell * (n - 1) for n in terrain.heights.shape), max(high - low, 1e-3), 0.5],
+        nrow=heights.shape[0],
+        ncol=heights.shape[1],
+        userdata=np.ravel(heights - low),
+    )
+    flat.type = mujoco.mjtGeom.mjGEOM_HFIELD
+    flat.hfieldname = "terrain"
+    flat.pos = [0.0, 0.0, low]

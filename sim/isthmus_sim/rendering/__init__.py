@@ -1,0 +1,1 @@
+"""Images of worlds and of recorded movements, drawn off-screen."""

@@ -1,0 +1,97 @@
+"""The tasks that the project ships, as they are registered."""
+
+from __future__ import annotations
+
+from isthmus_sim.tasks import TaskEntry
+from isthmus_sim.tasks.hover import Hover, HoverConfig, following_figure_eight, randomized
+from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
+from isthmus_sim.tasks.pick_place import randomized as other_desks
+from isthmus_sim.tasks.push_t import PushT, PushTConfig, standard
+from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough
+
+_WALKING = {
+    "iterations": 900,
+    "episode_steps": None,
+    "policy": {
+        "actor": (128, 128), "critic": (128, 128), "activation": "elu", "hidden_gain": 0.85, "initial_std": 0.5,
+    },
+    "algorithm": {
+        "num_steps": 24, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.006), "symmetry": True,
+    },
+}  # fmt: skip
+_ARM = "isthmus_policies.demonstrate.pick_place:DEMONSTRATION"
+_DISC = "isthmus_policies.demonstrate.push_t:DEMONSTRATION"
+
+QUADROTOR = TaskEntry(
+    make=Hover,
+    robot="crazyflie",
+    config=HoverConfig(),
+    summary="hold a position by direct motor commands",
+)
+# A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer episodes, and
+# more of the curriculum, which is where precision comes from.
+QUADROTOR_RANDOMIZED = TaskEntry(
+    make=Hover,
+    robot="crazyflie",
+    config=randomized(),
+    training={"iterations": 700, "episode_steps": 200, "curriculum_end": 0.6},
+    summary="the same for a real airframe: another one every episode",
+    mission="isthmus_policies.demo.report.flight:FLIGHT",
+)
+FIGURE_EIGHT_SLOW = TaskEntry(
+    make=Hover,
+    robot="crazyflie",
+    config=following_figure_eight(10.0),
+    training=None,
+    summary="follow a figure eight of 10 s",
+)
+FIGURE_EIGHT_FAST = TaskEntry(
+    make=Hover,
+    robot="crazyflie",
+    config=following_figure_eight(5.5),
+    training=None,
+    summary="follow a figure eight of 5.5 s",
+)
+QUADRUPED = TaskEntry(
+    make=VelocityTracking,
+    robot="quadruped",
+    config=VelocityConfig(),
+    training=_WALKING,
+    summary="walk as told on flat ground",
+    mission="isthmus_policies.demo.report.walk:WALK",
+)
+QUADRUPED_ROUGH = TaskEntry(
+    make=VelocityTracking,
+    robot="quadruped",
+    config=rough(),
+    training={**_WALKING, "num_envs": 1024},
+    summary="walk as told on rough ground",
+)
+PUSH_T = TaskEntry(
+    make=PushT,
+    robot="pusher",
+    config=PushTConfig(),
+    summary="push a T into its goal",
+    demonstration=_DISC,
+)
+PUSH_T_STANDARD = TaskEntry(
+    make=PushT,
+    robot="pusher",
+    config=standard(),
+    training=None,
+    summary="the same from the 50 published starts",
+)
+PICK_PLACE = TaskEntry(
+    make=PickPlace,
+    robot="so101",
+    config=PickPlaceConfig(),
+    summary="put the cube into the zone",
+    demonstration=_ARM,
+)
+PICK_PLACE_RANDOMIZED = TaskEntry(
+    make=PickPlace,
+    robot="so101",
+    config=other_desks(),
+    summary="the same at desks that look different",
+    demonstration=_ARM,
+)

@@ -1,0 +1,493 @@
+"""A legged robot walks as it is told: forward, sideways and turning, on flat or rough ground, pushed and loaded.
+
+One task for every robot with legs. The actor sees what the robot's own sensors give: joints, gyro, the direction of
+gravity from the IMU, the operator's command, a clock for the gait, and some control steps of history. The critic also
+sees what only simulation knows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.engine import Commands, Engine, Params, State
+from isthmus_sim.on_device import Constant
+from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
+from isthmus_sim.scene import legged_scene
+from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
+from isthmus_sim.task import BaseMotion, Goal, Group, Memory, Mirror, Reward, Task, Transition
+from isthmus_sim.tasks import symmetry
+from isthmus_sim.terms import rewards, terminations
+from isthmus_sim.terms.curricula import terrain_level
+from isthmus_sim.terms.events import Push
+from isthmus_sim.terms.randomization import Range, check_goal_range, scaled, uniform
+from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
+from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
+
+GRAVITY = 9.81  # m/s²
+COMMAND = "joint_position_target"
+_SCAN = (11, 7)  # places forward and left at which the critic knows rough ground
+_TOUCHES = 1.0  # N
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaitConfig:
+    """The clock of the gait, and what it does by itself: it steps in place (as in Iscen et al. 2018, "Policies
+    Modulating Trajectory Generators"); the action makes a walk of it."""
+
+    frequency_hz: float = 2.5
+    """Cycles per second."""
+    phases: tuple[float, ...] = (0.0, 0.5, 0.5, 0.0)
+    """When in the cycle each foot swings, cycles, in the order of the robot's legs."""
+    lift: float = 0.35
+    """How far the clock alone bends the legs in swing, rad."""
+    press: float = 0.3
+    """How far it stretches them in stance, rad: what soft gains give way by under the robot's weight."""
+    joints: dict[str, float] = field(default_factory=lambda: {"thigh": 1.0, "calf": -2.0})
+    """Part of a joint's name -> its share of that, so that the foot goes straight up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VelocityReward:
+    """Weights of the terms, per control step, and the constants in them."""
+
+    velocity: float = 3.0
+    """exp(-‖v_xy - command‖ / width), in the body frame."""
+    turning: float = 2.0
+    """exp(-|ω_z - command| / width)."""
+    width: float = 0.4
+    """m/s and rad/s."""
+    gait: float = 1.0
+    """Share of feet that stand when the clock says so and swing when it says so; standing still, share that stand."""
+    clearance: float = 20.0
+    """Squared lack of height of the feet in swing, 1/m², below `swing_height`."""
+    swing_height: float = 0.07
+    """m, of a foot's middle above the ground at the top of its swing."""
+    level: float = 2.0
+    """Squared tilt (horizontal part of the gravity direction), where the ground is flat."""
+    height: float = 20.0
+    """Squared error of the base's height over the ground, 1/m²."""
+    base_height: float = 0.3
+    """m."""
+    bounce: float = 0.5
+    """Squared vertical velocity, s²/m², and a tenth of the squared roll and pitch rates."""
+    slip: float = 0.1
+    """Squared horizontal velocity of feet that stand, s²/m²."""
+    effort: float = 1e-4
+    """Squared torque, 1/(N·m)²."""
+    power: float = 1e-3
+    """Mechanical power that the motors give, 1/W."""
+    smoothness: float = 0.02
+    """Squared change of the targets from one step to the next, 1/rad²."""
+    posture: float = 0.1
+    """Squared distance of the joints from the default pose, 1/rad²."""
+    posture_of: dict[str, float] = field(default_factory=lambda: {"hip": 5.0})
+    """Part of a joint's name -> how many times it counts in `posture`; joints without one count once."""
+
+
+def _noise() -> dict[str, SignalNoise]:
+    # Encoders: 0.01 rad of noise, 0.02 rad of calibration error per episode; velocities are differences of them. The
+    # IMU's gyro 0.05 rad/s with vibration, its attitude estimate 0.02 rad off and 0.02 rad biased.
+    return {
+        "joint_position": SignalNoise(noise=0.01, bias=0.02),
+        "joint_velocity": SignalNoise(noise=0.5),
+        "angular_velocity": SignalNoise(noise=0.05, bias=0.02),
+        "imu_orientation": SignalNoise(noise=0.01, bias=0.02),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class VelocityConfig:
+    """Velocities m/s and rad/s, times s, angles rad. Ranges are uniform, per episode, unless said otherwise. The
+    defaults are the quadruped's."""
+
+    episode_steps: int = 1000
+    """Control steps of an episode."""
+    history: int = 3
+    """Control steps that the policy remembers."""
+    forward: Range = (-0.8, 1.0)
+    sideways: Range = (-0.4, 0.4)
+    turning: Range = (-1.0, 1.0)
+    standing_share: float = 0.1
+    """Share of commands that are to stand still."""
+    command_s: float = 5.0
+    """A new command is drawn this often."""
+    gait: GaitConfig = field(default_factory=GaitConfig)
+    action_scale: float = 0.7
+    """Joint target per unit of action, rad, around the default pose."""
+    push_s: float = 5.0
+    """Time between pushes; 0 for none."""
+    push_length_s: float = 0.1
+    push_speed: float = 0.6
+    """Change of velocity that a push makes at most, m/s, in any horizontal direction."""
+    friction: Range = (0.4, 1.25)
+    payload: Range = (-1.0, 3.0)
+    """kg on the base."""
+    com_offset: float = 0.04
+    """Shift of the base's centre of mass, each axis, ±m."""
+    strength: Range = (0.85, 1.1)
+    """Share of the torque that arrives, per joint."""
+    gains: Range = (0.9, 1.1)
+    """Factors of stiffness and damping, per joint."""
+    actuation_delay_s: Range = (0.0, 0.015)
+    """Time until a target acts, on top of `command_delay_steps`."""
+    command_delay_steps: tuple[int, int] = (0, 1)
+    start_speed: float = 0.3
+    """Largest speed at the start along each axis, m/s, and turning rate about each, rad/s."""
+    tilt_limit: float = math.radians(60)
+    height_limit: float = 0.12
+    """An episode has failed when the base is lower over the ground than this, m, or tilts further than that."""
+    terrain: TerrainConfig | None = None
+    """Rough ground; None for a flat one."""
+    reward: VelocityReward = field(default_factory=VelocityReward)
+    sensors: dict[str, SensorModel] = field(default_factory=dict)
+    noise: dict[str, SignalNoise] = field(default_factory=_noise)
+
+    def __post_init__(self) -> None:
+        if self.history < 1:
+            raise ValueError(f"history must be at least 1 control step, got {self.history}")
+
+
+def rough() -> VelocityConfig:
+    """Bumps, slopes, steps and waves, harder as a world does better."""
+    reward = VelocityReward(level=0.5, height=5.0, clearance=30.0, swing_height=0.1)
+    return VelocityConfig(terrain=TerrainConfig(), reward=reward, height_limit=0.1)
+
+
+class VelocityTracking(Task):
+    """Joint position targets for every joint of a robot with legs.
+
+    Raises:
+        ValueError: the robot lacks what a walk needs, or the configuration asks for what it cannot do.
+    """
+
+    name = "velocity"
+
+    def __init__(self, robot: RobotDescription, config: VelocityConfig) -> None:
+        _check(robot, config)
+        self.robot, self.config = robot, config
+        c, period_s = config, robot.control_period_s
+        self.terrain = Terrain(c.terrain) if c.terrain else None
+        self.levels = c.terrain.levels if c.terrain else 1
+        self.kinds = KINDS if c.terrain else ()
+        self.scene = legged_scene(robot, self.terrain)
+        self.engines = ("mujoco", "warp")
+        self.action_size = len(robot.joints)
+        self.episode_steps = c.episode_steps
+        self.sensors, self.noise, self.command_delay_steps = c.sensors, c.noise, c.command_delay_steps
+        self.actuation_delay_s = c.actuation_delay_s[1]
+        self._constants()
+        frame = 6 + 3 * len(robot.joints)
+        self.memory = (
+            MemorySpec(name="past", shape=(c.history, frame), order="oldest first", initial=0.0),
+            MemorySpec(name="phase", shape=(1,), order="cycles", initial=0.0),
+        )
+        sizes = {"actor": self._pieces("actor"), "critic": self._pieces("critic")}
+        self.groups = {name: Group(shape=(sum(len(index) for index, _ in p),)) for name, p in sizes.items()}
+        self.mirror = self._mirror(sizes)
+        self.rewards = self._rewards()
+        self.randomization = self._randomization()
+        self.goal_range = {
+            VELOCITY_GOAL: tuple(zip(c.forward, c.sideways, strict=True)),
+            TURNING_GOAL: tuple((bound,) for bound in c.turning),
+        }  # pyright: ignore[reportAttributeAccessIssue]
+        if c.push_s:
+            self.events = (
+                Push(
+                    every=round(c.push_s / period_s), length=round(c.push_length_s / period_s),
+                    impulse=robot.mass * c.push_speed, period_s=period_s,
+                ),
+            )  # fmt: skip
+
+    def _constants(self) -> None:
+        robot, c = self.robot, self.config
+        command = robot.command(COMMAND)
+        self._low, self._high = (Constant(torch.tensor(v)) for v in (command.minimum, command.maximum))
+        self._default = Constant(torch.tensor(robot.default_pose))
+        names = list(robot.joints)
+        legs = [i for name in names for i, chain in enumerate(robot.legs.values()) if name in chain]
+        self._leg = Constant(torch.tensor(legs))
+        self._phases = Constant(torch.tensor(c.gait.phases))
+        self._lift = Constant(torch.tensor([_first(c.gait.joints, name, 0.0) for name in names]))
+        self._posture = Constant(torch.tensor([_first(c.reward.posture_of, name, 1.0) for name in names]))
+        self._scan = Constant(_scan_points())
+
+    # --- on the robot and in simulation ---
+
+    def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
+        now, command = self._proprioception(signals), self._command(signals, memory["phase"])
+        return {"actor": torch.cat((now, command, memory["past"].flatten(1)), dim=-1)}
+
+    def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
+        command = torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL]), dim=-1)
+        gait = self.config.gait
+        swing, stance = self._swing(memory["phase"], command), self._swing(memory["phase"] + 0.5, command)
+        step = (gait.lift * swing - gait.press * stance)[:, self._leg.on(action)]
+        target = self._default.to(action) + self.config.action_scale * action + step * self._lift.to(action)
+        return {COMMAND: torch.minimum(torch.maximum(target, self._low.to(action)), self._high.to(action))}
+
+    def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
+        frame = torch.cat((self._proprioception(signals), action), dim=-1)
+        past = torch.cat((memory["past"][:, 1:], frame.unsqueeze(1)), dim=1)
+        return {"past": past, "phase": self._next_phase(memory["phase"])}
+
+    def _next_phase(self, phase: Tensor) -> Tensor:
+        return torch.remainder(phase + self.config.gait.frequency_hz * self.robot.control_period_s, 1.0)
+
+    def _command(self, signals: Signals, phase: Tensor) -> Tensor:
+        """(n, 5): the operator's command and the clock."""
+        turn = 2 * math.pi * phase
+        return torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL], turn.sin(), turn.cos()), dim=-1)
+
+    def _proprioception(self, signals: Signals) -> Tensor:
+        """(n, 6 + 2j): what the robot feels of itself: gyro, direction of gravity in the body, joints."""
+        gravity = -rotation_matrix(signals["imu_orientation"])[:, 6:]
+        joints = signals["joint_position"] - self._default.to(gravity)
+        return torch.cat((signals["angular_velocity"], gravity, joints, signals["joint_velocity"]), dim=-1)
+
+    def _swing(self, phase: Tensor, command: Tensor) -> Tensor:
+        """(n, f), 0 to 1: how high each foot should be in its swing; 0 where it should stand, as all do without a
+        command. phase (n, 1) cycles; command (n, 3)."""
+        walks = (command.norm(dim=-1, keepdim=True) > 0.05).to(phase)
+        return walks * torch.sin(-2 * math.pi * (phase + self._phases.to(phase))).clamp_min(0.0)
+
+    # --- in simulation only ---
+
+    def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
+        drawn = self._draw_command(len(episode_step), generator)
+        if previous is None:
+            return drawn
+        every = round(self.config.command_s / self.robot.control_period_s)
+        due = (episode_step % every == 0).unsqueeze(-1)
+        goal = {name: torch.where(due, value, previous[name]) for name, value in drawn.items()}
+        return goal | {"phase": self._next_phase(previous["phase"])}
+
+    def _draw_command(self, n: int, generator: torch.Generator) -> Goal:
+        c = self.config
+        bounds = torch.tensor((c.forward, c.sideways, c.turning), device=generator.device)
+        share = torch.rand(n, 4, generator=generator, device=generator.device)
+        command = bounds[:, 0] + share[:, :3] * (bounds[:, 1] - bounds[:, 0])
+        command = torch.where(share[:, 3:] < c.standing_share, 0.0, command)
+        phase = torch.zeros(n, 1, device=generator.device)
+        return {VELOCITY_GOAL: command[:, :2], TURNING_GOAL: command[:, 2:], "phase": phase}
+
+    def sense(self, state: State, goal: Goal) -> Signals:
+        return {
+            "joint_position": state["joint_position"],
+            "joint_velocity": state["joint_velocity"],
+            "angular_velocity": state["angular_velocity"],
+            "imu_orientation": state["orientation"],
+            VELOCITY_GOAL: goal[VELOCITY_GOAL],
+            TURNING_GOAL: goal[TURNING_GOAL],
+        }
+
+    def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
+        rows = slice(None) if ids is None else ids
+        p, weight = engine.params, self.robot.mass * GRAVITY
+        base = BaseMotion.of(state)
+        seen = (
+            self._proprioception(self.sense(state, goal)),
+            self._command(goal, goal["phase"]),
+            state["actuator"] - self._default.to(state["actuator"]),
+            base.velocity,
+            self._height(state).unsqueeze(-1),
+            (state["foot_force"] / weight).clamp_max(2.0),
+            self._foot_height(state),
+            p["friction"][rows],
+            p["payload"][rows],
+            p["com_offset"][rows],
+            p["command_delay_s"][rows] / self.robot.control_period_s,
+            p["strength"][rows],
+            p["stiffness"][rows].mean(-1, keepdim=True),
+            p["damping"][rows].mean(-1, keepdim=True),
+            to_body(base.matrix, engine.force[rows]) / weight,
+            self._heights_around(state),
+        )
+        return {"critic": torch.cat(seen, dim=-1)}
+
+    def _pieces(self, group: str) -> list[symmetry.Piece]:
+        """What `observe` and `privileged` put into a group, one after the other, as a mirror sees it."""
+        robot = self.robot
+        joints, vector, spin, same = symmetry.joints(robot), symmetry.VECTOR, symmetry.SPIN, symmetry.SAME
+        felt = [spin, vector, joints, joints]
+        asked = [symmetry.signs(1, -1, -1, self._clock_sign, self._clock_sign)]
+        if group == "actor":
+            return [*felt, *asked, *[*felt, joints] * self.config.history]
+        per_foot, per_joint = symmetry.per_foot(robot), symmetry.per_joint(robot)
+        drawn = [same, same, vector, same, per_joint, same, same, vector]
+        scan = symmetry.grid(*(_SCAN if self.terrain else (0, 0)))
+        return [*felt, *asked, joints, vector, same, per_foot, per_foot, *drawn, scan]
+
+    @property
+    def _clock_sign(self) -> float:
+        """Of sine and cosine of the clock in a mirror: feet on opposite sides swing half a cycle apart, or together."""
+        phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
+        return -1.0 if (phases[others[0]] - phases[0]) % 1.0 == 0.5 else 1.0
+
+    def _mirror(self, pieces: dict[str, list[symmetry.Piece]]) -> dict[str, Mirror]:
+        phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
+        shifts = {(phases[other] - phases[foot]) % 1.0 for foot, other in enumerate(others)}
+        if shifts not in ({0.0}, {0.5}):
+            return {}  # such a gait is not its own mirror image
+        images = {name: symmetry.joined(*its_pieces) for name, its_pieces in pieces.items()}
+        return images | {"action": symmetry.joined(symmetry.joints(self.robot))}
+
+    def _ground(self, place: Tensor) -> Tensor:
+        """The ground's height (...) under places (..., 2)."""
+        return self.terrain.height(place) if self.terrain else torch.zeros_like(place[..., 0])
+
+    def _height(self, state: State) -> Tensor:
+        return state["position"][:, 2] - self._ground(state["position"][:, :2])
+
+    def _foot_height(self, state: State) -> Tensor:
+        """(n, f) m: of each foot's middle over the ground below it."""
+        feet = state["foot_position"]
+        return feet[..., 2] - self._ground(feet[..., :2])
+
+    def _heights_around(self, state: State) -> Tensor:
+        """The ground around the robot, relative to its base, in the directions of its heading."""
+        position = state["position"]
+        if self.terrain is None:
+            return position[:, :0]
+        turned = yaw_rotation(state["orientation"]) @ self._scan.to(position).T  # (n, 2, points)
+        place = position[:, :2].unsqueeze(1) + turned.transpose(1, 2)
+        return (self.terrain.height(place) - position[:, 2:] + self.robot.stances["stand"].height).clamp(-1.0, 1.0)
+
+    # --- rewards ---
+
+    def _rewards(self) -> dict[str, Reward]:
+        w = self.config.reward
+        return {
+            "velocity": Reward(weight=w.velocity, function=lambda step: rewards.planar_velocity(step, w.width)),
+            "turning": Reward(weight=w.turning, function=lambda step: rewards.yaw_rate(step, w.width)),
+            "gait": Reward(weight=w.gait, function=self._gait),
+            "clearance": Reward(weight=-w.clearance, function=self._lack_of_clearance),
+            "level": Reward(weight=-w.level, function=rewards.tilt),
+            "height": Reward(weight=-w.height, function=self._height_error),
+            "bounce": Reward(weight=-w.bounce, function=rewards.bounce),
+            "slip": Reward(weight=-w.slip, function=lambda step: rewards.slip(step, _touches(step))),
+            "effort": Reward(weight=-w.effort, function=rewards.effort),
+            "power": Reward(weight=-w.power, function=rewards.power),
+            "smoothness": Reward(weight=-w.smoothness, function=rewards.command_change),
+            "posture": Reward(weight=-w.posture, function=self._posture_error),
+        }
+
+    def _swing_asked(self, step: Transition) -> Tensor:
+        command = torch.cat((step.goal[VELOCITY_GOAL], step.goal[TURNING_GOAL]), dim=-1)
+        return self._swing(step.goal["phase"], command)
+
+    def _gait(self, step: Transition) -> Tensor:
+        return (_touches(step) == (self._swing_asked(step) == 0)).float().mean(-1)
+
+    def _lack_of_clearance(self, step: Transition) -> Tensor:
+        swing = self._swing_asked(step)
+        wanted = self.config.reward.swing_height * swing
+        low = (wanted - self._foot_height(step.state)).clamp_min(0.0) * (swing > 0)
+        return low.square().sum(-1)
+
+    def _height_error(self, step: Transition) -> Tensor:
+        return (self._height(step.state) - self.config.reward.base_height).square()
+
+    def _posture_error(self, step: Transition) -> Tensor:
+        joints = step.state["joint_position"]
+        return rewards.posture(step, self._default.to(joints), self._posture.to(joints))
+
+    def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
+        base = BaseMotion.of(state)
+        turning = base.turning[:, 2:] - goal[TURNING_GOAL]
+        return {
+            "velocity_error_mps": (base.velocity[:, :2] - goal[VELOCITY_GOAL]).norm(dim=-1),
+            "yaw_rate_error_radps": turning.abs().squeeze(-1),
+            "speed_mps": base.velocity[:, :2].norm(dim=-1),
+            "power_w": state["joint_power"].clamp_min(0.0).sum(-1),
+        }
+
+    def terminated(self, state: State, goal: Goal) -> Tensor:
+        c = self.config
+        return terminations.tilted(state, c.tilt_limit) | terminations.low(self._height(state), c.height_limit)
+
+    # --- what is drawn ---
+
+    def _randomization(self) -> tuple:
+        c, scene = self.config, self.scene
+        return (
+            uniform(scene, "friction", c.friction),
+            uniform(scene, "payload", c.payload),
+            uniform(scene, "com_offset", (-c.com_offset, c.com_offset)),
+            uniform(scene, "command_delay_s", c.actuation_delay_s),
+            uniform(scene, "strength", c.strength),
+            scaled(scene, "stiffness", c.gains),
+            scaled(scene, "damping", c.gains),
+        )
+
+    def next_level(self, level: Tensor, failed: Tensor, state: State, goal: Goal, ids: Tensor) -> Tensor:
+        assert self.terrain is not None
+        asked = goal[VELOCITY_GOAL].norm(dim=-1)
+        return terrain_level(self.terrain, level, self._kind(ids), state["position"], failed, asked)
+
+    def _kind(self, ids: Tensor) -> Tensor:
+        return ids % len(self.kinds)
+
+    def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
+        n, joints, speed = len(ids), len(self.robot.joints), self.config.start_speed
+
+        def around_zero(bound: float, size: int) -> Tensor:
+            return bound * (2 * torch.rand(n, size, generator=generator, device=generator.device) - 1)
+
+        yaw = around_zero(math.pi, 1)
+        zero = torch.zeros_like(yaw)
+        place = torch.cat((around_zero(0.3, 2), zero), dim=-1)
+        if self.terrain is not None:
+            place = place + self.terrain.origin(level, self._kind(ids))
+        place[:, 2] += self.robot.stances["stand"].height
+        default = self._default.to(yaw)
+        return {
+            "position": place,
+            "orientation": torch.cat(((0.5 * yaw).cos(), zero, zero, (0.5 * yaw).sin()), dim=-1),
+            "linear_velocity": around_zero(speed, 3),
+            "angular_velocity": around_zero(speed, 3),
+            "actuator": default.repeat(n, 1),
+            "joint_position": default + around_zero(0.1, joints),
+            "joint_velocity": around_zero(0.5, joints),
+        }
+
+
+def _touches(step: Transition) -> Tensor:
+    return step.state["foot_force"] > _TOUCHES
+
+
+def _first(by_part: dict[str, float], name: str, otherwise: float) -> float:
+    """The value of the first key that is part of `name`."""
+    return next((value for part, value in by_part.items() if part in name), otherwise)
+
+
+def _scan_points() -> Tensor:
+    """(77, 2) m: places around the base, forward and left, at which the critic knows the ground."""
+    forward, left = torch.linspace(-0.5, 0.75, _SCAN[0]), torch.linspace(-0.45, 0.45, _SCAN[1])
+    return torch.cartesian_prod(forward, left)
+
+
+def _check(robot: RobotDescription, c: VelocityConfig) -> None:
+    lacking = [name for name in ("legs", "base", "mirror", "mass") if not getattr(robot, name)]
+    if lacking or "stand" not in robot.stances:
+        lacking += [] if "stand" in robot.stances else ['the stance "stand"']
+        raise ValueError(f"{robot.name} cannot be trained to walk: its description lacks {', '.join(lacking)}")
+    if len(c.gait.phases) != len(robot.legs):
+        raise ValueError(
+            f"gait.phases: {len(c.gait.phases)} phases for the {len(robot.legs)} legs of {robot.name}: "
+            f"{', '.join(robot.legs)}"
+        )
+    check_goal_range(robot, VELOCITY_GOAL, 0, "forward", c.forward)
+    check_goal_range(robot, VELOCITY_GOAL, 1, "sideways", c.sideways)
+    check_goal_range(robot, TURNING_GOAL, 0, "turning", c.turning)
+    if c.command_s < robot.control_period_s:
+        raise ValueError(f"command_s must be at least a control period, {robot.control_period_s} s")
+    if not 0.0 <= c.actuation_delay_s[0] <= c.actuation_delay_s[1] <= robot.control_period_s:
+        raise ValueError(
+            f"actuation_delay_s: {c.actuation_delay_s} must rise and lie within a control period, "
+            f"[0, {robot.control_period_s:g}] s; longer delays are command_delay_steps"
+        )

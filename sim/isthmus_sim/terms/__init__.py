@@ -1,0 +1,1 @@
+"""What tasks are listed from: rewards, randomisation, events, terminations and curricula, a small function each."""
