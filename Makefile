@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-rough bench-train bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-rough bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -67,6 +67,9 @@ bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"
 	@touch $@
+
+bench-contention: $(STAMP) ## training alone and beside busy programs, with torch's threads asleep while they wait and spinning
+	$(BIN)/python benchmarks/contention.py $(ARGS)
 
 bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-pusht where ARGS="--gym-python PYTHON" has it
 	$(BIN)/python benchmarks/push_t.py $(ARGS)

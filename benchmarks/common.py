@@ -1,20 +1,64 @@
-"""What every benchmark shares: rows with a must and an aim, the machine they ran on, a table, a JSON file, an exit
-code."""
+"""What every benchmark shares: options, rows with a must and an aim, the machine they ran on, a table, a JSON file, an
+exit code.
+
+Benchmarks import this module before torch, so that torch's threads do not spin (`isthmus_sim.threads`).
+"""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-from dataclasses import asdict, dataclass
+import shlex
+import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
+from isthmus_deploy.machine_load import machine_load
 from isthmus_policies.files import code_revision, write_json
 
-RESULTS = Path("runs/bench")
+FIGURES = Path("runs/bench")
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """What every benchmark can be told."""
+
+    quick: bool = False
+    """Run at most a minute with small numbers: proves that everything runs, judges no bound and claims nothing."""
+    save: bool = False
+    """Also write the figures to docs/results/NAME.json, beside the page that speaks of them."""
+
+
+Chosen = TypeVar("Chosen", bound=BenchOptions)
+
+
+def parse(full: Chosen, quick: Chosen) -> Chosen:
+    """The command line, over the defaults `full`, or `quick` where it says --quick. Ends the program where it is wrong,
+    and says when the machine is too busy for speeds."""
+    default = replace(quick, quick=True) if "--quick" in sys.argv[1:] else full
+    options = tyro.cli(type(full), default=default, prog=_target())
+    if options.quick and options.save:
+        sys.exit(f"{_target()}: --quick claims nothing, so there is nothing to --save; leave one of them out")
+    if note := machine_load().speed_note():
+        print(f"{_target()}: {note}", file=sys.stderr)
+    return options
+
+
+def _target() -> str:
+    return f"bench-{Path(sys.argv[0]).stem.replace('_', '-')}"
+
+
+def _command() -> str:
+    """What a person types to run this again."""
+    arguments = sys.argv[1:]
+    return f"make {_target()}" + (f" ARGS={shlex.quote(shlex.join(arguments))}" if arguments else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +74,12 @@ class Row:
     must: str | None = None
     aim: str | None = None
     peer: str | None = None
+
+
+def training(task: str, seed: int, run: Path, iterations: int | None = None) -> list[str]:
+    """The command that trains `task` into the folder `run`; its own number of iterations unless another is given."""
+    command = [sys.executable, "-m", "isthmus_policies.training.train", task, "--seed", str(seed), "--run", str(run)]
+    return [*command, "--iterations", str(iterations)] if iterations else command
 
 
 def meets(row: Row, bound: str | None) -> bool | None:
@@ -57,12 +107,29 @@ def _mark(met: bool | None, bound: str | None) -> str:
     return f"[green]{bound} ✓[/]" if met else f"[red]{bound} ✗[/]"
 
 
-def report(name: str, rows: list[Row]) -> int:
-    """Print the table and write runs/bench/NAME.json; 1 when a must is missed, else 0. Every bound holds for the
-    worst seed."""
-    table = Table(
-        title=f"{name} · {machine()} · load {os.getloadavg()[0]:.1f} · {code_revision()}", title_justify="left"
-    )
+def report(name: str, rows: list[Row], options: BenchOptions) -> int:
+    """Print the table and write runs/bench/NAME.json, and with --save docs/results/NAME.json; 1 when a must is missed,
+    else 0. Every bound holds for the worst seed. A quick run has no bounds and writes runs/bench/NAME-quick.json."""
+    if options.quick:
+        name, rows = f"{name}-quick", [replace(row, must=None, aim=None) for row in rows]
+    facts: dict[str, Any] = {
+        "command": _command(),
+        "code_revision": code_revision(),
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
+        "date": datetime.date.today().isoformat(),
+    }
+    claim = ", which claims nothing" if options.quick else ""
+    title = f"{name}{claim} · {facts['machine']} · load {facts['load']} · {facts['code_revision']}"
+    Console(width=None if os.isatty(1) else 180).print(_table(rows, title))
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    for folder in (FIGURES, RESULTS) if options.save else (FIGURES,):
+        write_json(folder / f"{name}.json", [asdict(row) | facts for row in rows])
+    return int(any(meets(row, row.must) is False for row in rows))
+
+
+def _table(rows: list[Row], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
     for heading, justify in (("metric", "left"), ("value", "right"), ("spread", "right"), ("n", "right")):
         table.add_column(heading, justify=justify)  # pyright: ignore[reportArgumentType]
     for heading in ("must", "aim", "beside it"):
@@ -71,11 +138,7 @@ def report(name: str, rows: list[Row]) -> int:
         spread = f"{row.spread[0]:.4g} … {row.spread[1]:.4g}" if row.spread else ""
         must, aim = _mark(meets(row, row.must), row.must), _mark(meets(row, row.aim), row.aim)
         table.add_row(row.metric, f"{row.value:.4g} {row.unit}", spread, str(row.seeds), must, aim, row.peer or "")
-    Console(width=None if os.isatty(1) else 180).print(table)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    facts = {"machine": machine(), "code_revision": code_revision(), "date": datetime.date.today().isoformat()}
-    write_json(RESULTS / f"{name}.json", [asdict(row) | facts for row in rows])
-    return int(any(meets(row, row.must) is False for row in rows))
+    return table
 
 
 def over_seeds(metric: str, values: list[float], unit: str, **bounds: str | None) -> Row:

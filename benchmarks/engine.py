@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common import BenchOptions, Row, parse, report
+
 import torch
-import tyro
-from common import Row, report
 
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
@@ -20,7 +20,7 @@ from isthmus_sim.threads import use_thread_budget
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure engine throughput."""
 
     worlds: tuple[int, ...] = (256, 1024, 4096)
@@ -29,6 +29,9 @@ class Options:
     """Times that engine and bare loop take turns."""
     seconds: float = 0.3
     """Length of one turn, s."""
+
+
+QUICK = Options(worlds=(64,), rounds=2, seconds=0.1)
 
 
 def rate(step: Callable[[], object], seconds: float) -> float:
@@ -91,12 +94,12 @@ def analytic_rows(worlds: int, options: Options) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-engine")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     rows = [
         row for worlds in options.worlds for row in (*mujoco_rows(worlds, options), *analytic_rows(worlds, options))
     ]
-    return report("engine", rows)
+    return report("engine", rows, options)
 
 
 if __name__ == "__main__":

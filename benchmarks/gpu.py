@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common import BenchOptions, Row, machine, parse, report
+
 import torch
-import tyro
-from common import Row, machine, report
 
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines import make_engine
@@ -30,7 +30,7 @@ CPU_WORLDS = (16, 64, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure steps per second on the GPU."""
 
     task: str = "quadruped"
@@ -43,6 +43,9 @@ class Options:
     """Length of one turn, s."""
     cpu: bool = False
     """Run the same kernels on the CPU, to see that they run; without it and without a GPU nothing is measured."""
+
+
+QUICK = Options(worlds=(16,), rounds=1, seconds=0.2)
 
 
 def finish() -> None:
@@ -109,7 +112,7 @@ def speed_rows(worlds: int, options: Options, where: str) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-gpu")
+    options = parse(Options(), QUICK)
     if options.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before anybody looks
     gpu = torch.cuda.is_available()
@@ -125,7 +128,7 @@ def main() -> int:
                 rows += speed_rows(worlds, options, where)
     except UnsupportedError as error:
         sys.exit(f"bench-gpu: {error}")
-    return report("gpu" if gpu else "gpu-on-cpu", rows)
+    return report("gpu" if gpu else "gpu-on-cpu", rows, options)
 
 
 if __name__ == "__main__":

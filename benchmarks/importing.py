@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from common import BenchOptions, Row, parse, report
+
 import numpy as np
 import tyro
-from common import Row, report
 from numpy.typing import NDArray
 from rich.progress import track
 
+from isthmus_datasets.episode import Episode
+from isthmus_datasets.exporters.zarr_v2 import export_replay_buffer
+from isthmus_datasets.features import Feature, Features
 from isthmus_datasets.importers.opening import import_dataset, open_source
 from isthmus_datasets.importers.source import ImportOptions, Source
 from isthmus_datasets.reader import DatasetReader
@@ -23,14 +27,33 @@ from isthmus_datasets.writer import DatasetWriter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Import and compare."""
 
-    source: Annotated[Path, tyro.conf.Positional]
-    """Whatever isthmus-dataset imports, such as pusht_cchi_v7_replay.zarr."""
+    source: Annotated[Path | None, tyro.conf.Positional] = None
+    """Whatever isthmus-dataset imports, such as pusht_cchi_v7_replay.zarr; --quick can do without."""
     options: Annotated[ImportOptions, tyro.conf.OmitArgPrefixes] = field(
         default_factory=lambda: ImportOptions(fps=10, task="push the T")
     )
+
+
+QUICK = Options()
+
+
+def small_buffer(path: Path) -> Path:
+    """A replay buffer of 3 episodes of 20 steps, with pictures of a grey that grows."""
+    features: Features = {
+        "action": Feature(dtype="float32", shape=(2,)),
+        "observation.images.scene": Feature(dtype="video", shape=(96, 96, 3)),
+    }
+    grey = np.arange(20, dtype=np.uint8)[:, None, None, None]
+    episode = Episode(
+        columns={"action": np.arange(40, dtype=np.float32).reshape(20, 2)},
+        videos={"observation.images.scene": np.broadcast_to(10 * grey, (20, 96, 96, 3)).copy()},
+        task="push the T",
+        facts={},
+    )
+    return export_replay_buffer(path, [episode] * 3, fps=10, features=features)
 
 
 def differences(source: Source, dataset: DatasetReader, index: int) -> tuple[bool, bool, list[NDArray[np.uint8]]]:
@@ -71,13 +94,15 @@ def rows(source: Source, dataset: DatasetReader, seconds: float) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-importing")
-    source = open_source(options.source, options.options)
+    options = parse(Options(), QUICK)
+    if options.source is None and not options.quick:
+        sys.exit("bench-importing: say what to import, such as pusht_cchi_v7_replay.zarr")
     with tempfile.TemporaryDirectory() as temporary:
+        source = open_source(options.source or small_buffer(Path(temporary) / "small.zarr"), options.options)
         root, begun = Path(temporary) / "dataset", time.perf_counter()
         with DatasetWriter.create(root, fps=source.fps, features=source.features) as writer:
             import_dataset(source, writer)
-        return report("importing", rows(source, DatasetReader(root), time.perf_counter() - begun))
+        return report("importing", rows(source, DatasetReader(root), time.perf_counter() - begun), options)
 
 
 if __name__ == "__main__":

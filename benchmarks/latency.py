@@ -15,8 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-from common import Row, report
+from common import BenchOptions, Row, parse, report
 
 from isthmus_deploy.ros import realtime
 
@@ -24,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to measure."""
+class Options(BenchOptions):
+    """Measure sensor-to-command time."""
 
     policy: Path | None = None
     """Policy file; without one, a hand-made controller that needs no training."""
@@ -37,14 +36,17 @@ class Options:
     """Real-time scheduling for robot, node and echo, as on a robot, where the machine permits it."""
 
 
+QUICK = Options(seconds=2.0)
+
+
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, description=__doc__)
+    options = parse(Options(), QUICK)
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.randrange(1, 100)))
     with tempfile.TemporaryDirectory() as folder:
         robot, node = fly(options, Path(folder))
         limit = echo(options, Path(folder))
-    return report("latency", rows(robot, node, limit))
+    return report("latency", rows(robot, node, limit), options)
 
 
 def rows(robot: dict, node: dict, limit: dict) -> list[Row]:

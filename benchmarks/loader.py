@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import BenchOptions, Row, over_seeds, parse, report
+
 import numpy as np
-import tyro
-from common import Row, over_seeds, report
 
 from isthmus_datasets.episode import Episode
 from isthmus_datasets.features import Feature, Features
@@ -32,7 +32,7 @@ FEATURES: Features = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure the training loader."""
 
     episodes: int = 32
@@ -45,6 +45,9 @@ class Options:
     """Times that everything is measured in turn."""
     seconds: float = 0.5
     """Length of one turn, s."""
+
+
+QUICK = Options(episodes=4, rounds=2, seconds=0.1)
 
 
 def make_dataset(root: Path, options: Options) -> DatasetReader:
@@ -139,9 +142,9 @@ def measure(reader: DatasetReader, options: Options) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-loader")
+    options = parse(Options(), QUICK)
     with tempfile.TemporaryDirectory() as temporary:
-        return report("loader", measure(make_dataset(Path(temporary) / "speed", options), options))
+        return report("loader", measure(make_dataset(Path(temporary) / "speed", options), options), options)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common import BenchOptions, Row, parse, report
+
 import numpy as np
 import torch
-import tyro
 import zarr
-from common import Row, report
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine
@@ -40,11 +40,11 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Replay the human demonstrations and measure speed."""
 
     data: Path = DATA
-    """The published zarr of 206 demonstrations."""
+    """The published zarr of 206 demonstrations; --quick makes up two where it is missing."""
     gym_python: Path | None = None
     """A Python that has gym-pusht and pymunk < 7; without, the recorded states stand in for it."""
     worlds: tuple[int, ...] = (1, 64)
@@ -53,6 +53,9 @@ class Options:
     """Length of a measurement, s."""
     rounds: int = 5
     """Measurements of each."""
+
+
+QUICK = Options(worlds=(1,), seconds=0.1, rounds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,16 @@ def load(path: Path) -> Demonstrations:
         states=group["data/state"][:].astype(np.float64)[steps],
         actions=group["data/action"][:].astype(np.float64)[steps],
         lengths=ends - begins,
+    )
+
+
+def made_up() -> Demonstrations:
+    """Two demonstrations of 20 steps whose states have nothing to do with their actions."""
+    random = np.random.default_rng(0)
+    return Demonstrations(
+        states=random.uniform(150.0, 350.0, (2, 20, 5)) * (1.0, 1.0, 1.0, 1.0, 0.01),
+        actions=random.uniform(100.0, 400.0, (2, 20, 2)),
+        lengths=np.array((20, 20)),
     )
 
 
@@ -196,14 +209,14 @@ def speed(options: Options, gym_steps_per_s: float | None) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-push-t")
-    human = load(options.data)
+    options = parse(Options(), QUICK)
+    human = made_up() if options.quick and not options.data.exists() else load(options.data)
     ours = replay(human)
     rows, gym_steps_per_s = beside_the_recording(human, ours), None
     if options.gym_python:
         more, gym_steps_per_s = beside_gym(human, ours, options.gym_python)
         rows += more
-    return report("push_t", rows + speed(options, gym_steps_per_s))
+    return report("push_t", rows + speed(options, gym_steps_per_s), options)
 
 
 if __name__ == "__main__":

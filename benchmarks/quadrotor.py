@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-from common import over_seeds, report
+from common import BenchOptions, over_seeds, parse, report, training
+
 from rich.console import Console
 
 from isthmus_policies.evaluation.evaluate import Evaluation, PolicyActor, evaluate
@@ -23,48 +23,55 @@ from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
-EPISODES = 2000
 EVALUATION_SEED = 77_000
 ERROR = "position_error_m"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Train the quadrotor with several seeds and measure."""
 
     seeds: tuple[int, ...] = (101, 102, 103)
     """Training seeds: none of those that the defaults were tuned on (0 to 9)."""
     task: str = "quadrotor"
     """quadrotor, or quadrotor-randomized."""
+    iterations: int | None = None
+    """Iterations of a training instead of the task's."""
+    episodes: int = 2000
+    """Episodes of an evaluation."""
 
 
-def train(task: str, seed: int, folder: Path) -> tuple[float, float]:
+QUICK = Options(seeds=(101,), iterations=2, episodes=20)
+
+
+def train(options: Options, seed: int, folder: Path) -> tuple[float, float]:
     """Wall seconds of the whole command, imports and files included, and its peak memory in GiB."""
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "isthmus_policies.training.train", task, "--seed", str(seed), "--run", str(folder)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(training(options.task, seed, folder, options.iterations), check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - begun
     return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 
 
-def measure(folder: Path, task: str) -> Evaluation:
+def measure(folder: Path, task: str, episodes: int) -> Evaluation:
     """How the policy of a run does on `task`."""
     _, policy, _ = load_policy(folder)
-    return evaluate(make_task(task), lambda env: PolicyActor(policy, env), EPISODES, EVALUATION_SEED)
+    return evaluate(make_task(task), lambda env: PolicyActor(policy, env), episodes, EVALUATION_SEED)
 
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-quadrotor")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     console = Console()
     seconds, memory, loops, survival, error, slow, fast = [], [], [], [], [], [], []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "run"
-            wall, peak = train(options.task, seed, folder)
-            hover = measure(folder, "quadrotor")
-            eights = [measure(folder, f"quadrotor-figure-eight-{period}") for period in ("10s", "5.5s")]
+            wall, peak = train(options, seed, folder)
+            hover = measure(folder, "quadrotor", options.episodes)
+            eights = [
+                measure(folder, f"quadrotor-figure-eight-{period}", options.episodes) for period in ("10s", "5.5s")
+            ]
             _, _, facts = load_policy(folder)
         seconds.append(wall)
         memory.append(peak)
@@ -90,6 +97,7 @@ def main() -> int:
                        peer="theirs: 0.36-0.45 m; shipped: 0.186 m"),
             over_seeds("peak memory of training", memory, "GiB", must="<= 2"),
         ],
+        options,
     )  # fmt: skip
 
 

@@ -16,14 +16,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-from common import Row, over_seeds, report
+from common import BenchOptions, Row, over_seeds, parse, report, training
+
 from rich.console import Console
 
 from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.ros.walk_plan import WalkPlan
 from isthmus_deploy.runtime import Runtime
-from isthmus_policies.export.export import export_run
+from isthmus_policies.export.export import EVALUATION_EPISODES, export_run
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS
 from isthmus_sim.threads import use_thread_budget
 
@@ -31,7 +31,7 @@ BODY_SEED = 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Train the quadruped with several seeds and measure."""
 
     seeds: tuple[int, ...] = (301, 302, 303)
@@ -40,6 +40,11 @@ class Options:
     """Iterations of a training instead of the task's."""
     walks: int = 100
     """Walks of each exported policy on the stand-in robot; 0 for none."""
+    episodes: int = EVALUATION_EPISODES
+    """Episodes of an evaluation."""
+
+
+QUICK = Options(seeds=(301,), iterations=1, walks=1, episodes=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +61,8 @@ class Result:
 
 def train(options: Options, seed: int, folder: Path) -> float:
     """Wall minutes of the whole command, imports and files included."""
-    command = [
-        sys.executable,
-        "-m",
-        "isthmus_policies.training.train",
-        "quadruped",
-        "--seed",
-        str(seed),
-        "--run",
-        str(folder),
-    ]
-    if options.iterations:
-        command += ["--iterations", str(options.iterations)]
     begun = time.perf_counter()
-    subprocess.run(command, check=True)
+    subprocess.run(training("quadruped", seed, folder, options.iterations), check=True)
     return (time.perf_counter() - begun) / 60
 
 
@@ -79,7 +72,7 @@ def measure(options: Options, seed: int, console: Console) -> Result:
         folder = Path(temporary) / "run"
         minutes = train(options, seed, folder)
         with console.status("evaluating"):
-            path, quality = export_run(folder)
+            path, quality = export_run(folder, episodes=options.episodes)
         with console.status(f"{options.walks} walks on the stand-in robot"):
             walks = transfer(path, options.walks)
     steady = {name: interval[1] if interval else math.inf for name, interval in quality.steady.items()}
@@ -127,7 +120,7 @@ def _mean(values: list[float]) -> float:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-quadruped")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     console = Console()
     results: list[Result] = []
@@ -147,7 +140,7 @@ def main() -> int:
     ]  # fmt: skip
     if options.walks:
         rows += transfer_rows(results)
-    return report("quadruped", rows)
+    return report("quadruped", rows, options)
 
 
 if __name__ == "__main__":

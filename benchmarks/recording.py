@@ -12,9 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import BenchOptions, Row, over_seeds, parse, report
+
 import numpy as np
-import tyro
-from common import Row, over_seeds, report
 from numpy.typing import NDArray
 
 from isthmus_datasets.operators.operator import Operator
@@ -33,7 +33,7 @@ FPS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure recording."""
 
     seconds: float = 300.0
@@ -42,6 +42,9 @@ class Options:
     """Episodes of Push-T by its script, without cameras, as fast as they come."""
     bare_seconds: float = 10.0
     """How long the loop that does nothing is measured, s."""
+
+
+QUICK = Options(seconds=1.0, episodes=3, bare_seconds=1.0)
 
 
 def record(
@@ -121,11 +124,11 @@ def without_cameras(root: Path, options: Options) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-recording")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     with tempfile.TemporaryDirectory() as temporary:
         rows = with_cameras(Path(temporary) / "cameras", options)
-        return report("recording", rows + without_cameras(Path(temporary) / "state", options))
+        return report("recording", rows + without_cameras(Path(temporary) / "state", options), options)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import tyro
-from common import Row, over_seeds, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 os.environ["LP_NUM_THREADS"] = "0"  # Mesa's software rendering stays on this thread; it asks when it begins
 
-import isthmus_sim  # noqa: F401, I001 (settles how MuJoCo draws, before it is imported)
 import mujoco
 import torch
 
@@ -32,7 +30,7 @@ from isthmus_sim.tasks import make_task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure the arm's cameras."""
 
     size: int = 96
@@ -41,6 +39,9 @@ class Options:
     """Times that everything is measured in turn."""
     seconds: float = 0.5
     """Length of one turn, s of processor time."""
+
+
+QUICK = Options(rounds=2, seconds=0.1)
 
 
 def rate(draw: Callable[[], int], seconds: float) -> float:
@@ -101,10 +102,10 @@ def measure(options: Options) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-rendering")
+    options = parse(Options(), QUICK)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    return report("rendering", measure(options))
+    return report("rendering", measure(options), options)
 
 
 if __name__ == "__main__":

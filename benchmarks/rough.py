@@ -13,9 +13,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import BenchOptions, Row, parse, report, training
+
 import torch
-import tyro
-from common import Row, report
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -36,7 +36,7 @@ AS_TOLD = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Train on rough ground and measure."""
 
     run: Path | None = None
@@ -49,21 +49,12 @@ class Options:
     """On every kind and level of ground."""
 
 
+QUICK = Options(iterations=1, episodes=1)
+
+
 def train(options: Options, folder: Path) -> None:
     """A run with the task's defaults."""
-    command = [
-        sys.executable,
-        "-m",
-        "isthmus_policies.training.train",
-        TASK,
-        "--seed",
-        str(options.seed),
-        "--run",
-        str(folder),
-    ]
-    if options.iterations:
-        command += ["--iterations", str(options.iterations)]
-    subprocess.run(command, check=True)
+    subprocess.run(training(TASK, options.seed, folder, options.iterations), check=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +126,7 @@ def table(outcome: Outcome) -> Table:
 
 def main() -> int:
     """Entry point."""
-    options = tyro.cli(Options, prog="bench-rough")
+    options = parse(Options(), QUICK)
     use_thread_budget()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.run or Path(temporary) / "run"
@@ -143,7 +134,7 @@ def main() -> int:
             train(options, folder)
         outcome = judge(folder, options.episodes)
     Console(width=120).print(table(outcome))
-    return report("rough", rows_of(outcome))
+    return report("rough", rows_of(outcome), options)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import BenchOptions, Row, parse, report
+
 import numpy as np
-import tyro
-from common import Row, report
 
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.runtime import Runtime
@@ -20,16 +20,20 @@ from isthmus_policies.export.export import export_run
 from isthmus_policies.training.trainer import TrainConfig, Trainer
 
 PERIOD_NS = 10_000_000
+EPISODES = 10  # of an evaluation that nobody reads
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Measure the runtime's latency."""
 
     policy: Path | None = None
     """An exported policy; by default an untrained one of the quadrotor's size."""
     calls: int = 20_000
     """Number of inferences."""
+
+
+QUICK = Options(calls=200)
 
 
 def percentiles(call: Callable[[int], object], calls: int) -> tuple[float, float]:
@@ -72,15 +76,15 @@ def measure(policy: Path, calls: int) -> list[Row]:
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-runtime")
+    options = parse(Options(), QUICK)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # on one core, as the number is stated
     if options.policy:
-        return report("runtime", measure(options.policy, options.calls))
+        return report("runtime", measure(options.policy, options.calls), options)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         Trainer(TrainConfig(task="quadrotor", num_envs=8)).save(folder)
-        path, _ = export_run(folder)
-        return report("runtime", measure(path, options.calls))
+        path, _ = export_run(folder, episodes=EPISODES)
+        return report("runtime", measure(path, options.calls), options)
 
 
 if __name__ == "__main__":

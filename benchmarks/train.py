@@ -27,11 +27,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from common import BenchOptions, Row, over_seeds, parse, report, training
 
 import mujoco
 import torch
-import tyro
-from common import Row, over_seeds, report
 from peers.rsl_rl_ppo import RslRl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -52,7 +53,7 @@ Act = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchOptions):
     """Train with both learners and compare."""
 
     task: str = "quadruped"
@@ -72,6 +73,11 @@ class Options:
     reward_scale: float | None = None
     """Factor of the rewards that rsl_rl sees; by default the control period in s: rewards per second, as Isaac Lab and
     legged_gym give it. It clips the value's change in units of reward, so its authors' tasks keep values near 1."""
+
+
+QUICK = Options(
+    task="quadrotor", engine="mujoco", seeds=(201, 202), iterations=2, turns=1, episodes=4, memory_worlds=64
+)
 
 
 @dataclass(kw_only=True)
@@ -187,8 +193,7 @@ def race(config: TrainConfig, options: Options, on_turn: Callable[[Race], None])
 def peak_memory(config: TrainConfig, worlds: int) -> float:
     """GiB of a whole `isthmus-train` process, for three iterations."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "isthmus_policies.training.train", config.task, "--iterations", "3"]
-        command += ["--num-envs", str(worlds), "--run", f"{folder}/run"]
+        command = [*training(config.task, config.seed, Path(folder) / "run", 3), "--num-envs", str(worlds)]
         command += ["--engine", config.engine] if config.engine else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -267,7 +272,7 @@ def races_of(config: TrainConfig, options: Options, console: Console) -> list[Ra
 
 def main() -> int:
     """Entry point; 1 when a must is missed."""
-    options = tyro.cli(Options, prog="bench-train")
+    options = parse(Options(), QUICK)
     config = configuration(options)
     use_thread_budget()
     # First, while this process is small: a child's peak counts the process that it was forked from.
@@ -280,7 +285,7 @@ def main() -> int:
         console.print("time to the same return: not measured with a seed where one of the two has learned nothing")
     limit = Row(metric=f"peak memory, {options.memory_worlds} worlds", value=memory, unit="GiB", must="<= 4")
     name = "train" if options.task == "quadruped" else f"train-{options.task}"
-    return report(name, [*speed_rows(races), *return_rows(races), limit])
+    return report(name, [*speed_rows(races), *return_rows(races), limit], options)
 
 
 def _line(seed: int, r: Race) -> str:

@@ -129,16 +129,21 @@ class Runtime:
                     )
 
 
-def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.InferenceSession:
+def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
+    """Operators one after the other, each on `threads` threads, which sleep while they wait: spinning ones would take
+    cores from the other processes between two steps."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # A spinning worker would take a core from the robot's other processes between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.InferenceSession:
     try:
-        return onnxruntime.InferenceSession(file.model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file.model, session_options(threads), providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:
         message = f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {error}"
         raise PolicyFileError(message) from error

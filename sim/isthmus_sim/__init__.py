@@ -1,6 +1,8 @@
 """Worlds: engines, robots, signals and tasks."""
 
 from isthmus_sim.offscreen import select_backend
+from isthmus_sim.threads import sleep_while_waiting
 
-# Here, because it must happen before the first `import mujoco` of any module in this package.
+# Here, because both must happen before any module of this package imports what reads them: `mujoco` and `torch`.
 select_backend()
+sleep_while_waiting()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -222,6 +222,15 @@ class RobotDescription:
     def default_pose(self) -> tuple[float, ...]:
         """Default joint positions, rad, in the order of `joints`."""
         return tuple(joint.default_position for joint in self.joints.values())
+
+
+def with_camera(robot: RobotDescription, name: str, camera: str, size: tuple[int, int]) -> RobotDescription:
+    """The robot with one more signal: the image of the model's `camera`, of `size` (height, width) pixels."""
+    image = SignalSpec(
+        name=f"camera_{camera}", unit="1", frame=f"camera:{camera}", order=("r", "g", "b"), shape=(*size, 3),
+        dtype="uint8", minimum=(0.0,) * 3, maximum=(255.0,) * 3, max_jump=(255.0,) * 3, max_age_s=0.3,
+    )  # fmt: skip
+    return replace(robot, name=name, signals=(*robot.signals, image))
 
 
 def _named(robot: RobotDescription, kind: str, name: str, items: tuple[Any, ...]) -> Any:

@@ -142,7 +142,8 @@ class Env:
         before = engine.snapshot() if self._keep else {}
         state = self.state = engine.advance(acting)
         self.episode_step += 1
-        goal = self.goal = task.goal(self.episode_step, self.goal, self.generator)
+        goal = task.track(task.goal(self.episode_step, self.goal, self.generator), state)
+        self.goal = goal
 
         diverged = engine.failed()
         failure = task.terminated(state, goal) | diverged
@@ -226,7 +227,7 @@ class Env:
         self.term_sums[:, ids] = 0
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
-        goal = task.goal(self.episode_step[ids], None, self.generator)
+        goal = task.track(task.goal(self.episode_step[ids], None, self.generator), state)
         signals = self.sensors.reset(ids, task.sense(state, goal))
         memory = {name: value[ids] for name, value in self.memory.items()}
         standing = task.act(torch.zeros(len(ids), task.action_size, device=ids.device), signals, memory)

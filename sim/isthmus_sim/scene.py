@@ -13,7 +13,7 @@ from isthmus_sim.variations import Variation
 Kind = Literal[
     "position", "orientation", "linear_velocity", "angular_velocity",
     "joint_position", "joint_velocity", "joint_torque", "joint_power", "actuator",
-    "site_position", "site_velocity", "contact_force", "sensor", "mocap_position", "parameter",
+    "site_position", "site_velocity", "contact_force", "sensor", "mocap_position", "parameter", "camera",
 ]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ class Quantity:
     joint_power W, means over the last control period. actuator: what actuators remember, such as the last target (rad)
     or rotor speeds (rad/s). Sites: site_position m and site_velocity m/s (world), contact_force N (the sum of normal
     forces within the site's volume). sensor: the model's own sensors. mocap_position m: of bodies that a task puts
-    somewhere. parameter: a physical parameter, as it was set.
+    somewhere. parameter: a physical parameter, as it was set. camera: an image (height, width, 3) uint8 RGB.
 
     What follows from positions (sites, sensors) is as the last physics step found it.
     """

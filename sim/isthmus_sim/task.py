@@ -190,6 +190,11 @@ class Task:
         """What is asked at `episode_step` (n,), after `previous`; None where episodes begin."""
         return {}
 
+    def track(self, goal: Goal, state: State) -> Goal:
+        """The goal with what is kept beside it of how the episode has gone, such as for how long something was held;
+        after every step, and where episodes begin."""
+        return goal
+
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
         """Observation groups that only simulation has (the critic's), true, for all worlds or for `ids`."""
         return {}

@@ -1,19 +1,25 @@
 """How the cores are shared: the one place that decides.
 
-Physics and torch take turns within a control step, so each may use every core; but after a parallel operation torch's
-threads spin for a while, on cores that the physics' threads need. So torch has one thread while worlds are stepped
-(`one_torch_thread`: its operations are small there), and at most two while a policy is improved: networks of this size
-gain nothing from more. Measured on 2 cores in docs/results/quadrotor.md and training_speed.md.
+Physics and torch take turns within a control step, so each may use every core. torch has one thread while worlds are
+stepped (`one_torch_thread`: its operations are small there), and at most two while a policy is improved: networks of
+this size gain nothing from more. Measured on 2 cores in docs/results/quadrotor.md and training_speed.md.
+
+No thread spins while it waits. torch's wheels for Linux run on GNU OpenMP, whose threads by default turn in a loop
+300,000 times (10 ms here) at every wait before they sleep. Where other programs want the cores too, a spinning thread
+burns the time that the thread it waits for needs, and training takes many times as long. The threads of
+`mujoco.batch.Batch` sleep; ONNX Runtime's are told to (`isthmus_deploy.runtime.session_options`).
 """
 
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
+WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,37 @@ def cores() -> int:
 THREADS = ThreadBudget(physics=cores(), torch=min(2, cores()))
 
 
+def sleep_while_waiting() -> None:
+    """Let torch's threads, and those of the processes that this one starts, sleep while they wait, unless the person
+    has set `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Works only before the first `import torch`: OpenMP reads them when it
+    is loaded. Warns where that is too late."""
+    if WAIT_POLICY in os.environ or SPIN_COUNT in os.environ:
+        return
+    os.environ[WAIT_POLICY] = "PASSIVE"
+    if "torch" in sys.modules:
+        warnings.warn(
+            "torch was imported before isthmus_sim, so its threads spin while they wait: beside other busy programs "
+            f"training takes many times as long. Import isthmus_sim first, or start Python with {WAIT_POLICY}=PASSIVE.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+# torch is imported when it is needed: how its threads wait is decided by this module, before it loads.
+
+
 def use_thread_budget() -> None:
     """Give torch its share. Programs call this once, before the first tensor operation."""
+    import torch
+
     torch.set_num_threads(THREADS.torch)
 
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """While worlds are stepped."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -26,7 +26,7 @@ class TaskVectorEnv(VectorEnv):
         ValueError: unknown task or engine; the message lists the valid names.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 (gymnasium's form)
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
 
     def __init__(self, task: str, num_envs: int, engine: str | None = None) -> None:
         self.task = make_task(task)

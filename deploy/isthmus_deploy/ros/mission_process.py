@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
+from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.messages import read_quaternion, read_vector
 from isthmus_deploy.ros.mission import Judgement, Mission, Options, Truth
@@ -41,6 +42,7 @@ def carry_out(mission: Mission, options: Options) -> int:
     try:
         operator = Operator(mission, options, link)
         operator.meet(stop)
+        operator.look_around()
         operator.call("arm")
         failure = operator.start(stop) or operator.lead(stop)
         return operator.conclude(failure)
@@ -75,6 +77,11 @@ class Operator:
         if stop or not ready:
             reason = f"{stop.signal} while waiting" if stop else f"after {wait_s:g} s still missing"
             raise Refusal(f"{reason}: {', '.join(self._missing()) or 'nothing'}")
+
+    def look_around(self) -> None:
+        """Say, and record, when this machine is too busy for a robot in real time."""
+        if note := machine_load(wait=self._link.wait).real_time_note():
+            self._note(note)
 
     def call(self, name: str) -> None:
         """Ask the node for `arm` or `stop`. Raises Refusal: no answer, or a no."""

@@ -23,6 +23,7 @@ from isthmus_sim.engine import (
     substeps,
 )
 from isthmus_sim.engines.agreement import check_agreement
+from isthmus_sim.engines.mujoco_cameras import WorldImages
 from isthmus_sim.engines.mujoco_drives import make_drive
 from isthmus_sim.engines.mujoco_model import base_joint, compile_scene
 from isthmus_sim.engines.mujoco_quantities import reading, stage_of, writing
@@ -63,6 +64,8 @@ class MujocoEngine:
         self._closed_loop = any(drive.closed_loop for drive in self.drives)
         for drive in self.drives:
             drive.derive(self.params)
+        cameras = [quantity for quantity in scene.quantities if quantity.kind == "camera"]
+        self._images = WorldImages(self.model, cameras, num_envs, num_threads) if cameras else None
         self._readings = {quantity.name: reading(self, quantity) for quantity in scene.quantities}
         self._writings = {quantity.name: writing(self, quantity) for quantity in scene.quantities if quantity.settable}
         self._stage = stage_of(scene)
@@ -77,6 +80,9 @@ class MujocoEngine:
             self._reset(resets)
         if commands is not None:
             self._step(commands)
+        if self._images is not None:
+            ids = torch.arange(self.num_envs) if commands is not None or resets is None else resets.ids
+            self._images.draw(ids, self.qpos, self.mocap, self._fields)
         return {name: read() for name, read in self._readings.items()}
 
     def _step(self, commands: Commands) -> None:
@@ -202,5 +208,12 @@ class MujocoEngine:
         """Whether these values are what all worlds have already."""
         return bool((rows == self.params[name]).all())
 
+    @property
+    def images(self) -> dict[str, Tensor]:
+        """What cameras see, (num_envs, height, width, 3) uint8 by quantity, live."""
+        return self._images.images if self._images is not None else {}
+
     def close(self) -> None:
+        if self._images is not None:
+            self._images.close()
         del self.batch

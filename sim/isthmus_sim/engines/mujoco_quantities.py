@@ -34,6 +34,9 @@ class Worlds(Protocol):
     params: Params
     drives: Sequence[Drive]
 
+    @property
+    def images(self) -> dict[str, Tensor]: ...
+
 
 def reading(worlds: Worlds, quantity: Quantity) -> Read:
     """A function that reads (num_envs, *shape) float32. Raises UnsupportedError where nothing tells it."""
@@ -48,6 +51,8 @@ def reading(worlds: Worlds, quantity: Quantity) -> Read:
     if kind == "mocap_position":
         live = worlds.mocap[:, _mocap(worlds, quantity)]
         return lambda: live[:, : quantity.shape[0]].float()
+    if kind == "camera":
+        return lambda: worlds.images[quantity.name].clone()
     return lambda: worlds.params[quantity.of[0]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -93,9 +95,12 @@ def desk_mjcf() -> str:
     return so101_mjcf(around=_around(), assets=_patterns(), sensors=touch)
 
 
-def desk_scene(robot: RobotDescription) -> Scene:
-    """The arm at its desk. Read are its joints, where its tip is, the cube's pose and velocities ("cube_…"), the zone,
-    the cube's edge, and which jaws touch the cube."""
+def desk_scene(robot: RobotDescription, cameras: Mapping[str, tuple[int, ...]] | None = None) -> Scene:
+    """The arm at its desk.
+
+    Read are its joints, where its tip is, the cube's pose and velocities ("cube_…"), the zone, the cube's edge, which
+    jaws touch the cube, and images: `cameras` says their signals, "camera_NAME" -> shape (height, width, 3).
+    """
     from isthmus_sim.scenes.desk_variations import CubeEdge, DeskLooks  # they are made from what stands here
 
     return Scene(
@@ -109,6 +114,10 @@ def desk_scene(robot: RobotDescription) -> Scene:
             *free_body(CUBE, "cube_"),
             Quantity(name="cube_edge", kind="parameter", of=("cube_edge",), shape=(1,), unit="m"),
             Quantity(name="zone_position", kind="mocap_position", of=(ZONE,), shape=(2,), unit="m", frame="world"),
+            *(
+                Quantity(name=name, kind="camera", of=(name.removeprefix("camera_"),), shape=shape, unit="1")
+                for name, shape in (cameras or {}).items()
+            ),
             Quantity(name="contact_count", kind="sensor", of=TOUCH, shape=(len(TOUCH),), unit="1"),
         ),
     )

@@ -62,8 +62,8 @@ def _vector(name: str, unit: str, order: tuple[str, ...], nominal: tuple[float, 
 @dataclass(frozen=True, kw_only=True)
 class DeskLooks:
     """Colors from 0 to 1; table_pattern: number in `PATTERNS`; the lamp's direction is where its light goes, and its
-    ambient light is white; for each camera its shift m and turn rad (a rotation vector), both in its own axes (x right, y up, z
-    back), from where the model has it, and the factor of its field of view."""
+    ambient light is white; for each camera its shift m and turn rad (a rotation vector), both in its own axes (x right,
+    y up, z back), from where the model has it, and the factor of its field of view."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -7,6 +7,7 @@ from isthmus_sim.tasks.hover import Hover, HoverConfig, following_figure_eight, 
 from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 from isthmus_sim.tasks.pick_place import randomized as other_desks
 from isthmus_sim.tasks.push_t import PushT, PushTConfig, standard
+from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
 from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough
 
 _WALKING = {
@@ -94,4 +95,10 @@ PICK_PLACE_RANDOMIZED = TaskEntry(
     config=other_desks(),
     summary="the same at desks that look different",
     demonstration=_ARM,
+)
+REACH_CUBE = TaskEntry(
+    make=ReachCube,
+    robot="so101_camera",
+    config=ReachCubeConfig(),
+    summary="bring the tip to a cube that only the camera shows",
 )

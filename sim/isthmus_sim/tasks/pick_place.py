@@ -78,7 +78,7 @@ class PickPlace(Task):
     name = "pick_place"
     environment = ENVIRONMENT
     has_goal = True
-    groups = {  # noqa: RUF012 (never written to)
+    groups = {
         "actor": Group(shape=(12,)),
         "critic": Group(shape=(30,)),
         "environment": Group(shape=(len(ENVIRONMENT),)),

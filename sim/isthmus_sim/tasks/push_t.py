@@ -101,7 +101,7 @@ class PushT(Task):
     name = "push_t"
     action_size = 2
     has_goal = True
-    groups = {"actor": Group(shape=(5,)), "critic": Group(shape=(8,))}  # noqa: RUF012 (never written to)
+    groups = {"actor": Group(shape=(5,)), "critic": Group(shape=(8,))}
 
     def __init__(self, robot: RobotDescription, config: PushTConfig) -> None:
         self.robot, self.config = robot, config

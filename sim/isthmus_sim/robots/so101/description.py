@@ -17,7 +17,16 @@ from __future__ import annotations
 import math
 
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, SignalSpec, Stance, Vector3
+from isthmus_sim.description import (
+    CommandSpec,
+    JointSpec,
+    Looks,
+    RobotDescription,
+    SignalSpec,
+    Stance,
+    Vector3,
+    with_camera,
+)
 from isthmus_sim.robots.inertia import Inertial
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
@@ -138,6 +147,9 @@ ROBOT = RobotDescription(
     stances={"home": Stance(joints=HOME), "folded": Stance(joints=FOLDED)},
     looks=Looks(distance=0.75, azimuth=150.0, elevation=-28.0, turn=0.0),
 )  # fmt: skip
+
+
+CAMERA_ROBOT = with_camera(ROBOT, "so101_camera", "scene", (64, 64))
 
 
 ENDS = (JAW_LENGTH - OFFSET["gripper"][0], OFFSET["gripper"][2] - FIXED_FACE - CLOSED_GAP)
