@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import tyro
+from isthmus_sim.render import NoRendererError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -33,7 +34,6 @@ from isthmus_policies.export.export import POLICY_FILE
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import DEFAULTS, train
 from isthmus_policies.training.trainer import Trainer
-from isthmus_sim.render import NoRendererError
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130

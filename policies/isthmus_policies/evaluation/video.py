@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from isthmus_sim.render import FLOWN, Motion, MotionRenderer, Scene, scene_of
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,7 +18,6 @@ from isthmus_policies.evaluation.evaluate import Actor
 from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.render import FLOWN, Motion, MotionRenderer, Scene, scene_of
 from isthmus_sim.rotations import rotation_matrix, to_body
 from isthmus_sim.task import Task
 

@@ -41,8 +41,7 @@ def load_jointed(
     sliding: Collection[str] = (),
     floating: bool = False,
     base_link: str | None = None,
-    scene: bool = False,
-    timestep: float = 0.005,
+    looks: bool = False,
 ) -> LoadedModel:
     """Read a model and make it fit `drives`: a robot's joints by name, and what drives each of them.
 
@@ -58,8 +57,7 @@ def load_jointed(
         sliding: The joints that slide; the others turn.
         floating: The robot is free to move, and gets a free base.
         base_link: The link whose frame is the base's; by default the first of the robot's links that has mass.
-        scene: Keep what only pictures need.
-        timestep: s; takes the place of the file's.
+        looks: Keep what is only seen.
 
     Raises:
         ModelError: what does not fit, with the names and what to write.
@@ -68,7 +66,7 @@ def load_jointed(
     spec = read.spec
     # Welded links stay bodies of their own: feet and cameras are found by them.
     spec.compiler.fusestatic = False
-    spec.compiler.discardvisual = not scene
+    spec.compiler.discardvisual = not looks
     try:
         changes = [*read.changes, *check_physics(spec, floating=floating)]
         names, renamed = name_joints(spec, tuple(drives), joints or {}, sliding)
@@ -76,7 +74,6 @@ def load_jointed(
         changes += _replace_drives(spec, drives)
         refuse_massless(spec)
         changes += free_base(spec, tuple(drives), base_link) if floating else []
-        changes += _set_timestep(spec, timestep)
         model = compiled(spec)
         refuse_not_finite(model)
         _check_ranges(spec, model, drives, sliding)
@@ -113,12 +110,6 @@ def _torque_range(spec: mujoco.MjSpec, joint: mujoco.MjsJoint) -> np.ndarray:
             bounds.append(np.abs(actuator.forcerange).min() * abs(actuator.gear[0]))
     most = min((bound for bound in bounds if bound > 0), default=0.0)
     return np.array((-most, most))
-
-
-def _set_timestep(spec: mujoco.MjSpec, timestep: float) -> list[str]:
-    own, spec.option.timestep = spec.option.timestep, timestep
-    usual = own in (timestep, mujoco.MjSpec().option.timestep)
-    return [] if usual else [f"the file's time step of {own:g} s is not used: physics steps take {timestep:g} s"]
 
 
 def _check_ranges(

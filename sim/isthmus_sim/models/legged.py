@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import mujoco
 import numpy as np
 
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.jointed import Drive, load_jointed
 from isthmus_sim.models.physics import refuse_without_contacts
@@ -19,6 +20,9 @@ from isthmus_sim.models.reading import LoadedModel, compiled
 
 GROUND = "ground"
 _FOOT_GROUP = 4  # of sites that pictures do not show
+_AROUND = 0.02  # m: how far around a foot's shape its contacts are looked for
+_ASIDE = 0.3  # rad: joints at zero are compared so far from it, where the signs of their axes show
+_MOST_ASKEW = math.cos(math.radians(25))  # how far links may point elsewhere than the base's
 
 
 def load_legged(
@@ -26,9 +30,10 @@ def load_legged(
     drives: Mapping[str, Drive],
     ends: Mapping[str, str],
     *,
-    foot_radius: float,
+    joints: Mapping[str, str] | None = None,
     feet: Mapping[str, str] | None = None,
-    **options: Any,
+    base_link: str | None = None,
+    looks: bool = False,
 ) -> LoadedModel:
     """Read a model and make it fit a legged robot.
 
@@ -38,23 +43,63 @@ def load_legged(
 
     Args:
         ends: For each foot of the robot, the joint that its last link hangs on.
-        foot_radius: m. A foot's contacts are looked for within twice as far of its centre; in a larger foot, further.
         feet: The site, geom or body of the model for feet whose names differ. Without, a foot is the site or geom of
             its name, or else the lowest ball of its last link.
-        options: See `load_jointed`.
+        source, drives, joints, base_link, looks: See `load_jointed`.
 
     Raises:
         ModelError: what does not fit, with the names and what to write.
     """
-    loaded = load_jointed(source, drives, floating=True, **options)
+    loaded = load_jointed(source, drives, joints=joints, floating=True, base_link=base_link, looks=looks)
     spec = loaded.spec
     try:
         changes = _add_ground(spec)
-        _add_feet(spec, ends, feet or {}, foot_radius)
+        _add_feet(spec, ends, feet or {})
         compiled(spec)
     except ModelError as error:
         raise ModelError(f"model {source}: {error}") from error
     return replace(loaded, changes=loaded.changes + tuple(changes))
+
+
+def refuse_other_legs(robot: RobotDescription, model: mujoco.MjModel) -> None:
+    """Raise ModelError where legs of `model` are not where those of the robot's own model are at equal joint angles.
+
+    Then axes or zeros of their joints differ, and no policy or pose of the one is one of the other's. Compared are in
+    which corner each leg is, and where its long links point.
+    """
+    assert robot.model is not None, "a robot with legs has a model"
+    source = robot.model(False)
+    own = compiled(mujoco.MjSpec.from_string(source) if isinstance(source, str) else source.copy())
+    pose = {name: joint.default_position or _ASIDE for name, joint in robot.joints.items()}
+    chains = {
+        foot: (_points(own, pose, foot, chain), _points(model, pose, foot, chain)) for foot, chain in robot.legs.items()
+    }
+    wrong = [foot for foot, (usual, given) in chains.items() if not _alike(usual, given)]
+    if wrong:
+        raise ModelError(
+            f"at equal joint angles these legs are elsewhere than {robot.name}'s: {', '.join(wrong)}. With x forward, "
+            "y left and z up, compare the axes and the zeros of their joints"
+        )
+
+
+def _points(model: mujoco.MjModel, pose: Mapping[str, float], foot: str, chain: Sequence[str]) -> np.ndarray:
+    """A leg's joints and its foot, (n, 3) in m, with the base level at the origin."""
+    data = mujoco.MjData(model)
+    for name, angle in pose.items():
+        data.qpos[model.joint(name).qposadr[0]] = angle
+    data.qpos[:7] = (0, 0, 0, 1, 0, 0, 0)
+    mujoco.mj_kinematics(model, data)
+    return np.array([*(data.xanchor[model.joint(name).id] for name in chain), data.site(foot).xpos])
+
+
+def _alike(usual: np.ndarray, given: np.ndarray) -> bool:
+    if np.any(usual[0, :2] * given[0, :2] < 0):
+        return False  # in another corner
+    links, others = np.diff(usual, axis=0), np.diff(given, axis=0)
+    lengths = np.linalg.norm(links, axis=1)
+    long = lengths > lengths.max() / 2
+    along = (links * others).sum(axis=1) / (lengths * np.linalg.norm(others, axis=1) + 1e-12)
+    return bool((along[long] > _MOST_ASKEW).all())
 
 
 def _add_ground(spec: mujoco.MjSpec) -> list[str]:
@@ -88,7 +133,7 @@ def _pairs_as_shapes(spec: mujoco.MjSpec) -> list[str]:
     return [f"{count} contact pairs of the file are left out: their shapes touch the ground as all do"] if count else []
 
 
-def _add_feet(spec: mujoco.MjSpec, ends: Mapping[str, str], given: Mapping[str, str], radius: float) -> None:
+def _add_feet(spec: mujoco.MjSpec, ends: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Make a site of each foot's name, where the foot is."""
     unknown = [foot for foot in given if foot not in ends]
     if unknown:
@@ -107,7 +152,7 @@ def _add_feet(spec: mujoco.MjSpec, ends: Mapping[str, str], given: Mapping[str, 
         assert place is not None
         place.body.add_site(
             name=foot, pos=place.position, type=mujoco.mjtGeom.mjGEOM_SPHERE, group=_FOOT_GROUP,
-            size=[max(2 * radius, 1.5 * place.reach)] * 3,
+            size=[place.reach + _AROUND] * 3,
         )  # fmt: skip
 
 
@@ -117,7 +162,7 @@ class _Foot:
 
     body: mujoco.MjsBody
     position: np.ndarray
-    reach: float = 0.0
+    reach: float = 0.02
 
 
 def _usual_foot(spec: mujoco.MjSpec, model: mujoco.MjModel, foot: str, joint: str) -> _Foot | None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
-from isthmus_sim.description import CommandSpec, JointSpec, RobotSpec
+from isthmus_sim.actuators import Actuator, Motor, PDMotors
+from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription
 from isthmus_sim.models.errors import ModelError
 
 _POSITIONS = ("rad", "m")  # units of commands that joints' positions bound
@@ -24,23 +25,24 @@ _LIMITS: dict[str, Callable[[JointSpec], str]] = {
 
 
 def narrow_robot(
-    robot: RobotSpec, model: mujoco.MjModel, velocity_limits: Mapping[str, float] | None = None
-) -> tuple[RobotSpec, tuple[str, ...]]:
+    robot: RobotDescription, model: mujoco.MjModel, velocity_limits: Mapping[str, float] | None = None
+) -> tuple[RobotDescription, tuple[str, ...]]:
     """The robot within the limits of `model`, and a sentence for each that changed.
 
-    What narrows are its joints (see `narrow_joints`) and the commands that are positions of these joints. Signals keep
-    their bounds: beyond them a reading is a fault, wherever the joint may go.
+    What narrows are its joints (see `narrow_joints`), the commands that are positions of these joints, and the motors
+    that drive them. Signals keep their bounds: beyond them a reading is a fault, wherever the joint may go.
 
     Raises:
         ModelError: a pose of the robot is outside; see `narrow_joints`.
     """
     joints, changes = narrow_joints(robot, model, velocity_limits)
     commands = tuple(_narrow_command(command, joints) for command in robot.commands)
-    return replace(robot, joints=joints, commands=commands), changes
+    actuators = tuple(_narrow_actuator(actuator, joints) for actuator in robot.actuators)
+    return replace(robot, joints=joints, commands=commands, actuators=actuators), changes
 
 
 def narrow_joints(
-    robot: RobotSpec, model: mujoco.MjModel, velocity_limits: Mapping[str, float] | None = None
+    robot: RobotDescription, model: mujoco.MjModel, velocity_limits: Mapping[str, float] | None = None
 ) -> tuple[dict[str, JointSpec], tuple[str, ...]]:
     """The robot's joints within the limits of `model`, whose joints bear their names; and a sentence for each limit
     that changed.
@@ -80,7 +82,7 @@ def _narrow(joint: JointSpec, model: mujoco.MjModel, own: int, velocity: float) 
     )
 
 
-def _poses(robot: RobotSpec) -> dict[str, dict[str, float]]:
+def _poses(robot: RobotDescription) -> dict[str, dict[str, float]]:
     """The robot's poses by name: angle by joint."""
     poses = {"default": {name: joint.default_position for name, joint in robot.joints.items()}}
     for command in robot.commands:
@@ -126,3 +128,19 @@ def _narrow_command(command: CommandSpec, joints: Mapping[str, JointSpec]) -> Co
         minimum=tuple(max(low, joints[name].position_min) for name, low, _ in bounds),
         maximum=tuple(min(high, joints[name].position_max) for name, _, high in bounds),
     )
+
+
+def _narrow_actuator(actuator: Actuator, joints: Mapping[str, JointSpec]) -> Actuator:
+    if not isinstance(actuator, PDMotors):
+        return actuator
+    own = {name: joints[name] for name in actuator.joints}
+    motors = {name: _limited(motor, joints[name].effort_limit) for name, motor in actuator.motors.items()}
+    return replace(actuator, joints=own, motors=motors)
+
+
+def _limited(motor: Motor, effort: float) -> Motor:
+    """The motor at no more than `effort` N·m: its torque-speed line stays, and is reached at a higher speed."""
+    if effort >= motor.effort_limit:
+        return motor
+    corner = motor.no_load_speed * (1 - effort / motor.saturation_effort)
+    return replace(motor, effort_limit=effort, corner_speed=corner)

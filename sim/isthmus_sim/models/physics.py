@@ -42,11 +42,6 @@ def check_physics(spec: mujoco.MjSpec, *, floating: bool) -> list[str]:
         faults.append('<option><flag override="enable"/></option> gives all contacts one friction. Remove it')
     if spec.option.disableactuator:
         faults.append("<option actuatorgroupdisable=.../> switches actuators off. Remove it")
-    faults += [
-        f'<option {name}="0"/> leaves contacts and limits without force. Write <option {name}="{usual}"/>'
-        for name, usual in (("iterations", 100), ("ls_iterations", 50))
-        if getattr(spec.option, name) < 1
-    ]
     gravity = np.asarray(spec.option.gravity)
     if not np.isfinite(gravity).all() or gravity[2] > -_LEAST_PULL:
         faults.append(f'gravity="{_text(gravity)}" does not pull down. Write <option gravity="{_text(_GRAVITY)}"/>')
@@ -113,6 +108,8 @@ def _unusual(spec: mujoco.MjSpec) -> list[str]:
         changes.append(f"the robot moves in a medium of {option.density:g} kg/m³ and {option.viscosity:g} Pa·s")
     if np.any(option.wind):
         changes.append(f"a wind of {_text(option.wind)} m/s blows")
+    if option.timestep != mujoco.MjSpec().option.timestep:
+        changes.append(f"the file's time step of {option.timestep:g} s is not used: scenes have their own")
     if _compensated(spec):
         changes.append(f"gravcomp takes the weight of {_compensated(spec)}")
     return changes

@@ -15,8 +15,6 @@ import mujoco
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.urdf.mending import mend_urdf
 
-OWN = "own"
-"""The source that stands for the robot's own model, which this project ships."""
 _MENAGERIE = "menagerie:"
 _SUFFIXES = (".xml", ".mjcf", ".urdf")
 
@@ -46,7 +44,7 @@ def read_model(source: str, *, floating: bool, base_link: str | None = None) -> 
     path = Path(source)
     if path.suffix.lower() not in _SUFFIXES or not path.is_file():
         raise ModelError(
-            f"no model {source!r}: it is '{OWN}', '{_MENAGERIE}NAME', or the path of an existing file that ends in "
+            f"no model {source!r}: it is '{_MENAGERIE}NAME', or the path of an existing file that ends in "
             f"{', '.join(_SUFFIXES)}"
         )
     try:

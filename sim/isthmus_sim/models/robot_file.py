@@ -28,7 +28,8 @@
 
     [poses.safe]                      # rad, where a stopped robot goes
 
-Joints are the base's names, or patterns of the shell's kind ("*_hip_joint"); a name goes before patterns.
+Joints are the base's names, or patterns of the shell's kind ("*_hip_joint"); a name goes before patterns, "*" is for
+all that nothing else matches.
 """
 
 from __future__ import annotations

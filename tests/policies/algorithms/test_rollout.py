@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
 
 from isthmus_policies.algorithms.rollout import Collector, EpisodeStatistics, Rollout, advantages, values
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.env import Env
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
 
 
 def column(*numbers: float) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
 
 from isthmus_policies.evaluation.evaluate import Actor, PolicyActor, evaluate, mean_interval, wilson
 from isthmus_policies.files import write_json
@@ -15,7 +16,6 @@ from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots.quadrotor.description import CRAZYFLIE, MAX_ROTOR_SPEED
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
 
 STILL = QuadrotorConfig(
     sensors={}, force_share=0.0, torque_share=0.0, start_position=0.0, start_angle=0.0, start_velocity=0.0,

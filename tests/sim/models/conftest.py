@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.models.legged import load_legged
 from isthmus_sim.models.reading import LoadedModel
-from isthmus_sim.robots.quadruped.model import load_model
+from isthmus_sim.models.robot_file import RobotFile
+from isthmus_sim.models.user_robot import user_robot
+from isthmus_sim.robots.quadruped.description import FEET, JOINTS, MOTORS, ROBOT
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
 
 Load = Callable[..., LoadedModel]
+Dog = Callable[..., tuple[RobotDescription, tuple[str, ...]]]
+DRIVES = {name: MOTORS[name.split("_")[1]] for name in JOINTS}
+ENDS = {foot: f"{foot}_calf_joint" for foot in FEET}
 CASES = Path(__file__).parents[4] / "shared" / "cases" / "models"
 
 
@@ -34,6 +42,18 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def dog(write: Callable[..., Path]) -> Dog:
+    """As `write`, and what else a robot file says -> the quadruped with that model, and what was said of it."""
+
+    def dog(text: str, *edits: tuple[str, str], **fields) -> tuple[RobotDescription, tuple[str, ...]]:
+        path = write(text, *edits)
+        file = RobotFile(path=path.with_suffix(".toml"), name="dog", base="quadruped", model=str(path))
+        return user_robot(replace(file, **fields), ROBOT)
+
+    return dog
+
+
+@pytest.fixture
 def load(write: Callable[..., Path]) -> Load:
-    """As `write`, and how to load it -> the quadruped on that model."""
-    return lambda text, *edits, **options: load_model(str(write(text, *edits)), **options)
+    """As `write`, and how to load it -> the quadruped's joints and feet on that model."""
+    return lambda text, *edits, **options: load_legged(str(write(text, *edits)), DRIVES, ENDS, **options)

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mujoco
 import pytest
 from conftest import Load
 from dogs import MJCF, URDF
 
+from isthmus_sim.actuators import PDMotors
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.limits import narrow_joints, narrow_robot
-from isthmus_sim.robots.quadruped.description import SPEC
-from isthmus_sim.robots.quadruped.model import load_model
+from isthmus_sim.robots.quadruped.description import MOTORS, ROBOT
+from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 
 
 def test_narrower_limits_are_the_models_and_wider_ones_the_robots(load: Load):
     loaded = load(URDF)
-    joints, changes = narrow_joints(SPEC, loaded.spec.compile(), loaded.velocity_limits)
+    joints, changes = narrow_joints(ROBOT, loaded.spec.compile(), loaded.velocity_limits)
     hip, thigh, calf = (joints[f"FL_{link}_joint"] for link in ("hip", "thigh", "calf"))
     assert (hip.position_min, hip.position_max) == (-1.0, 1.0)  # of ±1.0472
     assert (thigh.position_min, thigh.position_max) == (-1.5, 3.4907)  # of -1.5708, which is wider; 4.0 is wider
@@ -34,24 +36,35 @@ def test_narrower_limits_are_the_models_and_wider_ones_the_robots(load: Load):
 
 
 def test_commands_narrow_with_their_joints(load: Load):
-    robot, _ = narrow_robot(SPEC, load(URDF).spec.compile())
+    robot, _ = narrow_robot(ROBOT, load(URDF).spec.compile())
     command = robot.commands[0]
     assert command.minimum[:3] == (-1.0, -1.5, -2.7)
     assert command.maximum[:3] == (1.0, 3.4907, -0.83776)
-    assert robot.signals == SPEC.signals
-    torque = replace(SPEC.commands[0], unit="N·m")
-    assert narrow_robot(replace(SPEC, commands=(torque,)), load(URDF).spec.compile())[0].commands == (torque,)
+    assert robot.signals == ROBOT.signals
+    torque = replace(ROBOT.commands[0], unit="N·m")
+    assert narrow_robot(replace(ROBOT, commands=(torque,)), load(URDF).spec.compile())[0].commands == (torque,)
+
+
+def test_motors_narrow_with_their_joints(load: Load):
+    drives = narrow_robot(ROBOT, load(URDF).spec.compile())[0].actuators[0]
+    assert isinstance(drives, PDMotors)
+    assert drives.joints["FL_calf_joint"].position_min == -2.7
+    hip, usual = drives.motors["FL_hip_joint"], MOTORS["hip"]
+    assert hip.effort_limit == 20
+    # The line from stall torque to no-load speed is the motor's own.
+    assert (hip.saturation_effort, hip.no_load_speed) == pytest.approx((usual.saturation_effort, usual.no_load_speed))
+    assert hip.corner_speed == pytest.approx(30.1 * (1 - 20 / (23.7 / (1 - 13.5 / 30.1))))
 
 
 def test_the_own_model_narrows_nothing():
-    assert narrow_robot(SPEC, load_model().spec.compile()) == (SPEC, ())
+    assert narrow_robot(ROBOT, mujoco.MjModel.from_xml_string(quadruped_mjcf())) == (ROBOT, ())
 
 
 def test_poses_outside_are_named_with_joint_and_numbers(load: Load):
     model = load(MJCF).spec.compile()
     model.jnt_range[model.joint("RL_calf_joint").id] = (-2.6, -1.6)
     with pytest.raises(ModelError) as error:
-        narrow_joints(SPEC, model)
+        narrow_joints(ROBOT, model)
     text = str(error.value)
     assert "default pose: RL_calf_joint -1.5 outside [-2.6, -1.6]" in text
     assert "standby pose: RL_calf_joint -1.5" in text
@@ -62,4 +75,4 @@ def test_limits_that_do_not_meet_are_refused(load: Load):
     model = load(MJCF).spec.compile()
     model.jnt_range[model.joint("RL_hip_joint").id] = (1.5, 2.0)
     with pytest.raises(ModelError, match=r"RL_hip_joint 0 outside \[1\.5, 1\.047\]"):
-        narrow_joints(SPEC, model)
+        narrow_joints(ROBOT, model)

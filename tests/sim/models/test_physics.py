@@ -43,7 +43,6 @@ def test_flags_that_only_change_how_it_is_computed_pass(load: Load):
         (_TOP, '<option gravity="0 0 9.81"/>', r"0 0 -9\.81"),
         (_TOP, '<option gravity="0 0 inf"/>', r"0 0 -9\.81"),
         (_TOP, '<option actuatorgroupdisable="0"/>', "actuatorgroupdisable"),
-        (_TOP, '<option iterations="0"/>', 'iterations="100"'),
         (_TOP, '<option><flag override="enable"/></option>', "override"),
         (_END, '<equality><weld body1="trunk"/></equality>', "'trunk' and 'world'"),
         (_END, '<equality><connect body1="world" body2="RL3" anchor="0 0 0"/></equality>', "'RL3' and 'world'"),
@@ -108,10 +107,6 @@ def test_what_changes_what_the_robot_feels_is_said(load: Load, option: str, said
     usual = load(MJCF).changes
     changes = load(MJCF, (_TOP, f"{_TOP}<option {option}/>")).changes
     assert [said in change for change in changes if change not in usual] == [True]
-
-
-def test_the_time_step_is_the_callers(load: Load):
-    assert load(MJCF, (_TOP, f'{_TOP}<option timestep="0.5"/>'), timestep=0.004).spec.option.timestep == 0.004
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from dogs import MJCF
 
-from isthmus_sim.models.described import described, motorised, refuse_lent_strength
+from isthmus_sim.models.described import described, motors_of, refuse_lent_strength
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.models.limits import narrow_robot
 from isthmus_sim.models.robot_file import RobotFile, read_robot_file
-from isthmus_sim.robots.quadruped.description import JOINTS, MASS, MOTORS, SPEC
-from isthmus_sim.robots.quadruped.model import load_model
+from isthmus_sim.robots.quadruped.description import MASS, ROBOT
+from isthmus_sim.robots.so101.description import ROBOT as ARM
 
 SHORT = 'name = "rex"\nbase = "quadruped"\nmodel = "rex.xml"\n'
 GAINS = "[gains]\nstiffness = 40\ndamping = 1\n"
@@ -23,7 +22,6 @@ MOTOR = (
     '[motors."*"]\neffort_limit = 30\nno_load_speed = 20\ncorner_speed = 9\narmature = 0.01\nfriction = 0.1\n'
     "damping = 0.02\n"
 )
-DRIVES = {name: MOTORS[name.split("_")[1]] for name in JOINTS}
 
 File = Callable[[str], RobotFile]
 
@@ -93,29 +91,29 @@ def test_a_model_of_the_menagerie_needs_no_file(file: File):
 
 
 def test_numbers_of_the_file_go_before_those_of_the_base(file: File):
-    robot, _ = described(file(SHORT + GAINS + MOTOR + '[poses.default]\n"*_calf_joint" = -1.4\n'), SPEC)
+    robot, _ = described(file(SHORT + GAINS + MOTOR + '[poses.default]\n"*_calf_joint" = -1.4\n'), ROBOT)
     hip, calf = robot.joints["FL_hip_joint"], robot.joints["FL_calf_joint"]
     assert robot.name == "rex"
     assert (hip.stiffness, hip.damping, hip.effort_limit, hip.velocity_limit) == (40, 1, 30, 20)
     assert (hip.default_position, calf.default_position) == (0, -1.4)
     assert robot.commands[0].standby[:3] == (0, 0.8, -1.4)
-    assert robot.commands[0].safe == SPEC.commands[0].safe
+    assert robot.commands[0].safe == ROBOT.commands[0].safe
     assert (hip.position_min, hip.position_max) == (-1.0472, 1.0472)
 
 
 def test_all_joints_arrive_together_at_the_file_s_poses(file: File):
     poses = '[poses.safe]\n"*_hip_joint" = 0\n"*_thigh_joint" = 1.2\n"*_calf_joint" = -2.5\n'
-    command = described(file(SHORT + poses), SPEC)[0].commands[0]
+    command = described(file(SHORT + poses), ROBOT)[0].commands[0]
     assert command.safe[:3] == (0, 1.2, -2.5)
     # Hips stay, the front thighs go 0.4 and the calves 1.0 rad: the fastest at 1.5 rad/s, none slower than a tenth.
     assert command.transition_rate is not None
     assert command.transition_rate[:3] == pytest.approx((0.15, 0.6, 1.5))
-    assert described(file(SHORT), SPEC)[0].commands == SPEC.commands
+    assert described(file(SHORT), ROBOT)[0].commands == ROBOT.commands
 
 
 def test_every_number_that_the_base_lends_is_said(file: File):
     rex = file(SHORT + '[gains]\nstiffness = 40\n[motors."*_calf_joint"]\narmature = 0.03\n')
-    text = "\n".join(described(rex, SPEC)[1] + motorised(rex, SPEC, DRIVES)[1])
+    text = "\n".join(described(rex, ROBOT)[1])
     assert "gains.stiffness" not in text
     assert "gains.damping of all joints is that of quadruped: 0.5 N·m·s/rad" in text
     assert "poses.default of FL_hip_joint, FR_hip_joint, RL_hip_joint, RR_hip_joint is that of quadruped: 0 rad" in text
@@ -132,13 +130,14 @@ def test_nothing_is_said_of_what_the_file_gives(file: File):
     poses = "".join(f'[poses.{pose}]\n"*_hip_joint" = 0\n"*_thigh_joint" = 0.9\n"*_calf_joint" = -1.4\n'
                     for pose in ("default", "safe"))  # fmt: skip
     rex = file(SHORT + GAINS + MOTOR + poses)
-    changes = described(rex, SPEC)[1] + motorised(rex, SPEC, DRIVES)[1]
+    changes = described(rex, ROBOT)[1]
     assert len(changes) == 1
     assert "control period" in changes[0]
 
 
 def test_motors_are_the_file_s(file: File):
-    motors, _ = motorised(file(SHORT + MOTOR + "[motors.FL_hip_joint]\nfriction = 0.5\n"), SPEC, DRIVES)
+    robot, _ = described(file(SHORT + MOTOR + "[motors.FL_hip_joint]\nfriction = 0.5\n"), ROBOT)
+    motors = motors_of(robot)
     assert motors["RR_calf_joint"].effort_limit == 30
     assert motors["RR_calf_joint"].saturation_effort == pytest.approx(30 / (1 - 9 / 20))
     assert motors["FL_hip_joint"].friction == 0.5
@@ -147,45 +146,32 @@ def test_motors_are_the_file_s(file: File):
 
 def test_a_motor_that_is_half_the_base_s_must_still_be_one(file: File):
     with pytest.raises(ModelError, match=r"rex\.toml.*motors\.corner_speed.*FL_hip_joint 13\.5"):
-        motorised(file(SHORT + '[motors."*"]\nno_load_speed = 10\n'), SPEC, DRIVES)
+        described(file(SHORT + '[motors."*"]\nno_load_speed = 10\n'), ROBOT)
 
 
 @pytest.mark.parametrize(
     ("pattern", "named"),
     [('"*_knee"', r"gains\.stiffness: no joint of quadruped matches '\*_knee'.*FL_hip_joint"),
-     ('"*" = 3\n"FL*"', r"gains\.stiffness: '\*' and 'FL\*' both match FL_hip_joint")],
+     ('"*_hip*" = 3\n"FL*"', r"gains\.stiffness: '\*_hip\*' and 'FL\*' both match FL_hip_joint")],
 )  # fmt: skip
 def test_patterns_that_match_nothing_or_twice_are_named(file: File, pattern: str, named: str):
     with pytest.raises(ModelError, match=rf"rex\.toml.*{named}"):
-        described(file(SHORT + f"[gains.stiffness]\n{pattern} = 3\n"), SPEC)
+        described(file(SHORT + f"[gains.stiffness]\n{pattern} = 3\n"), ROBOT)
 
 
 @pytest.mark.parametrize(("mass", "refused"), [(1.24, False), (0.76, False), (1.26, True), (0.74, True), (3, True)])
 def test_gains_and_motors_of_a_robot_of_another_weight_are_refused(file: File, mass: float, refused: bool):
     lent = file(SHORT)
     if not refused:
-        refuse_lent_strength(lent, SPEC, mass=mass * MASS, base_mass=MASS)
+        refuse_lent_strength(lent, ROBOT, mass=mass * MASS)
         return
     with pytest.raises(ModelError, match=r"rex\.toml.*gains\.stiffness, gains\.damping, motors\.effort_limit"):
-        refuse_lent_strength(lent, SPEC, mass=mass * MASS, base_mass=MASS)
+        refuse_lent_strength(lent, ROBOT, mass=mass * MASS)
     with pytest.raises(ModelError, match=r"for all joints: motors\.armature$"):
-        refuse_lent_strength(
-            file(SHORT + GAINS + MOTOR.replace("armature = 0.01\n", "")), SPEC, mass=mass * MASS, base_mass=MASS
-        )
-    refuse_lent_strength(file(SHORT + GAINS + MOTOR), SPEC, mass=mass * MASS, base_mass=MASS)
+        refuse_lent_strength(file(SHORT + GAINS + MOTOR.replace("armature = 0.01\n", "")), ROBOT, mass=mass * MASS)
+    refuse_lent_strength(file(SHORT + GAINS + MOTOR), ROBOT, mass=mass * MASS)
 
 
-def test_a_robot_file_and_its_model_become_one_robot(file: File):
-    rex = file(SHORT + GAINS + MOTOR + '[joints]\nFL_hip_joint = "FL_hip"\n[feet]\nFL = "FL3"\n')
-    robot, _ = described(rex, SPEC)
-    motors, _ = motorised(rex, SPEC, DRIVES)
-    loaded = load_model(
-        rex.model, joints=rex.joints, feet=rex.feet, base_link=rex.base_link, robot=robot, motors=motors
-    )
-    model = loaded.spec.compile()
-    refuse_lent_strength(rex, SPEC, mass=float(model.body_mass.sum()), base_mass=MASS)
-    robot, changes = narrow_robot(robot, model, loaded.velocity_limits)
-    assert robot.joints["FL_calf_joint"].position_min == pytest.approx(-2.7)
-    assert robot.joints["FL_calf_joint"].stiffness == 40
-    assert model.joint("FL_calf_joint").armature == pytest.approx(0.01)
-    assert any("FL_calf_joint" in change for change in changes)
+def test_a_base_without_motors_lends_none(file: File):
+    with pytest.raises(ModelError, match=r"so101.*PositionServos.*PDMotors"):
+        described(file(SHORT.replace("quadruped", "so101")), ARM)

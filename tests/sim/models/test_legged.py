@@ -1,4 +1,4 @@
-"""Any quadruped's model goes through the same specification, or says what it lacks."""
+"""Any model of a legged robot gets joints, motors, feet and ground, or says what it lacks."""
 
 # pyright: reportAttributeAccessIssue=false
 
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import mujoco
 import pytest
+from conftest import DRIVES, ENDS
 from dogs import MJCF, RANGES, URDF
 
 from isthmus_sim.models.errors import ModelError
-from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, JOINTS, MOTORS, SPEC
-from isthmus_sim.robots.quadruped.model import load_model
+from isthmus_sim.models.legged import load_legged
+from isthmus_sim.models.reading import read_model
+from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, JOINTS, MOTORS
 
 
 def _stand(model: mujoco.MjModel) -> mujoco.MjData:
@@ -125,25 +127,14 @@ def test_a_calf_without_a_foot_is_named(load):
         load(URDF, (r'(FR_foot".*?)<sphere radius="0.02"/>', r'\1<box size="0.02 0.02 0.02"/>'))
 
 
-@pytest.mark.parametrize("link", ["hip", "thigh"])
-def test_a_joint_that_turns_the_other_way_is_seen(load, link: str):
-    with pytest.raises(ModelError, match=r"elsewhere than they should be: RL\..*Check axes"):
-        load(URDF, (rf'(RL_{link}_joint.*?<axis xyz=)"(\d) (\d) 0"', r'\1"-\2 -\3 0"'))
-
-
-def test_limits_that_forbid_the_poses_are_named(load):
-    with pytest.raises(ModelError, match=r"default pose: FL_thigh_joint 0.8 outside \[-1.5, 0.5\]"):
-        load(URDF, (r'(FL_thigh_joint.*?upper=)"4.0"', r'\1"0.5"'))
-
-
 def test_what_is_no_model_is_refused(tmp_path: Path):
-    with pytest.raises(ModelError, match="'own', 'menagerie:NAME', or the path"):
-        load_model("go2")
-    with pytest.raises(ModelError, match="'own', 'menagerie:NAME', or the path"):
-        load_model(str(tmp_path / "absent.xml"))
+    with pytest.raises(ModelError, match="'menagerie:NAME', or the path"):
+        read_model("go2", floating=True)
+    with pytest.raises(ModelError, match="'menagerie:NAME', or the path"):
+        read_model(str(tmp_path / "absent.xml"), floating=True)
     (tmp_path / "broken.xml").write_text("<mujoco><nonsense/></mujoco>")
     with pytest.raises(ModelError, match=r"broken\.xml.*unrecognized element"):
-        load_model(str(tmp_path / "broken.xml"))
+        read_model(str(tmp_path / "broken.xml"), floating=True)
 
 
 def test_a_mesh_that_is_not_there_is_named(load):
@@ -151,16 +142,10 @@ def test_a_mesh_that_is_not_there_is_named(load):
         load(URDF, ('<box size="0.4 0.1 0.1"/>', '<mesh filename="trunk.stl"/>'))
 
 
-def test_own_model_needs_no_change():
-    loaded = load_model()
-    assert loaded.changes == ()
-    assert [joint.name for joint in loaded.spec.joints][1:] == list(SPEC.joints)
-
-
 def test_menagerie_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)
     with pytest.raises(ModelError, match="pip install mujoco-menagerie"):
-        load_model("menagerie:unitree_go2")
+        read_model("menagerie:unitree_go2", floating=True)
 
 
 needs_menagerie = pytest.mark.skipif(
@@ -172,9 +157,9 @@ needs_menagerie = pytest.mark.skipif(
 def test_menagerie_that_cannot_be_reached_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MENAGERIE_ROOT", str(tmp_path))
     with pytest.raises(ModelError, match=r"unitree_go2.*MENAGERIE_ROOT"):
-        load_model("menagerie:unitree_go2")
+        read_model("menagerie:unitree_go2", floating=True)
     with pytest.raises(ModelError, match="unitree_go3"):
-        load_model("menagerie:unitree_go3")
+        read_model("menagerie:unitree_go3", floating=True)
 
 
 @needs_menagerie
@@ -183,6 +168,6 @@ def test_a_menagerie_model_stands():
 
     if not mujoco_menagerie.Cache().is_cached(mujoco_menagerie.get("unitree_go2")):
         pytest.skip("not downloaded: mujoco-menagerie prefetch unitree_go2")
-    data = _stand(load_model("menagerie:unitree_go2").spec.compile())
+    data = _stand(load_legged("menagerie:unitree_go2", DRIVES, ENDS).spec.compile())
     assert 0.2 < data.qpos[2] < 0.35
     assert data.qpos[3] > 0.99
