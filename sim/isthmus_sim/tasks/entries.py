@@ -8,7 +8,7 @@ from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 from isthmus_sim.tasks.pick_place import randomized as other_desks
 from isthmus_sim.tasks.push_t import PushT, PushTConfig, standard
 from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough
+from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough, two_legs
 
 _WALKING = {
     "iterations": 900,
@@ -28,6 +28,7 @@ QUADROTOR = TaskEntry(
     robot="crazyflie",
     config=HoverConfig(),
     summary="hold a position by direct motor commands",
+    mission="isthmus_policies.demo.report.flight:FLIGHT",
 )
 # A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer episodes, and
 # more of the curriculum, which is where precision comes from.
@@ -37,7 +38,6 @@ QUADROTOR_RANDOMIZED = TaskEntry(
     config=randomized(),
     training={"iterations": 700, "episode_steps": 200, "curriculum_end": 0.6},
     summary="the same for a real airframe: another one every episode",
-    mission="isthmus_policies.demo.report.flight:FLIGHT",
 )
 FIGURE_EIGHT_SLOW = TaskEntry(
     make=Hover,
@@ -67,6 +67,14 @@ QUADRUPED_ROUGH = TaskEntry(
     config=rough(),
     training={**_WALKING, "num_envs": 1024},
     summary="walk as told on rough ground",
+)
+BIPED = TaskEntry(
+    make=VelocityTracking,
+    robot="biped",
+    config=two_legs(),
+    training={**_WALKING, "num_envs": 1024, "iterations": 1000},
+    summary="walk as told on two legs",
+    mission="isthmus_policies.demo.report.walk:WALK",
 )
 PUSH_T = TaskEntry(
     make=PushT,

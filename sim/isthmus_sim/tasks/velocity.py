@@ -158,6 +158,32 @@ def rough() -> VelocityConfig:
     return VelocityConfig(terrain=TerrainConfig(), reward=reward, height_limit=0.1)
 
 
+def two_legs() -> VelocityConfig:
+    """A biped of a child's size: slower steps, no faster than it can be pushed and still stand."""
+    reward = VelocityReward(
+        width=0.3,
+        gait=1.0,
+        clearance=20.0,
+        swing_height=0.08,
+        level=5.0,
+        height=10.0,
+        base_height=0.75,
+        effort=2e-5,
+        power=3e-4,
+        smoothness=0.05,
+        posture=0.1,
+        posture_of={"roll": 5.0, "yaw": 5.0},
+    )
+    gait = GaitConfig(
+        frequency_hz=1.6, phases=(0.0, 0.5), lift=0.35, press=0.0,
+        joints={"hip_pitch": -1.0, "knee": 2.0, "ankle_pitch": -1.0},
+    )  # fmt: skip
+    return VelocityConfig(
+        forward=(-0.4, 0.8), sideways=(-0.3, 0.3), turning=(-0.8, 0.8), gait=gait, action_scale=0.5, tilt_limit=0.8,
+        height_limit=0.5, reward=reward,
+    )  # fmt: skip
+
+
 class VelocityTracking(Task):
     """Joint position targets for every joint of a robot with legs.
 

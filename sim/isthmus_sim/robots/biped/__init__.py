@@ -1,0 +1,1 @@
+"""The biped: its links, its description and its model."""
