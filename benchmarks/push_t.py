@@ -21,10 +21,10 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 import torch
 import zarr
-from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine
+from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher.drawing import picture
 from isthmus_sim.tasks import make_task

@@ -21,9 +21,9 @@ os.environ["LP_NUM_THREADS"] = "0"  # Mesa's software rendering stays on this th
 
 import mujoco
 import torch
+
 from isthmus_sim.cameras import WorldCameras
 from isthmus_sim.engines.mujoco_arm import MujocoArm
-
 from isthmus_sim.env import Env
 from isthmus_sim.robots.so101.mjcf import CAMERAS, so101_mjcf
 from isthmus_sim.tasks import make_task

@@ -68,7 +68,7 @@ class Outcome:
 
 def judge(folder: Path, episodes: int) -> Outcome:
     """Walk on all ground at once."""
-    config, policy, facts = load_policy(folder)
+    _, policy, facts = load_policy(folder)
     task = make_task(TASK)
     shape = (episodes, task.levels, len(KINDS))
     n = shape[0] * shape[1] * shape[2]
@@ -85,7 +85,7 @@ def judge(folder: Path, episodes: int) -> Outcome:
         steps += going
         missed += torch.where(going, task.metrics(env.engine.read(), env.goal)["velocity_error_mps"], 0.0)
     env.close()
-    trained = facts["iteration"] * config.num_envs * config.ppo.horizon / 1e6
+    trained = facts["steps"] / 1e6
     return Outcome(
         fell=fell.view(shape).permute(2, 1, 0),
         error=(missed / steps.clamp_min(1.0)).view(shape).permute(2, 1, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import tempfile
@@ -17,7 +18,8 @@ import numpy as np
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.export.export import export_run
-from isthmus_policies.training.trainer import TrainConfig, Trainer
+from isthmus_policies.training.config import default_config
+from isthmus_policies.training.trainer import Trainer
 
 PERIOD_NS = 10_000_000
 EPISODES = 10  # of an evaluation that nobody reads
@@ -82,7 +84,7 @@ def main() -> int:
         return report("runtime", measure(options.policy, options.calls), options)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        Trainer(TrainConfig(task="quadrotor", num_envs=8)).save(folder)
+        Trainer(dataclasses.replace(default_config("quadrotor"), num_envs=8)).save(folder)
         path, _ = export_run(folder, episodes=EPISODES)
         return report("runtime", measure(path, options.calls), options)
 

@@ -33,18 +33,18 @@ from common import BenchOptions, Row, over_seeds, parse, report, training
 
 import mujoco
 import torch
-from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from peers.rsl_rl_ppo import RslRl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from isthmus_policies.evaluation.evaluate import Actor, evaluate
-from isthmus_policies.training.train import DEFAULTS
-from isthmus_policies.training.trainer import TrainConfig, Trainer
-from isthmus_sim.engines import make_engine
+from isthmus_policies.training.config import TrainConfig, default_config
+from isthmus_policies.training.trainer import Trainer
+from isthmus_policies.training.worlds import make_engine, make_task, task_names
+from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.env import Env, Step
-from isthmus_sim.tasks import make_task
+from isthmus_sim.robots.models import OWN
 from isthmus_sim.threads import use_thread_budget
 
 EVALUATION_SEED = 55_000
@@ -133,8 +133,8 @@ class MeanActor(Actor):
 def mean_return(act: Act, config: TrainConfig, episodes: int) -> float:
     """Mean sum of rewards of whole episodes, each to its first end."""
     result = evaluate(
-        make_task(config.task), lambda env: MeanActor(act, env, config.curriculum_end), episodes, EVALUATION_SEED,
-        engine=config.engine, model=config.model,
+        make_task(config), lambda env: MeanActor(act, env, config.curriculum_end), episodes, EVALUATION_SEED,
+        engine=config.engine, model=config.robot or OWN,
     )  # fmt: skip
     return result.total_reward[1]
 
@@ -143,7 +143,7 @@ class Physics:
     """The engine's bare `mujoco.batch.Batch` in worlds like those of a training."""
 
     def __init__(self, config: TrainConfig) -> None:
-        engine = make_engine(make_task(config.task), config.num_envs, config.engine, config.model)
+        engine = make_engine(make_task(config), config.num_envs, config)
         assert isinstance(engine, MujocoEngine)
         self._engine = engine
 
@@ -159,14 +159,16 @@ class Physics:
 
 def race(config: TrainConfig, options: Options, on_turn: Callable[[Race], None]) -> Race:
     """Train with both learners in turns, with one seed."""
-    task = make_task(config.task)
+    task = make_task(config)
     scale = options.reward_scale if options.reward_scale is not None else task.robot.control_period_s
     ours, theirs = Trainer(config), RslRl(config, scale)
     physics = Physics(config) if isinstance(ours.env.engine, MujocoEngine) else None
-    result = Race(steps=config.iterations * config.num_envs * config.ppo.horizon)
+    result = Race(steps=config.iterations * config.num_envs * config.algorithm.num_steps)
 
     def evaluate_both() -> None:
-        result.ours.returns.append(mean_return(ours.policy.act, config, options.episodes))
+        result.ours.returns.append(
+            mean_return(lambda rows: ours.policy.act({"actor": rows}, {}, {})[0], config, options.episodes)
+        )
         result.theirs.returns.append(mean_return(theirs.act, config, options.episodes))
 
     evaluate_both()
@@ -181,7 +183,7 @@ def race(config: TrainConfig, options: Options, on_turn: Callable[[Race], None])
         result.ours.seconds.append(result.ours.seconds[-1] + between - begun)
         result.theirs.seconds.append(result.theirs.seconds[-1] + ended - between)
         if physics:
-            trained = (last - first) * config.num_envs * config.ppo.horizon / (between - begun)
+            trained = (last - first) * config.num_envs * config.algorithm.num_steps / (between - begun)
             result.kept.append(trained / physics.rate(ours.env))
         evaluate_both()
         on_turn(result)
@@ -193,7 +195,7 @@ def race(config: TrainConfig, options: Options, on_turn: Callable[[Race], None])
 def peak_memory(config: TrainConfig, worlds: int) -> float:
     """GiB of a whole `isthmus-train` process, for three iterations."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*training(config.task, config.seed, Path(folder) / "run", 3), "--num-envs", str(worlds)]
+        command = [*training(config.name, config.seed, Path(folder) / "run", 3), "--num-envs", str(worlds)]
         command += ["--engine", config.engine] if config.engine else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -240,11 +242,11 @@ def return_rows(races: list[Race]) -> list[Row]:
 
 def configuration(options: Options) -> TrainConfig:
     """The task's own training. Ends the program where the options cannot be."""
-    if options.task not in DEFAULTS:
-        sys.exit(f"bench-train: unknown task {options.task!r}; there are: {', '.join(DEFAULTS)}")
+    if options.task not in task_names():
+        sys.exit(f"bench-train: unknown task {options.task!r}; there are: {', '.join(task_names())}")
     if len(options.seeds) < 2:
         sys.exit("bench-train: a spread needs at least 2 --seeds")
-    config = DEFAULTS[options.task]
+    config = default_config(options.task)
     config = dataclasses.replace(
         config, engine=options.engine or config.engine, iterations=options.iterations or config.iterations
     )

@@ -1,10 +1,9 @@
 """rsl_rl's PPO on our `Env`: the same worlds, rewards, episodes, batch and threads; everything else is rsl_rl's own.
 
 Shared with `isthmus_policies.algorithms.ppo`: the Env with its seed and curriculum, hidden layers and activation, the
-action's standard deviation at the start, normalised observations, worlds × horizon, epochs, minibatches, γ, λ,
-clipping of
-ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that it follows
-the KL; and that the robot's symmetry is used, where there is one.
+action's standard deviation at the start, normalised observations, worlds × steps, epochs, minibatches, γ, λ,
+clipping of ratio and value, gradient norm, weight of the entropy, learning rate at the start and its bounds, and that
+it follows the KL; and that the robot's symmetry is used, where there is one.
 
 rsl_rl's own, by its defaults: mirror images beside every row, where ours is symmetric by its weights; the KL that it
 aims at and how often it looks, weight of the value's loss, one gradient norm each for actor and critic, initial
@@ -27,12 +26,11 @@ from rsl_rl.runners import OnPolicyRunner
 from tensordict import TensorDict
 from torch import Tensor
 
-from isthmus_policies.algorithms.ppo import PPOConfig
+from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.algorithms.symmetry import Reflection
-from isthmus_policies.training.trainer import TrainConfig
-from isthmus_sim.engines import make_engine
+from isthmus_policies.training.config import TrainConfig
+from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.env import Env, Observations
-from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import THREADS, one_torch_thread
 
 GROUPS = {"policy": "actor", "critic": "critic"}
@@ -106,8 +104,8 @@ class RslRl:
     """A training of rsl_rl's PPO with the batch and networks of `config`."""
 
     def __init__(self, config: TrainConfig, reward_scale: float = 1.0) -> None:
-        task = make_task(config.task)
-        engine = make_engine(task, config.num_envs, config.engine, config.model)
+        task = make_task(config)
+        engine = make_engine(task, config.num_envs, config)
         self.env = Env(task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
         torch.manual_seed(config.seed)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
@@ -129,11 +127,11 @@ class RslRl:
 
 def configuration(config: TrainConfig) -> dict:
     """What rsl_rl's runner is told."""
-    ppo, network = config.ppo, config.network
+    ppo, network = config.algorithm, config.policy
     model = {"class_name": "MLPModel", "activation": network.activation, "obs_normalization": True}
     gaussian = {"class_name": "GaussianDistribution", "init_std": network.initial_std}
     return {
-        "num_steps_per_env": ppo.horizon,
+        "num_steps_per_env": ppo.num_steps,
         "obs_groups": {"actor": ["policy"], "critic": ["critic"]},
         "actor": model | {"hidden_dims": network.actor, "distribution_cfg": gaussian},
         "critic": model | {"hidden_dims": network.critic},

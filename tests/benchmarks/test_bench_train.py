@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import torch
 
-from isthmus_policies.algorithms.ppo import PPOConfig
-from isthmus_policies.networks.actor_critic import NetworkConfig
-from isthmus_policies.training.trainer import TrainConfig
+from isthmus_policies.algorithms.ppo_config import PPOConfig
+from isthmus_policies.networks.actor_critic import ActorCriticConfig
+from isthmus_policies.training.config import default_config
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
-CONFIG = TrainConfig(
-    task="quadrotor",
+CONFIG = dataclasses.replace(
+    default_config("quadrotor"),
     num_envs=16,
     iterations=2,
-    ppo=PPOConfig(horizon=8, epochs=2, minibatches=4),
-    network=NetworkConfig(actor=(16, 16), critic=(16,)),
+    algorithm=PPOConfig(num_steps=8, epochs=2, minibatches=4),
+    policy=ActorCriticConfig(actor=(16, 16), critic=(16,)),
 )
 
 
@@ -90,7 +90,7 @@ def test_two_iterations_of_the_peer_change_its_policy(peer: Any):
 
 
 def test_the_peer_is_given_our_batch_and_networks(peer: Any):
-    told = peer.configuration(dataclasses.replace(CONFIG, ppo=PPOConfig(horizon=8, gamma=0.9, minibatches=2)))
+    told = peer.configuration(dataclasses.replace(CONFIG, algorithm=PPOConfig(num_steps=8, gamma=0.9, minibatches=2)))
     assert (told["num_steps_per_env"], told["algorithm"]["gamma"], told["algorithm"]["num_mini_batches"]) == (8, 0.9, 2)
     runner = peer.RslRl(CONFIG)._runner
     sizes = [
@@ -105,8 +105,9 @@ def test_the_peer_is_given_our_batch_and_networks(peer: Any):
 
 
 def test_the_peer_is_given_the_robots_symmetry(peer: Any):
-    ppo = dataclasses.replace(CONFIG.ppo, symmetry=True)
-    learner = peer.RslRl(dataclasses.replace(CONFIG, task="quadruped", ppo=ppo))
+    ppo = dataclasses.replace(CONFIG.algorithm, symmetry=True)
+    quadruped = default_config("quadruped")
+    learner = peer.RslRl(dataclasses.replace(CONFIG, name=quadruped.name, task=quadruped.task, algorithm=ppo))
     told = learner._runner.alg.symmetry
     assert told.use_data_augmentation
     learner.iterate(0.0)

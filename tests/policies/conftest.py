@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from isthmus_policies.algorithms.ppo import PPOConfig
-from isthmus_policies.networks.actor_critic import NetworkConfig
-from isthmus_policies.training.trainer import TrainConfig, Trainer
+from isthmus_policies.algorithms.ppo_config import PPOConfig
+from isthmus_policies.networks.actor_critic import ActorCriticConfig
+from isthmus_policies.training.config import TrainConfig, default_config
+from isthmus_policies.training.trainer import Trainer
 
 # The first example pays for what torch sets up.
 settings.register_profile("isthmus", deadline=None)
@@ -29,11 +31,11 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def _small(**changes: object) -> TrainConfig:
-    ppo = PPOConfig(horizon=16, epochs=2, minibatches=4)
-    network = NetworkConfig(actor=(16, 16), critic=(16, 16))
-    values = {"task": "quadrotor", "num_envs": 32, "iterations": 6, "ppo": ppo, "network": network}
-    return TrainConfig(**{**values, **changes})  # pyright: ignore[reportArgumentType]
+def _small(name: str = "quadrotor", **changes: object) -> TrainConfig:
+    algorithm = PPOConfig(num_steps=16, epochs=2, minibatches=4)
+    policy = ActorCriticConfig(actor=(16, 16), critic=(16, 16))
+    values = {"num_envs": 32, "iterations": 6, "algorithm": algorithm, "policy": policy, "episode_steps": 100}
+    return dataclasses.replace(default_config(name), **{**values, **changes})  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="session")

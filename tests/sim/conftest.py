@@ -11,12 +11,12 @@ import mujoco
 import pytest
 import torch
 from hypothesis import settings
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 
 from isthmus_sim.description import RobotSpec
 from isthmus_sim.engine import ArticulatedState, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
+from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, JOINTS, MOTORS, SPEC, STAND_HEIGHT
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.terrain import Terrain

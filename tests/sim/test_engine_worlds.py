@@ -10,13 +10,12 @@ from dataclasses import fields
 import mujoco
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_batch import MujocoEngine
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
-from isthmus_sim.tasks.quadrotor import Quadrotor
 
 from isthmus_sim.engine import Engine, State, UnsupportedError
 from isthmus_sim.engines import ENGINES
 from isthmus_sim.engines import make_engine as engine_by_name
+from isthmus_sim.engines.mujoco_batch import MujocoEngine
+from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE_IDENTIFIED,
     MAX_ROTOR_SPEED,
@@ -25,6 +24,7 @@ from isthmus_sim.robots.quadrotor.description import (
     sample_parameters,
 )
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
+from isthmus_sim.tasks.quadrotor import Quadrotor
 
 MakeEngine = Callable[..., Engine]
 MakeState = Callable[..., State]

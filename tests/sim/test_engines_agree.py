@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.robots.quadrotor.description import MAX_ROTOR_SPEED, sample_parameters
 
 WORLDS, STEPS = 64, 50

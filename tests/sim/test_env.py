@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
-from isthmus_sim.signals import SensorModel
-from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, QuadrotorConfig, randomized
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_sim.engine import Engine, State
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.env import Env, Step
 from isthmus_sim.rotations import rotation_matrix
+from isthmus_sim.signals import SensorModel
 from isthmus_sim.task import Transition
+from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, QuadrotorConfig, randomized
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 from isthmus_sim.terrain import TerrainConfig
 
 MakeEngine = Callable[..., Engine]

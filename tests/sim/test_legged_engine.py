@@ -14,9 +14,9 @@ from pathlib import Path
 import mujoco
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
 
 from isthmus_sim.engine import ArticulatedState, UnsupportedError
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.robots.quadruped.description import (
     DEFAULT_POSE,
     GRAVITY,

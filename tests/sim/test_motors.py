@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 
+from isthmus_sim.engines.motors import MotorLimits, dry_friction, pd_torque
 from isthmus_sim.robots.quadruped.description import MOTORS, Motor
 
 # Stall torque 40 N·m, of which 20 are allowed; no torque at 30 rad/s; the limits meet at the corner, 15 rad/s.

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_sim.signals import DelayLine, SensorModel, Sensors
 
 from isthmus_sim.description import SignalSpec
 from isthmus_sim.robots.quadrotor.description import SPEC
 from isthmus_sim.rotations import rotation_matrix
+from isthmus_sim.signals import DelayLine, SensorModel, Sensors
 
 
 @st.composite

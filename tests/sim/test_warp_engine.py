@@ -15,15 +15,15 @@ from typing import Any
 import mujoco
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
-from isthmus_sim.tasks.quadruped import Quadruped
 
 from isthmus_sim.engine import ArticulatedState, UnsupportedError
 from isthmus_sim.engines import make_engine
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FEET, GRAVITY, JOINTS, MASS, MOTORS, SPEC
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.tasks import make_task
+from isthmus_sim.tasks.quadruped import Quadruped
 
 Make = Callable[..., Any]  # worlds, options -> MujocoLegged or WarpLegged, which need not be installed
 Standing = Callable[..., ArticulatedState]

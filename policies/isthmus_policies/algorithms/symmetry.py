@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from isthmus_policies.networks.actor_critic import ActorCritic
+from isthmus_policies.networks.actor_critic import ACTION, UNITS, VALUE, ActorCritic, Elements, Wire
 from isthmus_sim.task import Mirror
 
 Place = tuple[Tensor, Tensor]
-"""Of some numbers in a row: which other ones their mirror images are, and with what signs."""
+"""For each of some numbers in a row: which other one its mirror image is, and with what sign."""
 
 
 class Reflection:
@@ -28,9 +28,16 @@ class Reflection:
         """(..., size) -> (..., size)."""
         return rows[..., self._index[name]] * self._sign[name]
 
-    def of(self, name: str) -> Place:
-        """How its numbers are mirrored."""
-        return self._index[name], self._sign[name]
+    def place(self, elements: Elements) -> Place:
+        """How these numbers of a group are mirrored. Raises ValueError where an image is not among them."""
+        index, sign = (table[elements.name][elements.first : elements.end] for table in (self._index, self._sign))
+        index = index - elements.first
+        if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(index):
+            raise ValueError(
+                f"numbers {elements.first} to {elements.first + len(index)} of {elements.name!r} have mirror images "
+                "that are not among them; choose others, or train without symmetry"
+            )
+        return index, sign
 
     def variance(self, name: str, variance: Tensor) -> Tensor:
         """The variance (size,) of the images of rows that have this one."""
@@ -48,42 +55,72 @@ class Ties:
     """
 
     def __init__(self, policy: ActorCritic, reflection: Reflection) -> None:
-        """Raises ValueError for a layer with an odd number of hidden units."""
-        device = policy.log_std.device
-        invariant = (torch.zeros(1, dtype=torch.long, device=device), torch.ones(1, device=device))
-        places = {
-            **_places(policy.actor, reflection.of("actor"), reflection.of("action")),
-            **_places(policy.critic, reflection.of("critic"), invariant),
-            policy.log_std: (reflection.of("action")[0], torch.ones_like(policy.log_std)),
-        }
-        parameters, begin, index, sign = list(policy.parameters()), 0, [], []
-        for parameter in parameters:
-            place, signs = places[parameter]
-            index.append((begin + place).flatten())
-            sign.append(signs.flatten())
+        """Raises ValueError for a layer with an odd number of hidden units, and a network that cannot be tied."""
+        index, sign = reflection.place(ACTION)
+        places = {policy.log_std: (index, torch.ones_like(sign))}
+        for wire in policy.wires():
+            places |= _places(wire, reflection)
+        begin, indices, signs = 0, [], []
+        for name, parameter in policy.named_parameters():
+            if parameter not in places:
+                raise ValueError(f"nothing says how the policy's {name} is mirrored; train it without symmetry")
+            place, sign = places[parameter]
+            indices.append((begin + place).flatten())
+            signs.append(sign.flatten())
             begin += parameter.numel()
-        self._index, self._sign = torch.cat(index), torch.cat(sign)
+        self._index, self._sign = torch.cat(indices), torch.cat(signs)
 
     @torch.no_grad()
-    def hold_(self, values: Tensor) -> None:
-        """Of all parameters or their gradients, one after the other as `policy.parameters()` gives them: each becomes
-        the mean of itself and its image. What is held already stays the same to the bit."""
+    def project_(self, values: Tensor) -> None:
+        """Make each of all parameters, or of their gradients, the mean of itself and its image; they come one after the
+        other as `policy.parameters()` gives them. What is symmetric already stays the same to the bit."""
         values.add_(values[self._index] * self._sign).mul_(0.5)
 
 
-def _places(network: nn.Sequential, read: Place, given: Place) -> dict[Tensor, Place]:
-    """Of an `mlp` that reads and gives what is mirrored so: parameter -> where in it, flat, its images are; signs."""
-    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+def _places(wire: Wire, reflection: Reflection) -> dict[Tensor, Place]:
+    """For each parameter of a network: where in it, flat, the images of its numbers are, and their signs."""
+    if isinstance(wire.network, nn.GRUCell):
+        units, device = wire.network.hidden_size, wire.network.weight_hh.device
+        return _cell_places(wire.network, _side(wire.reads, reflection, units, device))
+    layers = [layer for layer in wire.network.modules() if isinstance(layer, nn.Linear)]
+    first, last = layers[0], layers[-1]
+    read = _side(wire.reads, reflection, first.in_features, first.weight.device)
     places: dict[Tensor, Place] = {}
     for layer in layers:
-        index, sign = given if layer is layers[-1] else _pairs(layer.out_features, layer.weight.device)
-        places[layer.weight] = (
-            index.unsqueeze(1) * layer.in_features + read[0],
-            sign.unsqueeze(1) * read[1],
-        )
-        places[layer.bias] = (index, sign)
-        read = (index, sign)
+        kept = (wire.gives,) if layer is last else (UNITS,)
+        given = _side(kept, reflection, layer.out_features, layer.weight.device)
+        places |= {layer.weight: _matrix(given, read), layer.bias: given}
+        read = given
     return places
+
+
+def _cell_places(cell: nn.GRUCell, read: Place) -> dict[Tensor, Place]:
+    """The three gates of a recurrent unit are mirrored alike, as is what it remembers."""
+    index, sign = units = _pairs(cell.hidden_size, cell.weight_hh.device)
+    gates = torch.cat([index + gate * cell.hidden_size for gate in range(3)]), sign.repeat(3)
+    return {
+        cell.weight_ih: _matrix(gates, read),
+        cell.weight_hh: _matrix(gates, units),
+        cell.bias_ih: gates,
+        cell.bias_hh: gates,
+    }
+
+
+def _matrix(given: Place, read: Place) -> Place:
+    """A weight matrix from what it reads to what it gives."""
+    return given[0].unsqueeze(1) * len(read[0]) + read[0], given[1].unsqueeze(1) * read[1]
+
+
+def _side(elements: tuple[Elements, ...], reflection: Reflection, size: int, device: torch.device) -> Place:
+    """All numbers, `size` of them, that a network reads or gives."""
+    if elements == (UNITS,):
+        return _pairs(size, device)
+    if elements == (VALUE,):
+        return torch.zeros(1, dtype=torch.long, device=device), torch.ones(1, device=device)
+    places = [reflection.place(some) for some in elements]
+    begins = [sum(len(index) for index, _ in places[:i]) for i in range(len(places))]
+    index = torch.cat([begin + index for begin, (index, _) in zip(begins, places, strict=True)])
+    return index, torch.cat([sign for _, sign in places])
 
 
 def _pairs(units: int, device: torch.device) -> Place:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import tyro
-from isthmus_sim.render import NoRendererError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -31,9 +30,11 @@ from isthmus_policies.demo.report.page import REPORT, write_report
 from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
 from isthmus_policies.evaluation.video import mission_video
 from isthmus_policies.export.export import POLICY_FILE
+from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
-from isthmus_policies.training.train import DEFAULTS, train
+from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.render import NoRendererError
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130
@@ -147,7 +148,7 @@ def _clear(out: Path) -> None:
 
 
 def _train(kind: Kind, options: Options, console: Console) -> bool:
-    config = dataclasses.replace(DEFAULTS[kind.task], seed=options.seed)
+    config = dataclasses.replace(default_config(kind.task), seed=options.seed)
     if options.iterations is not None:
         config = dataclasses.replace(config, iterations=options.iterations)
     return train(Trainer(config), options.out / RUN, console)

@@ -9,13 +9,13 @@ from typing import Protocol
 import mujoco
 import numpy as np
 import torch
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
 from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus_datasets.robot import Observation, RobotFeatures, quantities
 from isthmus_sim.description import RobotSpec
 from isthmus_sim.engines import make_engine
+from isthmus_sim.engines.mujoco_batch import MujocoWorlds
 from isthmus_sim.env import Env, Observations
 from isthmus_sim.robots.models import OWN
 from isthmus_sim.task import Task

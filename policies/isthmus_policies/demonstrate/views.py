@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from isthmus_sim.cameras import Placement, WorldCameras
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.image_randomization import ImageRandomization, randomize
 from numpy.typing import NDArray
 
 from isthmus_datasets.calibration.calibration import CameraCalibration
 from isthmus_datasets.calibration.error import CalibrationError
 from isthmus_policies.demonstrate.env_robot import View
+from isthmus_sim.cameras import Placement, WorldCameras
+from isthmus_sim.engines.mujoco_batch import MujocoWorlds
 from isthmus_sim.env import Env
+from isthmus_sim.image_randomization import ImageRandomization, randomize
 from isthmus_sim.robots.pusher.drawing import picture
 from isthmus_sim.robots.so101 import mjcf as so101_mjcf
 

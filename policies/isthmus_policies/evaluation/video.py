@@ -9,17 +9,20 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from isthmus_sim.render import FLOWN, Motion, MotionRenderer, Scene, scene_of
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from isthmus_datasets.video import VideoWriter
-from isthmus_policies.evaluation.evaluate import Actor
+from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.rotations import rotation_matrix, to_body
-from isthmus_sim.task import Task
+from isthmus_sim.rendering.motion import Motion
+from isthmus_sim.rendering.render import FLOWN, MotionRenderer, base_position
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.scene import Scene, free_body, joint_motion
+from isthmus_sim.task import BaseMotion, Goal, Task
+from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
 
 FPS = 30
 EPISODES = 3
@@ -49,7 +52,7 @@ def film(scene: Scene, clips: list[Clip], path: Path, *, on_frame: Progress | No
     total, done = sum(len(clip.motion.at_rate(FPS).time) for clip in clips), 0
     with MotionRenderer(scene) as renderer, VideoWriter(path, fps=FPS) as video:
         for clip in clips:
-            for frame in _captioned(renderer, clip):
+            for frame in _captioned(renderer, scene, clip):
                 video.write(frame)
                 done += 1
                 if on_frame:
@@ -57,18 +60,19 @@ def film(scene: Scene, clips: list[Clip], path: Path, *, on_frame: Progress | No
     return path
 
 
-def episode_video(task: Task, make_actor: Callable[[Env], Actor], seed: int, path: Path) -> Path:
+def episode_video(task: Task, make_runner: Callable[[Env], PolicyRunner], seed: int, path: Path) -> Path:
     """A video of the first `EPISODES` episodes that start from `seed`; returns `path`.
 
     Raises:
         NoRendererError: this machine cannot draw without a display.
-        ValueError: there is no scene for the task's robot.
+        UnsupportedError: the scene cannot be simulated by MuJoCo, which draws it.
     """
-    scene = scene_of(task.robot.name, task.terrain)
-    env = Env(task, make_engine(task, 1), seed)
-    actor = make_actor(env)
-    clips = [_record_episode(env, actor, scene, f"episode {i + 1} of {EPISODES}") for i in range(EPISODES)]
-    return film(scene, clips, path)
+    engine = "mujoco" if "mujoco" in task.engines else task.engines[0]
+    env = Env(task, make_engine(task.scene, 1, engine), seed)
+    runner = make_runner(env)
+    clips = [_record_episode(env, runner, f"episode {i + 1} of {EPISODES}") for i in range(EPISODES)]
+    env.close()
+    return film(task.scene, clips, path)
 
 
 def mission_video(
@@ -78,7 +82,7 @@ def mission_video(
     """A video of a recorded mission; returns `path`.
 
     Args:
-        robot: Its name in the contract.
+        robot: Its name in the contract, under which it is registered.
         arrays: time (t,) s, position (t, 3) m, orientation (t, 4) wxyz and reference_position (t, 3) m, as recorded;
             for a robot with joints joint_name (j,), joint_time (s,) and joint_position (s, j) rad.
         phases: Name, start and end in s.
@@ -86,15 +90,13 @@ def mission_video(
 
     Raises:
         NoRendererError: this machine cannot draw without a display.
-        ValueError: there is no scene for the robot.
+        RegistryError: no such robot is registered.
     """
-    scene = scene_of(robot)
-    motion = Motion(
-        time=arrays["time"],
-        qpos=np.concatenate((arrays["position"], arrays["orientation"], _joints(scene, arrays)), axis=1),
-        position=arrays["position"],
-        reference=arrays["reference_position"],
-    )
+    scene = moving_robot(robot)
+    state = {"position": arrays["position"], "orientation": arrays["orientation"]}
+    if scene.robot.joints:
+        state["joint_position"] = _joints(tuple(scene.robot.joints), arrays)
+    motion = Motion(time=arrays["time"], state=state, reference=arrays["reference_position"])
 
     def phase(time: float) -> str:
         return next((name for name, _, end in phases if time + arrays["time"][0] < end), phases[-1][0])
@@ -102,49 +104,60 @@ def mission_video(
     return film(scene, [Clip(motion=motion, title=phase, note=note)], path, on_frame=on_frame)
 
 
-def _joints(scene: Scene, arrays: Mapping[str, NDArray]) -> NDArray[np.float64]:
-    """The joints of the scene's robot (t, j) at the times of the true state."""
-    time = arrays["time"]
-    places = [list(arrays["joint_name"]).index(name) for name in scene.joints]
-    columns = [np.interp(time, arrays["joint_time"], arrays["joint_position"][:, i]) for i in places]
-    return np.array(columns).T.reshape(len(time), len(places))
+def moving_robot(name: str) -> Scene:
+    """A registered robot with a free base, alone on its ground. Raises RegistryError, ValueError."""
+    robot = ROBOTS[name]
+    if robot.base is None:
+        raise ValueError(f"{name} is fixed: a video of its mission needs the task's scene, not the robot alone")
+    joints = joint_motion(tuple(robot.joints)) if robot.joints else ()
+    return Scene(robot=robot, timestep_s=robot.control_period_s, quantities=(*free_body(robot.base), *joints))
 
 
-def _record_episode(env: Env, actor: Actor, scene: Scene, title: str) -> Clip:
-    """One episode of a single world that has just been reset, with a remark where it failed."""
-    samples, notes = [_sample(env, scene)], [_note(env)]
+def _joints(names: Sequence[str], arrays: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """The joints (t, j) at the times of the true state."""
+    places = [list(arrays["joint_name"]).index(name) for name in names]
+    columns = [np.interp(arrays["time"], arrays["joint_time"], arrays["joint_position"][:, i]) for i in places]
+    return np.stack(columns, axis=1)
+
+
+def _record_episode(env: Env, runner: PolicyRunner, title: str) -> Clip:
+    """One episode of a single world that has just been reset, with a remark on how it ended."""
+    states, goals = [_first(env.state)], [_first(env.goal)]
     while True:
-        step = actor.step(env)
-        actor.restart(step.ended)
+        step = runner.step(env)
+        runner.restart(step.ended)
         if len(step.ended):
             break
-        samples.append(_sample(env, scene))
-        notes.append(_note(env))
-    qpos, position, *reference = (np.concatenate(rows) for rows in zip(*samples, strict=True))
+        states.append(_first(env.state))
+        goals.append(_first(env.goal))
     period_s = env.task.robot.control_period_s
-    time = np.arange(len(samples), dtype=np.float64) * period_s
-    motion = Motion(time=time, qpos=qpos, position=position, reference=reference[0] if reference else None)
-    title += "  ·  fails" if bool(step.terminated[0]) else ""
+    reference = None
+    if "reference_position" in goals[0]:
+        reference = np.stack([goal["reference_position"][0].double().cpu().numpy() for goal in goals])
+    motion = Motion.of_states(np.arange(len(states)) * period_s, states, reference)
+    notes = [_note(env.task, state, goal) for state, goal in zip(states, goals, strict=True)]
+    failed = bool(step.terminated[0] & ~step.succeeded[0])
+    title += "  ·  fails" if failed else "  ·  succeeds" if bool(step.succeeded[0]) else ""
     return Clip(
         motion=motion, title=lambda _: title, note=lambda time: notes[min(int(time / period_s), len(notes) - 1)]
     )
 
 
-def _sample(env: Env, scene: Scene) -> tuple[NDArray[np.float64], ...]:
-    """(1, k) each: the joints, the position and, where the task has one, the reference."""
-    state: State = env.engine.read()
-    places = [state.position, *(env.goal[name] for name in ("reference_position",) if name in env.goal)]
-    return scene.qpos(state), *(place.double().cpu().numpy().copy() for place in places)
+def _first(tensors: State) -> State:
+    """Copies of the first world's rows, (1, *shape)."""
+    return {name: value[:1].clone() for name, value in tensors.items()}
 
 
-def _note(env: Env) -> str:
+def _note(task: Task, state: State, goal: Goal) -> str:
     """What the robot is asked for, and what it does."""
-    state, goal = env.engine.read(), env.goal
     if "reference_position" in goal:
-        return off_reference((state.position - goal["reference_position"])[0].double().cpu().numpy())
-    velocity = to_body(rotation_matrix(state.orientation), state.linear_velocity)[0]
-    true = (*velocity[:2].tolist(), float(state.angular_velocity[0, 2]))
-    return velocities((*goal["linear_velocity_command"][0].tolist(), float(goal["yaw_rate_command"][0])), true)
+        return off_reference((state["position"] - goal["reference_position"])[0].double().cpu().numpy())
+    if VELOCITY_GOAL in goal and TURNING_GOAL in goal:
+        base = BaseMotion.of(state)
+        true = (*base.velocity[0, :2].tolist(), float(base.turning[0, 2]))
+        return velocities((*goal[VELOCITY_GOAL][0].tolist(), float(goal[TURNING_GOAL][0])), true)
+    metrics = task.metrics(state, goal).items()
+    return "     ".join(f"{name} {float(value[0]):.3f}" for name, value in metrics)
 
 
 def off_reference(offset: NDArray[np.float64]) -> str:
@@ -170,15 +183,17 @@ def _signed(value: float) -> str:
 # --- what is written over the pictures ---
 
 
-def _captioned(renderer: MotionRenderer, clip: Clip) -> Iterator[Frame]:
+def _captioned(renderer: MotionRenderer, scene: Scene, clip: Clip) -> Iterator[Frame]:
     moments = clip.motion.at_rate(FPS)
-    chart = _Map(moments)
+    place = base_position(scene, moments)
+    chart = None if place is None else _Map(place, moments.reference)
     for i, frame in enumerate(renderer.frames(clip.motion, fps=FPS)):
         time = moments.time[i] - moments.time[0]
         picture = Image.fromarray(frame).convert("RGBA")
         picture.alpha_composite(_caption(clip.title(time), f"{time:4.1f} s     {clip.note(time)}"), (_MARGIN, _MARGIN))
-        corner = (picture.width - _MAP[0] - _MARGIN, picture.height - _MAP[1] - _MARGIN)
-        picture.alpha_composite(chart.at(i), corner)
+        if chart is not None:
+            corner = (picture.width - _MAP[0] - _MARGIN, picture.height - _MAP[1] - _MARGIN)
+            picture.alpha_composite(chart.at(i), corner)
         yield np.asarray(picture.convert("RGB"))
 
 
@@ -195,8 +210,8 @@ def _caption(title: str, facts: str) -> Image.Image:
 class _Map:
     """The movement from above, in a corner of the picture."""
 
-    def __init__(self, moments: Motion) -> None:
-        paths = [path[:, :2] for path in (moments.position, moments.reference) if path is not None]
+    def __init__(self, position: NDArray[np.float64], reference: NDArray[np.float64] | None) -> None:
+        paths = [path[:, :2] for path in (position, reference) if path is not None]
         low, high = np.concatenate(paths).min(axis=0), np.concatenate(paths).max(axis=0)
         room = np.array(_MAP) - 32
         self._scale = float(min(room / np.maximum(high - low, 0.3)))

@@ -1,28 +1,38 @@
-"""Networks that read observation groups. Asymmetry: the critic reads a group that the robot does not have."""
+"""A Gaussian actor and a value, for algorithms that learn from both. The policies "mlp" and "cnn".
+
+Asymmetry: the critic reads groups that the robot does not have.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from isthmus_policies.training.distributed import gathered
-from isthmus_sim.task import Group
+from isthmus_policies.networks.cnn import CnnConfig
+from isthmus_policies.networks.encoder import Encoder
+from isthmus_policies.networks.mlp import mlp
+from isthmus_policies.networks.normalizer import RunningNormalizer
+from isthmus_policies.networks.policy import Groups, Policy, PolicyEntry, Tensors
 
 MIN_STD, MAX_STD = 0.02, 2.0
-CACHED_ROWS = 4096
-"""Long passes go in parts of so many rows: what they leave between operations stays in a processor's cache."""
+
+AuxiliaryLoss = Callable[[Tensors], Tensor]
+"""Rows of the groups that a policy learns from -> a loss, a scalar with its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
-    """Sizes of the networks and how far they explore at first."""
+class ActorCriticConfig:
+    """What is read, sizes of the networks, and how far they explore at first."""
 
+    actor_groups: tuple[str, ...] = ("actor",)
+    """Observation groups that the actor reads. The robot must have them."""
+    critic_groups: tuple[str, ...] = ("critic",)
+    """Observation groups that the critic reads, in simulation only."""
     actor: tuple[int, ...] = (64, 64)
     """Hidden layers of the actor."""
     critic: tuple[int, ...] = (64, 64)
@@ -37,153 +47,98 @@ class NetworkConfig:
     slowly: of white noise at 100 Hz, a lag of 0.15 s leaves a fifth."""
 
 
-class RunningNormalizer(nn.Module):
-    """Mean and variance of everything it was shown (Chan et al. 1979, parallel form), in float64; applied in float32.
+@dataclass(frozen=True, kw_only=True)
+class CnnPolicyConfig(ActorCriticConfig):
+    """The same with images among the groups."""
 
-    Only `update` and `merge` change it: within a roll-out it is constant, so stored log-probabilities stay true.
+    actor_groups: tuple[str, ...] = ("actor", "image")
+    image: CnnConfig = field(default_factory=CnnConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elements:
+    """Some of the numbers of a group, or of what a network gives: from `first` to before `end`, None for all."""
+
+    name: str
+    first: int = 0
+    end: int | None = None
+
+
+ACTION, VALUE, UNITS = Elements(name="action"), Elements(name="value"), Elements(name="units")
+"""What networks read and give beside groups: the action, the value, units that are a network's own affair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wire:
+    """A network (layers of `mlp`, or a GRU cell), what it reads, one after the other, and what it gives."""
+
+    network: nn.Module
+    reads: tuple[Elements, ...]
+    gives: Elements
+
+
+class ActorCritic(Policy):
+    """Feed-forward networks over groups of their own.
+
+    `sizes` says how many numbers the action and each group has that it reads. A subclass with a memory overrides `act`
+    and `mean`. One with a further loss puts it into `auxiliary` by name, and the groups that it reads beyond those of
+    actor and critic into `target_groups`.
     """
 
-    mean: Tensor
-    variance: Tensor
-    count: Tensor
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, size: int) -> None:
+    def __init__(
+        self, groups: Groups, action_size: int, config: ActorCriticConfig, *, image: CnnConfig | None = None,
+        actor_inputs: int | None = None,
+    ) -> None:  # fmt: skip
+        """actor_inputs: Numbers that the actor's layers read, by default the encoder's. Raises ValueError for groups
+        that are not there or cannot be read."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(size, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("shift", torch.zeros(size))
-        self.register_buffer("scale", torch.ones(size))
-
-    @torch.no_grad()
-    def update(self, rows: Tensor) -> None:
-        """Take in rows (n, size), and those of all other processes."""
-        for mean, variance in gathered(moments(rows)):
-            self.merge(mean, variance, len(rows))
-
-    @torch.no_grad()
-    def merge(self, mean: Tensor, variance: Tensor, n: int) -> None:
-        """Take in n rows that have this mean and variance (size,)."""
-        total, delta = self.count + n, mean - self.mean
-        spread = self.variance * self.count + variance * n + delta.square() * (self.count * n / total)
-        self.mean += delta * (n / total)
-        self.variance.copy_(spread / total)
-        self.count.copy_(total)
-        self.shift.copy_(self.mean)
-        self.scale.copy_(1 / (self.variance + 1e-8).sqrt())
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return (rows - self.shift).mul_(self.scale)
-
-    def inverse(self, rows: Tensor) -> Tensor:
-        return rows / self.scale + self.shift
-
-
-@torch.no_grad()
-def moments(rows: Tensor) -> Tensor:
-    """Mean and variance (2, size) of rows (n, size), in float64. In two passes: torch.var_mean over the first axis
-    takes 15 times as long."""
-    mean = rows.mean(0)
-    squares = [(part - mean).square_().sum(0) for part in rows.split(CACHED_ROWS)]
-    return torch.stack((mean.double(), torch.stack(squares).sum(0).double() / len(rows)))
-
-
-class Activation(nn.Module, ABC):
-    """Applied to every number. `forward` is what autograd and the export see; the other two, in place, are for
-    `gradients`."""
-
-    @abstractmethod
-    def forward(self, rows: Tensor) -> Tensor: ...
-
-    @abstractmethod
-    def apply_(self, rows: Tensor) -> None:
-        """`forward`, in place."""
-
-    @abstractmethod
-    def backward_(self, gradient: Tensor, output: Tensor) -> None:
-        """The gradient by `output` becomes that by the input, in place."""
-
-
-class Tanh(Activation):
-    """tanh through the logistic function, which torch computes 4 times as fast on a CPU (measured: 80 against 340 µs
-    a layer of a minibatch, as long as the layer's matrix product)."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return 2.0 * torch.sigmoid(2.0 * rows) - 1.0
-
-    def apply_(self, rows: Tensor) -> None:
-        rows.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
-
-    def backward_(self, gradient: Tensor, output: Tensor) -> None:
-        torch.ops.aten.tanh_backward(gradient, output, grad_input=gradient)
-
-
-class Elu(Activation):
-    """x above 0, exp(x) - 1 below (Clevert et al. 2016)."""
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return nn.functional.elu(rows)
-
-    def apply_(self, rows: Tensor) -> None:
-        # exp2: torch computes it 3 times as fast on a CPU as exp.
-        below = rows.clamp(max=0.0).mul_(math.log2(math.e)).exp2_().sub_(1.0)
-        torch.maximum(rows, below, out=rows)
-
-    def backward_(self, gradient: Tensor, output: Tensor) -> None:
-        torch.ops.aten.elu_backward(gradient, 1.0, 1.0, 1.0, True, output, grad_input=gradient)
-
-
-ACTIVATIONS: dict[str, type[Activation]] = {"tanh": Tanh, "elu": Elu}
-
-
-def mlp(
-    sizes: tuple[int, ...], last_gain: float, activation: str = "tanh", hidden_gain: float = math.sqrt(2)
-) -> nn.Sequential:
-    """Linear layers with activations between, orthogonal initialisation (Saxe et al. 2014), zero biases."""
-    layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        last = i == len(sizes) - 2
-        linear = nn.Linear(inputs, outputs)
-        nn.init.orthogonal_(linear.weight, last_gain if last else hidden_gain)
-        nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers)
-
-
-class ActorCritic(nn.Module):
-    """A Gaussian actor over the group "actor" and a value over the group "critic"."""
-
-    def __init__(self, groups: dict[str, Group], action_size: int, config: NetworkConfig) -> None:
-        super().__init__()
-        actor, critic = groups["actor"].size, groups["critic"].size
-        self.sizes = {"actor": actor, "critic": critic, "action": action_size}
-        self.actor_normalizer = RunningNormalizer(actor)
-        self.critic_normalizer = RunningNormalizer(critic)
+        self.groups = config.actor_groups
+        self.critic_groups = config.critic_groups
+        self.target_groups: tuple[str, ...] = ()
+        self.auxiliary: dict[str, AuxiliaryLoss] = {}
+        self.actor_encoder = Encoder(groups, config.actor_groups, image)
+        self.critic_encoder = Encoder(groups, config.critic_groups, image)
+        self.sizes = {name: groups[name].size for name in (*self.groups, *self.critic_groups)} | {"action": action_size}
         self.value_normalizer = RunningNormalizer(1)
         alike = (config.activation, config.hidden_gain)
-        self.actor = mlp((actor, *config.actor, action_size), 0.01, *alike)
-        self.critic = mlp((critic, *config.critic, 1), 1.0, *alike)
+        self.actor = mlp((actor_inputs or self.actor_encoder.size, *config.actor, action_size), 0.01, *alike)
+        self.critic = mlp((self.critic_encoder.size, *config.critic, 1), 1.0, *alike)
         self.log_std = nn.Parameter(torch.full((action_size,), math.log(config.initial_std)))
 
-    def act(self, observation: Tensor) -> Tensor:
-        """The mean action (n, action_size) for raw observations of the group "actor"."""
-        return self.actor(self.actor_normalizer(observation))
+    def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
+        return self.actor(self.actor_encoder(observations)), {}
 
-    def value(self, observation: Tensor) -> Tensor:
-        """The value (n,) in units of reward, for raw observations of the group "critic"."""
-        normalized = self.critic(self.critic_normalizer(observation))
-        return self.value_normalizer.inverse(normalized).squeeze(-1)
+    def mean(self, observations: Tensors, memory: Tensors, done: Tensor) -> Tensor:
+        """The mean actions to learn from: of rows (n, …), or with a memory of sequences.
+
+        Args:
+            observations: (n, *shape), with a memory (steps, n, *shape).
+            memory: Before the first step (n, *shape); empty without one.
+            done: (steps, n) bool, where an episode ended after a step and the memory began anew.
+        """
+        return self.act(observations, memory, {})[0]
+
+    def value(self, observations: Tensors) -> Tensor:
+        """The value (...) in units of reward, for raw observations of the critic's groups."""
+        return self.value_normalizer.inverse(self.normalized_value(observations).unsqueeze(-1)).squeeze(-1)
+
+    def normalized_value(self, observations: Tensors) -> Tensor:
+        """The value (...) as it is learned, in units of the returns' deviation from their mean."""
+        return self.critic(self.critic_encoder(observations)).squeeze(-1)
 
     @torch.no_grad()
-    def rescale_value(self, returns: Tensor) -> None:
-        """Take returns (n, 1) into the value's normaliser and keep `value` the same (PopArt, van Hasselt et al.
-        2016)."""
+    def rescale_value(self, returns: list[Tensor], n: int) -> None:
+        """Take returns into the value's normaliser and keep `value` the same (PopArt, van Hasselt et al. 2016).
+
+        Args:
+            returns: Mean and variance (2, 1) of n returns, of every process.
+            n: How many they are of.
+        """
         normalizer, last = self.value_normalizer, self.critic[-1]
         assert isinstance(last, nn.Linear)
         scale, shift = normalizer.scale.clone(), normalizer.shift.clone()
-        normalizer.update(returns)
+        for mean, variance in returns:
+            normalizer.merge(mean, variance, n)
         ratio = normalizer.scale / scale
         last.weight *= ratio
         last.bias.copy_(last.bias * ratio + (shift - normalizer.shift) * normalizer.scale)
@@ -195,3 +150,31 @@ class ActorCritic(nn.Module):
     def std_moves(self) -> Tensor:
         """(action_size,) bool: where `std` follows the parameter, not held by a bound."""
         return (self.log_std >= math.log(MIN_STD)) & (self.log_std <= math.log(MAX_STD))
+
+    def learns_from(self) -> tuple[str, ...]:
+        """The groups that learning needs: those of actor, critic and auxiliary losses, each once."""
+        return tuple(dict.fromkeys((*self.groups, *self.critic_groups, *self.target_groups)))
+
+    def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
+        """What takes in the observations of which group after an update."""
+        return [*self.actor_encoder.normalizers(), *self.critic_encoder.normalizers()]
+
+    def wires(self) -> list[Wire]:
+        """How every network hangs together with the groups: what `algorithms.symmetry` ties weights by."""
+        return [
+            Wire(network=self.actor, reads=whole(self.groups), gives=ACTION),
+            Wire(network=self.critic, reads=whole(self.critic_groups), gives=VALUE),
+        ]
+
+
+def whole(names: tuple[str, ...]) -> tuple[Elements, ...]:
+    """All numbers of these groups."""
+    return tuple(Elements(name=name) for name in names)
+
+
+def _cnn(config: CnnPolicyConfig, groups: Groups, action_size: int) -> ActorCritic:
+    return ActorCritic(groups, action_size, config, image=config.image)
+
+
+MLP = PolicyEntry(config=ActorCriticConfig(), make=lambda config, groups, size: ActorCritic(groups, size, config))
+CNN = PolicyEntry(config=CnnPolicyConfig(), make=_cnn)

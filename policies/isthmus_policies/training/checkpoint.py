@@ -1,4 +1,5 @@
-"""Everything a training run needs to go on as if it had never stopped: one safetensors file, its JSON in the header."""
+"""Everything a training run needs to go on as if it had never stopped: one safetensors file a process, its JSON in the
+header."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from isthmus_policies.files import write_atomically
 
-FORMAT = "isthmus.checkpoint.1"
+CHECKPOINT = "checkpoint.safetensors"
+"""The file in a run's folder."""
+FORMAT = "isthmus.checkpoint.2"
 
 
 class CheckpointError(ValueError):
@@ -40,11 +42,14 @@ def load_checkpoint(path: Path, kind: str = FORMAT) -> tuple[dict[str, Tensor], 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
+    facts = json.loads(metadata.get("facts", "{}"))
     if metadata.get("format") != kind:
+        revision = facts.get("code_revision")
         raise CheckpointError(
-            f"{path} is no checkpoint of this version: format {metadata.get('format')!r}, expected {kind!r}"
+            f"{path} is no checkpoint of this version: format {metadata.get('format')!r}, expected {kind!r}; "
+            f"{f'use the revision that wrote it, {revision}' if revision else 'choose another file'}, or train again"
         )
-    return tensors, json.loads(metadata["facts"])
+    return tensors, facts
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -52,17 +57,6 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors: `INDEX.NAME`."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
-    whole = optimizer.state_dict()
-    whole["state"] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        whole["state"].setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict(whole)
+def joined(**parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All tensors under `PREFIX.NAME`: what `part` takes apart again."""
+    return {f"{prefix}.{name}": value for prefix, part in parts.items() for name, value in part.items()}

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from isthmus_policies.training.checkpoint import load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.config import config_from_json
+from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.engine import State
-from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Divergence
-from isthmus_sim.tasks import make_task
 
-FORMAT = "isthmus.diverged.1"
+FORMAT = "isthmus.diverged.2"
 FOLDER = "diverged"
 MOST_FILES = 20
 """In a run's folder: the first ones tell as much as thousands."""
@@ -28,18 +28,19 @@ class DivergedError(RuntimeError):
 
 
 def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any]) -> Path:
-    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the
-    names of the "task", the "engine" and the "model", and the "iteration". Raises OSError."""
+    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the run's
+    "config" and the "iteration". Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     worlds = [(divergence, row) for divergence in divergences for row in range(len(divergence.worlds))]
     written = sorted(folder.glob("*.safetensors"))
     for divergence, row in worlds[: max(0, MOST_FILES - len(written))]:
         world, episode_step = int(divergence.worlds[row]), int(divergence.episode_step[row])
-        tensors = {f"engine.{name}": value[[row]] for name, value in divergence.engine.items()}
+        parts = {"engine": divergence.engine, "commands": divergence.commands}
+        tensors = {name: value[[row]] for name, value in joined(**parts).items()}
         path = folder / f"iteration{facts['iteration']:06d}-world{world:05d}-step{episode_step:05d}.safetensors"
         save_checkpoint(
             path,
-            tensors | {"command": divergence.command[[row]]},
+            tensors,
             facts | {"world": world, "episode_step": episode_step},
             FORMAT,
         )
@@ -51,12 +52,12 @@ def replay(path: Path) -> tuple[bool, State]:
     """Do the step again, in one world: whether it diverges, and the state it leads to. Raises CheckpointError,
     FileNotFoundError."""
     tensors, facts = load_checkpoint(path, FORMAT)
-    task = make_task(facts["task"])
-    engine = make_engine(task, 1, facts["engine"], facts["model"])
+    config = config_from_json(facts["config"])
+    engine = make_engine(config, make_task(config), 1)
     tensors = {name: value.to(engine.device) for name, value in tensors.items()}
     engine.load_state_dict(part(tensors, "engine"))
-    engine.step(tensors["command"])
-    return bool(engine.failed()), engine.read()
+    state = engine.advance(part(tensors, "commands"))
+    return bool(engine.failed()), state
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"diverged: {error}")
     print("diverges again" if failed else "does not diverge")
-    for name, value in vars(state).items():
+    for name, value in state.items():
         finite = value[torch.isfinite(value)].abs()
         largest = f"{float(finite.max()):.3g}" if len(finite) else "none"
         print(f"  {name}: {value.numel() - len(finite)} not a number, the largest other {largest}")

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
-import tyro
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus_deploy.machine_load import machine_load
-from isthmus_policies.algorithms.ppo import PPOConfig
+from isthmus_policies import distributed
 from isthmus_policies.files import write_json
-from isthmus_policies.networks.actor_critic import NetworkConfig
-from isthmus_policies.training import distributed
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
-from isthmus_policies.training.trainer import TrainConfig, Trainer
-from isthmus_sim.robots.models import load_model
-from isthmus_sim.tasks import TASKS
+from isthmus_policies.training.options import Options, parse
+from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.threads import use_thread_budget
-
-WALKING = TrainConfig(
-    task="quadruped",
-    iterations=900,
-    episode_steps=None,
-    network=NetworkConfig(actor=(128, 128), critic=(128, 128), activation="elu", hidden_gain=0.85, initial_std=0.5),
-    ppo=PPOConfig(horizon=24, epochs=2, minibatches=4, lam=0.95, kl_target=(0.02, 0.006), symmetry=True),
-)
-DEFAULTS: dict[str, TrainConfig] = {
-    "quadrotor": TrainConfig(task="quadrotor"),
-    # A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer
-    # episodes, and more of the curriculum, which is where precision comes from.
-    "quadrotor-randomized": TrainConfig(
-        task="quadrotor-randomized", iterations=700, episode_steps=200, curriculum_end=0.6
-    ),
-    "quadruped": WALKING,
-    "quadruped-rough": dataclasses.replace(WALKING, task="quadruped-rough", num_envs=1024),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train a policy. Ctrl-C stops after the current iteration and leaves a checkpoint to go on from."""
-
-    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes]
-    run: Path | None = None
-    """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
-    resume: bool = False
-    """Go on from the checkpoint in --run, with the configuration it was started with."""
 
 
 class StopRequest:
@@ -111,11 +77,14 @@ def train(trainer: Trainer, folder: Path, console: Console | None = None) -> boo
 
 
 def follow(trainer: Trainer, folder: Path) -> bool:
-    """`train` in the processes that do not lead: the same iterations, nothing printed, logged or saved."""
+    """`train` in the processes that do not lead: the same iterations and checkpoints, nothing printed or logged."""
     with StopRequest() as stop:
         while trainer.iteration < trainer.config.iterations and not stop.anywhere():
             trainer.iterate()
             trainer.dump_diverged(folder)
+            if trainer.iteration % trainer.config.checkpoint_every == 0:
+                trainer.save(folder)
+        trainer.save(folder)
     return trainer.iteration >= trainer.config.iterations
 
 
@@ -129,29 +98,33 @@ def _line(row: dict[str, float]) -> str:
     return f"{row['steps'] / 1e6:5.2f}M steps  {rate / 1e3:4.0f}k/s  {episode}"
 
 
-def _trainer(options: Options) -> tuple[Trainer, Path]:
-    folder = options.run or Path("runs") / options.config.task / time.strftime(
-        f"%Y%m%d-%H%M%S-seed{options.config.seed}"
-    )
+def _trainer(options: Options, console: Console) -> tuple[Trainer, Path]:
+    config = options.config
+    folder = options.run or Path("runs") / config.name / time.strftime(f"%Y%m%d-%H%M%S-seed{config.seed}")
     if options.resume:
-        if options.run is None:
-            raise ValueError("--resume needs --run FOLDER: the run to go on with")
-        return Trainer.resume(folder), folder
+        _say_if_threads_differ(folder, console)
+        return Trainer.resume(folder, config), folder
     if distributed.leads() and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another --run, or go on with it: --resume")
-    return Trainer(options.config), folder
+    return Trainer(config), folder
+
+
+def _say_if_threads_differ(folder: Path, console: Console) -> None:
+    before, now = load_checkpoint(folder / CHECKPOINT)[1]["threads"], torch.get_num_threads()
+    if before != now:
+        console.print(
+            f"note: torch had {before} threads and has {now} now: the run goes on, but not bit for bit as it would have"
+        )
 
 
 def main() -> None:
     """Entry point of `isthmus-train`."""
-    options = parse(sys.argv[1:])
-    use_thread_budget()
-    distributed.start()
-    console = Console(quiet=not distributed.leads())
     try:
-        for change in load_model(options.config.model).changes:
-            console.print(f"model: {change}")
-        trainer, folder = _trainer(options)
+        options = parse(sys.argv[1:])
+        use_thread_budget()
+        distributed.start()
+        console = Console(quiet=not distributed.leads())
+        trainer, folder = _trainer(options, console)
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     try:
@@ -162,20 +135,10 @@ def main() -> None:
     if not finished:
         console.print(
             f"stopped at iteration {trainer.iteration}; go on with: "
-            f"isthmus-train {trainer.config.task} --run {folder} --resume"
+            f"isthmus-train {trainer.config.name} --run {folder} --resume"
         )
         sys.exit(130)
     console.print(f"next: isthmus-play {folder}   ·   isthmus-export {folder}")
-
-
-def parse(arguments: list[str]) -> Options:
-    """The command line. An unknown task or option ends the program with the valid ones."""
-    trainable = {name: DEFAULTS[name] for name in TASKS if name in DEFAULTS}
-    configs = {
-        name: (f"{config.iterations} iterations by default", Options(config=config))
-        for name, config in trainable.items()
-    }
-    return tyro.extras.overridable_config_cli(configs, args=arguments, prog="isthmus-train")
 
 
 if __name__ == "__main__":

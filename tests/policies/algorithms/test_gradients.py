@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from isthmus_policies.algorithms.gradients import NetworkGradient, clipped_surrogate, clipped_value_loss
-from isthmus_policies.networks.actor_critic import mlp
+from isthmus_policies.networks.mlp import mlp
 
 close = partial(torch.testing.assert_close, rtol=1e-9, atol=1e-12)
 
@@ -47,18 +47,18 @@ def test_a_networks_gradients(activation: str, sizes: tuple[int, ...]):
 
 
 def test_the_surrogates_gradients():
-    """With ratios on both sides of the clipping and gains of both signs."""
+    """With ratios on both sides of the clipping and advantages of both signs."""
     clip, n, k = 0.2, 400, 3
     action, log_std = random(n, k), (0.3 * random(k)).requires_grad_()
     mean = (action + 0.5 * random(n, k, seed=1)).requires_grad_()
-    gain = random(n, seed=3)
+    advantage = random(n, seed=3)
     log_prob = Independent(Normal(mean.detach(), log_std.detach().exp()), 1).log_prob(action) + 0.3 * random(n, seed=2)
     ratio = (Independent(Normal(mean, log_std.exp()), 1).log_prob(action) - log_prob).exp()
-    loss = -torch.min(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain).mean()
+    loss = -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
     loss.backward()
     assert ((ratio < 1 - clip).any() and (ratio > 1 + clip).any() and ((ratio - 1).abs() < clip).any()).item()
 
-    found = clipped_surrogate(action, mean.detach(), log_std.detach().exp(), log_prob, gain, clip)
+    found = clipped_surrogate(action, mean.detach(), log_std.detach().exp(), log_prob, advantage, clip)
     close(found.loss, loss.detach())
     close(found.clipped, ((ratio - 1).abs() > clip).double().mean(), check_dtype=False)
     close(found.by_mean, mean.grad)

@@ -1,4 +1,4 @@
-"""The update: the formulas, the shuffling, the limits; and that it learns."""
+"""The algorithm as the trainer sees it: it learns with every kind of policy, from every kind of group."""
 
 from __future__ import annotations
 
@@ -7,205 +7,185 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch.distributions import Independent, Normal, kl_divergence
+from torch import Tensor
 
-from isthmus_policies.algorithms.ppo import PPO, PPOConfig, gaussian_kl, gaussian_log_prob
-from isthmus_policies.algorithms.rollout import Rollout
-from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
-from isthmus_policies.training.trainer import TrainConfig, Trainer
+from isthmus_policies.algorithms.ppo import COPIES, PPO, world_bytes
+from isthmus_policies.algorithms.ppo_config import PPOConfig
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, CnnPolicyConfig
+from isthmus_policies.networks.cnn import CnnConfig
+from isthmus_policies.networks.estimator import EstimatorConfig, EstimatorPolicy
+from isthmus_policies.networks.gru import GruConfig, GruPolicy
+from isthmus_policies.networks.policy import Policy
+from isthmus_policies.training.config import TrainConfig
+from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.env import Step
 from isthmus_sim.task import Group
 
-positive = st.floats(0.01, 10)
-number = st.floats(-10, 10)
-
-GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
-
-
-@given(st.lists(st.tuples(number, positive, number, positive, number), min_size=1, max_size=4))
-def test_divergence_and_density_are_torchs(rows: list[tuple[float, ...]]):
-    old_mean, old_std, mean, std, action = torch.tensor(rows, dtype=torch.float64).T.unsqueeze(1)
-    old, new = Independent(Normal(old_mean, old_std[0]), 1), Independent(Normal(mean, std[0]), 1)
-    torch.testing.assert_close(gaussian_kl(old_mean, old_std[0], mean, std[0]), kl_divergence(old, new))
-    torch.testing.assert_close(gaussian_log_prob(action, mean, std[0]), new.log_prob(action))
+GROUPS = {
+    "actor": Group(shape=(2,)), "critic": Group(shape=(3,)), "image": Group(shape=(8, 8, 3), dtype="uint8"),
+}  # fmt: skip
 
 
-# One update
-# ---------------------------------------------------------------------------------------------------------------------
-def learner(**config: object) -> PPO:
+class Signs:
+    """What PPO sees of an Env: each world has a sign, and the action's first number should be it.
+
+    The sign is at the side of the image where one is bright, in "actor" only in an episode's first step, and always in
+    "critic". Episodes last 4 steps, then they are cut.
+    """
+
+    reward_terms = ("match",)
+    groups, action_size, mirror = GROUPS, 2, {}
+
+    def __init__(self, num_envs: int = 32) -> None:
+        self.task = self.engine = self
+        self.num_envs, self.device = num_envs, torch.device("cpu")
+        self._generator = torch.Generator().manual_seed(0)
+        self._step = 0
+
+    def reset(self) -> dict[str, Tensor]:
+        self._sign = 2.0 * torch.randint(2, (self.num_envs,), generator=self._generator) - 1.0
+        self._step = 0
+        return self._observe()
+
+    def _observe(self) -> dict[str, Tensor]:
+        n, sign = self.num_envs, self._sign
+        image = torch.zeros(n, 8, 8, 3, dtype=torch.uint8)
+        image[sign > 0, :, 4:] = 255
+        image[sign < 0, :, :4] = 255
+        first = float(self._step == 0)
+        actor = torch.stack((sign * first, torch.full((n,), first)), dim=-1)
+        return {"actor": actor, "critic": torch.stack((sign, sign, torch.ones(n)), dim=-1), "image": image}
+
+    def step(self, action: Tensor) -> Step:
+        reward = 1.0 - (action[:, 0] - self._sign).square()
+        self._step += 1
+        final = observations = self._observe()
+        late = torch.full((self.num_envs,), self._step == 4)
+        ended = late.nonzero().squeeze(-1)
+        if len(ended):
+            observations = self.reset()
+        return Step(
+            observations=observations, commands={}, reward=reward, terminated=torch.zeros_like(late),
+            succeeded=torch.zeros_like(late), truncated=late, metrics={}, ended=ended,
+            final={name: value[ended] for name, value in final.items()}, episode_terms={"match": reward[ended]},
+            episode_length=torch.full((len(ended),), 4), diverged=0, divergence=None,
+        )  # fmt: skip
+
+
+def learned(policy: ActorCritic, updates: int, **config: object) -> tuple[PPO, list[dict[str, float]]]:
+    """PPO with a policy in these worlds, and what it logged."""
+    settings = {"num_steps": 8, "epochs": 4, "minibatches": 2, "gamma": 0.5, "learning_rate": 1e-2}
+    settings |= {"kl_target": (0.1, 0.05)} | config
+    generator = torch.Generator().manual_seed(1)
+    ppo = PPO(Signs(), policy, PPOConfig(**settings), generator)  # pyright: ignore
+    rows = []
+    for i in range(updates):
+        ppo.collect()
+        rows.append(ppo.update(i / updates))
+    return ppo, rows
+
+
+def error(ppo: PPO) -> float:
+    """Mean distance of the mean action from the sign over a roll-out, without noise."""
+    with torch.no_grad():
+        ppo.learner.policy.log_std.fill_(-10.0)
+    ppo.collect()
+    assert ppo._rollout is not None
+    return float((ppo._rollout.mean[..., 0] - ppo._rollout.observations["critic"][..., 0]).abs().mean())
+
+
+def test_a_recurrent_policy_remembers_what_it_saw_and_a_plain_one_cannot():
+    """Only the first of four steps shows the sign."""
     torch.manual_seed(0)
-    policy = ActorCritic(
-        {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}, 2, NetworkConfig(actor=(8,), critic=(8,))
-    )
-    return PPO(policy, PPOConfig(**config), torch.Generator().manual_seed(1))  # pyright: ignore[reportArgumentType]
+    recurrent, _ = learned(GruPolicy(GROUPS, 2, GruConfig(actor=(16,), critic=(16,), units=16, initial_std=0.5)), 15)
+    assert error(recurrent) < 0.25
+    plain, _ = learned(ActorCritic(GROUPS, 2, ActorCriticConfig(actor=(16,), critic=(16,), initial_std=0.5)), 15)
+    assert error(plain) > 0.6, "three quarters of the steps show nothing"
 
 
-def experience(policy: ActorCritic, steps: int = 8, worlds: int = 5, scale: float = 1.0) -> Rollout:
-    """Random observations, the policy's own actions around its mean, and a reward for a small first action."""
-    generator = torch.Generator().manual_seed(2)
-    actor, critic = (torch.randn(steps, worlds, size, generator=generator) for size in (3, 4))
+def test_a_policy_learns_from_images():
+    torch.manual_seed(0)
+    image = CnnConfig(patch=2, channels=(8, 8))
+    config = CnnPolicyConfig(actor_groups=("image",), actor=(16,), critic=(16,), initial_std=0.5, image=image)
+    ppo, _ = learned(ActorCritic(GROUPS, 2, config, image=image), 10)
+    assert ppo.collector._buffers["image"].dtype == torch.uint8
+    assert set(ppo.collector._buffers) == {"image", "critic"}, "nobody reads the rest"
+    assert error(ppo) < 0.25
+
+
+def test_an_estimator_learns_what_the_robot_cannot_measure():
+    """The sign, which is ±1 and so has a variance of 1: known in one step of four, nothing is in the others."""
+    torch.manual_seed(0)
+    config = EstimatorConfig(actor=(16,), critic=(16,), estimator=(16,), first=0, end=1, initial_std=0.5)
+    policy = EstimatorPolicy(GROUPS, 2, config)
+    _, rows = learned(policy, 12)
+    assert rows[-1]["learner/estimate"] == pytest.approx(0.75, abs=0.06)
+    seen = {"actor": torch.tensor([[1.0, 1.0], [-1.0, 1.0], [0.0, 0.0]])}
     with torch.no_grad():
-        mean = policy.act(actor.flatten(0, 1)).unflatten(0, (steps, worlds))
-        action = mean + policy.std() * torch.randn(mean.shape, generator=generator)
-    never = torch.zeros(steps, worlds, dtype=torch.bool)
-    return Rollout(
-        actor=actor, critic=critic, action=action, mean=mean, reward=-scale * action[..., 0].square(),
-        terminated=never, done=never.clone(), time_outs=[], last_critic=critic[-1],
-    )  # fmt: skip
+        estimate = policy.estimator(policy.actor_encoder(seen)).squeeze(-1)
+    torch.testing.assert_close(estimate, torch.tensor([1.0, -1.0, 0.0]), rtol=0, atol=0.3)
 
 
-def test_every_epoch_sees_every_row_once_in_a_new_order():
-    ppo = learner(epochs=3, minibatches=4)
-    orders: list[torch.Tensor] = []
-    step = ppo._step
-
-    def watched(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        orders.append(batch["action"][:, 0].clone())
-        return step(batch)
-
-    ppo._step = watched
-    rollout = experience(ppo.policy)
-    everything = rollout.action[..., 0].flatten()
-    ppo.update(rollout, 0.0)
-    epochs = [torch.cat(orders[i : i + 4]) for i in (0, 4, 8)]
-    for epoch in epochs:
-        assert torch.equal(epoch.sort().values, everything.sort().values)
-        assert not torch.equal(epoch, everything)
-    assert not torch.equal(epochs[0], epochs[1])
-    assert not torch.equal(epochs[1], epochs[2])
+def test_rows_have_the_columns_that_were_announced():
+    ppo, rows = learned(EstimatorPolicy(GROUPS, 2, EstimatorConfig()), 1)
+    assert tuple(rows[0]) == ppo.columns
 
 
-def test_rows_stay_together_when_they_are_shuffled():
-    """An advantage that belonged to another action would still train, only worse."""
-    ppo = learner(epochs=1, minibatches=2)
-    rollout = experience(ppo.policy)
-    batch = ppo._batch(rollout)
-    key = {float(action): i for i, action in enumerate(batch["action"][:, 0])}
-    for part in ppo._minibatches(batch):
-        rows = [key[float(action)] for action in part["action"][:, 0]]
-        for name in set(batch) - {"old_std"}:
-            assert torch.equal(part[name], batch[name][rows]), name
+@pytest.mark.parametrize("kind", ["plain", "gru"])
+def test_it_goes_on_bit_for_bit_from_its_state(kind: str):
+    def policy() -> ActorCritic:
+        torch.manual_seed(0)
+        return ActorCritic(GROUPS, 2, ActorCriticConfig()) if kind == "plain" else GruPolicy(GROUPS, 2, GruConfig())
+
+    first, _ = learned(policy(), 2)
+    second, _ = learned(policy(), 0)
+    saved = {name: value.clone() for name, value in first.state_dict().items()}
+    second.learner.policy.load_state_dict(first.learner.policy.state_dict())
+    second.load_state_dict(saved)
+    second.collector.env._generator.set_state(first.collector.env._generator.get_state())
+    second.collector.env._sign = first.collector.env._sign.clone()
+    for ppo in (first, second):
+        ppo.collect()
+    assert first.update(0.5) == second.update(0.5)
+    assert torch.equal(first.learner.parameters, second.learner.parameters)
 
 
-def test_the_first_ratio_is_one_and_the_first_divergence_zero():
-    """The stored log-probabilities are the acting policy's: before any step nothing has moved."""
-    ppo = learner(epochs=1, minibatches=1, learning_rate=0.0, learning_rate_range=(0.0, 0.0))
-    for _ in range(3):  # after the first update the normalisers differ from those at the start
-        logged = ppo.update(experience(ppo.policy), 0.0)
-        assert logged["learner/kl"] == pytest.approx(0.0, abs=1e-6)
-        assert logged["learner/clipped"] == 0.0
-        assert logged["learner/surrogate"] == pytest.approx(0.0, abs=1e-5), "-mean of normalised advantages"
+def test_a_policy_without_a_value_is_refused():
+    class Still(Policy):
+        """Stands still."""
+
+        def act(self, observations: dict, memory: dict, noise: dict) -> tuple[Tensor, dict]:
+            return torch.zeros(len(observations["actor"]), 2), {}
+
+    for refusing in (
+        lambda: PPO(Signs(), Still(), PPOConfig(), torch.Generator()),  # pyright: ignore
+        lambda: world_bytes(Still(), GROUPS, 2, PPOConfig()),
+    ):
+        with pytest.raises(ValueError, match="must be an ActorCritic, this is a Still"):
+            refusing()
 
 
-def test_a_step_takes_the_gradient_of_the_whole_loss():
-    """Autograd through the policy as it is used elsewhere, its loss as the paper writes it; one component of the
-    deviation is held by its bound."""
-    ppo = learner(minibatches=1, entropy_weight=0.01, value_weight=0.7, learning_rate=0.0, max_gradient_norm=1e9)
-    policy, c = ppo.policy, ppo.config
-    rollout = experience(policy)
-    policy.actor_normalizer.update(rollout.actor.flatten(0, 1) * 3)
-    with torch.no_grad():
-        policy.log_std.copy_(torch.tensor([-0.5, 2.0]))
-    batch = ppo._batch(rollout)
-    batch["log_prob"] += 0.3 * torch.randn(40, generator=torch.Generator().manual_seed(5))
-
-    mean, std = policy.act(batch["actor"]), policy.std()
-    ratio = (gaussian_log_prob(batch["action"], mean, std) - batch["log_prob"]).exp()
-    gain = batch["advantage"]
-    policy_loss = -torch.min(ratio * gain, ratio.clamp(1 - c.clip, 1 + c.clip) * gain).mean()
-    value = policy.critic(policy.critic_normalizer(batch["critic"])).squeeze(-1)
-    near = batch["value"] + (value - batch["value"]).clamp(-c.clip, c.clip)
-    errors = torch.max((value - batch["return"]).square(), (near - batch["return"]).square())
-    loss = policy_loss + c.value_weight * errors.mean() - c.entropy_weight * std.log().sum()
-    share = ((ratio - 1).abs() > c.clip).float().mean()
-    divergence = gaussian_kl(batch["mean"], batch["old_std"], mean, std).mean()
-    expected = torch.autograd.grad(loss, list(policy.parameters()))
-
-    logged = ppo._step(batch)
-    for (name, parameter), gradient in zip(policy.named_parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6, msg=name)
-    assert expected[0][1] == 0.0, "held by its bound"
-    losses = torch.stack((divergence, policy_loss, errors.mean(), share)).detach()
-    torch.testing.assert_close(logged, losses, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(("policy", "rows"), [("mlp", "8 rows"), ("gru", "4 worlds")])
+def test_too_few_rows_or_worlds_for_the_minibatches_are_refused(policy: str, rows: str):
+    made = ActorCritic(GROUPS, 2, ActorCriticConfig()) if policy == "mlp" else GruPolicy(GROUPS, 2, GruConfig())
+    with pytest.raises(ValueError, match=f"4 worlds x 2 steps have {rows} for 9 minibatches"):
+        PPO(Signs(4), made, PPOConfig(num_steps=2, minibatches=9), torch.Generator())  # pyright: ignore
 
 
-def test_normalisers_learn_after_the_update_not_before():
-    ppo = learner()
-    rollout = experience(ppo.policy)
-    seen: list[float] = []
-    step = ppo._step
-    ppo._step = lambda batch: (seen.append(float(ppo.policy.actor_normalizer.count)), step(batch))[1]
-    ppo.update(rollout, 0.0)
-    assert set(seen) == {0.0}
-    assert float(ppo.policy.actor_normalizer.count) == 40
-    assert float(ppo.policy.critic_normalizer.count) == 40
-
-
-@pytest.mark.parametrize(("target", "grows"), [((1e6, 1e6), True), ((1e-9, 1e-9), False)])
-def test_the_learning_rate_follows_the_divergence(target: tuple[float, float], grows: bool):
-    """Far below the target it grows by 1.5 an epoch, far above it shrinks; the optimiser uses it."""
-    ppo = learner(epochs=2, learning_rate=1e-3, learning_rate_range=(1e-9, 1.0), kl_target=target)
-    logged = ppo.update(experience(ppo.policy), 0.0)
-    expected = 1e-3 * 1.5 ** (2 if grows else -2)
-    assert logged["learner/learning_rate"] == pytest.approx(expected)
-    assert ppo.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("target", "end"), [((1e6, 1e6), 1.2e-3), ((1e-9, 1e-9), 0.9e-3)])
-def test_the_learning_rate_stays_in_its_range(target: tuple[float, float], end: float):
-    ppo = learner(epochs=4, learning_rate=1e-3, learning_rate_range=(0.9e-3, 1.2e-3), kl_target=target)
-    assert ppo.update(experience(ppo.policy), 0.0)["learner/learning_rate"] == pytest.approx(end)
-
-
-def test_gradients_are_clipped_before_the_step():
-    """Rewards a million times larger, without value normalisation's help: the gradient that Adam sees keeps its
-    bound."""
-    ppo = learner(epochs=3, minibatches=4, max_gradient_norm=0.01)
-    norms: list[float] = []
-    optimize = ppo.optimizer.step
-
-    def watched(*args: object) -> object:
-        gradients = [p.grad.norm() for p in ppo.policy.parameters() if p.grad is not None]
-        norms.append(float(torch.stack(gradients).norm()))
-        return optimize(*args)  # pyright: ignore
-
-    ppo.optimizer.step = watched  # pyright: ignore[reportAttributeAccessIssue]
-    ppo.update(experience(ppo.policy, scale=1e6), 0.0)
-    assert len(norms) == 12
-    assert max(norms) <= 0.01 * (1 + 1e-4)
-    assert max(norms) > 0.009, "it was the clipping that held them"
-
-
-def test_every_parameter_learns():
-    ppo = learner()
-    before = {name: value.detach().clone() for name, value in ppo.policy.named_parameters()}
-    ppo.update(experience(ppo.policy), 0.0)
-    assert [name for name, value in ppo.policy.named_parameters() if torch.equal(value, before[name])] == []
-
-
-# Learning
-# ---------------------------------------------------------------------------------------------------------------------
-def test_it_solves_a_bandit():
-    """One step, reward -(a - target)²: the mean goes to the target and the deviation to its floor's side."""
-    ppo = learner(epochs=4, minibatches=2, gamma=0.0, learning_rate=3e-3)
-    target = torch.tensor([0.6, -0.3])
-    for _ in range(80):
-        rollout = experience(ppo.policy, steps=1, worlds=256)
-        rollout.reward = -(rollout.action - target).square().sum(-1)
-        rollout.terminated |= True
-        rollout.done |= True
-        ppo.update(rollout, 0.0)
-    with torch.no_grad():
-        mean = ppo.policy.act(torch.randn(200, 3, generator=torch.Generator().manual_seed(3))).mean(0)
-    torch.testing.assert_close(mean, target, rtol=0, atol=0.1)
-    assert float(ppo.policy.std().detach().max()) < 0.3
+def test_memory_counts_each_dtype():
+    """Per step: 2 + 3 float32, 8 x 8 x 3 uint8, 2 x 2 numbers of action and mean, 3 of reward and flags."""
+    policy = ActorCritic(GROUPS, 2, CnnPolicyConfig(), image=CnnConfig())
+    expected = COPIES * 10 * (4 * 5 + 192 + 4 * 7)
+    assert world_bytes(policy, GROUPS, 2, PPOConfig(num_steps=10)) == expected
+    plain = ActorCritic(GROUPS, 2, ActorCriticConfig())
+    assert world_bytes(plain, GROUPS, 2, PPOConfig(num_steps=10)) == expected - COPIES * 10 * 192
 
 
 def test_it_learns_to_fly(small: Callable[..., TrainConfig]):
     """30 small roll-outs with the reward held at its first weights: the return per episode more than doubles."""
-    ppo = PPOConfig(horizon=32, epochs=3, minibatches=4, learning_rate=3e-3, learning_rate_range=(1e-4, 1e-2))
-    config = small(num_envs=128, iterations=30, network=NetworkConfig(actor=(32, 32), critic=(32, 32)), ppo=ppo)
+    ppo = PPOConfig(num_steps=32, epochs=3, minibatches=4, learning_rate=3e-3, learning_rate_range=(1e-4, 1e-2))
+    policy = ActorCriticConfig(actor=(32, 32), critic=(32, 32))
+    config = small(num_envs=128, iterations=30, policy=policy, algorithm=ppo)
     trainer = Trainer(replace(config, curriculum_share=1e6))
     returns = [trainer.iterate()["episode/return"] for _ in range(30)]
     early, late = sum(returns[3:9]) / 6, sum(returns[-6:]) / 6

@@ -8,12 +8,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
 
-from isthmus_policies.algorithms.rollout import Collector, EpisodeStatistics, Rollout, advantages, values
-from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
-from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_policies.algorithms.episodes import EpisodeStatistics
+from isthmus_policies.algorithms.rollout import Collector, Rollout, advantages, values
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
+from isthmus_policies.networks.gru import GruConfig, GruPolicy
+from isthmus_policies.networks.normalizer import moments
+from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
+from isthmus_sim.tasks.hover import HoverConfig
 
 
 def column(*numbers: float) -> torch.Tensor:
@@ -50,11 +54,11 @@ def test_lambda_one_is_the_discounted_return_and_zero_the_temporal_difference(se
     """And any λ is the sum that defines it, over every episode by itself."""
     generator = torch.Generator().manual_seed(seed)
     steps, worlds = 9, 3
-    reward, value, following = (torch.randn(steps, worlds, generator=generator).double() for _ in range(3))
+    reward, value, next_value = (torch.randn(steps, worlds, generator=generator).double() for _ in range(3))
     done = torch.rand(steps, worlds, generator=generator) < 0.3
     terminated = done & (torch.rand(steps, worlds, generator=generator) < 0.5)
-    found = advantages(reward, value, following, terminated, done, gamma, lam)
-    delta = reward + gamma * following * (~terminated) - value
+    found = advantages(reward, value, next_value, terminated, done, gamma, lam)
+    delta = reward + gamma * next_value * (~terminated) - value
     for world in range(worlds):
         for t in range(steps):
             expected, factor = 0.0, 1.0
@@ -71,28 +75,33 @@ def test_lambda_one_is_the_discounted_return_and_zero_the_temporal_difference(se
 class FirstEntry(ActorCritic):
     """Values a state by the first number of the critic's observation: x, where it is."""
 
-    def value(self, observation: torch.Tensor) -> torch.Tensor:
-        return observation[:, 0]
+    def value(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        return observations["critic"][:, 0]
 
 
 def collector(
-    horizon: int = 24, worlds: int = 16, spread: bool = True, **config: object
+    num_steps: int = 24, worlds: int = 16, random_age: bool = True, kind: str = "plain", **config: object
 ) -> tuple[Collector, ActorCritic]:
-    task = Quadrotor(QuadrotorConfig(**config))  # pyright: ignore[reportArgumentType]
-    env = Env(task, AnalyticQuadrotor(worlds), seed=0, spread=spread)
+    task = make_task("quadrotor", HoverConfig(**config))  # pyright: ignore[reportArgumentType]
+    env = Env(task, make_engine(task.scene, worlds, "analytic"), seed=0, random_initial_age=random_age)
     torch.manual_seed(0)
-    policy = FirstEntry(task.groups, task.action_size, NetworkConfig(actor=(8,), critic=(8,)))
-    return Collector(env, horizon, torch.Generator().manual_seed(1)), policy
+    if kind == "gru":
+        policy = GruPolicy(task.groups, task.action_size, GruConfig(actor=(8,), critic=(8,), units=8))
+    else:
+        policy = FirstEntry(task.groups, task.action_size, ActorCriticConfig(actor=(8,), critic=(8,)))
+    return Collector(env, policy, num_steps, torch.Generator().manual_seed(1)), policy
 
 
 def copy(rollout: Rollout) -> Rollout:
     """A roll-out that the next one does not overwrite."""
-    return replace(rollout, **{k: v.clone() for k, v in vars(rollout).items() if isinstance(v, torch.Tensor)})
+    buffers = {name: value.clone() for name, value in rollout.observations.items()}
+    tensors = {k: v.clone() for k, v in vars(rollout).items() if isinstance(v, torch.Tensor)}
+    return replace(rollout, observations=buffers, **tensors)
 
 
 def test_time_outs_bootstrap_with_the_state_in_which_time_ran_out():
     """V(s_{t+1}) there is the value of the true last observation: not of s_t, not of the next episode's start."""
-    runs, policy = collector(horizon=40, worlds=8, spread=False, episode_steps=7)
+    runs, policy = collector(num_steps=40, worlds=8, random_age=False, episode_steps=7)
     finals: dict[tuple[int, int], float] = {}
     step, env, clock = runs.env.step, runs.env, iter(range(1000))
 
@@ -104,37 +113,58 @@ def test_time_outs_bootstrap_with_the_state_in_which_time_ran_out():
         return result
 
     env.step = watched  # pyright: ignore[reportAttributeAccessIssue]
-    rollout, _ = runs.collect(policy)
-    now, following = values(policy, rollout)
+    rollout, _ = runs.collect()
+    now, next_value = values(policy, rollout)
+    critic, critic_last = rollout.observations["critic"], rollout.last["critic"]
     assert len(finals) > 20
     for t in range(40):
         for world in range(8):
             if (t, world) in finals:
-                assert float(following[t, world]) == finals[t, world]
+                assert float(next_value[t, world]) == finals[t, world]
                 assert finals[t, world] != float(now[t, world])
                 assert t == 39 or finals[t, world] != float(now[t + 1, world])
             elif not rollout.done[t, world]:
-                expected = rollout.last_critic[world, 0] if t == 39 else rollout.critic[t + 1, world, 0]
-                assert float(following[t, world]) == float(expected)
+                expected = critic_last[world, 0] if t == 39 else critic[t + 1, world, 0]
+                assert float(next_value[t, world]) == float(expected)
 
 
-def test_log_probabilities_are_those_of_the_policy_that_acted():
-    """The normaliser is constant within a roll-out: the stored mean is what the policy says of the stored
-    observation, at every step."""
-    runs, policy = collector()
+@pytest.mark.parametrize("kind", ["plain", "gru"])
+def test_log_probabilities_are_those_of_the_policy_that_acted(kind: str):
+    """Normalisers are constant within a roll-out: the stored means are what the policy says of the stored
+    observations, at every step and across the ends of episodes."""
+    runs, policy = collector(kind=kind, episode_steps=9)
     for _ in range(3):
-        rollout, _ = runs.collect(policy)
+        rollout, _ = runs.collect()
+        assert rollout.done.any()
         with torch.no_grad():
-            again = torch.stack([policy.act(rows) for rows in rollout.actor])
-        assert torch.equal(again, rollout.mean)
-        policy.actor_normalizer.update(rollout.actor.flatten(0, 1))
+            again = policy.mean(rollout.observations, rollout.memory, rollout.done)
+        torch.testing.assert_close(again, rollout.mean, rtol=0, atol=1e-6)
+        for name, normalizer in policy.normalizers():
+            normalizer.merge(*moments(rollout.observations[name].flatten(0, 1)), 24 * 16)
+
+
+def test_the_memory_begins_where_the_last_roll_out_ended_and_anew_with_an_episode():
+    runs, policy = collector(kind="gru", random_age=False, num_steps=5, episode_steps=9)
+    first, _ = runs.collect()
+    assert not first.memory["hidden"].any()
+    carried = runs.memory["hidden"].clone()
+    assert carried.all()
+    first = copy(first)
+    second, _ = runs.collect()
+    assert torch.equal(second.memory["hidden"], carried)
+    alive = ~(first.done.any(0) | second.done[:3].any(0))
+    assert alive.any(), "some fly until their time is out, after 9 steps"
+    assert second.done[3, alive].all()
+    with torch.no_grad():
+        fresh = policy.act({"actor": second.observations["actor"][4]}, policy.initial_memory(16), {})[0]
+    torch.testing.assert_close(second.mean[4, alive], fresh[alive], rtol=0, atol=1e-6)
 
 
 def test_actions_scatter_around_the_mean_with_the_policys_deviation():
-    runs, policy = collector(horizon=64, worlds=64)
+    runs, policy = collector(num_steps=64, worlds=64)
     with torch.no_grad():
         policy.log_std.copy_(torch.tensor([0.05, 0.1, 0.2, 0.4]).log())
-    rollout, _ = runs.collect(policy)
+    rollout, _ = runs.collect()
     noise = rollout.action - rollout.mean
     torch.testing.assert_close(noise.flatten(0, 1).std(0), torch.tensor([0.05, 0.1, 0.2, 0.4]), rtol=0.1, atol=0)
     assert float(noise.flatten(0, 1).mean(0).abs().max()) < 4 * 0.4 / 64
@@ -142,24 +172,25 @@ def test_actions_scatter_around_the_mean_with_the_policys_deviation():
 
 def test_what_is_stored_is_what_the_environment_gave():
     """Held to a second environment driven by the stored actions."""
-    runs, policy = collector()
-    first = Env(runs.env.task, AnalyticQuadrotor(16), seed=0, spread=True)
+    runs, _ = collector()
+    task = runs.env.task
+    first = Env(task, make_engine(task.scene, 16, "analytic"), seed=0, random_initial_age=True)
     observations = first.reset()
     for _ in range(2):
-        rollout = copy(runs.collect(policy)[0])
+        rollout = copy(runs.collect()[0])
         for t in range(24):
-            assert torch.equal(rollout.actor[t], observations["actor"])
-            assert torch.equal(rollout.critic[t], observations["critic"])
+            assert torch.equal(rollout.observations["actor"][t], observations["actor"])
+            assert torch.equal(rollout.observations["critic"][t], observations["critic"])
             step = first.step(rollout.action[t])
             observations = step.observations
             assert torch.equal(rollout.reward[t], step.reward)
             assert torch.equal(rollout.terminated[t], step.terminated)
             assert torch.equal(rollout.done[t], step.terminated | step.truncated)
-        assert torch.equal(rollout.last_critic, observations["critic"])
+        assert torch.equal(rollout.last["critic"], observations["critic"])
 
 
 def test_statistics_are_means_per_episode():
-    runs, policy = collector(horizon=60, worlds=8, spread=False, episode_steps=20)
+    runs, _ = collector(num_steps=60, worlds=8, random_age=False, episode_steps=20)
     totals, lengths = [], []
     step = runs.env.step
 
@@ -170,9 +201,12 @@ def test_statistics_are_means_per_episode():
         return result
 
     runs.env.step = watched  # pyright: ignore[reportAttributeAccessIssue]
-    summary = runs.collect(policy)[1].summary()
+    statistics = runs.collect()[1]
+    summary = statistics.summary()
+    assert statistics.steps == 60 * 8
     assert summary["episode/return"] == pytest.approx(sum(totals) / len(totals), rel=1e-4)
     assert summary["episode/length"] == pytest.approx(sum(lengths) / len(lengths))
+    assert summary["episode/succeeded"] == 0.0
     assert summary["episode/timed_out"] == pytest.approx(lengths.count(20) / len(lengths), abs=0.15)
     assert sum(v for k, v in summary.items() if k.startswith("reward/")) == pytest.approx(summary["episode/return"])
     assert EpisodeStatistics().summary() == {}

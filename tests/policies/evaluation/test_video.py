@@ -14,13 +14,13 @@ if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
 
 import torch
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_policies.evaluation.evaluate import PolicyActor
 from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 
 def pictures(path: Path) -> np.ndarray:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
 
 from isthmus_policies.training import diverged, train
 from isthmus_policies.training.checkpoint import CheckpointError
@@ -17,6 +16,7 @@ from isthmus_policies.training.diverged import MOST_FILES, DivergedError, replay
 from isthmus_policies.training.logs import read_metrics
 from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 
 Small = Callable[..., TrainConfig]
 

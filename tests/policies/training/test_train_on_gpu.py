@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_policies.algorithms.ppo import PPOConfig
 from isthmus_policies.evaluation.evaluate import PolicyActor, evaluate
@@ -16,6 +15,7 @@ from isthmus_policies.networks.actor_critic import NetworkConfig
 from isthmus_policies.training.trainer import TrainConfig, Trainer
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 CONFIG = TrainConfig(
     task="quadruped",

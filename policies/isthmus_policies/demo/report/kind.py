@@ -17,7 +17,7 @@ class Kind:
     """One kind of demonstration."""
 
     task: str
-    """Trained, by its name in `DEFAULTS`."""
+    """Registered name of the task that is trained."""
     stand_in: str
     """The robot, as `isthmus-stand-in` calls it."""
     mission: str

@@ -72,6 +72,11 @@ def gathered(tensor: Tensor) -> list[Tensor]:
     return everyones
 
 
+def barrier() -> None:
+    """Wait until every process is here."""
+    total(0.0)
+
+
 def total(*numbers: float) -> list[float]:
     """The sum over all processes, number by number."""
     sums = torch.tensor(numbers, dtype=torch.float64, device="cpu")

@@ -1,0 +1,79 @@
+"""The policy "estimator": it estimates what the robot cannot measure, and acts on the estimate too.
+
+Ji et al. 2022, "Concurrent Training of a Control Policy and a State Estimator for Dynamic and Robust Legged
+Locomotion": the estimator learns from simulation's truth, beside the actor and not through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Elements, Wire, whole
+from isthmus_policies.networks.encoder import Encoder
+from isthmus_policies.networks.mlp import mlp
+from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorConfig(ActorCriticConfig):
+    """The same with an estimator in front of the actor."""
+
+    estimator: tuple[int, ...] = (64,)
+    """Hidden layers of the estimator. It reads the actor's groups."""
+    target: str = "critic"
+    """The observation group that it estimates, from what the robot measures."""
+    first: int = 0
+    """The first number of that group that is estimated."""
+    end: int | None = None
+    """The number before which the estimate ends; by default the group's end."""
+    weight: float = 1.0
+    """Weight of the squared error, in units of each number's variance, beside the policy's loss."""
+
+
+class EstimatorPolicy(ActorCritic):
+    """Observations -> estimate; observations and estimate -> action. The estimate is in units of each number's
+    deviation from its mean."""
+
+    def __init__(self, groups: Groups, action_size: int, config: EstimatorConfig) -> None:
+        truth = Encoder(groups, (config.target,))
+        first, end = config.first, truth.size if config.end is None else config.end
+        if not 0 <= first < end <= truth.size:
+            raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {truth.size}")
+        inputs = Encoder(groups, config.actor_groups).size
+        super().__init__(groups, action_size, config, actor_inputs=inputs + end - first)
+        self._target = Elements(name=config.target, first=first, end=end)
+        self._weight = config.weight
+        self.estimator = mlp((inputs, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)
+        self.truth_encoder = truth
+        self.target_groups = (config.target,)
+        self.sizes[config.target] = truth.size
+        self.auxiliary["estimate"] = self.estimation_loss
+
+    def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
+        features = self.actor_encoder(observations)
+        return self.actor(torch.cat((features, self.estimator(features).detach()), dim=-1)), {}
+
+    def estimation_loss(self, observations: Tensors) -> Tensor:
+        """Mean squared error of the estimate, weighted."""
+        truth = self.truth_encoder(observations)
+        estimate = self.estimator(self.actor_encoder(observations))
+        return self._weight * (estimate - truth[:, self._target.first : self._target.end]).square().mean()
+
+    def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
+        return [*super().normalizers(), *self.truth_encoder.normalizers()]
+
+    def wires(self) -> list[Wire]:
+        actor, critic = super().wires()
+        return [
+            Wire(network=self.estimator, reads=whole(self.groups), gives=self._target),
+            Wire(network=actor.network, reads=(*actor.reads, self._target), gives=actor.gives),
+            critic,
+        ]
+
+
+ESTIMATOR = PolicyEntry(
+    config=EstimatorConfig(), make=lambda config, groups, size: EstimatorPolicy(groups, size, config)
+)

@@ -1,0 +1,146 @@
+"""The configuration of a training run: it is the command line, the run's config.json and what a checkpoint carries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+import tyro
+
+from isthmus_policies.algorithms.algorithm import ALGORITHMS
+from isthmus_policies.files import from_json
+from isthmus_policies.networks.policy import POLICIES
+from isthmus_sim.tasks import TASKS
+
+TaskT = TypeVar("TaskT")
+PolicyT = TypeVar("PolicyT")
+AlgorithmT = TypeVar("AlgorithmT")
+
+Chosen = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
+"""A name that is chosen before the other options are known: it decides which ones there are."""
+
+RESUMABLE = ("iterations", "checkpoint_every", "max_diverged_share")
+"""What may change when a run is gone on with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
+    """One training run."""
+
+    name: Chosen
+    """Registered name of the task."""
+    policy_name: Chosen = "mlp"
+    """Registered name of the policy."""
+    algorithm_name: Chosen = "ppo"
+    """Registered name of the algorithm."""
+    robot: str | None = None
+    """Robot to train: a registered name or the path of a description or model; by default the task's own."""
+    engine: str | None = None
+    """Name of the engine; by default the task's first one."""
+    num_envs: int = 512
+    """Worlds stepped together, by all processes of a data-parallel run (`distributed`)."""
+    iterations: int = 440
+    """Times that experience is collected and the policy improved. Curriculum and schedules run over all of them."""
+    seed: int = 0
+    """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit, with equally many threads
+    of torch."""
+    episode_steps: int | None = 100
+    """Episodes are cut here while training, by default earlier than the task does: more starts to learn from. The
+    value goes on across a cut."""
+    curriculum_end: float = 0.35
+    """How far the reward's curriculum goes, as a share of all of it."""
+    curriculum_share: float = 0.6
+    """Share of the iterations after which it is there."""
+    checkpoint_every: int = 100
+    """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
+    max_diverged_share: float = 0.01
+    """Share of the worlds that may diverge within an iteration; they are reset and dumped. More of them stop the
+    run."""
+    task: TaskT
+    """The task's own configuration."""
+    policy: PolicyT
+    """The policy's own configuration."""
+    algorithm: AlgorithmT
+    """The algorithm's own configuration."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_envs", "iterations", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 <= self.max_diverged_share <= 1.0:
+            raise ValueError(f"max_diverged_share must lie within [0, 1], got {self.max_diverged_share}")
+
+
+def default_config(name: str, policy: str | None = None, algorithm: str | None = None) -> TrainConfig[Any, Any, Any]:
+    """How the task `name` is trained, by default with the policy and the algorithm that it asks for.
+
+    Raises ValueError for an unknown name, with the valid ones, and for training defaults of the task that are no
+    options.
+    """
+    entry = TASKS[name]
+    if entry.training is None:
+        raise ValueError(f"the task {name!r} is there to judge policies on, not to be trained; choose another")
+    overrides = dict(entry.training)
+    asked = overrides.pop("policy_name", "mlp"), overrides.pop("algorithm_name", "ppo")
+    names = policy or asked[0], algorithm or asked[1]
+    parts = {"policy": POLICIES[names[0]].config, "algorithm": ALGORITHMS[names[1]].config}
+    for (part, config), chosen, other in zip(parts.items(), names, asked, strict=True):
+        changes = overrides.pop(part, {})
+        if chosen != other:  # what the task asks of its own choice holds for another one where it has the same
+            changes = {key: value for key, value in changes.items() if hasattr(config, key)}
+        parts[part] = _changed(config, changes, f"task {name!r}, training.{part}")
+    config = TrainConfig(name=name, policy_name=names[0], algorithm_name=names[1], task=entry.config, **parts)
+    return _changed(config, overrides, f"task {name!r}, training")
+
+
+def _changed(config: Any, changes: Mapping[str, Any], where: str) -> Any:
+    """A dataclass with some fields changed; in fields that are dataclasses, fields of theirs."""
+    fields = [field.name for field in dataclasses.fields(config)]
+    values = {}
+    for key, value in changes.items():
+        if key not in fields:
+            raise ValueError(f"{where}: unknown key {key!r}; valid are: {', '.join(fields)}")
+        before = getattr(config, key)
+        nested = dataclasses.is_dataclass(before) and isinstance(value, Mapping)
+        values[key] = _changed(before, value, f"{where}.{key}") if nested else value
+    return dataclasses.replace(config, **values)
+
+
+def config_type(name: str, policy: str, algorithm: str) -> Any:
+    """`TrainConfig` with the configurations of a task, a policy and an algorithm. Raises ValueError for an unknown
+    name."""
+    configs = TASKS[name].config, POLICIES[policy].config, ALGORITHMS[algorithm].config
+    return TrainConfig[tuple(type(config) for config in configs)]  # pyright: ignore[reportInvalidTypeArguments]
+
+
+def config_from_json(value: dict[str, Any]) -> TrainConfig[Any, Any, Any]:
+    """The configuration that `write_json` or `dataclasses.asdict` took apart: all of it, today's defaults add nothing.
+
+    Raises ValueError naming an unknown or missing key with the valid ones, and an unknown task, policy or algorithm.
+    """
+    names = [value.get(key) for key in ("name", "policy_name", "algorithm_name")]
+    if not all(isinstance(name, str) for name in names):
+        return from_json(TrainConfig[Any, Any, Any], value)  # says which key is missing or wrong
+    return from_json(config_type(*names), value)  # pyright: ignore[reportArgumentType]
+
+
+def require_resumable(before: TrainConfig[Any, Any, Any], after: TrainConfig[Any, Any, Any]) -> None:
+    """Raise ValueError naming the options that differ and may not when a run is gone on with."""
+    fixed = [line for name, line in _differences(before, after) if name not in RESUMABLE]
+    if fixed:
+        raise ValueError(
+            f"a run goes on as it was begun: it cannot change {', '.join(fixed)}; "
+            f"it can change: {', '.join(RESUMABLE)}; begin another run for the rest"
+        )
+
+
+def _differences(before: Any, after: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Options that differ: dotted name, and both values in words."""
+    for field in dataclasses.fields(before):
+        old, new, name = getattr(before, field.name), getattr(after, field.name), f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(old) and type(old) is type(new):
+            yield from _differences(old, new, f"{name}.")
+        elif old != new:
+            yield name, f"{name} ({old!r} to {new!r})"

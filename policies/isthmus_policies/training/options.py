@@ -1,0 +1,84 @@
+"""The command line of `isthmus-train`.
+
+What a task, a policy and an algorithm can be told depends on which ones they are. So their names are read first, then
+everything else from the dataclasses that belong to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import tyro
+
+from isthmus_policies.algorithms.algorithm import ALGORITHMS
+from isthmus_policies.networks.policy import POLICIES
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
+from isthmus_policies.training.config import TrainConfig, config_from_json, config_type, default_config
+from isthmus_sim.tasks import TASKS
+
+PROGRAM = "isthmus-train"
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Generic[ConfigT]):
+    """Train a policy. Ctrl-C stops after the current iteration and leaves a checkpoint to go on from."""
+
+    config: Annotated[ConfigT, tyro.conf.arg(name="")]
+    run: Path | None = None
+    """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
+    resume: bool = False
+    """Go on from the checkpoint in --run, with the configuration it was started with. Only iterations,
+    checkpoint-every and max-diverged-share may change: a finished run can be trained longer."""
+
+
+def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
+    """The command line. An unknown task, policy or option ends the program with the valid ones; what cannot be is a
+    ValueError."""
+    names, rest = _names(arguments)
+    config = _stored(names) if names.resume else default_config(names.name, names.policy, names.algorithm)
+    kind = config_type(config.name, config.policy_name, config.algorithm_name)
+    return tyro.cli(
+        Options[kind], args=rest, prog=f"{PROGRAM} {config.name}", default=Options(config=config),
+        description=f"{Options.__doc__} --policy chooses among {', '.join(POLICIES)} (here {config.policy_name}); "
+        f"--algorithm among {', '.join(ALGORITHMS)} (here {config.algorithm_name}).",
+    )  # fmt: skip
+
+
+def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What decides which options there are; and the other arguments, --run and --resume among them."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, usage=f"{PROGRAM} TASK [options]", allow_abbrev=False)
+    parser.add_argument("name", metavar="TASK", choices=list(TASKS), help=f"one of: {', '.join(list(TASKS))}; "
+                        f"its options: {PROGRAM} TASK --help")  # fmt: skip
+    names = parser.parse_args(arguments[:1])
+    choices = argparse.ArgumentParser(prog=f"{PROGRAM} {names.name}", add_help=False, allow_abbrev=False)
+    choices.add_argument("--policy", choices=list(POLICIES))
+    choices.add_argument("--algorithm", choices=list(ALGORITHMS))
+    choices.add_argument("--task")
+    names, rest = choices.parse_known_args(arguments[1:], names)
+    if names.task is not None:
+        choices.error(
+            f"argument --task: the task is the first argument: {PROGRAM} {names.task} …; options of {names.name} "
+            "itself are --task.NAME, see --help"
+        )
+    run = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    run.add_argument("--run", type=Path)
+    run.add_argument("--resume", action="store_true")
+    run.parse_known_args(rest, names)
+    return names, rest
+
+
+def _stored(names: argparse.Namespace) -> TrainConfig[Any, Any, Any]:
+    """The configuration of the run to go on with."""
+    if names.run is None:
+        raise ValueError("--resume needs --run FOLDER: the run to go on with")
+    config = config_from_json(load_checkpoint(names.run / CHECKPOINT)[1]["config"])
+    for what in ("name", "policy", "algorithm"):
+        field = what if what == "name" else f"{what}_name"
+        asked, is_ = getattr(names, what), getattr(config, field)
+        if asked not in (None, is_):
+            raise ValueError(f"{names.run} is a run of {'the task' if what == 'name' else what} {is_!r}, not {asked!r}")
+    return config

@@ -1,0 +1,95 @@
+"""What training left: a run, rebuilt from its own configuration and never from today's defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from isthmus_deploy.contract import Contract
+from isthmus_policies.files import from_json
+from isthmus_policies.networks.policy import Policy, make_policy
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part
+from isthmus_policies.training.config import TrainConfig, config_from_json
+from isthmus_policies.training.worlds import engine_name, make_task
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.task import Task
+from isthmus_sim.tasks import TASKS
+from isthmus_sim.tasks import make_task as make_named_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run as its last checkpoint has it."""
+
+    config: TrainConfig[Any, Any, Any]
+    task: Task
+    """What the policy is to be judged on: what it was trained on, unless another task was asked for."""
+    policy: Policy
+    engine: str
+    """Registered name of the engine that it was trained in."""
+    facts: dict[str, Any]
+    """What the checkpoint tells: iteration, steps, seconds, code_revision …"""
+
+
+def load_run(folder: Path, task: str | None = None) -> Run:
+    """The run in `folder`.
+
+    Args:
+        folder: The run's.
+        task: Registered name of another task to judge the policy on, with its default configuration.
+
+    Raises:
+        ValueError: The configuration is none that this version knows, or the policy cannot do the other task.
+        CheckpointError, FileNotFoundError: There is no checkpoint that this version can read.
+    """
+    tensors, facts = load_checkpoint(folder / CHECKPOINT)
+    config = config_from_json(facts["config"])
+    trained_on = make_task(config)
+    policy = make_policy(config.policy_name, config.policy, trained_on.groups, trained_on.action_size)
+    load_weights(policy, tensors, facts)
+    judged_on = trained_on
+    if task is not None:
+        judged_on = make_named_task(task, robot=ROBOTS[config.robot] if config.robot else None)
+        _require_same_interface(policy, trained_on, judged_on)
+    engine = engine_name(config, trained_on)
+    return Run(config=config, task=judged_on, policy=policy.eval(), engine=engine, facts=facts)
+
+
+def load_weights(policy: Policy, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Take a checkpoint's weights. Raises CheckpointError where the policy of this version is another one."""
+    try:
+        policy.load_state_dict(part(tensors, "policy"))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the checkpoint's policy is not what this version makes of its configuration; revision "
+            f"{facts['code_revision']} wrote it: {error}"
+        ) from error
+
+
+def task_of_contract(contract: Contract, task: str | None = None) -> Task:
+    """The task that an exported policy was trained on, with the configuration in its contract; or another one by name,
+    with its default configuration. Raises ValueError for what is not registered here, or is another robot's."""
+    provenance = contract.provenance
+    name = task or provenance.task
+    entry = TASKS[name]
+    config = None if task else from_json(type(entry.config), dict(provenance.task_config), f"task_config of {name}")
+    names = dict.fromkeys((entry.robot, contract.robot))
+    robot = next((ROBOTS[each] for each in names if each in ROBOTS and ROBOTS[each].name == contract.robot), None)
+    if robot is None:
+        raise ValueError(f"the policy is for the robot {contract.robot!r}; registered are: {', '.join(ROBOTS)}")
+    return make_named_task(name, config, robot)
+
+
+def _require_same_interface(policy: Policy, trained_on: Task, judged_on: Task) -> None:
+    for group in policy.groups:
+        had, has = trained_on.groups[group], judged_on.groups.get(group)
+        if had != has:
+            raise ValueError(f"the policy reads {group!r} as {had}, the task {judged_on.name} has {has}")
+    if trained_on.action_size != judged_on.action_size:
+        raise ValueError(
+            f"the policy's action has {trained_on.action_size} numbers, the task {judged_on.name} takes "
+            f"{judged_on.action_size}"
+        )
