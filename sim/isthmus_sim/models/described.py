@@ -59,8 +59,8 @@ def refuse_lent_strength(file: RobotFile, base: RobotDescription, *, mass: float
     ]
     if lacking:
         raise ModelError(
-            f"{file.path}: the model weighs {mass:.4g} kg and {base.name} {base.mass:.4g} kg, so that gains and motors of "
-            f"the one do not fit the other. Write in the robot file, for all joints: {', '.join(lacking)}"
+            f"{file.path}: the model weighs {mass:.4g} kg and {base.name} {base.mass:.4g} kg, so that gains and motors "
+            f"of the one do not fit the other. Write in the robot file, for all joints: {', '.join(lacking)}"
         )
 
 

@@ -109,11 +109,12 @@ def test_a_tendon_on_no_joint_is_named(arm: Arm):
         arm((END, tendon + END), joints={"shoulder": "j1"}, driven=("shoulder",))
 
 
-def test_names_may_change_places(load: Load):
-    crossed = ('name="FL_hip"', 'name="X"'), ('name="FR_hip"', 'name="FL_hip"'), ('name="X"', 'name="FR_hip"')
-    swapped = {"FL_hip_joint": "FR_hip", "FR_hip_joint": "FL_hip"}
-    model = load(MJCF, *crossed, joints=swapped).spec.compile()
-    assert model.body(model.joint("FL_hip_joint").bodyid[0]).name == "FL1"
+def test_names_may_change_places(arm: Arm):
+    tie = '<equality><joint joint1="grip" joint2="j2"/></equality>'
+    model = arm((END, tie + END), joints={"j1": "j2", "j2": "j1"}).spec.compile()
+    assert model.body(model.joint("j1").bodyid[0]).name == "lower"
+    assert model.body(model.joint("j2").bodyid[0]).name == "upper"
+    assert model.joint(model.eq_obj2id[0]).name == "j1"
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,11 @@ def test_includes_are_read(load: Load, tmp_path: Path):
     (tmp_path / "arena.xml").write_text('<mujoco><option gravity="0 0 0"/></mujoco>')
     with pytest.raises(ModelError, match=r"0 0 -9\.81"):
         load(MJCF, (_TOP, _TOP + '<include file="arena.xml"/>'))
+    (tmp_path / "arena.xml").write_text(
+        '<mujoco><worldbody><geom name="box" size="1" mass="nan"/></worldbody></mujoco>'
+    )
+    with pytest.raises(ModelError, match=r'arena\.xml: <geom name="box" mass="nan">'):
+        load(MJCF, (_TOP, _TOP + '<include file="arena.xml"/>'))
     with pytest.raises(ModelError, match=r"missing\.xml"):
         load(MJCF, (_TOP, _TOP + '<include file="missing.xml"/>'))
 

@@ -86,6 +86,13 @@ def test_all_that_is_not_its_own_is_said(dog: Dog):
         assert said in text
 
 
+def test_pictures_have_what_is_only_seen(dog: Dog):
+    look = "<visual><geometry><box size='0.5 0.1 0.1'/></geometry></visual></link>"
+    robot, _ = dog(URDF, ("</link>", look))
+    assert robot.model is not None
+    assert robot.model(True).compile().ngeom == robot.model(False).compile().ngeom + 1
+
+
 def test_a_model_can_go_to_another_process(dog: Dog):
     robot, _ = dog(MJCF)
     assert pickle.loads(pickle.dumps(robot)).mass == robot.mass
