@@ -56,7 +56,7 @@ def load_jointed(
             that without the ending "_joint".
         sliding: The joints that slide; the others turn.
         floating: The robot is free to move, and gets a free base.
-        base_link: The link whose frame is the base's; by default the first of the robot's links that has mass.
+        base_link: The link whose frame is the base's, of a floating robot; by default its first link that has mass.
         looks: Keep what is only seen.
 
     Raises:

@@ -111,6 +111,7 @@ def _add_ground(spec: mujoco.MjSpec) -> list[str]:
         touches = bool(geom.contype or geom.conaffinity)
         geom.contype, geom.conaffinity = int(touches), 0
     planes = [geom for geom in spec.worldbody.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
+    _refuse_other_ground(compiled(spec), [geom.id for geom in planes])
     ground = planes[0] if planes else spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 0.1])
     for geom in spec.geoms:
         if geom.name == GROUND:
@@ -119,6 +120,18 @@ def _add_ground(spec: mujoco.MjSpec) -> list[str]:
     ground.condim, ground.friction[0] = 3, 1.0
     ground.priority = 1 + max(geom.priority for geom in robot)
     return changes if planes else [*changes, "a plane was added as ground"]
+
+
+def _refuse_other_ground(model: mujoco.MjModel, planes: list[int]) -> None:
+    """Stances have their heights over a level ground at z = 0."""
+    for plane in planes:
+        across = np.zeros(3)
+        mujoco.mju_rotVecQuat(across, np.array((0.0, 0.0, 1.0)), model.geom_quat[plane])
+        if abs(model.geom_pos[plane, 2]) > 1e-6 or across[2] < 1 - 1e-9:
+            raise ModelError(
+                f"the plane {model.geom(plane).name!r} is not level at z = 0. Put it there, or leave it out: the robot "
+                "gets a ground"
+            )
 
 
 def _pairs_as_shapes(spec: mujoco.MjSpec) -> list[str]:

@@ -99,6 +99,7 @@ def user_robot(file: RobotFile, base: RobotDescription) -> tuple[RobotDescriptio
     Raises:
         ModelError: the file or the model does not fit; the message names what, and what to write.
     """
+    _refuse_needless(file, base)
     robot, lent = described(file, base)
     fitted = FittedModel(
         source=file.model,
@@ -130,6 +131,14 @@ def user_robot(file: RobotFile, base: RobotDescription) -> tuple[RobotDescriptio
         stances=resting_stances(base, robot, model),
     )
     return robot, loaded.changes + lent + narrowed
+
+
+def _refuse_needless(file: RobotFile, base: RobotDescription) -> None:
+    """Raise ModelError for names in the file of what such a robot has not."""
+    if file.feet and not base.legs:
+        raise ModelError(f"robot file {file.path}: {base.name} has no feet. Leave out [feet]")
+    if file.base_link and base.base is None:
+        raise ModelError(f"robot file {file.path}: {base.name} is bolted to the world. Leave out base_link")
 
 
 def _on_body(variation: Any, before: str | None, after: str | None) -> Any:

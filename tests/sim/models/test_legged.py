@@ -93,6 +93,12 @@ def test_the_friction_of_the_ground_counts(load, text: str):
     assert contacts.friction[:, 0] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("plane", ['pos="0 0 -1"', 'euler="0 5 0"'])
+def test_a_ground_that_is_elsewhere_is_named(load, plane: str):
+    with pytest.raises(ModelError, match=r"'floor'.*level"):
+        load(MJCF, ('type="plane"', f'type="plane" {plane}'))
+
+
 def test_all_missing_joints_are_named_with_what_there_is(load):
     with pytest.raises(ModelError) as error:
         load(URDF, ("FL_hip_joint", "left_front_abduction"), ("RR_calf_joint", "knee"))

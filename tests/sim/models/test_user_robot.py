@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mujoco
@@ -15,14 +16,17 @@ import torch
 from conftest import Dog
 from dogs import MJCF, URDF
 
+from isthmus_sim.actuators import PDMotors
+from isthmus_sim.description import Stance
 from isthmus_sim.engine import Resets
 from isthmus_sim.engines import make_engine
 from isthmus_sim.engines.agreement import check_agreement
 from isthmus_sim.models.errors import ModelError
+from isthmus_sim.models.robot_file import RobotFile
 from isthmus_sim.models.stances import resting_height
-from isthmus_sim.models.user_robot import robot_of
+from isthmus_sim.models.user_robot import robot_of, user_robot
 from isthmus_sim.registry import RegistryError
-from isthmus_sim.robots.quadruped.description import FRONT, LEFT, MASS, ROBOT, STAND_HEIGHT
+from isthmus_sim.robots.quadruped.description import FRONT, LEFT, MASS, MOTORS, ROBOT, STAND_HEIGHT
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.scene import legged_scene
 
@@ -137,6 +141,34 @@ def test_a_heavy_model_needs_gains_and_motors_of_its_own(dog: Dog):
     assert robot.mass == pytest.approx(46.8)
     assert robot.mass > 3 * MASS
     assert robot.joints["FL_hip_joint"].effort_limit == 80
+
+
+def test_names_of_what_a_robot_has_not_are_refused(dog: Dog, tmp_path: Path):
+    file = RobotFile(path=tmp_path / "x.toml", name="x", base="x", model="x.xml")
+    bolted = replace(ROBOT, base=None, legs={})
+    with pytest.raises(ModelError, match=r"x\.toml.*\[feet\]"):
+        user_robot(replace(file, feet={"FL": "toe"}), bolted)
+    with pytest.raises(ModelError, match=r"x\.toml.*base_link"):
+        user_robot(replace(file, base_link="trunk"), bolted)
+
+
+def test_a_bolted_robot_is_described_too(tmp_path: Path):
+    arm = tmp_path / "arm.xml"
+    arm.write_text(
+        '<mujoco><worldbody><body name="upper"><joint name="j" axis="0 1 0" range="-57 57"/>'
+        '<geom type="capsule" size="0.02" fromto="0 0 0 0 0 0.3" mass="2"/></body></worldbody></mujoco>'
+    )
+    name = "FL_hip_joint"
+    base = replace(
+        ROBOT, base=None, legs={}, mass=2.0, stances={"home": Stance(joints=(0.0,))}, variations=(), signals=(),
+        joints={name: ROBOT.joints[name]}, commands=(), mirror={},
+        actuators=(PDMotors(command="x", joints={name: ROBOT.joints[name]}, motors={name: MOTORS["hip"]}),),
+    )  # fmt: skip
+    file = RobotFile(path=tmp_path / "arm.toml", name="arm", base="x", model=str(arm), joints={name: "j"})
+    robot, _ = user_robot(file, base)
+    assert (robot.base, robot.mass, robot.stances["home"].height) == (None, pytest.approx(2), 0)
+    assert robot.joints[name].position_max == pytest.approx(math.radians(57))
+    assert _model(robot).nq == 1
 
 
 def test_a_person_may_name_a_robot_a_robot_file_or_a_model(tmp_path: Path):
