@@ -100,6 +100,7 @@ class PDMotors:
         delay_s: Bounds of the time until a target acts on a real unit, s.
         strength: Bounds of the share of the torque that arrives on a real unit.
         gains: Bounds of the factor of stiffness and damping on a real unit.
+        prefix: What the names of its parameters begin with, for a robot with several groups of such joints.
     """
 
     command: str
@@ -108,10 +109,11 @@ class PDMotors:
     delay_s: tuple[float, float] = (0.0, 0.015)
     strength: tuple[float, float] = (0.85, 1.0)
     gains: tuple[float, float] = (0.9, 1.1)
+    prefix: str = ""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """stiffness, damping, strength by joint, and command_delay_s."""
+        """stiffness, damping, strength by joint, and command_delay_s, each with the prefix before its name."""
         names = tuple(self.joints)
         stiffness, damping = (
             tuple(getattr(joint, gain) for joint in self.joints.values()) for gain in ("stiffness", "damping")
@@ -120,17 +122,18 @@ class PDMotors:
             self._scaled("stiffness", "N·m/rad", stiffness),
             self._scaled("damping", "N·m·s/rad", damping),
             Parameter(
-                name="strength", unit="1", order=names, nominal=(1.0,) * len(names),
+                name=f"{self.prefix}strength", unit="1", order=names, nominal=(1.0,) * len(names),
                 minimum=(self.strength[0],) * len(names), maximum=(self.strength[1],) * len(names), valid=(0.0, 10.0),
             ),
-            scalar("command_delay_s", "s", 0.0, self.delay_s, (0.0, 10.0)),
+            scalar(f"{self.prefix}command_delay_s", "s", 0.0, self.delay_s, (0.0, 10.0)),
         )  # fmt: skip
 
     def _scaled(self, name: str, unit: str, values: tuple[float, ...]) -> Parameter:
         low, high = (tuple(factor * value for value in values) for factor in self.gains)
         return Parameter(
-            name=name, unit=unit, order=tuple(self.joints), nominal=values, minimum=low, maximum=high, valid=(0.0, 1e6)
-        )
+            name=self.prefix + name, unit=unit, order=tuple(self.joints), nominal=values, minimum=low, maximum=high,
+            valid=(0.0, 1e6),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

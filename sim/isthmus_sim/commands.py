@@ -82,10 +82,12 @@ class CommandLine:
 
     def reset(self, ids: Tensor, standing: Commands) -> None:
         """Start worlds `ids` (n,) anew, as if `standing` (n, size) had been sent for long."""
-        low, high = self._delay_steps
-        delay = torch.randint(low, high + 1, (len(ids),), generator=self._generator, device=ids.device)
+        fewest, most = self._delay_steps
+        delay = torch.randint(fewest, most + 1, (len(ids),), generator=self._generator, device=ids.device)
+        standing = {name: value.clamp(*self._bounds[name]) for name, value in standing.items()}
+        # What was sent stays with whoever was given it: the step that ended these worlds says what they were sent.
+        self.sent = {name: self.sent[name].index_copy(0, ids, value) for name, value in standing.items()}
         for name, value in standing.items():
-            self.sent[name][ids] = value
             self._lines[name].reset(ids, value, delay)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isthmus_sim.commands import CommandLine
 from isthmus_sim.engine import Commands, Engine, State
-from isthmus_sim.sensors import Sensors, Signals
+from isthmus_sim.sensors import AGE_FRAME, Sensors, Signals
 from isthmus_sim.task import Goal, Memory, Task, Transition
 
 Observations = dict[str, Tensor]
@@ -77,6 +77,9 @@ class Env:
         episode_steps: Cuts episodes earlier than the task does.
         measure: Whether steps carry the task's metrics.
         keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
+
+    Raises:
+        ValueError: from `reset`, where the task gives other names, shapes or types than it and its robot declare.
     """
 
     def __init__(
@@ -107,6 +110,10 @@ class Env:
         self.reward_terms = (*task.rewards, *((FAILURE,) if task.failure_reward else ()))
         self.term_sums = torch.zeros(len(self.reward_terms), n, device=device)
         self.level = torch.zeros(n, dtype=torch.long, device=device)
+        sensed = {spec.name: (spec.shape, spec.dtype) for spec in task.robot.signals if spec.frame != AGE_FRAME}
+        commanded = {spec.name: ((spec.size,), "float32") for spec in task.robot.commands}
+        observed = {name: (group.shape, group.dtype) for name, group in task.groups.items()}
+        self._declared = {"sense": sensed, "act": commanded, "observe and privileged": observed}
         self.state: State = {}
         self.signals: Signals = {}
         self.goal: Goal = {}
@@ -153,7 +160,8 @@ class Env:
         reward = self._reward(
             Transition(state=state, goal=goal, commands=sent, previous=previous, progress=self.progress), failure
         )
-        metrics = task.metrics(state, goal) if self.measure else {}
+        # Copies: an engine may write the starts of new episodes into what it gave.
+        metrics = {name: value.clone() for name, value in task.metrics(state, goal).items()} if self.measure else {}
         self.signals = self.sensors.measure(task.sense(state, goal))
         observations = self._observations(self.signals, self.memory, task.privileged(state, goal, engine, None))
         ended = (terminated | truncated).nonzero().squeeze(-1)
@@ -228,11 +236,21 @@ class Env:
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
         goal = task.track(task.goal(self.episode_step[ids], None, self.generator), state)
-        signals = self.sensors.reset(ids, task.sense(state, goal))
+        signals = self.sensors.reset(ids, self._as_declared("sense", task.sense(state, goal)))
         memory = {name: value[ids] for name, value in self.memory.items()}
         standing = task.act(torch.zeros(len(ids), task.action_size, device=ids.device), signals, memory)
-        self.command_line.reset(ids, standing)
-        return signals, goal, self._observations(signals, memory, task.privileged(state, goal, engine, ids))
+        self.command_line.reset(ids, self._as_declared("act", standing))
+        observations = self._observations(signals, memory, task.privileged(state, goal, engine, ids))
+        return signals, goal, self._as_declared("observe and privileged", observations)
+
+    def _as_declared(self, by: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`given`, which the task's function `by` gave."""
+        found = {name: (tuple(value.shape[1:]), str(value.dtype)[6:]) for name, value in given.items()}
+        if found != self._declared[by]:
+            raise ValueError(
+                f"the task {self.task.name!r}: {by} gives {_listed(found)}; declared is {_listed(self._declared[by])}"
+            )
+        return given
 
     def _observations(self, signals: Signals, memory: Memory, privileged: dict[str, Tensor]) -> Observations:
         return {**self.task.observe(signals, memory), **privileged}
@@ -275,3 +293,7 @@ class Env:
             {name: value.clone() for name, value in part(f"{prefix}.").items()}
             for prefix in ("memory", "signals", "goal")
         )
+
+
+def _listed(declared: dict[str, tuple[tuple[int, ...], str]]) -> str:
+    return ", ".join(f"{name} {dtype}{list(shape)}" for name, (shape, dtype) in declared.items()) or "nothing"

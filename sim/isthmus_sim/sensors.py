@@ -19,7 +19,8 @@ AGE_FRAME = "age"
 """The frame of a signal that is the age (s) of its sensor's readings: a stamp, as a policy can use it."""
 
 _QUATERNION = ("w", "x", "y", "z")
-_JITTERS = 3.0  # standard deviations of jitter for which there is room
+_JITTERS = 3.0  # standard deviations of jitter at which it is cut
+_ROUNDING = 1e-3  # of a control step: what times are off by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class SensorModel:
     latency_s: tuple[float, float] = (0.0, 0.0)
     """Least and most time from sample to arrival, s, drawn evenly per episode."""
     jitter_s: float = 0.0
-    """Standard deviation of what a message is later than that, s; never earlier."""
+    """How much later than that a message is, s: the size of a normal deviation with this standard one, cut at three
+    times it. A message never overtakes the one before it."""
     drop: float = 0.0
     """Chance that a message is lost and the one before it is seen again."""
 
@@ -49,7 +51,8 @@ class SensorModel:
 
     @property
     def longest_s(self) -> float:
-        """Time from an instant to the arrival of its first sample, s, at most and without a lost message."""
+        """Time from an instant to the arrival of the first message that is not older, s, at most and if none is
+        lost."""
         return self.latency_s[1] + _JITTERS * self.jitter_s + (1.0 / self.rate_hz if self.rate_hz else 0.0)
 
 
@@ -65,17 +68,25 @@ class SignalNoise:
     """Least and most time, s, by which an estimate lags behind its message's other readings, drawn per episode."""
 
 
-def longest_latency(sensors: Mapping[str, SensorModel], noise: Mapping[str, SignalNoise]) -> float:
-    """Longest time from an instant until the policy reads it, s."""
-    late = max((sensor.longest_s for sensor in sensors.values()), default=0.0)
-    return late + max((signal.lag_s[1] for signal in noise.values()), default=0.0)
+def longest_latency(
+    specs: tuple[SignalSpec, ...], sensors: Mapping[str, SensorModel], noise: Mapping[str, SignalNoise]
+) -> float:
+    """Longest time from an instant until the policy reads it in every signal, s."""
+
+    def late(spec: SignalSpec) -> float:
+        return sensors.get(spec.sensor, SensorModel()).longest_s + noise.get(spec.name, SignalNoise()).lag_s[1]
+
+    return max((late(spec) for spec in specs), default=0.0)
 
 
 class Sensors:
     """Turns the true values of all signals into measured ones.
 
-    Between two control steps the true value is taken to move linearly. A reading keeps its noise until the next one
-    arrives.
+    Between two control steps the true value is taken to move linearly; an image is that of the step before. A reading
+    keeps its noise until the next one arrives.
+
+    Raises:
+        ValueError: a sensor or a signal that the robot does not have, or noise on an image.
     """
 
     def __init__(
@@ -88,12 +99,13 @@ class Sensors:
         generator: torch.Generator,
     ) -> None:
         _refuse_unknown("sensors", models, {spec.sensor for spec in specs})
-        _refuse_unknown("noise", noise, {spec.name for spec in specs})
-        self._generator, self._fresh = generator, torch.zeros(num_envs, 1, device=generator.device)
+        _refuse_unknown("noise", noise, {spec.name for spec in specs if spec.dtype == "float32"})
+        device = generator.device
+        self._generator, self._no_age = generator, torch.zeros(num_envs, 1, device=device)
         self.noise = {spec.name: noise.get(spec.name, SignalNoise()) for spec in specs}
         self._turns = {spec.name for spec in specs if spec.order == _QUATERNION}
         self._bias = {
-            spec.name: torch.zeros(num_envs, 3 if spec.name in self._turns else spec.size, device=generator.device)
+            spec.name: torch.zeros(num_envs, *((3,) if spec.name in self._turns else spec.shape), device=device)
             for spec in specs
             if self.noise[spec.name].bias > 0.0
         }
@@ -107,35 +119,38 @@ class Sensors:
                 self._lines[sensor] = MessageLine(model, mine, self.noise, num_envs, period_s, generator)
 
     def measure(self, true: Signals) -> Signals:
-        """Readings of this control step, every world."""
-        measured = {name: value for name, value in true.items() if self._sensor[name] not in self._lines}
-        measured = {name: self._noisy(name, value, self._bias.get(name)) for name, value in measured.items()}
+        """Readings of this control step, every world: of the true values, and ages (s) beside them."""
+        measured = {
+            name: self._noisy(name, value, self._bias.get(name))
+            for name, value in true.items()
+            if self._sensor[name] not in self._lines
+        }
         for line in self._lines.values():
-            fresh = line.advance(true)
+            arrived = line.advance(true)
             sampled = {name: self._noisy(name, line.sample(name), self._bias.get(name)) for name in line.names}
-            measured |= line.arrive(fresh, sampled)
-        return {name: measured[name] for name in true if name not in self._ages} | self._read_ages()
+            measured |= line.hold(arrived, sampled)
+        return {name: measured[name] for name in true} | self._read_ages()
 
     def reset(self, ids: Tensor, true: Signals) -> Signals:
         """Start worlds `ids` anew; their first readings, name -> (len(ids), *shape)."""
         for name, bias in self._bias.items():
-            drawn = torch.empty(len(ids), bias.shape[1], device=ids.device)
+            drawn = torch.empty(len(ids), *bias.shape[1:], device=ids.device)
             bias[ids] = drawn.normal_(0, self.noise[name].bias, generator=self._generator)
         biases = {name: bias[ids] for name, bias in self._bias.items()}
-        first = {name: self._noisy(name, v, biases.get(name)) for name, v in true.items() if name not in self._ages}
+        first = {name: self._noisy(name, value, biases.get(name)) for name, value in true.items()}
         for line in self._lines.values():
             line.reset(ids, true, first)
         return first | {name: torch.zeros(len(ids), 1, device=ids.device) for name in self._ages}
 
     def _read_ages(self) -> Signals:
         lines = {name: self._lines.get(self._sensor[name]) for name in self._ages}
-        return {name: line.age().unsqueeze(-1) if line else self._fresh for name, line in lines.items()}
+        return {name: line.age().unsqueeze(-1) if line else self._no_age for name, line in lines.items()}
 
     def _noisy(self, name: str, value: Tensor, bias: Tensor | None) -> Tensor:
         sigma, turns = self.noise[name].noise, name in self._turns
         error = bias
         if sigma > 0:
-            drawn = torch.empty(len(value), 3 if turns else value.shape[1], device=value.device)
+            drawn = torch.empty(len(value), *((3,) if turns else value.shape[1:]), device=value.device)
             drawn.normal_(0, sigma, generator=self._generator)
             error = drawn if bias is None else drawn + bias
         if error is None:
@@ -143,10 +158,12 @@ class Sensors:
         return turn_by(value, error) if turns else value + error
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Messages on their way and biases: what the next readings depend on beside the generator."""
         lines = {f"{name}.{key}": v for name, line in self._lines.items() for key, v in line.state_dict().items()}
         return lines | {f"{name}.bias": bias for name, bias in self._bias.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
         for name, line in self._lines.items():
             for key, live in line.state_dict().items():
                 live.copy_(state[f"{name}.{key}"])
@@ -157,7 +174,7 @@ class Sensors:
 class MessageLine:
     """The messages of one sensor on their way, and the true values of the last control steps that they are of.
 
-    Times are s since a world's reset, (num_envs,). `history` per signal: (steps, num_envs, size), in a ring.
+    Times are s since a world's reset, (num_envs,). `history` per signal: (steps, num_envs, *shape), in a ring.
     """
 
     def __init__(
@@ -173,88 +190,107 @@ class MessageLine:
         self._noise, self._period_s, self._generator = noise, period_s, generator
         self._turns = {spec.name for spec in specs if spec.order == _QUATERNION}
         lag = max((noise[spec.name].lag_s[1] for spec in specs), default=0.0)
-        # A lost message makes the one before it older by a sample or a step; ten in a row are beyond belief.
-        spare = 10 * max(period_s, 1.0 / model.rate_hz if model.rate_hz else 0.0) if model.drop > 0 else 0.0
-        self._steps = math.ceil((model.longest_s + lag + spare) / period_s) + 2
+        self._steps = math.ceil((model.longest_s + lag) / period_s) + 2
         device = generator.device
 
         def zeros() -> Tensor:
             return torch.zeros(num_envs, device=device)
 
-        self.history = {s.name: torch.zeros(self._steps, num_envs, s.size, device=device) for s in specs}
-        self.held = {s.name: torch.zeros(num_envs, s.size, device=device) for s in specs}
-        self.lag = {s.name: zeros() for s in specs if noise[s.name].lag_s[1] > 0.0}
-        self.time, self.sampled, self.latency, self.phase = zeros(), zeros(), zeros(), zeros()
+        def rows(spec: SignalSpec, *steps: int) -> Tensor:
+            return torch.zeros(*steps, num_envs, *spec.shape, dtype=getattr(torch, spec.dtype), device=device)
+
+        self.history = {spec.name: rows(spec, self._steps) for spec in specs}
+        self.held = {spec.name: rows(spec) for spec in specs}
+        self.lag = {spec.name: zeros() for spec in specs if noise[spec.name].lag_s[1] > 0.0}
+        self.time, self.latency, self.jitter, self.phase = zeros(), zeros(), zeros(), zeros()
+        self.sampled, self.newest_sample = zeros(), zeros()  # of what is read; of what arrived or was lost
         self.newest = torch.zeros((), dtype=torch.long)
-        self._rows = torch.arange(num_envs, device=device)
+        self._worlds = torch.arange(num_envs, device=device)
 
     def reset(self, ids: Tensor, true: Signals, first: Signals) -> None:
         """Start worlds `ids` anew: nothing is on its way, and the first reading is of now."""
-        self.time[ids] = self.sampled[ids] = 0.0
-        self.latency[ids] = self._drawn(self.model.latency_s, len(ids))
+        for time in (self.time, self.sampled, self.newest_sample):
+            time[ids] = 0.0
+        self.latency[ids] = self._even(self.model.latency_s, len(ids))
+        self.jitter[ids] = self._lateness(len(ids))
         if self.model.rate_hz:
-            self.phase[ids] = -self._drawn((0.0, 1.0 / self.model.rate_hz), len(ids))
+            self.phase[ids] = -self._even((0.0, 1.0 / self.model.rate_hz), len(ids))
         for name, lag in self.lag.items():
-            lag[ids] = self._drawn(self._noise[name].lag_s, len(ids))
+            lag[ids] = self._even(self._noise[name].lag_s, len(ids))
         for name in self.names:
             self.history[name][:, ids] = true[name]
-            self.held[name][ids] = first[name]
+            self.held[name] = self.held[name].index_copy(0, ids, first[name])
 
     def advance(self, true: Signals) -> Tensor:
-        """A control step has passed: (num_envs,) bool, in which worlds a newer sample than before has arrived."""
+        """A control step has passed: (num_envs,) bool, in which worlds a newer message than before has arrived."""
         self.time += self._period_s
         self.newest.copy_((self.newest + 1) % self._steps)
         for name in self.names:
             self.history[name][int(self.newest)] = true[name]
-        late = self.latency
-        if self.model.jitter_s > 0.0:
-            drawn = torch.empty_like(late).normal_(0, self.model.jitter_s, generator=self._generator)
-            late = late + drawn.abs().clamp_max(_JITTERS * self.model.jitter_s)
-        newest = self.time - late
+        sample = self.time - self.latency - self.jitter
         if self.model.rate_hz:
-            newest = self.phase + ((newest - self.phase) * self.model.rate_hz).floor() / self.model.rate_hz
-        fresh = newest > self.sampled
-        if self.model.drop > 0.0:
-            fresh &= torch.rand(len(late), generator=self._generator, device=late.device) >= self.model.drop
-        self.sampled = torch.where(fresh, newest, self.sampled)
-        return fresh
+            sample = self.phase + ((sample - self.phase) * self.model.rate_hz).floor() / self.model.rate_hz
+        due = sample > self.newest_sample
+        self.newest_sample = torch.where(due, sample, self.newest_sample)
+        self.jitter = torch.where(due, self._lateness(len(due)), self.jitter)  # the next message has its own
+        arrived = due & ~self._lost(len(due))
+        self.sampled = torch.where(arrived, sample, self.sampled)
+        return arrived
+
+    def _lateness(self, n: int) -> Tensor:
+        if self.model.jitter_s == 0.0:
+            return torch.zeros(n, device=self.time.device)
+        deviation = torch.empty(n, device=self.time.device).normal_(0, self.model.jitter_s, generator=self._generator)
+        return deviation.abs().clamp_max(_JITTERS * self.model.jitter_s)
+
+    def _lost(self, n: int) -> Tensor:
+        if self.model.drop == 0.0:
+            return torch.zeros(n, dtype=torch.bool, device=self.time.device)
+        return torch.rand(n, generator=self._generator, device=self.time.device) < self.model.drop
 
     def sample(self, name: str) -> Tensor:
-        """True values (num_envs, size) at the instants of the newest samples."""
+        """True values (num_envs, *shape) at the instants of the newest messages; they count where one has arrived."""
         past = self.time - self.sampled + self.lag.get(name, torch.zeros_like(self.time))
         back = (past / self._period_s).clamp(0.0, self._steps - 1.001)
         whole = back.long()
-        share = (back - whole).unsqueeze(-1)
-        later, earlier = (self.history[name][(int(self.newest) - whole - k) % self._steps, self._rows] for k in (0, 1))
-        if name not in self._turns:
-            return torch.lerp(later, earlier, share)
-        # A quaternion and its negative are the same: the nearer one is meant.
-        same = (later * earlier).sum(-1, keepdim=True) >= 0.0
-        return torch.nn.functional.normalize(torch.lerp(later, torch.where(same, earlier, -earlier), share), dim=-1)
+        share = back - whole
+        later, earlier = (
+            self.history[name][(int(self.newest) - whole - k) % self._steps, self._worlds] for k in (0, 1)
+        )
+        if later.dtype == torch.uint8:
+            return torch.where(_rows(share > _ROUNDING, later), earlier, later)
+        if name in self._turns:  # a quaternion and its negative are the same: the nearer one is meant
+            earlier = torch.where((later * earlier).sum(-1, keepdim=True) >= 0.0, earlier, -earlier)
+            return torch.nn.functional.normalize(torch.lerp(later, earlier, _rows(share, later)), dim=-1)
+        return torch.lerp(later, earlier, _rows(share, later))
 
-    def arrive(self, fresh: Tensor, sampled: Signals) -> Signals:
-        """What is read now: the sampled values where they are fresh, else what was read before."""
+    def hold(self, arrived: Tensor, sampled: Signals) -> Signals:
+        """What is read now: the sampled values where they have arrived, else what was read before."""
         for name, value in sampled.items():
-            self.held[name] = torch.where(fresh.unsqueeze(-1), value, self.held[name])
+            self.held[name] = torch.where(_rows(arrived, value), value, self.held[name])
         return dict(self.held)
 
     def age(self) -> Tensor:
         """(num_envs,) s: how old the readings are."""
         return self.time - self.sampled
 
-    def _drawn(self, bounds: tuple[float, float], n: int) -> Tensor:
+    def _even(self, bounds: tuple[float, float], n: int) -> Tensor:
         low, high = bounds
         return low + (high - low) * torch.rand(n, generator=self._generator, device=self._generator.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        times = {"time": self.time, "sampled": self.sampled, "latency": self.latency, "phase": self.phase}
+        times = ("time", "sampled", "newest_sample", "latency", "jitter", "phase", "newest")
         return {
-            **times,
-            "newest": self.newest,
+            **{name: getattr(self, name) for name in times},
             **{f"history.{name}": value for name, value in self.history.items()},
             **{f"held.{name}": value for name, value in self.held.items()},
             **{f"lag.{name}": value for name, value in self.lag.items()},
         }
+
+
+def _rows(per_world: Tensor, like: Tensor) -> Tensor:
+    """(n,) with axes of length 1 behind, to go with rows (n, *shape)."""
+    return per_world.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _refuse_unknown(what: str, given: Mapping[str, object], known: set[str]) -> None:

@@ -179,7 +179,7 @@ class Task:
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:
-        """The true value of every signal of the robot in `state`."""
+        """The true value of every signal of the robot in `state`, but for ages of readings (frame "age")."""
         raise NotImplementedError
 
     def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
@@ -235,4 +235,5 @@ class Task:
         """Longest time from a sensor's sample to its command's effect that training has seen, beyond one control step,
         s."""
         delay = self.command_delay_steps[1] * self.robot.control_period_s
-        return longest_latency(self.sensors, self.noise) + delay + self.actuation_delay_s
+        late = longest_latency(self.robot.signals, self.sensors, self.noise)
+        return late + delay + self.actuation_delay_s

@@ -12,10 +12,10 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-
 from isthmus_sim.cameras import Placement, WorldCameras
 from isthmus_sim.engines.mujoco_arm import MujocoArm
+from numpy.typing import NDArray
+
 from isthmus_sim.env import Env
 from isthmus_sim.offscreen import available_backend
 from isthmus_sim.robots.so101.mjcf import CAMERAS

@@ -1,433 +1,461 @@
-"""The environment: episodes end and start again without losing, mixing or hiding anything."""
+"""The environment: episodes end and start again without losing, mixing or hiding anything.
+
+A bead on a line is pushed by what it is told, in metres a step, so that every number is known by hand.
+"""
+
+# pyright: reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from isthmus_sim.engine import Engine, State
-from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
+from isthmus_sim.description import CommandSpec, MemorySpec, RobotDescription, SignalSpec
+from isthmus_sim.engine import Commands, Engine, Resets, State
 from isthmus_sim.env import Env, Step
-from isthmus_sim.rotations import rotation_matrix
-from isthmus_sim.signals import SensorModel
-from isthmus_sim.task import Transition
-from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, QuadrotorConfig, randomized
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
-from isthmus_sim.terrain import TerrainConfig
+from isthmus_sim.scene import Scene
+from isthmus_sim.sensors import SensorModel
+from isthmus_sim.task import Event, Group, Reward, Task, Transition
 
-MakeEngine = Callable[..., Engine]
-CALM = QuadrotorConfig(sensors={}, force_share=0.0, torque_share=0.0)
-"""The specification without noise and disturbance."""
-STILL = replace(CALM, start_position=0.0, start_angle=0.0, start_velocity=0.0, start_rate=0.0)
+_BOUND = {"minimum": (-100.0,), "maximum": (100.0,)}
+ROBOT = RobotDescription(
+    name="bead",
+    control_period_s=0.1,
+    signals=(
+        SignalSpec(name="place", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=0.2, **_BOUND),
+        SignalSpec(name="target", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=None, **_BOUND),
+    ),
+    commands=(
+        CommandSpec(
+            name="push", unit="m", frame="world", order=("x",), minimum=(-1.0,), maximum=(1.0,), max_rate=(100.0,),
+            safe=(0.0,), standby=(0.0,),
+        ),
+    ),
+)  # fmt: skip
 
 
-def actions(steps: int, n: int, seed: int = 1) -> torch.Tensor:
-    return 2 * torch.rand(steps, n, 4, generator=torch.Generator().manual_seed(seed)) - 1
+class Line(Engine):
+    """n beads."""
+
+    def __init__(self, n: int, snapshots: bool = True) -> None:
+        self.num_envs, self.device = n, torch.device("cpu")
+        self.capabilities = frozenset({"snapshots"} if snapshots else ())
+        self.force, self.torque, self.params = torch.zeros(n, 3), torch.zeros(n, 3), {}
+        self.x = torch.zeros(n, 1)
+        self.snapshots_taken = 0
+
+    def advance(self, commands: Commands | None, resets: Resets | None = None) -> State:
+        if resets is not None:
+            self.x[resets.ids] = resets.state["x"]
+        if commands is not None:
+            self.x = self.x + commands["push"]
+        return {"x": self.x}
+
+    def failed(self) -> Tensor:
+        return ~torch.isfinite(self.x[:, 0])
+
+    def snapshot(self) -> dict[str, Tensor]:
+        self.snapshots_taken += 1
+        return {"x": self.x.clone()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"x": self.x}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.x = state["x"].clone()
+
+    def close(self) -> None:
+        pass
 
 
-def run(env: Env, rows: torch.Tensor) -> list[Step]:
-    return [env.step(row) for row in rows]
+class Bead(Task):
+    """Be where the target is, which moves by 0.1 m a step. Fails beyond 3 m; has succeeded below -2 m."""
+
+    name, config = "bead", None
+    robot, scene = ROBOT, Scene(robot=ROBOT, timestep_s=0.1, quantities=())
+    groups = {"actor": Group(shape=(2,)), "critic": Group(shape=(1,))}
+    action_size = 1
+    episode_steps = 10
+    has_goal = True
+    memory = (MemorySpec(name="steps", shape=(1,), order="", initial=7.0),)
+    rewards = {
+        "off": Reward(weight=-1.0, function=lambda step: (step.state["x"] - step.goal["target"]).abs()[:, 0]),
+        "alive": Reward(weight=2.0, function=lambda step: torch.ones(len(step.state["x"]))),
+    }
+
+    def observe(self, signals, memory):
+        return {"actor": torch.cat((signals["place"], signals["target"]), dim=-1)}
+
+    def act(self, action, signals, memory):
+        return {"push": action}
+
+    def remember(self, memory, signals, action):
+        return {"steps": memory["steps"] + 1}
+
+    def sense(self, state, goal):
+        return {"place": state["x"], "target": goal["target"]}
+
+    def goal(self, episode_step, previous, generator):
+        return {"target": 0.1 * episode_step.float().unsqueeze(-1)}
+
+    def privileged(self, state, goal, engine, ids):
+        return {"critic": state["x"]}
+
+    def metrics(self, state, goal):
+        return {"x": state["x"][:, 0]}
+
+    def terminated(self, state, goal):
+        return ~(state["x"][:, 0] <= 3.0)
+
+    def succeeded(self, state, goal) -> Tensor | None:
+        return state["x"][:, 0] < -2.0
+
+    def start(self, ids, level, params, generator):
+        return {"x": torch.zeros(len(ids), 1)}
 
 
-def flat(steps: list[Step]) -> torch.Tensor:
-    """Everything a policy is given."""
-    return torch.cat(
-        [torch.cat([s.observations["actor"], s.observations["critic"], s.reward[:, None]], -1) for s in steps]
-    )
+def beads(n: int, task: Task | None = None, **options: Any) -> Env:
+    """Reset, at zero."""
+    env = Env(task or Bead(), Line(n), seed=0, **options)
+    env.reset()
+    return env
+
+
+def near(found: Tensor, expected: list) -> None:
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def pushed(env: Env, *pushes: float) -> Step:
+    return env.step(torch.tensor(pushes).unsqueeze(-1))
 
 
 # Ends and starts
 # ---------------------------------------------------------------------------------------------------------------------
-def test_the_last_observation_is_the_one_before_the_reset(make_engine: MakeEngine):
-    """Held to an engine rolled out by hand from the same state: it goes on where the environment starts anew."""
-    env, by_hand = Env(Quadrotor(CALM), make_engine(16), seed=0), make_engine(16)
-    env.reset()
-    ends = 0
-    for t, action in enumerate(actions(120, 16)):
-        by_hand.load_state_dict({k: v.clone() for k, v in env.engine.state_dict().items()})
-        step = env.step(action)
-        by_hand.step(env.task.act(action, {}, {})["rotor_speed"])
-        true = by_hand.read()[step.ended]
-        critic = step.final["critic"]
-        assert torch.equal(critic[:, :3], true.position), t
-        assert torch.equal(critic[:, 12:15], true.linear_velocity)
-        torch.testing.assert_close(step.final["actor"][:, :3], true.position.clamp(-0.6, 0.6))
-        assert torch.equal(step.final["actor"][:, -4:], action[step.ended]), "its memory ends with the last action"
-        started = step.observations["critic"][step.ended]
-        assert torch.equal(started[:, :3], env.engine.read().position[step.ended])
-        assert torch.equal(step.observations["actor"][step.ended, 18:], torch.zeros(len(step.ended), 128))
-        ends += len(step.ended)
-    assert ends > 20
+def test_an_episode_by_hand():
+    env = beads(2)
+    env.engine.x[1] = 2.5
+    first = pushed(env, 0.5, 0.25)
+    near(first.observations["actor"], [[0.5, 0.1], [2.75, 0.1]])
+    near(first.reward, [2.0 - 0.4, 2.0 - 2.65])
+    assert not (first.terminated | first.truncated | first.succeeded).any()
+    second = pushed(env, 0.5, 0.5)
+    assert (second.terminated.tolist(), second.ended.tolist()) == ([False, True], [1])
+    near(second.final["actor"], [[3.25, 0.2]])  # the true last one
+    assert second.final["critic"].tolist() == [[3.25]]
+    assert second.observations["actor"][1].tolist() == [0.0, 0.0], "already the first of the next"
+    assert second.episode_length.tolist() == [2]
+    third = pushed(env, 0.5, 0.5)
+    near(third.observations["actor"], [[1.5, 0.3], [0.5, 0.1]])
+    assert env.memory["steps"].tolist() == [[10.0], [8.0]], "its memory, too, starts anew"
+
+
+def test_out_of_time_is_neither_failure_nor_success():
+    env = beads(3, episode_steps=2)
+    env.engine.x[1] = 2.0
+    assert not pushed(env, 0.0, 0.9, 0.0).truncated.any()
+    step = pushed(env, 0.0, 0.9, -1.0)
+    assert step.truncated.tolist() == [True, False, True]
+    assert step.terminated.tolist() == [False, True, False], "what fails in the last step has failed"
+    assert step.succeeded.tolist() == [False] * 3
+    assert step.ended.tolist() == [0, 1, 2]
+    assert step.reward[0] == pytest.approx(2.0 - 0.2), "the last step of a full episode is rewarded"
+    assert not pushed(env, 0.0, 0.0, 0.0).truncated.any(), "the clock starts anew"
+
+
+def test_success_ends_an_episode_with_its_last_reward():
+    env = beads(2)
+    env.engine.x[:] = -1.5
+    step = pushed(env, -1.0, 0.0)
+    assert step.succeeded.tolist() == step.terminated.tolist() == [True, False]
+    assert not step.truncated.any()
+    assert float(step.reward[0]) == pytest.approx(2.0 - 2.6)
+    assert step.episode_terms["off"].tolist() == pytest.approx([-2.6])
+
+
+def test_what_fails_has_not_succeeded():
+    class Both(Bead):
+        def succeeded(self, state, goal):
+            return state["x"][:, 0] > 2.9
+
+    env = beads(1, Both())
+    env.engine.x[0] = 2.5
+    step = pushed(env, 1.0)
+    assert step.terminated.tolist() == [True]
+    assert step.succeeded.tolist() == [False]
+
+
+def test_a_task_without_a_goal_never_succeeds():
+    class Endless(Bead):
+        has_goal = False
+
+        def succeeded(self, state, goal):
+            return None
+
+    env = beads(1, Endless(), episode_steps=3)
+    env.engine.x[0] = -5.0
+    steps = [pushed(env, 0.0) for _ in range(3)]
+    assert [bool(step.succeeded) for step in steps] == [False] * 3
+    assert [bool(step.truncated) for step in steps] == [False, False, True]
+
+
+# Rewards and metrics
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_failing_step_earns_nothing():
+    env = beads(1)
+    pushed(env, 1.0)
+    env.engine.x[0] = 2.5
+    step = pushed(env, 1.0)
+    assert step.reward.tolist() == [0.0]
+    assert env.reward_terms == ("off", "alive")
+    assert {name: float(sums) for name, sums in step.episode_terms.items()} == pytest.approx(
+        {"off": -0.9, "alive": 2.0}
+    )
+
+
+def test_a_failing_step_earns_what_the_task_says_and_nothing_else():
+    class Costly(Bead):
+        failure_reward = -5.0
+
+    env = beads(2, Costly())
+    near(pushed(env, 1.0, 1.0).reward, [1.1, 1.1])
+    env.engine.x[0] = 2.5
+    step = pushed(env, 1.0, 0.0)
+    near(step.reward, [-5.0, 2.0 - 0.8])
+    terms = {name: float(sums) for name, sums in step.episode_terms.items()}
+    assert terms == pytest.approx({"off": -0.9, "alive": 2.0, "failure": -5.0})
+
+
+def test_the_terms_of_an_episode_sum_to_its_return():
+    class Costly(Bead):
+        failure_reward = -5.0
+
+    env, generator, checked = beads(16, Costly()), torch.Generator().manual_seed(0), 0
+    returns, lengths = torch.zeros(16), torch.zeros(16)
+    for _ in range(60):
+        step = env.step(2 * torch.rand(16, 1, generator=generator) - 0.6)
+        returns += step.reward
+        lengths += 1
+        torch.testing.assert_close(torch.stack(list(step.episode_terms.values())).sum(0), returns[step.ended])
+        assert torch.equal(step.episode_length.float(), lengths[step.ended])
+        returns[step.ended], lengths[step.ended] = 0.0, 0.0
+        checked += len(step.ended)
+    assert checked > 50
+
+
+def test_metrics_are_of_what_the_step_led_to_and_not_of_the_next_episode():
+    env = beads(2, measure=True)
+    env.engine.x[:] = torch.tensor([[2.5], [1.0]])
+    step = pushed(env, 1.0, 0.5)
+    assert step.ended.tolist() == [0]
+    assert step.metrics["x"].tolist() == [3.5, 1.5]
+    assert env.state["x"].flatten().tolist() == [0.0, 1.5]
+
+
+def test_metrics_are_measured_when_asked():
+    assert pushed(beads(1), 0.0).metrics == {}
+
+
+def test_progress_reaches_the_reward():
+    seen = []
+
+    class Watching(Bead):
+        def reward(self, step: Transition):
+            seen.append(step.progress)
+            return super().reward(step)
+
+    env = beads(1, Watching())
+    pushed(env, 0.0)
+    env.progress = 0.25
+    pushed(env, 0.0)
+    assert seen == [1.0, 0.25]
+
+
+# What happens when
+# ---------------------------------------------------------------------------------------------------------------------
+def test_goals_do_not_jump_when_first_episodes_end_early():
+    """The target goes by the episode's own time in every world, from 0 on; only the first end is spread, evenly."""
+    n, ages = 2000, torch.zeros(2000)
+    env = beads(n, random_initial_age=True)
+    assert torch.equal(env.goal["target"], torch.zeros(n, 1))
+    first_ends = torch.zeros(n)
+    for t in range(1, 21):
+        step = env.step(torch.zeros(n, 1))
+        ages += 1
+        assert (ages[step.ended] <= 10).all()
+        first_ends[step.ended] = torch.where(first_ends[step.ended] == 0, float(t), first_ends[step.ended])
+        whole = step.ended[first_ends[step.ended] != t]
+        assert (ages[whole] == 10).all(), "later episodes last as long as they should"
+        ages[step.ended] = 0
+        torch.testing.assert_close(env.goal["target"][:, 0], 0.1 * ages)
+        torch.testing.assert_close(step.observations["actor"][:, 1], 0.1 * ages)
+    assert torch.bincount(first_ends.long(), minlength=11)[1:].min() > 120
+    assert step.truncated.sum() < n
+
+
+def test_a_step_says_what_was_sent():
+    """Within range; and the command of an episode that ended stays what it was when the next one begins."""
+    env = beads(2)
+    env.engine.x[1] = 2.5
+    step = env.step_commands({"push": torch.tensor([[9.0], [0.75]])})
+    assert step.ended.tolist() == [1]
+    assert step.commands["push"].tolist() == [[1.0], [0.75]]
+    assert env.command["push"].tolist() == [[1.0], [0.0]], "the next episode begins with a command of nothing"
 
 
 def test_observations_given_out_do_not_change_later():
-    env = Env(Quadrotor(CALM), AnalyticQuadrotor(8), seed=0)
-    steps, copies = [], []
-    env.reset()
-    for action in actions(100, 8):
-        steps.append(env.step(action))
+    env, steps, copies = beads(4), [], []
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        steps.append(env.step(2 * torch.rand(4, 1, generator=generator) - 0.5))
         copies.append({name: value.clone() for name, value in steps[-1].observations.items()})
     for step, copy in zip(steps, copies, strict=True):
         assert all(torch.equal(step.observations[name], copy[name]) for name in copy)
 
 
-def test_out_of_time_is_not_a_failure():
-    env = Env(Quadrotor(replace(STILL, episode_steps=3)), AnalyticQuadrotor(5), seed=0)
-    env.reset()
-    hover = torch.full((3, 5, 4), HOVER_ACTION)
-    first, second, third = run(env, hover)
-    assert not (first.truncated | second.truncated | first.terminated | second.terminated).any()
-    assert third.truncated.all()
-    assert not third.terminated.any()
-    assert third.ended.tolist() == [0, 1, 2, 3, 4]
-    assert third.episode_length.tolist() == [3] * 5
-    assert (third.reward != 0).all(), "the last step of a full episode is rewarded"
-    assert not run(env, hover[:1])[0].truncated.any(), "the clock starts anew"
+class Told(Bead):
+    """Keeps what the environment tells it."""
 
-
-def test_a_failure_in_the_last_step_is_a_failure():
-    env = Env(Quadrotor(replace(STILL, episode_steps=1)), AnalyticQuadrotor(2), seed=0)
-    env.reset()
-    env.engine.read().position[1, 0] = 0.7
-    step = env.step(torch.zeros(2, 4))
-    assert step.truncated.tolist() == [True, False]
-    assert step.terminated.tolist() == [False, True]
-
-
-def test_a_failure_is_not_rewarded():
-    env = Env(Quadrotor(CALM), AnalyticQuadrotor(32), seed=0)
-    env.reset()
-    failures = [step for step in run(env, actions(100, 32)) if step.terminated.any()]
-    assert len(failures) > 5
-    for step in failures:
-        assert (step.reward[step.terminated] == 0).all()
-        assert (step.reward[~step.terminated] != 0).all()
-
-
-def test_the_terms_of_an_episode_sum_to_its_return():
-    env = Env(Quadrotor(CALM), AnalyticQuadrotor(16), seed=0)
-    env.reset()
-    returns, lengths, checked = torch.zeros(16), torch.zeros(16), 0
-    for step in run(env, actions(150, 16)):
-        returns += step.reward
-        lengths += 1
-        assert list(step.episode_terms) == list(env.task.reward_terms)
-        total = torch.stack(list(step.episode_terms.values())).sum(0)
-        torch.testing.assert_close(total, returns[step.ended], rtol=1e-4, atol=1e-3)
-        assert torch.equal(step.episode_length.float(), lengths[step.ended])
-        returns[step.ended], lengths[step.ended] = 0.0, 0.0
-        checked += len(step.ended)
-    assert checked > 20
-
-
-def test_spread_episodes_start_at_all_ages():
-    env = Env(Quadrotor(STILL), AnalyticQuadrotor(4000), seed=0, spread=True)
-    env.reset()
-    assert int(env.episode_step.min()) < 10
-    assert 490 <= int(env.episode_step.max()) < 500
-    assert float(env.episode_step.float().mean()) == pytest.approx(249.5, abs=10)
-
-
-# Failure of one world
-# ---------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("where", ["position", "command"])
-def test_a_diverged_world_is_reset_counted_and_alone(make_engine: MakeEngine, where: str):
-    """The others' trajectories are those of a run in which nothing diverged, bit for bit."""
-    rows, others = 0.2 * actions(12, 6), torch.tensor([0, 1, 2, 3, 5])
-    trajectories, counted = [], []
-    for broken in (False, True):
-        env = Env(Quadrotor(replace(STILL, force_share=0.05)), make_engine(6), seed=0)
-        env.reset()
-        steps = run(env, rows[:4])
-        action = rows[4].clone()
-        if broken and where == "command":
-            action[4] = float("nan")
-        if broken and where == "position":
-            start = env.engine.read()[torch.tensor([4])]
-            start.position[0, 0] = float("nan")
-            env.engine.reset(torch.tensor([4]), start)
-        steps += [env.step(action), *run(env, rows[5:])]
-        trajectories.append(torch.stack([s.observations["critic"] for s in steps]))
-        counted.append([s.failed for s in steps])
-        if broken:
-            assert steps[4].terminated.tolist() == [False] * 4 + [True, False]
-            assert steps[4].ended.tolist() == [4]
-            assert steps[4].reward[4] == 0
-            assert torch.isfinite(flat(steps)).all(), "what is not a number reaches no observation"
-    assert torch.equal(trajectories[0][:, others], trajectories[1][:, others])
-    assert counted == [[0] * 12, [0] * 4 + [1] + [0] * 7]
-
-
-def legged_env(make_legged: Callable[..., MujocoLegged], config: QuadrupedConfig) -> Env:
-    task = Quadruped(config)
-    return Env(task, make_legged(6, terrain=task.terrain), seed=0)
-
-
-@pytest.mark.parametrize("where", ["position", "joint", "command"])
-@pytest.mark.parametrize("ground", ["flat", "rough"])
-def test_a_diverged_quadruped_is_reset_counted_and_alone(
-    make_legged: Callable[..., MujocoLegged], where: str, ground: str
-):
-    """On rough ground too, where what is nowhere has no ground below it."""
-    terrain = TerrainConfig(levels=2, tile=4.0, border=2.0) if ground == "rough" else None
-    rows = 0.2 * torch.randn(12, 6, 12, generator=torch.Generator().manual_seed(0))
-    others, trajectories, counted = torch.tensor([0, 1, 2, 3, 5]), [], []
-    for broken in (False, True):
-        env = legged_env(make_legged, QuadrupedConfig(sensors={}, push_s=0.0, terrain=terrain, command_delay=(0, 0)))
-        env.reset()
-        assert isinstance(env.engine, MujocoLegged)
-        steps = run(env, rows[:4])
-        action = rows[4].clone()
-        if broken and where == "position":
-            env.engine.qpos[4, 0] = float("nan")
-        if broken and where == "joint":
-            env.engine.qvel[4, 9] = -1e9
-        if broken and where == "command":
-            action[4, 7] = float("nan")
-        steps += [env.step(action), *run(env, rows[5:])]
-        trajectories.append(torch.stack([s.observations["critic"] for s in steps]))
-        counted.append([s.failed for s in steps])
-        if broken:
-            assert steps[4].terminated.tolist() == [False] * 4 + [True, False]
-            assert steps[4].ended.tolist() == [4]
-            assert steps[4].reward[4] == 0
-            assert torch.isfinite(flat(steps)).all(), "what is not a number reaches no observation"
-            assert all(torch.isfinite(value).all() for value in env.engine.state_dict().values())
-    assert torch.equal(trajectories[0][:5, others], trajectories[1][:5, others])
-    assert counted == [[0] * 12, [0] * 4 + [1] + [0] * 7]
-
-
-def test_a_diverged_step_can_be_done_again(make_engine: MakeEngine):
-    """From the recorded state and command, by another engine: it diverges there too."""
-    env = Env(Quadrotor(randomized()), make_engine(5), seed=0)
-    env.reset()
-    assert all(step.divergence is None for step in run(env, 0.1 * actions(7, 5)))
-    rows = 0.1 * actions(1, 5)[0]
-    env.command_line.history[:, 3] = float("nan")
-    divergence = env.step(rows).divergence
-    assert divergence is not None
-    assert divergence.worlds.tolist() == [3]
-    assert divergence.episode_step.tolist() == [7]
-    other = make_engine(1)
-    other.load_state_dict(divergence.engine)
-    assert torch.isfinite(other.read().position).all(), "the state before it was a state"
-    other.step(torch.full((1, 4), 1000.0))
-    assert not other.failed().any()
-    other.load_state_dict(divergence.engine)
-    other.step(divergence.command)
-    assert other.failed().all()
-
-
-# What is observed
-# ---------------------------------------------------------------------------------------------------------------------
-def test_the_actor_sees_noise_and_the_critic_the_truth(make_engine: MakeEngine):
-    n = 4000
-    env = Env(Quadrotor(), make_engine(n), seed=0)
-    env.reset()
-    observations, state = env.step(torch.full((n, 4), HOVER_ACTION)).observations, env.engine.read()
-    actor, critic = observations["actor"], observations["critic"]
-    true = torch.cat((state.position, rotation_matrix(state.orientation), state.linear_velocity), -1)
-    assert torch.equal(critic[:, :15], true)
-    assert torch.equal(critic[:, 15:18], state.angular_velocity)
-    torch.testing.assert_close(critic[:, 18:24], torch.cat((env.engine.force, env.engine.torque), -1))
-    torch.testing.assert_close(critic[:, 24:], state.actuator / 2272.63, rtol=1e-4, atol=0)
-    error = actor[:, :18] - critic[:, :18]
-    torch.testing.assert_close(error[:, :3].std(0), torch.full((3,), 0.001), rtol=0.05, atol=0)
-    assert float(error[:, 3:12].square().mean().sqrt()) == pytest.approx(0.001, rel=0.03)
-    torch.testing.assert_close(error[:, 15:18].std(0), torch.full((3,), 0.002), rtol=0.05, atol=0)
-    # The body-frame velocity's noise, 0.002, and the attitude's that turns it into the world: |v|·0.00122 aside.
-    at_rest = state.linear_velocity.norm(dim=-1) < 0.5
-    assert float(error[at_rest, 12:15].std()) == pytest.approx(0.002, rel=0.1)
-
-
-def test_the_first_observation_is_noisy_too():
-    env = Env(Quadrotor(), AnalyticQuadrotor(1000), seed=0)
-    first = env.reset()
-    error = first["actor"][:, :3] - first["critic"][:, :3]
-    assert float(error.std()) == pytest.approx(0.001, rel=0.1)
-
-
-def test_the_history_runs_from_the_oldest_to_the_newest_action():
-    """Reversed in time it would have the same width and a good policy would score nothing."""
-    env = Env(Quadrotor(STILL), AnalyticQuadrotor(2), seed=0)
-    env.reset()
-    rows = HOVER_ACTION + 0.01 * actions(40, 2)
-    for t, row in enumerate(rows):
-        seen = env.step(row).observations["actor"][:, 18:].unflatten(1, (32, 4))
-        held = min(t + 1, 32)
-        assert torch.equal(seen[:, 32 - held :], rows[t + 1 - held : t + 1].transpose(0, 1))
-        assert torch.equal(seen[:, : 32 - held], torch.zeros(2, 32 - held, 4)), "nothing before the first action"
-
-
-def test_actions_beyond_the_range_are_clipped_and_remembered_so():
-    envs = [Env(Quadrotor(CALM), AnalyticQuadrotor(3), seed=0) for _ in range(2)]
-    for env in envs:
-        env.reset()
-    wild = torch.tensor([[3.0, -5.0, 0.5, 1.0]]).repeat(3, 1)
-    steps = [env.step(action) for env, action in zip(envs, (wild, wild.clamp(-1, 1)), strict=True)]
-    assert torch.equal(flat(steps[:1]), flat(steps[1:]))
-
-
-def test_a_sensors_delay_reaches_the_actor_only():
-    """Position three steps late: what the actor sees now, the critic saw three steps ago."""
-    late = replace(STILL, start_velocity=1.0, sensors={"position": SensorModel(delay=(3, 3))})
-    env = Env(Quadrotor(late), AnalyticQuadrotor(4), seed=0)
-    seen = [env.reset(), *(s.observations for s in run(env, torch.full((12, 4, 4), HOVER_ACTION)))]
-    for t in range(len(seen)):
-        torch.testing.assert_close(seen[t]["actor"][:, :3], seen[max(0, t - 3)]["critic"][:, :3])
-    assert not torch.equal(seen[4]["actor"][:, :3], seen[4]["critic"][:, :3])
-
-
-# Commands
-# ---------------------------------------------------------------------------------------------------------------------
-class Recorder(AnalyticQuadrotor):
-    """Keeps what reached the motors."""
-
-    def __init__(self, num_envs: int) -> None:
-        super().__init__(num_envs)
-        self.commands: list[torch.Tensor] = []
-
-    def step(self, command: torch.Tensor) -> None:
-        self.commands.append(command.clone())
-        super().step(command)
-
-
-@pytest.mark.parametrize("delay", [0, 1, 3])
-def test_a_command_takes_effect_after_its_delay(delay: int):
-    """Until the first arrives the motors hold the middle of their range, at which an episode starts."""
-    env = Env(Quadrotor(replace(STILL, command_delay=(delay, delay))), Recorder(2), seed=0)
-    env.reset()
-    rows = HOVER_ACTION + 0.01 * actions(8, 2)
-    run(env, rows)
-    sent = torch.stack([torch.zeros(2, 4)] * delay + list(rows))[:8]
-    assert isinstance(env.engine, Recorder)
-    torch.testing.assert_close(torch.stack(env.engine.commands), env.task.act(sent, {}, {})["rotor_speed"])
-
-
-def test_commands_in_their_unit_are_actions(make_engine: MakeEngine):
-    """`step_command` is `step` without the memory: the way of an exported graph."""
-    first, second = (Env(Quadrotor(), make_engine(4), seed=0) for _ in range(2))
-    first.reset()
-    second.reset()
-    for action in actions(60, 4):
-        a, b = first.step(action), second.step_command(second.task.act(action, {}, {})["rotor_speed"])
-        assert torch.equal(a.observations["critic"], b.observations["critic"])
-        assert torch.equal(a.reward, b.reward)
-        assert all(torch.equal(first.signals[name], second.signals[name]) for name in first.signals)
-
-
-# Seeds and saved states
-# ---------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("config", [QuadrotorConfig(), randomized()], ids=["plain", "randomized"])
-def test_the_same_seed_is_the_same_trajectory(make_engine: MakeEngine, config: QuadrotorConfig):
-    def trajectory(seed: int) -> torch.Tensor:
-        env = Env(Quadrotor(config), make_engine(8), seed)
-        env.reset()
-        return flat(run(env, actions(80, 8)))
-
-    first = trajectory(seed=3)
-    torch.rand(7)  # nothing reads torch's own generator
-    assert torch.equal(first, trajectory(seed=3))
-    assert not torch.equal(first, trajectory(seed=4))
-
-
-@pytest.mark.parametrize("config", [QuadrotorConfig(), randomized()], ids=["plain", "randomized"])
-def test_a_saved_environment_goes_on_bit_for_bit(make_engine: MakeEngine, config: QuadrotorConfig):
-    """Random state, delays, memory, ages and sums included, across resets."""
-    first, second = Env(Quadrotor(config), make_engine(8), 0, spread=True), Env(Quadrotor(config), make_engine(8), 9)
-    first.reset()
-    second.reset()
-    run(first, actions(40, 8))
-    run(second, actions(7, 8))
-    saved = {name: value.clone() for name, value in first.state_dict().items()}
-    going_on = run(first, actions(80, 8, seed=2))
-    second.load_state_dict(saved)
-    again = run(second, actions(80, 8, seed=2))
-    assert torch.equal(flat(going_on), flat(again))
-    assert sum(len(step.ended) for step in going_on) > 5
-    for a, b in zip(going_on, again, strict=True):
-        assert all(torch.equal(a.episode_terms[name], b.episode_terms[name]) for name in a.episode_terms)
-        assert torch.equal(a.episode_length, b.episode_length)
-
-
-@pytest.mark.parametrize("ground", ["flat", "rough"])
-def test_a_saved_environment_of_quadrupeds_goes_on_bit_for_bit(make_legged: Callable[..., MujocoLegged], ground: str):
-    """Levels, clocks, commands, biases and pushes included, across resets."""
-    terrain = TerrainConfig(levels=2, tile=4.0, border=2.0) if ground == "rough" else None
-    first, second = (
-        legged_env(make_legged, QuadrupedConfig(terrain=terrain, push_s=0.5, command_s=0.3, episode_steps=25))
-        for _ in range(2)
-    )
-    rows = 0.5 * torch.randn(90, 6, 12, generator=torch.Generator().manual_seed(0))
-    first.reset()
-    second.reset()
-    run(first, rows[:40])
-    run(second, rows[:7])
-    saved = {name: value.clone() for name, value in first.state_dict().items()}
-    going_on = run(first, rows[40:])
-    second.load_state_dict(saved)
-    again = run(second, rows[40:])
-    assert torch.equal(flat(going_on), flat(again))
-    assert torch.equal(first.level, second.level)
-    assert sum(len(step.ended) for step in going_on) >= 12
-
-
-# What tasks are told
-# ---------------------------------------------------------------------------------------------------------------------
-class Asked(Quadruped):
-    """Keeps what the environment asks of it."""
+    levels = 3
 
     def __init__(self) -> None:
-        super().__init__(QuadrupedConfig(episode_steps=3, push_s=0.0))
         self.transitions: list[Transition] = []
         self.ages: list[list[int]] = []
         self.started: list[list[int]] = []
-        self.regraded: list[tuple[list[int], list[int]]] = []
-        self.levels = 3
+        self.regraded: list[tuple[list[int], list[int], list[bool], list[float]]] = []
+        told = self
 
-    def goal(self, episode_step, previous, generator):  # pyright: ignore
-        if previous is None:
-            self.started.append(episode_step.tolist())
-        return super().goal(episode_step, previous, generator)
+        class Watch(Event):
+            def step(self, engine, episode_step, generator):
+                told.ages.append(episode_step.tolist())
 
-    def disturb(self, engine, episode_step, generator):  # pyright: ignore
-        self.ages.append(episode_step.tolist())
+        self.events = (Watch(),)
 
-    def reward(self, step: Transition):
+    def start(self, ids, level, params, generator):
+        self.started.append(level.tolist())
+        return super().start(ids, level, params, generator)
+
+    def reward(self, step):
         self.transitions.append(step)
         return super().reward(step)
 
-    def regrade(self, level, state, goal, engine, ids):  # pyright: ignore
-        assert len(state.position) == len(goal["phase"]) == len(ids)
-        self.regraded.append((ids.tolist(), level.tolist()))
+    def next_level(self, level, failed, state, goal, ids):
+        self.regraded.append((ids.tolist(), level.tolist(), failed.tolist(), state["x"][:, 0].tolist()))
         return (level + 1).clamp_max(2)
 
 
-def test_a_task_is_told_of_ages_commands_and_levels(make_legged: Callable[..., MujocoLegged]):
-    """It may disturb before each step; it sees this command and the one before, and grades the worlds that ended."""
-    task = Asked()
-    env = Env(task, make_legged(3), seed=0)
-    env.reset()
-    env.episode_step[1] = 1
-    rows = 0.1 * torch.randn(4, 3, 12, generator=torch.Generator().manual_seed(0))
-    standing = env.command.clone()
-    run(env, rows)
-    assert task.ages == [[0, 1, 0], [1, 2, 1], [2, 0, 2], [0, 1, 0]]
-    assert task.started == [[0, 0, 0], [0], [0, 0]]
-    assert task.regraded == [([1], [0]), ([0, 2], [0, 0])]
+def test_a_task_is_told_of_ages_commands_and_levels():
+    """Its events know how old episodes are; rewards see this command and the one before; worlds that ended are graded
+    by how they ended, and start at their new level."""
+    task = Told()
+    env = beads(3, task, episode_steps=3)
+    env.engine.x[1] = 2.5
+    for push in (0.25, 0.5, 0.75, 0.25):
+        pushed(env, push, push, push)
+    assert task.ages == [[0, 0, 0], [1, 1, 1], [2, 0, 2], [0, 1, 0]]
+    assert task.regraded == [([1], [0], [True], [3.25]), ([0, 2], [0, 0], [False, False], [1.5, 1.5])]
+    assert task.started == [[0, 0, 0], [1], [1, 1]]
     assert env.level.tolist() == [1, 1, 1]
-    first, second, third, _ = task.transitions
-    assert torch.equal(first.previous, standing)
-    assert torch.equal(second.previous, first.command)
-    assert torch.equal(third.previous[[0, 2]], second.command[[0, 2]])
-    assert torch.equal(third.previous[1], standing[1]), "a new episode follows no command of the former"
-    assert not torch.equal(first.command, second.command)
+    sent, previous = ([getattr(t, which)["push"].flatten().tolist() for t in task.transitions]
+                      for which in ("commands", "previous"))  # fmt: skip
+    assert sent == [[0.25] * 3, [0.5] * 3, [0.75] * 3, [0.25] * 3]
+    assert previous == [[0.0] * 3, [0.25] * 3, [0.5, 0.0, 0.5], [0.0, 0.75, 0.0]]
 
 
-def test_a_state_is_indexed_by_world(tumbling: Callable[..., State]):
-    state = tumbling(4)
-    assert torch.equal(state[torch.tensor([2, 0])].position, state.position[[2, 0]])
+# What is refused
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("function", "wrong", "names"),
+    [
+        ("observe", {"actor": torch.zeros(2, 5)}, "actor float32[5]"),
+        ("observe", {"actor": torch.zeros(2, 2), "image": torch.zeros(2, 3)}, "image"),
+        ("observe", {"actor": torch.zeros(2, 2, dtype=torch.float64)}, "actor float64"),
+        ("act", {"pull": torch.zeros(2, 1)}, "pull"),
+        ("act", {}, "nothing"),
+        ("sense", {"place": torch.zeros(2, 1)}, "target float32[1]"),
+    ],
+)
+def test_a_task_that_gives_other_than_it_declares_is_refused_at_once(function: str, wrong: dict, names: str):
+    task = Bead()
+    setattr(task, function, lambda *_: wrong)
+    with pytest.raises(ValueError, match=function) as refusal:
+        Env(task, Line(2), seed=0).reset()
+    assert names in str(refusal.value)
+
+
+def test_sensors_that_the_robot_does_not_have_are_refused():
+    task = Bead()
+    task.sensors = {"lidar": SensorModel()}
+    with pytest.raises(ValueError, match="place, target"):
+        Env(task, Line(1), seed=0)
+
+
+# Divergence
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_diverged_world_is_reset_counted_and_alone():
+    env = beads(3)
+    step = pushed(env, 0.5, float("nan"), 0.5)
+    assert step.diverged == 1
+    assert (step.terminated.tolist(), step.ended.tolist()) == ([False, True, False], [1])
+    near(step.reward, [1.6, 0.0, 1.6])
+    near(step.observations["actor"], [[0.5, 0.1], [0.0, 0.0], [0.5, 0.1]])
+    assert pushed(env, 0.5, 0.5, 0.5).diverged == 0
+
+
+@pytest.mark.parametrize(("keep", "snapshots"), [(False, True), (True, False)])
+def test_divergences_are_kept_only_when_asked_and_possible(keep: bool, snapshots: bool):
+    env = Env(Bead(), Line(2, snapshots), seed=0, keep_divergences=keep)
+    env.reset()
+    assert pushed(env, float("nan"), 0.0).divergence is None
+    assert env.engine.snapshots_taken == 0, "no step pays for what nobody wants"  # pyright: ignore
+
+
+def test_a_kept_divergence_says_what_was_before():
+    env = beads(3, keep_divergences=True)
+    assert pushed(env, 0.5, 0.25, 0.5).divergence is None
+    divergence = pushed(env, 0.5, 0.25, float("nan")).divergence
+    assert divergence is not None
+    assert (divergence.worlds.tolist(), divergence.episode_step.tolist()) == ([2], [1])
+    assert divergence.engine["x"].tolist() == [[0.5]]
+    assert divergence.commands["push"].isnan().all()
+
+
+# Saved states
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_saved_environment_goes_on_bit_for_bit():
+    """Ages, ends, sums, memory, commands and sensors on their way included, across ends of episodes."""
+    late = Bead()
+    late.sensors = {"place": SensorModel(rate_hz=7.0, latency_s=(0.0, 0.2), jitter_s=0.02, drop=0.1)}
+    late.command_delay_steps = (0, 2)
+    first, second = (Env(late, Line(8), seed, random_initial_age=True) for seed in (0, 9))
+    rows = 2 * torch.rand(60, 8, 1, generator=torch.Generator().manual_seed(1)) - 0.8
+    first.reset()
+    second.reset()
+    for row in rows[:5]:
+        first.step(row)
+    second.step(rows[0])
+    second.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
+    ends = 0
+    for row in rows[5:]:
+        ours, theirs = first.step(row), second.step(row)
+        for name in ("reward", "terminated", "truncated", "succeeded", "ended", "episode_length"):
+            assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+        for name in ("observations", "final", "commands", "episode_terms"):
+            mine, other = getattr(ours, name), getattr(theirs, name)
+            assert all(torch.equal(mine[key], other[key]) for key in mine), name
+        ends += len(ours.ended)
+    assert ends > 20
+
+
+def test_worlds_of_another_seed_differ():
+    def places(seed: int) -> Tensor:
+        task = Bead()
+        task.sensors = {"place": SensorModel(latency_s=(0.0, 0.2))}
+        env = Env(task, Line(4), seed)
+        env.reset()
+        return torch.stack([pushed(env, 0.1, 0.2, 0.3, 0.4).observations["actor"] for _ in range(5)])
+
+    assert torch.equal(places(3), places(3))
+    assert not torch.equal(places(3), places(4))

@@ -11,13 +11,14 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from isthmus_sim.engines.mujoco_arm import MujocoArm
+from isthmus_sim.looks import Looks, draw, rgb
+from isthmus_sim.robots.so101.parameters import SIZES
 from torch import Tensor
 
 from isthmus_sim.engine import ArmState, UnsupportedError
 from isthmus_sim.engines import make_engine
-from isthmus_sim.engines.mujoco_arm import MujocoArm
 from isthmus_sim.env import Env
-from isthmus_sim.looks import Looks, draw, rgb
 from isthmus_sim.robots.so101.description import (
     FOLDED,
     HOME,
@@ -29,7 +30,6 @@ from isthmus_sim.robots.so101.description import (
     grip_angle,
 )
 from isthmus_sim.robots.so101.mjcf import PATTERNS, ZONE_RADIUS, so101_mjcf
-from isthmus_sim.robots.so101.parameters import SIZES
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 

@@ -17,12 +17,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus_sim.engine import BlockState, UnsupportedError
 from isthmus_sim.engines import make_engine
-from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher.description import GOAL, SPEC, to_metres, to_pixels
 from isthmus_sim.robots.pusher.mjcf import pusher_mjcf

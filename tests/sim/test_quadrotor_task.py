@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, RewardWeights, figure_eight, randomized
 from torch import Tensor
 
 from isthmus_sim.engine import Engine, State
@@ -25,7 +26,6 @@ from isthmus_sim.robots.quadrotor.description import (
 from isthmus_sim.rotations import tilt
 from isthmus_sim.task import Goal, Transition
 from isthmus_sim.tasks import TASKS, make_task
-from isthmus_sim.tasks.quadrotor import HOVER_ACTION, Quadrotor, RewardWeights, figure_eight, randomized
 
 N = 20_000
 

@@ -15,16 +15,16 @@ from typing import Any, cast
 import mujoco
 import pytest
 import torch
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
+from isthmus_sim.signals import SensorModel
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig, QuadrupedReward, rough
 
 from isthmus_sim.engine import ArticulatedState, Engine
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import JOINTS, LEGS, MASS, SPEC, STAND_HEIGHT
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.rotations import tilt
-from isthmus_sim.signals import SensorModel
 from isthmus_sim.task import Mirror, Transition
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig, QuadrupedReward, rough
 from isthmus_sim.terrain import KINDS, TerrainConfig
 
 MakeLegged = Callable[..., MujocoLegged]

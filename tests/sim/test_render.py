@@ -13,12 +13,13 @@ from isthmus_sim.offscreen import available_backend
 if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
 
-from isthmus_sim.engines import make_engine
 from isthmus_sim.render import Motion, MotionRenderer, NoRendererError, scene_of
-from isthmus_sim.robots.quadruped import description as quadruped
-from isthmus_sim.task import Task
 from isthmus_sim.tasks.quadrotor import Quadrotor
 from isthmus_sim.tasks.quadruped import Quadruped
+
+from isthmus_sim.engines import make_engine
+from isthmus_sim.robots.quadruped import description as quadruped
+from isthmus_sim.task import Task
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
 
 FPS = 10

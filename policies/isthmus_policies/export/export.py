@@ -71,7 +71,7 @@ def make_provenance(run: Run, score: Evaluation) -> Provenance:
         task_config=plain(config.task),
         package=origin.package,
         package_version=origin.version,
-        robot_model=f"{run.task.robot.name}: {run.task.robot.model_source}",
+        robot_model=config.robot or run.task.robot.name,
         engine=run.engine,
         code_revision=run.facts["code_revision"],
         seed=config.seed,

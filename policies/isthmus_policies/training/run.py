@@ -13,8 +13,7 @@ from isthmus_policies.files import from_json
 from isthmus_policies.networks.policy import Policy, make_policy
 from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part
 from isthmus_policies.training.config import TrainConfig, config_from_json
-from isthmus_policies.training.worlds import engine_name, make_task
-from isthmus_sim.robots import ROBOTS
+from isthmus_policies.training.worlds import engine_name, make_robot, make_task, robot_named
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.tasks import make_task as make_named_task
@@ -52,7 +51,7 @@ def load_run(folder: Path, task: str | None = None) -> Run:
     load_weights(policy, tensors, facts)
     judged_on = trained_on
     if task is not None:
-        judged_on = make_named_task(task, robot=ROBOTS[config.robot] if config.robot else None)
+        judged_on = make_named_task(task, robot=make_robot(config))
         _require_same_interface(policy, trained_on, judged_on)
     engine = engine_name(config, trained_on)
     return Run(config=config, task=judged_on, policy=policy.eval(), engine=engine, facts=facts)
@@ -76,11 +75,7 @@ def task_of_contract(contract: Contract, task: str | None = None) -> Task:
     name = task or provenance.task
     entry = TASKS[name]
     config = None if task else from_json(type(entry.config), dict(provenance.task_config), f"task_config of {name}")
-    names = dict.fromkeys((entry.robot, contract.robot))
-    robot = next((ROBOTS[each] for each in names if each in ROBOTS and ROBOTS[each].name == contract.robot), None)
-    if robot is None:
-        raise ValueError(f"the policy is for the robot {contract.robot!r}; registered are: {', '.join(ROBOTS)}")
-    return make_named_task(name, config, robot)
+    return make_named_task(name, config, robot_named(provenance.robot_model))
 
 
 def _require_same_interface(policy: Policy, trained_on: Task, judged_on: Task) -> None:

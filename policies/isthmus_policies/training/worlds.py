@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus_policies.training.config import TrainConfig
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Engine
 from isthmus_sim.engines import make_engine as make_named_engine
 from isthmus_sim.robots import ROBOTS
@@ -17,8 +18,17 @@ def make_task(config: TrainConfig[Any, Any, Any]) -> Task:
 
     Raises ValueError for an unknown task or robot, naming those there are, and a configuration that cannot be.
     """
-    robot = None if config.robot is None else ROBOTS[config.robot]
-    return make_named_task(config.name, config.task, robot)
+    return make_named_task(config.name, config.task, make_robot(config))
+
+
+def make_robot(config: TrainConfig[Any, Any, Any]) -> RobotDescription | None:
+    """The robot that the run asks for; None for the task's own."""
+    return None if config.robot is None else robot_named(config.robot)
+
+
+def robot_named(source: str) -> RobotDescription:
+    """The robot registered under a name. Raises ValueError naming those there are."""
+    return ROBOTS[source]
 
 
 def engine_name(config: TrainConfig[Any, Any, Any], task: Task) -> str:

@@ -1,83 +1,189 @@
-"""Whether a description and a compiled model speak of the same robot."""
+"""Whether a description, a scene and a compiled model speak of the same things."""
 
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import mujoco
+import numpy as np
 
-from isthmus_sim.actuators import PDMotors, PositionServos
+from isthmus_sim.actuators import Actuator, PDMotors, PositionServos
 from isthmus_sim.description import RobotDescription
+from isthmus_sim.scene import Quantity, Scene
 
-_ANGLE_TOLERANCE = 1e-4  # rad or m: published limits have four decimals
-_MASS_TOLERANCE = 0.01  # share
+_LIMIT_TOLERANCE = 1e-4  # rad or m: published limits have four decimals
+_SHARE_TOLERANCE = 0.01  # of masses and torques
+_ONE_AXIS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
 class DescriptionError(ValueError):
     """A description contradicts its model; the message lists every line that does, and how to mend it."""
 
 
-def check_agreement(robot: RobotDescription, model: Any) -> None:
-    """Raise DescriptionError where the description says what the model does not have."""
-    problems = list(_problems(robot, model))
+def check_agreement(scene: Scene, model: Any) -> None:
+    """Raise DescriptionError where the robot or the scene says what the model does not have."""
+    problems = [*_robot_problems(scene.robot, model), *_scene_problems(scene, model)]
     if problems:
-        raise DescriptionError(f"the description of {robot.name!r} contradicts its model:\n  " + "\n  ".join(problems))
+        raise DescriptionError(
+            f"the description of {scene.robot.name!r} contradicts its model:\n  " + "\n  ".join(problems)
+        )
 
 
-def _problems(robot: RobotDescription, model: Any) -> Iterator[str]:
-    joints = {model.joint(i).name for i in range(model.njnt)}
-    actuators = {model.actuator(i).name for i in range(model.nu)}
-    for name in robot.joints:
-        if name not in joints:
-            yield f"joints.{name}: the model has no such joint; it has: {_listed(joints)}"
-    yield from _limit_problems(robot, model, joints)
+def _robot_problems(robot: RobotDescription, model: Any) -> Iterator[str]:
+    yield from _joint_problems(robot, model)
+    yield from _command_problems(robot)
     for actuator in robot.actuators:
-        yield from _actuator_problems(robot, actuator, model, actuators)
+        yield from _actuator_problems(actuator, model)
     if robot.base is not None and not _moves_freely(model, robot.base):
-        yield f"base: the model has no body {robot.base!r} with a <freejoint/>"
-    if robot.mass and abs(_mass(robot, model) - robot.mass) > _MASS_TOLERANCE * robot.mass:
-        yield f"mass: {robot.mass:.4g} kg, the model's bodies weigh {_mass(robot, model):.4g} kg"
+        yield f"base: the model has no body {robot.base!r} with a <freejoint/>; it has: {_listed(_free_bodies(model))}"
+    elif robot.mass and abs(_mass(robot, model) - robot.mass) > _SHARE_TOLERANCE * robot.mass:
+        yield f"mass: {robot.mass:.4g} kg, the model's bodies weigh {_mass(robot, model):.4g} kg; correct one of them"
 
 
-def _limit_problems(robot: RobotDescription, model: Any, joints: set[str]) -> Iterator[str]:
+def _joint_problems(robot: RobotDescription, model: Any) -> Iterator[str]:
     for name, spec in robot.joints.items():
-        if name not in joints or not model.joint(name).limited[0]:
+        number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
+        if number < 0:
+            yield f"joints.{name}: the model has no such joint; it has: {_listed(_names(model, 'joint'))}"
             continue
-        low, high = model.joint(name).range
-        if spec.position_min < low - _ANGLE_TOLERANCE or spec.position_max > high + _ANGLE_TOLERANCE:
+        if model.jnt_type[number] not in _ONE_AXIS:
+            yield f"joints.{name}: the model's joint turns freely; only hinge and slide joints are driven"
+            continue
+        low, high = model.jnt_range[number] if model.jnt_limited[number] else (-np.inf, np.inf)
+        if spec.position_min < low - _LIMIT_TOLERANCE or spec.position_max > high + _LIMIT_TOLERANCE:
             yield (
                 f"joints.{name}: limits [{spec.position_min:.4g}, {spec.position_max:.4g}] are beyond the model's "
                 f"[{low:.4g}, {high:.4g}]; narrow them"
             )
+    joints = tuple(robot.joints)
+    for signal in robot.signals:
+        if signal.frame == "joint" and signal.order != tuple(name for name in joints if name in signal.order):
+            yield f"signals.{signal.name}.order: {_listed(signal.order)}; the joints are, in order: {_listed(joints)}"
 
 
-def _actuator_problems(robot: RobotDescription, actuator: Any, model: Any, known: set[str]) -> Iterator[str]:
-    names = tuple(actuator.joints) if isinstance(actuator, PDMotors) else actuator.actuators
-    kind = type(actuator).__name__
+def _command_problems(robot: RobotDescription) -> Iterator[str]:
+    taken = Counter(actuator.command for actuator in robot.actuators)
     commands = {command.name: command for command in robot.commands}
-    command = commands.get(actuator.command)
-    if command is None:
-        yield f"actuators: {kind} takes the command {actuator.command!r}; there are: {_listed(commands)}"
-    elif len(command.order) != len(names):
-        yield f"commands.{command.name}: {len(command.order)} elements for {len(names)} actuators of {kind}"
-    elif isinstance(actuator, PDMotors) and command.order != names:
-        yield f"commands.{command.name}.order: {_listed(command.order)}; the joints are: {_listed(names)}"
-    for name in names:
-        if name not in known:
-            yield f"actuators.{name}: the model has no such actuator; it has: {_listed(known)}"
-        elif _is_servo(model, name) != isinstance(actuator, PositionServos):
-            wanted = "a position servo" if isinstance(actuator, PositionServos) else "a motor"
+    for name in taken.keys() - commands.keys():
+        yield f"actuators: one takes the command {name!r}, which there is not; there are: {_listed(commands)}"
+    for name in commands:
+        if taken[name] != 1:
+            yield f"commands.{name}: {taken[name]} actuators take it; it must be one"
+    for actuator in robot.actuators:
+        command, names = commands.get(actuator.command), _driven(actuator)
+        if command is None:
+            continue
+        if len(command.order) != len(names):
+            yield f"commands.{command.name}: {len(command.order)} elements for {len(names)} actuators"
+        elif command.order != names and (isinstance(actuator, PDMotors) or set(command.order) == set(names)):
+            yield f"commands.{command.name}.order: {_listed(command.order)}; the actuators' is: {_listed(names)}"
+    for name, count in Counter(parameter.name for parameter in robot.parameters).items():
+        if count > 1:
+            yield f"parameters: {count} are called {name!r}; give the actuators a prefix of their own"
+
+
+def _actuator_problems(actuator: Actuator, model: Any) -> Iterator[str]:
+    kind, servo = type(actuator).__name__, isinstance(actuator, PositionServos)
+    for name in _driven(actuator):
+        number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, name)
+        if number < 0:
+            yield f"actuators.{name}: the model has no such actuator; it has: {_listed(_names(model, 'actuator'))}"
+        elif _is_servo(model, number) != servo:
+            wanted = "a position servo" if servo else "a motor"
             yield f"actuators.{name}: {kind} needs {wanted} in the model; there it is the other"
+        elif isinstance(actuator, PDMotors):
+            yield from _motor_problems(actuator, name, number, model)
 
 
-def _is_servo(model: Any, name: str) -> bool:
+def _motor_problems(actuator: PDMotors, name: str, number: int, model: Any) -> Iterator[str]:
+    """A drive's torque must reach the joint as it is: the motor's curve is applied before."""
+    joint = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name)
+    if model.actuator_trntype[number] != mujoco.mjtTrn.mjTRN_JOINT or model.actuator_trnid[number, 0] != joint:
+        yield f"actuators.{name}: the model's motor of this name must act on the joint {name!r}"
+    gain = model.actuator_gainprm[number, 0] * model.actuator_gear[number, 0]
+    if abs(gain - 1.0) > _SHARE_TOLERANCE:
+        yield f"actuators.{name}: the model makes {gain:.4g} N·m of a control of 1; set gear and gain to 1"
+    if name not in actuator.motors:
+        yield f"actuators.{name}: it has no motor; there are: {_listed(actuator.motors)}"
+    elif _most_torque(model, number) < (1 - _SHARE_TOLERANCE) * actuator.motors[name].effort_limit:
+        yield (
+            f"actuators.{name}: the model allows {_most_torque(model, number):.4g} N·m of the motor's "
+            f"{actuator.motors[name].effort_limit:.4g}; widen its ctrlrange and forcerange"
+        )
+
+
+def _scene_problems(scene: Scene, model: Any) -> Iterator[str]:
+    by_field: dict[str, str] = {}
+    for variation in scene.all_variations:
+        kind = type(variation).__name__
+        nominal = {parameter.name: np.array([parameter.nominal]) for parameter in variation.parameters}
+        try:
+            fields = variation.fields(model, nominal)
+        except KeyError as error:
+            yield f"variations: {kind} changes what the model does not have: {error.args[0]}"
+            continue
+        for field, values in fields.items():
+            if field in by_field:
+                yield f"variations: {by_field[field]} and {kind} both change {field}; only one of them may"
+            elif not np.allclose(values[0], getattr(model, field), rtol=_SHARE_TOLERANCE, atol=1e-9):
+                yield f"variations: {field} is not what {kind} makes of {_listed(nominal)}; correct what is nominal"
+            by_field[field] = kind
+    for quantity in scene.quantities:
+        yield from _quantity_problems(scene, quantity, model)
+
+
+def _quantity_problems(scene: Scene, quantity: Quantity, model: Any) -> Iterator[str]:
+    kind, names = _sources(scene, quantity, model)
+    for name in quantity.of:
+        if name not in names and name not in scene.robot.joints:  # these were looked for already
+            yield f"quantities.{quantity.name}: there is no {kind} {name!r}; there are: {_listed(names)}"
+
+
+def _sources(scene: Scene, quantity: Quantity, model: Any) -> tuple[str, list[str]]:
+    """What a quantity is read from, in words, and the names of all there are."""
+    kind = quantity.kind
+    if kind.startswith("joint"):
+        return "hinge or slide joint", [n for n in _names(model, "joint") if model.joint(n).type[0] in _ONE_AXIS]
+    if kind in ("site_position", "site_velocity", "contact_force"):
+        return "site", _names(model, "site")
+    if kind == "sensor":
+        return "sensor", _names(model, "sensor")
+    if kind == "mocap_position":
+        return "mocap body", [name for name in _names(model, "body") if model.body(name).mocapid[0] >= 0]
+    if kind == "camera":
+        return "camera", _names(model, "camera")
+    if kind == "parameter":
+        return "parameter", [parameter.name for parameter in scene.parameters]
+    return "body with a <freejoint/>", _free_bodies(model)
+
+
+def _driven(actuator: Actuator) -> tuple[str, ...]:
+    """The model's actuators that it drives."""
+    return tuple(actuator.joints) if isinstance(actuator, PDMotors) else actuator.actuators
+
+
+def _is_servo(model: Any, number: int) -> bool:
     """Whether the model's actuator holds positions: its force depends on where the joint is."""
-    number = model.actuator(name).id
     affine = model.actuator_biastype[number] == mujoco.mjtBias.mjBIAS_AFFINE
     return bool(affine and model.actuator_biasprm[number, 1] != 0)
+
+
+def _most_torque(model: Any, number: int) -> float:
+    """N·m of a motor whose gain is 1."""
+    bounds = [np.inf]
+    if model.actuator_ctrllimited[number]:
+        bounds.append(np.abs(model.actuator_ctrlrange[number]).min())
+    if model.actuator_forcelimited[number]:
+        bounds.append(np.abs(model.actuator_forcerange[number]).min())
+    return float(min(bounds))
+
+
+def _free_bodies(model: Any) -> list[str]:
+    return [name for name in _names(model, "body") if _moves_freely(model, name)]
 
 
 def _moves_freely(model: Any, body: str) -> bool:
@@ -87,9 +193,18 @@ def _moves_freely(model: Any, body: str) -> bool:
 
 
 def _mass(robot: RobotDescription, model: Any) -> float:
-    """kg of the base and all that hangs on it; of everything for a robot that is fixed."""
-    return float(model.body_subtreemass[model.body(robot.base).id if robot.base else 0])
+    """kg of the base and all that hangs on it; for a robot that is fixed, of the tree of bodies with its joints."""
+    bodies = (model.jnt_bodyid[model.joint(name).id] for name in robot.joints if name in _names(model, "joint"))
+    root = model.body(robot.base).id if robot.base else model.body_rootid[next(bodies, 0)]
+    return float(model.body_subtreemass[root])
 
 
-def _listed(names: Any) -> str:
+def _names(model: Any, kind: str) -> list[str]:
+    """Names of the model's elements of a kind, such as "joint"."""
+    count = {"joint": model.njnt, "actuator": model.nu, "body": model.nbody, "site": model.nsite, "camera": model.ncam,
+             "sensor": model.nsensor}[kind]  # fmt: skip
+    return [name for name in (getattr(model, kind)(i).name for i in range(count)) if name]
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"

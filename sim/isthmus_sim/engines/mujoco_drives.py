@@ -28,21 +28,18 @@ from isthmus_sim.actuators import (
     pd_effort,
 )
 from isthmus_sim.engine import Params
+from isthmus_sim.engines.mujoco_model import columns, joint_columns
+from isthmus_sim.engines.mujoco_quantities import Memory
 
 Array = NDArray[np.float64]
-Columns = slice | list[int]
 
 
-class Drive(Protocol):
+class Drive(Memory, Protocol):
     """One actuator of n worlds."""
 
     command: str
     closed_loop: bool
     """Whether controls depend on how the joints move within the control period."""
-    memory: dict[str, Tensor]
-    """What it remembers from one control period to the next, live."""
-    remembered: Tensor | None
-    """That of it which makes the difference to the next period, live: the quantity "actuator"."""
 
     def derive(self, params: Params) -> None:
         """Take over parameters that have changed."""
@@ -65,18 +62,6 @@ class Drive(Protocol):
         ...
 
 
-def columns(addresses: list[int]) -> Columns:
-    """An index of these columns: a slice, which does not copy, where they follow one another."""
-    first, last = addresses[0], addresses[-1]
-    return slice(first, last + 1) if addresses == list(range(first, last + 1)) else addresses
-
-
-def joint_columns(model: mujoco.MjModel, joints: tuple[str, ...]) -> tuple[Columns, Columns]:
-    """Where the joints are in qpos and qvel."""
-    found = [model.joint(name) for name in joints]
-    return columns([int(j.qposadr[0]) for j in found]), columns([int(j.dofadr[0]) for j in found])
-
-
 def make_drive(actuator: Actuator, model: mujoco.MjModel, num_envs: int, num_substeps: int) -> Drive:
     """The drive of `num_envs` worlds for an actuator of the description."""
     if isinstance(actuator, PDMotors):
@@ -90,6 +75,7 @@ class DirectDrive:
     """Servos and motors whose control is the command, but for its unit."""
 
     closed_loop = False
+    joints: tuple[str, ...] = ()
 
     def __init__(self, actuator: PositionServos | Torques, model: mujoco.MjModel, num_envs: int) -> None:
         self.command = actuator.command
@@ -125,10 +111,10 @@ class PDDrive:
 
     def __init__(self, actuator: PDMotors, model: mujoco.MjModel, num_envs: int, num_substeps: int) -> None:
         self.command = actuator.command
-        names = tuple(actuator.joints)
-        self._q, self._v = joint_columns(model, names)
-        self._u = columns([int(model.actuator(name).id) for name in names])
-        motors = [actuator.motors[name] for name in names]
+        self.joints, self._prefix = tuple(actuator.joints), actuator.prefix
+        self._q, self._v = joint_columns(model, self.joints)
+        self._u = columns([int(model.actuator(name).id) for name in self.joints])
+        motors = [actuator.motors[name] for name in self.joints]
         self._effort_limit = np.array([m.effort_limit for m in motors])
         self._saturation = np.array([m.saturation_effort for m in motors])
         self._no_load_speed = np.array([m.no_load_speed for m in motors])
@@ -145,9 +131,9 @@ class PDDrive:
 
     def derive(self, params: Params) -> None:
         self._stiffness, self._damping, self._strength = (
-            params[name].double().numpy() for name in ("stiffness", "damping", "strength")
+            params[self._prefix + name].double().numpy() for name in ("stiffness", "damping", "strength")
         )
-        self._delay = (params["command_delay_s"] / self._timestep).round().numpy()
+        self._delay = (params[f"{self._prefix}command_delay_s"] / self._timestep).round().numpy()
 
     def begin(self, command: Tensor) -> None:
         self._command = command
@@ -183,6 +169,7 @@ class RotorDrive:
     """
 
     closed_loop = False
+    joints: tuple[str, ...] = ()
 
     def __init__(self, actuator: Rotors, model: mujoco.MjModel, num_envs: int, num_substeps: int) -> None:
         self.command = actuator.command

@@ -20,13 +20,13 @@ from isthmus_sim.engine import (
     State,
     UnsupportedError,
     refuse_unknown_params,
+    refuse_unknown_state,
     substeps,
 )
-from isthmus_sim.engines.agreement import check_agreement
 from isthmus_sim.engines.mujoco_cameras import WorldImages
 from isthmus_sim.engines.mujoco_drives import make_drive
-from isthmus_sim.engines.mujoco_model import base_joint, compile_scene
-from isthmus_sim.engines.mujoco_quantities import reading, stage_of, writing
+from isthmus_sim.engines.mujoco_model import SITE_SENSORS, Columns, base_joint, compile_scene
+from isthmus_sim.engines.mujoco_quantities import Read, reading, writing
 from isthmus_sim.engines.nominal import nominal
 from isthmus_sim.scene import Scene
 from isthmus_sim.threads import THREADS
@@ -48,7 +48,6 @@ class MujocoEngine:
     def __init__(self, scene: Scene, num_envs: int, *, num_threads: int = THREADS.physics) -> None:
         self.scene, self.num_envs, self.device = scene, num_envs, torch.device("cpu")
         self.model = compile_scene(scene)
-        check_agreement(scene.robot, self.model)
         self.num_substeps = substeps(scene.robot.control_period_s, self.model.opt.timestep)
         self.batch = mujoco.batch.Batch(self.model, num_envs, num_threads)
         live = {name: torch.from_numpy(self.batch.bind(name)) for name in _LIVE}
@@ -66,9 +65,10 @@ class MujocoEngine:
             drive.derive(self.params)
         cameras = [quantity for quantity in scene.quantities if quantity.kind == "camera"]
         self._images = WorldImages(self.model, cameras, num_envs, num_threads) if cameras else None
+        self.images = self._images.images if self._images is not None else {}
         self._readings = {quantity.name: reading(self, quantity) for quantity in scene.quantities}
         self._writings = {quantity.name: writing(self, quantity) for quantity in scene.quantities if quantity.settable}
-        self._stage = stage_of(scene)
+        self._stage = _stage(scene)
         self.capabilities = frozenset(
             {"snapshots", *(f"params:{name}" for name in self.params), *(("wrench",) if self._base is not None else ())}
         )
@@ -84,6 +84,11 @@ class MujocoEngine:
             ids = torch.arange(self.num_envs) if commands is not None or resets is None else resets.ids
             self._images.draw(ids, self.qpos, self.mocap, self._fields)
         return {name: read() for name, read in self._readings.items()}
+
+    def sensors(self, found: Columns) -> Read:
+        """A function that reads these columns of the sensor data, (num_envs, k) float32."""
+        live = self.batch.bind("sensordata")  # read-only: no tensor can be made over it
+        return lambda: torch.tensor(live[:, found], dtype=torch.float32)
 
     def _step(self, commands: Commands) -> None:
         self._raised.zero_()
@@ -109,7 +114,7 @@ class MujocoEngine:
                 drive.control(k, qpos, qvel, controls[:, k])
         self._noting_failures(lambda: self.batch.rollout(self.num_substeps, controls, _CONTROL, record=()))
 
-    def _noting_failures(self, call: Callable[[], None]) -> None:
+    def _noting_failures(self, call: Callable[[], object]) -> None:
         """Do this and keep in mind which worlds it failed in."""
         try:
             call()
@@ -126,11 +131,7 @@ class MujocoEngine:
 
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
-        unknown = sorted(set(resets.state) - set(self._writings))
-        if unknown:
-            raise UnsupportedError(
-                f"a reset cannot set {', '.join(unknown)}; it can set: {', '.join(self._writings) or 'nothing'}"
-            )
+        refuse_unknown_state(self._writings, resets.state)
         self._set_params(ids, resets.params)
         worlds = np.unique(ids.numpy())
         self.batch.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE)
@@ -139,27 +140,38 @@ class MujocoEngine:
             drive.reset(ids)
         for name, rows in resets.state.items():
             self._writings[name](ids, rows)
-        if self._stage is not None:
-            self._noting_failures(lambda: self.batch.forward(worlds, self._stage))
+        self._settle(worlds)
+
+    def _settle(self, worlds: np.ndarray | None) -> None:
+        """Compute what follows from the state of `worlds`, None for all, as far as it is read."""
+        stage = self._stage
+        if stage is not None:
+            self._noting_failures(lambda: self.batch.forward(worlds, stage))
 
     def _set_params(self, ids: Tensor, params: Params) -> None:
         if not params:
             return
         refuse_unknown_params(self.capabilities, params)
+        fields = self._fields_for(ids, params)  # may refuse, and then nothing has been set
         for name, rows in params.items():
             self.params[name][ids] = rows
         for drive in self.drives:
             drive.derive(self.params)
-        changed = False
-        for variation in self.scene.all_variations:
-            if any(parameter.name in params for parameter in variation.parameters):
-                values = {p.name: self.params[p.name][ids].double().numpy() for p in variation.parameters}
-                for field, rows in variation.fields(self.model, values).items():
-                    live = self._field(field)
-                    live[ids] = torch.from_numpy(rows).to(live.dtype).reshape(len(ids), *live.shape[1:])
-                changed = True
-        if changed:
+        for name, rows in fields.items():
+            live = self._field(name)
+            live[ids] = torch.from_numpy(rows).to(live.dtype).reshape(len(ids), *live.shape[1:])
+        if fields:
             self.batch.set_const(np.unique(ids.numpy()))
+
+    def _fields_for(self, ids: Tensor, params: Params) -> dict[str, np.ndarray]:
+        """Model fields of worlds `ids` with these parameters, the others as they are."""
+        fields: dict[str, np.ndarray] = {}
+        for variation in self.scene.all_variations:
+            names = [parameter.name for parameter in variation.parameters]
+            if not params.keys().isdisjoint(names):
+                rows = {name: params[name] if name in params else self.params[name][ids] for name in names}
+                fields |= variation.fields(self.model, {name: row.double().numpy() for name, row in rows.items()})
+        return fields
 
     def _field(self, name: str) -> Tensor:
         """A model field's values per world, live: (num_envs, ...)."""
@@ -183,7 +195,7 @@ class MujocoEngine:
     # --- snapshots ---
 
     def _memory(self) -> dict[str, Tensor]:
-        drives = {name: value for drive in self.drives for name, value in drive.memory.items()}
+        drives = {f"{d.command}.{name}": value for d in self.drives for name, value in d.memory.items()}
         return self._live | drives
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -193,27 +205,31 @@ class MujocoEngine:
         return self._memory() | {f"params.{name}": value for name, value in self.params.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        everyone = torch.arange(self.num_envs)
         given = {name: state[f"params.{name}"] for name in self.params}
-        self._set_params(everyone, {name: rows for name, rows in given.items() if not self._is_nominal(name, rows)})
-        for name, live in self._memory().items():
-            live.copy_(state[name])
+        # Those that differ: a model field that no world varies is not expanded.
+        changed = {name: rows for name, rows in given.items() if not torch.equal(rows, self.params[name])}
+        self._set_params(torch.arange(self.num_envs), changed)
+        self._recall(state)
         if self._base is not None:
             wrench = self._applied[:, self._base : self._base + 6].float()
             self.force, self.torque = wrench[:, :3], wrench[:, 3:]
-        if self._stage is not None:
-            self._noting_failures(lambda: self.batch.forward(None, self._stage))
+        self._settle(None)
+        self._recall(state)  # the solver has left another start for its next search
 
-    def _is_nominal(self, name: str, rows: Tensor) -> bool:
-        """Whether these values are what all worlds have already."""
-        return bool((rows == self.params[name]).all())
-
-    @property
-    def images(self) -> dict[str, Tensor]:
-        """What cameras see, (num_envs, height, width, 3) uint8 by quantity, live."""
-        return self._images.images if self._images is not None else {}
+    def _recall(self, state: dict[str, Tensor]) -> None:
+        for name, live in self._memory().items():
+            live.copy_(state[name])
 
     def close(self) -> None:
         if self._images is not None:
             self._images.close()
         del self.batch
+
+
+def _stage(scene: Scene) -> int | None:
+    """How far a reset world must be computed before it is read; None: not at all."""
+    kinds = {quantity.kind for quantity in scene.quantities}
+    # What is not computed is left as it was in the simulator's thread: that of any other world.
+    if kinds & {"sensor", "contact_force"}:
+        return mujoco.mjtStage.mjSTAGE_ACC
+    return mujoco.mjtStage.mjSTAGE_VEL if kinds & set(SITE_SENSORS) else None

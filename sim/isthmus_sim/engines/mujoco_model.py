@@ -9,11 +9,14 @@ import mujoco
 import numpy as np
 
 from isthmus_sim.actuators import PDMotors
+from isthmus_sim.engines.agreement import check_agreement
 from isthmus_sim.scene import Quantity, Scene
 from isthmus_sim.terrain import Terrain
 
 ITERATIONS = 50
 """Of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""
+
+Columns = slice | list[int]
 
 SITE_SENSORS = {
     "site_position": mujoco.mjtSensor.mjSENS_FRAMEPOS,
@@ -33,25 +36,39 @@ def scene_spec(scene: Scene, *, looks: bool = False) -> mujoco.MjSpec:
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """The model that engines simulate. Raises ValueError for a model that does not compile or lacks what is read."""
+    """The model that engines simulate.
+
+    Raises ValueError for a model that does not compile, and DescriptionError for one that the description contradicts.
+    """
     spec = scene_spec(scene)
-    for actuator in scene.robot.actuators:
-        if isinstance(actuator, PDMotors):
-            _prepare_for_drives(spec, actuator)
     for quantity in scene.quantities:
         _add_sensors(spec, quantity)
     model = spec.compile()
+    check_agreement(scene, model)
+    _set_nominal(scene, model)
+    for actuator in scene.robot.actuators:
+        if isinstance(actuator, PDMotors):
+            _prepare_for_drives(model, actuator)
     # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return model
 
 
-def _prepare_for_drives(spec: mujoco.MjSpec, actuator: PDMotors) -> None:
+def _set_nominal(scene: Scene, model: mujoco.MjModel) -> None:
+    """Parameters as engines keep them, in float32: then a world is the same whether or not they were ever set in it."""
+    for variation in scene.all_variations:
+        rows = {p.name: np.array([p.nominal], np.float32).astype(np.float64) for p in variation.parameters}
+        for field, values in variation.fields(model, rows).items():
+            getattr(model, field)[:] = values[0]
+    mujoco.mj_setConst(model, mujoco.MjData(model))
+
+
+def _prepare_for_drives(model: mujoco.MjModel, actuator: PDMotors) -> None:
     """Dry friction is the drives' here, and the contact solver has time to end."""
     for name in actuator.joints:
-        spec.joint(name).frictionloss = 0.0
-    spec.option.iterations = max(spec.option.iterations, ITERATIONS)
-    spec.option.ls_iterations = max(spec.option.ls_iterations, ITERATIONS)
+        model.joint(name).frictionloss = 0.0
+    model.opt.iterations = max(model.opt.iterations, ITERATIONS)
+    model.opt.ls_iterations = max(model.opt.ls_iterations, ITERATIONS)
 
 
 def _add_sensors(spec: mujoco.MjSpec, quantity: Quantity) -> None:
@@ -59,12 +76,22 @@ def _add_sensors(spec: mujoco.MjSpec, quantity: Quantity) -> None:
     if sensor is None:
         return
     for site in quantity.of:
-        if spec.site(site) is None:
-            names = ", ".join(site.name for site in spec.sites if site.name) or "none"
-            raise ValueError(f"{quantity.name}: the model has no site {site!r}; it has: {names}")
-        spec.add_sensor(
-            name=sensor_name(quantity.kind, site), type=sensor, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site
-        )
+        name = sensor_name(quantity.kind, site)
+        # A site that there is not is reported later, with all else that the model lacks.
+        if spec.site(site) is not None and spec.sensor(name) is None:
+            spec.add_sensor(name=name, type=sensor, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
+
+
+def columns(addresses: list[int]) -> Columns:
+    """An index of these columns: a slice, which does not copy, where they follow one another."""
+    first, last = addresses[0], addresses[-1]
+    return slice(first, last + 1) if addresses == list(range(first, last + 1)) else addresses
+
+
+def joint_columns(model: mujoco.MjModel, joints: tuple[str, ...]) -> tuple[Columns, Columns]:
+    """Where the joints are in qpos and qvel."""
+    found = [model.joint(name) for name in joints]
+    return columns([int(j.qposadr[0]) for j in found]), columns([int(j.dofadr[0]) for j in found])
 
 
 def sensor_name(kind: str, site: str) -> str:
@@ -79,10 +106,8 @@ def sensor_columns(model: mujoco.MjModel, names: list[str]) -> list[int]:
 
 
 def base_joint(model: mujoco.MjModel, body: str) -> tuple[int, int]:
-    """First columns in qpos and in qvel of a body's free joint. Raises ValueError where it has none."""
+    """First columns in qpos and in qvel of a body's free joint."""
     joint = int(model.body_jntadr[model.body(body).id])
-    if joint < 0 or model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
-        raise ValueError(f"the body {body!r} needs a <freejoint/> of its own: it moves freely")
     return int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint])
 
 

@@ -7,7 +7,6 @@ Shadows and multisampling, which cost software rendering most, are off in the mo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,8 +14,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.render import NoRendererError
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
+from isthmus_sim.rendering.renderer import open_renderer
 
 Picture = NDArray[np.uint8]
 Vector = tuple[float, ...]
@@ -68,7 +67,7 @@ class WorldCameras:
 
     def __init__(
         self,
-        engine: MujocoWorlds,
+        engine: MujocoEngine,
         names: tuple[str, ...],
         *,
         height: int = 96,
@@ -80,7 +79,7 @@ class WorldCameras:
         self._batch, self._world, self._placements = engine.batch, world, dict(placements or {})
         self._model, self._data = self._batch.get_model(world), mujoco.MjData(engine.model)
         self._cameras = {name: _fixed(self._model.camera(name).id) for name in names}
-        self._renderer = _renderer(self._model, height, width)
+        self._renderer = open_renderer(self._model, height, width, 2 * engine.model.ngeom + 100)
 
     def pictures(self) -> dict[str, Picture]:
         """name -> (height, width, 3) uint8 RGB of how things are now."""
@@ -105,12 +104,3 @@ def _fixed(number: int) -> mujoco.MjvCamera:
     camera = mujoco.MjvCamera()
     camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, number
     return camera
-
-
-def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
-    if os.environ.get("MUJOCO_GL") is None and os.environ.get("DISPLAY") is None:
-        raise NoRendererError("no off-screen OpenGL here; on Debian: apt-get install libegl1 libopengl0")
-    try:
-        return mujoco.Renderer(model, height, width, max_geom=2 * model.ngeom + 100)
-    except mujoco.FatalError as error:
-        raise NoRendererError(f"MuJoCo cannot draw with {os.environ.get('MUJOCO_GL', 'a display')}: {error}") from error

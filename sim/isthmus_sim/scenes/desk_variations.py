@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from isthmus_sim.description import Parameter, scalar
@@ -105,6 +104,8 @@ def _color_fields(model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _camera_fields(model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
+    import mujoco  # here, as a desk can be described where there is no MuJoCo
+
     names = ("cam_pos", "cam_quat", "cam_fovy")
     place, quaternion, fovy = (rows(model, name, values["lamp_rgb"]) for name in names)
     for camera in CAMERAS:

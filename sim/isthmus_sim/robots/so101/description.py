@@ -118,7 +118,7 @@ def _joint(name: str, default: float) -> JointSpec:
 def _model(looks: bool) -> str:
     from isthmus_sim.robots.so101.mjcf import so101_mjcf  # it is made from what stands here
 
-    return so101_mjcf(desk=False)
+    return so101_mjcf()
 
 
 ROBOT = RobotDescription(

@@ -19,6 +19,7 @@ def so101_mjcf(*, around: str = "", assets: str = "", sensors: str = "") -> str:
   <compiler angle="radian" autolimits="true" inertiafromgeom="auto"/>
   <option timestep="{TIMESTEP:.17g}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="20"
     ls_iterations="20"/>
+  <statistic center="0.18 0 0.08"/>
   <visual>
     <global offwidth="960" offheight="960"/>
     <quality shadowsize="0" offsamples="0"/>
