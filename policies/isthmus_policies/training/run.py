@@ -50,8 +50,8 @@ def load_run(folder: Path, task: str | None = None) -> Run:
     if robot_digest(trained_on.robot) != facts["robot"]:
         name = config.robot or trained_on.robot.name
         raise ValueError(
-            f"{folder}: the robot {name} is not the one that the run was trained on: its description or model has changed "
-            f"since; take revision {facts['code_revision']}, or train again"
+            f"{folder}: the robot {name} is not the one that the run was trained on: its description or model has "
+            f"changed since; take revision {facts['code_revision']}, or train again"
         )
     policy = make_policy(config.policy_name, config.policy, trained_on.groups, trained_on.action_size)
     load_weights(policy, tensors, facts)
