@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from common import BenchOptions, Row, parse, report
 
 import torch
+from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget

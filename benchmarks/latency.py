@@ -75,7 +75,7 @@ def fly(options: Options, folder: Path) -> tuple[dict, dict]:
     node = start(options, "policy_node", policy, "--log", folder / "node.json", "--wait-s", 60)
     # The mission is the operator's, not the robot's: it never gets real-time scheduling.
     plan = ("--plan.laps", "0", "--plan.hover-s", str(options.seconds), "--limits.hover-m", "0.5", "--wait-s", "60")
-    mission = subprocess.run([sys.executable, "-m", "isthmus_deploy.ros.flight", *plan])
+    mission = subprocess.run([sys.executable, "-m", "isthmus_deploy.ros.missions.flight", *plan])
     for process in (node, robot):
         process.terminate()
         process.wait()

@@ -24,8 +24,8 @@ import zarr
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine
-from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from isthmus_sim.env import Env
+from isthmus_sim.robots.pusher.description import ROBOT
 from isthmus_sim.robots.pusher.drawing import picture
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import SUCCESS, PushT, PushTConfig, coverage
@@ -93,13 +93,13 @@ def made_up() -> Demonstrations:
 def replay(human: Demonstrations) -> Vector:
     """Coverage (n, t) here after each recorded action, from the recorded starts; goes on where it would be done."""
     n = len(human.states)
-    task = PushT(PushTConfig(starts=tuple(map(tuple, human.states[:, 0].tolist()))))
-    engine, ids = MujocoPushT(n), torch.arange(n)
-    engine.reset(ids, task.reset(engine, ids, ids, torch.Generator()))
+    task = PushT(ROBOT, PushTConfig(starts=tuple(map(tuple, human.states[:, 0].tolist()))))
+    engine, ids = make_engine(task.scene, n, "mujoco"), torch.arange(n)
+    engine.advance(None, task.reset(engine, ids, torch.zeros_like(ids), torch.Generator()))
     covered = []
-    for action in torch.from_numpy(human.actions).unbind(1):
-        engine.step(action)
-        covered.append(task.metrics(engine.read(), {})["coverage"])
+    for action in torch.from_numpy(human.actions).float().unbind(1):
+        state = engine.advance({ROBOT.commands[0].name: action})
+        covered.append(task.metrics(state, {})["coverage"])
     return torch.stack(covered, dim=1).double().numpy()
 
 
@@ -194,7 +194,7 @@ def speed(options: Options, gym_steps_per_s: float | None) -> list[Row]:
     rows, generator = [], torch.Generator().manual_seed(0)
     for worlds in options.worlds:
         task = make_task("push_t")
-        env = Env(task, make_engine(task, worlds), seed=0, spread=True)
+        env = Env(task, make_engine(task.scene, worlds, "mujoco"), seed=0, random_initial_age=True)
         env.reset()
         with torch.no_grad(), one_torch_thread():
             value, (low, high) = rates(lambda: env.step(2 * torch.rand(worlds, 2, generator=generator) - 1), options)  # noqa: B023

@@ -25,7 +25,7 @@ from isthmus_datasets.recording import open_dataset
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
 from isthmus_policies.demonstrate.push_t_script import PushTScript
-from isthmus_policies.demonstrate.views import arm_view
+from isthmus_policies.demonstrate.views import model_view
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -76,7 +76,7 @@ def bare_jitter_ms(seconds: float) -> float:
 
 def with_cameras(root: Path, options: Options) -> list[Row]:
     """Pick and place by its script, at 30 Hz by the clock. Frames are counted in the files."""
-    robot, script = EnvRobot(make_task("pick_place-randomized"), cameras=arm_view), PickPlaceScript(noise=0.005)
+    robot, script = EnvRobot(make_task("pick_place-randomized"), cameras=model_view), PickPlaceScript(noise=0.005)
     with closing(robot):
         wanted = options.seconds * FPS
         summary, times = record(root, robot, script, fps=FPS, clock=WallClock(), enough=lambda s: s.steps >= wanted)

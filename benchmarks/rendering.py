@@ -22,10 +22,10 @@ os.environ["LP_NUM_THREADS"] = "0"  # Mesa's software rendering stays on this th
 import mujoco
 import torch
 
-from isthmus_sim.cameras import WorldCameras
-from isthmus_sim.engines.mujoco_arm import MujocoArm
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
-from isthmus_sim.robots.so101.mjcf import CAMERAS, so101_mjcf
+from isthmus_sim.rendering.cameras import WorldCameras
+from isthmus_sim.scenes.desk import CAMERAS, desk_mjcf
 from isthmus_sim.tasks import make_task
 
 
@@ -73,17 +73,17 @@ def bare(model: mujoco.MjModel, size: int) -> Callable[[], int]:
 
 def as_mujoco_has_it() -> mujoco.MjModel:
     """The same scene with the quality that MuJoCo begins with: shadows, and four samples a pixel."""
-    spec = mujoco.MjSpec.from_string(so101_mjcf())
+    spec = mujoco.MjSpec.from_string(desk_mjcf())
     spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 4096, 4
     return spec.compile()
 
 
 def measure(options: Options) -> list[Row]:
     """All in turns, so that they share what the machine does meanwhile."""
-    env = Env(make_task("pick_place-randomized"), MujocoArm(1, num_threads=1), seed=0)
+    task, size = make_task("pick_place-randomized"), options.size
+    engine = MujocoEngine(task.scene, 1, num_threads=1)
+    env = Env(task, engine, seed=0)
     env.reset()
-    assert isinstance(env.engine, MujocoArm)
-    engine, size = env.engine, options.size
     works = {name: drawing(WorldCameras(engine, (name,), height=size, width=size)) for name in CAMERAS}
     works["both"] = drawing(WorldCameras(engine, CAMERAS, height=size, width=size))
     works["bare"], works["default"] = bare(engine.model, size), bare(as_mujoco_has_it(), size)

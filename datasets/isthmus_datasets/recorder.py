@@ -13,7 +13,7 @@ from isthmus_datasets.operators.motion import DeviceError
 from isthmus_datasets.operators.operator import Decision, Event, Operator
 from isthmus_datasets.pace import Clock, Pace, Timing, WallClock
 from isthmus_datasets.recording import checked, differences, followed, observed
-from isthmus_datasets.robot import CameraError, Observation, Robot, SimulatedRobot
+from isthmus_datasets.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
 from isthmus_datasets.take import Take
 from isthmus_datasets.video_process import VideoError
 from isthmus_datasets.writer import RECORDING, DatasetWriter
@@ -137,15 +137,15 @@ class Recorder:
         """Reset the robot, let the operator drive it, and record from START to the episode's end.
 
         Raises:
-            RecordingError: it was ended before it was started; a camera or what the operator holds disappeared; an
-                observation or action is not what was declared, or not finite; a video cannot be written or its process
-                died; the disk is full.
+            RecordingError: it was ended before it was started; the robot cannot go on; a camera or what the operator
+                holds disappeared; an observation or action is not what was declared, or not finite; a video cannot be
+                written or its process died; the disk is full.
         """
         take, timing = Take(self._features, self.footage), Timing(self._writer.info.fps)
         try:
             event = self._run(take, timing, seed)
             outcome = self._close(take, timing, event, seed)
-        except (CameraError, DatasetError, DeviceError, VideoError, OSError) as error:
+        except (CameraError, DatasetError, DeviceError, RobotError, VideoError, OSError) as error:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps: {error}"
             self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
             raise RecordingError(f"{self._writer.root}: {reason}") from error

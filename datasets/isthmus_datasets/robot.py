@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from isthmus_datasets.features import Feature, Features
 
 
+class RobotError(RuntimeError):
+    """The robot cannot go on with the episode; the message says why."""
+
+
 class CameraError(RuntimeError):
     """A camera has disappeared, or gives no picture in time."""
 
@@ -94,12 +98,12 @@ class Robot(Protocol):
         ...
 
     def observe(self) -> Observation:
-        """The newest readings, without waiting for others. Raises CameraError when a camera is gone."""
+        """The newest readings, without waiting for others. Raises CameraError when a camera is gone, and RobotError."""
         ...
 
     def act(self, action: NDArray[Any]) -> NDArray[Any]:
         """Send an action; a simulated robot steps its world by one period. Returns what was really sent, after
-        clipping and safety limits, of the same shape and units."""
+        clipping and safety limits, of the same shape and units. Raises RobotError."""
         ...
 
     def close(self) -> None:

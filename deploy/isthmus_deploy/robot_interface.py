@@ -159,9 +159,10 @@ def interface_of(robot: Described) -> RobotInterface:
     )
 
 
-def narrowed(target: Callable[..., _Item], item: Any) -> _Item:
-    """A `target` (a dataclass) made of the fields of `item` that it has too."""
-    return target(**{field.name: getattr(item, field.name) for field in dataclasses.fields(target)})  # type: ignore[arg-type]
+def narrowed(target: Callable[..., _Item], item: Any, **known: Any) -> _Item:
+    """A `target` (a dataclass) made of the fields of `item` that it has too, but for those that are `known`."""
+    names = {field.name for field in dataclasses.fields(target)} - set(known)  # type: ignore[arg-type]
+    return target(**{name: getattr(item, name) for name in names}, **known)
 
 
 def differences(needed: RobotInterface, robot: RobotInterface) -> list[str]:

@@ -78,6 +78,11 @@ class CommandSpec:
         """How many numbers it has."""
         return len(self.order)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape without the batch axis: a command is a vector."""
+        return (self.size,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JointSpec:

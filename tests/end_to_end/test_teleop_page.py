@@ -21,14 +21,14 @@ from isthmus_datasets.checks import gather, run_checks
 from isthmus_datasets.operators.operator import Controller
 from isthmus_datasets.reader import DatasetReader
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
+from isthmus_policies.demonstrate.push_t import DEMONSTRATION
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL
 from isthmus_sim.tasks import make_task
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 TIMEOUT_S = 60
-STAND = TELEOPERATED["push_t"].stand
+VIEW = DEMONSTRATION.view
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
 
@@ -51,10 +51,10 @@ def teleop(dataset: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pop
     ) as process:
         try:
             assert process.stdout is not None
-            first = process.stdout.readline()
-            found = re.search(r"http://\S+", first)
-            assert found, first or process.communicate()[1]
-            yield found[0], process
+            url = re.compile(r"open (http://\S+)")
+            found = next(filter(None, map(url.match, process.stdout)), None)  # on a busy machine it says that first
+            assert found, process.communicate()[1]
+            yield found[1], process
         finally:
             process.kill()
 
@@ -90,8 +90,9 @@ def on_screen(page: Page, place: NDArray[np.float64]) -> tuple[float, float]:
     """Where a place on the table (2,) px is seen: from right above, at the height of the handle."""
     box = page.locator("canvas").first.bounding_box()
     assert box is not None
-    assert STAND.plane_m is not None
-    metre = box["height"] / (2 * math.tan(STAND.fov_rad / 2) * (STAND.eye[2] - STAND.plane_m))
+    assert VIEW is not None
+    assert VIEW.plane_m is not None
+    metre = box["height"] / (2 * math.tan(VIEW.fov_rad / 2) * (VIEW.eye[2] - VIEW.plane_m))
     x, y = (place - MIDDLE) * PIXEL * metre + (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     return float(x), float(y)
 

@@ -76,12 +76,12 @@ class Bead(Task):
 
     name, config = "bead", None
     robot, scene = ROBOT, Scene(robot=ROBOT, timestep_s=0.1, quantities=())
-    groups = {"actor": Group(shape=(2,)), "critic": Group(shape=(1,))}  # noqa: RUF012
+    groups = {"actor": Group(shape=(2,)), "critic": Group(shape=(1,))}
     action_size = 1
     episode_steps = 10
     has_goal = True
     memory = (MemorySpec(name="steps", shape=(1,), order="", initial=7.0),)
-    rewards = {  # noqa: RUF012
+    rewards = {
         "off": Reward(weight=-1.0, function=lambda step: (step.state["x"] - step.goal["target"]).abs()[:, 0]),
         "alive": Reward(weight=2.0, function=lambda step: torch.ones(len(step.state["x"]))),
     }
@@ -210,7 +210,9 @@ def test_a_failing_step_earns_nothing():
     step = pushed(env, 1.0)
     assert step.reward.tolist() == [0.0]
     assert env.reward_terms == ("off", "alive")
-    assert {name: float(sums) for name, sums in step.episode_terms.items()} == pytest.approx({"off": -0.9, "alive": 2.0})
+    assert {name: float(sums) for name, sums in step.episode_terms.items()} == pytest.approx(
+        {"off": -0.9, "alive": 2.0}
+    )
 
 
 def test_a_failing_step_earns_what_the_task_says_and_nothing_else():

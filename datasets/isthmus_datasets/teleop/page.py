@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import mujoco
@@ -21,27 +20,9 @@ from isthmus_datasets.teleop.handle import Handle, PlaneHandle, SpaceHandle
 from isthmus_datasets.teleop.keys import on_moves
 from isthmus_datasets.teleop.markup import Titles
 from isthmus_datasets.teleop.panel import Panel
+from isthmus_datasets.teleop.stand import Stand
 from isthmus_datasets.teleop.view import View
 from isthmus_datasets.teleop.wishes import Wishes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stand:
-    """How the robot is looked at and what is dragged.
-
-    Args:
-        eye, look_at, up: (3,) m, m, and a direction in the world: the camera to begin with.
-        fov_rad: Its vertical field of view.
-        target_m: Size of what is dragged.
-        plane_m: Height of the plane it stays in; None if it moves and turns in space.
-    """
-
-    eye: tuple[float, float, float]
-    look_at: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    fov_rad: float = 0.7
-    target_m: float
-    plane_m: float | None = None
 
 
 class Page:

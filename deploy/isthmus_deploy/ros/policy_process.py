@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import gc
 import os
 import time
@@ -10,16 +9,18 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
-from isthmus_deploy.ros import qos, signals
-from isthmus_deploy.ros.exclusive import RobotLock, Seniority, other_publishers
+from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.bindings.table import check_contract
+from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.files import write_json
-from isthmus_deploy.ros.inbox import Inbox
+from isthmus_deploy.ros.latest_values import LatestValues
+from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers
 from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
@@ -44,7 +45,7 @@ def drive(config: Config) -> int:
     """
     stop = StopRequest()
     runtime = Runtime(config.policy)
-    signals.check_contract(runtime.contract)
+    check_contract(runtime.contract)
     with RobotLock(config.namespace):
         if config.fifo:
             _use_fifo()
@@ -71,7 +72,7 @@ class PolicyNode:
         self._link = link
         self._log = link.node.get_logger()
         self._controller = PolicyController(runtime, ramp_s=config.ramp_s)
-        self._inbox = Inbox(self._contract)
+        self._latest = LatestValues(self._contract)
         self._loop = ControlLoop(
             period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
         )
@@ -80,19 +81,15 @@ class PolicyNode:
         self._answered_ns = 0
         self._joined_ns = 0
         self._met = ""
-        self._seniority = Seniority(link.node)
+        self._arbitration = OwnershipArbitration(link.node)
         self._reported = (State.IDLE, None)
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
         self._interface: str | None = None
-        self._publishers = {
-            name: link.node.create_publisher(Float64MultiArray, sink.topic, qos.COMMAND)
-            for name, sink in signals.COMMANDS.items()
-            if name in {command.name for command in self._contract.commands}
-        }
+        self._publishers = {command.name: CommandPublisher(link.node, command) for command in self._contract.commands}
         self._diagnostics = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         link.node.create_subscription(String, "robot_interface", self._on_interface, qos.LATCHED)
-        self._inbox.subscribe(link.node)
+        self._latest.subscribe(link.node)
 
     def connect(self, stop: StopRequest) -> bool:
         """Wait for the robot, check that it is the contract's, offer the services; False when told to stop meanwhile.
@@ -167,18 +164,17 @@ class PolicyNode:
     def _company(self, *, elders_only: bool) -> str:
         """Who else sends the robot's commands, as a sentence; empty for nobody, or for policy nodes that came later
         where only elders are asked for: those leave of themselves."""
-        for name in self._publishers:
-            topic = self._link.node.resolve_topic_name(signals.COMMANDS[name].topic)
-            others = other_publishers(self._link.node, topic)
-            if others and not (elders_only and self._seniority.before(len(others))):
-                return f"{', '.join(others)} already sends commands on {topic}; stop it first"
+        for publisher in self._publishers.values():
+            others = other_publishers(self._link.node, publisher.topic)
+            if others and not (elders_only and self._arbitration.before(len(others))):
+                return f"{', '.join(others)} already sends commands on {publisher.topic}; stop it first"
         return ""
 
     def _silent_topics(self) -> list[str]:
-        silent = self._inbox.missing("robot")
+        silent = self._latest.missing("robot")
         for name, publisher in self._publishers.items():
-            if not publisher.get_subscription_count():
-                silent.append(f"somebody who takes {name} (topic {signals.COMMANDS[name].topic})")
+            if not publisher.heard:
+                silent.append(f"somebody who takes {name} (topic {publisher.topic})")
         return silent
 
     # --- services ---
@@ -200,22 +196,22 @@ class PolicyNode:
     def _check_ready(self) -> None:
         """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot."""
         self._check_alone()
-        missing = self._inbox.missing("operator")
+        missing = self._latest.missing("operator")
         if missing:
             raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
 
     # --- the loop ---
 
     def _wait(self, timeout_s: float) -> bool:
-        return self._link.wait(timeout_s, self._inbox.take_reading)
+        return self._link.wait(timeout_s, self._latest.take_reading)
 
     def _tick(self, now_ns: int) -> None:
         self._sections.begin()
-        self._inbox.expire(now_ns)
-        ages_s = self._inbox.ages_s(now_ns)
-        self._trip_on(self._inbox.take_rejection() or self._too_old(ages_s), now_ns)
+        self._latest.expire(now_ns)
+        ages_s = self._latest.ages_s(now_ns)
+        self._trip_on(self._latest.take_rejection() or self._too_old(ages_s), now_ns)
         self._sections.end("read")
-        commands = self._controller.tick(self._inbox.signals, ages_s, now_ns)
+        commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
         self._sections.end("policy")
         if self._drives():
             self._publish(commands)
@@ -241,12 +237,11 @@ class PolicyNode:
 
     def _publish(self, commands: Mapping[str, np.ndarray]) -> None:
         for name, publisher in self._publishers.items():
-            # An array of the right type is taken as it is; a list would be checked number by number.
-            publisher.publish(Float64MultiArray(data=array.array("d", commands[name].tobytes())))
+            publisher.send(commands[name])
 
     def _record_latency(self) -> None:
-        if self._inbox.paced_ns != self._answered_ns:  # a tick without a reading of its own answers none
-            self._answered_ns = self._inbox.paced_ns
+        if self._latest.triggered_ns != self._answered_ns:  # a tick without a reading of its own answers none
+            self._answered_ns = self._latest.triggered_ns
             self._latency.record(time.monotonic_ns() - self._answered_ns)
 
     def _come_to_rest(self) -> None:
@@ -264,18 +259,16 @@ class PolicyNode:
             time.sleep(max(0.0, due_s - time.monotonic()))
 
     def _send_last(self) -> None:
-        from rclpy.duration import Duration
-
         if not self._drives():
             return
         self._publish(self._controller.safe_commands)
         for publisher in self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
+            publisher.wait_until_taken(_LAST_COMMAND_S)
 
     # --- what it says of itself ---
 
     def _report(self, now_ns: int) -> None:
-        now, silent = (self._controller.state, self._controller.cause), self._inbox.expired
+        now, silent = (self._controller.state, self._controller.cause), self._latest.expired
         new_state, new_silence = now != self._reported, silent != self._silent
         if not new_state and not new_silence and now_ns < self._report_due_ns:
             return

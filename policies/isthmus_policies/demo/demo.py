@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import tyro
+from isthmus_sim.rendering.renderer import NoRendererError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,7 +35,6 @@ from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
-from isthmus_sim.render import NoRendererError
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130
@@ -181,7 +181,9 @@ def _carry_out(kind: Kind, options: Options, processes: Processes, console: Cons
         for item in (f"--plan.{name.replace('_', '-')}", value)
     ]
     record = out / kind.mission
-    mission = processes.start("mission", f"isthmus_deploy.ros.{kind.mission}", *plan, "--log", record, *patience)
+    mission = processes.start(
+        "mission", f"isthmus_deploy.ros.missions.{kind.mission}", *plan, "--log", record, *patience
+    )
     _watch(mission, kind.doing, options.plan.duration_s, console, needs=(robot, node))
     node.end()  # before the robot, so that its last command is the safe one
     robot.end()

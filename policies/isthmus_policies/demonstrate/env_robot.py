@@ -2,79 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any
 
-import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus_datasets.robot import Observation, RobotFeatures, quantities
-from isthmus_sim.description import RobotSpec
+from isthmus_datasets.robot import Observation, RobotError, RobotFeatures, quantities
+from isthmus_policies.demonstrate.features import joined, observation_parts, robot_features, split
+from isthmus_policies.demonstrate.views import View, mujoco_engine
 from isthmus_sim.engines import make_engine
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
-from isthmus_sim.env import Env, Observations
-from isthmus_sim.robots.models import OWN
+from isthmus_sim.env import Env, Observations, Step
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 
 ENVIRONMENT = "environment_state"
 """The column of what is around the robot; LeRobot's name for it."""
 _ENDLESS = 2**31
-
-
-class View(Protocol):
-    """What cameras see of a world."""
-
-    @property
-    def shapes(self) -> Mapping[str, tuple[int, int]]:
-        """Camera -> (height, width) of its pictures."""
-        ...
-
-    def pictures(self) -> dict[str, NDArray[np.uint8]]:
-        """Camera -> (height, width, 3) RGB of how things are now."""
-        ...
-
-    def close(self) -> None:
-        """Release what draws."""
-        ...
-
-
-def robot_features(robot: RobotSpec) -> RobotFeatures:
-    """What datasets call a robot's signals, as the column "state", and its command."""
-    command = robot.commands[0]
-    units = {f"{signal.name}.{element}": signal.unit for signal in robot.signals for element in signal.order}
-    return RobotFeatures(
-        robot_type=robot.name,
-        columns={"state": quantities(units)},
-        action=quantities(dict.fromkeys(command.order, command.unit)),
-    )
+_COMMANDS = "commands."
 
 
 class EnvRobot:
     """One world of `task`. Its column "state" is all signals of the robot one after the other, as noisy and late as the
     task makes them; "environment_state", where the task has it, what only the simulator knows of things around it. Its
-    action is the robot's command, clipped to the command's range before it is sent. `cameras` makes what sees it all.
+    action is the robot's commands one after the other. What is sent of them is within the same limits of range and rate
+    that the robot's safety chain keeps.
 
     Time is the simulation's: a control period per action, from 0, on through all episodes. An episode ends when whoever
-    records says so, but a world that has failed or succeeded begins anew by itself: whether it succeeded is told with
-    the next observation.
+    records says so, but a world that has succeeded begins anew by itself: that is told with the next observation.
+
+    Args:
+        task: What is done.
+        cameras: Makes what sees the world; None for the robot's own camera signals alone.
+        engine: Where it is simulated; by default where the task is meant to be.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        *,
-        cameras: Callable[[Env], View] | None = None,
-        engine: str | None = None,
-        model: str = OWN,
-    ) -> None:
-        self._env = Env(task, make_engine(task, 1, engine, model), seed=0, episode_steps=_ENDLESS)
-        self._command = task.robot.commands[0]
-        self._low, self._high = (np.array(v, np.float32) for v in (self._command.minimum, self._command.maximum))
+    def __init__(self, task: Task, *, cameras: Callable[[Env], View] | None = None, engine: str | None = None) -> None:
+        worlds = make_engine(task.scene, 1, engine or task.engines[0])
+        self._env = Env(task, worlds, seed=0, episode_steps=_ENDLESS)
+        self._robot = task.robot
         self._period_ns = round(task.robot.control_period_s * 1e9)
         self._steps = 0
         self._reward: float | None = None
@@ -84,13 +53,13 @@ class EnvRobot:
         self.features = self._features()
 
     def _features(self) -> RobotFeatures:
-        task = self._env.task
-        plain = robot_features(task.robot)
-        around = {ENVIRONMENT: quantities(task.environment)} if task.environment else {}
+        environment, own = self._env.task.environment, robot_features(self._robot)
+        around = {ENVIRONMENT: quantities(environment)} if environment else {}
+        seen = self._view.shapes if self._view else {}
         return replace(
-            plain,
-            columns={**plain.columns, **around},
-            cameras=self._view.shapes if self._view else {},
+            own,
+            columns={**own.columns, **around},
+            cameras={**own.cameras, **seen},
             reward=True,
             success=True,
             simulator_state=len(self.simulator_state()),
@@ -105,28 +74,36 @@ class EnvRobot:
 
     def observe(self) -> Observation:
         """The signals, and what the last action has earned."""
-        signals = self._env.signals
-        columns = {"state": torch.cat([signals[spec.name] for spec in self._env.task.robot.signals], dim=-1)}
+        columns, pictures = observation_parts(self._robot, _first_rows(self._env.signals))
         if ENVIRONMENT in self.features.columns:
-            columns[ENVIRONMENT] = self._seen["environment"]
-        now = self._steps * self._period_ns
+            columns[ENVIRONMENT] = self._seen["environment"][0].numpy()
+        seen = self._view.pictures() if self._view else {}
         return Observation(
-            columns={name: rows[0].numpy() for name, rows in columns.items()},
-            pictures=self._view.pictures() if self._view else {},
-            capture_time_ns=dict.fromkeys(self.features.sensors, now),
+            columns=columns,
+            pictures={**pictures, **seen},
+            capture_time_ns=dict.fromkeys(self.features.sensors, self._steps * self._period_ns),
             reward=self._reward,
             success=self._success,
         )
 
-    def act(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Send a command (k,) in its unit and step the world by a control period; what was sent, clipped."""
-        sent = np.clip(action, self._low, self._high)
+    def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
+        """Send commands (k,) in their units and step the world by a control period; what was sent of them.
+
+        Raises:
+            RobotError: the world has failed, or diverged; it begins anew.
+        """
+        wanted = split(self._robot.commands, np.asarray(action, np.float32))
         with one_torch_thread():
-            step = self._env.step_command(torch.from_numpy(sent[None]))
+            step = self._env.step_commands({name: torch.tensor(value[None]) for name, value in wanted.items()})
         self._steps += 1
         self._seen = step.observations
         self._reward, self._success = float(step.reward[0]), bool(step.succeeded[0])
-        return sent
+        if bool(step.terminated[0]) and not self._success:
+            raise RobotError(f"{self._robot.name}: {self._failure(step)}, so its episode cannot go on")
+        return joined(self._robot.commands, _first_rows(step.commands))
+
+    def _failure(self, step: Step) -> str:
+        return "the simulation has diverged" if step.diverged else f"the task {self._env.task.name!r} has failed"
 
     def simulator_state(self) -> NDArray[np.float64]:
         """(n,): the engine's state and the commands that are on their way; `restore` goes back to it."""
@@ -139,38 +116,36 @@ class EnvRobot:
             part = state[begin : begin + value.numel()]
             tensors[name] = torch.from_numpy(part).to(value.dtype).view_as(value)
             begin += value.numel()
-        line = {name.removeprefix("line."): tensors.pop(name) for name in list(tensors) if name.startswith("line.")}
-        self._env.command_line.load_state_dict(line)
-        self._env.engine.load_state_dict(tensors)
+        sent = {name.removeprefix(_COMMANDS): value for name, value in tensors.items() if name.startswith(_COMMANDS)}
+        self._env.command_line.load_state_dict(sent)
+        self._env.engine.load_state_dict({name: tensors[name] for name in self._env.engine.state_dict()})
 
     def _tensors(self) -> dict[str, Tensor]:
-        line = self._env.command_line.state_dict().items()
-        return {**self._env.engine.state_dict(), **{f"line.{name}": value for name, value in line}}
+        sent = self._env.command_line.state_dict()
+        return {**self._env.engine.state_dict(), **{f"{_COMMANDS}{name}": value for name, value in sent.items()}}
 
     @property
-    def model(self) -> mujoco.MjModel:  # pyright: ignore[reportAttributeAccessIssue]
-        """What the engine simulates, as this episode has it. Raises TypeError where that is not MuJoCo on a CPU."""
-        return self._worlds.batch.get_model(0)
+    def model(self) -> Any:
+        """The `mujoco.MjModel` that is simulated, as this episode has it. Raises UnsupportedError where the engine is
+        not MuJoCo on a CPU."""
+        return mujoco_engine(self._env).batch.get_model(0)
 
     @property
     def qpos(self) -> NDArray[np.float64]:
-        """(nq,): the joint positions of `model` now. Raises TypeError as `model`."""
-        return self._worlds.qpos[0].numpy()
+        """(nq,): the joint positions of `model` now. Raises UnsupportedError as `model`."""
+        return mujoco_engine(self._env).qpos[0].numpy()
 
     @property
     def mocap(self) -> NDArray[np.float64]:
-        """(nmocap, 3) m: where bodies are that the task puts somewhere. Raises TypeError as `model`."""
-        return self._worlds.batch.bind("mocap_pos")[0]
-
-    @property
-    def _worlds(self) -> MujocoWorlds:
-        engine = self._env.engine
-        if not isinstance(engine, MujocoWorlds):
-            raise TypeError(f"{type(engine).__name__} has no model that can be looked at: take engine 'mujoco'")
-        return engine
+        """(nmocap, 3) m: where bodies are that the task puts somewhere. Raises UnsupportedError as `model`."""
+        return mujoco_engine(self._env).mocap[0].numpy()
 
     def close(self) -> None:
         """Release cameras and engine."""
         if self._view:
             self._view.close()
         self._env.close()
+
+
+def _first_rows(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: value[0].numpy() for name, value in tensors.items()}

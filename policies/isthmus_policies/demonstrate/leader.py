@@ -10,8 +10,8 @@ from isthmus_datasets.operators.arm_calibration import Calibration
 from isthmus_datasets.operators.leader_arm import LeaderArm
 from isthmus_datasets.operators.motion import Device, DeviceError
 from isthmus_datasets.operators.servo_bus import FAMILIES, ServoBus
-from isthmus_policies.demonstrate.env_robot import robot_features
-from isthmus_sim.description import RobotSpec
+from isthmus_policies.demonstrate.features import robot_features
+from isthmus_sim.description import RobotDescription
 
 _NAME = "leader arm"
 
@@ -21,26 +21,29 @@ class LeaderOptions:
     """An arm that the person holds in place of the page's handle."""
 
     leader: Path | None = None
-    """What `isthmus-calibrate leader` wrote of it; the robot's joints follow it."""
+    """The file that `isthmus-calibrate leader` wrote for it; the robot's joints follow it."""
     leader_port: str = "/dev/ttyACM0"
-    """Where it is plugged in."""
+    """The port that it is plugged into."""
     leader_servos: Literal["feetech", "dynamixel"] = "feetech"
-    """Who made its servos."""
+    """The make of its servos."""
     leader_baud: int = 1_000_000
-    """Bits per second."""
+    """The speed of its bus, bits per second."""
 
 
-def leader_arm(path: Path, options: LeaderOptions, buttons: Device, robot: RobotSpec) -> LeaderArm:
+def leader_arm(path: Path, options: LeaderOptions, buttons: Device, robot: RobotDescription) -> LeaderArm:
     """The arm that was calibrated in `path`, connected. Raises DeviceError, also where it is no leader of the robot."""
-    command = robot.commands[0]
-    if command.frame != "joint":
-        raise DeviceError(_NAME, f"it leads joints, but {robot.name} is driven by {command.name}: drag it in the page")
-    calibration = _calibration(path, command.order)
+    others = [command.name for command in robot.commands if command.frame != "joint"]
+    if others:
+        driven = f"{robot.name} is driven by {', '.join(others)}"
+        raise DeviceError(_NAME, f"it leads joints, but {driven}: drag it in the page")
+    features = robot_features(robot)
+    calibration = _calibration(path, features.action.names or ())
     ids = {name: joint.id for name, joint in calibration.joints.items()}
     bus = ServoBus(options.leader_port, ids, servos=FAMILIES[options.leader_servos], baud=options.leader_baud)
     return LeaderArm(
-        bus, buttons, calibration, robot_features(robot), minimum=command.minimum, maximum=command.maximum,
-        rate_hz=1 / robot.control_period_s,
+        bus, buttons, calibration, features, rate_hz=1 / robot.control_period_s,
+        minimum=[low for command in robot.commands for low in command.minimum],
+        maximum=[high for command in robot.commands for high in command.maximum],
     )  # fmt: skip
 
 

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.operators.arm_guide import ArmGuide
 from isthmus_datasets.operators.scripted import ScriptedOperator
-from isthmus_datasets.robot import Observation
-from isthmus_policies.demonstrate.env_robot import ENVIRONMENT, robot_features
-from isthmus_sim.robots.so101.description import GRIP_WIDTH, JOINTS, NO_LOAD_SPEED, OFFSET, RANGE, SPEC, grip_angle
+from isthmus_datasets.robot import Observation, RobotFeatures
+from isthmus_policies.demonstrate.env_robot import ENVIRONMENT
+from isthmus_policies.demonstrate.features import robot_features
+from isthmus_sim.robots.so101.description import GRIP_WIDTH, JOINTS, NO_LOAD_SPEED, OFFSET, RANGE, ROBOT, grip_angle
 from isthmus_sim.robots.so101.mjcf import so101_mjcf
 from isthmus_sim.tasks.pick_place import ENVIRONMENT as NAMES
 
 Vector = NDArray[np.float64]
 
-_RATE_HZ = round(1 / SPEC.control_period_s)
+_RATE_HZ = round(1 / ROBOT.control_period_s)
 _ABOVE = np.array((0.0, 0.0, 0.06))  # m: so high the cube is carried over where it lay
 _OPEN_GAP = 0.055  # m between the jaws around the cube
 _ROOM = 0.006  # m between the fixed jaw and the cube before the other one closes
@@ -32,6 +33,20 @@ _LIFTED = 0.02  # m
 _SPEED, _SLOW = 0.25, 0.1  # m/s
 _CLUMSY_AIM = 0.012  # m: standard deviation of the aim of who has no skill
 _SETTLE, _HOLD = 8, 12  # steps: that the arm is behind its target, and that the jaws take
+
+
+def arm_guide(features: RobotFeatures) -> ArmGuide:
+    """What leads the arm's tool to a target. The targets of joints go no faster than the servos do, as fast as
+    commands may change."""
+    return ArmGuide(
+        mujoco.MjModel.from_xml_string(so101_mjcf()),  # pyright: ignore[reportAttributeAccessIssue]
+        features,
+        joints=JOINTS[:-1],
+        gripper_joint=JOINTS[-1],
+        gripper_range=RANGE["gripper"],
+        rate_hz=_RATE_HZ,
+        speeds=dict.fromkeys(JOINTS, NO_LOAD_SPEED),
+    )
 
 
 class PickPlaceScript(ScriptedOperator):
@@ -49,15 +64,7 @@ class PickPlaceScript(ScriptedOperator):
         if not 0.0 <= skill <= 1.0:
             raise ValueError(f"skill must be from 0 to 1, not {skill}")
         self._skill = skill
-        self._guide = ArmGuide(
-            mujoco.MjModel.from_xml_string(so101_mjcf(desk=False)),  # pyright: ignore[reportAttributeAccessIssue]
-            robot_features(SPEC),
-            joints=JOINTS[:-1],
-            gripper_joint=JOINTS[-1],
-            gripper_range=RANGE["gripper"],
-            rate_hz=_RATE_HZ,
-            speeds=dict.fromkeys(JOINTS, NO_LOAD_SPEED),
-        )
+        self._guide = arm_guide(robot_features(ROBOT))
         super().__init__(steps=steps, noise=noise, name=name)
 
     def plan(self, observation: Observation, step: int) -> NDArray[np.float32]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from isthmus_datasets.operators.operator import Controller, Decision, Event
 from isthmus_datasets.robot import Observation
 from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface
+from isthmus_deploy.robot_interface import interface_of
 from isthmus_deploy.runtime import Runtime
-from isthmus_sim.description import RobotSpec
+from isthmus_policies.demonstrate.features import joined, signals_of
+from isthmus_sim.description import RobotDescription
 
 
 class PolicyOperator:
-    """The graph that would run on the robot, on the signals in an observation's column "state" of an `EnvRobot`.
+    """The graph that would run on the robot, on the signals in the observations of an `EnvRobot`.
 
     Args:
         path: The file that isthmus-export wrote.
-        robot: Whose signals these are, one after the other in its order.
+        robot: Whose observations these are.
         steps: It starts at once, and ends when the robot reports success or after so many steps. None: it gives no
             events; somebody else starts and ends.
 
@@ -30,19 +27,14 @@ class PolicyOperator:
             named.
     """
 
-    def __init__(self, path: Path, robot: RobotSpec, *, steps: int | None = None) -> None:
+    def __init__(self, path: Path, robot: RobotDescription, *, steps: int | None = None) -> None:
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be positive, not {steps}")
         self.name = f"policy {path.stem}"
-        self._runtime, self._steps, self._step = Runtime(path), steps, 0
-        differences = self._runtime.contract.differences(interface(robot))
+        self._runtime, self._robot, self._steps, self._step = Runtime(path), robot, steps, 0
+        differences = self._runtime.contract.differences(interface_of(robot))
         if differences:
             raise PolicyFileError(f"{path} is for another robot: {robot.name} is no match: {'; '.join(differences)}")
-        self._command = robot.commands[0].name
-        ends = np.cumsum([signal.size for signal in robot.signals])
-        self._parts = {
-            signal.name: slice(end - signal.size, end) for signal, end in zip(robot.signals, ends, strict=True)
-        }
 
     def reset(self, seed: int) -> None:
         """It remembers nothing of what was before."""
@@ -50,15 +42,12 @@ class PolicyOperator:
         self._step = 0
 
     def decide(self, observation: Observation) -> Decision:
-        """Its command."""
-        state = observation.columns["state"]
-        commands = self._runtime.step({name: state[part] for name, part in self._parts.items()})
-        decision = Decision(action=self._action(commands), control=Controller.POLICY, event=self._event(observation))
+        """Its commands. Raises ValueError for an observation of another robot."""
+        commands = self._runtime.step(signals_of(self._robot, observation))
+        action = joined(self._robot.commands, commands)
+        decision = Decision(action=action, control=Controller.POLICY, event=self._event(observation))
         self._step += 1
         return decision
-
-    def _action(self, commands: dict[str, NDArray]) -> NDArray[np.float32]:
-        return commands[self._command].astype(np.float32)  # a copy: the graph writes its next command to the same place
 
     def _event(self, observation: Observation) -> Event:
         if self._steps is None:
@@ -71,23 +60,3 @@ class PolicyOperator:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def interface(robot: RobotSpec) -> RobotInterface:
-    """What a robot says of itself, as a policy's contract is compared with it."""
-    return RobotInterface(
-        robot=robot.name,
-        control_period_s=robot.control_period_s,
-        signals=tuple(
-            SignalInterface(name=s.name, shape=(s.size,), unit=s.unit, frame=s.frame, order=s.order)
-            for s in robot.signals
-        ),
-        commands=tuple(
-            CommandInterface(
-                name=c.name, shape=(c.size,), unit=c.unit, frame=c.frame, order=c.order, minimum=c.minimum,
-                maximum=c.maximum,
-            )
-            for c in robot.commands
-        ),
-        joints={name: Joint(**asdict(joint)) for name, joint in robot.joints.items()},
-    )  # fmt: skip

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.operators.scripted import ScriptedOperator
 from isthmus_datasets.robot import Observation
-from isthmus_sim.robots.pusher.description import AGENT_RADIUS, BAR, BLOCK_CENTRE, BLOCK_INERTIA, GOAL, OUTLINE, STEM
+from isthmus_policies.demonstrate.features import signals_of
+from isthmus_sim.robots.pusher.description import (
+    AGENT_RADIUS,
+    BAR,
+    BLOCK_CENTRE,
+    BLOCK_INERTIA,
+    GOAL,
+    OUTLINE,
+    ROBOT,
+    STEM,
+)
 
 Vector = NDArray[np.float64]
 
@@ -77,8 +87,8 @@ class PushTScript(ScriptedOperator):
 
     def plan(self, observation: Observation, step: int) -> NDArray[np.float32]:
         """Where the disc shall go (2,) px."""
-        state = observation.columns["state"].astype(np.float64)
-        agent, origin, angle = state[:2], state[2:4], float(state[4])
+        signals = {name: value.astype(np.float64) for name, value in signals_of(ROBOT, observation).items()}
+        agent, origin, angle = signals["agent_position"], signals["block_position"], float(signals["block_angle"][0])
         turned = rotation(angle)
         advance = float(np.clip(0.6 * self._error(origin[None], np.array([angle]))[0], 2.0, 20.0))
         self._choose((agent - origin) @ turned, origin, angle, advance)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.features import Feature
+from isthmus_datasets.robot import RobotError
 from isthmus_datasets.ros2 import stamp_ns, subscribe, take_newest, to_monotonic_ns
-from isthmus_deploy.contract import Signal
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
-from isthmus_deploy.ros.messages import BadMessage
+from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
+from isthmus_deploy.ros.bindings.joints import JOINT_STATES
+from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.signals import JOINT_STATES, SIGNALS, Topic
+from isthmus_policies.demonstrate.features import signal_column, split
 
 
-class RobotLost(ConnectionError):  # noqa: N818 (reads as what it is)
+class RobotLost(RobotError):  # noqa: N818 (reads as what it is)
     """The robot is silent, or says what cannot be; the message names the topic."""
 
 
@@ -33,28 +35,23 @@ class Sensor:
     def __init__(self, node: Any, topic: Topic, signals: list[SignalInterface]) -> None:
         self.column = "state" if topic is JOINT_STATES else topic.name
         self.topic: str = node.resolve_topic_name(topic.name)
-        self.values: NDArray[np.float32] = np.zeros(sum(len(signal.order) for signal in signals), np.float32)
+        self.feature: Feature = signal_column(signals)
+        """What its values are called in a dataset."""
+        self.values: NDArray[np.float32] = np.zeros(self.feature.shape, np.float32)
         self.capture_time_ns: int | None = None
         self._check, self._stamp_ns = topic.check, 0
-        self.signals, self._ends = signals, np.cumsum([len(signal.order) for signal in signals])
-        self._readers = [
-            source.reader(cast("Signal", signal))
+        self.signals = signals
+        self._readers = {
+            signal.name: source.reader(signal)
             for signal in signals
-            for source in SIGNALS[signal.name].sources
+            for source in bindings().signal(signal).sources
             if source.topic is topic
-        ]
+        }
         self._subscription = subscribe(node, topic.message, topic.name, topic.qos)
-
-    @property
-    def feature(self) -> Feature:
-        """The column."""
-        names = tuple(f"{signal.name}.{element}" for signal in self.signals for element in signal.order)
-        units = [signal.unit for signal in self.signals for _ in signal.order]
-        return Feature(dtype="float32", shape=self.values.shape, names=names, info={"units": units})
 
     def part(self, signal: SignalInterface) -> NDArray[np.float32]:
         """The values of one of the signals."""
-        return np.split(self.values, self._ends[:-1])[self.signals.index(signal)]
+        return split(self.signals, self.values)[signal.name]
 
     def update(self) -> bool:
         """Take a new message, if there is one. One with its predecessor's stamp is none: a driver that repeats itself
@@ -69,8 +66,8 @@ class Sensor:
         values = self.values.copy()
         try:
             self._check(message)
-            for read, part in zip(self._readers, np.split(values, self._ends[:-1]), strict=True):
-                read(message, part)
+            for name, part in split(self.signals, values).items():
+                self._readers[name](message, part)
             self.capture_time_ns = to_monotonic_ns(stamped_ns or arrived_ns)
         except (BadMessage, ValueError) as error:
             raise RobotLost(f"topic {self.topic}: {error}") from error
@@ -91,16 +88,16 @@ class Sensor:
 
 
 def sensors(node: Any, robot: RobotInterface) -> list[Sensor]:
-    """One for each topic that carries a signal of the robot; goals, which operators give, are none.
+    """One for each topic that carries numbers of the robot: goals are the operator's, images the cameras'.
 
     Raises:
         Refusal: no topic is known for a signal, or it has another unit or frame there.
     """
     carried: dict[Topic, list[SignalInterface]] = {}
     for signal in robot.signals:
-        reading = SIGNALS.get(signal.name)
-        if reading is None:
-            raise Refusal(f"{robot.robot}: no topic gives {signal.name}; known signals: {', '.join(SIGNALS)}")
+        reading = bindings().signal(signal)
+        if reading.dtype == "uint8":
+            continue
         if (reading.unit, reading.frame) != (signal.unit, signal.frame):
             raise Refusal(
                 f"{robot.robot}: {signal.name} is in {signal.unit}, frame {signal.frame}; its topic gives it in "

@@ -8,7 +8,6 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,13 +34,13 @@ from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_policies.demonstrate.demonstration import Demonstration, demonstrated_tasks, find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator
-from isthmus_policies.demonstrate.record import DEMONSTRATED
-from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
-from isthmus_policies.demonstrate.views import placements
-from isthmus_sim.description import RobotSpec
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.engine import UnsupportedError
+from isthmus_sim.registry import RegistryError
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -54,26 +53,27 @@ class Options:
     """Demonstrate a task by hand, in a new dataset or one to go on with. Open the page that is printed."""
 
     task: Annotated[str, tyro.conf.Positional]
-    """Name of the task: push_t, pick_place, pick_place-randomized."""
+    """Name of the task."""
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder of the dataset."""
     episodes: int | None = None
-    """End after so many are saved; otherwise when the page or Ctrl-C says so."""
+    """How many are saved before it ends; by default the page or Ctrl-C ends it."""
     max_seconds: float = 120.0
-    """Longest episode; it is ended and kept."""
+    """Length of the longest episode, s: then it is ended and kept."""
     device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
     """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
     leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
     seed: int | None = None
-    """Of the first episode's start; the next has the next. By default 0, or what comes after the dataset's own."""
+    """Seed of the first episode's start; each has one more than the one before. By default 0, or the next after the
+    dataset's own."""
     calibration: tuple[Path, ...] = ()
     """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
     host: str = "127.0.0.1"
-    """Where the page is served; 0.0.0.0 lets other computers in: whoever reaches it moves the robot."""
+    """Address at which the page is served; 0.0.0.0 lets other computers in: whoever reaches it moves the robot."""
     port: int = 8080
-    """Of the page; the next free one when it is taken, any for 0."""
+    """Port of the page: the next free one is taken when it is not free, and any for 0."""
     open: bool = True
     """Open the page in this computer's browser."""
 
@@ -102,7 +102,7 @@ class Session:
             self._page.panel.phase(Phase.FAILED)
             return self._page.wishes.wait()  # Nothing is recorded until somebody says that the cause is gone.
         if outcome.steps:
-            self._tell(said(outcome, self._operator.given_up), good=outcome.index is not None)
+            self._tell(outcome_message(outcome, self._operator.given_up), good=outcome.index is not None)
         return outcome.event
 
     def _tell(self, message: str, *, good: bool) -> None:
@@ -115,7 +115,7 @@ class Session:
         self._page.panel.count(summary.saved, summary.discarded, self._wanted)
 
 
-def said(outcome: Outcome, why: str) -> str:
+def outcome_message(outcome: Outcome, why: str) -> str:
     """What became of an episode; `why` it was discarded, if that was not asked for."""
     if outcome.index is None:
         return f"{outcome.reason}{': ' if why else ''}{why}"
@@ -131,26 +131,30 @@ def run(options: Options) -> int:
         DatasetError: the dataset cannot be gone on with.
         DeviceError: the device is not there.
         PolicyFileError: the policy cannot be used.
+        RegistryError: nobody demonstrates the task so.
+        UnsupportedError: something is not installed.
         OSError: the page cannot be served, or the disk is full.
     """
     if note := machine_load().real_time_note():
         print(note, flush=True)
-    how, task = DEMONSTRATED[options.task], make_task(options.task)
+    demonstration, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
-        robot = stack.enter_context(
-            closing(EnvRobot(task, cameras=partial(how.cameras, placed=placements(options.calibration))))
-        )
-        other = other_operator(options, robot)
+        robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
+        other = other_operator(options.policy, demonstration, task.robot)
         wishes = Wishes(hand_over=other is not None)
-        human, guide = person(options, wishes, robot, task.robot, rate)
+        human, guide = person(options, demonstration, wishes, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
-        page = stack.enter_context(closing(make_page(options, robot, wishes, guide, take_over=other is not None)))
+        page = stack.enter_context(
+            closing(make_page(options, demonstration, robot, wishes, guide, take_over=other is not None))
+        )
         at_page = guide is not None and options.device == "page"
         operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
         recorder = stack.enter_context(
-            Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
+            Recorder(
+                robot, operator, writer, task=demonstration.words, max_steps=max(1, round(options.max_seconds * rate))
+            )
         )
         seed = next_seed(options.dataset) if options.seed is None else options.seed
         print(f"open {page.url}  (Ctrl-C ends)", flush=True)
@@ -163,40 +167,57 @@ def run(options: Options) -> int:
     return checked(options.dataset) if saved else 0
 
 
-def other_operator(options: Options, robot: EnvRobot) -> Operator | None:
-    """Who else drives. Raises PolicyFileError."""
-    if not options.policy:
+def needed_parts(options: Options) -> list[str]:
+    """What the task's demonstration must have for what is asked."""
+    guide, script = options.leader_arm.leader is None, options.policy == SCRIPT
+    return ["view", *(["guide"] if guide else []), *(["script"] if script else [])]
+
+
+def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescription) -> Operator | None:
+    """Who else drives. Raises PolicyFileError, UnsupportedError."""
+    if not policy:
         return None
-    if options.policy == SCRIPT:
-        return DEMONSTRATED[options.task].operator(0.0, 1.0)
-    return PolicyOperator(Path(options.policy), make_task(options.task).robot)
+    if policy == SCRIPT:
+        assert demonstration.script is not None
+        return demonstration.script(0.0, 1.0)
+    return PolicyOperator(Path(policy), robot)
 
 
 def person(
-    options: Options, wishes: Wishes, robot: EnvRobot, spec: RobotSpec, rate_hz: int
+    options: Options, demonstration: Demonstration, wishes: Wishes, robot: EnvRobot, description: RobotDescription
 ) -> tuple[Human, Guide | None]:
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
     DeviceError."""
     hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
     if options.leader_arm.leader is not None:
-        return leader_arm(options.leader_arm.leader, options.leader_arm, hands, spec), None
-    guide = TELEOPERATED[options.task].guide(robot, rate_hz)
+        return leader_arm(options.leader_arm.leader, options.leader_arm, hands, description), None
+    assert demonstration.guide is not None
+    rate_hz = round(1 / description.control_period_s)
+    guide = demonstration.guide(robot, rate_hz)
     return HumanOperator(hands, guide, rate_hz=rate_hz), guide
 
 
-def make_page(options: Options, robot: EnvRobot, wishes: Wishes, guide: Guide | None, *, take_over: bool) -> Page:
+def make_page(
+    options: Options,
+    demonstration: Demonstration,
+    robot: EnvRobot,
+    wishes: Wishes,
+    guide: Guide | None,
+    *,
+    take_over: bool,
+) -> Page:
     """The page, served. Raises OSError when it cannot be."""
-    how, shown = DEMONSTRATED[options.task], TELEOPERATED[options.task]
-    keys = shown.keys if guide is not None else {"Leader": "the robot follows it"}
+    assert demonstration.view is not None
+    keys = demonstration.keys if guide is not None else {"Leader": "the robot follows it"}
     return Page(
-        lambda: shown.model(robot),
+        lambda: demonstration.model(robot),
         lambda: (robot.qpos, robot.mocap),
-        Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=keys),
-        shown.stand,
+        Titles(task=options.task, words=demonstration.words, dataset=str(options.dataset), keys=keys),
+        demonstration.view,
         wishes,
         guide=guide,
         cameras=robot.features.cameras,
-        gripper=shown.gripper,
+        gripper=demonstration.gripper,
         take_over=take_over,
         host=options.host,
         port=options.port,
@@ -228,13 +249,14 @@ def checked(dataset: Path) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
-    options = tyro.cli(Options, prog="isthmus-teleop", args=arguments)
+    tasks = f"Tasks that the page can show: {', '.join(demonstrated_tasks('view'))}."
+    options = tyro.cli(Options, prog="isthmus-teleop", description=f"{Options.__doc__} {tasks}", args=arguments)
     use_thread_budget()
-    if options.task not in TELEOPERATED:
-        sys.exit(f"isthmus-teleop: no {options.task!r} here; there are: {', '.join(TELEOPERATED)}")
     try:
         sys.exit(run(options))
-    except (DatasetError, DeviceError, PolicyFileError, CalibrationError, OSError) as error:
+    except (
+        RegistryError, DatasetError, DeviceError, PolicyFileError, UnsupportedError, CalibrationError, OSError,
+    ) as error:  # fmt: skip
         sys.exit(f"isthmus-teleop: {error}")
 
 

@@ -1,26 +1,41 @@
-"""What the cameras of a demonstrated task see: drawn by MuJoCo or as published, where the model or a calibration has
-them, changed at random or not."""
+"""What cameras see of a simulated world: where the model or a calibration has them, changed at random or not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.calibration.calibration import CameraCalibration
 from isthmus_datasets.calibration.error import CalibrationError
-from isthmus_policies.demonstrate.env_robot import View
-from isthmus_sim.cameras import Placement, WorldCameras
-from isthmus_sim.engines.mujoco_batch import MujocoWorlds
+from isthmus_sim.engine import UnsupportedError
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
-from isthmus_sim.image_randomization import ImageRandomization, randomize
-from isthmus_sim.robots.pusher.drawing import picture
-from isthmus_sim.robots.so101 import mjcf as so101_mjcf
+from isthmus_sim.rendering.cameras import Placement, WorldCameras
+from isthmus_sim.rendering.image_randomization import ImageRandomization, randomize
 
 Placements = Mapping[str, Placement]
-Pictures = dict[str, NDArray[np.uint8]]
+Images = dict[str, NDArray[np.uint8]]
+
+
+class View(Protocol):
+    """What cameras see of a world."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, int]]:
+        """Camera -> (height, width) of its images."""
+        ...
+
+    def pictures(self) -> Images:
+        """Camera -> (height, width, 3) RGB of how things are now."""
+        ...
+
+    def close(self) -> None:
+        """Release what draws."""
+        ...
 
 
 def placements(calibrations: Iterable[Path]) -> dict[str, Placement]:
@@ -42,55 +57,41 @@ def placements(calibrations: Iterable[Path]) -> dict[str, Placement]:
     return found
 
 
-class PushTView:
-    """The table of Push-T from above, as its signals have it. It is as published: nothing can be placed elsewhere."""
-
-    shapes = {"scene": (96, 96)}
-
-    def __init__(self, env: Env, placed: Placements | None = None) -> None:
-        _check(self.shapes if not placed else {}, placed or {})
-        self._env = env
-
-    def pictures(self) -> Pictures:
-        signals = self._env.signals
-        block = (*signals["block_position"][0].tolist(), float(signals["block_angle"][0]))
-        return {"scene": picture(signals["agent_position"][0].tolist(), block)}
-
-    def close(self) -> None:
-        pass
+def mujoco_engine(env: Env) -> MujocoEngine:
+    """The engine of a world that can be looked at. Raises UnsupportedError where that is not MuJoCo on a CPU."""
+    if not isinstance(env.engine, MujocoEngine):
+        raise UnsupportedError(f"{type(env.engine).__name__} has no model that can be looked at: take engine 'mujoco'")
+    return env.engine
 
 
-def arm_view(env: Env, placed: Placements | None = None) -> WorldCameras:
-    """What the arm's cameras see: of the scene and at the wrist. Raises CalibrationError for one that it has not."""
-    assert isinstance(env.engine, MujocoWorlds)
-    _check(so101_mjcf.CAMERAS, placed or {})
-    return WorldCameras(env.engine, so101_mjcf.CAMERAS, placements=placed)
-
-
-def random_arm_view(env: Env, placed: Placements | None = None) -> RandomView:
-    """As `arm_view`, by cameras that differ from episode to episode."""
-    return RandomView(env, arm_view(env, placed))
+def model_view(env: Env, placed: Placements | None = None) -> WorldCameras:
+    """What every camera in the scene's model sees. Raises CalibrationError for a placed one that it has not."""
+    engine = mujoco_engine(env)
+    names = tuple(engine.model.camera(number).name for number in range(engine.model.ncam))
+    check_placed(names, placed or {})
+    return WorldCameras(engine, names, placements=placed)
 
 
 class RandomView:
-    """Pictures as cameras of other make would give them: for each camera drawn anew for every episode, by its seed."""
+    """Images as cameras of other make would give them: for each camera drawn anew for every episode, by its seed."""
 
     def __init__(self, env: Env, view: View, config: ImageRandomization | None = None) -> None:
         self.shapes = view.shapes
         self._env, self._view, self._config = env, view, config or ImageRandomization()
 
-    def pictures(self) -> Pictures:
+    def pictures(self) -> Images:
         seed = self._env.generator.initial_seed()
         return {
-            name: randomize(picture, self._config, np.random.default_rng((seed, number)))
-            for number, (name, picture) in enumerate(self._view.pictures().items())
+            name: randomize(image, self._config, np.random.default_rng((seed, number)))
+            for number, (name, image) in enumerate(self._view.pictures().items())
         }
 
     def close(self) -> None:
         self._view.close()
 
 
-def _check(cameras: Iterable[str], placed: Placements) -> None:
+def check_placed(cameras: Iterable[str], placed: Placements) -> None:
+    """Refuse a calibrated camera that is none of `cameras`. Raises CalibrationError."""
     unknown = sorted(set(placed) - set(cameras))
     if unknown:
         there = ", ".join(cameras) or "none that can be placed"

@@ -84,7 +84,7 @@ def mission_video(
     Args:
         robot: Its name in the contract, under which it is registered.
         arrays: time (t,) s, position (t, 3) m, orientation (t, 4) wxyz and reference_position (t, 3) m, as recorded;
-            for a robot with joints joint_name (j,), joint_time (s,) and joint_position (s, j) rad.
+            for a robot with joints reading/joint_position (s, j) rad, its reading_order (j,) and its reading_time (s,).
         phases: Name, start and end in s.
         note: What to write below the phase's name, of a time in s since the record's start.
 
@@ -115,9 +115,9 @@ def moving_robot(name: str) -> Scene:
 
 def _joints(names: Sequence[str], arrays: Mapping[str, NDArray]) -> NDArray[np.float64]:
     """The joints (t, j) at the times of the true state."""
-    places = [list(arrays["joint_name"]).index(name) for name in names]
-    columns = [np.interp(arrays["time"], arrays["joint_time"], arrays["joint_position"][:, i]) for i in places]
-    return np.stack(columns, axis=1)
+    places = [list(arrays["reading_order/joint_position"]).index(name) for name in names]
+    read_s, angles = arrays["reading_time/joint_position"], arrays["reading/joint_position"]
+    return np.stack([np.interp(arrays["time"], read_s, angles[:, i]) for i in places], axis=1)
 
 
 def _record_episode(env: Env, runner: PolicyRunner, title: str) -> Clip:

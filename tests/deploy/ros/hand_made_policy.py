@@ -17,14 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signal
 from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.robot_interface import narrowed
 from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     GRAVITY,
     MAX_ROTOR_SPEED,
+    ROBOT,
     ROTOR_X,
     ROTOR_Y,
     ROTOR_YAW,
-    SPEC,
 )
 
 INERTIA = (7e-6, 7e-6, 12e-6)  # kg·m², between the two published bodies
@@ -33,7 +34,7 @@ THRUST = CRAZYFLIE.thrust_coefficient  # N/(rad/s)²
 MOTOR_LAG_S = 0.15
 LEAD = 2.5  # how much faster than their lag the motors are driven
 HOVER = float(np.sqrt(MASS * GRAVITY / (4 * THRUST)))  # rad/s
-DT = SPEC.control_period_s
+DT = ROBOT.control_period_s
 MAX_AGE_S = 0.25
 
 POSITION_GAIN, VELOCITY_GAIN, INTEGRAL_GAIN = 1.6, 2.2, 0.5  # 1/s², 1/s, 1/s³
@@ -182,29 +183,14 @@ class GraphOps:
 
 def contract() -> Contract:
     """The contract of the stand-in robot's policy, but patient with late readings: a busy test machine stalls."""
-    shared = {"unit", "frame", "order", "minimum", "maximum", "name"}
     signals = tuple(
-        Signal(
-            shape=(s.size,),
-            max_jump=s.max_jump,
-            max_age_s=None if s.max_age_s is None else MAX_AGE_S,
-            **{k: getattr(s, k) for k in shared},
-        )
-        for s in SPEC.signals
+        narrowed(Signal, s, max_age_s=None if s.is_goal else MAX_AGE_S, trained_minimum=None, trained_maximum=None)
+        for s in ROBOT.signals
     )
-    commands = tuple(
-        Command(
-            shape=(c.size,),
-            max_rate=c.max_rate,
-            safe=c.safe,
-            standby=c.standby,
-            **{k: getattr(c, k) for k in shared},
-        )
-        for c in SPEC.commands
-    )
+    commands = tuple(narrowed(Command, c) for c in ROBOT.commands)
     return Contract(
-        robot=SPEC.name,
-        control_period_s=SPEC.control_period_s,
+        robot=ROBOT.name,
+        control_period_s=ROBOT.control_period_s,
         trained_latency_s=0.0,
         signals=signals,
         commands=commands,

@@ -14,25 +14,28 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contract import Command, Contract, Joint, Provenance, Signal
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_sim.robots.quadruped.description import SPEC
+from isthmus_deploy.robot_interface import narrowed
+from isthmus_sim.robots.quadruped.description import ROBOT
 
 MAX_AGE_S = 0.5  # patient with late readings: a busy test machine stalls
 GAIN = np.float32(0.01)
-DEFAULT = np.array(SPEC.commands[0].standby, np.float32)
+DEFAULT = np.array(ROBOT.commands[0].standby, np.float32)
 
 
 def contract(max_age_s: float = MAX_AGE_S) -> Contract:
     """The contract of a policy for the quadruped without memory."""
-    signals = [Signal(shape=(spec.size,), **dataclasses.asdict(spec)) for spec in SPEC.signals]
-    patient = [s if s.max_age_s is None else dataclasses.replace(s, max_age_s=max_age_s) for s in signals]
+    patient = [
+        narrowed(Signal, s, max_age_s=None if s.is_goal else max_age_s, trained_minimum=None, trained_maximum=None)
+        for s in ROBOT.signals
+    ]
     return Contract(
-        robot=SPEC.name,
-        control_period_s=SPEC.control_period_s,
+        robot=ROBOT.name,
+        control_period_s=ROBOT.control_period_s,
         trained_latency_s=0.0,
         signals=tuple(patient),
-        commands=tuple(Command(shape=(spec.size,), **dataclasses.asdict(spec)) for spec in SPEC.commands),
+        commands=tuple(narrowed(Command, c) for c in ROBOT.commands),
         memory=(),
-        joints={name: Joint(**dataclasses.asdict(joint)) for name, joint in SPEC.joints.items()},
+        joints={name: Joint(**dataclasses.asdict(joint)) for name, joint in ROBOT.joints.items()},
         provenance=Provenance(
             task="quadruped",
             task_config={},
@@ -82,7 +85,7 @@ def _tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
 def replay() -> tuple[ReplayStep, ...]:
     """One step: level, in the safe pose, asked for nothing."""
     signals = {signal.name: np.zeros(signal.shape, np.float32) for signal in contract().signals}
-    signals["joint_position"] = np.array(SPEC.commands[0].safe, np.float32)
+    signals["joint_position"] = np.array(ROBOT.commands[0].safe, np.float32)
     signals["imu_orientation"][0] = 1.0
     command = (signals["joint_position"] - DEFAULT) * GAIN + DEFAULT
     return (ReplayStep(reset=True, signals=signals, commands={"joint_position_target": command}),)

@@ -10,12 +10,12 @@ import pytest
 from ros_processes import LEGS
 from standing_policy import MAX_AGE_S
 
-from isthmus_sim.robots.quadruped.description import SPEC
+from isthmus_sim.robots.quadruped.description import ROBOT
 
 pytestmark = pytest.mark.ros
 
-COMMAND = SPEC.commands[0]
-PERIOD_S = SPEC.control_period_s
+COMMAND = ROBOT.commands[0]
+PERIOD_S = ROBOT.control_period_s
 STANDBY, SAFE = np.array(COMMAND.standby), np.array(COMMAND.safe)
 assert COMMAND.transition_rate is not None
 STEP = np.array(COMMAND.transition_rate) * PERIOD_S

@@ -7,11 +7,11 @@ import dataclasses
 import hand_made_policy
 import pytest
 from nav_msgs.msg import Odometry
-from ros_processes import ROBOT, Operator
+from ros_processes import QUADROTOR, Operator
 from std_msgs.msg import Float64MultiArray, String
 
 from isthmus_deploy.ros import qos
-from isthmus_sim.robots.quadrotor.description import SPEC
+from isthmus_sim.robots.quadrotor.description import ROBOT
 
 pytestmark = pytest.mark.ros
 
@@ -88,7 +88,7 @@ def test_a_missing_policy_file_is_refused(start, tmp_path):
 
 
 def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator):
-    start(*ROBOT)
+    start(*QUADROTOR)
     first = start("policy_node", policy)
     first.wait_for("ready: ")
     second = start("policy_node", policy)
@@ -98,7 +98,7 @@ def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator):
 
 def test_a_second_node_on_another_machine_is_refused(start, policy, operator, tmp_path):
     """It has another lock; there the first node is seen on the network."""
-    start(*ROBOT)
+    start(*QUADROTOR)
     first = start("policy_node", policy)
     first.wait_for("ready: ")
     elsewhere = start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
@@ -107,7 +107,7 @@ def test_a_second_node_on_another_machine_is_refused(start, policy, operator, tm
 
 
 def test_of_two_nodes_that_start_together_one_leaves(start, policy, operator, tmp_path):
-    start(*ROBOT)
+    start(*QUADROTOR)
     nodes = []
     for machine in ("here", "elsewhere"):
         (tmp_path / machine).mkdir()
@@ -130,7 +130,7 @@ def arm_and_disarm(operator: Operator) -> str:
 
 
 def test_what_arming_refuses_and_stand_by_faults_on(start, policy, operator: Operator):
-    start(*ROBOT)
+    start(*QUADROTOR)
     start("policy_node", policy).wait_for("ready: ")
     operator.wait("diagnostics", lambda: operator.diagnostics)
     answer = operator.ask("arm")
@@ -166,4 +166,4 @@ def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
     node = start("policy_node", path)
     assert node.exit_status() == 2
     assert "signals.position.frame: contract map, ROS world" in node.output
-    assert SPEC.signals[0].frame == "world"
+    assert ROBOT.signals[0].frame == "world"

@@ -38,9 +38,22 @@ def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("module", ["policy_node", "stand_in_robot", "flight", "walk", "bench_echo"])
-def test_the_commands_say_what_to_install(module):
-    result = without_ros(module, *(["policy.onnx"] if module == "policy_node" else []))
+@pytest.mark.parametrize(
+    ("module", "argument"),
+    [
+        ("policy_node", "policy.onnx"),
+        ("stand_in_robot", ""),
+        ("announce", "policy.onnx"),
+        ("topics", ""),
+        ("missions.attempt", ""),
+        ("missions.flight", ""),
+        ("missions.goal", "0.5"),
+        ("missions.walk", ""),
+        ("bench_echo", ""),
+    ],
+)
+def test_the_commands_say_what_to_install(module, argument):
+    result = without_ros(module, *filter(None, [argument]))
     assert result.returncode == 2
     assert "ROS 2 for Python is missing (no module named 'rclpy')" in result.stderr
     assert 'pip install -c constraints.txt "isthmus[ros]"' in result.stderr

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.flight import Flight, Options
-from isthmus_deploy.ros.flight_plan import FlightPlan
-from isthmus_deploy.ros.mission import Truth
-from isthmus_deploy.ros.mission_log import MissionLog
+from isthmus_deploy.ros.missions.flight import Flight, Options
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.log import MissionLog, Series
+from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_policies.demo.report.flight import FLIGHT
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.parts import observed_timing
 from isthmus_policies.demo.report.record import Demo, ReportError, load_demo
+from isthmus_sim.robots.quadrotor.description import ROTORS
 from isthmus_sim.tasks import make_task
 
 PLAN = FlightPlan(climb_s=1.0, hover_s=1.5, laps=1, period_s=4.0)
@@ -24,11 +25,12 @@ LATENCY_S = 0.0008
 
 def flown(end_s: float) -> MissionLog:
     """A flight that lags 0.1 s behind the plan and ends after `end_s`, logged as the operator logs it."""
-    log = MissionLog(asked=Flight.columns)
+    sent = Series(order=ROTORS)
+    log = MissionLog(asked=Flight.columns, commands={"rotor_speed": sent})
     for t in np.arange(0.0, end_s, 0.01).tolist():
         (reference, velocity), (position, _) = PLAN.reference(t), PLAN.reference(max(0.0, t - 0.1))
         log.truth.append((t, *position, 1.0, *(0.0,) * 9, *reference, *velocity))
-        log.commands.append((t + LATENCY_S, *(1500.0,) * 4))
+        sent.samples.append((t + LATENCY_S, *(1500.0,) * 4))
     return log
 
 
@@ -113,8 +115,8 @@ def test_a_folder_without_a_flight_is_refused(folder: Path):
 
 
 def test_observed_timing_pairs_each_reading_with_its_first_command():
-    arrays = {"time": np.array([1.00, 1.01, 1.02, 1.03]), "command_time": np.array([0.999, 1.002, 1.003, 1.021])}
-    latency, period = observed_timing(arrays)
+    truth, commands = np.array([1.00, 1.01, 1.02, 1.03]), np.array([0.999, 1.002, 1.003, 1.021])
+    latency, period = observed_timing(truth, commands)
     assert latency == pytest.approx([0.002, 0.001])
     assert period == pytest.approx([0.003, 0.001, 0.018])
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.mission import Truth
-from isthmus_deploy.ros.mission_log import MissionLog
-from isthmus_deploy.ros.walk import Options, Walk
-from isthmus_deploy.ros.walk_plan import WalkPlan
+from isthmus_deploy.ros.missions.log import MissionLog, Series
+from isthmus_deploy.ros.missions.mission import Truth
+from isthmus_deploy.ros.missions.walk import Options, Walk
+from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.record import Demo, load_demo
 from isthmus_policies.demo.report.walk import WALK, standing
-from isthmus_sim.robots.quadruped.description import FEET, JOINTS, PRONE_HEIGHT, PRONE_POSE, SPEC, base_height
+from isthmus_sim.robots.quadruped.description import FEET, JOINTS, PRONE_HEIGHT, PRONE_POSE, ROBOT, base_height
 
 STEP_S = 0.02
 PLAN = WalkPlan(side_m=0.9, stand_s=0.6, sideways_m=0.6)
@@ -36,7 +36,8 @@ def pose(time_s: float) -> dict[str, float]:
 def walked(share: float = 0.9, end_s: float = math.inf) -> tuple[Walk, MissionLog]:
     """A walk at a `share` of the asked velocity that breaks off at `end_s`."""
     walk = Walk(Options(plan=PLAN))
-    log = MissionLog(asked=walk.columns, joint_names=tuple(STRANGE_ORDER))
+    read, sent = Series(order=tuple(STRANGE_ORDER)), Series(order=JOINTS)
+    log = MissionLog(asked=walk.columns, readings={"joint_position": read}, commands={"joint_position_target": sent})
     x = y = heading = time_s = 0.0
     velocity = np.zeros(3)
 
@@ -51,8 +52,8 @@ def walked(share: float = 0.9, end_s: float = math.inf) -> tuple[Walk, MissionLo
     def sample(at_s: float, seen: Truth, asked: np.ndarray) -> None:
         angles = pose(at_s)
         log.truth.append((at_s, *(v for part in vars(seen).values() for v in part.tolist()), *asked.tolist()))
-        log.joints.append((at_s, *(angles[name] for name in STRANGE_ORDER)))
-        log.commands.append((at_s + 0.001, *(angles[name] for name in JOINTS)))
+        read.samples.append((at_s, *(angles[name] for name in STRANGE_ORDER)))
+        sent.samples.append((at_s + 0.001, *(angles[name] for name in JOINTS)))
 
     lies, stands = truth(PRONE_HEIGHT), truth(base_height(LEVEL_POSE))
     for at_s in np.arange(-1.0, 0.0, STEP_S).tolist():
@@ -76,7 +77,7 @@ def leave(leave_run, leave_timing):
         leave_run(folder, "quadruped", {"episodes": 500, "success": [0.976, 0.99, 0.996]})
         body = {
             "payload": 1.7, "com_offset": [0.003, 0.0, 0.004], "friction": 0.62, "strength": [0.87] * 11 + [0.98],
-            "latency_s": 0.02, "heading": 0.5,
+            "command_delay_s": 0.02, "heading": 0.5,
         }  # fmt: skip
         leave_timing(folder, parameters=body)
         walk, log = walked(**options)
@@ -158,4 +159,4 @@ def test_the_contract_has_the_resting_pose_of_every_joint(text: str):
     assert "-2.65 … " in head
     row = joints[joints.index("<code>RL_thigh_joint</code>") :]
     row = row[: row.index("</tr>")]
-    assert f">{SPEC.commands[0].safe[JOINTS.index('RL_thigh_joint')]:g}<" in row
+    assert f">{ROBOT.commands[0].safe[JOINTS.index('RL_thigh_joint')]:g}<" in row

@@ -18,7 +18,7 @@ from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript, downwards
 from isthmus_policies.demonstrate.record import main
 from isthmus_sim.offscreen import available_backend
-from isthmus_sim.robots.so101.description import JOINTS
+from isthmus_sim.robots.so101.description import JOINTS, NO_LOAD_SPEED, PERIOD
 from isthmus_sim.rotations import rotation_matrix
 from isthmus_sim.tasks import make_task
 
@@ -54,6 +54,19 @@ def test_the_script_puts_cubes_into_zones(robot: EnvRobot):
     script = PickPlaceScript(noise=0.005)
     ends = [demonstrate(robot, script, seed)[0] for seed in range(100, 106)]
     assert ends.count(Event.SUCCESS) >= 5
+
+
+def test_without_noise_the_script_asks_for_nothing_that_is_limited(robot: EnvRobot):
+    """Its targets go no faster than commands may change, so that what it plans is what happens."""
+    script = PickPlaceScript()
+    robot.reset(100)
+    script.reset(100)
+    changes, before = [], None
+    while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.STOP):
+        np.testing.assert_allclose(robot.act(decision.action), decision.action, atol=1e-5)
+        changes.append(0.0 if before is None else np.abs(decision.action - before).max())
+        before = decision.action
+    assert max(changes) == pytest.approx(NO_LOAD_SPEED * PERIOD, abs=1e-5), "it goes as fast as it may"
 
 
 def test_a_seed_is_the_same_demonstration_with_noise_and_little_skill(robot: EnvRobot):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -26,20 +27,29 @@ from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signa
 from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, seal
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_sim.description import CommandSpec, SignalSpec
 from isthmus_sim.robots.pusher import description as pusher
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL, TABLE
 from isthmus_sim.robots.quadrotor import description as quadrotor
 from isthmus_sim.tasks import make_task
 
 
+def signal(spec: SignalSpec) -> Signal:
+    return Signal(**{name: value for name, value in asdict(spec).items() if name != "sensor"})
+
+
+def command(spec: CommandSpec) -> Command:
+    return Command(shape=spec.shape, **asdict(spec))
+
+
 def contract() -> Contract:
     """Of Push-T's robot, and a memory of where the block was a step ago."""
     return Contract(
-        robot=pusher.SPEC.name,
-        control_period_s=pusher.SPEC.control_period_s,
+        robot=pusher.ROBOT.name,
+        control_period_s=pusher.ROBOT.control_period_s,
         trained_latency_s=0.0,
-        signals=tuple(Signal(shape=(s.size,), **asdict(s)) for s in reversed(pusher.SPEC.signals)),
-        commands=tuple(Command(shape=(c.size,), **asdict(c)) for c in pusher.SPEC.commands),
+        signals=tuple(signal(s) for s in reversed(pusher.ROBOT.signals)),
+        commands=tuple(command(c) for c in pusher.ROBOT.commands),
         memory=(Memory(name="before", shape=(2,), order="x y", initial=100.0),),
         joints={},
         provenance=Provenance(
@@ -58,6 +68,23 @@ def contract() -> Contract:
     )
 
 
+Tensors = dict[str, tuple[int, ...]]
+"""Name -> shape without the batch axis."""
+
+
+def compiled(nodes: list[onnx.NodeProto], inputs: Tensors, outputs: Tensors) -> bytes:
+    """A graph of these nodes; what is called "eye" are bytes."""
+
+    def infos(tensors: Tensors) -> list[onnx.ValueInfoProto]:
+        types = {name: TensorProto.UINT8 if name == "eye" else TensorProto.FLOAT for name in tensors}
+        return [helper.make_tensor_value_info(name, types[name], ["batch", *shape]) for name, shape in tensors.items()]
+
+    graph = helper.make_graph(nodes, "hand_made", infos(inputs), infos(outputs))
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
 def model() -> bytes:
     """target_position = where the block was a step ago + 0 · (the other signals)."""
     nodes = [
@@ -67,18 +94,8 @@ def model() -> bytes:
         helper.make_node("Add", ["memory_before", "zero"], ["target_position"]),
         helper.make_node("Identity", ["block_position"], ["next_memory_before"]),
     ]
-
-    def tensors(*names: tuple[str, int]) -> list[onnx.ValueInfoProto]:
-        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in names]
-
-    graph = helper.make_graph(
-        nodes, "hand_made",
-        tensors(("agent_position", 2), ("block_position", 2), ("block_angle", 1), ("memory_before", 2)),
-        tensors(("target_position", 2), ("next_memory_before", 2)),
-    )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(made)
-    return made.SerializeToString()
+    inputs = {"agent_position": (2,), "block_position": (2,), "block_angle": (1,), "memory_before": (2,)}
+    return compiled(nodes, inputs, {"target_position": (2,), "next_memory_before": (2,)})
 
 
 def sealed(path: Path, contract: Contract) -> Path:
@@ -111,7 +128,7 @@ def drive(operator, robot: EnvRobot, steps: int) -> tuple[list, list]:
 
 
 def test_it_acts_on_the_robots_signals_and_remembers_within_an_episode(path: Path, robot: EnvRobot):
-    operator = PolicyOperator(path, pusher.SPEC)
+    operator = PolicyOperator(path, pusher.ROBOT)
     for seed in (3, 4):
         robot.reset(seed)
         operator.reset(seed)
@@ -123,8 +140,40 @@ def test_it_acts_on_the_robots_signals_and_remembers_within_an_episode(path: Pat
     assert operator.name == "policy hand_made"
 
 
+def test_images_go_in_and_every_command_comes_out_in_the_robots_order(gantry: ModuleType, tmp_path: Path):
+    """x_target = the greater of the joints' positions, y_target = a thousandth of the mean grey."""
+    nodes = [
+        helper.make_node("ReduceMax", ["joint_position"], ["x_target"], axes=[1], keepdims=1),
+        helper.make_node("Cast", ["eye"], ["light"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["light"], ["colour"], axes=[1, 2], keepdims=0),
+        helper.make_node("ReduceMean", ["colour"], ["grey"], axes=[1], keepdims=1),
+        helper.make_node("Constant", [], ["thousandth"], value_float=0.001),
+        helper.make_node("Mul", ["grey", "thousandth"], ["y_target"]),
+    ]
+    graph = compiled(nodes, {"joint_position": (2,), "eye": (16, 24, 3)}, {"y_target": (1,), "x_target": (1,)})
+    own = replace(
+        contract(),
+        robot="gantry",
+        control_period_s=gantry.PERIOD,
+        signals=tuple(signal(s) for s in gantry.ROBOT.signals[:2]),
+        commands=tuple(command(c) for c in reversed(gantry.ROBOT.commands)),
+        memory=(),
+    )
+    zeros = {s.name: np.zeros(s.shape, s.dtype) for s in own.signals}
+    replay = ReplayStep(reset=True, signals=zeros, commands={c.name: np.zeros(1, np.float32) for c in own.commands})
+    (tmp_path / "two.onnx").write_bytes(seal(graph, own, (replay,)))
+    operator = PolicyOperator(tmp_path / "two.onnx", gantry.ROBOT)
+    with closing(EnvRobot(make_task("gantry-reach"))) as robot:
+        robot.reset(0)
+        observation = robot.observe()
+        action = operator.decide(observation).action
+        expected = (observation.columns["state"][:2].max(), 0.001 * observation.pictures["eye"].mean())
+        np.testing.assert_allclose(action, expected, atol=1e-6)
+        robot.act(action)
+
+
 def test_it_may_start_and_end_episodes_by_itself(path: Path, robot: EnvRobot):
-    operator = PolicyOperator(path, pusher.SPEC, steps=3)
+    operator = PolicyOperator(path, pusher.ROBOT, steps=3)
     operator.reset(0)
     decisions, _ = drive(operator, robot, 4)
     assert [d.event for d in decisions] == [Event.START, Event.NONE, Event.NONE, Event.STOP]
@@ -152,12 +201,12 @@ def test_a_policy_of_another_robot_is_refused_with_the_line_that_differs(tmp_pat
             value = tuple(items)
         own = replace(own, **{name: value})
     with pytest.raises(PolicyFileError, match=rf"other\.onnx is for another robot: .*{line}"):
-        PolicyOperator(sealed(tmp_path / "other.onnx", own), pusher.SPEC)
+        PolicyOperator(sealed(tmp_path / "other.onnx", own), pusher.ROBOT)
 
 
 def test_a_robot_without_the_signals_is_refused(path: Path):
     with pytest.raises(PolicyFileError, match=r"signals\.agent_position: contract needs it, robot has only"):
-        PolicyOperator(path, quadrotor.SPEC)
+        PolicyOperator(path, quadrotor.ROBOT)
 
 
 class Device:
@@ -182,7 +231,7 @@ def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot,
         origin=(MIDDLE, MIDDLE), minimum=(0, 0), maximum=(TABLE, TABLE), facing_rad=np.pi / 2, speed_m_s=0.2,
     )  # fmt: skip
     human = HumanOperator(Device(), guide, rate_hz=10)
-    operator = TakeOver(human, PolicyOperator(path, pusher.SPEC, steps=7))
+    operator = TakeOver(human, PolicyOperator(path, pusher.ROBOT, steps=7))
     with (
         open_dataset(tmp_path / "set", robot.features, fps=10) as writer,
         Recorder(robot, operator, writer, task="follow the block", clock=VirtualClock()) as recorder,
@@ -197,7 +246,7 @@ def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot,
 
 
 def test_an_observation_without_its_signals_is_told(path: Path):
-    operator = PolicyOperator(path, pusher.SPEC)
+    operator = PolicyOperator(path, pusher.ROBOT)
     columns = {"state": np.zeros(3, np.float32)}
-    with pytest.raises(ValueError, match=r"signal block_angle has the shape \(0,\), the contract says \(1,\)"):
+    with pytest.raises(ValueError, match=r"\(3,\), it must be \(5,\): .*1 of block_angle"):
         operator.decide(Observation(columns=columns, capture_time_ns={"state": 0}))

@@ -1,4 +1,4 @@
-"""Demonstrations in simulation: a world as a robot, a script as its operator, a dataset that replays exactly."""
+"""Demonstrations in simulation: a script as the operator, a dataset that replays exactly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from isthmus_datasets.reader import DatasetReader
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.push_t_script import PushTScript, contacts, distance
 from isthmus_policies.demonstrate.record import main
-from isthmus_policies.demonstrate.views import PushTView
 from isthmus_sim.robots.pusher.description import AGENT_RADIUS
 from isthmus_sim.tasks import make_task
 
@@ -24,52 +23,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recorded") / "push_t"
     main(["push_t", str(root), "--episodes", "4", "--seed", "10"])
     return root
-
-
-# The world as a robot
-# ---------------------------------------------------------------------------------------------------------------------
-def test_a_seed_begins_the_same_and_another_otherwise():
-    robot = EnvRobot(make_task("push_t"))
-    states = []
-    for seed in (3, 4, 3):
-        robot.reset(seed)
-        states.append(robot.observe().columns["state"].copy())
-    assert np.array_equal(states[0], states[2])
-    assert not np.array_equal(states[0], states[1])
-
-
-def test_what_is_sent_is_within_the_commands_range():
-    robot = EnvRobot(make_task("push_t"), cameras=PushTView)
-    robot.reset(0)
-    assert robot.observe().reward is None
-    assert robot.act(np.array([-30.0, 600.0], np.float32)).tolist() == [0.0, 512.0]
-    observation = robot.observe()
-    assert observation.reward is not None
-    assert observation.success is False
-    assert observation.pictures["scene"].shape == (96, 96, 3)
-    assert observation.capture_time_ns == {"state": 100_000_000, "scene": 100_000_000}
-    assert robot.features.columns["state"].names == (
-        "agent_position.x", "agent_position.y", "block_position.block_x", "block_position.block_y",
-        "block_angle.clockwise",
-    )  # fmt: skip
-
-
-def test_a_restored_world_goes_on_as_it_did():
-    """Of a robot with delayed commands, too: those on their way are part of the state."""
-    robot = EnvRobot(make_task("quadrotor-randomized"))
-    robot.reset(5)
-    actions = np.random.default_rng(0).uniform(0.0, 20_000.0, (12, 4))
-    for action in actions[:6]:
-        robot.act(action.astype(np.float32))
-    kept = robot.simulator_state()
-    ends = []
-    for _ in range(2):
-        robot.restore(kept)
-        for action in actions[6:]:
-            robot.act(action.astype(np.float32))
-        ends.append(robot.simulator_state())
-    assert np.array_equal(ends[0], ends[1])
-    assert not np.array_equal(ends[0], kept)
 
 
 # The script
@@ -139,8 +92,6 @@ def test_skill_and_noise_can_be_asked_for(recorded: Path, tmp_path: Path):
 
 
 def test_what_cannot_be_recorded_is_said(recorded: Path, tmp_path: Path):
-    with pytest.raises(SystemExit, match="nobody demonstrates 'quadrotor'; there are: push_t, pick_place"):
-        main(["quadrotor", str(tmp_path / "x")])
     with pytest.raises(SystemExit, match=r"is not of this robot: .*observation\.images\.scene"):
         main(["push_t", str(recorded), "--no-pictures"])
     assert DatasetReader(recorded).num_episodes == 4

@@ -6,79 +6,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isthmus_datasets.operators.operator import Controller, Event
+from isthmus_datasets.operators.operator import Event
 from isthmus_datasets.recorder import Outcome
 from isthmus_datasets.recording import open_dataset
-from isthmus_deploy.contract import Provenance
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.runtime import Runtime
+from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.policy_operator import PolicyOperator
 from isthmus_policies.demonstrate.record import main as record
-from isthmus_policies.demonstrate.teleop import Session, main, said
-from isthmus_policies.demonstrate.teleoperated import TELEOPERATED
-from isthmus_policies.export.export import export_policy
-from isthmus_policies.training.trainer import TrainConfig, Trainer, load_policy
-from isthmus_sim.robots.pusher import description as pusher
-from isthmus_sim.robots.quadrotor import description as quadrotor
+from isthmus_policies.demonstrate.teleop import Session, main, outcome_message
 from isthmus_sim.tasks import make_task
 
 TIMEOUT_S = 60
 
 
-def exported(task: str, folder: Path, small: Callable[..., TrainConfig]) -> Path:
-    """A policy that has hardly learnt anything."""
-    trainer = Trainer(small(task=task, iterations=1))
-    trainer.iterate()
-    trainer.save(folder)
-    provenance = Provenance(
-        task=task,
-        task_config={},
-        package="isthmus",
-        package_version="0",
-        robot_model="own",
-        engine="mujoco",
-        code_revision="r",
-        seed=0,
-        data=None,
-        evaluation={},
-        created="2026-01-01",
-    )
-    file = folder / "policy.onnx"
-    file.write_bytes(export_policy(make_task(task), load_policy(folder)[1], provenance)[0])
-    return file
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
-def test_a_policy_drives_by_the_graph_that_would_run_on_the_robot(tmp_path: Path, small: Callable[..., TrainConfig]):
-    file = exported("push_t", tmp_path, small)
-    operator, runtime = PolicyOperator(file, pusher.SPEC), Runtime(file)
-    with closing(EnvRobot(make_task("push_t"))) as robot:
-        robot.reset(3)
-        operator.reset(3)
-        for _ in range(3):
-            observation = robot.observe()
-            state = observation.columns["state"].copy()
-            decision = operator.decide(observation)
-            signals = {"agent_position": state[:2], "block_position": state[2:4], "block_angle": state[4:]}
-            np.testing.assert_array_equal(decision.action, runtime.step(signals)["target_position"])
-            assert decision.control is Controller.POLICY
-            robot.act(decision.action)
-    with pytest.raises(PolicyFileError, match=r"another robot: crazyflie.* no .*agent_position"):
-        PolicyOperator(file, quadrotor.SPEC)
-
-
-@pytest.mark.parametrize("task", TELEOPERATED)
+@pytest.mark.parametrize("task", ["push_t", "pick_place", "pick_place-randomized"])
 def test_what_is_teleoperated_can_be_guided_and_shown(task: str):
     """The guide's action keeps the robot where it is; the page's model has the engine's joints."""
-    how = TELEOPERATED[task]
+    how = find_demonstration(task, "guide", "view")
+    assert how.guide is not None
     with closing(EnvRobot(make_task(task))) as robot:
         robot.reset(0)
         guide = how.guide(robot, round(1 / make_task(task).robot.control_period_s))
@@ -106,7 +56,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path):
     )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("open http://127.0.0.1:")
+        assert any(line.startswith("open http://127.0.0.1:") for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
         output, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
@@ -116,7 +66,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path):
 
 
 def test_a_task_that_nobody_can_do_by_hand_is_refused(tmp_path: Path):
-    with pytest.raises(SystemExit, match=r"no 'quadrotor' here; there are: push_t, pick_place"):
+    with pytest.raises(SystemExit, match=r"isthmus-teleop: the task 'quadrotor' has no demonstration .*push_t"):
         main(["quadrotor", str(tmp_path / "d")])
 
 
@@ -148,5 +98,5 @@ def test_a_device_that_is_not_there_is_said_in_one_line(tmp_path: Path, monkeypa
 
 def test_what_is_said_of_an_episode():
     lost = Outcome(index=None, steps=9, event=Event.DISCARD, reason="episode 4 was discarded after 9 steps")
-    assert said(lost, "the page was closed") == "episode 4 was discarded after 9 steps: the page was closed"
-    assert said(Outcome(index=4, steps=9, event=Event.SUCCESS), "") == "episode 4 saved: 9 steps, success"
+    assert outcome_message(lost, "the page was closed") == "episode 4 was discarded after 9 steps: the page was closed"
+    assert outcome_message(Outcome(index=4, steps=9, event=Event.SUCCESS), "") == "episode 4 saved: 9 steps, success"

@@ -14,13 +14,13 @@ if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
 
 import torch
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_policies.evaluation.evaluate import PolicyActor
 from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 
 def pictures(path: Path) -> np.ndarray:
@@ -67,18 +67,22 @@ def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
     angles = np.array([DEFAULT_POSE[JOINTS.index(name)] for name in names]) + swing
     walk = {
         "time": time, "position": position, "orientation": np.tile((1.0, 0, 0, 0), (len(time), 1)),
-        "reference_position": position * (1, 1, 0), "joint_name": np.array(names), "joint_time": time,
-        "joint_position": angles,
+        "reference_position": position * (1, 1, 0), "reading_order/joint_position": np.array(names), "reading_time/joint_position": time,
+        "reading/joint_position": angles,
     }  # fmt: skip
 
     def film(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
         return pictures(mission_video("quadruped", arrays, [("side 1", 0.0, 1.0)], str, tmp_path / name)).astype(int)
 
-    moving, other = film(walk, "walk.mp4"), film({**walk, "joint_position": angles - swing}, "still.mp4")
+    moving, other = film(walk, "walk.mp4"), film({**walk, "reading/joint_position": angles - swing}, "still.mp4")
     assert len(moving) == FPS
     difference = np.abs(moving - other)[:, 160:400, 200:440].mean(axis=(1, 2, 3))
     assert difference[FPS // 4] > 5 * difference[0], "the legs bend"
-    turned_round = {**walk, "joint_name": walk["joint_name"][::-1], "joint_position": angles[:, ::-1]}
+    turned_round = {
+        **walk,
+        "reading_order/joint_position": walk["reading_order/joint_position"][::-1],
+        "reading/joint_position": angles[:, ::-1],
+    }
     assert np.abs(film(turned_round, "same.mp4") - moving).max() < 3
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
@@ -16,13 +15,16 @@ class Config:
     """A robot that stands in for the real one: same topics, other body.
 
     MuJoCo in real time, with a body, drives, sensor noise and delays that the policy was not told. Publishes
-    robot_interface and (for judging only) ground_truth; a quadrotor odom and imu, a quadruped joint_states and imu.
-    Takes rotor_controller/commands or forward_position_controller/commands. Without commands for 0.2 s the quadrotor's
-    motors stop, as a Crazyflie's do, and the quadruped's joints are only damped.
+    robot_interface, its readings and (for judging only) ground_truth, and takes its commands, on the topics that
+    `python -m isthmus_deploy.ros.topics` lists. Without commands for 0.2 s a quadrotor's motors stop, as a Crazyflie's
+    do, and other robots' joints are only damped.
     """
 
-    robot: Literal["quadrotor", "quadruped"] = "quadrotor"
-    """What stands in: a quadrotor on the ground, or a quadruped that lies there."""
+    robot: str | None = None
+    """Name of a registered robot, such as crazyflie or quadruped, or one of another package; by default the task's."""
+    task: str | None = None
+    """A task with something to achieve, such as reach_cube: what stands around the robot there stands there too, and
+    task_succeeded tells (for judging only) whether it is done."""
     namespace: str = ""
     """ROS namespace, such as /drone1."""
     seed: int = 0
@@ -36,7 +38,7 @@ class Config:
 def main() -> None:
     """Entry point of `isthmus-stand-in`."""
     config = tyro.cli(Config, prog="isthmus-stand-in")
-    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError,))
+    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError, OSError))
 
 
 def _simulate(config: Config) -> int:

@@ -12,10 +12,10 @@ DEAD_MAN_NS = 200_000_000  # Crazyflie firmware's time-out for set-points; drive
 
 
 class Commands:
-    """Commands over time: the newest one that had come by then, or none after a silence (dead-man).
+    """One command over time: the newest that had come by then, or none after a silence (dead-man).
 
     Args:
-        minimum: Smallest command per element, in its unit; what is beyond is clipped.
+        minimum: Smallest value per element, in its unit; what is beyond is clipped.
         maximum: Largest one.
     """
 

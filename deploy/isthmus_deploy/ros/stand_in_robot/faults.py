@@ -12,7 +12,7 @@ import numpy as np
 from isthmus_deploy.ros.stand_in_robot.world import Array
 
 Kind = Literal["nan", "jump", "silence"]
-_PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z_]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
+_PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z0-9_/]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +29,16 @@ class Fault:
         return time_s >= self.at_s
 
 
-def parse_fault(text: str, topics: Sequence[str]) -> Fault:
+def parse_fault(text: str, topics: Sequence[str], images: Sequence[str] = ()) -> Fault:
     """Read `KIND@SECONDS` or `KIND:TOPIC@SECONDS`, such as `nan@3.0` or `silence:imu@2`.
 
     Args:
         text: The fault.
         topics: The robot's topics; a fault without a topic is the first one's.
+        images: Those of them that carry images; they can only fall silent.
 
     Raises:
-        ValueError: not of that form; lists the valid names.
+        ValueError: not of that form, or nothing that the topic can have; lists the valid names.
     """
     match = _PATTERN.fullmatch(text)
     kinds = get_args(Kind)
@@ -47,6 +48,8 @@ def parse_fault(text: str, topics: Sequence[str]) -> Fault:
             f"{text!r} is not a fault: write KIND@SECONDS or KIND:TOPIC@SECONDS with KIND one of {', '.join(kinds)} "
             f"and TOPIC one of {', '.join(topics)}, such as nan@3.0"
         )
+    if topic in images and kind != "silence":
+        raise ValueError(f"{text!r}: an image can only fall silent; write silence:{topic}@{at_s}")
     return Fault(kind=cast(Kind, kind), topic=topic, at_s=float(at_s))
 
 

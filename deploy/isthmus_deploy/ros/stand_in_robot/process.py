@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Bool, String
 
 from isthmus_deploy.loop import LatencyHistogram
+from isthmus_deploy.robot_interface import CommandInterface, interface_of
 from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.bindings.body import odometry_writer
+from isthmus_deploy.ros.bindings.messages import set_stamp
+from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.ros2 import Link, StopRequest
-from isthmus_deploy.ros.signals import COMMANDS
 from isthmus_deploy.ros.stand_in_robot import Config
+from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
-from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, fill_odometry, odometry, sensor_topics
-from isthmus_deploy.ros.stand_in_robot.world import World, make_world, robot_interface
+from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
+from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
 
 
 def simulate(config: Config) -> int:
     """Be the robot until told to stop; returns the process's exit status.
 
     Raises:
-        ValueError: one of `config.fault` is no fault of this robot.
+        RegistryError: there is no robot of that name.
+        ValueError: a stand-in cannot be made of the robot, or one of `config.fault` is no fault of it.
+        Refusal: no topic carries one of its signals or commands.
     """
     stop = StopRequest()
-    world = make_world(config.robot, config.seed)
-    topics = [topic.name for topic in sensor_topics(world.spec)]
-    faults = tuple(parse_fault(text, topics) for text in config.fault)
-    link = Link("stand_in_robot", config.namespace)
-    try:
-        StandIn(config, world, faults, link).run(stop)
-    finally:
-        link.close()
+    world = make_world(config.robot, config.seed, config.task)
+    with closing(world):
+        topics = sensor_topics(interface_of(world.robot))
+        names, images = [topic.name for topic in topics], image_topics(topics)
+        faults = tuple(parse_fault(text, names, images) for text in config.fault)
+        with closing(Link("stand_in_robot", config.namespace)) as link:
+            StandIn(config, world, faults, link).run(stop)
     return 0
 
 
@@ -49,29 +57,35 @@ class StandIn:
     def __init__(self, config: Config, world: World, faults: tuple[Fault, ...], link: Link) -> None:
         self._config, self._world, self._faults, self._link = config, world, faults, link
         self._log = link.node.get_logger()
-        self._interface = robot_interface(world.spec)
+        self._interface = interface_of(world.robot)
         self._period_ns = round(self._interface.control_period_s * 1e9)
-        self._step_ns = round(world.timestep_s * 1e9)
-        command = world.spec.commands[0]
-        self._safe = np.array(command.safe)
-        self._commands = Commands(command.minimum, command.maximum)
+        self._steps = round(self._interface.control_period_s / world.timestep_s)
+        specs = world.robot.commands
+        self._commands = {spec.name: Commands(spec.minimum, spec.maximum) for spec in specs}
+        self._newest = {spec.name: np.array(spec.safe) for spec in specs}
+        self._safe = np.concatenate([spec.safe for spec in specs])
+        self._aftermath = Aftermath(self._safe.tolist(), slowly=any(spec.transition_rate is not None for spec in specs))
         self._latency = LatencyHistogram()
         self._lateness = LatencyHistogram()
         self._sent_ns: int | None = None
         self._unanswered = self._published = self._skipped = self._refused = 0
         self._moving_since_s: float | None = None
-        self._aftermath = Aftermath(command.safe, slowly=command.transition_rate is not None)
         self._dead = False
         node = link.node
-        self._sensors = Sensors(node, world.spec)
-        self._truth = odometry()
+        self._sensors = Sensors(node, self._interface)
+        self._write_truth = odometry_writer()
         self._publish_truth = node.create_publisher(Odometry, "ground_truth", qos.SENSOR).publish
-        node.create_subscription(Float64MultiArray, COMMANDS[command.name].topic, self._on_command, qos.COMMAND)
+        self._task = world if isinstance(world, TaskWorld) else None
+        self._measured: dict[str, float] = {}
+        if self._task:
+            self._publish_success = node.create_publisher(Bool, "task_succeeded", qos.SENSOR).publish
+        for command in self._interface.commands:
+            self._take(command)
         node.create_publisher(String, "robot_interface", qos.LATCHED).publish(String(data=self._interface.to_json()))
 
     def run(self, stop: StopRequest) -> None:
         """Simulate in real time until told to stop."""
-        self._log.info(f"{self._interface.robot} on the ground, body of seed {self._config.seed}")
+        self._log.info(f"{self._interface.robot} at rest, body of seed {self._config.seed}")
         simulated_ns = time.monotonic_ns()
         while not stop:
             self._link.wait_until(simulated_ns + self._period_ns)
@@ -79,23 +93,32 @@ class StandIn:
             periods = (now_ns - simulated_ns) // self._period_ns  # more than one: this process was held up
             self._lateness.record(now_ns - simulated_ns - self._period_ns)
             self._skipped += periods - 1
-            self._advance(simulated_ns, periods * self._period_ns)
-            simulated_ns += periods * self._period_ns
+            for _ in range(periods):
+                self._advance(simulated_ns)
+                simulated_ns += self._period_ns
             self._publish()
         self._log.info(self._timing_line())
         if self._config.log:
             write_json(self._config.log, self._summary())
 
-    def _advance(self, begin_ns: int, duration_ns: int) -> None:
-        for at_ns in range(begin_ns, begin_ns + duration_ns, self._step_ns):
-            self._world.step(self._commands.at(at_ns))
-        if self._commands.dead and not self._dead:
+    def _advance(self, begin_ns: int) -> None:
+        """Simulate the control period that began then."""
+        for step in range(self._steps):
+            at_ns = begin_ns + step * self._period_ns // self._steps
+            self._world.step({name: commands.at(at_ns) for name, commands in self._commands.items()})
+        dead = any(commands.dead for commands in self._commands.values())
+        if dead and not self._dead:
             self._log.warning(f"dead-man: no command for {DEAD_MAN_NS / 1e9:g} s, {self._world.without_command}")
-        self._dead = self._commands.dead
+        self._dead = dead
 
     def _publish(self) -> None:
         stamp, readings = self._link.now(), self._world.sense()
-        self._publish_truth(fill_odometry(self._truth, stamp, self._world.truth()))
+        truth = self._write_truth(vars(self._world.truth()))
+        set_stamp(truth, stamp)
+        self._publish_truth(truth)
+        if self._task:
+            self._measured = self._task.judge()
+            self._publish_success(Bool(data=self._task.succeeded))
         faults = self._active_faults()
         for fault in faults:
             self._sensors.spoil(fault, readings)
@@ -116,19 +139,35 @@ class StandIn:
             self._aftermath.begin(time.monotonic_ns())
         return active
 
-    def _on_command(self, message: Float64MultiArray) -> None:
-        now_ns, command = time.monotonic_ns(), np.asarray(message.data)
-        problem = self._commands.receive(command, now_ns)
+    # --- commands ---
+
+    def _take(self, command: CommandInterface) -> None:
+        """Subscribe to a command."""
+        binding = bindings().command(command)
+        callback = self._receiver(command.name, binding.reader(command))
+        self._link.node.create_subscription(binding.message, binding.topic, callback, qos.COMMAND)
+
+    def _receiver(self, name: str, read: Callable[[Any], Array]) -> Callable[[Any], None]:
+        return lambda message: self._on_command(name, read(message))
+
+    def _on_command(self, name: str, command: Array) -> None:
+        now_ns = time.monotonic_ns()
+        problem = self._commands[name].receive(command, now_ns)
         if problem:
             self._refused += 1
-            self._log.error(f"command refused: {problem}")
+            self._log.error(f"{name} refused: {problem}")
             return
-        self._aftermath.note_command(now_ns, command)
-        if self._moving_since_s is None and (command != self._safe).any():
+        self._newest[name] = command
+        everything = np.concatenate(list(self._newest.values()))
+        if self._moving_since_s is None and (everything != self._safe).any():
             self._moving_since_s = self._world.time_s
+        if name == self._interface.commands[-1].name:  # the node sends its commands in this order
+            self._aftermath.note_command(now_ns, everything)
         if self._sent_ns is not None:
             self._latency.record(now_ns - self._sent_ns)
             self._sent_ns = None
+
+    # --- at the end ---
 
     def _timing_line(self) -> str:
         latency = self._latency.summary()
@@ -142,6 +181,7 @@ class StandIn:
             "robot": self._interface.robot,
             "seed": self._config.seed,
             **self._world.hidden(),
+            **({"succeeded": self._task.succeeded, "measured": self._measured} if self._task else {}),
             "readings": self._published,
             "unanswered": self._unanswered,
             "skipped_periods": self._skipped,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import mujoco
 import numpy as np
 import torch
 
-from isthmus_deploy.ros.stand_in_robot import rigid_body
-from isthmus_deploy.ros.stand_in_robot.rigid_body import body_velocity, turned
+from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody, turned
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
-from isthmus_sim.robots.quadrotor.description import SPEC, QuadrotorParameters, one_quadrotor, sample_parameters
+from isthmus_sim.robots.quadrotor.description import ROBOT, QuadrotorParameters, one_quadrotor, sample_parameters
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 
 TIMESTEP_S = 0.001
@@ -35,7 +35,7 @@ class QuadrotorWorld:
         seed: Draws the body from the randomised set of training, the estimator's delay, and the noise.
     """
 
-    spec = SPEC
+    robot = ROBOT
     timestep_s = TIMESTEP_S
     without_command = "motors off"
 
@@ -46,27 +46,29 @@ class QuadrotorWorld:
         self._model = mujoco.MjModel.from_xml_string(quadrotor_mjcf(self.parameters, scene=True, timestep=TIMESTEP_S))
         self._data = mujoco.MjData(self._model)
         mujoco.mj_forward(self._model, self._data)
+        self._body = FreeBody(self._model, "base")
         self._motors = _Motors(self.parameters)
-        self._off = np.zeros(len(SPEC.commands[0].order))
+        self._off = np.zeros(4)
         delay_steps = round(self.estimator_delay_s / TIMESTEP_S)
-        self._velocities = deque([body_velocity(self._data)], maxlen=delay_steps + 1)
+        self._velocities = deque([self._body.velocity(self._data)], maxlen=delay_steps + 1)
 
     @property
     def time_s(self) -> float:
         """Simulated time, s."""
         return self._data.time
 
-    def step(self, command: Array | None, n: int = 1) -> None:
-        """`n` physics steps with the motors' set-points (4,), rad/s; None for motors off."""
+    def step(self, commands: Mapping[str, Array | None], n: int = 1) -> None:
+        """`n` physics steps with the motors' set-points, rotor_speed (4,) rad/s; None for motors off."""
+        command = commands["rotor_speed"]
         set_point = self._off if command is None else command
         for _ in range(n):
             self._data.ctrl[:] = self._motors.thrust(set_point)
             mujoco.mj_step(self._model, self._data)
-            self._velocities.append(body_velocity(self._data))
+            self._velocities.append(self._body.velocity(self._data))
 
     def truth(self) -> Truth:
         """The body as it is."""
-        return rigid_body.truth(self._data)
+        return self._body.truth(self._data)
 
     def sense(self) -> dict[str, Array]:
         """The body as its sensors see it."""
@@ -81,6 +83,9 @@ class QuadrotorWorld:
     def hidden(self) -> dict[str, object]:
         """The body's parameters and the estimator's delay."""
         return {"parameters": asdict(self.parameters), "estimator_delay_s": self.estimator_delay_s}
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Motors:

@@ -1,4 +1,4 @@
-"""Walks of the stand-in quadruped in one process, faster than real time: the same policy file, the same safety chain.
+"""A walk in one process, faster than real time: the same policy file, the same safety chain, any robot that walks.
 
 For statistics over many bodies. What is different from a walk over ROS is only the transport: here a command reaches
 the drives in the period of its readings, and the body's own latency is all there is.
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.ros.stand_in_robot.quadruped import HiddenBody, QuadrupedWorld
+from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
 from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.supervisor import ACTIVE, State
-from isthmus_sim.robots.quadruped.description import GRAVITY
+from isthmus_sim.description import RobotDescription
 
+_GRAVITY = 9.81  # m/s²
 _STAND_S = 0.5  # to come to rest in stand-by before the policy starts, and on the ground at the end
 _UPRIGHT = 0.5  # least cosine of the tilt: 60°
 _STILL = (0.0, 0.0, 0.0)
@@ -38,52 +40,59 @@ class Trial:
     """How one walk went, from the policy's start to its stop."""
 
     seed: int
-    body: HiddenBody
+    hidden: dict[str, object]
+    """What the policy was not told of the body."""
     fell: bool
-    """Whether the trunk touched the ground or tilted by more than 60°, in stand-by or walking."""
+    """Whether the base touched the ground or tilted by more than 60°, in stand-by or walking."""
     fault: str | None
     """Why the safety chain stopped it; None when it did not."""
     walked_s: float
     """Shorter than the plan after a fall or a fault."""
     distance_m: float
-    """Length of the trunk's path over the ground."""
+    """Length of the base's path over the ground."""
     velocity_error: float | None
     """Mean distance of the velocity in the body's plane from the wanted one, m/s, without the start of each segment;
     None where there is no more of it."""
     yaw_rate_error: float | None
     """Mean distance of the turning rate from the wanted one, rad/s, likewise."""
     energy_j: float
-    """Mechanical work of the motors; what they brake is lost."""
+    """Mechanical work of the drives; what they brake is lost."""
     cost_of_transport: float
     """Energy over weight and distance; 0 for a robot that went nowhere."""
     clipped_steps: int
     rate_limited_steps: int
 
 
-def walk(runtime: Runtime, seed: int, plan: Sequence[Segment], *, settle_s: float = 0.5) -> Trial:
+def walk(
+    runtime: Runtime, robot: RobotDescription, seed: int, plan: Sequence[Segment], *, settle_s: float = 0.5
+) -> Trial:
     """Stand up, walk the plan, stop and lie down, on the body of a seed.
 
     Args:
         runtime: The loaded policy; used by one trial at a time.
+        robot: The contract's robot, with a free base.
         seed: Draws body and noise.
         plan: What the operator asks for, one segment after the other.
         settle_s: Start of each segment that is left out of the errors, s.
+
+    Raises:
+        ContractMismatch: the policy is not for this robot.
     """
-    return _Walk(runtime, seed, settle_s).run(plan)
+    runtime.contract.check_robot(interface_of(robot))
+    return _Walk(runtime, robot, seed, settle_s).run(plan)
 
 
 class _Walk:
     """One robot, its safety chain, and what is recorded of them."""
 
-    def __init__(self, runtime: Runtime, seed: int, settle_s: float) -> None:
+    def __init__(self, runtime: Runtime, robot: RobotDescription, seed: int, settle_s: float) -> None:
         contract = runtime.contract
         self._seed, self._settle_s = seed, settle_s
-        self._world = QuadrupedWorld(seed)
+        self._world = DescribedWorld(bare_scene(robot), seed)
         self._controller = PolicyController(runtime)
         self._period_s = contract.control_period_s
         self._steps = round(contract.control_period_s / self._world.timestep_s)
         self._fresh = {signal.name: 0.0 for signal in contract.signals}
-        self._command = contract.commands[0].name
         self._fell = False
         self._errors: list[tuple[float, float]] = []
         self._periods = 0
@@ -129,7 +138,7 @@ class _Walk:
     def _tick(self, wanted: tuple[float, float, float]) -> None:
         signals = {**self._world.sense(), **_goal(wanted)}
         commands = self._controller.tick(signals, self._fresh, self._now_ns())
-        self._world.step(commands[self._command], self._steps)
+        self._world.step(commands, self._steps)
 
     def _record(self, truth: Truth, wanted: tuple[float, float, float], *, settled: bool) -> None:
         self._fell = self._down()
@@ -141,14 +150,14 @@ class _Walk:
 
     def _down(self) -> bool:
         _, x, y, _ = self._world.truth().orientation
-        return self._world.on_belly or bool(1.0 - 2.0 * (x * x + y * y) < _UPRIGHT)
+        return self._world.base_touches or bool(1.0 - 2.0 * (x * x + y * y) < _UPRIGHT)
 
     def _result(self, energy_j: float, fault: str | None) -> Trial:
         velocity_error, yaw_rate_error = np.mean(self._errors, axis=0).tolist() if self._errors else (None, None)
-        weight_m = self._world.mass * GRAVITY * self._distance_m
+        weight_m = self._world.mass * _GRAVITY * self._distance_m
         return Trial(
             seed=self._seed,
-            body=self._world.body,
+            hidden=self._world.hidden(),
             fell=self._fell,
             fault=fault,
             walked_s=self._periods * self._period_s,

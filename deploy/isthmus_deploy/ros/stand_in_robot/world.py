@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface
-from isthmus_sim.description import RobotSpec
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.robots import ROBOTS
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(kw_only=True)
 class Truth:
-    """The body as it is: position (3,) m world, orientation (4,) wxyz world_from_body, linear velocity (3,) m/s and
+    """The base as it is: position (3,) m world, orientation (4,) wxyz world_from_body, linear velocity (3,) m/s and
     angular velocity (3,) rad/s in the body."""
 
     position: Array
@@ -26,68 +26,65 @@ class Truth:
 
 
 class World(Protocol):
-    """A robot and the ground under it, with a body that nobody was told of."""
+    """A robot and what it stands on, with a body that nobody was told of."""
 
-    spec: RobotSpec
+    robot: RobotDescription
     timestep_s: float
     """Physics step, s."""
     without_command: str
-    """What the motors do without commands, in words."""
+    """What the drives do without commands, in words."""
 
     @property
     def time_s(self) -> float:
         """Simulated time, s."""
         ...
 
-    def step(self, command: Array | None, n: int = 1) -> None:
-        """`n` physics steps with this newest command, in the order and unit of `spec`; None when there is none."""
+    def step(self, commands: Mapping[str, Array | None], n: int = 1) -> None:
+        """`n` physics steps with the newest of each command, in the order and unit of `robot`; None where there is
+        none."""
         ...
 
     def truth(self) -> Truth:
-        """The body as it is."""
+        """The base as it is."""
         ...
 
     def sense(self) -> dict[str, Array]:
-        """The body as its sensors see it now: readings by the names of `spec`, new arrays."""
+        """The robot as its sensors see it now: readings by the names of `robot`, new arrays."""
         ...
 
     def hidden(self) -> dict[str, object]:
         """What the policy was not told, ready for JSON."""
         ...
 
-
-def make_world(robot: str, seed: int) -> World:
-    """The world of a robot by its name in `Config`, with a body drawn by `seed`."""
-    if robot == "quadruped":
-        from isthmus_deploy.ros.stand_in_robot.quadruped import QuadrupedWorld
-
-        return QuadrupedWorld(seed)
-    from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
-
-    return QuadrotorWorld(seed)
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
 
 
-def robot_interface(spec: RobotSpec) -> RobotInterface:
-    """What a stand-in robot says of itself."""
-    signals = tuple(
-        SignalInterface(name=s.name, shape=(s.size,), unit=s.unit, frame=s.frame, order=s.order) for s in spec.signals
-    )
-    commands = tuple(
-        CommandInterface(
-            name=c.name,
-            shape=(c.size,),
-            unit=c.unit,
-            frame=c.frame,
-            order=c.order,
-            minimum=c.minimum,
-            maximum=c.maximum,
-        )
-        for c in spec.commands
-    )
-    return RobotInterface(
-        robot=spec.name,
-        control_period_s=spec.control_period_s,
-        signals=signals,
-        commands=commands,
-        joints={name: Joint(**vars(joint)) for name, joint in spec.joints.items()},
-    )
+def make_world(name: str | None, seed: int, task: str | None = None) -> World:
+    """The world of a registered robot, with a body drawn by `seed`.
+
+    Args:
+        name: Of the robot; None for the task's own.
+        seed: Draws the body, the noise, and where things begin.
+        task: What it is to do, where something stands around it; None for nothing.
+
+    Raises:
+        RegistryError: there is no such robot or task; the message names those there are.
+        ValueError: a stand-in cannot be made of it; the message names what it lacks.
+    """
+    robot = ROBOTS[name] if name else None
+    if task is not None:
+        from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+        from isthmus_sim.tasks import make_task
+
+        return TaskWorld(make_task(task, robot=robot), seed)
+    if robot is None:
+        raise ValueError(f"which robot? There are: {', '.join(ROBOTS)}")
+    if name == "crazyflie":  # how its body varies is published, and more than bounds
+        from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
+
+        return QuadrotorWorld(seed)
+    from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
+
+    return DescribedWorld(bare_scene(robot), seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_deploy.ros.flight_plan import FlightPlan
+from isthmus_deploy.ros.missions.flight_plan import FlightPlan
 from isthmus_policies.demo.report import flight_plots, parts
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import Kind

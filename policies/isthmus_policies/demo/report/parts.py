@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,7 +40,8 @@ def learning(demo: Demo, text: str, *, staged: bool) -> str:
 
 def timing(demo: Demo) -> str:
     """How steady the control loop was, and how fast a command followed its reading."""
-    latency, period = observed_timing(demo.arrays)
+    sent = demo.arrays[f"command_time/{demo.contract.commands[0].name}"]
+    latency, period = observed_timing(demo.arrays["time"], sent)
     text = (
         "The histograms are what the operator's process saw on the network, so they include its own delays; the table "
         "is what each process measured itself. The bare echo is the limit: the same messages, answered without work."
@@ -66,12 +67,12 @@ def timing(demo: Demo) -> str:
     return section("Control-loop timing", text, plot, table(head, rows, numbers=(1, 2, 3, 4, 5)))
 
 
-def observed_timing(arrays: Mapping[str, Vector]) -> tuple[Vector, Vector]:
-    """From a mission's record: time from each true state to the first command after it, and from command to command, s.
+def observed_timing(truth: Vector, commands: Vector) -> tuple[Vector, Vector]:
+    """From the times of a mission's record: from each true state to the first command after it, and from command to
+    command, s.
 
     The robot publishes its true state just before its readings.
     """
-    commands, truth = arrays["command_time"], arrays["time"]
     before = np.searchsorted(truth, commands, side="right") - 1
     answered, first = np.unique(before, return_index=True)
     known = answered >= 0

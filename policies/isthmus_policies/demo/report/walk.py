@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.ros.walk_log import velocity
-from isthmus_deploy.ros.walk_plan import WalkPlan
+from isthmus_deploy.ros.missions.walk_log import velocity
+from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report import parts, walk_plots
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import Kind
@@ -82,7 +82,7 @@ def _body(hidden: dict[str, Any]) -> list[tuple[str, str]]:
         ("centre of mass off by", f"{1e3 * math.hypot(*hidden['com_offset']):.0f} mm"),
         ("friction of the floor", f"{hidden['friction']:.2f}"),
         ("torque that arrives", f"{100 * min(hidden['strength']):.0f} … {100 * max(hidden['strength']):.0f} %"),
-        ("commands act late by", f"{1e3 * hidden['latency_s']:.0f} ms"),
+        ("commands act late by", f"{1e3 * hidden['command_delay_s']:.0f} ms"),
         ("IMU's heading off by", f"{math.degrees(hidden['heading']):+.0f}°"),
     ]
 
@@ -149,7 +149,9 @@ def _gait(demo: Demo) -> str:
     if shown.sum() < 2:
         return section("Gait", "The walk ended before the first step.")
     leg = [i for i, name in enumerate(JOINTS) if name.startswith(_LEG)]
-    sent = (demo.arrays["command_time"] >= start) & (demo.arrays["command_time"] < start + _SHOWN_S)
+    targets = demo.arrays["command/joint_position_target"]
+    sent_s = demo.arrays["command_time/joint_position_target"]
+    sent = (sent_s >= start) & (sent_s < start + _SHOWN_S)
     return section(
         "Gait",
         text,
@@ -157,8 +159,8 @@ def _gait(demo: Demo) -> str:
         walk_plots.joints(
             time[shown],
             _joint_angles(demo)[shown][:, leg],
-            demo.arrays["command_time"][sent],
-            demo.arrays["command"][sent][:, leg],
+            sent_s[sent],
+            targets[sent][:, leg],
             [JOINTS[i] for i in leg],
         ),
     )
@@ -176,9 +178,9 @@ def standing(demo: Demo) -> NDArray[np.bool_]:
 
 def _joint_angles(demo: Demo) -> Vector:
     """Recorded angles (t, 12) rad by `JOINTS`, at the times of the true state."""
-    a, names = demo.arrays, list(demo.arrays["joint_name"])
-    columns = (a["joint_position"][:, names.index(name)] for name in JOINTS)
-    return np.stack([np.interp(a["time"], a["joint_time"], column) for column in columns], axis=1)
+    a, names = demo.arrays, list(demo.arrays["reading_order/joint_position"])
+    columns = (a["reading/joint_position"][:, names.index(name)] for name in JOINTS)
+    return np.stack([np.interp(a["time"], a["reading_time/joint_position"], column) for column in columns], axis=1)
 
 
 def _learning(demo: Demo) -> str:

@@ -1,0 +1,43 @@
+"""One command on its topic."""
+
+from __future__ import annotations
+
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+from isthmus_deploy.robot_interface import CommandInterface
+from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.bindings.table import bindings
+
+
+class CommandPublisher:
+    """Sends one command to the robot.
+
+    Args:
+        node: Sends it.
+        command: What is sent.
+
+    Raises:
+        Refusal: no topic takes it.
+    """
+
+    def __init__(self, node: Node, command: CommandInterface) -> None:
+        binding = bindings().command(command)
+        self.topic = node.resolve_topic_name(binding.topic)
+        """Full name of its topic."""
+        self._write = binding.writer(command)
+        self._publisher = node.create_publisher(binding.message, binding.topic, qos.COMMAND)
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody takes it."""
+        return self._publisher.get_subscription_count() > 0
+
+    def send(self, values: np.ndarray) -> None:
+        """Send values of the command's shape, in its unit."""
+        self._publisher.publish(self._write(values))
+
+    def wait_until_taken(self, timeout_s: float) -> None:
+        """Wait at most this long until everybody who takes it has what was sent last."""
+        self._publisher.wait_for_all_acked(Duration(nanoseconds=round(timeout_s * 1e9)))

@@ -1,0 +1,134 @@
+"""The newest reading of every signal, as the messages bring them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from rclpy.node import Node
+
+from isthmus_deploy.contract import Contract
+from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.ros.bindings.binding import BadMessage, Read, SignalBinding, Topic
+from isthmus_deploy.ros.bindings.messages import stamp_of
+from isthmus_deploy.ros.bindings.table import bindings
+
+_NEVER_NS = -(1 << 62)
+
+
+class LatestValues:
+    """A buffer of the latest value of every signal in a contract, and when it came.
+
+    Args:
+        contract: What the policy needs; `check_contract` has passed.
+        clock: Monotonic time in nanoseconds.
+    """
+
+    def __init__(self, contract: Contract, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
+        self._spare = {name: reading.copy() for name, reading in self.signals.items()}
+        self._clock = clock
+        self._bindings = {signal.name: bindings().signal(signal) for signal in contract.signals}
+        self._routes = _routes(contract.signals)
+        self._trigger = next((topic for topic in self._routes if topic.triggers), None)
+        # By signal: the topic that brought it last, and when.
+        self._latest: dict[str, tuple[Topic, int]] = {
+            name: (topic, _NEVER_NS)
+            for topic, routes in self._routes.items()
+            for name, _ in routes
+            if topic.expires_s is not None
+        }
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._fresh = False
+        self._rejection: str | None = None
+        self._rejected: dict[Topic, str] = {}
+        self.triggered_ns = 0
+        """When the reading came that started the latest control period."""
+        self.expired: tuple[str, ...] = ()
+        """Topics in whose place there is zero, as of the last `expire`."""
+
+    def subscribe(self, node: Node) -> None:
+        """Receive from every topic that carries one of the signals."""
+        for topic in self._routes:
+            node.create_subscription(topic.message, topic.name, self._receiver(topic), topic.qos)
+
+    def take_reading(self) -> bool:
+        """Whether a reading that starts a control period has come since the last call."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
+
+    def take_rejection(self) -> str | None:
+        """Why a message was not used since the last call; None when all were."""
+        rejection, self._rejection = self._rejection, None
+        return rejection
+
+    def expire(self, now_ns: int) -> None:
+        """Put zero in the place of signals whose topic expires and has been silent for so long."""
+        expired = []
+        for name, (topic, arrived_ns) in self._latest.items():
+            if topic.expires_s is not None and (now_ns - arrived_ns) * 1e-9 > topic.expires_s:
+                self.signals[name].fill(0)
+                expired.append(topic.name)
+        self.expired = tuple(dict.fromkeys(expired))
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Seconds since each signal arrived; infinite for one that never did, 0 for a goal that holds."""
+        return {name: self._age_s(name, now_ns) for name in self.signals}
+
+    def missing(self, side: Literal["robot", "operator"]) -> list[str]:
+        """Signals of that side that have never arrived, with the topics that could bring them, and why they do not."""
+        return [
+            self._describe(name, binding)
+            for name, binding in self._bindings.items()
+            if name not in self._latest and binding.side == side
+        ]
+
+    def receive(self, topic: Topic, message: Any) -> None:
+        """Take a message of `topic`, all of it or nothing.
+
+        One with its predecessor's time stamp is no new reading: a driver that repeats itself is as good as silent.
+        """
+        stamp = stamp_of(message)
+        if stamp is not None:
+            if stamp == self._stamps.get(topic.name):
+                return
+            self._stamps[topic.name] = stamp
+        routes = self._routes[topic]
+        try:
+            topic.check(message)
+            for name, read in routes:
+                read(message, self._spare[name])
+        except BadMessage as error:
+            self._rejection = self._rejected[topic] = str(error)
+            return
+        now_ns = self._clock()
+        for name, _ in routes:
+            self.signals[name], self._spare[name] = self._spare[name], self.signals[name]
+            self._latest[name] = topic, now_ns
+        if topic is self._trigger:
+            self._fresh, self.triggered_ns = True, now_ns
+
+    def _receiver(self, topic: Topic) -> Callable[[Any], None]:
+        return lambda message: self.receive(topic, message)
+
+    def _age_s(self, name: str, now_ns: int) -> float:
+        topic, arrived_ns = self._latest.get(name, (None, _NEVER_NS))
+        if topic is None:
+            return float("inf")
+        return 0.0 if topic.holds else (now_ns - arrived_ns) * 1e-9
+
+    def _describe(self, name: str, binding: SignalBinding) -> str:
+        topics = [source.topic for source in binding.sources]
+        reasons = [f"; last refused: {self._rejected[topic]}" for topic in topics if topic in self._rejected]
+        return f"{name} (topic {' or '.join(topic.name for topic in topics)}{''.join(reasons)})"
+
+
+def _routes(signals: Sequence[SignalInterface]) -> dict[Topic, list[tuple[str, Read]]]:
+    """Which signals to read from each topic, and how; topics in the order in which the contract needs them."""
+    routes: dict[Topic, list[tuple[str, Read]]] = {}
+    for signal in signals:
+        for source in bindings().signal(signal).sources:
+            routes.setdefault(source.topic, []).append((signal.name, source.reader(signal)))
+    return routes

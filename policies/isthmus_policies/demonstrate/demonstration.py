@@ -1,0 +1,106 @@
+"""How people and scripts demonstrate a task: what the task's entry points to, in whatever package."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from isthmus_datasets.operators.guide import Guide
+from isthmus_datasets.operators.operator import Operator
+from isthmus_datasets.teleop.stand import Stand
+from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements
+from isthmus_sim.env import Env
+from isthmus_sim.registry import RegistryError
+from isthmus_sim.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstration:
+    """How a task is demonstrated. A script needs `script`; a person at the page needs `view`, and `guide` unless a
+    leader arm is in the person's hand."""
+
+    words: str = ""
+    """What is asked of the robot, for the dataset; by default the task's summary."""
+    script: Callable[[float, float], Operator] | None = None
+    """`script(noise, skill)` makes an operator that starts and ends episodes by itself."""
+    noise: float = 0.0
+    """Standard deviation of what the script adds to its actions unless something else is asked for, in their unit."""
+    cameras: Callable[[Env, Placements], View] | None = None
+    """`cameras(env, placed)` makes what sees the world, with the placed ones where a calibration has them; None for the
+    robot's own camera signals alone."""
+    view: Stand | None = None
+    """How the page looks at the robot, and what is dragged."""
+    guide: Callable[[EnvRobot, int], Guide] | None = None
+    """`guide(robot, rate_hz)` makes what turns the target that a person moves into actions."""
+    model: Callable[[EnvRobot], Any] = lambda robot: robot.model
+    """`model(robot)` gives what the page shows, a `mujoco.MjModel` with the joints and mocap bodies of the one that is
+    simulated; by default that one."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys that move the target -> what they do, for the page."""
+    gripper: bool = False
+    """Whether the guide opens and closes a gripper."""
+
+    def view_maker(self, calibration: Iterable[Path]) -> Callable[[Env], View] | None:
+        """What makes `cameras`, those of these files of isthmus-calibrate where the real ones are. Raises
+        CalibrationError."""
+        placed, cameras = placements(calibration), self.cameras
+        if cameras is None:
+            check_placed((), placed)
+            return None
+        return lambda env: cameras(env, placed)
+
+
+def find_demonstration(task: str, *parts: str) -> Demonstration:
+    """How a task is demonstrated.
+
+    Args:
+        task: Its registered name.
+        parts: Fields that are needed, such as "script".
+
+    Raises:
+        RegistryError: there is no such task, or its demonstration does not load, does not exist, or lacks one of the
+            parts. The message names the tasks that have them all.
+    """
+    there = f"tasks that have: {', '.join(demonstrated_tasks(*parts)) or 'none'}"
+    if task not in TASKS:
+        raise RegistryError(f"unknown task {task!r}; {there}")
+    found = _load(task)
+    if found is None:
+        raise RegistryError(f"the task {task!r} has no demonstration (`demonstration` of its entry); {there}")
+    lacking = [part for part in parts if getattr(found, part) is None]
+    if lacking:
+        raise RegistryError(f"the demonstration of the task {task!r} has no {' and no '.join(lacking)}; {there}")
+    return found
+
+
+def demonstrated_tasks(*parts: str) -> list[str]:
+    """Names of the tasks whose demonstration has these parts. One that does not load is left out: who asks for it is
+    told why, and the others can be used."""
+    return [task for task in TASKS if _has(task, parts)]
+
+
+def _has(task: str, parts: Iterable[str]) -> bool:
+    try:
+        found = _load(task)
+    except RegistryError:
+        return False
+    return found is not None and all(getattr(found, part) is not None for part in parts)
+
+
+def _load(task: str) -> Demonstration | None:
+    entry = TASKS[task]
+    where = entry.demonstration
+    if where is None:
+        return None
+    whose = f"the demonstration of the task {task!r} of {TASKS.origin(task).package}"
+    try:
+        found = pkgutil.resolve_name(where)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RegistryError(f"{whose} does not load from {where}: {error}") from error
+    if not isinstance(found, Demonstration):
+        raise RegistryError(f"{whose}: {where} is a {type(found).__name__}, it must be a Demonstration")
+    return replace(found, words=found.words or entry.summary or task)

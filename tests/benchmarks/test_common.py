@@ -1,0 +1,98 @@
+"""What every benchmark does with its figures, and what --quick and --save make of it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus_deploy.machine_load import MachineLoad
+
+
+@pytest.fixture
+def common(benchmarks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """benchmarks/common.py on a quiet machine, in an empty folder, with results in another."""
+    module = importlib.import_module("common")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(module, "machine_load", lambda: MachineLoad(others=0.0, cores=2))
+    return module
+
+
+def told(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks/push_t.py", *arguments])
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.json"))
+
+
+def test_figures_say_what_made_them(common: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    told(monkeypatch, "--save", "--data", "a b")
+    row = common.Row(metric="speed", value=3.0, unit="1/s", spread=(2.0, 4.0), seeds=5, must=">= 2")
+    assert common.report("push_t", [row], common.BenchOptions(save=True)) == 0
+    assert written(tmp_path) == ["results/push_t.json", "runs/bench/push_t.json"]
+    (figure,) = json.loads((tmp_path / "results" / "push_t.json").read_text())
+    assert (figure["metric"], figure["value"], figure["spread"], figure["must"]) == ("speed", 3.0, [2.0, 4.0], ">= 2")
+    assert figure["command"] == """make bench-push-t ARGS='--save --data '"'"'a b'"'"''"""
+    assert figure["date"][:2] == "20"
+    assert "cores" in figure["machine"]
+    assert figure["code_revision"]
+
+
+def test_the_worst_of_the_spread_is_held_to_the_bound(common: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    told(monkeypatch)
+    row = common.Row(metric="speed", value=3.0, unit="1/s", spread=(1.9, 4.0), must=">= 2")
+    assert common.report("push_t", [row], common.BenchOptions()) == 1
+    assert written(tmp_path) == ["runs/bench/push_t.json"], "nothing is kept unasked"
+
+
+def test_a_quick_run_judges_nothing_and_keeps_nothing(
+    common: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    told(monkeypatch, "--quick")
+    row = common.Row(metric="speed", value=1.0, unit="1/s", must=">= 2", aim=">= 3")
+    assert common.report("push_t", [row], common.BenchOptions(quick=True)) == 0
+    assert written(tmp_path) == ["runs/bench/push_t-quick.json"]
+    (figure,) = json.loads((tmp_path / "runs" / "bench" / "push_t-quick.json").read_text())
+    assert (figure["must"], figure["aim"]) == (None, None)
+    printed = capsys.readouterr().out
+    assert "claims nothing" in printed
+    assert ">= 2" not in printed
+
+
+def test_quick_changes_what_is_not_asked_for(common: Any, benchmarks: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = importlib.import_module("engine")
+    told(monkeypatch)
+    assert common.parse(engine.Options(), engine.QUICK) == engine.Options()
+    told(monkeypatch, "--quick", "--rounds", "7")
+    found = common.parse(engine.Options(), engine.QUICK)
+    assert (found.quick, found.rounds, found.seconds) == (True, 7, engine.QUICK.seconds)
+    assert found.seconds < engine.Options().seconds
+
+
+def test_what_claims_nothing_cannot_be_saved(common: Any, monkeypatch: pytest.MonkeyPatch):
+    told(monkeypatch, "--quick", "--save")
+    with pytest.raises(SystemExit, match="--save"):
+        common.parse(common.BenchOptions(), common.BenchOptions())
+
+
+def test_a_busy_machine_is_said(common: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    told(monkeypatch)
+    monkeypatch.setattr(common, "machine_load", lambda: MachineLoad(others=2.0, cores=2))
+    common.parse(common.BenchOptions(), common.BenchOptions())
+    assert "bench-push-t: this machine is busy" in capsys.readouterr().err
+
+
+def test_every_benchmark_can_be_quick_and_saved(common: Any, benchmarks: Path):
+    left_out = {"common"} if find_spec("rsl_rl") else {"common", "train"}
+    for name in {path.stem for path in benchmarks.glob("*.py")} - left_out:
+        module = importlib.import_module(name)
+        assert issubclass(module.Options, common.BenchOptions), name
+        assert isinstance(module.QUICK, module.Options), name

@@ -1,0 +1,56 @@
+"""The stand-in quadrotor's body and sensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWorld
+from isthmus_sim.robots.quadrotor.description import GRAVITY
+
+
+def turn(world: QuadrotorWorld, rotor_speed: np.ndarray | None, n: int = 1) -> None:
+    world.step({"rotor_speed": rotor_speed}, n)
+
+
+def test_a_seed_draws_one_body():
+    first, again, other = QuadrotorWorld(5), QuadrotorWorld(5), QuadrotorWorld(6)
+    assert first.parameters == again.parameters
+    assert first.estimator_delay_s == again.estimator_delay_s
+    assert first.parameters != other.parameters
+    assert first.sense()["position"].tolist() == again.sense()["position"].tolist()
+    assert 0.010 <= first.estimator_delay_s <= 0.030
+
+
+def test_it_rests_on_the_ground_until_the_rotors_carry_it():
+    world = QuadrotorWorld(0)
+    turn(world, None, 500)
+    assert 0.0 < world.truth().position[2] < 0.03
+    hover = world.parameters.hover_speed
+    turn(world, np.full(4, 0.9 * hover), 1000)
+    assert world.truth().position[2] < 0.03
+    turn(world, np.full(4, 1.1 * hover), 1500)
+    assert world.truth().position[2] > 0.5
+
+
+def test_in_the_air_thrust_and_gravity_give_the_acceleration():
+    world = QuadrotorWorld(1)
+    speed = 1.2 * world.parameters.hover_speed
+    turn(world, np.full(4, speed), 3000)  # long enough for the motors to reach it
+    before = world.truth().linear_velocity[2]
+    turn(world, np.full(4, speed))
+    acceleration = (world.truth().linear_velocity[2] - before) / TIMESTEP_S
+    assert acceleration == pytest.approx((1.2**2 - 1.0) * GRAVITY, rel=1e-3)
+
+
+def test_the_velocity_estimate_is_late_and_the_rest_is_not():
+    world = QuadrotorWorld(2)
+    truths = []
+    for _ in range(800):
+        turn(world, np.full(4, 1.3 * world.parameters.hover_speed))
+        truths.append(world.truth())
+    late = truths[-1 - round(world.estimator_delay_s / TIMESTEP_S)]
+    sensed = np.mean([world.sense()["linear_velocity"] for _ in range(400)], axis=0)
+    np.testing.assert_allclose(sensed, late.linear_velocity, atol=6 * 0.002 / 20)
+    assert np.linalg.norm(truths[-1].linear_velocity - late.linear_velocity) > 0.01
+    np.testing.assert_allclose(world.sense()["position"], truths[-1].position, atol=6 * 0.001)

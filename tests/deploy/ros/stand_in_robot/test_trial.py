@@ -1,0 +1,123 @@
+"""Walks in one process: the safety chain around a policy that only stands, on hidden bodies."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import standing_policy
+
+from isthmus_deploy.robot_interface import ContractMismatch
+from isthmus_deploy.ros.stand_in_robot import trial
+from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
+from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial
+from isthmus_deploy.runtime import Runtime
+from isthmus_sim.robots.quadruped.description import ROBOT
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory) -> Runtime:
+    path = tmp_path_factory.mktemp("policy") / "standing.onnx"
+    path.write_bytes(standing_policy.policy_file())
+    return Runtime(path)
+
+
+def walked(runtime: Runtime, seed: int, plan: list[Segment]) -> Trial:
+    return trial.walk(runtime, ROBOT, seed, plan)
+
+
+class Robot(DescribedWorld):
+    """Keeps what it was told: (n, 12) rad."""
+
+    made: Robot
+
+    def __init__(self, scene, seed):
+        self.told = []
+        super().__init__(scene, seed)
+        Robot.made = self
+
+    def step(self, commands, n=1):
+        super().step(commands, n)
+        if n == 10:
+            self.told.append(commands["joint_position_target"])
+
+
+@pytest.fixture
+def robot(monkeypatch):
+    monkeypatch.setattr(trial, "DescribedWorld", Robot)
+    return lambda: Robot.made
+
+
+def test_it_stands_up_stands_and_lies_down(runtime, robot):
+    result = walked(runtime, 0, [Segment(duration_s=1.0), Segment(duration_s=1.0, vx=0.5, yaw_rate=0.2)])
+    assert not result.fell
+    assert result.fault is None
+    assert result.walked_s == pytest.approx(2.0)
+    assert result.hidden == robot().hidden()
+    assert result.distance_m < 0.2
+    # Half of what counts asks for 0 and half for 0.5 m/s and 0.2 rad/s, and it does not move.
+    assert result.velocity_error == pytest.approx(0.25, abs=0.05)
+    assert result.yaw_rate_error == pytest.approx(0.1, abs=0.03)
+    told = np.array(robot().told)
+    safe = runtime.contract.commands[0].safe
+    assert told[-1].tolist() == list(safe)
+    assert robot().base_touches
+    rate = np.array(runtime.contract.commands[0].transition_rate) * runtime.contract.control_period_s
+    changes = np.abs(np.diff(told, axis=0))
+    assert (changes[:20] <= rate * (1 + 1e-9)).all(), "it stands up slowly"
+    assert (changes[-40:] <= rate * (1 + 1e-9)).all(), "and lies down slowly"
+
+
+def test_the_same_seed_walks_the_same_walk(runtime):
+    plan = [Segment(duration_s=0.3, vx=0.3)]
+    first, again, other = walked(runtime, 3, plan), walked(runtime, 3, plan), walked(runtime, 4, plan)
+    assert first == again
+    assert first.energy_j != other.energy_j
+
+
+def test_a_robot_that_tips_over_fell(runtime, monkeypatch):
+    def push(self, commands, n=1):
+        if self.time_s > 2.5:
+            self._data.qvel[3] = 8.0  # rad/s about its long axis
+        DescribedWorld.step(self, commands, n)
+
+    monkeypatch.setattr(trial, "DescribedWorld", type("Pushed", (DescribedWorld,), {"step": push}))
+    result = walked(runtime, 0, [Segment(duration_s=5.0)])
+    assert result.fell
+    assert 0.0 < result.walked_s < 5.0
+
+
+def test_a_sensor_that_fails_is_a_fault_and_it_still_lies_down(runtime, monkeypatch, robot):
+    def sense(self):
+        readings = DescribedWorld.sense(self)
+        if self.time_s > 2.5:
+            readings["joint_velocity"][3] = np.nan
+        return readings
+
+    monkeypatch.setattr(Robot, "sense", sense)
+    result = walked(runtime, 0, [Segment(duration_s=5.0)])
+    assert result.fault == "joint_velocity.FR_hip_joint: not finite (nan)"
+    assert not result.fell
+    assert result.walked_s < 5.0
+    assert robot().told[-1].tolist() == list(runtime.contract.commands[0].safe)
+
+
+def test_a_plan_too_short_to_settle_has_no_errors(runtime):
+    result = walked(runtime, 0, [Segment(duration_s=0.2)])
+    assert result.velocity_error is None
+    assert dataclasses.asdict(result)["walked_s"] == pytest.approx(0.2)
+
+
+def test_a_policy_of_another_robot_is_refused(runtime):
+    other = dataclasses.replace(ROBOT, name="another")
+    with pytest.raises(ContractMismatch, match="robot: contract quadruped, robot another"):
+        trial.walk(runtime, other, 0, [])
+
+
+def test_it_needs_no_ros():
+    code = "import sys, isthmus_deploy.ros.stand_in_robot.trial; print('rclpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.split() == ["False"], result.stderr

@@ -1,0 +1,111 @@
+"""Threads of torch sleep while they wait, whichever program is started, unless the person wants it otherwise."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from isthmus_sim.threads import SPIN_COUNT, WAIT_POLICY, sleep_while_waiting
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PROGRAMS = sorted(script.module for script in entry_points(group="console_scripts") if "isthmus_" in script.module)
+LEARNING = {
+    f"isthmus_policies.{name}"
+    for name in ("training.train", "evaluation.play", "export.export", "demo.demo", "demonstrate.record")
+}
+
+UP_TO_TORCH = """
+import importlib, os, sys
+import mujoco, numpy, onnxruntime, rich.progress, tyro  # what most of them import, once for all
+
+class AtTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(module, os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
+
+sys.path.insert(0, sys.argv[1])
+sys.meta_path.insert(0, AtTorch())
+for module in sys.argv[2:]:
+    if os.fork() == 0:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            pass  # of something that only who needs the program installs
+        os._exit(0)
+    os.wait()
+"""
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, in which nobody has said how threads wait, and `settings`."""
+    return {name: value for name, value in os.environ.items() if name not in (WAIT_POLICY, SPIN_COUNT)} | settings
+
+
+def policies(modules: list[str]) -> dict[str, str]:
+    """Of each module that imports torch, the wait policy when it does."""
+    command = [sys.executable, "-c", UP_TO_TORCH, str(BENCHMARKS), *modules]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return dict(line.split() for line in result.stdout.splitlines())
+
+
+def test_every_program_settles_it_before_torch():
+    found = policies(PROGRAMS)
+    assert set(found) >= LEARNING
+    assert set(found.values()) == {"PASSIVE"}
+
+
+def test_every_benchmark_settles_it_before_torch():
+    found = policies([path.stem for path in BENCHMARKS.glob("*.py")])
+    assert {"engine", "rough", "push_t"} <= set(found)
+    assert set(found.values()) <= {"PASSIVE"}
+
+
+def test_the_stand_in_robot_settles_it_before_torch():
+    make = "from isthmus_deploy.ros.stand_in_robot.world import make_world; make_world('quadrotor', 0)"
+    assert spin_count(make) == "0"
+
+
+def test_what_the_person_has_set_stays():
+    assert spin_count("import isthmus_policies.networks.actor_critic", GOMP_SPINCOUNT="77") == "77"
+
+
+def spin_count(code: str, **settings: str) -> str:
+    """How often OpenMP's threads turn before they sleep, as it says itself when it is loaded by `code`."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(OMP_DISPLAY_ENV="VERBOSE", **settings),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    said = re.search(r"GOMP_SPINCOUNT = '(\w+)'", result.stderr)
+    if said is None:
+        pytest.skip("torch's OpenMP here is not GNU's")
+    return said.group(1)
+
+
+@pytest.mark.parametrize(("name", "value"), [(WAIT_POLICY, "ACTIVE"), (SPIN_COUNT, "1000")])
+def test_a_setting_of_the_persons_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    for variable in (WAIT_POLICY, SPIN_COUNT):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    sleep_while_waiting()
+    assert dict(os.environ) == before
+
+
+def test_torch_imported_first_is_told(monkeypatch: pytest.MonkeyPatch):
+    for variable in (WAIT_POLICY, SPIN_COUNT):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setitem(sys.modules, "torch", object())
+    with pytest.warns(RuntimeWarning, match="torch.*OMP_WAIT_POLICY=PASSIVE"):
+        sleep_while_waiting()
+    assert os.environ[WAIT_POLICY] == "PASSIVE", "processes that are started from here can still be told"
