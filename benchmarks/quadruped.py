@@ -20,8 +20,8 @@ from common import BenchOptions, Row, over_seeds, parse, report, training
 
 from rich.console import Console
 
-from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
+from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.export.export import EVALUATION_EPISODES, export_run
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS

@@ -33,6 +33,7 @@ from common import BenchOptions, Row, over_seeds, parse, report, training
 
 import mujoco
 import torch
+from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from peers.rsl_rl_ppo import RslRl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -42,7 +43,6 @@ from isthmus_policies.evaluation.evaluate import Actor, evaluate
 from isthmus_policies.training.config import TrainConfig, default_config
 from isthmus_policies.training.trainer import Trainer
 from isthmus_policies.training.worlds import make_engine, make_task, task_names
-from isthmus_sim.engines.mujoco_batch import MujocoEngine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots.models import OWN
 from isthmus_sim.threads import use_thread_budget

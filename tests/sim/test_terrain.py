@@ -12,9 +12,9 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from isthmus_sim.engines.mujoco_legged import MujocoLegged
 
 from isthmus_sim.engine import ArticulatedState
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FOOT_RADIUS, GRAVITY, MASS, STAND_HEIGHT
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig

@@ -34,7 +34,7 @@ from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
-from isthmus_sim.render import NoRendererError
+from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_deploy.ros.missions.log import MissionLog, Series
+from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_deploy.ros.missions.walk import Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report.headlines import facts
@@ -37,9 +37,7 @@ def walked(share: float = 0.9, end_s: float = math.inf) -> tuple[Walk, MissionLo
     """A walk at a `share` of the asked velocity that breaks off at `end_s`."""
     walk = Walk(Options(plan=PLAN))
     read, sent = Series(order=tuple(STRANGE_ORDER)), Series(order=JOINTS)
-    log = MissionLog(
-        asked=walk.columns, readings={"joint_position": read}, commands={"joint_position_target": sent}
-    )
+    log = MissionLog(asked=walk.columns, readings={"joint_position": read}, commands={"joint_position_target": sent})
     x = y = heading = time_s = 0.0
     velocity = np.zeros(3)
 

@@ -14,13 +14,13 @@ if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
 
 import torch
+from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_policies.evaluation.evaluate import PolicyActor
 from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 
 def pictures(path: Path) -> np.ndarray:
@@ -78,7 +78,11 @@ def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
     assert len(moving) == FPS
     difference = np.abs(moving - other)[:, 160:400, 200:440].mean(axis=(1, 2, 3))
     assert difference[FPS // 4] > 5 * difference[0], "the legs bend"
-    turned_round = {**walk, "reading_order/joint_position": walk["reading_order/joint_position"][::-1], "reading/joint_position": angles[:, ::-1]}
+    turned_round = {
+        **walk,
+        "reading_order/joint_position": walk["reading_order/joint_position"][::-1],
+        "reading/joint_position": angles[:, ::-1],
+    }
     assert np.abs(film(turned_round, "same.mp4") - moving).max() < 3
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from isthmus_sim.tasks.quadrotor import Quadrotor, randomized
 from rich.console import Console
 
 from isthmus_deploy.contract import Contract, Provenance
@@ -25,7 +26,6 @@ from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.training.trainer import load_policy
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.env import Env
-from isthmus_sim.tasks.quadrotor import Quadrotor, randomized
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse
@@ -13,7 +14,6 @@ from isthmus_policies.evaluation.evaluate import initial_memory, run_graph
 from isthmus_policies.export.export import Recording, export_policy
 from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
 from isthmus_sim.robots.quadruped.description import JOINTS
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
