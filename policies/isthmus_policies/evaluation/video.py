@@ -138,7 +138,7 @@ def _record_episode(env: Env, runner: PolicyRunner, title: str) -> Clip:
     reference = None
     if "reference_position" in goals[0]:
         reference = np.stack([goal["reference_position"][0].double().cpu().numpy() for goal in goals])
-    motion = Motion.of_states(np.arange(len(states)) * period_s, states, reference)
+    motion = Motion.of_states(np.arange(len(states), dtype=np.float64) * period_s, states, reference)
     notes = [_note(env.task, state, goal) for state, goal in zip(states, goals, strict=True)]
     failed = bool(step.terminated[0] & ~step.succeeded[0])
     title += "  ·  fails" if failed else "  ·  succeeds" if bool(step.succeeded[0]) else ""

@@ -67,7 +67,7 @@ def leave_run() -> Leave:
         run = folder / "run"
         run.mkdir(parents=True, exist_ok=True)
         # A model without layers: the report reads the contract, not the graph.
-        policy = make_policy(config.policy_name, config.policy, made.groups, made.action_size)
+        policy = make_policy(config.policy_name, config.policy, dict(made.groups), made.action_size)
         contract = make_contract(made, policy, provenance)
         step = ReplayStep(
             reset=True,
