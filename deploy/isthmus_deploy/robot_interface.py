@@ -154,10 +154,7 @@ def interface_of(robot: Described) -> RobotInterface:
         robot=robot.name,
         control_period_s=robot.control_period_s,
         signals=tuple(narrowed(SignalInterface, signal) for signal in robot.signals),
-        commands=tuple(
-            narrowed(CommandInterface, command, shape=(len(command.order),), dtype="float32")
-            for command in robot.commands
-        ),
+        commands=tuple(narrowed(CommandInterface, command) for command in robot.commands),
         joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
     )
 

@@ -1,4 +1,4 @@
-"""`isthmus-new robot NAME`: writes a package with a robot and a task that trains, plays, exports and deploys as it is."""
+"""`isthmus-new robot NAME`: a package with a robot and a task that trains, plays, exports and deploys as it is."""
 
 from __future__ import annotations
 

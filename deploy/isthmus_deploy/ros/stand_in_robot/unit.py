@@ -39,7 +39,7 @@ def compile_unit(scene: Scene, values: Values, *, looks: bool) -> mujoco.MjModel
     # They cost software rendering most, and are off where policies learn.
     spec.visual.quality.shadowsize = spec.visual.quality.offsamples = 0
     model = spec.compile()
-    check_agreement(scene.robot, model)
+    check_agreement(scene, model)
     for variation in scene.all_variations:
         given = {parameter.name: values[parameter.name][None] for parameter in variation.parameters}
         for name, rows in variation.fields(model, given).items():

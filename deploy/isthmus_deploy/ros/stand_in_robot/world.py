@@ -61,14 +61,26 @@ class World(Protocol):
         ...
 
 
-def make_world(name: str, seed: int) -> World:
+def make_world(name: str | None, seed: int, task: str | None = None) -> World:
     """The world of a registered robot, with a body drawn by `seed`.
 
+    Args:
+        name: Of the robot; None for the task's own.
+        seed: Draws the body, the noise, and where things begin.
+        task: What it is to do, where something stands around it; None for nothing.
+
     Raises:
-        RegistryError: there is no such robot; the message names those there are.
-        ValueError: a stand-in cannot be made of its description; the message names what it lacks.
+        RegistryError: there is no such robot or task; the message names those there are.
+        ValueError: a stand-in cannot be made of it; the message names what it lacks.
     """
-    robot = ROBOTS[name]
+    robot = ROBOTS[name] if name else None
+    if task is not None:
+        from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+        from isthmus_sim.tasks import make_task
+
+        return TaskWorld(make_task(task, robot=robot), seed)
+    if robot is None:
+        raise ValueError(f"which robot? There are: {', '.join(ROBOTS)}")
     if name == "crazyflie":  # how its body varies is published, and more than bounds
         from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
 
