@@ -83,10 +83,10 @@ def analytic_rows(worlds: int, options: Options) -> list[Row]:
     action = torch.full((worlds, 4), 0.334)
     with torch.no_grad():
         env.reset()
-        physics = sorted(
-            rate(lambda: engine.advance(commands), options.seconds) * worlds for _ in range(options.rounds)
+        physics, whole = (
+            sorted(worlds * rate(step, options.seconds) for _ in range(options.rounds))
+            for step in (lambda: engine.advance(commands), lambda: env.step(action))
         )
-        whole = sorted(rate(lambda: env.step(action), options.seconds) * worlds for _ in range(options.rounds))
     return [
         Row(metric=f"analytic engine, {worlds} worlds", value=statistics.median(physics) / 1e6, unit="M steps/s",
             spread=(physics[0] / 1e6, physics[-1] / 1e6), seeds=options.rounds, peer="theirs, C++: 6.05 a core"),

@@ -119,8 +119,8 @@ def table(outcome: Outcome) -> Table:
     for level in range(success.shape[1]):
         grid.add_column(f"level {level + 1}", justify="right")
     shares = (100 * torch.stack((success, outcome.fell), dim=-1).float().mean(2)).tolist()
-    for name, levels in zip(KINDS, shares, strict=True):
-        grid.add_row(name, *(f"{good:.0f} ({fell:.0f})" for good, fell in levels))
+    for name, cells in zip(KINDS, shares, strict=True):
+        grid.add_row(name, *(f"{good:.0f} ({fell:.0f})" for good, fell in cells))
     return grid
 
 
