@@ -1,4 +1,4 @@
-"""`make bench-pixels`: an arm learns to reach a cube that only its camera shows, beside a blind one and one that is told.
+"""`make bench-pixels`: an arm learns to reach a cube that only its camera shows, beside a blind one and a told one.
 
 Three policies learn the task `reach_cube` on as many control steps: from joints and camera (its critic from the state),
 from joints alone, and from joints and the cube's true place. The blind one says what can be had without looking, the
