@@ -46,8 +46,11 @@ def make_warp() -> Make:
 
 @pytest.fixture(params=["mujoco", pytest.param("warp", marks=pytest.mark.long)])
 def make(request: pytest.FixtureRequest) -> Make:
-    """Either engine."""
-    return on_mujoco if request.param == "mujoco" else request.getfixturevalue("make_warp")
+    """Either engine: worlds, robot."""
+    if request.param == "mujoco":
+        return on_mujoco
+    make_warp = request.getfixturevalue("make_warp")
+    return lambda n, robot=ROBOT: make_warp(n, legged_scene(robot))
 
 
 def drawn_parameters(n: int) -> dict[str, torch.Tensor]:
@@ -133,25 +136,28 @@ def in_two_parts() -> RobotDescription:
 
 def test_a_robot_with_two_commands_is_the_same_robot(make: Make):
     """Gains, torques and power of each joint are its own, whichever command it belongs to."""
-    scene = legged_scene(in_two_parts())
-    one = make(2)
-    two = on_mujoco(2, scene.robot) if make is on_mujoco else make(2, scene)
-    stiffness = torch.linspace(20.0, 30.0, 12).repeat(2, 1)
-    begin(one, standing(2), stiffness=stiffness)
-    hind_first = standing(2) | {"actuator": POSE.roll(6).repeat(2, 1)}
-    begin(two, hind_first, fore_stiffness=stiffness[:, :6], hind_stiffness=stiffness[:, 6:])
+    one, two = make(2), make(2, in_two_parts())
+    stiffness, delay = torch.linspace(20.0, 30.0, 12).repeat(2, 1), [[0.01], [0.02]]
+    begin(one, standing(2), stiffness=stiffness, command_delay_s=delay)
+    begin(
+        two, standing(2) | {"actuator": POSE.roll(6).repeat(2, 1)},  # the hind legs first
+        fore_stiffness=stiffness[:, :6], fore_command_delay_s=delay,
+        hind_stiffness=stiffness[:, 6:], hind_command_delay_s=delay,
+    )  # fmt: skip
+
+    def tell(target: torch.Tensor) -> State:
+        return two.advance({"fore_target": target[:, :6], "hind_target": target[:, 6:]})
+
     for target in targets(5, 2):
-        expected = step(one, target)
-        found = two.advance({"fore_target": target[:, :6], "hind_target": target[:, 6:]})
+        expected, found = step(one, target), tell(target)
         for name in ("joint_position", "joint_torque", "joint_power", "foot_force"):
             torch.testing.assert_close(found[name], expected[name], msg=name)
         assert torch.equal(found["actuator"], target.roll(6, dims=1))
-    saved = {name: value.clone() for name, value in two.state_dict().items()}
-    going_on = two.advance({"fore_target": target[:, :6], "hind_target": target[:, 6:]})["joint_torque"].clone()
+    saved, target = {name: value.clone() for name, value in two.state_dict().items()}, targets(1, 2, seed=2)[0]
+    going_on = tell(target)["joint_torque"].clone()
     begin(two, standing(2))
     two.load_state_dict(saved)
-    again = two.advance({"fore_target": target[:, :6], "hind_target": target[:, 6:]})["joint_torque"]
-    assert torch.equal(again, going_on)
+    assert torch.equal(tell(target)["joint_torque"], going_on)
 
 
 @pytest.mark.long
