@@ -41,7 +41,7 @@ def _model(robot) -> mujoco.MjModel:
 @pytest.mark.parametrize(("text", "mass"), [(URDF, 13.0), (MJCF, 12.8)], ids=["urdf", "mjcf"])
 def test_a_model_and_its_description_agree(dog: Dog, text: str, mass: float):
     robot, _ = dog(text)
-    check_agreement(robot, _model(robot))
+    check_agreement(legged_scene(robot), _model(robot))
     assert robot.mass == pytest.approx(mass)
     assert robot.name == "dog"
     assert robot.model_source.endswith(("dog.urdf", "dog.xml"))
