@@ -57,7 +57,7 @@ class Reach(Task):
     """All that a task must say."""
 
     name, action_size, episode_steps = "reach", 1, 20
-    groups = {"actor": Group(shape=(1,))}  # noqa: RUF012
+    groups = {"actor": Group(shape=(1,))}
 
     def __init__(self, robot: RobotDescription, config: ReachConfig) -> None:
         self.robot, self.config = robot, config

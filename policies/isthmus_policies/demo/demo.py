@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import tyro
-from isthmus_sim.rendering.renderer import NoRendererError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -35,6 +34,7 @@ from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130

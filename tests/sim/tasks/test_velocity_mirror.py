@@ -61,7 +61,7 @@ IMAGES: dict[str, Callable[[Tensor], Tensor]] = {
     "yaw_rate_command": lambda value: -value,
     "phase": lambda value: torch.remainder(value + 0.5, 1.0),
     **{name: lambda value: value[:, JOINT_INDEX] for name in ("stiffness", "damping", "strength")},
-    **{name: same for name in ("command_delay_s", "friction", "payload")},
+    **dict.fromkeys(("command_delay_s", "friction", "payload"), same),
     "com_offset": lambda value: value * VECTOR,
     COMMAND: joints,
 }
