@@ -24,7 +24,7 @@ from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.export.export import EVALUATION_EPISODES, export_run
-from isthmus_sim.robots.quadruped.description import GRAVITY, MASS
+from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, ROBOT
 from isthmus_sim.threads import use_thread_budget
 
 BODY_SEED = 5_000
@@ -98,7 +98,7 @@ def transfer(path: Path, walks: int) -> list[Trial]:
         Segment(duration_s=leg.duration_s, vx=leg.velocity[0], vy=leg.velocity[1], yaw_rate=leg.velocity[2])
         for leg in WalkPlan().legs
     ]
-    return [walk(runtime, BODY_SEED + i, plan) for i in range(walks)]
+    return [walk(runtime, ROBOT, BODY_SEED + i, plan) for i in range(walks)]
 
 
 def transfer_rows(results: list[Result]) -> list[Row]:
