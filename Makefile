@@ -12,7 +12,11 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
+<<<<<<< HEAD
 	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+=======
+	bench-quadrotor bench-quadruped bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+>>>>>>> learning
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -69,6 +73,9 @@ bench-pixels: $(STAMP) ## an arm reaches a cube by its camera, beside a blind on
 
 bench-rough: $(STAMP) ## the quadruped on rough ground: success by kind and level
 	$(BIN)/python benchmarks/rough.py $(ARGS)
+
+bench-policies: $(STAMP) ## history, recurrent unit and estimator on the quadruped at equal training time
+	$(BIN)/python benchmarks/policies.py $(ARGS)
 
 bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
 	$(BIN)/python benchmarks/train.py $(ARGS)
