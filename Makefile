@@ -12,11 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
-<<<<<<< HEAD
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
-=======
-	bench-quadrotor bench-quadruped bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
->>>>>>> learning
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
