@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-rough bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-quadruped bench-rough bench-train bench-adapter bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -63,6 +63,9 @@ bench-rough: $(STAMP) ## the quadruped on rough ground: success by kind and leve
 
 bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+bench-adapter: $(PEERS) ## stable-baselines3's PPO learns to fly through the gymnasium adapter
+	$(BIN)/python benchmarks/adapter.py $(ARGS)
 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"
