@@ -371,6 +371,27 @@ def test_a_task_is_told_of_ages_commands_and_levels():
     assert previous == [[0.0] * 3, [0.25] * 3, [0.5, 0.0, 0.5], [0.0, 0.75, 0.0]]
 
 
+def test_what_a_task_tracks_is_of_the_episode():
+    """Here for how many steps the bead has been beyond 1 m: it is done after two of them, and the next one begins."""
+
+    class Holding(Bead):
+        def goal(self, episode_step, previous, generator):
+            return (previous or {}) | {"target": torch.zeros(len(episode_step), 1)}
+
+        def track(self, goal, state):
+            beyond = state["x"] > 1.0
+            held = goal.get("held", torch.zeros(beyond.shape))
+            return goal | {"held": torch.where(beyond, held + 1, 0.0)}
+
+        def succeeded(self, state, goal):
+            return goal["held"][:, 0] >= 2
+
+    env = beads(2, Holding())
+    steps = [pushed(env, push, 0.5) for push in (1.0, 1.0, 0.0, 0.0)]
+    assert [step.succeeded.tolist() for step in steps] == [[False] * 2, [False] * 2, [True, False], [False, True]]
+    assert env.goal["held"].tolist() == [[0.0], [0.0]]
+
+
 # What the robot has, and when
 # ---------------------------------------------------------------------------------------------------------------------
 def test_sensors_reach_the_actor_and_not_the_critic():
