@@ -1,5 +1,4 @@
-"""`make bench-engine`: the MuJoCo engine beside a bare `mujoco.batch.Batch` loop with the same sub-steps, in turns; and
-the quadrotor's analytic engine."""
+"""`make bench-engine`: the MuJoCo engine beside a bare `mujoco.batch.Batch` loop with the same sub-steps, in turns."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from common import BenchOptions, Row, parse, report
 
 import torch
 
+from isthmus_sim.engine import Commands
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
@@ -32,6 +32,7 @@ class Options(BenchOptions):
     """Length of one turn, s."""
 
 
+TASK = make_task("quadrotor")
 QUICK = Options(worlds=(64,), rounds=2, seconds=0.1)
 
 
@@ -44,19 +45,22 @@ def rate(step: Callable[[], object], seconds: float) -> float:
     return calls / (time.perf_counter() - begun)
 
 
+def cruising(worlds: int) -> Commands:
+    """All rotors a little below hovering."""
+    return {"rotor_speed": torch.full((worlds, 4), 1400.0)}
+
+
 def mujoco_rows(worlds: int, options: Options) -> list[Row]:
     """The engine's whole control step (rotor lag, physics, reading the state) against stepping alone."""
-    scene = make_task("quadrotor").scene
-    engine, bare = MujocoEngine(scene, worlds), MujocoEngine(scene, worlds).batch
-    substeps = engine.num_substeps
-    commands = {"rotor_speed": torch.full((worlds, 4), 1400.0)}
+    engine, bare = (MujocoEngine(TASK.scene, worlds) for _ in range(2))
+    substeps, commands = engine.num_substeps, cruising(worlds)
 
     def whole() -> None:
         engine.advance(commands)
 
     def loop() -> None:
         for _ in range(substeps):
-            bare.step()
+            bare.batch.step()
 
     ratios, rates = [], []
     for _ in range(options.rounds):
@@ -76,17 +80,15 @@ def mujoco_rows(worlds: int, options: Options) -> list[Row]:
 
 def analytic_rows(worlds: int, options: Options) -> list[Row]:
     """The analytic engine alone, and the whole Env around it."""
-    task = make_task("quadrotor")
-    engine = AnalyticQuadrotor(task.scene, worlds)
-    commands = {"rotor_speed": torch.full((worlds, 4), 1400.0)}
-    env = Env(task, AnalyticQuadrotor(task.scene, worlds), seed=0, random_initial_age=True)
+    engine, commands = AnalyticQuadrotor(TASK.scene, worlds), cruising(worlds)
+    env = Env(TASK, AnalyticQuadrotor(TASK.scene, worlds), seed=0, random_initial_age=True)
     action = torch.full((worlds, 4), 0.334)
     with torch.no_grad():
         env.reset()
-        physics, whole = (
-            sorted(worlds * rate(step, options.seconds) for _ in range(options.rounds))
-            for step in (lambda: engine.advance(commands), lambda: env.step(action))
+        physics = sorted(
+            rate(lambda: engine.advance(commands), options.seconds) * worlds for _ in range(options.rounds)
         )
+        whole = sorted(rate(lambda: env.step(action), options.seconds) * worlds for _ in range(options.rounds))
     return [
         Row(metric=f"analytic engine, {worlds} worlds", value=statistics.median(physics) / 1e6, unit="M steps/s",
             spread=(physics[0] / 1e6, physics[-1] / 1e6), seeds=options.rounds, peer="theirs, C++: 6.05 a core"),
