@@ -20,14 +20,18 @@ from isthmus_sim.scene import Scene
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.task import Event, Group, Reward, Task, Transition
 
-_BOUND = {"minimum": (-100.0,), "maximum": (100.0,)}
+
+def _place(name: str, max_age_s: float | None) -> SignalSpec:
+    return SignalSpec(
+        name=name, unit="m", frame="world", order=("x",), minimum=(-100.0,), maximum=(100.0,), max_jump=(10.0,),
+        max_age_s=max_age_s,
+    )  # fmt: skip
+
+
 ROBOT = RobotDescription(
     name="bead",
     control_period_s=0.1,
-    signals=(
-        SignalSpec(name="place", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=0.2, **_BOUND),
-        SignalSpec(name="target", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=None, **_BOUND),
-    ),
+    signals=(_place("place", 0.2), _place("target", None)),
     commands=(
         CommandSpec(
             name="push", unit="m", frame="world", order=("x",), minimum=(-1.0,), maximum=(1.0,), max_rate=(100.0,),
@@ -66,6 +70,9 @@ class Line(Engine):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.x = state["x"].clone()
+
+    def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        self.force, self.torque = force, torque
 
     def close(self) -> None:
         pass
