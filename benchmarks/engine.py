@@ -1,4 +1,5 @@
-"""`make bench-engine`: the MuJoCo engine beside a bare `mujoco.batch.Batch` loop with the same sub-steps, in turns."""
+"""`make bench-engine`: the MuJoCo engine beside a bare `mujoco.batch.Batch` loop with the same sub-steps, in turns; and
+the quadrotor's analytic engine."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from common import BenchOptions, Row, parse, report
 
 import torch
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
@@ -45,14 +46,13 @@ def rate(step: Callable[[], object], seconds: float) -> float:
 
 def mujoco_rows(worlds: int, options: Options) -> list[Row]:
     """The engine's whole control step (rotor lag, physics, reading the state) against stepping alone."""
-    engine = MujocoQuadrotor(worlds)
-    bare = MujocoQuadrotor(worlds).batch
+    scene = make_task("quadrotor").scene
+    engine, bare = MujocoEngine(scene, worlds), MujocoEngine(scene, worlds).batch
     substeps = engine.num_substeps
-    command = torch.full((worlds, 4), 1400.0)
+    commands = {"rotor_speed": torch.full((worlds, 4), 1400.0)}
 
     def whole() -> None:
-        engine.step(command)
-        engine.read()
+        engine.advance(commands)
 
     def loop() -> None:
         for _ in range(substeps):
@@ -76,14 +76,17 @@ def mujoco_rows(worlds: int, options: Options) -> list[Row]:
 
 def analytic_rows(worlds: int, options: Options) -> list[Row]:
     """The analytic engine alone, and the whole Env around it."""
-    engine = AnalyticQuadrotor(worlds)
-    command = torch.full((worlds, 4), 1400.0)
-    env = Env(make_task("quadrotor"), AnalyticQuadrotor(worlds), seed=0, spread=True)
+    task = make_task("quadrotor")
+    engine = AnalyticQuadrotor(task.scene, worlds)
+    commands = {"rotor_speed": torch.full((worlds, 4), 1400.0)}
+    env = Env(task, AnalyticQuadrotor(task.scene, worlds), seed=0, random_initial_age=True)
     action = torch.full((worlds, 4), 0.334)
     with torch.no_grad():
         env.reset()
-        physics = sorted(rate(lambda: engine.step(command), options.seconds) * worlds for _ in range(options.rounds))
-        whole = sorted(rate(lambda: env.step(action), options.seconds) * worlds for _ in range(options.rounds))
+        physics, whole = (
+            sorted(worlds * rate(step, options.seconds) for _ in range(options.rounds))
+            for step in (lambda: engine.advance(commands), lambda: env.step(action))
+        )
     return [
         Row(metric=f"analytic engine, {worlds} worlds", value=statistics.median(physics) / 1e6, unit="M steps/s",
             spread=(physics[0] / 1e6, physics[-1] / 1e6), seeds=options.rounds, peer="theirs, C++: 6.05 a core"),

@@ -24,7 +24,6 @@ from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import one_torch_thread
 
-SUBSTEPS = 4
 GPU_WORLDS = (256, 512, 1024, 2048, 4096, 8192, 16384)
 CPU_WORLDS = (16, 64, 256)
 
@@ -34,7 +33,7 @@ class Options(BenchOptions):
     """Measure steps per second on the GPU."""
 
     task: str = "quadruped"
-    """quadruped or quadruped-rough."""
+    """Registered name of a task that the engine warp can simulate, such as quadruped, biped or quadruped-rough."""
     worlds: tuple[int, ...] = ()
     """Numbers of worlds; by default 256 to 16384, with --cpu 16 to 256."""
     rounds: int = 5
@@ -85,21 +84,22 @@ def speed_rows(worlds: int, options: Options, where: str) -> list[Row]:
     """The engine and the whole Env, in turns; how much memory of the GPU they took."""
     before = used() if torch.cuda.is_available() else 0
     task = make_task(options.task)
-    env = Env(task, make_engine(task, worlds, "warp"), seed=0, spread=True)
-    generator = torch.Generator(env.engine.device).manual_seed(1)
+    env = Env(task, make_engine(task.scene, worlds, "warp"), seed=0, random_initial_age=True)
+    substeps = round(task.robot.control_period_s / task.scene.timestep_s)
+    generator = torch.Generator(env.device).manual_seed(1)
 
     def act() -> None:
-        env.step(2 * torch.rand(worlds, task.action_size, generator=generator, device=env.engine.device) - 1)
+        env.step(2 * torch.rand(worlds, task.action_size, generator=generator, device=env.device) - 1)
 
     def step() -> None:
-        env.engine.step(env.command)
+        env.engine.advance(env.command)
 
     env.reset()
     rate(act, options.seconds)
     turns = [(rate(step, options.seconds) * worlds, rate(act, options.seconds) * worlds) for _ in range(options.rounds)]
     alone, whole = (list(rates) for rates in zip(*turns, strict=True))
     rows = [
-        row(f"{where}: engine, {worlds} worlds, physics steps", [SUBSTEPS * value for value in alone]),
+        row(f"{where}: engine, {worlds} worlds, physics steps", [substeps * value for value in alone]),
         row(f"{where}: engine, {worlds} worlds, environment steps", alone),
         row(f"{where}: whole Env, {worlds} worlds, environment steps", whole),
     ]

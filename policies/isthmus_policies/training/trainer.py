@@ -26,7 +26,7 @@ from isthmus_policies.training.config import TrainConfig, config_from_json, requ
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
-from isthmus_policies.training.worlds import make_engine, make_task
+from isthmus_policies.training.worlds import make_engine, make_task, robot_digest
 from isthmus_sim.env import Divergence, Env
 from isthmus_sim.threads import one_torch_thread
 
@@ -134,6 +134,7 @@ class Trainer:
             "steps": self.steps,
             "seconds": self.seconds,
             "code_revision": code_revision(),
+            "robot": robot_digest(self.task.robot),
             "processes": distributed.size(),
             "threads": torch.get_num_threads(),
         }

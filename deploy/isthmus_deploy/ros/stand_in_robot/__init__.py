@@ -21,7 +21,8 @@ class Config:
     """
 
     robot: str | None = None
-    """Name of a registered robot, such as crazyflie or quadruped, or one of another package; by default the task's."""
+    """A registered robot, such as crazyflie or quadruped, or a robot file (my_dog.toml); by default the
+    task's, or crazyflie."""
     task: str | None = None
     """A task with something to achieve, such as reach_cube: what stands around the robot there stands there too, and
     task_succeeded tells (for judging only) whether it is done."""
@@ -43,6 +44,9 @@ def main() -> None:
 
 def _simulate(config: Config) -> int:
     ros2.require()
+    from isthmus_sim.offscreen import select_backend
+
+    select_backend()  # before MuJoCo is imported, which happens next
     from isthmus_deploy.ros.stand_in_robot.process import simulate
 
     return simulate(config)

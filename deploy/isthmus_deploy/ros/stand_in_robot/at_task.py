@@ -38,7 +38,9 @@ class TaskWorld(DescribedWorld):
         self._steps = 0
         self.succeeded = False
         """Whether the task has been done."""
-        super().__init__(replace(task.scene, timestep_s=fine_timestep(task.robot)), seed)
+        # Images are the sensors' part here, and no state of the world.
+        state = tuple(quantity for quantity in task.scene.quantities if quantity.kind != "camera")
+        super().__init__(replace(task.scene, timestep_s=fine_timestep(task.robot), quantities=state), seed)
 
     def judge(self) -> dict[str, float]:
         """Look at how things are, once a control period; what the task measures of it, by name."""
@@ -56,8 +58,7 @@ class TaskWorld(DescribedWorld):
 
     def _place_things(self, scene: Scene) -> None:
         """As an episode of the task begins. The engine only translates between quantities and the model."""
-        told = replace(scene, quantities=tuple(q for q in scene.quantities if q.kind != "camera"))
-        self._engine = MujocoEngine(told, 1)
+        self._engine = MujocoEngine(scene, 1, num_threads=1)
         params = {name: torch.tensor(value, dtype=torch.float32)[None] for name, value in self.values.items()}
         start = self._task.start(_ONLY, torch.zeros(1, dtype=torch.long), params, self._generator)
         self._engine.advance(None, Resets(ids=_ONLY, state=start, params=params))

@@ -12,17 +12,20 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from isthmus_sim.cameras import Placement, WorldCameras
-from isthmus_sim.engines.mujoco_arm import MujocoArm
 from numpy.typing import NDArray
 
+from isthmus_sim.engine import Resets
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
 from isthmus_sim.offscreen import available_backend
-from isthmus_sim.robots.so101.mjcf import CAMERAS
+from isthmus_sim.rendering.cameras import Placement, WorldCameras
+from isthmus_sim.robots.so101.description import ROBOT
+from isthmus_sim.scenes.desk import CAMERAS, desk_scene
 from isthmus_sim.tasks import make_task
 
 pytestmark = pytest.mark.skipif(available_backend() is None, reason="no off-screen OpenGL on this machine")
 
+SCENE = desk_scene(ROBOT)
 ABOVE = Placement(
     position=(0.2, 0.25, 0.5), wxyz=(0.0, 1.0, 0.0, 0.0), focal=(300.0, 240.0), centre=(170.0, 100.0), size=(320, 240)
 )
@@ -32,13 +35,13 @@ ABOVE = Placement(
 @pytest.fixture
 def worlds() -> Iterator[Env]:
     """Two worlds of different looks, just begun."""
-    env = Env(make_task("pick_place-randomized"), MujocoArm(2, num_threads=1), seed=0)
+    env = Env(make_task("pick_place-randomized"), MujocoEngine(SCENE, 2), seed=0)
     env.reset()
     yield env
     env.close()
 
 
-def seen(engine: MujocoArm, name: str, **options) -> NDArray[np.uint8]:
+def seen(engine: MujocoEngine, name: str, **options) -> NDArray[np.uint8]:
     with closing(WorldCameras(engine, (name,), **options)) as cameras:
         return cameras.pictures()[name]
 
@@ -49,14 +52,13 @@ def middle(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.array((columns.mean(), rows.mean()))
 
 
-def with_green_cube(place: tuple[float, float, float]) -> MujocoArm:
+def with_green_cube(place: tuple[float, float, float]) -> MujocoEngine:
     """A world whose cube, 1 cm, is all that is green."""
-    engine = MujocoArm(1, num_threads=1)
+    engine = MujocoEngine(SCENE, 1)
     colors = {f"{name}_rgb": torch.tensor([[0.6, 0.5, 0.6]]) for name in ("zone", "table", "floor")}
-    engine.set_params(
-        torch.tensor([0]), cube_edge=torch.tensor([[0.01]]), cube_rgb=torch.tensor([[0.0, 1.0, 0.0]]), **colors
-    )
-    engine.qpos[0, 6:9] = torch.tensor(place, dtype=torch.float64)
+    params = colors | {"cube_edge": torch.tensor([[0.01]]), "cube_rgb": torch.tensor([[0.0, 1.0, 0.0]])}
+    start = {"cube_position": torch.tensor([place])}
+    engine.advance(None, Resets(ids=torch.tensor([0]), state=start, params=params))
     return engine
 
 
@@ -74,9 +76,10 @@ def test_a_calibrated_camera_sees_a_point_where_its_intrinsics_say(
     place: tuple[float, float, float], expected: tuple[float, float]
 ):
     """The middle of the zone, drawn three times as large, to see it finely."""
-    engine = MujocoArm(1, num_threads=1)
-    engine.set_params(torch.tensor([0]), zone_rgb=torch.tensor([[0.0, 1.0, 0.0]]))
-    engine.batch.bind("mocap_pos")[0, 0] = place
+    engine = MujocoEngine(SCENE, 1)
+    green = {"zone_rgb": torch.tensor([[0.0, 1.0, 0.0]])}
+    engine.advance(None, Resets(ids=torch.tensor([0]), state={}, params=green))
+    engine.mocap[0, 0] = torch.tensor(place)
     picture = seen(engine, "scene", height=720, width=960, placements={"scene": ABOVE})
     np.testing.assert_allclose((middle(picture) + 0.5) / 3 - 0.5, expected, atol=0.1)
 
@@ -112,7 +115,7 @@ def test_a_wrist_camera_goes_along_with_the_gripper():
 
 def test_pictures_are_of_their_world_and_repeat(worlds: Env):
     engine = worlds.engine
-    assert isinstance(engine, MujocoArm)
+    assert isinstance(engine, MujocoEngine)
     with closing(WorldCameras(engine, CAMERAS)) as first, closing(WorldCameras(engine, CAMERAS, world=1)) as second:
         assert first.shapes == {"scene": (96, 96), "wrist": (96, 96)}
         ours, theirs, again = first.pictures(), second.pictures(), first.pictures()
@@ -127,8 +130,8 @@ def test_pictures_are_of_their_world_and_repeat(worlds: Env):
 
 def test_arm_cube_and_zone_can_be_seen():
     """In most pictures of the scene: the cube and the zone by their colors; at the wrist both jaws' dark faces."""
-    env = Env(make_task("pick_place"), MujocoArm(1, num_threads=1), seed=0)
-    assert isinstance(env.engine, MujocoArm)
+    env = Env(make_task("pick_place"), MujocoEngine(SCENE, 1), seed=0)
+    assert isinstance(env.engine, MujocoEngine)
     with closing(WorldCameras(env.engine, CAMERAS)) as cameras:
         for _ in range(10):
             env.reset()
@@ -144,7 +147,7 @@ def test_arm_cube_and_zone_can_be_seen():
 
 def test_a_camera_that_is_not_there_is_named():
     with pytest.raises(KeyError, match="wrist"):
-        WorldCameras(MujocoArm(1, num_threads=1), ("rist",))
+        WorldCameras(MujocoEngine(SCENE, 1), ("rist",))
 
 
 def test_a_field_of_view_by_hand():

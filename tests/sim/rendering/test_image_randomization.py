@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isthmus_sim.image_randomization import ImageRandomization, randomize
 from numpy.typing import NDArray
+
+from isthmus_sim.rendering.image_randomization import ImageRandomization, randomize
 
 UNCHANGED = ImageRandomization(
     brightness=(0, 0), contrast=(1, 1), hue=(0, 0), saturation=(1, 1), blur=(0, 0), noise=(0, 0), shift=(0, 0),
