@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from isthmus_sim.actuators import Actuator
@@ -72,6 +72,7 @@ class CommandSpec:
     safe: tuple[float, ...]
     standby: tuple[float, ...]
     transition_rate: tuple[float, ...] | None = None
+    dtype: ClassVar[str] = "float32"
 
     @property
     def size(self) -> int:

@@ -20,14 +20,18 @@ from isthmus_sim.scene import Scene
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.task import Event, Group, Reward, Task, Transition
 
-_BOUND = {"minimum": (-100.0,), "maximum": (100.0,)}
+
+def _place(name: str, max_age_s: float | None) -> SignalSpec:
+    return SignalSpec(
+        name=name, unit="m", frame="world", order=("x",), minimum=(-100.0,), maximum=(100.0,), max_jump=(10.0,),
+        max_age_s=max_age_s,
+    )  # fmt: skip
+
+
 ROBOT = RobotDescription(
     name="bead",
     control_period_s=0.1,
-    signals=(
-        SignalSpec(name="place", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=0.2, **_BOUND),
-        SignalSpec(name="target", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=None, **_BOUND),
-    ),
+    signals=(_place("place", 0.2), _place("target", None)),
     commands=(
         CommandSpec(
             name="push", unit="m", frame="world", order=("x",), minimum=(-1.0,), maximum=(1.0,), max_rate=(100.0,),
@@ -66,6 +70,9 @@ class Line(Engine):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.x = state["x"].clone()
+
+    def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        self.force, self.torque = force, torque
 
     def close(self) -> None:
         pass
@@ -362,6 +369,27 @@ def test_a_task_is_told_of_ages_commands_and_levels():
                       for which in ("commands", "previous"))  # fmt: skip
     assert sent == [[0.25] * 3, [0.5] * 3, [0.75] * 3, [0.25] * 3]
     assert previous == [[0.0] * 3, [0.25] * 3, [0.5, 0.0, 0.5], [0.0, 0.75, 0.0]]
+
+
+def test_what_a_task_tracks_is_of_the_episode():
+    """Here for how many steps the bead has been beyond 1 m: it is done after two of them, and the next one begins."""
+
+    class Holding(Bead):
+        def goal(self, episode_step, previous, generator):
+            return (previous or {}) | {"target": torch.zeros(len(episode_step), 1)}
+
+        def track(self, goal, state):
+            beyond = state["x"] > 1.0
+            held = goal.get("held", torch.zeros(beyond.shape))
+            return goal | {"held": torch.where(beyond, held + 1, 0.0)}
+
+        def succeeded(self, state, goal):
+            return goal["held"][:, 0] >= 2
+
+    env = beads(2, Holding())
+    steps = [pushed(env, push, 0.5) for push in (1.0, 1.0, 0.0, 0.0)]
+    assert [step.succeeded.tolist() for step in steps] == [[False] * 2, [False] * 2, [True, False], [False, True]]
+    assert env.goal["held"].tolist() == [[0.0], [0.0]]
 
 
 # What the robot has, and when

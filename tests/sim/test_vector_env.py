@@ -103,7 +103,7 @@ def test_another_robot_and_configuration():
         "quadruped", 2, robot=replace(ROBOTS["quadruped"], name="dog"), config=VelocityConfig(history=1)
     )
     assert env.task.robot.name == "dog"
-    assert env.single_observation_space["actor"].shape == (77,)  # 35 now, and 42 of a step before
+    assert env.task.groups["actor"].shape == (77,)  # 35 now, and 42 of a step before
 
 
 def test_groups_are_chosen_in_their_order():
@@ -201,7 +201,7 @@ def test_actions_that_are_no_numbers_are_refused_and_change_nothing(wrong: float
     actions = np.full((3, 4), 0.3, np.float32)
     spoiled = actions.copy()
     spoiled[1, 2] = wrong
-    with pytest.raises(ValueError, match="worlds are not finite numbers: 1$"):
+    with pytest.raises(ValueError, match=r"worlds are not finite numbers: 1$"):
         env.step(spoiled)
     np.testing.assert_array_equal(env.step(actions)[0]["actor"], other.step(actions)[0]["actor"])
 

@@ -201,8 +201,8 @@ def _mass(robot: RobotDescription, model: Any) -> float:
 
 def _names(model: Any, kind: str) -> list[str]:
     """Names of the model's elements of a kind, such as "joint"."""
-    count = {"joint": model.njnt, "actuator": model.nu, "body": model.nbody, "site": model.nsite, "camera": model.ncam,
-             "sensor": model.nsensor}[kind]  # fmt: skip
+    count = {"joint": model.njnt, "actuator": model.nu, "body": model.nbody, "site": model.nsite,
+             "sensor": model.nsensor, "camera": model.ncam}[kind]  # fmt: skip
     return [name for name in (getattr(model, kind)(i).name for i in range(count)) if name]
 
 

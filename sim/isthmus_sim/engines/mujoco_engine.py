@@ -48,6 +48,8 @@ class MujocoEngine:
     def __init__(self, scene: Scene, num_envs: int, *, num_threads: int = THREADS.physics) -> None:
         self.scene, self.num_envs, self.device = scene, num_envs, torch.device("cpu")
         self.model = compile_scene(scene)
+        # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         self.num_substeps = substeps(scene.robot.control_period_s, self.model.opt.timestep)
         self.batch = mujoco.batch.Batch(self.model, num_envs, num_threads)
         live = {name: torch.from_numpy(self.batch.bind(name)) for name in _LIVE}

@@ -104,7 +104,10 @@ class WarpEngine:
 
     def _upload(self, nconmax: int | None, njmax: int | None) -> None:
         """The model with its fields per world, the simulator's data, and torch's view of both."""
-        self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys(_FIELDS, self.num_envs))
+        try:
+            self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys(_FIELDS, self.num_envs))
+        except NotImplementedError as error:
+            raise UnsupportedError(f"MuJoCo Warp cannot simulate this scene: {error} Use 'mujoco'") from error
         self.warp_model.opt.warn_overflow = 0  # the GPU would print them; here they are raised
         if self.device.type == "cuda":
             self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
@@ -187,7 +190,7 @@ class WarpEngine:
             drive.reset(ids)
 
     def _settable_params(self) -> Params:
-        return {name: value for name, value in self.params.items() if f"params:{name}" in self.capabilities}
+        return {name: value.clone() for name, value in self.params.items() if f"params:{name}" in self.capabilities}
 
     def _set_params(self, ids: Tensor, params: Params) -> None:
         refuse_unknown_params(self.capabilities, params)

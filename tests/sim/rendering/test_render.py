@@ -177,7 +177,7 @@ def test_the_states_of_an_engine_can_be_drawn(name: str):
         goal = task.goal(torch.zeros(2, dtype=torch.long), None, torch.Generator())
         memory = {m.name: torch.full((2, *m.shape), m.initial) for m in task.memory}
         states.append(engine.advance(task.act(row, task.sense(states[-1], goal), memory)))
-    motion = Motion.of_states(np.arange(6) * 0.2, states)
+    motion = Motion.of_states(np.arange(6.0) / 5, states)
     assert (base_position(task.scene, motion) is None) == (task.robot.base is None)
     frames = draw(motion, task.scene)
     assert len(frames) == 10
@@ -192,7 +192,7 @@ def test_a_strangers_robot_is_drawn_by_its_looks():
     )
     scene = Scene(robot=robot, timestep_s=0.1, quantities=joint_motion(("shoulder", "elbow")))
     angles = np.linspace((0.0, 0.0), (0.0, 1.5), 11)
-    first, *_, last = draw(Motion(time=np.arange(11) * 0.1, state={"joint_position": angles}), scene)
+    first, *_, last = draw(Motion(time=np.linspace(0.0, 1.0, 11), state={"joint_position": angles}), scene)
     red = [np.argwhere((frame[..., 0] > 90) & (frame[..., 2] < 40)).mean(0) for frame in (first, last)]
     blue = [np.argwhere((frame[..., 2] > 90) & (frame[..., 0] < 40)).mean(0) for frame in (first, last)]
     assert np.linalg.norm(red[0] - red[1]) < 2, "the camera and the upper arm stay"

@@ -340,6 +340,6 @@ def test_the_actor_sees_noise_and_the_critic_the_truth(engine: str):
 
 
 def test_the_latency_of_the_variant_for_transfer():
-    """The velocity comes up to 10 ms late in a message that it lags behind by up to 20 ms, and a command up to 10 ms."""
+    """The velocity comes up to 10 ms late in a message that it lags behind by up to 20 ms; a command 10 ms."""
     assert hover(randomized()).trained_latency_s == pytest.approx(0.04)
     assert hover().trained_latency_s == 0.0

@@ -90,7 +90,7 @@ def _momentum(engine: Any, world: int) -> torch.Tensor:
 def test_a_constant_wrench_is_a_share_of_the_weight_of_the_drawn_mass():
     """Masses of 2 kg, as they are, in even worlds, and of 4 kg, just drawn, in odd ones: 1.962 and 3.924 N."""
     n = 20_000
-    engine, wrench = Pushed(n), ConstantWrench(force=0.1, torque=0.01)
+    engine, wrench = Pushed(n), ConstantWrench(force=0.1, torque=0.01, mass=9.0)
     wrench.reset(_as_engine(engine), torch.arange(0, n, 2), {}, random(0))
     even = engine.force.clone()
     assert (even[1::2] == 0).all(), "worlds that go on keep what they have"
@@ -99,6 +99,13 @@ def test_a_constant_wrench_is_a_share_of_the_weight_of_the_drawn_mass():
     torch.testing.assert_close(engine.force[::2].std(0), torch.full((3,), 1.962), rtol=0.03, atol=0)
     torch.testing.assert_close(engine.force[1::2].std(0), torch.full((3,), 3.924), rtol=0.03, atol=0)
     torch.testing.assert_close(engine.torque[1::2].std(0), torch.full((3,), 0.3924), rtol=0.03, atol=0)
+
+
+def test_a_constant_wrench_on_a_robot_of_one_mass():
+    engine = Pushed(20_000)
+    engine.params = {}
+    ConstantWrench(force=0.1, torque=0.01, mass=2.0).reset(_as_engine(engine), torch.arange(20_000), {}, random())
+    torch.testing.assert_close(engine.force.std(0), torch.full((3,), 1.962), rtol=0.03, atol=0)
 
 
 def _as_engine(pushed: Pushed) -> Any:

@@ -21,7 +21,8 @@ class Config:
     """
 
     robot: str | None = None
-    """Name of a registered robot, such as crazyflie or quadruped, or one of another package; by default the task's."""
+    """A registered robot, such as crazyflie or quadruped, or a robot file (my_dog.toml); by default the
+    task's, or crazyflie."""
     task: str | None = None
     """A task with something to achieve, such as reach_cube: what stands around the robot there stands there too, and
     task_succeeded tells (for judging only) whether it is done."""

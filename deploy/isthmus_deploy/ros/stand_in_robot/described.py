@@ -57,8 +57,7 @@ class DescribedWorld:
         self._heading = float(drawn.uniform(-math.pi, math.pi))
         self.energy_j = 0.0
         """Mechanical work of the drives since the start, J; what they brake is lost."""
-        sees = any(signal.dtype == "uint8" for signal in self.robot.signals)
-        self._model = compile_unit(scene, self.values, looks=sees)
+        self._model = compile_unit(scene, self.values)
         self._data = mujoco.MjData(self._model)
         self._base = FreeBody(self._model, self.robot.base) if self.robot.base else None
         noise = np.random.default_rng([seed, 1])

@@ -25,18 +25,22 @@ from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
+from isthmus_sim.models.user_robot import robot_of
 
 
 def simulate(config: Config) -> int:
     """Be the robot until told to stop; returns the process's exit status.
 
     Raises:
-        RegistryError: there is no robot of that name.
+        RegistryError: there is no robot or task of that name.
         ValueError: a stand-in cannot be made of the robot, or one of `config.fault` is no fault of it.
         Refusal: no topic carries one of its signals or commands.
     """
     stop = StopRequest()
-    world = make_world(config.robot, config.seed, config.task)
+    robot, remarks = robot_of(config.robot) if config.robot else (None, ())
+    for remark in remarks:
+        print(remark, flush=True)
+    world = make_world(robot, config.seed, config.task)
     with closing(world):
         topics = sensor_topics(interface_of(world.robot))
         names, images = [topic.name for topic in topics], image_topics(topics)

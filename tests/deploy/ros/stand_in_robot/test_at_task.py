@@ -58,8 +58,3 @@ def test_success_is_what_the_task_says_it_is():
 def test_a_task_without_anything_to_achieve_is_refused():
     with pytest.raises(ValueError, match="velocity has nothing to achieve"):
         make_world(None, 0, "quadruped")
-
-
-def test_neither_a_robot_nor_a_task_lists_the_robots():
-    with pytest.raises(ValueError, match=r"which robot\? There are: .*quadruped"):
-        make_world(None, 0)
