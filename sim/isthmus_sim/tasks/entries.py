@@ -122,6 +122,6 @@ REACH_CUBE = TaskEntry(
             "initial_std": 0.5,
         },
         "algorithm": {"num_steps": 16, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.005)},
-    },  # fmt: skip
+    },
     summary="bring the tip to a cube that only the camera shows",
 )
