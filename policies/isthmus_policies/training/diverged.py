@@ -27,14 +27,26 @@ class DivergedError(RuntimeError):
     """More worlds diverged than a training run bears; the message says how many and where they were written."""
 
 
-def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any]) -> Path:
-    """Write every world to a file in `folder`, up to `MOST_FILES` there; the last one. `facts`, for `replay`: the run's
-    "config" and the "iteration". Raises OSError."""
+def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any], first_world: int = 0) -> Path:
+    """Write every world to a file in `folder`, up to `MOST_FILES` there.
+
+    Args:
+        folder: Made if it is not there.
+        divergences: Of one iteration.
+        facts: For `replay`: the run's "config" and the "iteration".
+        first_world: How many worlds the processes before this one have.
+
+    Returns:
+        The last file.
+
+    Raises:
+        OSError: The disk is full, say.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     worlds = [(divergence, row) for divergence in divergences for row in range(len(divergence.worlds))]
     written = sorted(folder.glob("*.safetensors"))
     for divergence, row in worlds[: max(0, MOST_FILES - len(written))]:
-        world, episode_step = int(divergence.worlds[row]), int(divergence.episode_step[row])
+        world, episode_step = first_world + int(divergence.worlds[row]), int(divergence.episode_step[row])
         parts = {"engine": divergence.engine, "commands": divergence.commands}
         tensors = {name: value[[row]] for name, value in joined(**parts).items()}
         path = folder / f"iteration{facts['iteration']:06d}-world{world:05d}-step{episode_step:05d}.safetensors"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
@@ -131,7 +132,8 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     try:
-        finished = train(trainer, folder, console) if distributed.leads() else follow(trainer, folder)
+        with closing(trainer):
+            finished = train(trainer, folder, console) if distributed.leads() else follow(trainer, folder)
     except (DivergedError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")

@@ -61,6 +61,10 @@ class Trainer:
         self.steps = 0
         self.seconds = 0.0
 
+    def close(self) -> None:
+        """Release the worlds."""
+        self.env.close()
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of what `iterate` returns."""
@@ -90,7 +94,8 @@ class Trainer:
         iteration, again = self.iteration - 1, ""
         if self.divergences:
             facts = {"config": plain(self.config), "iteration": iteration}
-            path = dump(folder / FOLDER, self.divergences, facts)
+            first_world = distributed.rank() * self.env.num_envs
+            path = dump(folder / FOLDER, self.divergences, facts, first_world)
             again = f"; step one again: python -m isthmus_policies.training.diverged {path}"
         if self.diverged > self.config.max_diverged_share * self.env.num_envs:
             raise DivergedError(
