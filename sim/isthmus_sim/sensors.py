@@ -127,7 +127,7 @@ class Sensors:
         }
         for line in self._lines.values():
             arrived = line.advance(true)
-            sampled = {name: self._noisy(name, line.sample(name), self._bias.get(name)) for name in line.names}
+            sampled = {name: self._noisy(name, line.sample(name, true), self._bias.get(name)) for name in line.names}
             measured |= line.hold(arrived, sampled)
         return {name: measured[name] for name in true} | self._read_ages()
 
@@ -171,10 +171,21 @@ class Sensors:
             bias.copy_(state[f"{name}.bias"])
 
 
+@dataclass(kw_only=True)
+class _Instant:
+    """An instant of each world between two control steps: their rows in a history, and the share of the way from the
+    later to the earlier one."""
+
+    later: Tensor
+    earlier: Tensor
+    share: Tensor
+
+
 class MessageLine:
     """The messages of one sensor on their way, and the true values of the last control steps that they are of.
 
-    Times are s since a world's reset, (num_envs,). `history` per signal: (steps, num_envs, *shape), in a ring.
+    Times are s since a world's reset, (num_envs,). `history` per signal that is read late: (steps, num_envs, *shape),
+    in a ring.
     """
 
     def __init__(
@@ -199,9 +210,10 @@ class MessageLine:
         def rows(spec: SignalSpec, *steps: int) -> Tensor:
             return torch.zeros(*steps, num_envs, *spec.shape, dtype=getattr(torch, spec.dtype), device=device)
 
-        self.history = {spec.name: rows(spec, self._steps) for spec in specs}
         self.held = {spec.name: rows(spec) for spec in specs}
         self.lag = {spec.name: zeros() for spec in specs if noise[spec.name].lag_s[1] > 0.0}
+        self._late = model.longest_s > 0.0
+        self.history = {spec.name: rows(spec, self._steps) for spec in specs if self._late or spec.name in self.lag}
         self.time, self.latency, self.jitter, self.phase = zeros(), zeros(), zeros(), zeros()
         self.sampled, self.newest_sample = zeros(), zeros()  # of what is read; of what arrived or was lost
         self.newest = torch.zeros((), dtype=torch.long)
@@ -217,25 +229,36 @@ class MessageLine:
             self.phase[ids] = -self._even((0.0, 1.0 / self.model.rate_hz), len(ids))
         for name, lag in self.lag.items():
             lag[ids] = self._even(self._noise[name].lag_s, len(ids))
+        for name, history in self.history.items():
+            history[:, ids] = true[name]
         for name in self.names:
-            self.history[name][:, ids] = true[name]
             self.held[name] = self.held[name].index_copy(0, ids, first[name])
 
     def advance(self, true: Signals) -> Tensor:
         """A control step has passed: (num_envs,) bool, in which worlds a newer message than before has arrived."""
         self.time += self._period_s
         self.newest.copy_((self.newest + 1) % self._steps)
-        for name in self.names:
-            self.history[name][int(self.newest)] = true[name]
+        newest = int(self.newest)
+        for name, history in self.history.items():
+            history[newest] = true[name]
+        if self._late:
+            sample, due = self._next_message()
+            arrived = due & ~self._lost(len(due))
+        else:  # a message a step, of now
+            sample, arrived = self.time, ~self._lost(len(self.time))
+        self.sampled = torch.where(arrived, sample, self.sampled)
+        self._past = self._instant(self.time - self.sampled)
+        return arrived
+
+    def _next_message(self) -> tuple[Tensor, Tensor]:
+        """When the newest message was sampled, and whether it is newer than that of the step before, (num_envs,)."""
         sample = self.time - self.latency - self.jitter
         if self.model.rate_hz:
             sample = self.phase + ((sample - self.phase) * self.model.rate_hz).floor() / self.model.rate_hz
         due = sample > self.newest_sample
         self.newest_sample = torch.where(due, sample, self.newest_sample)
         self.jitter = torch.where(due, self._lateness(len(due)), self.jitter)  # the next message has its own
-        arrived = due & ~self._lost(len(due))
-        self.sampled = torch.where(arrived, sample, self.sampled)
-        return arrived
+        return sample, due
 
     def _lateness(self, n: int) -> Tensor:
         if self.model.jitter_s == 0.0:
@@ -248,21 +271,30 @@ class MessageLine:
             return torch.zeros(n, dtype=torch.bool, device=self.time.device)
         return torch.rand(n, generator=self._generator, device=self.time.device) < self.model.drop
 
-    def sample(self, name: str) -> Tensor:
-        """True values (num_envs, *shape) at the instants of the newest messages; they count where one has arrived."""
-        past = self.time - self.sampled + self.lag.get(name, torch.zeros_like(self.time))
+    def _instant(self, past: Tensor) -> _Instant:
+        """That of `past` s ago, (num_envs,)."""
         back = (past / self._period_s).clamp(0.0, self._steps - 1.001)
         whole = back.long()
-        share = back - whole
-        later, earlier = (
-            self.history[name][(int(self.newest) - whole - k) % self._steps, self._worlds] for k in (0, 1)
-        )
+        later = int(self.newest) - whole
+        return _Instant(later=later % self._steps, earlier=(later - 1) % self._steps, share=back - whole)
+
+    def sample(self, name: str, true: Signals) -> Tensor:
+        """True values (num_envs, *shape) at the instants of the newest messages; they count where one has arrived.
+        `true`: those of now."""
+        if name not in self.history:
+            return true[name]
+        if name in self.lag:
+            past = self._instant(self.time - self.sampled + self.lag[name])
+        else:
+            past = self._past
+        later, earlier = (self.history[name][step, self._worlds] for step in (past.later, past.earlier))
         if later.dtype == torch.uint8:
-            return torch.where(_rows(share > _ROUNDING, later), earlier, later)
+            return torch.where(_rows(past.share > _ROUNDING, later), earlier, later)
+        share = _rows(past.share, later)
         if name in self._turns:  # a quaternion and its negative are the same: the nearer one is meant
             earlier = torch.where((later * earlier).sum(-1, keepdim=True) >= 0.0, earlier, -earlier)
-            return torch.nn.functional.normalize(torch.lerp(later, earlier, _rows(share, later)), dim=-1)
-        return torch.lerp(later, earlier, _rows(share, later))
+            return torch.nn.functional.normalize(torch.lerp(later, earlier, share), dim=-1)
+        return torch.lerp(later, earlier, share)
 
     def hold(self, arrived: Tensor, sampled: Signals) -> Signals:
         """What is read now: the sampled values where they have arrived, else what was read before."""
