@@ -36,7 +36,7 @@ TASK = "reach_cube"
 EVALUATION_SEED = 88_000
 CAMERA = "from the camera"
 VARIANTS = {
-    CAMERA: ("--policy", "cnn"),
+    CAMERA: (),
     "blind": ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor"),
     "told the cube's place": ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor", "cube"),
 }

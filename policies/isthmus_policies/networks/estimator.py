@@ -6,12 +6,13 @@ Locomotion": the estimator learns from simulation's truth, beside the actor and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Elements, Wire, whole
+from isthmus_policies.networks.cnn import CnnConfig
 from isthmus_policies.networks.encoder import Encoder
 from isthmus_policies.networks.mlp import mlp
 from isthmus_policies.networks.normalizer import RunningNormalizer
@@ -32,6 +33,8 @@ class EstimatorConfig(ActorCriticConfig):
     """The number before which the estimate ends; by default the group's end."""
     weight: float = 1.0
     """Weight of the squared error, in units of each number's variance, beside the policy's loss."""
+    image: CnnConfig = field(default_factory=CnnConfig)
+    """How images among the groups are read."""
 
 
 class EstimatorPolicy(ActorCritic):
@@ -43,8 +46,8 @@ class EstimatorPolicy(ActorCritic):
         first, end = config.first, truth.size if config.end is None else config.end
         if not 0 <= first < end <= truth.size:
             raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {truth.size}")
-        inputs = Encoder(groups, config.actor_groups).size
-        super().__init__(groups, action_size, config, actor_inputs=inputs + end - first)
+        inputs = Encoder(groups, config.actor_groups, config.image).size
+        super().__init__(groups, action_size, config, image=config.image, actor_inputs=inputs + end - first)
         self._target = Elements(name=config.target, first=first, end=end)
         self._weight = config.weight
         self.estimator = mlp((inputs, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)

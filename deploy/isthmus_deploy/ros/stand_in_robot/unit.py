@@ -25,13 +25,12 @@ def draw_unit(scene: Scene, random: np.random.Generator) -> dict[str, Array]:
     return {p.name: random.uniform(p.minimum, p.maximum) for p in scene.parameters}
 
 
-def nominal_unit(scene: Scene) -> dict[str, Array]:
-    """Parameters of a unit of which nothing else is known."""
-    return {p.name: np.array(p.nominal) for p in scene.parameters}
-
-
 def compile_unit(scene: Scene, values: Values) -> mujoco.MjModel:
-    """The model of a unit, with all that is seen: a floor may be among it. Raises ValueError where it does not compile, or contradicts the description."""
+    """The model of a unit, with all that is seen: a floor may be among it.
+
+    Raises:
+        ValueError: the model does not compile, or contradicts the description.
+    """
     spec = scene_spec(scene, looks=True)
     for actuator in scene.robot.actuators:
         if isinstance(actuator, PDMotors):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
-from isthmus_deploy.ros.stand_in_robot.unit import nominal_unit
 from isthmus_deploy.ros.stand_in_robot.world import make_world
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, PRONE_HEIGHT, ROBOT
@@ -20,6 +19,7 @@ from isthmus_sim.robots.so101.description import ROBOT as ARM
 POSE, PRONE = np.array(COMMAND.standby), np.array(COMMAND.safe)
 SCENE = bare_scene(ROBOT)
 TIMESTEP_S = SCENE.timestep_s
+NOMINAL = {p.name: np.array(p.nominal) for p in SCENE.parameters}
 BOUNDS = {p.name: (np.array(p.minimum), np.array(p.maximum)) for p in ROBOT.parameters}
 
 
@@ -31,7 +31,7 @@ def quadruped(seed: int, **values: np.ndarray | float) -> DescribedWorld:
 def plain(**values: np.ndarray | float) -> DescribedWorld:
     """One of which nothing is known but `values`."""
     given = {name: np.atleast_1d(value) for name, value in values.items()}
-    return DescribedWorld(SCENE, 0, values={**nominal_unit(SCENE), **given})
+    return DescribedWorld(SCENE, 0, values={**NOMINAL, **given})
 
 
 def tell(world: DescribedWorld, target: np.ndarray | None, n: int = 1) -> None:

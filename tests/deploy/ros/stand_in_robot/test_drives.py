@@ -1,5 +1,7 @@
 """Drives of every kind in small models: what they make of a command, and what they do without one."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -10,11 +12,11 @@ import pytest
 
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.ros.stand_in_robot.drives import Drive, make_drive
-from isthmus_deploy.ros.stand_in_robot.unit import nominal_unit
 from isthmus_sim.actuators import Motor, PDMotors, PositionServos, Torques
 from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription
 from isthmus_sim.robots.quadrotor.description import GRAVITY
 from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
+from isthmus_sim.scene import Scene
 
 _JOINT = JointSpec(
     stiffness=4.0, damping=0.5, position_min=-1.0, position_max=1.0, velocity_limit=10.0, effort_limit=2.0,
@@ -34,6 +36,10 @@ _MOTORS = '<motor name="a" joint="a"/><motor name="b" joint="b"/>'
 _SERVOS = '<position name="a" joint="a" kp="9" kv="0.5" gear="2"/><position name="b" joint="b" kp="9" kv="0.5"/>'
 
 
+def nominal(scene: Scene) -> dict[str, np.ndarray]:
+    return {p.name: np.array(p.nominal) for p in scene.parameters}
+
+
 def parts(actuator: PDMotors | PositionServos | Torques, actuators: str) -> tuple[Drive, mujoco.MjData, mujoco.MjModel]:
     """The drive of two joints, which are at 0.3 and -0.2 rad and turn at 2 and -4 rad/s."""
     command = CommandSpec(
@@ -48,7 +54,7 @@ def parts(actuator: PDMotors | PositionServos | Torques, actuators: str) -> tupl
     data = mujoco.MjData(model)
     data.qpos[:], data.qvel[:] = (0.3, -0.2), (2.0, -4.0)
     mujoco.mj_forward(model, data)
-    return make_drive(actuator, robot, model, nominal_unit(bare_scene(robot))), data, model
+    return make_drive(actuator, robot, model, nominal(bare_scene(robot))), data, model
 
 
 def force(model: mujoco.MjModel, data: mujoco.MjData) -> list[float]:
@@ -95,7 +101,7 @@ def test_two_groups_of_motors_have_parameters_of_their_own():
 def test_any_robot_with_rotors_has_a_stand_in():
     """An outside quadrotor: in the air, thrust at 1.2 times the speed of hovering gives 0.44 g upwards."""
     robot = dataclasses.replace(QUADROTOR, name="another")
-    world = DescribedWorld(bare_scene(robot), 0, values=nominal_unit(bare_scene(robot)))
+    world = DescribedWorld(bare_scene(robot), 0, values=nominal(bare_scene(robot)))
     thrust = world.values["thrust_coefficient"].item() * world.values["battery"].item() ** 2
     hover = np.sqrt(world.mass * GRAVITY / (4 * thrust))
     command = {"rotor_speed": np.full(4, 1.2 * hover)}
