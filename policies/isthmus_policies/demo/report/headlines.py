@@ -27,10 +27,9 @@ def _simulation(demo: Demo) -> Fact:
         return Fact(label="In simulation", value="not evaluated", detail="the contract holds no evaluation")
     low, share, high = score["success"]
     detail = (
-        f"success, {score['success_is']}, in {score['episodes']} episodes (95 %: {_percent(low)} to {_percent(high)})"
+        f"of {score['episodes']} episodes: {score['success_is']} (95 %: {_percent(low)} to {_percent(high)}); "
+        f"{_percent(score['failed'][1])} failed"
     )
-    if "failed" in score:
-        detail += f"; {_percent(score['failed'][1])} fail"
     return Fact(label="In simulation", value=_percent(share), detail=detail)
 
 
