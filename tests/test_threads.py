@@ -57,7 +57,7 @@ def first_import(path: Path) -> str:
 
 
 def test_the_stand_in_robot_settles_it():
-    make = "from isthmus_deploy.ros.stand_in_robot.world import make_world; make_world('quadrotor', 0)"
+    make = "from isthmus_deploy.ros.stand_in_robot.world import make_world; make_world('crazyflie', 0)"
     assert spin_count(make) == "0"
 
 
