@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long lint \
-	bench-quadrotor bench-quadruped bench-rough bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 	@scripts/setup.sh $(ROS)
 	@touch $@
 
-demo: $(STAMP) ## TASK=quadrotor or quadruped: train, export, fly or walk over ROS 2, write a report into runs/
+demo: $(STAMP) ## TASK=quadrotor, quadruped or biped: train, export, fly or walk over ROS 2, write a report into runs/
 	$(BIN)/isthmus-demo --task $(TASK) $(ARGS)
 
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/
@@ -55,14 +55,29 @@ lint: $(STAMP) ## ruff and pyright
 bench-quadrotor: $(STAMP) ## training time and policy quality over seeds, beside the published figures
 	$(BIN)/python benchmarks/quadrotor.py $(ARGS)
 
-bench-quadruped: $(STAMP) ## the quadruped: training time, falls, errors and energy over seeds
-	$(BIN)/python benchmarks/quadruped.py $(ARGS)
+bench-walking: $(STAMP) ## ARGS="--task TASK": a robot with legs: training time, falls, errors and energy over seeds
+	$(BIN)/python benchmarks/walking.py $(ARGS)
+
+bench-quadruped: $(STAMP) ## the same for the quadruped
+	$(BIN)/python benchmarks/walking.py --task quadruped $(ARGS)
+
+bench-biped: $(STAMP) ## the same for the biped
+	$(BIN)/python benchmarks/walking.py --task biped $(ARGS)
+
+bench-pixels: $(STAMP) ## an arm reaches a cube by its camera, beside a blind one and one told where: success, shares of time
+	$(BIN)/python benchmarks/pixels.py $(ARGS)
 
 bench-rough: $(STAMP) ## the quadruped on rough ground: success by kind and level
 	$(BIN)/python benchmarks/rough.py $(ARGS)
 
+bench-policies: $(STAMP) ## history, recurrent unit and estimator on the quadruped at equal training time
+	$(BIN)/python benchmarks/policies.py $(ARGS)
+
 bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+bench-adapter: $(PEERS) ## stable-baselines3's PPO learns to fly through the gymnasium adapter
+	$(BIN)/python benchmarks/adapter.py $(ARGS)
 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from common import BenchOptions, Row, parse, report
 
 import torch
-from isthmus_sim.engines.mujoco_quadrotor import MujocoQuadrotor
 
+from isthmus_sim.engine import Commands
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
@@ -31,6 +32,7 @@ class Options(BenchOptions):
     """Length of one turn, s."""
 
 
+TASK = make_task("quadrotor")
 QUICK = Options(worlds=(64,), rounds=2, seconds=0.1)
 
 
@@ -43,20 +45,22 @@ def rate(step: Callable[[], object], seconds: float) -> float:
     return calls / (time.perf_counter() - begun)
 
 
+def cruising(worlds: int) -> Commands:
+    """All rotors a little below hovering."""
+    return {"rotor_speed": torch.full((worlds, 4), 1400.0)}
+
+
 def mujoco_rows(worlds: int, options: Options) -> list[Row]:
     """The engine's whole control step (rotor lag, physics, reading the state) against stepping alone."""
-    engine = MujocoQuadrotor(worlds)
-    bare = MujocoQuadrotor(worlds).batch
-    substeps = engine.num_substeps
-    command = torch.full((worlds, 4), 1400.0)
+    engine, bare = (MujocoEngine(TASK.scene, worlds) for _ in range(2))
+    substeps, commands = engine.num_substeps, cruising(worlds)
 
     def whole() -> None:
-        engine.step(command)
-        engine.read()
+        engine.advance(commands)
 
     def loop() -> None:
         for _ in range(substeps):
-            bare.step()
+            bare.batch.step()
 
     ratios, rates = [], []
     for _ in range(options.rounds):
@@ -76,13 +80,14 @@ def mujoco_rows(worlds: int, options: Options) -> list[Row]:
 
 def analytic_rows(worlds: int, options: Options) -> list[Row]:
     """The analytic engine alone, and the whole Env around it."""
-    engine = AnalyticQuadrotor(worlds)
-    command = torch.full((worlds, 4), 1400.0)
-    env = Env(make_task("quadrotor"), AnalyticQuadrotor(worlds), seed=0, spread=True)
+    engine, commands = AnalyticQuadrotor(TASK.scene, worlds), cruising(worlds)
+    env = Env(TASK, AnalyticQuadrotor(TASK.scene, worlds), seed=0, random_initial_age=True)
     action = torch.full((worlds, 4), 0.334)
     with torch.no_grad():
         env.reset()
-        physics = sorted(rate(lambda: engine.step(command), options.seconds) * worlds for _ in range(options.rounds))
+        physics = sorted(
+            rate(lambda: engine.advance(commands), options.seconds) * worlds for _ in range(options.rounds)
+        )
         whole = sorted(rate(lambda: env.step(action), options.seconds) * worlds for _ in range(options.rounds))
     return [
         Row(metric=f"analytic engine, {worlds} worlds", value=statistics.median(physics) / 1e6, unit="M steps/s",

@@ -85,14 +85,14 @@ def speed_rows(worlds: int, options: Options, where: str) -> list[Row]:
     """The engine and the whole Env, in turns; how much memory of the GPU they took."""
     before = used() if torch.cuda.is_available() else 0
     task = make_task(options.task)
-    env = Env(task, make_engine(task, worlds, "warp"), seed=0, spread=True)
+    env = Env(task, make_engine(task.scene, worlds, "warp"), seed=0, random_initial_age=True)
     generator = torch.Generator(env.engine.device).manual_seed(1)
 
     def act() -> None:
         env.step(2 * torch.rand(worlds, task.action_size, generator=generator, device=env.engine.device) - 1)
 
     def step() -> None:
-        env.engine.step(env.command)
+        env.engine.advance(env.command)
 
     env.reset()
     rate(act, options.seconds)

@@ -21,7 +21,6 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 import torch
 import zarr
-from isthmus_sim.engines.mujoco_push_t import MujocoPushT
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine

@@ -18,9 +18,9 @@ from common import BenchOptions, over_seeds, parse, report, training
 
 from rich.console import Console
 
-from isthmus_policies.evaluation.evaluate import Evaluation, PolicyActor, evaluate
-from isthmus_policies.training.trainer import load_policy
-from isthmus_sim.tasks import make_task
+from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
+from isthmus_policies.evaluation.runners import NetworkRunner
+from isthmus_policies.training.run import load_run
 from isthmus_sim.threads import use_thread_budget
 
 EVALUATION_SEED = 77_000
@@ -54,8 +54,8 @@ def train(options: Options, seed: int, folder: Path) -> tuple[float, float]:
 
 def measure(folder: Path, task: str, episodes: int) -> Evaluation:
     """How the policy of a run does on `task`."""
-    _, policy, _ = load_policy(folder)
-    return evaluate(make_task(task), lambda env: PolicyActor(policy, env), episodes, EVALUATION_SEED)
+    run = load_run(folder, task=task)
+    return evaluate(run.task, lambda env: NetworkRunner(run.policy, env), episodes, EVALUATION_SEED)
 
 
 def main() -> int:
@@ -72,7 +72,7 @@ def main() -> int:
             eights = [
                 measure(folder, f"quadrotor-figure-eight-{period}", options.episodes) for period in ("10s", "5.5s")
             ]
-            _, _, facts = load_policy(folder)
+            facts = load_run(folder).facts
         seconds.append(wall)
         memory.append(peak)
         loops.append(facts["seconds"])

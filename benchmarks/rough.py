@@ -21,11 +21,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from isthmus_policies.evaluation.evaluate import PolicyActor
-from isthmus_policies.training.trainer import load_policy
+from isthmus_policies.evaluation.evaluate import levels
+from isthmus_policies.evaluation.runners import NetworkRunner
+from isthmus_policies.training.run import load_run
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.tasks import make_task
 from isthmus_sim.terrain import KINDS
 from isthmus_sim.threads import one_torch_thread, use_thread_budget
 
@@ -68,28 +68,28 @@ class Outcome:
 
 def judge(folder: Path, episodes: int) -> Outcome:
     """Walk on all ground at once."""
-    _, policy, facts = load_policy(folder)
-    task = make_task(TASK)
+    run = load_run(folder, task=TASK)
+    task = run.task
     shape = (episodes, task.levels, len(KINDS))
     n = shape[0] * shape[1] * shape[2]
-    env = Env(task, make_engine(task, n), EVALUATION_SEED)
-    env.level = torch.arange(n) // len(KINDS) % task.levels  # the task keeps world i to kind i % len(KINDS)
-    actor = PolicyActor(policy, env)
+    env = Env(task, make_engine(task.scene, n, run.engine), EVALUATION_SEED, measure=True)
+    env.level = levels(task, n)  # the task keeps world i to kind i % len(KINDS)
+    runner = NetworkRunner(run.policy, env)
     going, fell = torch.ones(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
     steps, missed = torch.zeros(n), torch.zeros(n)
     for _ in track(range(task.episode_steps), "walking"):
         with one_torch_thread():
-            step = actor.step(env)
+            step = runner.step(env)
         fell |= going & step.terminated
         going[step.ended] = False
         steps += going
-        missed += torch.where(going, task.metrics(env.engine.read(), env.goal)["velocity_error_mps"], 0.0)
+        missed += torch.where(going, step.metrics["velocity_error_mps"], 0.0)
     env.close()
-    trained = facts["steps"] / 1e6
+    trained = run.facts["steps"] / 1e6
     return Outcome(
         fell=fell.view(shape).permute(2, 1, 0),
         error=(missed / steps.clamp_min(1.0)).view(shape).permute(2, 1, 0),
-        trained=f"{trained:.1f}M steps, {facts['seconds'] / 60:.0f} min",
+        trained=f"{trained:.1f}M steps, {run.facts['seconds'] / 60:.0f} min",
     )
 
 
@@ -119,8 +119,8 @@ def table(outcome: Outcome) -> Table:
     for level in range(success.shape[1]):
         grid.add_column(f"level {level + 1}", justify="right")
     shares = (100 * torch.stack((success, outcome.fell), dim=-1).float().mean(2)).tolist()
-    for name, levels in zip(KINDS, shares, strict=True):
-        grid.add_row(name, *(f"{good:.0f} ({fell:.0f})" for good, fell in levels))
+    for name, cells in zip(KINDS, shares, strict=True):
+        grid.add_row(name, *(f"{good:.0f} ({fell:.0f})" for good, fell in cells))
     return grid
 
 

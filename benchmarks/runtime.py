@@ -21,7 +21,6 @@ from isthmus_policies.export.export import export_run
 from isthmus_policies.training.config import default_config
 from isthmus_policies.training.trainer import Trainer
 
-PERIOD_NS = 10_000_000
 EPISODES = 10  # of an evaluation that nobody reads
 
 
@@ -48,17 +47,22 @@ def percentiles(call: Callable[[int], object], calls: int) -> tuple[float, float
     return float(np.percentile(times, 50)) / 1e6, float(np.percentile(times, 99)) / 1e6
 
 
-def hovering(runtime: Runtime) -> Mapping[str, np.ndarray]:
-    """Signals of a robot at rest at its reference."""
-    signals = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in runtime.contract.signals}
-    signals["orientation"][0] = 1.0
+def at_rest(runtime: Runtime) -> Mapping[str, np.ndarray]:
+    """Signals of a level robot at rest, its joints at their defaults."""
+    contract = runtime.contract
+    signals = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in contract.signals}
+    for spec in contract.signals:
+        if spec.frame == "world_from_body":
+            signals[spec.name][0] = 1.0  # of a quaternion wxyz
+        if spec.unit == "rad" and spec.order == tuple(contract.joints):
+            signals[spec.name][:] = [joint.default_position for joint in contract.joints.values()]
     return signals
 
 
 def measure(policy: Path, calls: int) -> list[Row]:
     """Time of one inference, and of the whole safety chain around one."""
     runtime = Runtime(policy)
-    signals = hovering(runtime)
+    signals, period_ns = at_rest(runtime), round(1e9 * runtime.contract.control_period_s)
     for _ in range(1000):
         runtime.step(signals)
     infer = percentiles(lambda _: runtime.step(signals), calls)
@@ -67,7 +71,7 @@ def measure(policy: Path, calls: int) -> list[Row]:
     controller.tick(signals, ages, 0)
     controller.arm(0)
     controller.start(0)
-    chain = percentiles(lambda i: controller.tick(signals, ages, i * PERIOD_NS), calls)
+    chain = percentiles(lambda i: controller.tick(signals, ages, i * period_ns), calls)
     return [
         Row(metric="one inference, median", value=infer[0], unit="ms", seeds=calls, must="<= 0.2"),
         Row(metric="one inference, 99 %", value=infer[1], unit="ms", seeds=calls),

@@ -38,13 +38,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from isthmus_policies.evaluation.evaluate import Actor, evaluate
+from isthmus_policies.evaluation.evaluate import evaluate
+from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_policies.training.config import TrainConfig, default_config
 from isthmus_policies.training.trainer import Trainer
-from isthmus_policies.training.worlds import make_engine, make_task, task_names
-from isthmus_sim.engines.mujoco_batch import MujocoEngine
+from isthmus_policies.training.worlds import engine_name, make_engine, make_task
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env, Step
-from isthmus_sim.robots.models import OWN
 from isthmus_sim.threads import use_thread_budget
 
 EVALUATION_SEED = 55_000
@@ -115,7 +115,7 @@ class Race:
         return self.ours.time_to(target), self.theirs.time_to(target)
 
 
-class MeanActor(Actor):
+class MeanRunner(PolicyRunner):
     """Acts without noise, on the reward that training ends with."""
 
     def __init__(self, act: Act, env: Env, progress: float) -> None:
@@ -129,12 +129,16 @@ class MeanActor(Actor):
         self._observation = step.observations["actor"]
         return step
 
+    def restart(self, ids: Tensor) -> None:
+        """It remembers nothing."""
+
 
 def mean_return(act: Act, config: TrainConfig, episodes: int) -> float:
     """Mean sum of rewards of whole episodes, each to its first end."""
+    task = make_task(config)
     result = evaluate(
-        make_task(config), lambda env: MeanActor(act, env, config.curriculum_end), episodes, EVALUATION_SEED,
-        engine=config.engine, model=config.robot or OWN,
+        task, lambda env: MeanRunner(act, env, config.curriculum_end), episodes, EVALUATION_SEED,
+        engine=engine_name(config, task),
     )  # fmt: skip
     return result.total_reward[1]
 
@@ -143,13 +147,14 @@ class Physics:
     """The engine's bare `mujoco.batch.Batch` in worlds like those of a training."""
 
     def __init__(self, config: TrainConfig) -> None:
-        engine = make_engine(make_task(config), config.num_envs, config)
+        engine = make_engine(config, make_task(config), config.num_envs)
         assert isinstance(engine, MujocoEngine)
         self._engine = engine
 
     def rate(self, env: Env, control_steps: int = 10) -> float:
         """World control steps per second from where `env` is."""
         engine, n = self._engine, self._engine.num_envs
+        assert isinstance(env.engine, MujocoEngine)
         engine.load_state_dict({name: value.clone() for name, value in env.engine.state_dict().items()})
         begun = time.perf_counter()
         for _ in range(control_steps):
@@ -242,11 +247,12 @@ def return_rows(races: list[Race]) -> list[Row]:
 
 def configuration(options: Options) -> TrainConfig:
     """The task's own training. Ends the program where the options cannot be."""
-    if options.task not in task_names():
-        sys.exit(f"bench-train: unknown task {options.task!r}; there are: {', '.join(task_names())}")
     if len(options.seeds) < 2:
         sys.exit("bench-train: a spread needs at least 2 --seeds")
-    config = default_config(options.task)
+    try:
+        config = default_config(options.task)
+    except ValueError as error:
+        sys.exit(f"bench-train: {error}")
     config = dataclasses.replace(
         config, engine=options.engine or config.engine, iterations=options.iterations or config.iterations
     )

@@ -46,7 +46,7 @@ class RslRlEnv(VecEnv):
         self.num_envs = env.num_envs
         self.num_actions = env.task.action_size
         self.max_episode_length = env.episode_steps
-        self.device = env.engine.device
+        self.device = env.device
         task = env.task
         sizes = {name: group.size for name, group in task.groups.items()} | {"action": task.action_size}
         self.reflection = Reflection(task.mirror, sizes, self.device) if task.mirror else None
@@ -55,7 +55,7 @@ class RslRlEnv(VecEnv):
 
     @property
     def episode_length_buf(self) -> Tensor:
-        """Steps since the start of each episode (num_envs,). `Env(spread=True)` has already spread them."""
+        """Steps since the start of each episode (num_envs,). `Env(random_initial_age=True)` has already spread them."""
         return self.env.episode_step
 
     def get_observations(self) -> TensorDict:
@@ -105,8 +105,8 @@ class RslRl:
 
     def __init__(self, config: TrainConfig, reward_scale: float = 1.0) -> None:
         task = make_task(config)
-        engine = make_engine(task, config.num_envs, config)
-        self.env = Env(task, engine, config.seed, spread=True, episode_steps=config.episode_steps)
+        engine = make_engine(config, task, config.num_envs)
+        self.env = Env(task, engine, config.seed, random_initial_age=True, episode_steps=config.episode_steps)
         torch.manual_seed(config.seed)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
             self._runner = OnPolicyRunner(

@@ -154,18 +154,15 @@ def interface_of(robot: Described) -> RobotInterface:
         robot=robot.name,
         control_period_s=robot.control_period_s,
         signals=tuple(narrowed(SignalInterface, signal) for signal in robot.signals),
-        commands=tuple(
-            narrowed(CommandInterface, command, shape=(len(command.order),), dtype="float32")
-            for command in robot.commands
-        ),
+        commands=tuple(narrowed(CommandInterface, command) for command in robot.commands),
         joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
     )
 
 
 def narrowed(target: Callable[..., _Item], item: Any, **known: Any) -> _Item:
-    """A `target` (a dataclass) made of the fields of `item` that it has too, but for those that are `known`."""
+    """A `target` (a dataclass) made of those of its fields that `item` has too, and of what is `known`."""
     names = {field.name for field in dataclasses.fields(target)} - set(known)  # type: ignore[arg-type]
-    return target(**{name: getattr(item, name) for name in names}, **known)
+    return target(**{name: getattr(item, name) for name in names if hasattr(item, name)}, **known)
 
 
 def differences(needed: RobotInterface, robot: RobotInterface) -> list[str]:

@@ -59,7 +59,7 @@ def from_json(cls: type[T], value: Any, where: str = "") -> T:
     A missing key is an error although its field may have a default: what was written is rebuilt as it was, and today's
     default may be another one.
     """
-    origin = typing.get_origin(cls) or cls
+    origin: Any = typing.get_origin(cls) or cls
     types_ = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(cls), strict=False))
     hints = {name: types_.get(hint, hint) for name, hint in typing.get_type_hints(origin).items()}
     fields = {field.name: hints[field.name] for field in dataclasses.fields(origin)}

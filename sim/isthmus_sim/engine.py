@@ -96,6 +96,14 @@ def refuse_unknown_params(capabilities: frozenset[str], params: Iterable[str]) -
         raise UnsupportedError(f"this engine cannot set {', '.join(unknown)}; it can set: {', '.join(known) or 'none'}")
 
 
+def refuse_unknown_state(known: Iterable[str], state: Iterable[str]) -> None:
+    """Raise `UnsupportedError` naming the `known` quantities that a reset can set."""
+    known = list(known)
+    unknown = sorted(set(state) - set(known))
+    if unknown:
+        raise UnsupportedError(f"a reset cannot set {', '.join(unknown)}; it can set: {', '.join(known) or 'nothing'}")
+
+
 def substeps(control_period_s: float, timestep: float) -> int:
     """Physics steps of `timestep` s in a control period. Raises ValueError where that is no whole number."""
     count = round(control_period_s / timestep)

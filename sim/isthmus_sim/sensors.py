@@ -254,7 +254,9 @@ class MessageLine:
         back = (past / self._period_s).clamp(0.0, self._steps - 1.001)
         whole = back.long()
         share = back - whole
-        later, earlier = (self.history[name][(int(self.newest) - whole - k) % self._steps, self._worlds] for k in (0, 1))
+        later, earlier = (
+            self.history[name][(int(self.newest) - whole - k) % self._steps, self._worlds] for k in (0, 1)
+        )
         if later.dtype == torch.uint8:
             return torch.where(_rows(share > _ROUNDING, later), earlier, later)
         if name in self._turns:  # a quaternion and its negative are the same: the nearer one is meant

@@ -35,8 +35,10 @@ class Variation(Protocol):
 
 def rows(model: Any, field: str, like: Array) -> Array:
     """A model's field once for each row of `like`: (n, ...), float64, of the same library and on the same device."""
-    values = np.repeat(np.asarray(getattr(model, field), np.float64)[None], len(like), axis=0)
-    return torch.from_numpy(values).to(like.device) if isinstance(like, torch.Tensor) else values
+    one = np.asarray(getattr(model, field), np.float64)[None]
+    if isinstance(like, torch.Tensor):
+        return torch.tensor(one, device=like.device).repeat(len(like), *(1,) * (one.ndim - 1))
+    return np.repeat(one, len(like), axis=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ class TaskVectorEnv(VectorEnv):
         self._bare = groups is not None and len(groups) == 1
         self._env = self._make(seed=0)
         self.set_progress(progress)
-        spaces = {name: _space(self.task.groups[name]) for name in self._groups}
+        spaces: dict[str, gymnasium.Space] = {name: _space(self.task.groups[name]) for name in self._groups}
         self.single_observation_space = spaces[self._groups[0]] if self._bare else Dict(spaces)
         self.single_action_space = Box(-1.0, 1.0, (self.task.action_size,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)

@@ -45,7 +45,8 @@ def bench(peer: Any) -> Any:
 
 def env(episode_steps: int | None = None) -> Env:
     task = make_task("quadrotor")
-    return Env(task, make_engine(task, 16), seed=3, spread=True, episode_steps=episode_steps)
+    engine = make_engine(task.scene, 16, task.engines[0])
+    return Env(task, engine, seed=3, random_initial_age=True, episode_steps=episode_steps)
 
 
 def test_the_peer_sees_what_the_env_gives(peer: Any):

@@ -128,12 +128,16 @@ def test_without_ros_it_says_so_before_training(tmp_path: Path):
 
 
 def test_each_task_has_a_plan_and_a_folder_of_its_own(capsys: pytest.CaptureFixture[str]):
-    kind, options = parse([])
-    assert (kind.task, options.out) == ("quadrotor-randomized", Path("runs/demo"))
-    kind, options = parse(["--plan.side-m", "2", "--task", "quadruped", "--robot-seed", "3"])
-    assert (kind.task, options.plan.side_m, options.robot_seed) == ("quadruped", 2.0, 3)
-    assert options.out == Path("runs/demo-quadruped")
-    for wrong, named in ((["--task", "cat"], "'quadrotor', 'quadruped'"), (["--plan.side-m", "2"], "--plan.side-m")):
+    choice, options = parse([])
+    assert (choice.task, options.out) == ("quadrotor", Path("runs/demo"))
+    choice, options = parse(["--plan.side-m", "2", "--task", "biped", "--robot-seed", "3"])
+    assert (choice.task, options.plan.side_m, options.robot_seed) == ("biped", 2.0, 3)
+    assert options.out == Path("runs/demo-biped")
+    for wrong, named in (
+        (["--task", "cat"], "unknown task 'cat'"),
+        (["--task", "push_t"], "lacks a mission"),
+        (["--plan.side-m", "2"], "--plan.side-m"),
+    ):
         with pytest.raises(SystemExit) as ended:
             parse(wrong)
         assert ended.value.code == 2
@@ -143,9 +147,10 @@ def test_each_task_has_a_plan_and_a_folder_of_its_own(capsys: pytest.CaptureFixt
 @needs_ros
 @pytest.mark.ros
 @pytest.mark.long
-def test_a_policy_that_cannot_walk_fails_the_demo_with_cause_and_report(tmp_path: Path):
+@pytest.mark.parametrize("task", ["quadruped", "biped"])
+def test_a_policy_that_cannot_walk_fails_the_demo_with_cause_and_report(tmp_path: Path, task: str):
     out = tmp_path / "out"
-    result = demo(out, "--task", "quadruped", "--iterations", "2", "--echo-s", "1")
+    result = demo(out, "--task", task, "--iterations", "2", "--echo-s", "1")
     assert result.returncode == 1, result.stdout + result.stderr
     assert re.search(r"isthmus-demo: the walk failed: \S.* \(see .*mission\.log\)", result.stdout)
     assert "The walk failed" in (out / "report.html").read_text()

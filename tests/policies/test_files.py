@@ -6,60 +6,98 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_policies.algorithms.ppo import PPOConfig
-from isthmus_policies.files import code_revision, from_json, write_atomically, write_json
-from isthmus_policies.networks.actor_critic import NetworkConfig
-from isthmus_policies.training.trainer import TrainConfig
+from isthmus_policies.files import code_revision, from_json, plain, write_atomically, write_json
 
 
-def changed(value: object) -> object:
-    """Another value of the same kind, whatever the defaults are."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{f.name: changed(getattr(value, f.name)) for f in dataclasses.fields(value)})
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 3
-    if isinstance(value, float):
-        return value / 3 + 0.1
-    if isinstance(value, tuple):
-        return tuple(changed(item) for item in value)
-    assert value is None or isinstance(value, str)
-    return f"{value} as ünïcode"
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One of some parts."""
+
+    gain: float = 1.0
+    kind: Literal["plain", "ünïcode"] = "plain"
 
 
-def test_every_field_of_a_configuration_comes_back(tmp_path: Path):
-    config = changed(TrainConfig(task="quadrotor"))
-    write_json(tmp_path / "config.json", config)
-    again = from_json(TrainConfig, json.loads((tmp_path / "config.json").read_text()))
-    assert again == config
-    assert again != TrainConfig(task="quadrotor")
-    assert isinstance(again.network, NetworkConfig)
-    assert isinstance(again.network.actor, tuple)
-    for f in dataclasses.fields(TrainConfig):
-        assert type(getattr(again, f.name)) is type(getattr(config, f.name)), f.name
+A = TypeVar("A")
 
 
-@given(st.builds(PPOConfig, gamma=st.floats(0, 1), learning_rate=st.floats(0, 1), horizon=st.integers(1, 10**9)))
-def test_numbers_come_back_exactly(config: PPOConfig):
-    assert from_json(PPOConfig, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+@dataclass(frozen=True, kw_only=True)
+class Whole(Generic[A]):
+    """Everything that a configuration is made of."""
+
+    part: A
+    flag: bool = False
+    steps: int | None = 3
+    ranges: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    pair: tuple[int, str] = (1, "a")
+    parts: dict[str, Part] = field(default_factory=dict)
+    maybe: Part | None = None
 
 
-def test_an_unknown_key_is_named_with_where_and_what_there_is():
-    with pytest.raises(ValueError, match=r"TrainConfig: unknown key speed; known: task, engine, model, num_envs"):
-        from_json(TrainConfig, {"task": "quadrotor", "speed": 3})
-    with pytest.raises(ValueError, match=r"ppo: unknown key lamda; known: horizon"):
-        from_json(TrainConfig, {"task": "quadrotor", "ppo": {"lamda": 0.9}})
+FULL = Whole(
+    part=Part(gain=1 / 3), flag=True, steps=None, ranges=((0.1, 0.2), (-1.0, 1e-300)), pair=(7, "ü"),
+    parts={"left": Part(kind="ünïcode")}, maybe=Part(gain=2.0),
+)  # fmt: skip
 
 
-def test_a_number_for_a_list_is_named():
-    with pytest.raises(ValueError, match=r"network\.actor: expected a list, got 64"):
-        from_json(TrainConfig, {"task": "quadrotor", "network": {"actor": 64}})
+def read_back(value: Whole[Part], **changes: object) -> Whole[Part]:
+    """As it is after a way through JSON, with some keys changed."""
+    return from_json(Whole[Part], json.loads(json.dumps(plain(value) | changes)))
+
+
+@pytest.mark.parametrize("value", [FULL, Whole(part=Part())])
+def test_every_field_of_a_configuration_comes_back(value: Whole[Part], tmp_path: Path):
+    write_json(tmp_path / "config.json", value)
+    again = from_json(Whole[Part], json.loads((tmp_path / "config.json").read_text()))
+    assert again == value
+    for f in dataclasses.fields(value):
+        assert type(getattr(again, f.name)) is type(getattr(value, f.name)), f.name
+
+
+@given(st.floats(allow_nan=False), st.integers(-(10**18), 10**18))
+def test_numbers_come_back_exactly(gain: float, steps: int):
+    value = Whole(part=Part(gain=gain), steps=steps)
+    assert read_back(value) == value
+
+
+def test_a_whole_number_is_a_float_where_one_is_expected():
+    again = read_back(FULL, part={"gain": 2, "kind": "plain"})
+    assert isinstance(again.part.gain, float)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"speed": 3}, "Whole: unknown key speed; valid are exactly: part, flag, steps"),
+        ({"part": {"gain": 1.0, "kind": "plain", "size": 2}}, "part: unknown key size; valid are exactly: gain, kind"),
+        ({"part": {"gain": 1.0}}, "part: missing key kind; valid are exactly: gain, kind"),
+        ({"parts": {"left": {"gain": 1.0}}}, r"parts\.left: missing key kind"),
+        ({"part": 3}, "part: expected an object with gain, kind; got 3"),
+        ({"part": {"gain": "1", "kind": "plain"}}, r"part\.gain: expected float, got '1'"),
+        ({"part": {"gain": 1.0, "kind": "fancy"}}, r"part\.kind: 'fancy' is none of 'plain', 'ünïcode'"),
+        ({"ranges": 3}, "ranges: expected a list, got 3"),
+        ({"ranges": [[1.0]]}, r"ranges\[0\]: expected 2 values, got \[1\.0\]"),
+        ({"steps": 1.5}, "steps: expected int, got 1.5"),
+        ({"flag": 1}, "flag: expected bool, got 1"),
+        ({"maybe": {"gain": 1.0}}, "maybe: missing key kind"),
+        ({"parts": []}, "parts: expected an object"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_and_what_is_valid(changes: dict, told: str):
+    with pytest.raises(ValueError, match=told):
+        read_back(FULL, **changes)
+
+
+def test_a_missing_key_is_not_filled_with_todays_default():
+    value = plain(FULL)
+    del value["steps"]
+    with pytest.raises(ValueError, match="missing key steps"):
+        from_json(Whole[Part], value)
 
 
 @dataclass(frozen=True, kw_only=True)

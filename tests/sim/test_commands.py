@@ -117,10 +117,9 @@ def test_a_saved_line_goes_on():
     first, second = command_line(5, (0, 3), seed=0), command_line(5, (0, 3), seed=1)
 
     def sent(line: CommandLine, start: int) -> list[torch.Tensor]:
-        return [
-            torch.cat(list(line.send({"speed": torch.full((5, 2), 0.3 * t), "grip": torch.full((5, 1), 0.1 * t)})[1].values()), -1)
-            for t in range(start, start + 5)
-        ]  # fmt: skip
+        rows = [torch.full((5, 1), 0.1 * t) for t in range(start, start + 5)]
+        acting = [line.send({"speed": 3 * row.repeat(1, 2), "grip": row})[1] for row in rows]
+        return [torch.cat((commands["speed"], commands["grip"]), dim=-1) for commands in acting]
 
     sent(first, 0)
     saved = {name: value.clone() for name, value in first.state_dict().items()}

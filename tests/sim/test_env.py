@@ -17,17 +17,21 @@ from isthmus_sim.description import CommandSpec, MemorySpec, RobotDescription, S
 from isthmus_sim.engine import Commands, Engine, Resets, State
 from isthmus_sim.env import Env, Step
 from isthmus_sim.scene import Scene
-from isthmus_sim.sensors import SensorModel
+from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.task import Event, Group, Reward, Task, Transition
 
-_BOUND = {"minimum": (-100.0,), "maximum": (100.0,)}
+
+def _place(name: str, max_age_s: float | None) -> SignalSpec:
+    return SignalSpec(
+        name=name, unit="m", frame="world", order=("x",), minimum=(-100.0,), maximum=(100.0,), max_jump=(10.0,),
+        max_age_s=max_age_s,
+    )  # fmt: skip
+
+
 ROBOT = RobotDescription(
     name="bead",
     control_period_s=0.1,
-    signals=(
-        SignalSpec(name="place", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=0.2, **_BOUND),
-        SignalSpec(name="target", unit="m", frame="world", order=("x",), max_jump=(10.0,), max_age_s=None, **_BOUND),
-    ),
+    signals=(_place("place", 0.2), _place("target", None)),
     commands=(
         CommandSpec(
             name="push", unit="m", frame="world", order=("x",), minimum=(-1.0,), maximum=(1.0,), max_rate=(100.0,),
@@ -67,6 +71,9 @@ class Line(Engine):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.x = state["x"].clone()
 
+    def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        self.force, self.torque = force, torque
+
     def close(self) -> None:
         pass
 
@@ -76,12 +83,12 @@ class Bead(Task):
 
     name, config = "bead", None
     robot, scene = ROBOT, Scene(robot=ROBOT, timestep_s=0.1, quantities=())
-    groups = {"actor": Group(shape=(2,)), "critic": Group(shape=(1,))}  # noqa: RUF012
+    groups = {"actor": Group(shape=(2,)), "critic": Group(shape=(1,))}
     action_size = 1
     episode_steps = 10
     has_goal = True
     memory = (MemorySpec(name="steps", shape=(1,), order="", initial=7.0),)
-    rewards = {  # noqa: RUF012
+    rewards = {
         "off": Reward(weight=-1.0, function=lambda step: (step.state["x"] - step.goal["target"]).abs()[:, 0]),
         "alive": Reward(weight=2.0, function=lambda step: torch.ones(len(step.state["x"]))),
     }
@@ -210,7 +217,9 @@ def test_a_failing_step_earns_nothing():
     step = pushed(env, 1.0)
     assert step.reward.tolist() == [0.0]
     assert env.reward_terms == ("off", "alive")
-    assert {name: float(sums) for name, sums in step.episode_terms.items()} == pytest.approx({"off": -0.9, "alive": 2.0})
+    assert {name: float(sums) for name, sums in step.episode_terms.items()} == pytest.approx(
+        {"off": -0.9, "alive": 2.0}
+    )
 
 
 def test_a_failing_step_earns_what_the_task_says_and_nothing_else():
@@ -360,6 +369,80 @@ def test_a_task_is_told_of_ages_commands_and_levels():
                       for which in ("commands", "previous"))  # fmt: skip
     assert sent == [[0.25] * 3, [0.5] * 3, [0.75] * 3, [0.25] * 3]
     assert previous == [[0.0] * 3, [0.25] * 3, [0.5, 0.0, 0.5], [0.0, 0.75, 0.0]]
+
+
+def test_what_a_task_tracks_is_of_the_episode():
+    """Here for how many steps the bead has been beyond 1 m: it is done after two of them, and the next one begins."""
+
+    class Holding(Bead):
+        def goal(self, episode_step, previous, generator):
+            return (previous or {}) | {"target": torch.zeros(len(episode_step), 1)}
+
+        def track(self, goal, state):
+            beyond = state["x"] > 1.0
+            held = goal.get("held", torch.zeros(beyond.shape))
+            return goal | {"held": torch.where(beyond, held + 1, 0.0)}
+
+        def succeeded(self, state, goal):
+            return goal["held"][:, 0] >= 2
+
+    env = beads(2, Holding())
+    steps = [pushed(env, push, 0.5) for push in (1.0, 1.0, 0.0, 0.0)]
+    assert [step.succeeded.tolist() for step in steps] == [[False] * 2, [False] * 2, [True, False], [False, True]]
+    assert env.goal["held"].tolist() == [[0.0], [0.0]]
+
+
+# What the robot has, and when
+# ---------------------------------------------------------------------------------------------------------------------
+def test_sensors_reach_the_actor_and_not_the_critic():
+    """The place is read two steps late; the operator's target at once."""
+    task = Bead()
+    task.sensors = {"place": SensorModel(latency_s=(0.2, 0.2))}
+    env = beads(1, task)
+    seen = [pushed(env, 0.5).observations for _ in range(4)]
+    near(torch.cat([step["actor"] for step in seen]), [[0.0, 0.1], [0.0, 0.2], [0.5, 0.3], [1.0, 0.4]])
+    near(torch.cat([step["critic"] for step in seen]), [[0.5], [1.0], [1.5], [2.0]])
+
+
+def test_the_first_observation_is_noisy_too():
+    task = Bead()
+    task.noise = {"place": SignalNoise(noise=0.1)}
+    first = Env(task, Line(2000), seed=0).reset()
+    assert float((first["actor"][:, 0] - first["critic"][:, 0]).std()) == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_command_acts_after_its_delay():
+    """Until the first arrives there is that of an action of zero."""
+    task = Bead()
+    task.command_delay_steps = (2, 2)
+    env = beads(1, task)
+    places = [float(pushed(env, push).observations["critic"]) for push in (0.5, 0.25, 1.0, 1.0)]
+    assert places == pytest.approx([0.0, 0.0, 0.5, 0.75])
+
+
+def test_actions_beyond_the_range_are_clipped_and_remembered_so():
+    class Remembering(Bead):
+        memory = (MemorySpec(name="action", shape=(1,), order="", initial=0.0),)
+
+        def act(self, action, signals, memory):
+            return {"push": 0.1 * action}
+
+        def remember(self, memory, signals, action):
+            return {"action": action}
+
+    env = beads(2, Remembering())
+    near(pushed(env, 3.0, -5.0).observations["critic"], [[0.1], [-0.1]])
+    near(env.memory["action"], [[1.0], [-1.0]])
+
+
+def test_commands_in_their_unit_are_actions_without_a_memory():
+    """The way of an exported graph, which keeps its own."""
+    first, second = beads(2), beads(2)
+    for push in (0.5, -0.25, 0.75):
+        ours, theirs = pushed(first, push, push), second.step_commands({"push": torch.full((2, 1), push)})
+        assert torch.equal(ours.observations["critic"], theirs.observations["critic"])
+        assert torch.equal(ours.reward, theirs.reward)
+    assert (first.memory["steps"].tolist(), second.memory["steps"].tolist()) == ([[10.0]] * 2, [[7.0]] * 2)
 
 
 # What is refused

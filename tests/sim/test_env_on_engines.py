@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import mujoco
 import pytest
 import torch
 from torch import Tensor
@@ -226,3 +227,20 @@ def test_progress_is_the_rewards_curriculum():
         env.reset()
         rewards.append(env.step(torch.full((4, 4), HOVER_ACTION)).reward)
     assert (rewards[1] < rewards[0]).all()
+
+
+def test_forces_below_the_feet_of_a_new_episode_are_its_own():
+    """Those that MuJoCo finds for its start by itself, whatever any world did before."""
+    env = walking(VelocityConfig(push_s=0.0, episode_steps=10))
+    env.reset()
+    touched = 0
+    for row in actions(40, 6, 12):
+        for world in env.step(row).ended.tolist():
+            model = env.engine.batch.get_model(world)
+            data = mujoco.MjData(model)
+            data.qpos[:], data.qvel[:] = env.engine.qpos[world], env.engine.qvel[world]
+            mujoco.mj_forward(model, data)
+            expected = [data.sensor(f"contact_force:{foot}").data[0] for foot in env.task.robot.feet]
+            assert env.state["foot_force"][world].tolist() == pytest.approx(expected, abs=1e-3)
+            touched += max(expected) > 0
+    assert touched > 5

@@ -22,14 +22,14 @@ from isthmus_sim.robots.quadruped.description import (
     MOTORS,
     PRONE_HEIGHT,
     PRONE_POSE,
-    SPEC,
+    ROBOT,
     base_height,
     foot_position,
 )
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 
-TARGET = SPEC.commands[0]
-LIMITS = np.array([joint.effort_limit for joint in SPEC.joints.values()])
+TARGET = ROBOT.commands[0]
+LIMITS = np.array([joint.effort_limit for joint in ROBOT.joints.values()])
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ def test_feet_of_the_model_are_where_kinematics_puts_them(model: mujoco.MjModel,
 
 
 def test_joints_are_the_same_in_specification_and_model(model: mujoco.MjModel):
-    assert list(SPEC.joints) == list(JOINTS) == [model.joint(i).name for i in range(1, model.njnt)]
+    assert list(ROBOT.joints) == list(JOINTS) == [model.joint(i).name for i in range(1, model.njnt)]
     assert [model.actuator(i).name for i in range(model.nu)] == list(JOINTS)
     assert [model.sensor(i).name for i in range(model.nsensor)] == list(FEET)
-    for name, joint in SPEC.joints.items():
+    for name, joint in ROBOT.joints.items():
         assert tuple(model.joint(name).range) == pytest.approx((joint.position_min, joint.position_max))
-    order = {signal.order for signal in SPEC.signals if signal.frame == "joint"} | {TARGET.order}
+    order = {signal.order for signal in ROBOT.signals if signal.frame == "joint"} | {TARGET.order}
     assert order == {JOINTS}
 
 
@@ -208,12 +208,12 @@ def test_looks_change_nothing_but_the_picture(model: mujoco.MjModel):
 
 def test_plausibility_bounds_hold_every_allowed_motion():
     """A reading that the robot can give is never refused: at the limits, at full speed, over a period."""
-    position, velocity = (next(s for s in SPEC.signals if s.name == f"joint_{q}") for q in ("position", "velocity"))
-    speed = np.array([joint.velocity_limit for joint in SPEC.joints.values()])
+    position, velocity = (next(s for s in ROBOT.signals if s.name == f"joint_{q}") for q in ("position", "velocity"))
+    speed = np.array([joint.velocity_limit for joint in ROBOT.joints.values()])
     assert (np.array(position.minimum) < TARGET.minimum).all()
     assert (np.array(position.maximum) > TARGET.maximum).all()
     assert (np.array(velocity.maximum) > speed).all()
-    assert (np.array(position.max_jump) > speed * SPEC.control_period_s).all()
+    assert (np.array(position.max_jump) > speed * ROBOT.control_period_s).all()
 
 
 def test_base_height_is_the_lowest_foot_or_the_belly():

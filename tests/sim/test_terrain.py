@@ -6,21 +6,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 import pytest
 import torch
 
-from isthmus_sim.engine import ArticulatedState
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
-from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, FOOT_RADIUS, GRAVITY, MASS, STAND_HEIGHT
-from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
+from isthmus_sim.engine import Resets, State
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
+from isthmus_sim.engines.mujoco_model import compile_scene
+from isthmus_sim.robots.quadruped.description import (
+    DEFAULT_POSE,
+    FOOT_RADIUS,
+    GRAVITY,
+    MASS,
+    ROBOT,
+    STAND_HEIGHT,
+)
+from isthmus_sim.scene import legged_scene
 from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
-
-MakeLegged = Callable[..., MujocoLegged]
-Standing = Callable[..., ArticulatedState]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +49,7 @@ def tile_heights(terrain: Terrain, level: int, kind: int) -> torch.Tensor:
 def test_heights_are_where_mujocos_rays_end():
     """On every kind, within the border too."""
     terrain = Terrain(TerrainConfig(levels=2, tile=4.0, border=1.0))
-    spec = mujoco.MjSpec.from_string(quadruped_mjcf())
-    terrain.replace_ground(spec, "ground")
-    model = spec.compile()
+    model = compile_scene(legged_scene(ROBOT, terrain))
     data = mujoco.MjData(model)
     data.qpos[2] = 50.0  # the robot out of the way
     mujoco.mj_forward(model, data)
@@ -137,33 +140,39 @@ def test_ground_that_cannot_be_laid_is_refused(config: dict[str, float], message
 
 # Robots on it
 # ---------------------------------------------------------------------------------------------------------------------
-def test_robots_dropped_on_every_tile_stand_on_it(terrain: Terrain, make_legged: MakeLegged, standing: Standing):
-    level, kind = tiles(terrain)
-    n = len(level)
-    engine, start = make_legged(n, terrain=terrain), standing(n)
-    start.position = terrain.origin(level, kind) + torch.tensor([0.3, -0.3, STAND_HEIGHT + 0.05])
-    engine.reset(torch.arange(n), start)
-    for _ in range(50):
-        engine.step(torch.tensor(DEFAULT_POSE).repeat(n, 1))
-    state = engine.read()
+def stand(terrain: Terrain, place: torch.Tensor, steps: int, **params: torch.Tensor) -> State:
+    """Robots dropped at `place` (n, 3), so many control periods later."""
+    n = len(place)
+    engine, pose = MujocoEngine(legged_scene(ROBOT, terrain), n, num_threads=1), torch.tensor(DEFAULT_POSE).repeat(n, 1)
+    start = {"position": place + torch.tensor([0.0, 0.0, STAND_HEIGHT + 0.05]), "joint_position": pose}
+    state = engine.advance(None, Resets(ids=torch.arange(n), state=start, params=params))
+    for _ in range(steps):
+        state = engine.advance({"joint_position_target": pose})
     assert not engine.failed().any()
-    height = state.position[:, 2] - terrain.height(state.position[:, :2])
+    return state
+
+
+def test_robots_dropped_on_every_tile_stand_on_it(terrain: Terrain):
+    state = stand(terrain, terrain.origin(*tiles(terrain)) + torch.tensor([0.3, -0.3, 0.0]), 50)
+    height = state["position"][:, 2] - terrain.height(state["position"][:, :2])
     assert ((height > 0.85 * STAND_HEIGHT) & (height < STAND_HEIGHT)).all()
-    feet = state.foot_position[..., 2] - terrain.height(state.foot_position[..., :2])
-    torch.testing.assert_close(feet, torch.full((n, 4), FOOT_RADIUS), rtol=0, atol=0.005)
-    weight = torch.full((n,), MASS * GRAVITY)
-    torch.testing.assert_close(state.foot_force.sum(-1), weight, rtol=0.05, atol=0)
+    feet = state["foot_position"][..., 2] - terrain.height(state["foot_position"][..., :2])
+    torch.testing.assert_close(feet, torch.full_like(feet, FOOT_RADIUS), rtol=0, atol=0.005)
+    weight = torch.full((len(feet),), MASS * GRAVITY)
+    torch.testing.assert_close(state["foot_force"].sum(-1), weight, rtol=0.05, atol=0)
 
 
-def test_rough_ground_has_each_worlds_friction(terrain: Terrain, make_legged: MakeLegged, standing: Standing):
+def test_rough_ground_has_each_worlds_friction(terrain: Terrain):
     """On a slope of 0.4·3.5/8 a robot slides at friction 0.05 and stays at 1.5."""
     place = terrain.origin(torch.tensor([3, 3]), torch.tensor([1, 1]))[:, :2] + torch.tensor([2.5, 0.0])
-    engine, start = make_legged(2, terrain=terrain), standing(2)
-    start.position = torch.cat((place, terrain.height(place).unsqueeze(-1) + STAND_HEIGHT + 0.05), dim=-1)
-    engine.set_params(torch.arange(2), friction=torch.tensor([[0.05], [1.5]]))
-    engine.reset(torch.arange(2), start)
-    for _ in range(40):
-        engine.step(torch.tensor(DEFAULT_POSE).repeat(2, 1))
-    downhill = engine.read().linear_velocity[:, 0]
+    place = torch.cat((place, terrain.height(place).unsqueeze(-1)), dim=-1)
+    state = stand(terrain, place, 40, friction=torch.tensor([[0.05], [1.5]]))
+    downhill = state["linear_velocity"][:, 0]
     assert float(downhill[0]) > 0.5
     assert float(downhill[1].abs()) < 0.05
+
+
+def test_a_model_without_ground_has_no_place_for_terrain(terrain: Terrain):
+    scene = replace(legged_scene(ROBOT, terrain), ground="lawn")
+    with pytest.raises(ValueError, match="no geom 'lawn' that terrain could replace"):
+        compile_scene(scene)

@@ -61,3 +61,12 @@ class AlgorithmEntry:
 
 ALGORITHMS = Registry("isthmus.algorithms", "algorithm", AlgorithmEntry)
 """The algorithms by name."""
+
+
+def find_algorithm(name: str, config: Any) -> AlgorithmEntry:
+    """The algorithm `name`, for this configuration. Raises ValueError for an unknown name, with the valid ones, and a
+    configuration that is another's."""
+    entry = ALGORITHMS[name]
+    if type(config) is not type(entry.config):
+        raise ValueError(f"algorithm {name!r} takes a {type(entry.config).__name__}, not a {type(config).__name__}")
+    return entry

@@ -22,10 +22,10 @@ from rich.table import Table
 
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import ros2
+from isthmus_policies.demo.kinds import demo_kind, demo_tasks
 from isthmus_policies.demo.processes import Process, ProcessError, Processes
 from isthmus_policies.demo.report.headlines import facts
-from isthmus_policies.demo.report.kind import Kind
-from isthmus_policies.demo.report.kinds import KINDS
+from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.page import REPORT, write_report
 from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
 from isthmus_policies.evaluation.video import mission_video
@@ -34,10 +34,13 @@ from isthmus_policies.training.config import default_config
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
-from isthmus_sim.render import NoRendererError
+from isthmus_sim.registry import RegistryError
+from isthmus_sim.rendering.renderer import NoRendererError
+from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
 INTERRUPTED = 130
+_FIRST = "quadrotor"
 _POLL_S = 0.25
 _START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
 _LOGS = ("export.log", "robot.log", "node.log", "mission.log", "echo.log")
@@ -49,8 +52,9 @@ Plan = TypeVar("Plan")
 class Options(Generic[Plan]):
     """Train a policy in simulation, export it, let it drive a stand-in robot over ROS 2, write a report.
 
-    --task quadrotor (the default) flies, --task quadruped walks; each has a plan of its own. Exits with 0 when the
-    mission succeeded, 1 when something failed, 2 when ROS 2 is missing, 130 when interrupted.
+    --task names any registered task with a mission, such as quadrotor (the default), quadruped or biped; each mission
+    has a plan of its own. Exits with 0 when it succeeded, 1 when something failed, 2 when ROS 2 is missing, 130 when
+    interrupted.
     """
 
     out: Path
@@ -73,33 +77,46 @@ class DemoError(RuntimeError):
     """A part of the demo failed; the message gives the cause and where to read more."""
 
 
-def parse(arguments: list[str]) -> tuple[Kind, Options]:
-    """The command line. An unknown task or option ends the program with the valid ones."""
-    tasks = argparse.ArgumentParser(prog="isthmus-demo", add_help=False, allow_abbrev=False)
-    tasks.add_argument("--task", choices=list(KINDS), default=next(iter(KINDS)))
-    chosen, rest = tasks.parse_known_args(arguments)
-    kind = KINDS[chosen.task]
-    default = Options(out=kind.out, plan=kind.plan())
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is demonstrated: a task by its registered name, and how."""
+
+    task: str
+    kind: DemoKind
+
+
+def parse(arguments: list[str]) -> tuple[Choice, Options]:
+    """The command line. A task without a mission, and an unknown option, end the program with the valid ones."""
+    parser = argparse.ArgumentParser(prog="isthmus-demo", add_help=False, allow_abbrev=False)
+    parser.add_argument("--task", default=_FIRST)
+    chosen, rest = parser.parse_known_args(arguments)
+    task = chosen.task
+    try:
+        kind = demo_kind(task)
+    except RegistryError as error:
+        parser.error(f"argument --task: {error}")
+    folder = Path("runs") / ("demo" if task == _FIRST else f"demo-{task}")
     options = tyro.cli(
         Options[kind.plan],  # pyright: ignore[reportInvalidTypeArguments]
-        args=rest, prog=f"isthmus-demo --task {chosen.task}", default=default,
+        args=rest, prog=f"isthmus-demo --task {task}", default=Options(out=folder, plan=kind.plan()),
+        description=f"{Options.__doc__} Tasks with a mission: {', '.join(demo_tasks())}.",
     )  # fmt: skip
-    return kind, options
+    return Choice(task=task, kind=kind), options
 
 
 def main() -> None:
     """Entry point of `isthmus-demo`."""
-    kind, options = parse(sys.argv[1:])
+    choice, options = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the processes are ended too
     console = Console()
-    ros2.run(lambda: _run(kind, options, console), name="isthmus-demo")
+    ros2.run(lambda: _run(choice, options, console), name="isthmus-demo")
 
 
-def _run(kind: Kind, options: Options, console: Console) -> int:
+def _run(choice: Choice, options: Options, console: Console) -> int:
     ros2.require()  # now, not after the training
     use_thread_budget()
     try:
-        return run(kind, options, console)
+        return run(choice, options, console)
     except (DemoError, ProcessError, DivergedError, OSError, ValueError) as error:
         console.print(f"[bold red]isthmus-demo:[/] {escape(str(error))}", soft_wrap=True)
         return 1
@@ -108,22 +125,23 @@ def _run(kind: Kind, options: Options, console: Console) -> int:
         return INTERRUPTED
 
 
-def run(kind: Kind, options: Options, console: Console) -> int:
+def run(choice: Choice, options: Options, console: Console) -> int:
     """The whole demo; returns the exit status.
 
     Raises DemoError, ProcessError, DivergedError, OSError, ValueError, KeyboardInterrupt.
     """
     begun = time.monotonic()
-    _clear(options.out)
+    kind = choice.kind
+    _clear(options.out, kind.mission)
     if options.run is not None:
         shutil.copytree(options.run, options.out / RUN)
-    elif not _train(kind, options, console):
+    elif not _train(kind.trained(choice.task), options, console):
         return INTERRUPTED
     with Processes(options.out) as processes:
         _export(options, processes, console)
-        _carry_out(kind, options, processes, console)
+        _carry_out(choice, options, processes, console)
         _measure_echo(options, processes, console)
-    demo = load_demo(options.out, kind.mission)
+    demo = load_demo(options.out, choice.task, kind.mission)
     _film(demo, kind, console)
     report = write_report(demo, kind)
     console.print(_table(demo, kind))
@@ -134,21 +152,20 @@ def run(kind: Kind, options: Options, console: Console) -> int:
     raise DemoError(f"the {kind.mission} failed: {causes} (see {options.out / 'mission.log'})")
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier demo wrote, and nothing else."""
+def _clear(out: Path, mission: str) -> None:
+    """Remove what an earlier demo with this mission wrote, and nothing else."""
     out.mkdir(parents=True, exist_ok=True)
-    missions = [kind.mission for kind in KINDS.values()]
-    for name in (RUN, *missions, "ros_log"):
+    for name in (RUN, mission, "ros_log"):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (REPORT, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, *(f"{mission}.mp4" for mission in missions)):
+    for name in (REPORT, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, f"{mission}.mp4"):
         (out / name).unlink(missing_ok=True)
 
 
 # --- the steps ---
 
 
-def _train(kind: Kind, options: Options, console: Console) -> bool:
-    config = dataclasses.replace(default_config(kind.task), seed=options.seed)
+def _train(task: str, options: Options, console: Console) -> bool:
+    config = dataclasses.replace(default_config(task), seed=options.seed)
     if options.iterations is not None:
         config = dataclasses.replace(config, iterations=options.iterations)
     return train(Trainer(config), options.out / RUN, console)
@@ -160,17 +177,17 @@ def _export(options: Options, processes: Processes, console: Console) -> None:
     export.require_success()
 
 
-def _carry_out(kind: Kind, options: Options, processes: Processes, console: Console) -> None:
+def _carry_out(choice: Choice, options: Options, processes: Processes, console: Console) -> None:
     """Start robot and node, carry out the mission, end them.
 
     A mission that failed is recorded; without a record it raises.
     """
     if note := machine_load().real_time_note():
         console.print(note, soft_wrap=True)
-    out, patience = options.out, ("--wait-s", _START_S)
+    kind, out, patience = choice.kind, options.out, ("--wait-s", _START_S)
     robot = processes.start(
         "robot", "isthmus_deploy.ros.stand_in_robot",
-        "--robot", kind.stand_in, "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
+        "--robot", TASKS[choice.task].robot, "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
     )  # fmt: skip
     node = processes.start(
         "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE, "--log", out / NODE_LOG, *patience
@@ -181,9 +198,7 @@ def _carry_out(kind: Kind, options: Options, processes: Processes, console: Cons
         for item in (f"--plan.{name.replace('_', '-')}", value)
     ]
     record = out / kind.mission
-    mission = processes.start(
-        "mission", f"isthmus_deploy.ros.missions.{kind.mission}", *plan, "--log", record, *patience
-    )
+    mission = processes.start("mission", kind.operator, *plan, "--log", record, *patience)
     _watch(mission, kind.doing, options.plan.duration_s, console, needs=(robot, node))
     node.end()  # before the robot, so that its last command is the safe one
     robot.end()
@@ -199,19 +214,19 @@ def _measure_echo(options: Options, processes: Processes, console: Console) -> N
     echo.require_success()
 
 
-def _film(demo: Demo, kind: Kind, console: Console) -> None:
+def _film(demo: Demo, kind: DemoKind, console: Console) -> None:
     with _progress(console) as progress:
         bar = progress.add_task("drawing the video", total=None, note="")
         try:
             mission_video(
-                demo.contract.robot, demo.arrays, demo.phases, kind.note(demo), demo.video,
+                demo.description, demo.arrays, demo.phases, kind.note(demo), demo.video,
                 on_frame=lambda done, total: progress.update(bar, completed=done, total=total),
             )  # fmt: skip
         except NoRendererError as error:
             console.print(f"no video: {error}")
 
 
-def _table(demo: Demo, kind: Kind) -> Table:
+def _table(demo: Demo, kind: DemoKind) -> Table:
     """The report's headlines for a terminal."""
     table = Table(title="Isthmus demo", title_justify="left")
     table.add_column("")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,11 @@ class Demonstration:
     def view_maker(self, calibration: Iterable[Path]) -> Callable[[Env], View] | None:
         """What makes `cameras`, those of these files of isthmus-calibrate where the real ones are. Raises
         CalibrationError."""
-        placed = placements(calibration)
-        if self.cameras is None:
+        placed, cameras = placements(calibration), self.cameras
+        if cameras is None:
             check_placed((), placed)
             return None
-        return partial(self.cameras, placed=placed)
+        return lambda env: cameras(env, placed)
 
 
 def find_demonstration(task: str, *parts: str) -> Demonstration:

@@ -41,7 +41,7 @@ def robot_features(robot: RobotDescription) -> RobotFeatures:
     return RobotFeatures(
         robot_type=robot.name,
         columns={STATE: signal_column(_numbers(robot))},
-        cameras={signal.name: signal.shape[:2] for signal in _images(robot)},
+        cameras={signal.name: (signal.shape[0], signal.shape[1]) for signal in _images(robot)},
         action=action_column(robot.commands),
     )
 

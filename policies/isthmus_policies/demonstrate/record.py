@@ -61,15 +61,15 @@ def record(options: Options, console: Console) -> str:
         UnsupportedError: something is not installed.
         CalibrationError: a camera cannot be placed.
     """
-    how = find_demonstration(options.task, "script")
-    assert how.script is not None
+    demonstration = find_demonstration(options.task, "script")
+    assert demonstration.script is not None
     task = make_task(options.task)
-    cameras = how.view_maker(options.calibration)
-    operator = how.script(how.noise if options.noise is None else options.noise, options.skill)
+    cameras = demonstration.view_maker(options.calibration)
+    operator = demonstration.script(demonstration.noise if options.noise is None else options.noise, options.skill)
     with (
         closing(EnvRobot(task, cameras=cameras if options.pictures else None)) as robot,
         open_dataset(options.dataset, robot.features, fps=round(1 / task.robot.control_period_s)) as writer,
-        Recorder(robot, operator, writer, task=how.words, clock=VirtualClock()) as recorder,
+        Recorder(robot, operator, writer, task=demonstration.words, clock=VirtualClock()) as recorder,
     ):
         first = next_seed(options.dataset) if options.seed is None else options.seed
         seeds = range(first, first + options.episodes)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 
 from isthmus_datasets.ros2 import subscribe, take_newest, wait_for
 from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.ownership import other_publishers
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.schema import ContractError
@@ -33,29 +34,28 @@ def hear_interface(node: Any, wait_s: float) -> RobotInterface:
         raise Refusal(f"{topic} does not hold a robot interface: {error}") from error
 
 
-def only_command(robot: RobotInterface) -> CommandInterface:
-    """Raises Refusal when there is not just one, or no topic takes it."""
-    names = [command.name for command in robot.commands]
-    if len(names) != 1 or names[0] not in bindings().commands:
-        known = ", ".join(bindings().commands)
-        raise Refusal(f"{robot.robot} takes {', '.join(names) or 'no command'}; it must be one of {known}")
-    return robot.commands[0]
+def open_commands(node: Any, robot: RobotInterface, wait_s: float) -> list[CommandPublisher]:
+    """A publisher for each command of the robot, in its order. Raises Refusal when it takes none, a topic is missing or
+    in another unit, nobody listens, or somebody else speaks."""
+    if not robot.commands:
+        raise Refusal(f"{robot.robot} takes no command")
+    return [_open(node, command, wait_s) for command in robot.commands]
+
+
+def _open(node: Any, command: CommandInterface, wait_s: float) -> CommandPublisher:
+    unit = bindings().command(command).unit
+    if unit != command.unit:
+        raise Refusal(f"the robot takes {command.name} in {command.unit}, its topic carries {unit}")
+    publisher = CommandPublisher(node, command)
+    if not wait_for(lambda: publisher.heard or None, wait_s):
+        raise Refusal(f"nobody takes commands on {publisher.topic} within {wait_s:g} s: is the controller active?")
+    others = other_publishers(node, publisher.topic)
+    if others:
+        raise Refusal(f"{', '.join(others)} already sends commands on {publisher.topic}; stop it first")
+    return publisher
 
 
 def measuring(robot: RobotInterface, command: CommandInterface) -> SignalInterface | None:
     """The reading of what the command sets, such as joint positions for their targets."""
     wanted = command.unit, command.frame, command.order
     return next((signal for signal in robot.signals if (signal.unit, signal.frame, signal.order) == wanted), None)
-
-
-def open_command(node: Any, command: CommandInterface, wait_s: float) -> Any:
-    """Its publisher. Raises Refusal when nobody listens, or somebody else speaks."""
-    name = bindings().commands[command.name].topic
-    topic = node.resolve_topic_name(name)
-    publisher = node.create_publisher(Float64MultiArray, name, qos.COMMAND)
-    if not wait_for(lambda: publisher.get_subscription_count() or None, wait_s):
-        raise Refusal(f"nobody takes commands on {topic} within {wait_s:g} s: is the robot's controller active?")
-    others = other_publishers(node, topic)
-    if others:
-        raise Refusal(f"{', '.join(others)} already sends commands on {topic}; stop it first")
-    return publisher

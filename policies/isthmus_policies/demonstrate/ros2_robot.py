@@ -11,28 +11,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.duration import Duration
-from std_msgs.msg import Float64MultiArray
 
 from isthmus_datasets.cameras.camera import Camera, look
-from isthmus_datasets.features import Feature
 from isthmus_datasets.robot import Observation, RobotFeatures
 from isthmus_datasets.ros2 import close_node, open_node, wait_for
-from isthmus_deploy.robot_interface import CommandInterface
+from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_policies.demonstrate.ros2_connection import hear_interface, measuring, only_command, open_command
+from isthmus_policies.demonstrate.features import action_column, joined, split
+from isthmus_policies.demonstrate.ros2_connection import hear_interface, measuring, open_commands
 from isthmus_policies.demonstrate.ros2_sensor import RobotLost, Sensor, sensors
 
-_LAST_COMMAND_S = 0.5  # how long to wait until the robot has the last command
+_LAST_COMMAND_S = 0.5  # how long to wait until the robot has each last command
 
 
 class Ros2Robot:
     """What the robot announces on `robot_interface` is its description: names, order, units and limits are not typed
     again. A topic is a column: joint states are "state", as LeRobot has it, others have their topic's name. Its action
-    is its one command, clipped to the range it announces. Capture times are those of the messages, all told by
-    `time.monotonic_ns`.
+    is its commands one after the other, clipped to the range it announces. Capture times are those of the messages, all
+    told by `time.monotonic_ns`.
 
     The robot's drives, or a watchdog beside them, must stop it when commands stay away: nothing is sent between
     episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
@@ -40,7 +38,7 @@ class Ros2Robot:
     Args:
         namespace: Of the robot, such as "/arm1".
         cameras: name -> camera; closed with the robot.
-        safe: What `close` sends last, (k,) in the command's unit; None: joints stay where they are measured then.
+        safe: What `close` sends last, (k,) as an action; None: joints stay where they are measured then.
         max_age_s: `observe` refuses an older reading.
         wait_s: How long to wait for the robot at first, and for new readings in `reset`.
 
@@ -67,36 +65,45 @@ class Ros2Robot:
             node = open_node("recorder", namespace)
             devices.callback(close_node, node)
             self.interface = hear_interface(node, wait_s)
-            command = only_command(self.interface)
-            self._low, self._high = np.array(command.minimum), np.array(command.maximum)
+            self._commands = self.interface.commands
+            self._low, self._high = (
+                np.concatenate([getattr(command, end) for command in self._commands]) for end in ("minimum", "maximum")
+            )
             self._sensors = sensors(node, self.interface)
-            self._last = self._last_command(command, safe)
-            self._publisher = open_command(node, command, wait_s)
+            self._last = self._last_action(safe)
+            self._publishers = open_commands(node, self.interface, wait_s)
             silent = self._silent()
             if silent:
                 raise Refusal(f"{self.interface.robot}: nothing from {', '.join(silent)} within {wait_s:g} s")
             self._devices = devices.pop_all()
-        self.features = self._features(command)
+        self.features = self._features()
 
-    def _last_command(self, command: CommandInterface, safe: Sequence[float] | None) -> Callable[[], NDArray[Any]]:
+    def _last_action(self, safe: Sequence[float] | None) -> Callable[[], NDArray[Any]]:
         """What gives it when it is due."""
         if safe is not None:
-            if len(safe) != len(command.order) or not np.isfinite(safe).all():
-                raise Refusal(f"`safe` must be finite numbers for {', '.join(command.order)}, not {list(safe)}")
+            if len(safe) != len(self._low) or not np.isfinite(safe).all():
+                names = ", ".join(action_column(self._commands).names or ())
+                raise Refusal(f"`safe` must be finite numbers for {names}, not {list(safe)}")
             return lambda: np.array(safe)
+        measured = {command.name: self._measured(command) for command in self._commands}
+        return lambda: joined(
+            self._commands, {name: sensor.part(signal) for name, (sensor, signal) in measured.items()}
+        )
+
+    def _measured(self, command: CommandInterface) -> tuple[Sensor, SignalInterface]:
+        """The reading of what a command sets, and who gives it."""
         signal = measuring(self.interface, command)
         sensor = next((sensor for sensor in self._sensors if signal in sensor.signals), None)
         if signal is None or sensor is None:
             raise Refusal(f"nothing measures {command.name}: say by `safe` what is to be sent last, in {command.unit}")
-        return lambda: sensor.part(signal)
+        return sensor, signal
 
-    def _features(self, command: CommandInterface) -> RobotFeatures:
-        units = [command.unit] * len(command.order)
+    def _features(self) -> RobotFeatures:
         return RobotFeatures(
             robot_type=self.interface.robot,
             columns={sensor.column: sensor.feature for sensor in self._sensors},
             cameras={name: camera.shape for name, camera in self._cameras.items()},
-            action=Feature(dtype="float32", shape=(len(units),), names=command.order, info={"units": units}),
+            action=action_column(self._commands),
         )
 
     def _silent(self) -> list[str]:
@@ -129,11 +136,13 @@ class Ros2Robot:
         return Observation(columns=columns, pictures=pictures, capture_time_ns={**times, **picture_times})
 
     def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
-        """Send a command (k,) in its unit; what was sent, clipped. Raises ValueError unless it is k finite numbers."""
+        """Send commands (k,) in their units; what was sent, clipped. Raises ValueError unless these are k finite
+        numbers."""
         if action.shape != self._low.shape or not np.isfinite(action).all():
             raise ValueError(f"an action must be {len(self._low)} finite numbers, not {action.tolist()}")
         sent = np.clip(action.astype(np.float64), self._low, self._high)
-        self._publisher.publish(Float64MultiArray(data=sent.tolist()))
+        for publisher, values in zip(self._publishers, split(self._commands, sent).values(), strict=True):
+            publisher.send(values)
         self._moved = True
         return sent.astype(np.float32)
 
@@ -146,5 +155,6 @@ class Ros2Robot:
                 with suppress(RobotLost):  # then what it said before counts
                     sensor.update()
             self.act(self._last())
-            self._publisher.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
+            for publisher in self._publishers:
+                publisher.wait_until_taken(_LAST_COMMAND_S)
             self._moved = False

@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.features import Feature
+from isthmus_datasets.robot import RobotError
 from isthmus_datasets.ros2 import stamp_ns, subscribe, take_newest, to_monotonic_ns
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_policies.demonstrate.features import signal_column, split
 
 
-class RobotLost(ConnectionError):  # noqa: N818 (reads as what it is)
+class RobotLost(RobotError):  # noqa: N818 (reads as what it is)
     """The robot is silent, or says what cannot be; the message names the topic."""
 
 
@@ -33,28 +35,23 @@ class Sensor:
     def __init__(self, node: Any, topic: Topic, signals: list[SignalInterface]) -> None:
         self.column = "state" if topic is JOINT_STATES else topic.name
         self.topic: str = node.resolve_topic_name(topic.name)
-        self.values: NDArray[np.float32] = np.zeros(sum(len(signal.order) for signal in signals), np.float32)
+        self.feature: Feature = signal_column(signals)
+        """What its values are called in a dataset."""
+        self.values: NDArray[np.float32] = np.zeros(self.feature.shape, np.float32)
         self.capture_time_ns: int | None = None
         self._check, self._stamp_ns = topic.check, 0
-        self.signals, self._ends = signals, np.cumsum([len(signal.order) for signal in signals])
-        self._readers = [
-            source.reader(signal)
+        self.signals = signals
+        self._readers = {
+            signal.name: source.reader(signal)
             for signal in signals
-            for source in bindings().signals[signal.name].sources
+            for source in bindings().signal(signal).sources
             if source.topic is topic
-        ]
+        }
         self._subscription = subscribe(node, topic.message, topic.name, topic.qos)
-
-    @property
-    def feature(self) -> Feature:
-        """The column."""
-        names = tuple(f"{signal.name}.{element}" for signal in self.signals for element in signal.order)
-        units = [signal.unit for signal in self.signals for _ in signal.order]
-        return Feature(dtype="float32", shape=self.values.shape, names=names, info={"units": units})
 
     def part(self, signal: SignalInterface) -> NDArray[np.float32]:
         """The values of one of the signals."""
-        return np.split(self.values, self._ends[:-1])[self.signals.index(signal)]
+        return split(self.signals, self.values)[signal.name]
 
     def update(self) -> bool:
         """Take a new message, if there is one. One with its predecessor's stamp is none: a driver that repeats itself
@@ -69,8 +66,8 @@ class Sensor:
         values = self.values.copy()
         try:
             self._check(message)
-            for read, part in zip(self._readers, np.split(values, self._ends[:-1]), strict=True):
-                read(message, part)
+            for name, part in split(self.signals, values).items():
+                self._readers[name](message, part)
             self.capture_time_ns = to_monotonic_ns(stamped_ns or arrived_ns)
         except (BadMessage, ValueError) as error:
             raise RobotLost(f"topic {self.topic}: {error}") from error

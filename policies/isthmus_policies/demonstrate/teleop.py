@@ -137,20 +137,24 @@ def run(options: Options) -> int:
     """
     if note := machine_load().real_time_note():
         print(note, flush=True)
-    how, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
+    demonstration, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
-        robot = stack.enter_context(closing(EnvRobot(task, cameras=how.view_maker(options.calibration))))
-        other = other_operator(options.policy, how, task.robot)
+        robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
+        other = other_operator(options.policy, demonstration, task.robot)
         wishes = Wishes(hand_over=other is not None)
-        human, guide = person(options, how, wishes, robot, task.robot)
+        human, guide = person(options, demonstration, wishes, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
-        page = stack.enter_context(closing(make_page(options, how, robot, wishes, guide, take_over=other is not None)))
+        page = stack.enter_context(
+            closing(make_page(options, demonstration, robot, wishes, guide, take_over=other is not None))
+        )
         at_page = guide is not None and options.device == "page"
         operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
         recorder = stack.enter_context(
-            Recorder(robot, operator, writer, task=how.words, max_steps=max(1, round(options.max_seconds * rate)))
+            Recorder(
+                robot, operator, writer, task=demonstration.words, max_steps=max(1, round(options.max_seconds * rate))
+            )
         )
         seed = next_seed(options.dataset) if options.seed is None else options.seed
         print(f"open {page.url}  (Ctrl-C ends)", flush=True)
@@ -169,45 +173,51 @@ def needed_parts(options: Options) -> list[str]:
     return ["view", *(["guide"] if guide else []), *(["script"] if script else [])]
 
 
-def other_operator(policy: str, how: Demonstration, robot: RobotDescription) -> Operator | None:
+def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescription) -> Operator | None:
     """Who else drives. Raises PolicyFileError, UnsupportedError."""
     if not policy:
         return None
     if policy == SCRIPT:
-        assert how.script is not None
-        return how.script(0.0, 1.0)
+        assert demonstration.script is not None
+        return demonstration.script(0.0, 1.0)
     return PolicyOperator(Path(policy), robot)
 
 
 def person(
-    options: Options, how: Demonstration, wishes: Wishes, robot: EnvRobot, description: RobotDescription
+    options: Options, demonstration: Demonstration, wishes: Wishes, robot: EnvRobot, description: RobotDescription
 ) -> tuple[Human, Guide | None]:
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
     DeviceError."""
     hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
     if options.leader_arm.leader is not None:
         return leader_arm(options.leader_arm.leader, options.leader_arm, hands, description), None
-    assert how.guide is not None
+    assert demonstration.guide is not None
     rate_hz = round(1 / description.control_period_s)
-    guide = how.guide(robot, rate_hz)
+    guide = demonstration.guide(robot, rate_hz)
     return HumanOperator(hands, guide, rate_hz=rate_hz), guide
 
 
 def make_page(
-    options: Options, how: Demonstration, robot: EnvRobot, wishes: Wishes, guide: Guide | None, *, take_over: bool
+    options: Options,
+    demonstration: Demonstration,
+    robot: EnvRobot,
+    wishes: Wishes,
+    guide: Guide | None,
+    *,
+    take_over: bool,
 ) -> Page:
     """The page, served. Raises OSError when it cannot be."""
-    assert how.view is not None
-    keys = how.keys if guide is not None else {"Leader": "the robot follows it"}
+    assert demonstration.view is not None
+    keys = demonstration.keys if guide is not None else {"Leader": "the robot follows it"}
     return Page(
-        lambda: how.model(robot),
+        lambda: demonstration.model(robot),
         lambda: (robot.qpos, robot.mocap),
-        Titles(task=options.task, words=how.words, dataset=str(options.dataset), keys=keys),
-        how.view,
+        Titles(task=options.task, words=demonstration.words, dataset=str(options.dataset), keys=keys),
+        demonstration.view,
         wishes,
         guide=guide,
         cameras=robot.features.cameras,
-        gripper=how.gripper,
+        gripper=demonstration.gripper,
         take_over=take_over,
         host=options.host,
         port=options.port,

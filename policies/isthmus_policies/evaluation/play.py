@@ -17,7 +17,7 @@ from isthmus_policies.evaluation.intervals import Interval
 from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, open_graph
 from isthmus_policies.files import write_json
 from isthmus_policies.training.run import load_run, task_of_contract
-from isthmus_sim.rendering.render import NoRendererError
+from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.task import Task
 from isthmus_sim.threads import use_thread_budget
 

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from isthmus_datasets.video import VideoWriter
 from isthmus_policies.evaluation.runners import PolicyRunner
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.rendering.motion import Motion
 from isthmus_sim.rendering.render import FLOWN, MotionRenderer, base_position
-from isthmus_sim.robots import ROBOTS
 from isthmus_sim.scene import Scene, free_body, joint_motion
 from isthmus_sim.task import BaseMotion, Goal, Task
 from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
@@ -76,41 +76,45 @@ def episode_video(task: Task, make_runner: Callable[[Env], PolicyRunner], seed: 
 
 
 def mission_video(
-    robot: str, arrays: Mapping[str, NDArray], phases: Sequence[tuple[str, float, float]], note: Text, path: Path, *,
-    on_frame: Progress | None = None,
+    robot: RobotDescription, arrays: Mapping[str, NDArray], phases: Sequence[tuple[str, float, float]], note: Text,
+    path: Path, *, on_frame: Progress | None = None,
 ) -> Path:  # fmt: skip
     """A video of a recorded mission; returns `path`.
 
     Args:
-        robot: Its name in the contract, under which it is registered.
-        arrays: time (t,) s, position (t, 3) m, orientation (t, 4) wxyz and reference_position (t, 3) m, as recorded;
-            for a robot with joints reading/joint_position (s, j) rad, its reading_order (j,) and its reading_time (s,).
+        robot: It is drawn alone on its ground.
+        arrays: time (t,) s and what `recorded_state` takes, as recorded; reference_position (t, 3) m where there is
+            one.
         phases: Name, start and end in s.
         note: What to write below the phase's name, of a time in s since the record's start.
 
-    Raises:
-        NoRendererError: this machine cannot draw without a display.
-        RegistryError: no such robot is registered.
+    Raises NoRendererError where this machine cannot draw without a display.
     """
-    scene = moving_robot(robot)
-    state = {"position": arrays["position"], "orientation": arrays["orientation"]}
-    if scene.robot.joints:
-        state["joint_position"] = _joints(tuple(scene.robot.joints), arrays)
-    motion = Motion(time=arrays["time"], state=state, reference=arrays["reference_position"])
+    motion = Motion(
+        time=arrays["time"], state=recorded_state(robot, arrays), reference=arrays.get("reference_position")
+    )
 
     def phase(time: float) -> str:
         return next((name for name, _, end in phases if time + arrays["time"][0] < end), phases[-1][0])
 
-    return film(scene, [Clip(motion=motion, title=phase, note=note)], path, on_frame=on_frame)
+    return film(moving_robot(robot), [Clip(motion=motion, title=phase, note=note)], path, on_frame=on_frame)
 
 
-def moving_robot(name: str) -> Scene:
-    """A registered robot with a free base, alone on its ground. Raises RegistryError, ValueError."""
-    robot = ROBOTS[name]
-    if robot.base is None:
-        raise ValueError(f"{name} is fixed: a video of its mission needs the task's scene, not the robot alone")
+def moving_robot(robot: RobotDescription) -> Scene:
+    """A robot by itself, of which is read where it is: its base where that is free, and its joints."""
+    base = free_body(robot.base) if robot.base else ()
     joints = joint_motion(tuple(robot.joints)) if robot.joints else ()
-    return Scene(robot=robot, timestep_s=robot.control_period_s, quantities=(*free_body(robot.base), *joints))
+    return Scene(robot=robot, timestep_s=robot.control_period_s, quantities=(*base, *joints))
+
+
+def recorded_state(robot: RobotDescription, arrays: Mapping[str, NDArray]) -> dict[str, NDArray[np.float64]]:
+    """Where the robot was at `time` (t,) s of a mission's record, by the names of `moving_robot`'s quantities.
+
+    arrays: for a free base its position (t, 3) m and orientation (t, 4) wxyz; for joints, in whatever order,
+    reading/joint_position (s, j) rad, its reading_order (j,) and its reading_time (s,).
+    """
+    state = {"position": arrays["position"], "orientation": arrays["orientation"]} if robot.base else {}
+    return state | ({"joint_position": _joints(tuple(robot.joints), arrays)} if robot.joints else {})
 
 
 def _joints(names: Sequence[str], arrays: Mapping[str, NDArray]) -> NDArray[np.float64]:
@@ -134,7 +138,7 @@ def _record_episode(env: Env, runner: PolicyRunner, title: str) -> Clip:
     reference = None
     if "reference_position" in goals[0]:
         reference = np.stack([goal["reference_position"][0].double().cpu().numpy() for goal in goals])
-    motion = Motion.of_states(np.arange(len(states)) * period_s, states, reference)
+    motion = Motion.of_states(np.arange(len(states), dtype=np.float64) * period_s, states, reference)
     notes = [_note(env.task, state, goal) for state, goal in zip(states, goals, strict=True)]
     failed = bool(step.terminated[0] & ~step.succeeded[0])
     title += "  ·  fails" if failed else "  ·  succeeds" if bool(step.succeeded[0]) else ""

@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Elements, Wire, whole
 from isthmus_policies.networks.encoder import Encoder
 from isthmus_policies.networks.mlp import mlp
+from isthmus_policies.networks.normalizer import RunningNormalizer
 from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from isthmus_sim.registry import Registry
 from isthmus_sim.task import Group
 
 Tensors = dict[str, Tensor]
-Groups = dict[str, Group]
+Groups = Mapping[str, Group]
 
 DTYPES = {"float32": torch.float32, "uint8": torch.uint8}
 
@@ -33,9 +33,9 @@ class Policy(nn.Module, ABC):
 
     groups: tuple[str, ...]
     """Observation groups that `act` reads."""
-    memory: Groups
+    memory: dict[str, Group]
     """What the policy carries from one control step to the next, by name; zero where an episode begins."""
-    noise: Groups
+    noise: dict[str, Group]
     """Inputs of standard normal numbers, drawn afresh for every control step."""
 
     def __init__(self) -> None:

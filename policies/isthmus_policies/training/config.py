@@ -35,8 +35,9 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     """Registered name of the policy."""
     algorithm_name: Chosen = "ppo"
     """Registered name of the algorithm."""
-    robot: str | None = None
-    """Robot to train: a registered name or the path of a description or model; by default the task's own."""
+    robot: Annotated[str | None, tyro.conf.arg(aliases=["--model"])] = None
+    """Robot to train, by default the task's own: a registered name, a robot file (my_dog.toml), or a model (MJCF, URDF,
+    menagerie:NAME) on top of the task's own."""
     engine: str | None = None
     """Name of the engine; by default the task's first one."""
     num_envs: int = 512

@@ -41,11 +41,18 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
     names, rest = _names(arguments)
     config = _stored(names) if names.resume else default_config(names.name, names.policy, names.algorithm)
     kind = config_type(config.name, config.policy_name, config.algorithm_name)
+    about = (
+        f"{Options.__doc__} --policy chooses among {', '.join(POLICIES)} (here {config.policy_name}); "
+        f"--algorithm among {', '.join(ALGORITHMS)} (here {config.algorithm_name})."
+    )
     return tyro.cli(
-        Options[kind], args=rest, prog=f"{PROGRAM} {config.name}", default=Options(config=config),
-        description=f"{Options.__doc__} --policy chooses among {', '.join(POLICIES)} (here {config.policy_name}); "
-        f"--algorithm among {', '.join(ALGORITHMS)} (here {config.algorithm_name}).",
-    )  # fmt: skip
+        Options[kind],
+        args=rest,
+        prog=f"{PROGRAM} {config.name}",
+        description=about,
+        default=Options(config=config),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
 
 
 def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -57,7 +64,7 @@ def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     choices = argparse.ArgumentParser(prog=f"{PROGRAM} {names.name}", add_help=False, allow_abbrev=False)
     choices.add_argument("--policy", choices=list(POLICIES))
     choices.add_argument("--algorithm", choices=list(ALGORITHMS))
-    choices.add_argument("--task")
+    choices.add_argument("--task", help=argparse.SUPPRESS)
     names, rest = choices.parse_known_args(arguments[1:], names)
     if names.task is not None:
         choices.error(

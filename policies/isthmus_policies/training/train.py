@@ -20,6 +20,7 @@ from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
 from isthmus_policies.training.options import Options, parse
 from isthmus_policies.training.trainer import Trainer
+from isthmus_policies.training.worlds import robot_remarks
 from isthmus_sim.threads import use_thread_budget
 
 
@@ -124,6 +125,8 @@ def main() -> None:
         use_thread_budget()
         distributed.start()
         console = Console(quiet=not distributed.leads())
+        for remark in robot_remarks(options.config):
+            console.print(f"robot: {remark}", highlight=False)
         trainer, folder = _trainer(options, console)
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from isthmus_policies import distributed
 from isthmus_policies.algorithms import episodes
-from isthmus_policies.algorithms.algorithm import ALGORITHMS
+from isthmus_policies.algorithms.algorithm import find_algorithm
 from isthmus_policies.files import code_revision, plain
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.checkpoint import (
@@ -25,7 +26,7 @@ from isthmus_policies.training.config import TrainConfig, config_from_json, requ
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
-from isthmus_policies.training.worlds import make_engine, make_task
+from isthmus_policies.training.worlds import make_engine, make_task, robot_digest
 from isthmus_sim.env import Divergence, Env
 from isthmus_sim.threads import one_torch_thread
 
@@ -41,7 +42,7 @@ class Trainer:
         self.task = make_task(config)
         groups, action_size = self.task.groups, self.task.action_size
         self.policy = make_policy(config.policy_name, config.policy, groups, action_size)
-        entry = ALGORITHMS[config.algorithm_name]
+        entry = find_algorithm(config.algorithm_name, config.algorithm)
         num_envs = distributed.share(config.num_envs)
         world_bytes = entry.world_bytes(self.policy, groups, action_size, config.algorithm)
         refuse_too_many_worlds(config.name, num_envs, world_bytes)
@@ -98,24 +99,33 @@ class Trainer:
             )
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint of run `folder`, called by every process.
+        """Write the checkpoint of run `folder`; every process calls it.
 
-        The first process's file is the checkpoint: renamed into place when all others' are on disk, under names that
-        hold the iteration. So whenever the power fails, the files of one iteration are there.
+        The first process's file is the checkpoint, renamed into place when those of the others are on disk, which are
+        named by their iteration. So whenever the power fails, the files of one iteration are all there.
         """
-        rank = distributed.rank()
-        state = {"env": self.env.state_dict(), "algorithm": self.algorithm.state_dict()}
-        if rank > 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_checkpoint(_rank_file(folder, rank, self.iteration), joined(**state), {"iteration": self.iteration})
-        distributed.barrier()
-        if rank == 0:
-            save_checkpoint(folder / CHECKPOINT, joined(policy=self.policy.state_dict(), **state), self._facts())
-        distributed.barrier()
-        if rank > 0:
-            for path in folder.glob(_rank_file(folder, rank, "*").name):
-                if path != _rank_file(folder, rank, self.iteration):
-                    path.unlink()
+        if distributed.leads():
+            distributed.barrier()
+            tensors = joined(policy=self.policy.state_dict(), **self._state())
+            save_checkpoint(folder / CHECKPOINT, tensors, self._facts())
+            distributed.barrier()
+        else:
+            path = self._save_worlds(folder)
+            distributed.barrier()
+            distributed.barrier()
+            for old in folder.glob(_worlds_file(folder, distributed.rank(), "*").name):
+                if old != path:
+                    old.unlink()
+
+    def _save_worlds(self, folder: Path) -> Path:
+        """What only this process has; where it was written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _worlds_file(folder, distributed.rank(), self.iteration)
+        save_checkpoint(path, joined(**self._state()), {"iteration": self.iteration})
+        return path
+
+    def _state(self) -> dict[str, dict[str, Tensor]]:
+        return {"env": self.env.state_dict(), "algorithm": self.algorithm.state_dict()}
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -124,6 +134,7 @@ class Trainer:
             "steps": self.steps,
             "seconds": self.seconds,
             "code_revision": code_revision(),
+            "robot": robot_digest(self.task.robot),
             "processes": distributed.size(),
             "threads": torch.get_num_threads(),
         }
@@ -152,13 +163,13 @@ class Trainer:
         trainer = cls(config or stored)
         load_weights(trainer.policy, tensors, facts)
         rank = distributed.rank()
-        own = tensors if rank == 0 else load_checkpoint(_rank_file(folder, rank, facts["iteration"]))[0]
+        own = tensors if rank == 0 else load_checkpoint(_worlds_file(folder, rank, facts["iteration"]))[0]
         trainer.env.load_state_dict(part(own, "env"))
         trainer.algorithm.load_state_dict(part(own, "algorithm"))
         trainer.iteration, trainer.steps, trainer.seconds = facts["iteration"], facts["steps"], facts["seconds"]
         return trainer
 
 
-def _rank_file(folder: Path, rank: int, iteration: int | str) -> Path:
+def _worlds_file(folder: Path, rank: int, iteration: int | str) -> Path:
     """The worlds of another process than the first, as they were before `iteration`."""
     return folder / f"checkpoint-rank{rank}-{iteration}.safetensors"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from isthmus_policies.training.config import TrainConfig
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Engine
 from isthmus_sim.engines import make_engine as make_named_engine
-from isthmus_sim.robots import ROBOTS
+from isthmus_sim.models.user_robot import robot_of
 from isthmus_sim.task import Task
+from isthmus_sim.tasks import TASKS
 from isthmus_sim.tasks import make_task as make_named_task
 
 
@@ -22,13 +24,26 @@ def make_task(config: TrainConfig[Any, Any, Any]) -> Task:
 
 
 def make_robot(config: TrainConfig[Any, Any, Any]) -> RobotDescription | None:
-    """The robot that the run asks for; None for the task's own."""
-    return None if config.robot is None else robot_named(config.robot)
+    """The robot that the run asks for; None for the task's own. Raises ValueError as `robot_of`."""
+    return None if config.robot is None else robot_named(config.robot, config.name)
 
 
-def robot_named(source: str) -> RobotDescription:
-    """The robot registered under a name. Raises ValueError naming those there are."""
-    return ROBOTS[source]
+def robot_named(source: str, task: str) -> RobotDescription:
+    """A registered robot, a robot file, or a model on top of the robot of `task`. Raises ValueError as `robot_of`."""
+    return robot_of(source, TASKS[task].robot)[0]
+
+
+def robot_remarks(config: TrainConfig[Any, Any, Any]) -> tuple[str, ...]:
+    """A sentence for every number of the run's robot that another one lends, and for what was done to its model."""
+    return () if config.robot is None else robot_of(config.robot, TASKS[config.name].robot)[1]
+
+
+def robot_digest(robot: RobotDescription) -> str:
+    """SHA-256 of all that a simulation has of a robot: description and model. Equal digests are equal robots."""
+    model = "" if robot.model is None else robot.model(False)
+    text = model if isinstance(model, str) else model.to_xml()
+    facts = (robot.control_period_s, robot.signals, robot.commands, dict(robot.joints), robot.actuators)
+    return hashlib.sha256(repr((*facts, robot.variations, text)).encode()).hexdigest()
 
 
 def engine_name(config: TrainConfig[Any, Any, Any], task: Task) -> str:

@@ -154,6 +154,8 @@ def _sources(scene: Scene, quantity: Quantity, model: Any) -> tuple[str, list[st
         return "sensor", _names(model, "sensor")
     if kind == "mocap_position":
         return "mocap body", [name for name in _names(model, "body") if model.body(name).mocapid[0] >= 0]
+    if kind == "camera":
+        return "camera", _names(model, "camera")
     if kind == "parameter":
         return "parameter", [parameter.name for parameter in scene.parameters]
     return "body with a <freejoint/>", _free_bodies(model)
@@ -200,7 +202,7 @@ def _mass(robot: RobotDescription, model: Any) -> float:
 def _names(model: Any, kind: str) -> list[str]:
     """Names of the model's elements of a kind, such as "joint"."""
     count = {"joint": model.njnt, "actuator": model.nu, "body": model.nbody, "site": model.nsite,
-             "sensor": model.nsensor}[kind]  # fmt: skip
+             "sensor": model.nsensor, "camera": model.ncam}[kind]  # fmt: skip
     return [name for name in (getattr(model, kind)(i).name for i in range(count)) if name]
 
 

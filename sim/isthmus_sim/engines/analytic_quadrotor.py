@@ -17,6 +17,7 @@ from isthmus_sim.engine import (
     State,
     UnsupportedError,
     refuse_unknown_params,
+    refuse_unknown_state,
 )
 from isthmus_sim.engines.nominal import nominal
 from isthmus_sim.robots.quadrotor.description import GRAVITY, ROTOR_X, ROTOR_Y, ROTOR_YAW
@@ -124,9 +125,7 @@ class AnalyticQuadrotor:
 
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
-        unknown = sorted(set(resets.state) - set(_ROWS))
-        if unknown:
-            raise UnsupportedError(f"a reset cannot set {', '.join(unknown)}; it can set: {', '.join(_ROWS)}")
+        refuse_unknown_state(_ROWS, resets.state)
         refuse_unknown_params(self.capabilities, resets.params)
         self.state[:, ids] = 0.0
         self.state[3, ids] = 1.0

@@ -20,12 +20,13 @@ from isthmus_sim.engine import (
     State,
     UnsupportedError,
     refuse_unknown_params,
+    refuse_unknown_state,
     substeps,
 )
 from isthmus_sim.engines.mujoco_cameras import WorldImages
 from isthmus_sim.engines.mujoco_drives import make_drive
 from isthmus_sim.engines.mujoco_model import SITE_SENSORS, Columns, base_joint, compile_scene
-from isthmus_sim.engines.mujoco_quantities import reading, writing
+from isthmus_sim.engines.mujoco_quantities import Read, reading, writing
 from isthmus_sim.engines.nominal import nominal
 from isthmus_sim.scene import Scene
 from isthmus_sim.threads import THREADS
@@ -47,12 +48,13 @@ class MujocoEngine:
     def __init__(self, scene: Scene, num_envs: int, *, num_threads: int = THREADS.physics) -> None:
         self.scene, self.num_envs, self.device = scene, num_envs, torch.device("cpu")
         self.model = compile_scene(scene)
+        # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         self.num_substeps = substeps(scene.robot.control_period_s, self.model.opt.timestep)
         self.batch = mujoco.batch.Batch(self.model, num_envs, num_threads)
         live = {name: torch.from_numpy(self.batch.bind(name)) for name in _LIVE}
         self.qpos, self.qvel, self.ctrl, self._applied, _ = live.values()
         self.mocap = torch.from_numpy(self.batch.bind("mocap_pos"))
-        self._sensors = self.batch.bind("sensordata")
         self._live = live | ({"mocap_pos": self.mocap} if self.model.nmocap else {})
         self._raised = torch.zeros(num_envs, dtype=torch.bool)
         self.force, self.torque = torch.zeros(num_envs, 3), torch.zeros(num_envs, 3)
@@ -85,9 +87,10 @@ class MujocoEngine:
             self._images.draw(ids, self.qpos, self.mocap, self._fields)
         return {name: read() for name, read in self._readings.items()}
 
-    def read_sensors(self, found: Columns) -> Tensor:
-        """These columns of the sensor data, (num_envs, k) float32: MuJoCo's memory is not to be written."""
-        return torch.tensor(self._sensors[:, found], dtype=torch.float32)
+    def sensors(self, found: Columns) -> Read:
+        """A function that reads these columns of the sensor data, (num_envs, k) float32."""
+        live = self.batch.bind("sensordata")  # read-only: no tensor can be made over it
+        return lambda: torch.tensor(live[:, found], dtype=torch.float32)
 
     def _step(self, commands: Commands) -> None:
         self._raised.zero_()
@@ -113,7 +116,7 @@ class MujocoEngine:
                 drive.control(k, qpos, qvel, controls[:, k])
         self._noting_failures(lambda: self.batch.rollout(self.num_substeps, controls, _CONTROL, record=()))
 
-    def _noting_failures(self, call: Callable[[], None]) -> None:
+    def _noting_failures(self, call: Callable[[], object]) -> None:
         """Do this and keep in mind which worlds it failed in."""
         try:
             call()
@@ -130,11 +133,7 @@ class MujocoEngine:
 
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
-        unknown = sorted(set(resets.state) - set(self._writings))
-        if unknown:
-            raise UnsupportedError(
-                f"a reset cannot set {', '.join(unknown)}; it can set: {', '.join(self._writings) or 'nothing'}"
-            )
+        refuse_unknown_state(self._writings, resets.state)
         self._set_params(ids, resets.params)
         worlds = np.unique(ids.numpy())
         self.batch.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE)
@@ -143,8 +142,13 @@ class MujocoEngine:
             drive.reset(ids)
         for name, rows in resets.state.items():
             self._writings[name](ids, rows)
-        if self._stage is not None:
-            self._noting_failures(lambda: self.batch.forward(worlds, self._stage))
+        self._settle(worlds)
+
+    def _settle(self, worlds: np.ndarray | None) -> None:
+        """Compute what follows from the state of `worlds`, None for all, as far as it is read."""
+        stage = self._stage
+        if stage is not None:
+            self._noting_failures(lambda: self.batch.forward(worlds, stage))
 
     def _set_params(self, ids: Tensor, params: Params) -> None:
         if not params:
@@ -211,9 +215,8 @@ class MujocoEngine:
         if self._base is not None:
             wrench = self._applied[:, self._base : self._base + 6].float()
             self.force, self.torque = wrench[:, :3], wrench[:, 3:]
-        if self._stage is not None:
-            self._noting_failures(lambda: self.batch.forward(None, self._stage))
-            self._recall(state)  # the solver has left another start for its next search
+        self._settle(None)
+        self._recall(state)  # the solver has left another start for its next search
 
     def _recall(self, state: dict[str, Tensor]) -> None:
         for name, live in self._memory().items():

@@ -49,8 +49,6 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     for actuator in scene.robot.actuators:
         if isinstance(actuator, PDMotors):
             _prepare_for_drives(model, actuator)
-    # A diverged world must be seen and counted; MuJoCo's own remedy is to reset it without a word.
-    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return model
 
 

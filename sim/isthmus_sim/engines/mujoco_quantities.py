@@ -25,7 +25,6 @@ from isthmus_sim.scene import Quantity, Scene
 Read = Callable[[], Tensor]
 Write = Callable[[Tensor, Tensor], None]
 """`write(ids, rows)`: put k rows into worlds `ids` (k,)."""
-Index = slice | Tensor
 
 
 class Memory(Protocol):
@@ -34,7 +33,7 @@ class Memory(Protocol):
     joints: tuple[str, ...]
     """Whose torque and power it tells, in the order of its memory; none where it tells none."""
     memory: dict[str, Tensor]
-    """What it remembers from one control period to the next, live; with "joint_torque" and "joint_power" of `joints`."""
+    """What it remembers from one control period to the next, live; "joint_torque" and "joint_power" of `joints` too."""
     remembered: Tensor | None
     """That of it which makes the difference to the next period, live: the quantity "actuator"."""
 
@@ -55,8 +54,8 @@ class Worlds(Protocol):
     @property
     def drives(self) -> Sequence[Memory]: ...
 
-    def read_sensors(self, found: Columns) -> Tensor:
-        """These columns of the sensor data, (num_envs, k) float32."""
+    def sensors(self, found: Columns) -> Read:
+        """A function that reads these columns of the sensor data, (num_envs, k) float32."""
         ...
 
 
@@ -95,13 +94,13 @@ _FREE_BODY = {"position": 0, "orientation": 3, "linear_velocity": 0, "angular_ve
 _JOINTS = ("joint_position", "joint_velocity")
 
 
-def _state_columns(worlds: Worlds, quantity: Quantity) -> tuple[Tensor, Index]:
+def _state_columns(worlds: Worlds, quantity: Quantity) -> tuple[Tensor, slice | Tensor]:
     """The live tensor that holds it, and in which columns."""
     kind, of = quantity.kind, quantity.of
     moves = kind.endswith("velocity")
     live = worlds.qvel if moves else worlds.qpos
     if kind in _JOINTS:
-        return live, _index(joint_columns(worlds.model, of)[moves], live)
+        return live, index_of(joint_columns(worlds.model, of)[moves], live)
     first = base_joint(worlds.model, of[0])[moves] + _FREE_BODY[kind]
     return live, slice(first, first + quantity.shape[0])
 
@@ -116,7 +115,7 @@ def _reading_of_joint_load(worlds: Worlds, quantity: Quantity) -> Read:
             f"they tell that of: {', '.join(names) or 'none'}"
         )
     told = [drive.memory[kind] for drive in worlds.drives if drive.joints]
-    index = _index(columns([names.index(name) for name in quantity.of]), told[0])
+    index = index_of(columns([names.index(name) for name in quantity.of]), told[0])
     return lambda: _joined(told)[:, index]
 
 
@@ -141,19 +140,20 @@ def _write_memory(worlds: Worlds, ids: Tensor, rows: Tensor) -> None:
 def _reading_of_sensors(worlds: Worlds, quantity: Quantity) -> Read:
     of_sites = quantity.kind in SITE_SENSORS
     names = [sensor_name(quantity.kind, site) for site in quantity.of] if of_sites else list(quantity.of)
-    found, shape = columns(sensor_columns(worlds.model, names)), (worlds.num_envs, *quantity.shape)
-    return lambda: worlds.read_sensors(found).reshape(shape)
+    read, shape = worlds.sensors(columns(sensor_columns(worlds.model, names))), (worlds.num_envs, *quantity.shape)
+    return lambda: read().reshape(shape)
 
 
 def _mocap(worlds: Worlds, quantity: Quantity) -> int:
     return int(worlds.model.body_mocapid[worlds.model.body(quantity.of[0]).id])
 
 
-def _index(found: Columns, like: Tensor) -> Index:
+def index_of(found: Columns, like: Tensor) -> slice | Tensor:
+    """These columns of a tensor like `like`, on its device: an index that is copied there once."""
     return found if isinstance(found, slice) else torch.tensor(found, device=like.device)
 
 
-def _into(live: Tensor, index: Index) -> Write:
+def _into(live: Tensor, index: slice | Tensor) -> Write:
     def write(ids: Tensor, rows: Tensor) -> None:
         worlds = ids if isinstance(index, slice) else ids.unsqueeze(-1)
         live[worlds, index] = rows.to(live.dtype)

@@ -1,4 +1,4 @@
-"""A legged robot in MuJoCo Warp: all worlds on a GPU (or, slowly, on the CPU), every control step one CUDA graph."""
+"""MuJoCo Warp: all worlds of a scene on a GPU (or, slowly, on the CPU), every control step one CUDA graph."""
 
 # Warp is optional: a type checker may not find it. MuJoCo's names come from compiled modules.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -6,304 +6,232 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import mujoco
 import mujoco_warp as mjw
-import numpy as np
 import torch
 import warp as wp
 from torch import Tensor
 
-from isthmus_sim.description import RobotSpec
-from isthmus_sim.engine import ArticulatedState, State, refuse_unknown_params
-from isthmus_sim.engines.base_load import BaseLoad
-from isthmus_sim.engines.legged import (
-    FOOT_SENSORS,
-    GROUND,
-    PARAMETERS,
-    default_parameters,
-    foot_columns,
-    prepared,
-    refuse_overload,
+from isthmus_sim.actuators import PDMotors
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.engine import (
+    SPEED_LIMIT,
+    Commands,
+    Params,
+    Resets,
+    State,
+    UnsupportedError,
+    refuse_unknown_params,
+    refuse_unknown_state,
+    substeps,
 )
-from isthmus_sim.engines.motors import MotorLimits
-from isthmus_sim.engines.stepping import SPEED_LIMIT, substeps
-from isthmus_sim.engines.warp_motors import drive_joints
-from isthmus_sim.robots.quadruped.description import Motor
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.engines import base_load
+from isthmus_sim.engines.mujoco_model import Columns, base_joint, compile_scene
+from isthmus_sim.engines.mujoco_quantities import Read, index_of, reading, writing
+from isthmus_sim.engines.nominal import nominal
+from isthmus_sim.engines.warp_buffers import Room, refuse_overflow
+from isthmus_sim.engines.warp_drives import WarpMotors
+from isthmus_sim.scene import Scene
+from isthmus_sim.variations import GroundFriction, Load, Variation
 
 wp.config.log_level = wp.LOG_WARNING  # else a line for each of its fifty modules
 wp.init()
 
-# Model fields with a value for each world: those that parameters set, and what MuJoCo derives from them.
-_FIELDS = (
-    "geom_friction", "body_mass", "body_inertia", "body_ipos", "body_subtreemass", "body_invweight0", "dof_invweight0",
-)  # fmt: skip
-_FULL = {
-    int(mjw.OverflowType.NEFC): ("constraint rows of a world", "njmax"),
-    int(mjw.OverflowType.BROADPHASE): ("pairs of bodies close to each other", "nconmax"),
-    int(mjw.OverflowType.NARROWPHASE): ("contacts", "nconmax"),
-    int(mjw.OverflowType.CCD): ("contacts", "nconmax"),
-}
-"""Overflows that leave contacts out: what there was too much of, and the option that makes room."""
-_CONTACTS_LOST = sum(_FULL)
+_LIVE = ("qpos", "qvel", "ctrl", "qfrc_applied", "qacc_warmstart", "sensordata")
+_FIELDS = ("geom_friction", "body_mass", "body_inertia", "body_ipos", *base_load.FIELDS)
+"""Model fields with a value for each world: those that variations set, and what is derived from them."""
+_UNREAD = ("sensor", "mocap_position", "camera")
 
 
-class BufferOverflowError(RuntimeError):
-    """A buffer of the engine was too small and contacts were left out; the message says which option enlarges it."""
+class WarpEngine:
+    """`Engine`: N worlds of a scene whose joints `PDMotors` drive, in float32.
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Room:
-    """What a world can need at most, of pairs of geoms close to each other, contacts and rows of constraints."""
-
-    pairs: int
-    contacts: int
-    rows: int
-
-    @classmethod
-    def of(cls, model: mujoco.MjModel) -> _Room:
-        # A robot whose geoms touch the ground alone, with up to four contacts each.
-        pairs = int(np.count_nonzero(model.geom_contype | model.geom_conaffinity)) - 1
-        contacts = 4 * pairs
-        joints = int(np.count_nonzero(model.dof_frictionloss)) + int(np.count_nonzero(model.jnt_limited))
-        per_contact = max(1, 2 * (int(model.geom_condim.max()) - 1))
-        return cls(pairs=pairs, contacts=contacts, rows=joints + contacts * per_contact)
-
-
-class WarpLegged:
-    """N legged robots in MuJoCo Warp. Same model, parameters, state and commands as `MujocoLegged`, in float32.
-
-    `qpos`, `qvel` and what `read` returns are live tensors over the simulator's own memory where that has the layout.
-    `device`: by default the GPU when torch has one, else the CPU. The first start on a machine compiles the kernels,
-    which takes a minute. On a GPU the order of contacts, and so the last bits, change from run to run.
+    Parameters are those of the motors, of `GroundFriction`, and of a `Load` on the base. `qpos` and `qvel` are live
+    tensors over the simulator's own memory, and so is what is read where that has the layout. `device`: by default the
+    GPU when torch has one, else the CPU. The first start on a machine compiles the kernels, which takes a minute. On a
+    GPU the order of contacts, and so the last bits, change from run to run.
 
     Contacts of all worlds share `nconmax` * num_envs places, and each world has `njmax` rows of constraints; by default
-    what a robot can need whose geoms touch the ground alone. `step` raises BufferOverflowError when one did not suffice
-    in the step before: to see it at once would mean to wait for the GPU.
+    what a robot can need whose geoms touch the ground alone. `advance` raises BufferOverflowError when one did not
+    suffice in the step before: to see it at once would mean to wait for the GPU.
 
     Raises:
-        ValueError: the model's first joint is not free, or its time step does not divide the control period.
+        UnsupportedError: the scene has other actuators, or quantities that this engine does not read.
+        ValueError: the model does not compile, contradicts the description, or its time step does not divide the
+            control period.
     """
-
-    capabilities = frozenset(f"params:{name}" for name in PARAMETERS) | {"wrench"}
 
     def __init__(
         self,
-        model: mujoco.MjSpec,
-        spec: RobotSpec,
-        motors: tuple[Motor, ...],
-        feet: tuple[str, ...],
+        scene: Scene,
         num_envs: int,
         *,
-        terrain: Terrain | None = None,
         device: torch.device | str | None = None,
         nconmax: int | None = None,
         njmax: int | None = None,
     ) -> None:
+        motors = _supported(scene)
+        self.scene, self.num_envs = scene, num_envs
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.num_envs = num_envs
-        self.model = prepared(model, spec.joints, feet, terrain).compile()
-        if self.model.njnt == 0 or self.model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
-            raise ValueError("the model's first joint must be a <freejoint/>: the robot's base")
-        self.num_substeps = substeps(spec.control_period_s, self.model.opt.timestep)
-        self._base, self._ground = int(self.model.jnt_bodyid[0]), int(self.model.geom(GROUND).id)
+        self.model = compile_scene(scene)
+        self.num_substeps = substeps(scene.robot.control_period_s, self.model.opt.timestep)
+        self.params = {name: value.to(self.device) for name, value in nominal(scene, num_envs).items()}
+        self.images: dict[str, Tensor] = {}
+        self._find_base(scene.robot)
+        self._variations = [v for v in scene.all_variations if self._can_vary(v)]
         with wp.ScopedDevice(wp.device_from_torch(self.device)):
             self._upload(nconmax, njmax)
-            self._find(spec, feet)
-            self._allocate(spec, motors)
+            self.drives = [WarpMotors(a, self.model, self.params, self.num_substeps) for a in motors]
             self._capture()
+        self._readings = {quantity.name: reading(self, quantity) for quantity in scene.quantities}
+        self._writings = {quantity.name: writing(self, quantity) for quantity in scene.quantities if quantity.settable}
+        sources = (*motors, *self._variations)
+        self.capabilities = frozenset(
+            {"snapshots", *(f"params:{p.name}" for source in sources for p in source.parameters)}
+            | ({"wrench"} if scene.robot.base else set())
+        )
+        self._set_params(torch.arange(num_envs, device=self.device), self._settable_params())
+
+    def _find_base(self, robot: RobotDescription) -> None:
+        self.force, self.torque = (torch.zeros(self.num_envs, 3, device=self.device) for _ in range(2))
+        if robot.base is not None:
+            self._base, self._base_dof = int(self.model.body(robot.base).id), base_joint(self.model, robot.base)[1]
+            self._load = base_load.BaseLoad(self.model, self._base, self.device)
+
+    def _can_vary(self, variation: Variation) -> bool:
+        loads_base = isinstance(variation, Load) and variation.body == self.scene.robot.base
+        return loads_base or isinstance(variation, GroundFriction)
 
     def _upload(self, nconmax: int | None, njmax: int | None) -> None:
         """The model with its fields per world, the simulator's data, and torch's view of both."""
-        self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys(_FIELDS, self.num_envs))
+        try:
+            self.warp_model = mjw.put_model(self.model, batch_sizes=dict.fromkeys(_FIELDS, self.num_envs))
+        except NotImplementedError as error:
+            raise UnsupportedError(f"MuJoCo Warp cannot simulate this scene: {error} Use 'mujoco'") from error
         self.warp_model.opt.warn_overflow = 0  # the GPU would print them; here they are raised
         if self.device.type == "cuda":
             self.warp_model.opt.graph_conditional = wp.is_conditional_graph_supported()
-        room = _Room.of(self.model)
+        room = Room.of(self.model)
         nconmax, njmax = nconmax or room.contacts, njmax or room.rows
         # Scratch memory for collisions with a height field, one for each pair.
         pairs = min(room.pairs, nconmax)
         self.data = mjw.make_data(self.model, self.num_envs, nconmax=nconmax, nccdmax=pairs, njmax=njmax)
         self._fields = {name: wp.to_torch(getattr(self.warp_model, name)) for name in _FIELDS}
-        self.qpos, self.qvel, self.ctrl, self.applied, self._warm_start, self._sensors, self._overflow = (
-            wp.to_torch(getattr(self.data, name))
-            for name in ("qpos", "qvel", "ctrl", "qfrc_applied", "qacc_warmstart", "sensordata", "overflow")
-        )
-
-    def _find(self, spec: RobotSpec, feet: tuple[str, ...]) -> None:
-        """Where the joints and the feet are, and what the base weighs."""
-        joints = [self.model.joint(name) for name in spec.joints]
-        q = [int(joint.qposadr[0]) for joint in joints]
-        v = [int(joint.dofadr[0]) for joint in joints]
-        u = [int(self.model.actuator(name).id) for name in spec.joints]
-        self._columns = wp.array([q, v, u], dtype=int)
-        self._q, self._v = self._index(q), self._index(v)
-        self._feet = {kind: self._index(foot_columns(self.model, kind, feet)) for kind in FOOT_SENSORS}
-        self._load = BaseLoad(self.model, self._base, self.device)
-
-    def _index(self, columns: list[int]) -> slice | Tensor:
-        """An index of these columns: a slice, which does not copy, where they follow one another."""
-        first, last = columns[0], columns[-1]
-        following = columns == list(range(first, last + 1))
-        return slice(first, last + 1) if following else torch.tensor(columns, device=self.device)
-
-    def _allocate(self, spec: RobotSpec, motors: tuple[Motor, ...]) -> None:
-        """What the drives read and write, torch's and Warp's at once."""
-        defaults = default_parameters(self.model, spec, self.num_envs)
-        self.params = {name: value.to(self.device) for name, value in defaults.items()}
-        standing = torch.tensor([joint.default_position for joint in spec.joints.values()], device=self.device)
-        self.target = standing.repeat(self.num_envs, 1)
-        self._command, self.joint_torque, self.joint_power = (torch.zeros_like(self.target) for _ in range(3))
-        self.force, self.torque = (torch.zeros(self.num_envs, 3, device=self.device) for _ in range(2))
-        self._delay = torch.zeros(self.num_envs, device=self.device)
-        limits = MotorLimits.of(motors)
-        rows = (limits.effort_limit, limits.saturation, limits.no_load_speed, limits.friction)
-        self._limits = wp.array(np.stack(rows), dtype=float)
+        self._live = {name: wp.to_torch(getattr(self.data, name)) for name in _LIVE}
+        self.qpos, self.qvel, self.ctrl, self._applied, _, self._sensors = self._live.values()
+        self.mocap, self._overflow = wp.to_torch(self.data.mocap_pos), wp.to_torch(self.data.overflow)
 
     def _capture(self) -> None:
         """The graphs, and the worlds as they were before."""
-        start = self.qpos.clone()
+        self._start = self.qpos[0].clone()
         wp.synchronize_device()  # from here Warp's own stream, until now torch's
-        self._step_graph, self._feet_graph = _captured(self._step), _captured(self._sense_feet)
+        self._step_graph, self._sites_graph = _captured(self._launch_step), _captured(self._launch_sites)
         wp.synchronize_device()
-        self.qpos.copy_(start)
         self._rest(torch.arange(self.num_envs, device=self.device))
 
-    def _step(self) -> None:
-        before, target, stiffness, damping, strength, delay, mean_torque, mean_power = (
-            wp.from_torch(tensor)
-            for tensor in (
-                self.target, self._command, self.params["stiffness"], self.params["damping"], self.params["strength"],
-                self._delay, self.joint_torque, self.joint_power,
-            )
-        )  # fmt: skip
-        data = self.data
+    def _launch_step(self) -> None:
         for k in range(self.num_substeps):
-            wp.launch(
-                drive_joints,
-                dim=before.shape,
-                inputs=[
-                    k, self.num_substeps, delay, before, target, self._columns, data.qpos, data.qvel, stiffness,
-                    damping, strength, self._limits,
-                ],
-                outputs=[data.ctrl, mean_torque, mean_power],
-            )  # fmt: skip
-            mjw.step(self.warp_model, data)
-        wp.copy(before, target)
+            for drive in self.drives:
+                drive.launch(k, self.data)
+            mjw.step(self.warp_model, self.data)
+        for drive in self.drives:
+            drive.launch_end()
 
-    def _sense_feet(self) -> None:
+    def _launch_sites(self) -> None:
         for stage in (mjw.kinematics, mjw.com_pos, mjw.com_vel, mjw.sensor_pos, mjw.sensor_vel):
             stage(self.warp_model, self.data)
 
-    def _launch(self, graph: wp.Graph) -> None:
+    def _replay(self, graph: wp.Graph) -> None:
         """After what torch has begun, and before what it begins next."""
         wp.capture_launch(graph, wp.stream_from_torch(self.device) if self.device.type == "cuda" else None)
 
-    def read(self) -> ArticulatedState:
-        feet = {kind: self._sensors[:, columns] for kind, columns in self._feet.items()}
-        return ArticulatedState(
-            position=self.qpos[:, :3],
-            orientation=self.qpos[:, 3:7],
-            linear_velocity=self.qvel[:, :3],
-            angular_velocity=self.qvel[:, 3:6],
-            actuator=self.target,
-            joint_position=self.qpos[:, self._q],
-            joint_velocity=self.qvel[:, self._v],
-            joint_torque=self.joint_torque,
-            joint_power=self.joint_power,
-            foot_position=feet["position"].unflatten(1, (-1, 3)),
-            foot_velocity=feet["velocity"].unflatten(1, (-1, 3)),
-            foot_force=feet["force"],
-        )
+    # --- a trip ---
 
-    def step(self, command: Tensor) -> None:
-        self._refuse_overflow()
-        self._command.copy_(command)
-        self._launch(self._step_graph)
+    def advance(self, commands: Commands | None, resets: Resets | None = None) -> State:
+        if resets is not None:
+            self._reset(resets)
+        if commands is not None:
+            refuse_overflow(self._overflow, self.data)
+            for drive in self.drives:
+                drive.begin(commands[drive.command])
+            self._replay(self._step_graph)
+        return {name: read() for name, read in self._readings.items()}
 
-    def _refuse_overflow(self) -> None:
-        if not (self._overflow & _CONTACTS_LOST).any():
-            return
-        flag = next(flag for flag in _FULL if (self._overflow & flag).any())
-        self._overflow.zero_()
-        what, option = _FULL[flag]
-        places = f"njmax = {self.data.njmax}"
-        if option == "nconmax":
-            places = f"nconmax * num_envs = {self.data.naconmax}"
-        raise BufferOverflowError(
-            f"more {what} than the buffer holds ({places}), and some were left out: "
-            f"make the engine with a larger {option}, WarpLegged(..., {option}=...)"
-        )
+    def sensors(self, found: Columns) -> Read:
+        """A function that reads these columns of the sensor data, (num_envs, k)."""
+        index = index_of(found, self._sensors)
+        return lambda: self._sensors[:, index]
 
-    def reset(self, ids: Tensor, state: State) -> None:
-        assert isinstance(state, ArticulatedState)
+    def failed(self) -> Tensor:
+        fast = self.qvel.abs().amax(-1)
+        return ~(fast < SPEED_LIMIT) | ~torch.isfinite(self.qpos.sum(-1) + self.ctrl.sum(-1))
+
+    # --- resets ---
+
+    def _reset(self, resets: Resets) -> None:
+        ids = resets.ids
+        refuse_unknown_state(self._writings, resets.state)
+        self._set_params(ids, resets.params)
         self._rest(ids)
-        self.qpos[ids, :3] = state.position
-        self.qpos[ids, 3:7] = state.orientation
-        self.qvel[ids, :3] = state.linear_velocity
-        self.qvel[ids, 3:6] = state.angular_velocity
-        _put(self.qpos, ids, self._q, state.joint_position)
-        _put(self.qvel, ids, self._v, state.joint_velocity)
-        self.target[ids] = state.actuator
+        for name, rows in resets.state.items():
+            self._writings[name](ids, rows)
         others = self._sensors.clone()
-        self._launch(self._feet_graph)
+        self._replay(self._sites_graph)
         others[ids] = self._sensors[ids]
         self._sensors.copy_(others)
 
     def _rest(self, ids: Tensor) -> None:
-        """Worlds `ids` without motion and without anything that they remember."""
-        for memory in (self.qvel, self._warm_start, self.ctrl, self._sensors, self.joint_torque, self.joint_power):
-            memory[ids] = 0.0
+        """Worlds `ids` as the model has them, without motion and without anything that they remember."""
+        for name, memory in self._live.items():
+            if name != "qfrc_applied":  # the wrench holds until it is set again
+                memory[ids] = 0.0
+        self.qpos[ids] = self._start
+        for drive in self.drives:
+            drive.reset(ids)
 
-    def set_params(self, ids: Tensor, **params: Tensor) -> None:
+    def _settable_params(self) -> Params:
+        return {name: value.clone() for name, value in self.params.items() if f"params:{name}" in self.capabilities}
+
+    def _set_params(self, ids: Tensor, params: Params) -> None:
         refuse_unknown_params(self.capabilities, params)
-        if "payload" in params:
-            refuse_overload(self.model, self._base, params["payload"])
-        for name, value in params.items():
-            self.params[name][ids] = value
-        self._derive(ids, set(params))
+        fields = self._fields_for(ids, params)  # may refuse, and then nothing has been set
+        for name, rows in params.items():
+            self.params[name][ids] = rows
+        for drive in self.drives:
+            drive.derive(ids)
+        for name, rows in fields.items():
+            self._fields[name][ids] = rows.float()
 
-    def _derive(self, ids: Tensor, names: set[str]) -> None:
-        """What the parameters `names` of worlds `ids` are for the drives and in MuJoCo's model."""
-        rows = {name: self.params[name][ids] for name in names}
-        if "command_delay" in names:
-            self._delay[ids] = (rows["command_delay"] / self.model.opt.timestep).round().squeeze(-1)
-        if "friction" in names:
-            self._fields["geom_friction"][ids, self._ground, 0] = rows["friction"].squeeze(-1)
-        if names & {"payload", "com_offset"}:
-            load = self._load
-            mass = load.mass + self.params["payload"][ids, 0]
-            inertia = load.inertia * (mass / load.mass).unsqueeze(-1)
-            centre = load.centre + self.params["com_offset"][ids]
-            for name, value in (("body_mass", mass), ("body_inertia", inertia), ("body_ipos", centre)):
-                self._fields[name][ids, self._base] = value.float()
-            for name, value in load.derive(mass, inertia, centre).items():
-                self._fields[name][ids] = value.float()
+    def _fields_for(self, ids: Tensor, params: Params) -> dict[str, Tensor]:
+        """Model fields of worlds `ids` with these parameters, the others as they are."""
+        fields: dict[str, Tensor] = {}
+        for variation in self._variations:
+            names = [parameter.name for parameter in variation.parameters]
+            if not params.keys().isdisjoint(names):
+                rows = {name: params[name] if name in params else self.params[name][ids] for name in names}
+                fields |= variation.fields(self.model, {name: row.double() for name, row in rows.items()})
+        if "body_mass" in fields:
+            mass, inertia, centre = (fields[name][:, self._base] for name in ("body_mass", "body_inertia", "body_ipos"))
+            fields |= self._load.derive(mass, inertia, centre)
+        return fields
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
+        if self.scene.robot.base is None:
+            raise UnsupportedError(f"the base of {self.scene.robot.name} is fixed: it takes no wrench")
         # The free joint's generalised force is just this: force in the world, torque in the body.
+        first = self._base_dof
         self.force, self.torque = force, torque
-        self.applied[:, :3] = force
-        self.applied[:, 3:6] = torque
+        self._applied[:, first : first + 3] = force
+        self._applied[:, first + 3 : first + 6] = torque
 
-    def failed(self) -> Tensor:
-        fast = self.qvel.abs().amax(-1)
-        return ~(fast < SPEED_LIMIT) | ~torch.isfinite(self.qpos.sum(-1))
+    # --- snapshots ---
 
     def _memory(self) -> dict[str, Tensor]:
-        return {
-            "qpos": self.qpos,
-            "qvel": self.qvel,
-            "ctrl": self.ctrl,
-            "applied": self.applied,
-            "warm_start": self._warm_start,
-            "sensors": self._sensors,
-            "target": self.target,
-            "joint_torque": self.joint_torque,
-            "joint_power": self.joint_power,
-        }
+        drives = {f"{d.command}.{name}": value for d in self.drives for name, value in d.memory.items()}
+        return self._live | drives
+
+    def snapshot(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self._memory().items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         return self._memory() | {f"params.{name}": value for name, value in self.params.items()}
@@ -311,11 +239,28 @@ class WarpLegged:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, live in self.state_dict().items():
             live.copy_(state[name])
-        self._derive(torch.arange(self.num_envs, device=self.device), set(self.params))
-        self.force, self.torque = self.applied[:, :3].clone(), self.applied[:, 3:6].clone()
+        self._set_params(torch.arange(self.num_envs, device=self.device), self._settable_params())
+        if self.scene.robot.base is not None:
+            wrench = self._applied[:, self._base_dof : self._base_dof + 6].clone()
+            self.force, self.torque = wrench[:, :3], wrench[:, 3:]
 
     def close(self) -> None:
-        del self._step_graph, self._feet_graph, self.data, self.warp_model
+        del self._step_graph, self._sites_graph, self.data, self.warp_model
+
+
+def _supported(scene: Scene) -> list[PDMotors]:
+    """The scene's actuators. Raises UnsupportedError for a scene that this engine cannot simulate."""
+    actuators = scene.robot.actuators
+    motors = [actuator for actuator in actuators if isinstance(actuator, PDMotors)]
+    if len(motors) < len(actuators):
+        kinds = ", ".join(sorted({type(a).__name__ for a in actuators if not isinstance(a, PDMotors)}))
+        raise UnsupportedError(
+            f"the engine 'warp' drives joints by PDMotors, and {scene.robot.name} has {kinds}; use 'mujoco'"
+        )
+    unread = [quantity.name for quantity in scene.quantities if quantity.kind in _UNREAD]
+    if unread:
+        raise UnsupportedError(f"the engine 'warp' reads no {', '.join(unread)}; use 'mujoco'")
+    return motors
 
 
 def _captured(work: Callable[[], None]) -> wp.Graph:
@@ -325,10 +270,3 @@ def _captured(work: Callable[[], None]) -> wp.Graph:
         work()
     assert capture.graph is not None
     return capture.graph
-
-
-def _put(live: Tensor, ids: Tensor, columns: slice | Tensor, value: Tensor) -> None:
-    """`live[ids, columns] = value`, whichever way the columns are given."""
-    rows = live[ids]
-    rows[:, columns] = value
-    live[ids] = rows

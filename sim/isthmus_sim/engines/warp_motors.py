@@ -1,12 +1,23 @@
 # type: ignore
-# Warp compiles the kernel from the lines below: to a type checker they are not Python.
-"""The joint drives of `motors` as a Warp kernel: one thread for each joint of each world."""
+# Warp compiles what stands below: to a type checker it is not Python.
+"""The formulas of `actuators` in Warp, and joints under PD control: one thread for each joint of each world."""
 
 import warp as wp
 
-from isthmus_sim.engines import motors
+from isthmus_sim import actuators
 
-SLOW = wp.constant(motors.SLOW)
+
+def _in_kernels(formula, **functions):
+    """The formula as a function of Warp's, of single float32 numbers."""
+    bound = actuators.bound_to(formula, **functions)
+    code = bound.__code__
+    bound.__annotations__ = dict.fromkeys(code.co_varnames[: code.co_argcount], float)
+    return wp.func(bound)
+
+
+pd_effort = _in_kernels(actuators.pd_effort)
+motor_torque = _in_kernels(actuators.motor_torque, clip=wp.clamp)
+dry_friction = _in_kernels(actuators.dry_friction, sqrt=wp.sqrt)
 
 
 @wp.kernel(enable_backward=False)
@@ -22,35 +33,30 @@ def drive_joints(
     columns: wp.array2d[int],
     qpos: wp.array2d[float],
     qvel: wp.array2d[float],
-    # (n, j), as in `pd_torque`.
+    # (n, j), the parameters of `PDMotors`.
     stiffness: wp.array2d[float],
     damping: wp.array2d[float],
     strength: wp.array2d[float],
     # (4, j): effort limit and saturation N·m, no-load speed rad/s, dry friction N·m.
-    limits: wp.array2d[float],
+    motors: wp.array2d[float],
     # Out. Means over the control period: torque (n, j) N·m, power (n, j) W.
     ctrl: wp.array2d[float],
     mean_torque: wp.array2d[float],
     mean_power: wp.array2d[float],
 ):
-    """`pd_torque` less `dry_friction` of physics step `step` to `ctrl`, and its share of the means."""
+    """The torque less friction of physics step `step` to `ctrl`, and the torque's share of the means."""
     world, joint = wp.tid()
-    velocity = qvel[world, columns[1, joint]]
+    position, velocity = qpos[world, columns[0, joint]], qvel[world, columns[1, joint]]
     acting = target[world, joint]
     if float(step) < delay[world]:
         acting = before[world, joint]
-    wanted = stiffness[world, joint] * (acting - qpos[world, columns[0, joint]]) - damping[world, joint] * velocity
-
-    effort, saturation = limits[0, joint], limits[1, joint]
-    drop = saturation / limits[2, joint] * velocity
-    high = wp.clamp(saturation - drop, 0.0, effort)
-    low = wp.clamp(-saturation - drop, -effort, 0.0)
-    torque = strength[world, joint] * wp.clamp(wanted, low, high)
+    wanted = pd_effort(acting, position, velocity, stiffness[world, joint], damping[world, joint])
+    torque = motor_torque(
+        wanted, velocity, strength[world, joint], motors[0, joint], motors[1, joint], motors[2, joint]
+    )
     if wp.isnan(wanted):  # a limit would make a number of it, and nobody would see that the world has diverged
         torque = wanted
-
-    friction = limits[3, joint] * velocity / wp.sqrt(velocity * velocity + SLOW * SLOW)
-    ctrl[world, columns[2, joint]] = torque - friction
+    ctrl[world, columns[2, joint]] = torque - dry_friction(velocity, motors[3, joint])
     share = torque / float(num_steps)
     if step == 0:
         mean_torque[world, joint] = share

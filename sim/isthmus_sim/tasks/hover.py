@@ -182,7 +182,7 @@ class Hover(Task):
         self.episode_steps = config.episode_steps
         self.rewards = self._rewards()
         self.randomization = (sample_parameters,) if config.randomize else ()
-        self.events = (ConstantWrench(force=config.force_share, torque=config.torque_share),)
+        self.events = (ConstantWrench(force=config.force_share, torque=config.torque_share, mass=robot.mass),)
 
     def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
         # Errors are kept to what training has seen: an operator may ask for a place far away.

@@ -217,10 +217,11 @@ class VelocityTracking(Task):
         self.mirror = self._mirror(sizes)
         self.rewards = self._rewards()
         self.randomization = self._randomization()
+        forward, sideways, turning = (_with_standing(bounds, c) for bounds in (c.forward, c.sideways, c.turning))
         self.goal_range = {
-            VELOCITY_GOAL: tuple(zip(c.forward, c.sideways, strict=True)),
-            TURNING_GOAL: tuple((bound,) for bound in c.turning),
-        }  # pyright: ignore[reportAttributeAccessIssue]
+            VELOCITY_GOAL: ((forward[0], sideways[0]), (forward[1], sideways[1])),
+            TURNING_GOAL: ((turning[0],), (turning[1],)),
+        }
         if c.push_s:
             self.events = (
                 Push(
@@ -484,6 +485,12 @@ class VelocityTracking(Task):
 
 def _touches(step: Transition) -> Tensor:
     return step.state["foot_force"] > _TOUCHES
+
+
+def _with_standing(bounds: Range, c: VelocityConfig) -> Range:
+    """What is asked for, standing still included where that is trained."""
+    low, high = bounds
+    return (min(low, 0.0), max(high, 0.0)) if c.standing_share > 0 else bounds
 
 
 def _first(by_part: dict[str, float], name: str, otherwise: float) -> float:

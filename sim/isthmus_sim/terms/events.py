@@ -55,13 +55,15 @@ class ConstantWrench(Event):
     Args:
         force: Standard deviation of each component, as a share of the robot's weight.
         torque: The same, as a share of its weight times 1 m.
+        mass: kg, of a robot that has no parameter "mass".
     """
 
-    def __init__(self, *, force: float, torque: float) -> None:
-        self._shares = (force, torque)
+    def __init__(self, *, force: float, torque: float, mass: float) -> None:
+        self._shares, self._mass = (force, torque), mass
 
     def reset(self, engine: Engine, ids: Tensor, params: Params, generator: torch.Generator) -> None:
-        weight = _GRAVITY * params.get("mass", engine.params["mass"][ids])
+        current = engine.params["mass"][ids] if "mass" in engine.params else self._mass
+        weight = _GRAVITY * params.get("mass", current)
         drawn = torch.randn(len(ids), 6, generator=generator, device=ids.device)
         force, torque = engine.force.clone(), engine.torque.clone()
         force[ids] = weight * self._shares[0] * drawn[:, :3]

@@ -187,7 +187,7 @@ def contract() -> Contract:
         narrowed(Signal, s, max_age_s=None if s.is_goal else MAX_AGE_S, trained_minimum=None, trained_maximum=None)
         for s in ROBOT.signals
     )
-    commands = tuple(narrowed(Command, c, shape=(c.size,), dtype="float32") for c in ROBOT.commands)
+    commands = tuple(narrowed(Command, c) for c in ROBOT.commands)
     return Contract(
         robot=ROBOT.name,
         control_period_s=ROBOT.control_period_s,

@@ -91,7 +91,7 @@ def contract() -> Contract:
         control_period_s=ROBOT.control_period_s,
         trained_latency_s=0.0,
         signals=tuple(signals.values()),
-        commands=tuple(narrowed(Command, c, shape=(c.size,), dtype="float32") for c in ROBOT.commands),
+        commands=tuple(narrowed(Command, c) for c in ROBOT.commands),
         memory=(),
         joints={name: narrowed(Joint, joint) for name, joint in ROBOT.joints.items()},
         provenance=Provenance(

@@ -33,7 +33,7 @@ def contract(max_age_s: float = MAX_AGE_S) -> Contract:
         control_period_s=ROBOT.control_period_s,
         trained_latency_s=0.0,
         signals=tuple(patient),
-        commands=tuple(narrowed(Command, c, shape=(c.size,), dtype="float32") for c in ROBOT.commands),
+        commands=tuple(narrowed(Command, c) for c in ROBOT.commands),
         memory=(),
         joints={name: Joint(**dataclasses.asdict(joint)) for name, joint in ROBOT.joints.items()},
         provenance=Provenance(

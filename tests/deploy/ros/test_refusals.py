@@ -158,6 +158,13 @@ def test_an_unknown_sensor_fault_lists_the_valid_ones(start):
     assert "KIND one of nan, jump, silence and TOPIC one of odom, imu" in robot.output
 
 
+def test_an_unknown_robot_lists_those_there_are(start):
+    robot = start("stand_in_robot", "--robot", "quadrupedo")
+    assert robot.exit_status() == 2
+    assert "unknown robot 'quadrupedo'; there are: " in robot.output
+    assert "quadruped" in robot.output.partition("there are: ")[2]
+
+
 def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
     contract = hand_made_policy.contract()
     signals = (dataclasses.replace(contract.signals[0], frame="map"), *contract.signals[1:])

@@ -45,6 +45,7 @@ def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str
         ("stand_in_robot", ""),
         ("announce", "policy.onnx"),
         ("topics", ""),
+        ("missions.attempt", ""),
         ("missions.flight", ""),
         ("missions.goal", "0.5"),
         ("missions.walk", ""),

@@ -35,7 +35,8 @@ def learner_and_batch(policy: ActorCritic, experience: Experience) -> tuple[Lear
     deviation held by its bound."""
     rollout = experience(policy, ends=0.2)
     for name, normalizer in policy.normalizers():
-        normalizer.merge(*moments(rollout.observations[name].flatten(0, 1) * 3), 40)
+        mean, variance = moments(rollout.observations[name].flatten(0, 1) * 3)
+        normalizer.merge(mean, variance, 40)
     with torch.no_grad():
         policy.log_std.copy_(torch.tensor([-0.5, 2.0]))
     policy.double()
@@ -133,7 +134,7 @@ def test_a_sequence_is_its_steps(groups: Groups, experience: Experience):
     torch.manual_seed(0)
     policy = GruPolicy(groups, 2, GruConfig(units=4))
     with torch.no_grad():
-        policy.actor[-1].weight *= 50
+        policy.actor[-1].weight *= 50  # pyright: ignore
     rollout = experience(policy, ends=0.3)
     with torch.no_grad():
         again = policy.mean(rollout.observations, rollout.memory, rollout.done)
@@ -146,13 +147,14 @@ def test_an_auxiliary_loss_joins_the_gradient_and_the_log(groups: Groups, experi
     """Two lines and one registration: the weights of a layer are drawn towards zero."""
     torch.manual_seed(0)
     policy = plain(groups)
-    policy.auxiliary["decay"] = lambda observations: 0.5 * policy.actor[0].weight.square().sum()
+    weight = next(policy.actor.parameters())
+    policy.auxiliary["decay"] = lambda observations: 0.5 * weight.square().sum()
     learner, batch = learner_and_batch(policy, experience)
     with_loss = gradients(learner, Autograd(policy, CONFIG), batch)
     assert learner.columns[4] == "learner/decay"
-    torch.testing.assert_close(with_loss["logged"][4], 0.5 * policy.actor[0].weight.square().sum().detach())
+    torch.testing.assert_close(with_loss["logged"][4], 0.5 * weight.square().sum().detach())
     del policy.auxiliary["decay"]
     without = gradients(learner, Autograd(policy, CONFIG), batch)
     difference = with_loss["actor.0.weight"] - without["actor.0.weight"]
-    torch.testing.assert_close(difference, policy.actor[0].weight.detach())
+    torch.testing.assert_close(difference, weight.detach())
     assert torch.equal(with_loss["critic.0.weight"], without["critic.0.weight"])

@@ -142,8 +142,11 @@ def test_it_goes_on_bit_for_bit_from_its_state(kind: str):
     saved = {name: value.clone() for name, value in first.state_dict().items()}
     second.learner.policy.load_state_dict(first.learner.policy.state_dict())
     second.load_state_dict(saved)
-    second.collector.env._generator.set_state(first.collector.env._generator.get_state())
-    second.collector.env._sign = first.collector.env._sign.clone()
+    worlds, others = first.collector.env, second.collector.env
+    assert isinstance(worlds, Signs)
+    assert isinstance(others, Signs)
+    others._generator.set_state(worlds._generator.get_state())
+    others._sign = worlds._sign.clone()
     for ppo in (first, second):
         ppo.collect()
     assert first.update(0.5) == second.update(0.5)

@@ -140,7 +140,8 @@ def test_log_probabilities_are_those_of_the_policy_that_acted(kind: str):
             again = policy.mean(rollout.observations, rollout.memory, rollout.done)
         torch.testing.assert_close(again, rollout.mean, rtol=0, atol=1e-6)
         for name, normalizer in policy.normalizers():
-            normalizer.merge(*moments(rollout.observations[name].flatten(0, 1)), 24 * 16)
+            mean, variance = moments(rollout.observations[name].flatten(0, 1))
+            normalizer.merge(mean, variance, 24 * 16)
 
 
 def test_the_memory_begins_where_the_last_roll_out_ended_and_anew_with_an_episode():

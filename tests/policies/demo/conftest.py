@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import pytest
 from isthmus_deploy.contract import Provenance
 from isthmus_deploy.loop import LatencyHistogram
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_policies.export.export import make_contract
+from isthmus_policies.export.contract import make_contract
+from isthmus_policies.networks.policy import make_policy
+from isthmus_policies.training.config import default_config
 from isthmus_sim.tasks import make_task
 
 Leave = Callable[..., None]
@@ -26,6 +28,11 @@ def _histogram(*durations_us: float) -> dict[str, float]:
     for duration in durations_us:
         times.record(round(1e3 * duration))
     return times.summary()
+
+
+EVALUATION = {
+    "episodes": 500, "success": [0.976, 0.99, 0.996], "success_is": "lasted to the end", "failed": [0.0, 0.01, 0.02],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +57,18 @@ def leave_timing() -> Leave:
 def leave_run() -> Leave:
     """`leave_run(folder, task, evaluation)`: a training run with its exported policy."""
 
-    def write(folder: Path, task: str, evaluation: dict[str, object]) -> None:
+    def write(folder: Path, task: str, evaluation: Mapping[str, object] = EVALUATION) -> None:
+        made, config = make_task(task), default_config(task)
         provenance = Provenance(
-            task=task, task_config={}, package="isthmus", package_version="0", robot_model="own", engine="mujoco",
-            code_revision="0123abc", seed=4, data=None, created="2026-01-02T03:04:05+00:00",
-            evaluation=evaluation,
+            task=task, task_config={"episode_steps": 987}, package="isthmus", package_version="7.8.9",
+            robot_model=made.robot.name, engine="mujoco", code_revision="0123abc", seed=4, data=None,
+            created="2026-01-02T03:04:05+00:00", evaluation=evaluation,
         )  # fmt: skip
         run = folder / "run"
         run.mkdir(parents=True, exist_ok=True)
         # A model without layers: the report reads the contract, not the graph.
-        contract = make_contract(make_task(task), provenance)
+        policy = make_policy(config.policy_name, config.policy, dict(made.groups), made.action_size)
+        contract = make_contract(made, policy, provenance)
         step = ReplayStep(
             reset=True,
             signals={s.name: np.zeros(s.shape, s.dtype) for s in contract.signals},

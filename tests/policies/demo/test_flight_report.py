@@ -9,8 +9,8 @@ import pytest
 
 from isthmus_deploy.ros.missions.flight import Flight, Options
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
-from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_deploy.ros.missions.log import MissionLog, Series
+from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_policies.demo.report.flight import FLIGHT
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report
@@ -43,16 +43,16 @@ def write_flight(folder: Path, end_s: float, failures: list[str]) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, leave_run, leave_timing) -> Path:
     """What a demo whose flight succeeded left."""
-    leave_run(tmp_path, "quadrotor-randomized", {"episodes": 500, "success": [0.976, 0.99, 0.996]})
+    leave_run(tmp_path, "quadrotor-randomized")
     write_flight(tmp_path, PLAN.duration_s, [])
-    body = {"mass": 0.0291, "time_constant_up": 0.06, "time_constant_down": 0.2, "battery": 0.95}
+    body = {"mass": 0.0291, "time_constant_up": 0.06, "time_constant_down": 0.6, "battery": 0.95}
     leave_timing(tmp_path, parameters=body, estimator_delay_s=0.02)
     (tmp_path / "flight.mp4").write_bytes(b"a video")
     return tmp_path
 
 
 def test_the_page_is_self_contained_and_well_formed(folder: Path, check_page):
-    path = write_report(load_demo(folder, "flight"), FLIGHT)
+    path = write_report(load_demo(folder, "quadrotor", "flight"), FLIGHT)
     assert path == folder / "report.html"
     text = path.read_text()
     check_page(text, plots=4)
@@ -60,19 +60,32 @@ def test_the_page_is_self_contained_and_well_formed(folder: Path, check_page):
 
 
 def test_the_page_says_what_happened(folder: Path):
-    text = page(load_demo(folder, "flight"), FLIGHT).replace("\u00a0", " ")
+    text = page(load_demo(folder, "quadrotor", "flight"), FLIGHT).replace("\u00a0", " ")
     assert "The flight succeeded" in text
     assert "No hardware has flown" in text
-    for part in ("8.0 s", "99.0 %", "97.6 % to 99.6 %", "0123abc", "29.1 g", "812 ticks, 3 without their reading"):
+    for part in ("8.0 s", "99.0 %", "0123abc", "812 ticks, 3 without their reading"):
         assert part in text
+    assert "of 500 episodes: lasted to the end (95 %: 97.6 % to 99.6 %); 1.0 % failed" in text
+    for name, value in (("mass", "29.1 g"), ("time constant up", "60 ms"), ("time constant down", "0.6 s"),
+                        ("battery", "0.95"), ("estimator delay", "20 ms")):  # fmt: skip
+        assert f"<td>{name}</td><td class=n>{value}</td>" in text
     for signal in make_task("quadrotor-randomized").robot.signals:
         assert f"<code>{signal.name}</code>" in text
     for phase in PLAN.phases:
         assert text.count(phase.name) >= 2, "in the plot and in the table"
 
 
+def test_the_page_says_where_the_policy_came_from_and_how_to_do_it_again(folder: Path):
+    text = page(load_demo(folder, "quadrotor", "flight"), FLIGHT)
+    for name, value in (("task", "quadrotor-randomized"), ("from the package", "isthmus 7.8.9"),
+                        ("robot's model", "crazyflie"), ("engine", "mujoco")):  # fmt: skip
+        assert f"<td>{name}</td><td>{value}</td>" in text
+    assert "episode_steps&quot;: 987" in text
+    assert 'make demo TASK=quadrotor ARGS="--seed 4 --robot-seed 7"' in text
+
+
 def test_every_axis_has_a_unit(folder: Path):
-    text = page(load_demo(folder, "flight"), FLIGHT)
+    text = page(load_demo(folder, "quadrotor", "flight"), FLIGHT)
     labels = (
         "x, m",
         "y, m",
@@ -87,7 +100,7 @@ def test_every_axis_has_a_unit(folder: Path):
 
 
 def test_the_plot_marks_where_the_rewards_weights_are_at_their_end(folder: Path):
-    assert "weights at their final values" in page(load_demo(folder, "flight"), FLIGHT)
+    assert "weights at their final values" in page(load_demo(folder, "quadrotor", "flight"), FLIGHT)
 
 
 def test_a_failed_flight_is_shown_as_one(folder: Path, leave_run):
@@ -95,7 +108,7 @@ def test_a_failed_flight_is_shown_as_one(folder: Path, leave_run):
     for name in ("robot.json", "node.json", "echo.json", "flight.mp4"):
         (folder / name).unlink()
     leave_run(folder, "quadrotor-randomized", {})
-    demo = load_demo(folder, "flight")
+    demo = load_demo(folder, "quadrotor", "flight")
     text = page(demo, FLIGHT)
     assert "The flight failed: node fault: position.x: &lt;not finite&gt;" in text
     assert "No video" in text
@@ -108,10 +121,10 @@ def test_a_failed_flight_is_shown_as_one(folder: Path, leave_run):
 def test_a_folder_without_a_flight_is_refused(folder: Path):
     write_flight(folder, 0.01, ["gone at once"])
     with pytest.raises(ReportError, match="a flight of 1 samples"):
-        load_demo(folder, "flight")
+        load_demo(folder, "quadrotor", "flight")
     (folder / "flight" / "flight.npz").unlink()
     with pytest.raises(ReportError, match=r"no flight\.npz: the mission recorded nothing"):
-        load_demo(folder, "flight")
+        load_demo(folder, "quadrotor", "flight")
 
 
 def test_observed_timing_pairs_each_reading_with_its_first_command():
@@ -122,7 +135,7 @@ def test_observed_timing_pairs_each_reading_with_its_first_command():
 
 
 def test_the_flights_numbers_are_those_of_its_log(folder: Path):
-    demo = load_demo(folder, "flight")
+    demo = load_demo(folder, "quadrotor", "flight")
     assert isinstance(demo, Demo)
     values = {fact.label: fact.value for fact in facts(demo, FLIGHT)}
     # 0.1 s late on a figure-eight whose mean squared speed is known: A²(2π/T)²·(1/2 + 1/2)

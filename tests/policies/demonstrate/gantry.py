@@ -9,7 +9,7 @@ from isthmus_datasets.operators.scripted import ScriptedOperator
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.features import joined
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
 from isthmus_sim.scene import Scene, joint_motion
 from isthmus_sim.task import Group, Reward, Task
 from isthmus_sim.tasks import TaskEntry
@@ -41,6 +41,10 @@ def _target(axis: str) -> CommandSpec:
     )  # fmt: skip
 
 
+JOINT = JointSpec(
+    stiffness=4000.0, damping=200.0, position_min=-0.5, position_max=0.5, velocity_limit=RATE, effort_limit=4000.0,
+    default_position=0.0,
+)  # fmt: skip
 ROBOT = RobotDescription(
     name="gantry",
     control_period_s=PERIOD,
@@ -59,6 +63,7 @@ ROBOT = RobotDescription(
         ),
     ),
     commands=(_target("x"), _target("y")),
+    joints=dict.fromkeys(("x", "y"), JOINT),
     actuators=(
         PositionServos(command="x_target", actuators=("x",)),
         PositionServos(command="y_target", actuators=("y",)),

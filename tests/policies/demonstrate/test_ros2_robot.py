@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import runpy
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from isthmus_datasets.reader import DatasetReader
 from isthmus_datasets.recorder import Recorder, RecordingError
 from isthmus_datasets.recording import open_dataset
 from isthmus_datasets.robot import Observation
-from isthmus_sim.robots.quadruped.description import JOINTS, SPEC
+from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 
-from isthmus_deploy.ros import ros2
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+
+from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.ros import qos, ros2
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
 from isthmus_policies.demonstrate.ros2_sensor import RobotLost
@@ -31,7 +37,7 @@ pytestmark = pytest.mark.ros
 
 _names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
 Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
-COMMAND, COMMANDS_TOPIC = SPEC.commands[0], "forward_position_controller/commands"
+COMMAND, COMMANDS_TOPIC = ROBOT.commands[0], "forward_position_controller/commands"
 STAND = np.array(COMMAND.standby, np.float32)
 STEPS, FPS = 40, 25
 Start = Callable[..., Any]
@@ -155,13 +161,80 @@ def test_a_topic_that_falls_silent_is_named(start):
 
 
 def test_rotors_need_a_safe_command(start):
-    start("quadrotor")
+    start("crazyflie")
     with pytest.raises(Refusal, match="nothing measures rotor_speed: say by `safe` what is to be sent last, in rad/s"):
         Ros2Robot(wait_s=START_S)
     with pytest.raises(Refusal, match="`safe` must be finite numbers for "):
         Ros2Robot(wait_s=START_S, safe=(0.0,))
     with closing(Ros2Robot(wait_s=START_S, safe=(0.0,) * 4)) as robot:
         assert {name: column.shape for name, column in robot.features.columns.items()} == {"odom": (10,), "imu": (3,)}
+
+
+class TwoCommands:
+    """A robot with a joint that goes where it is told and one that is driven by torque, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, list[float]] = {}
+        self._ended = threading.Event()
+        self._link = ros2.Link("two_commands")
+        node = self._link.node
+        self._states = node.create_publisher(JointState, "joint_states", qos.SENSOR)
+        self._interface = node.create_publisher(String, "robot_interface", qos.LATCHED)
+        self._interface.publish(String(data=self._described().to_json()))
+        for name in ("position", "effort"):
+            topic = f"forward_{name}_controller/commands"
+            node.create_subscription(Float64MultiArray, topic, partial(self._hear, name), qos.COMMAND)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _described(self) -> RobotInterface:
+        position = {"unit": "rad", "frame": "joint", "order": ("lift",), "shape": (1,)}
+        torque = {"unit": "N·m", "frame": "joint", "order": ("grip",), "shape": (1,)}
+        return RobotInterface(
+            robot="two",
+            control_period_s=0.02,
+            signals=(SignalInterface(name="joint_position", **position),),
+            commands=(
+                CommandInterface(name="joint_position_target", minimum=(-1.0,), maximum=(1.0,), **position),
+                CommandInterface(name="joint_torque", minimum=(-2.0,), maximum=(2.0,), **torque),
+            ),
+            joints={},
+        )
+
+    def _hear(self, name: str, message: Float64MultiArray) -> None:
+        self.heard[name] = list(message.data)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            state = JointState(name=["lift", "grip"], position=[0.25, 0.5])
+            state.header.stamp = self._link.now()
+            self._states.publish(state)
+            self._link.wait(0.02)
+
+    def wait_for(self, **expected: float) -> None:
+        wanted = {name: [value] for name, value in expected.items()}
+        deadline = time.monotonic() + START_S
+        while self.heard != wanted and time.monotonic() < deadline:
+            self._ended.wait(0.01)
+        assert self.heard == wanted
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._link.close()
+
+
+def test_each_command_goes_to_its_own_topic(start):
+    with closing(TwoCommands()) as arm:
+        with pytest.raises(Refusal, match=r"nothing measures joint_torque: say by `safe` .* N·m"):
+            Ros2Robot(wait_s=START_S)
+        with closing(Ros2Robot(wait_s=START_S, safe=(0.125, 0.0))) as robot:
+            action = robot.features.action
+            assert (action.names, action.info) == (("lift", "grip"), {"units": ["rad", "N·m"]})
+            assert robot.observe().columns["state"].tolist() == [0.25]
+            assert robot.act(np.array([0.5, -9.0])).tolist() == [0.5, -2.0]
+            arm.wait_for(position=0.5, effort=-2.0)
+        arm.wait_for(position=0.125, effort=0.0)
 
 
 def test_no_robot(start):

@@ -1,4 +1,4 @@
-"""Evaluation: every episode counts once, success is what the task says, and metrics are of the robot that was judged."""
+"""Every episode counts once, success is what the task says, and metrics are of the robot that was judged."""
 
 from __future__ import annotations
 

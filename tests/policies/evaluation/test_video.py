@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -15,12 +16,13 @@ if available_backend() is None:
 
 import torch
 
-from isthmus_policies.evaluation.evaluate import PolicyActor
+from isthmus_policies.evaluation.runners import NetworkRunner
 from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
-from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
+from isthmus_policies.networks.policy import make_policy
+from isthmus_policies.training.config import default_config
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
-from isthmus_sim.tasks.quadrotor import Quadrotor, QuadrotorConfig
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
+from isthmus_sim.tasks import TASKS, make_task
 
 
 def pictures(path: Path) -> np.ndarray:
@@ -28,12 +30,17 @@ def pictures(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def test_the_video_holds_whole_episodes_one_after_another(tmp_path: Path):
+def film_episodes(name: str, steps: int, path: Path) -> np.ndarray:
+    """Episodes of an untrained policy, cut after so many steps."""
     torch.manual_seed(0)
-    task = Quadrotor(QuadrotorConfig(episode_steps=20))  # too short to leave the limits
-    policy = ActorCritic(task.groups, task.action_size, NetworkConfig())
-    path = episode_video(task, lambda env: PolicyActor(policy, env), 3, tmp_path / "video.mp4")
-    frames = pictures(path)
+    task = make_task(name, dataclasses.replace(TASKS[name].config, episode_steps=steps))
+    config = default_config(name)
+    policy = make_policy(config.policy_name, config.policy, dict(task.groups), task.action_size)
+    return pictures(episode_video(task, lambda env: NetworkRunner(policy, env), 3, path))
+
+
+def test_the_video_holds_whole_episodes_one_after_another(tmp_path: Path):
+    frames = film_episodes("quadrotor", 20, tmp_path / "video.mp4")  # too short to leave the limits
     assert frames.shape == (EPISODES * round((20 - 1) * 0.01 * FPS), 480, 640, 3)
 
 
@@ -46,7 +53,7 @@ def test_a_flights_video_shows_robot_caption_and_map(tmp_path: Path):
     }  # fmt: skip
     done: list[tuple[int, int]] = []
     path = mission_video(
-        "crazyflie", flight, [("hover", 0.0, 0.5), ("landing", 0.5, 1.0)], "at {:.1f} s".format,
+        ROBOTS["crazyflie"], flight, [("hover", 0.0, 0.5), ("landing", 0.5, 1.0)], "at {:.1f} s".format,
         tmp_path / "flight.mp4", on_frame=lambda *progress: done.append(progress),
     )  # fmt: skip
     frames = pictures(path).astype(int)
@@ -67,38 +74,45 @@ def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
     angles = np.array([DEFAULT_POSE[JOINTS.index(name)] for name in names]) + swing
     walk = {
         "time": time, "position": position, "orientation": np.tile((1.0, 0, 0, 0), (len(time), 1)),
-        "reference_position": position * (1, 1, 0), "reading_order/joint_position": np.array(names), "reading_time/joint_position": time,
-        "reading/joint_position": angles,
+        "reference_position": position * (1, 1, 0), "reading_order/joint_position": np.array(names),
+        "reading_time/joint_position": time, "reading/joint_position": angles,
     }  # fmt: skip
 
     def film(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
-        return pictures(mission_video("quadruped", arrays, [("side 1", 0.0, 1.0)], str, tmp_path / name)).astype(int)
+        path = mission_video(ROBOTS["quadruped"], arrays, [("side 1", 0.0, 1.0)], str, tmp_path / name)
+        return pictures(path).astype(int)
 
     moving, other = film(walk, "walk.mp4"), film({**walk, "reading/joint_position": angles - swing}, "still.mp4")
     assert len(moving) == FPS
     difference = np.abs(moving - other)[:, 160:400, 200:440].mean(axis=(1, 2, 3))
     assert difference[FPS // 4] > 5 * difference[0], "the legs bend"
-    turned_round = {**walk, "reading_order/joint_position": walk["reading_order/joint_position"][::-1], "reading/joint_position": angles[:, ::-1]}
+    turned_round = {
+        **walk,
+        "reading_order/joint_position": walk["reading_order/joint_position"][::-1],
+        "reading/joint_position": angles[:, ::-1],
+    }
     assert np.abs(film(turned_round, "same.mp4") - moving).max() < 3
 
 
-def test_an_episode_without_a_reference_is_filmed(tmp_path: Path):
-    torch.manual_seed(0)
-    task = Quadruped(QuadrupedConfig(episode_steps=10))
-    policy = ActorCritic(task.groups, task.action_size, NetworkConfig())
-    path = episode_video(task, lambda env: PolicyActor(policy, env), 3, tmp_path / "video.mp4")
-    assert len(pictures(path)) == EPISODES * round((10 - 1) * 0.02 * FPS)
+@pytest.mark.parametrize(("name", "period_s"), [("quadruped", 0.02), ("push_t", 0.1), ("reach_cube", 1 / 30)])
+def test_an_episode_without_a_reference_is_filmed(tmp_path: Path, name: str, period_s: float):
+    frames = film_episodes(name, 10, tmp_path / "video.mp4")
+    assert len(frames) == EPISODES * round((10 - 1) * period_s * FPS)
+
+
+def test_a_fixed_robot_is_filmed_by_its_joints(tmp_path: Path):
+    robot, time = ROBOTS["so101"], np.arange(0.0, 1.01, 0.02)
+    names = list(robot.joints)
+    angles = np.tile(robot.default_pose, (len(time), 1))
+    arrays = {"time": time, "reading_order/joint_position": np.array(names), "reading_time/joint_position": time,
+              "reading/joint_position": angles}  # fmt: skip
+    still = pictures(mission_video(robot, arrays, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "still.mp4"))
+    turning = {**arrays, "reading/joint_position": angles + 0.8 * time[:, None] * (np.array(names) == names[0])}
+    moving = pictures(mission_video(robot, turning, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "moving.mp4"))
+    difference = np.abs(moving.astype(int) - still).mean(axis=(1, 2, 3))
+    assert difference[-1] > 5 * max(difference[0], 0.05)
 
 
 def test_a_velocity_is_noted_with_what_was_asked():
     note = velocities((0.6, 0.0, -0.8), (0.52, -0.04, -0.75))
     assert note.split("     ") == ["forward +0.5 of +0.6 m/s", "left +0.0 of +0.0 m/s", "turn -0.8 of -0.8 rad/s"]
-
-
-def test_a_robot_without_a_scene_is_refused(tmp_path: Path):
-    class Cat(Quadrotor):
-        robot = type("Spec", (), {"name": "cat"})()
-
-    with pytest.raises(ValueError, match="no scene for robot 'cat'"):
-        episode_video(Cat(), lambda env: PolicyActor(None, env), 0, tmp_path / "video.mp4")  # pyright: ignore[reportArgumentType]
-    assert not list(tmp_path.iterdir())

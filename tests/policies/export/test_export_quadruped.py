@@ -9,11 +9,13 @@ import torch
 
 from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse
-from isthmus_policies.evaluation.evaluate import initial_memory, run_graph
-from isthmus_policies.export.export import Recording, export_policy
-from isthmus_policies.networks.actor_critic import ActorCritic, NetworkConfig
+from isthmus_policies.evaluation.runners import initial_memory, run_graph
+from isthmus_policies.export.export import export_policy
+from isthmus_policies.export.replay import Recording
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
 from isthmus_sim.robots.quadruped.description import JOINTS
-from isthmus_sim.tasks.quadruped import Quadruped, QuadrupedConfig
+from isthmus_sim.tasks import make_task
+from isthmus_sim.tasks.velocity import VelocityConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
@@ -22,7 +24,7 @@ NOWHERE = Provenance(
     task_config={},
     package="isthmus",
     package_version="0",
-    robot_model="own",
+    robot_model="quadruped",
     engine="mujoco",
     code_revision="r",
     seed=0,
@@ -36,8 +38,8 @@ NOWHERE = Provenance(
 def exported() -> tuple[bytes, float, Recording]:
     """Of a network nobody trained, whose actions leave [-1, 1] now and then."""
     torch.manual_seed(0)
-    task = Quadruped(QuadrupedConfig(episode_steps=50))
-    policy = ActorCritic(task.groups, task.action_size, NetworkConfig(actor=(32, 32), critic=(8,)))
+    task = make_task("quadruped", VelocityConfig(episode_steps=50))
+    policy = ActorCritic(dict(task.groups), task.action_size, ActorCriticConfig(actor=(32, 32), critic=(8,)))
     with torch.no_grad():
         policy.actor[-1].weight *= 10  # pyright: ignore
     return export_policy(task, policy.eval(), NOWHERE)
@@ -52,7 +54,7 @@ def test_the_graph_is_the_policy_across_resets(exported: tuple[bytes, float, Rec
 
 
 def test_its_contract_names_joints_signals_and_memory(exported: tuple[bytes, float, Recording]):
-    contract, task = parse(exported[0]).contract, Quadruped()
+    contract, task = parse(exported[0]).contract, make_task("quadruped")
     assert contract.robot == "quadruped"
     assert contract.control_period_s == 0.02
     assert tuple(contract.joints) == JOINTS
@@ -71,7 +73,7 @@ def test_its_clock_goes_round(exported: tuple[bytes, float, Recording]):
     for signals in recording.signals:
         _, memory = run_graph(session, contract, signals, memory)
         phases.append(float(memory["memory_phase"][0, 0]))
-    advance = Quadruped().config.gait_hz * 0.02
+    advance = make_task("quadruped").config.gait.frequency_hz * 0.02
     expected = np.mod(advance * np.arange(1, len(phases) + 1), 1.0)
     apart = np.abs(np.array(phases) - expected)
     assert np.minimum(apart, 1 - apart).max() < 1e-4

@@ -107,9 +107,9 @@ def test_an_estimate_reaches_the_actor_but_its_gradient_does_not_come_back():
     before.sum().backward()
     assert all(parameter.grad is None for parameter in policy.estimator.parameters())
     with torch.no_grad():
-        policy.actor[0].weight *= 10
+        next(policy.actor.parameters()).mul_(10)
         before = policy.act(seen, {}, {})[0]
-        policy.estimator[-1].bias += 1.0
+        list(policy.estimator.parameters())[-1].add_(1.0)
     assert not torch.allclose(policy.act(seen, {}, {})[0], before)
 
     estimate = policy.estimator(policy.actor_encoder(seen))

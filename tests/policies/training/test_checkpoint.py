@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,15 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from isthmus_policies.training.checkpoint import (
-    CheckpointError,
-    load_checkpoint,
-    load_optimizer,
-    optimizer_tensors,
-    part,
-    save_checkpoint,
-)
+from isthmus_policies.training.checkpoint import CheckpointError, joined, load_checkpoint, part, save_checkpoint
 
 TENSORS = {
     "a.weights": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
@@ -59,21 +54,10 @@ def test_views_and_tensors_that_share_memory_can_be_saved(path: Path):
     assert torch.equal(tensors["again"], whole)
 
 
-def test_an_optimiser_goes_on():
-    def trained(steps: int, resume_at: int | None = None) -> torch.Tensor:
-        weight = torch.nn.Parameter(torch.ones(3))
-        optimizer = torch.optim.Adam([weight], lr=0.1)
-        for step in range(steps):
-            if step == resume_at:
-                saved = {name: value.clone() for name, value in optimizer_tensors(optimizer).items()}
-                optimizer = torch.optim.Adam([weight], lr=0.1)
-                load_optimizer(optimizer, saved)
-            optimizer.zero_grad()
-            (weight * torch.tensor([1.0, 2.0, 3.0])).square().sum().backward()
-            optimizer.step()
-        return weight.detach()
-
-    assert torch.equal(trained(10, resume_at=5), trained(10))
+def test_parts_are_joined_and_taken_apart():
+    whole = joined(a={"x": torch.ones(1)}, b={"x": torch.zeros(1), "y.z": torch.ones(2)})
+    assert set(whole) == {"a.x", "b.x", "b.y.z"}
+    assert set(part(whole, "b")) == {"x", "y.z"}
 
 
 # Refusals
@@ -95,11 +79,11 @@ def test_a_foreign_file_is_refused_by_name(path: Path, content: bytes):
         load_checkpoint(path)
 
 
-def test_another_format_is_refused_with_both_names(path: Path):
-    from safetensors.torch import save_file
-
-    save_file({"a": torch.zeros(1)}, path, {"format": "isthmus.checkpoint.99"})
-    with pytest.raises(CheckpointError, match=r"'isthmus\.checkpoint\.99', expected 'isthmus\.checkpoint\.1'"):
+def test_another_format_is_refused_with_both_names_and_who_wrote_it(path: Path):
+    """An old run is not guessed at: the revision that wrote it can read it."""
+    facts = json.dumps({"code_revision": "0123abc"})
+    save_file({"a": torch.zeros(1)}, path, {"format": "isthmus.checkpoint.1", "facts": facts})
+    with pytest.raises(CheckpointError, match=r"'isthmus\.checkpoint\.1', expected 'isthmus\.checkpoint\.2'.*0123abc"):
         load_checkpoint(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="format None"):

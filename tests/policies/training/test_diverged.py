@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from isthmus_policies.training import diverged, train
-from isthmus_policies.training.checkpoint import CheckpointError
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError
+from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.diverged import MOST_FILES, DivergedError, replay
 from isthmus_policies.training.logs import read_metrics
-from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer
+from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
-from isthmus_sim.engines.mujoco_legged import MujocoLegged
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 
 Small = Callable[..., TrainConfig]
 
@@ -24,7 +25,7 @@ Small = Callable[..., TrainConfig]
 def spoil(trainer: Trainer, world: int, speed: float = 1e7) -> None:
     """Throw a world's robot faster than any robot goes."""
     engine = trainer.env.engine
-    if isinstance(engine, MujocoLegged):
+    if isinstance(engine, MujocoEngine):
         engine.qvel[world, 8] = speed
     else:
         assert isinstance(engine, AnalyticQuadrotor)
@@ -36,7 +37,7 @@ def dumps(folder: Path) -> list[Path]:
 
 
 def test_training_goes_on_and_the_world_can_be_stepped_again(small: Small, tmp_path: Path):
-    trainer = Trainer(small(task="quadruped", num_envs=8, max_diverged_share=0.2))
+    trainer = Trainer(small("quadruped", num_envs=8, max_diverged_share=0.2))
     trainer.iterate()
     trainer.dump_diverged(tmp_path)
     assert dumps(tmp_path) == []
@@ -56,23 +57,23 @@ def test_the_replay_is_the_step_that_was_bit_for_bit(small: Small, tmp_path: Pat
     """A robot on the ground, judged to have diverged in the tenth step: no state is not a number here."""
     after: list[torch.Tensor] = []
 
-    def tenth_fails(engine: MujocoLegged) -> torch.Tensor:
+    def tenth_fails(engine: MujocoEngine) -> torch.Tensor:
         after.append(torch.cat((engine.qpos, engine.qvel), dim=-1).clone())
         failed = torch.zeros(engine.num_envs, dtype=torch.bool)
         failed[3] = len(after) == 10
         return failed
 
     with monkeypatch.context() as patch:
-        patch.setattr(MujocoLegged, "failed", tenth_fails)
-        trainer = Trainer(small(task="quadruped", num_envs=8, max_diverged_share=1.0))
+        patch.setattr(MujocoEngine, "failed", tenth_fails)
+        trainer = Trainer(small("quadruped", num_envs=8, max_diverged_share=1.0))
         trainer.iterate()
     trainer.dump_diverged(tmp_path)
     failed, state = replay(dumps(tmp_path)[0])
     assert not failed
     expected = after[9][3].float()
-    assert torch.equal(state.position[0], expected[:3])
-    assert torch.equal(state.linear_velocity[0], expected[19:22])
-    assert float(state.position[0, 2]) < 0.4, "it stands on the ground"
+    assert torch.equal(state["position"][0], expected[:3])
+    assert torch.equal(state["linear_velocity"][0], expected[19:22])
+    assert float(state["position"][0, 2]) < 0.4, "it stands on the ground"
 
 
 def test_of_many_worlds_the_first_are_written(small: Small, tmp_path: Path):
@@ -116,7 +117,8 @@ def test_the_command_ends_with_the_dumps_path(
 
     monkeypatch.setattr(AnalyticQuadrotor, "failed", failed)
     monkeypatch.setattr(train, "use_thread_budget", lambda: None)
-    small = "--num-envs 32 --iterations 9 --horizon 8 --epochs 1 --checkpoint-every 1 --actor 8 --critic 8"
+    small = "--num-envs 32 --iterations 9 --checkpoint-every 1 --algorithm.num-steps 8 --algorithm.epochs 1"
+    small += " --policy.actor 8 --policy.critic 8"
     monkeypatch.setattr(sys, "argv", ["isthmus-train", "quadrotor", *small.split(), "--run", str(tmp_path / "run")])
     with pytest.raises(SystemExit) as end:
         train.main()
@@ -135,12 +137,18 @@ def test_the_command_ends_with_the_dumps_path(
 
 def test_other_files_are_not_replayed(run_folder: Path, tmp_path: Path):
     shutil.copy(run_folder / CHECKPOINT, tmp_path / "dump.safetensors")
-    with pytest.raises(CheckpointError, match=r"dump\.safetensors is no .*expected 'isthmus\.diverged\.1'"):
+    with pytest.raises(CheckpointError, match=r"dump\.safetensors is no .*expected 'isthmus\.diverged\.2'"):
         replay(tmp_path / "dump.safetensors")
     with pytest.raises(FileNotFoundError):
         replay(tmp_path / "nothing.safetensors")
 
 
-def test_a_share_that_is_none_is_refused(small: Small):
-    with pytest.raises(ValueError, match=r"max_diverged_share must lie within \[0, 1\], got 3"):
-        small(max_diverged_share=3.0)
+def test_an_engine_that_cannot_keep_them_still_counts_them(small: Small, tmp_path: Path):
+    trainer = Trainer(small(max_diverged_share=0.1))
+    trainer.env._keep = False  # as for an engine without snapshots
+    for world in (1, 2, 3, 4):
+        spoil(trainer, world)
+    assert trainer.iterate()["episode/diverged"] == 4
+    with pytest.raises(DivergedError, match=r"4 of 32 worlds diverged in iteration 0"):
+        trainer.dump_diverged(tmp_path)
+    assert dumps(tmp_path) == []

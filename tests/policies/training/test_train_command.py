@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,18 @@ import torch
 from rich.console import Console
 
 from isthmus_deploy.machine_load import MachineLoad
-from isthmus_policies.files import from_json
+from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.training import train
-from isthmus_policies.training.checkpoint import load_checkpoint
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from isthmus_policies.training.config import TrainConfig, config_from_json
 from isthmus_policies.training.logs import read_metrics
-from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer, load_policy
+from isthmus_policies.training.options import parse
+from isthmus_policies.training.run import load_run
+from isthmus_policies.training.trainer import Trainer
 
 COMMAND = str(Path(sys.executable).with_name("isthmus-train"))
-SMALL = "quadrotor --num-envs 32 --iterations 60 --horizon 8 --epochs 1 --checkpoint-every 10 --actor 8 --critic 8"
-SMALL = SMALL.split()
+SMALL = "quadrotor --num-envs 32 --iterations 60 --checkpoint-every 10 --algorithm.num-steps 8 --algorithm.epochs 1"
+SMALL = [*SMALL.split(), "--policy.actor", "8", "--policy.critic", "8"]
 
 
 def on_one_core() -> None:
@@ -69,7 +73,7 @@ def test_a_run_stopped_by_ctrl_c_and_resumed_is_the_uninterrupted_run(tmp_path: 
     assert 3 <= stopped_at < 60
     assert f"stopped at iteration {stopped_at}" in output
     assert len(read_metrics(folder)) == stopped_at
-    load_policy(folder)
+    load_run(folder)
 
     resumed = command("quadrotor", "--run", folder, "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -80,8 +84,8 @@ def test_a_run_stopped_by_ctrl_c_and_resumed_is_the_uninterrupted_run(tmp_path: 
     assert len(rows) == 60
     assert [r | {"seconds": 0} for r in again] == [r | {"seconds": 0} for r in rows]
 
-    config = from_json(TrainConfig, json.loads((folder / "config.json").read_text()))
-    assert (config.num_envs, config.ppo.horizon) == (32, 8)
+    config = config_from_json(json.loads((folder / "config.json").read_text()))
+    assert (config.num_envs, config.algorithm.num_steps) == (32, 8)
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
 
 
@@ -115,8 +119,8 @@ def test_a_disk_that_is_full_ends_the_run_with_the_reason(tmp_path: Path):
 def test_a_wrong_task_ends_the_command_with_the_right_ones(tmp_path: Path):
     result = command("quadrotr")
     assert result.returncode == 2
-    assert "quadrotr" in result.stderr
-    assert "quadrotor, quadrotor-randomized" in result.stderr
+    for told in ("quadrotr", "'quadrotor', 'quadrotor-randomized'"):
+        assert told in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
 
@@ -132,13 +136,55 @@ def main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str | int |
     return end.value.code
 
 
-def test_a_wrong_engine_or_option_ends_it_with_the_right_ones(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_every_part_is_configured_on_the_command_line():
+    """Of the task, the policy and the algorithm; what is not said is as the task asks."""
+    line = "quadruped --task.reward.velocity 4 --task.friction 0.2 1.5 --policy gru --policy.units 32"
+    config = parse([*line.split(), "--algorithm.num-steps", "12", "--num-envs", "64"]).config
+    assert (config.name, config.policy_name, config.num_envs, config.iterations) == ("quadruped", "gru", 64, 900)
+    assert (config.task.reward.velocity, config.task.friction) == (4.0, (0.2, 1.5))
+    assert isinstance(config.policy, GruConfig)
+    assert (config.policy.units, config.policy.activation) == (32, "elu")
+    assert (config.algorithm.num_steps, config.algorithm.lam) == (12, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("quadruped --task quadrotor", "the task is the first argument: isthmus-train quadrotor"),
+        ("quadrotor --policy transformer", "--policy: invalid choice: 'transformer' (choose from 'mlp'"),
+        ("quadrotor --algorithm sac", "--algorithm: invalid choice: 'sac' (choose from 'ppo'"),
+        ("quadrotor --num-env 3", "--num-envs"),
+        ("quadrotor --task.frction 1", "--task.frction"),
+        ("quadrotor --policy.units 3", "--policy.units"),
+        ("quadruped --task.history 0", "history must be at least 1"),
+        ("", "the following arguments are required: TASK"),
+    ],
+)
+def test_a_wrong_name_or_option_ends_it_with_the_right_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: str, told: str
 ):
-    end = main(monkeypatch, "quadrotor", "--engine", "bullet")
-    assert end == "isthmus-train: unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"
-    assert main(monkeypatch, "quadrotor", "--num-env", "3") == 2
-    assert "--num-envs" in capsys.readouterr().err
+    assert main(monkeypatch, *arguments.split()) == 2
+    assert told in " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("quadrotor --engine bullet", "unknown engine 'bullet'; there are: "),
+        ("quadrotor --robot dog", "unknown robot 'dog'; there are: "),
+        ("quadrotor --num-envs 0", "num_envs must be at least 1, got 0"),
+        ("quadrotor --policy.actor-groups image", "policy 'mlp': unknown observation group 'image'"),
+        ("quadrotor-figure-eight-10s", "'quadrotor-figure-eight-10s' is there to judge policies on"),
+        ("quadrotor --algorithm.symmetry", "no mirror image of 'actor'; train it without symmetry"),
+    ],
+)
+def test_what_cannot_be_trained_ends_it_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str, told: str
+):
+    end = str(main(monkeypatch, *arguments.split()))
+    assert end.startswith("isthmus-train: ")
+    assert told in end
     assert list(tmp_path.iterdir()) == []
 
 
@@ -157,19 +203,66 @@ def test_resume_needs_a_run_with_a_checkpoint(monkeypatch: pytest.MonkeyPatch, t
     assert "not a whole safetensors file" in str(main(monkeypatch, "quadrotor", "--resume", "--run", tmp_path))
 
 
+def test_a_finished_run_is_trained_longer_and_nothing_else_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """What the run was begun with need not be said again; it may be."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(sys, "argv", ["isthmus-train", *SMALL, "--iterations", "2", "--run", str(folder)])
+    monkeypatch.setattr(train, "use_thread_budget", lambda: None)
+    train.main()
+    monkeypatch.setattr(sys, "argv", ["isthmus-train", *SMALL, "--iterations", "3", "--run", str(folder), "--resume"])
+    train.main()
+    assert [row["iteration"] for row in read_metrics(folder)] == [0, 1, 2]
+    config = config_from_json(json.loads((folder / "config.json").read_text()))
+    assert (config.iterations, config.num_envs) == (3, 32)
+    assert "note: torch" not in capsys.readouterr().out
+
+    end = str(main(monkeypatch, "quadrotor", "--run", folder, "--resume", "--seed", "4", "--task.history", "9"))
+    for told in ("seed (0 to 4)", "task.history (32 to 9)", "it can change: iterations, checkpoint_every"):
+        assert told in end
+    assert "is a run of policy 'mlp', not 'gru'" in str(
+        main(monkeypatch, "quadrotor", "--run", folder, "--resume", "--policy", "gru")
+    )
+    assert "is a run of the task 'quadrotor', not 'quadruped'" in str(
+        main(monkeypatch, "quadruped", "--run", folder, "--resume")
+    )
+
+
+def test_another_number_of_threads_is_said_once(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    tensors, facts = load_checkpoint(run_folder / CHECKPOINT)
+    save_checkpoint(tmp_path / CHECKPOINT, tensors, facts | {"threads": 7})
+    monkeypatch.setattr(sys, "argv", ["isthmus-train", "quadrotor", "--run", str(tmp_path), "--resume"])
+    monkeypatch.setattr(train, "use_thread_budget", lambda: None)
+    train.main()
+    assert " ".join(capsys.readouterr().out.split()).count("torch had 7 threads and has 1 now") == 1
+
+
 def test_help_lists_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert main(monkeypatch, "quadrotor", "--help") == 0
     text = capsys.readouterr().out
-    names = [*TrainConfig.__dataclass_fields__, *TrainConfig(task="x").ppo.__dataclass_fields__, "actor", "initial_std"]
-    missing = [n for n in names if f"--{n.replace('_', '-')}" not in text and n not in ("network", "ppo")]
-    assert missing == []
+    config = parse(["quadrotor"]).config
+    fixed = ("name", "policy_name", "algorithm_name", "task", "policy", "algorithm")
+    names = [name for name in TrainConfig.__dataclass_fields__ if name not in fixed]
+    names += [f"policy.{name}" for name in vars(config.policy)] + [
+        f"algorithm.{name}" for name in vars(config.algorithm)
+    ]
+    names += ["task.history", "task.reward.position.start", "task.noise.position.noise"]
+    assert [name for name in names if f"--{name.replace('_', '-')}" not in text] == []
+    assert "--policy-name" not in text
+    for told in ("mlp, cnn, gru, estimator (here mlp)", "--algorithm among ppo"):
+        assert told in " ".join(text.split())
 
 
 @pytest.mark.parametrize(("others", "times"), [(0.0, 0), (3.0, 1)])
-def test_a_busy_machine_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: float, times: int):
+def test_a_busy_machine_is_said_once(
+    small: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: float, times: int
+):
     monkeypatch.setattr(train, "machine_load", lambda **_: MachineLoad(others=others, cores=2))
     said = io.StringIO()
-    assert train.train(Trainer(TrainConfig(task="quadrotor", num_envs=8, iterations=2)), tmp_path, Console(file=said))
+    assert train.train(Trainer(small(num_envs=8, iterations=2)), tmp_path, Console(file=said))
     assert said.getvalue().count("this machine is busy") == times
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus_policies.networks.actor_critic import NetworkConfig
-from isthmus_policies.training.checkpoint import CheckpointError, load_checkpoint
+from isthmus_policies.networks.actor_critic import ActorCriticConfig
+from isthmus_policies.networks.estimator import EstimatorConfig
+from isthmus_policies.networks.gru import GruConfig
+from isthmus_policies.networks.policy import Policy
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint
+from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.logs import Log
-from isthmus_policies.training.trainer import CHECKPOINT, TrainConfig, Trainer, load_policy
+from isthmus_policies.training.trainer import Trainer
 
 Small = Callable[..., TrainConfig]
 
@@ -41,10 +45,26 @@ def test_the_same_seed_is_the_same_policy(small: Small, engine: str):
     assert not torch.equal(first["actor.0.weight"], other["actor.0.weight"])
 
 
-@pytest.mark.parametrize(("task", "engine"), [("quadrotor", "analytic"), ("quadrotor-randomized", "mujoco")])
-def test_a_resumed_run_is_the_uninterrupted_run(small: Small, tmp_path: Path, task: str, engine: str):
-    """Weights, optimiser, normalisers, worlds, delays, random states, learning rate: all of it, bit for bit."""
-    config = small(task=task, engine=engine, seed=3)
+POLICIES = {
+    "mlp": ActorCriticConfig(actor=(16, 16), critic=(16, 16)),
+    "gru": GruConfig(actor=(16,), critic=(16,), units=8),
+    "estimator": EstimatorConfig(actor=(16,), critic=(16,), estimator=(8,), first=12, end=15),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "engine", "policy"),
+    [
+        ("quadrotor", "analytic", "mlp"),
+        ("quadrotor-randomized", "mujoco", "mlp"),
+        ("quadrotor", "analytic", "gru"),
+        ("quadrotor", "analytic", "estimator"),
+    ],
+)
+def test_a_resumed_run_is_the_uninterrupted_run(small: Small, tmp_path: Path, task: str, engine: str, policy: str):
+    """Weights, optimiser, normalisers, worlds, memories, delays, random states, learning rate: all of it, bit for
+    bit."""
+    config = small(task, engine=engine, seed=3, policy_name=policy, policy=POLICIES[policy])
     whole = Trainer(config)
     rows = run(whole, 6)
     whole.save(tmp_path)
@@ -83,30 +103,53 @@ def test_the_curriculum_is_over_after_its_share(small: Small):
     assert progress == pytest.approx([0.0, 0.16, 0.32, 0.48, 0.64, 0.8, 0.8, 0.8, 0.8, 0.8])
 
 
-def test_a_policy_is_loaded_with_its_normalisers(small: Small, tmp_path: Path):
-    trainer = Trainer(small(seed=4))
+def test_a_finished_run_goes_on_with_more_iterations(small: Small, tmp_path: Path):
+    trainer = Trainer(small(iterations=2))
     run(trainer, 2)
     trainer.save(tmp_path)
-    config, policy, facts = load_policy(tmp_path)
-    rows = torch.randn(5, 146)
-    with torch.no_grad():
-        assert torch.equal(policy.act(rows), trainer.policy.act(rows))
-    assert config == trainer.config
-    assert facts["iteration"] == 2
-    assert float(policy.actor_normalizer.count) == 2 * 32 * 16
+    longer = Trainer.resume(tmp_path, replace(trainer.config, iterations=4, checkpoint_every=1))
+    assert (longer.iteration, longer.steps, longer.config.iterations) == (2, 2 * 32 * 16, 4)
+    assert same(weights(longer), weights(trainer))
+    assert [row["iteration"] for row in run(longer, 2)] == [2, 3]
+    with pytest.raises(ValueError, match=r"cannot change seed \(0 to 1\)"):
+        Trainer.resume(tmp_path, replace(trainer.config, seed=1))
 
 
-def test_networks_are_as_configured_and_loaded_so(small: Small, tmp_path: Path):
-    trainer = Trainer(small(network=NetworkConfig(actor=(7,), critic=(5, 3))))
-    trainer.save(tmp_path)
-    assert load_policy(tmp_path)[1].actor[0].weight.shape == (7, 146)
+def test_the_checkpoint_says_how_many_threads_made_it(small: Small, tmp_path: Path):
+    Trainer(small()).save(tmp_path)
+    assert load_checkpoint(tmp_path / CHECKPOINT)[1]["threads"] == torch.get_num_threads()
 
 
-def test_bad_names_are_refused_with_the_good_ones(small: Small):
-    with pytest.raises(ValueError, match="unknown task 'walk'; there are: quadrotor"):
-        Trainer(small(task="walk"))
-    with pytest.raises(ValueError, match="unknown engine 'bullet' for crazyflie; there are: analytic, mujoco"):
-        Trainer(replace(small(), engine="bullet"))
+def test_what_cannot_be_trained_is_refused_before_any_world_is_made(small: Small, monkeypatch: pytest.MonkeyPatch):
+    def no_engine(*_: object) -> None:
+        pytest.fail("an engine was made")
+
+    monkeypatch.setattr("isthmus_policies.training.trainer.make_engine", no_engine)
+    with pytest.raises(ValueError, match="policy 'mlp': unknown observation group 'picture'"):
+        Trainer(small(policy=ActorCriticConfig(actor_groups=("picture",))))
+    with pytest.raises(ValueError, match="policy 'gru' takes a GruConfig, not a ActorCriticConfig"):
+        Trainer(small(policy_name="gru"))
+    with pytest.raises(ValueError, match="algorithm 'ppo' takes a PPOConfig, not a ActorCriticConfig"):
+        Trainer(small(algorithm=ActorCriticConfig()))
+    with pytest.raises(ValueError, match=r"unknown robot 'dog'; there are: .*quadruped"):
+        Trainer(small(robot="dog"))
+
+
+def test_a_policy_without_a_value_is_refused_before_any_world_is_made(small: Small, monkeypatch: pytest.MonkeyPatch):
+    class Still(Policy):
+        """Stands still."""
+
+        def act(self, observations: dict, memory: dict, noise: dict) -> tuple[torch.Tensor, dict]:
+            return torch.zeros(len(observations["actor"]), 4), {}
+
+    monkeypatch.setattr("isthmus_policies.training.trainer.make_policy", lambda *_: Still())
+    with pytest.raises(ValueError, match=r"ppo .* must be an ActorCritic, this is a Still"):
+        Trainer(small())
+
+
+def test_an_unknown_engine_is_named_with_those_there_are(small: Small):
+    with pytest.raises(ValueError, match=r"unknown engine 'bullet'; there are: .*mujoco"):
+        Trainer(small(engine="bullet"))
 
 
 def test_nothing_to_go_on_from_is_said_so(tmp_path: Path):
@@ -115,5 +158,3 @@ def test_nothing_to_go_on_from_is_said_so(tmp_path: Path):
     (tmp_path / CHECKPOINT).write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=CHECKPOINT):
         Trainer.resume(tmp_path)
-    with pytest.raises(CheckpointError, match=CHECKPOINT):
-        load_policy(tmp_path)

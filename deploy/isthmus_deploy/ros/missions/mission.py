@@ -100,6 +100,9 @@ class Mission(ABC):
     judged_by_truth: ClassVar[bool] = True
     """Whether it needs the topic ground_truth. If not, its record has a row for each reading that it watches."""
 
+    needs_success: ClassVar[bool] = False
+    """Whether it needs the topic task_succeeded."""
+
     phase: str = ""
     """The part of the mission that it is in."""
 
@@ -108,6 +111,8 @@ class Mission(ABC):
         """Readings that it needs, by the contract's names; all are recorded."""
         self.readings: dict[str, Vector] = {}
         """The newest of them, by name; one that never came is not there."""
+        self.succeeded: bool | None = None
+        """What task_succeeded said last; None as long as it has said nothing."""
 
     def meet(self, robot: RobotInterface) -> None:
         """Get to know the robot. Raises `ros2.Refusal` when it does not take the goals."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.machine_load import machine_load
@@ -156,6 +156,8 @@ class Operator:
         self._log.asked = mission.columns
         self._asked = mission.rest(self._truth)
         node.create_subscription(Odometry, "ground_truth", self._on_truth, qos.SENSOR)
+        if mission.needs_success:
+            node.create_subscription(Bool, "task_succeeded", self._on_success, qos.SENSOR)
         for command in robot.commands:
             self._record_command(command)
         for signal in robot.signals:
@@ -210,6 +212,9 @@ class Operator:
         if self._mission.judged_by_truth:
             self._sample()
 
+    def _on_success(self, message: Bool) -> None:
+        self._mission.succeeded = message.data
+
     def _sample(self) -> None:
         """What is judged by has come: record it, and before the start ask the robot to stay."""
         truth = self._truth
@@ -246,6 +251,8 @@ class Operator:
         missing = [f"service {client.srv_name}" for client in self._services.values() if not client.service_is_ready()]
         if self._mission.judged_by_truth and not self._truth.known:
             missing.append("topic ground_truth")
+        if self._mission.needs_success and self._mission.succeeded is None:
+            missing.append("topic task_succeeded")
         missing += [f"readings of {name}" for name in self._mission.watches if name not in self._mission.readings]
         return missing + [f"somebody who takes {topic}" for topic in self._goals.unheard]
 

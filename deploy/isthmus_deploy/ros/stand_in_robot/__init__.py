@@ -20,8 +20,12 @@ class Config:
     do, and other robots' joints are only damped.
     """
 
-    robot: str = "crazyflie"
-    """Name of a registered robot, such as crazyflie or quadruped, or one of another package."""
+    robot: str | None = None
+    """A registered robot, such as crazyflie or quadruped, or a robot file (my_dog.toml); by default the
+    task's, or crazyflie."""
+    task: str | None = None
+    """A task with something to achieve, such as reach_cube: what stands around the robot there stands there too, and
+    task_succeeded tells (for judging only) whether it is done."""
     namespace: str = ""
     """ROS namespace, such as /drone1."""
     seed: int = 0
@@ -35,11 +39,14 @@ class Config:
 def main() -> None:
     """Entry point of `isthmus-stand-in`."""
     config = tyro.cli(Config, prog="isthmus-stand-in")
-    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError,))
+    ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError, OSError))
 
 
 def _simulate(config: Config) -> int:
     ros2.require()
+    from isthmus_sim.offscreen import select_backend
+
+    select_backend()  # before MuJoCo is imported, which happens next
     from isthmus_deploy.ros.stand_in_robot.process import simulate
 
     return simulate(config)

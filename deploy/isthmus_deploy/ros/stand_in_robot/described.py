@@ -24,8 +24,12 @@ _SETTLE_S = 0.5
 
 def bare_scene(robot: RobotDescription) -> Scene:
     """The robot by itself."""
-    steps = math.ceil(robot.control_period_s / _TIMESTEP_S - 1e-9)
-    return Scene(robot=robot, timestep_s=robot.control_period_s / steps, quantities=())
+    return Scene(robot=robot, timestep_s=fine_timestep(robot), quantities=())
+
+
+def fine_timestep(robot: RobotDescription) -> float:
+    """A physics step, s, of which the robot's control period is a whole number."""
+    return robot.control_period_s / math.ceil(robot.control_period_s / _TIMESTEP_S - 1e-9)
 
 
 class DescribedWorld:
@@ -53,8 +57,7 @@ class DescribedWorld:
         self._heading = float(drawn.uniform(-math.pi, math.pi))
         self.energy_j = 0.0
         """Mechanical work of the drives since the start, J; what they brake is lost."""
-        sees = any(signal.dtype == "uint8" for signal in self.robot.signals)
-        self._model = compile_unit(scene, self.values, looks=sees)
+        self._model = compile_unit(scene, self.values)
         self._data = mujoco.MjData(self._model)
         self._base = FreeBody(self._model, self.robot.base) if self.robot.base else None
         noise = np.random.default_rng([seed, 1])
@@ -63,6 +66,7 @@ class DescribedWorld:
         self._driven = np.array([self._model.joint(name).dofadr[0] for name in self.robot.joints], dtype=int)
         self._hoist_m: float | None = None
         self._stands_by = False
+        self._place_things(scene)
         self._rest()
 
     @property
@@ -121,6 +125,9 @@ class DescribedWorld:
         self._sensing.close()
 
     # --- before it is commanded ---
+
+    def _place_things(self, scene: Scene) -> None:
+        """Put what stands around the robot where it begins: here it is where the model has it."""
 
     def _rest(self) -> None:
         pose = {name: joint.default_position for name, joint in self.robot.joints.items()}

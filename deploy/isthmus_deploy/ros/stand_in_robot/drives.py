@@ -63,9 +63,9 @@ class PDDrive:
             np.array([getattr(motor, name) for motor in motors])
             for name in ("effort_limit", "saturation_effort", "no_load_speed")
         )
-        self._stiffness, self._damping = values["stiffness"], values["damping"]
-        self._strength = values["strength"]
-        delay_steps = round(values["command_delay_s"].item() / model.opt.timestep)
+        own = {name.removeprefix(actuator.prefix): values[name] for name in (p.name for p in actuator.parameters)}
+        self._stiffness, self._damping, self._strength = own["stiffness"], own["damping"], own["strength"]
+        delay_steps = round(own["command_delay_s"].item() / model.opt.timestep)
         self._line: deque[Array | None] = deque([None] * (delay_steps + 1), maxlen=delay_steps + 1)
 
     def control(self, command: Array | None, data: mujoco.MjData) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 from isthmus_deploy.loop import LatencyHistogram
 from isthmus_deploy.robot_interface import CommandInterface, interface_of
@@ -20,22 +20,27 @@ from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.ros2 import Link, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
+from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
+from isthmus_sim.models.user_robot import robot_of
 
 
 def simulate(config: Config) -> int:
     """Be the robot until told to stop; returns the process's exit status.
 
     Raises:
-        RegistryError: there is no robot of that name.
+        RegistryError: there is no robot or task of that name.
         ValueError: a stand-in cannot be made of the robot, or one of `config.fault` is no fault of it.
         Refusal: no topic carries one of its signals or commands.
     """
     stop = StopRequest()
-    world = make_world(config.robot, config.seed)
+    robot, remarks = robot_of(config.robot) if config.robot else (None, ())
+    for remark in remarks:
+        print(remark, flush=True)
+    world = make_world(robot, config.seed, config.task)
     with closing(world):
         topics = sensor_topics(interface_of(world.robot))
         names, images = [topic.name for topic in topics], image_topics(topics)
@@ -74,6 +79,10 @@ class StandIn:
         self._sensors = Sensors(node, self._interface)
         self._write_truth = odometry_writer()
         self._publish_truth = node.create_publisher(Odometry, "ground_truth", qos.SENSOR).publish
+        self._task = world if isinstance(world, TaskWorld) else None
+        self._measured: dict[str, float] = {}
+        if self._task:
+            self._publish_success = node.create_publisher(Bool, "task_succeeded", qos.SENSOR).publish
         for command in self._interface.commands:
             self._take(command)
         node.create_publisher(String, "robot_interface", qos.LATCHED).publish(String(data=self._interface.to_json()))
@@ -111,6 +120,9 @@ class StandIn:
         truth = self._write_truth(vars(self._world.truth()))
         set_stamp(truth, stamp)
         self._publish_truth(truth)
+        if self._task:
+            self._measured = self._task.judge()
+            self._publish_success(Bool(data=self._task.succeeded))
         faults = self._active_faults()
         for fault in faults:
             self._sensors.spoil(fault, readings)
@@ -173,6 +185,7 @@ class StandIn:
             "robot": self._interface.robot,
             "seed": self._config.seed,
             **self._world.hidden(),
+            **({"succeeded": self._task.succeeded, "measured": self._measured} if self._task else {}),
             "readings": self._published,
             "unanswered": self._unanswered,
             "skipped_periods": self._skipped,

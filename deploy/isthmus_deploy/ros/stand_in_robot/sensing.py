@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import mujoco
@@ -13,6 +12,7 @@ import numpy as np
 from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody, turned
 from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_sim.description import RobotDescription, SignalSpec
+from isthmus_sim.rendering.renderer import open_renderer
 
 Read = Callable[[mujoco.MjData], Array]
 
@@ -40,6 +40,7 @@ class Sensing:
 
     Raises:
         ValueError: the model has nothing that could be read for a signal.
+        NoRendererError: it has a camera, and there is no off-screen OpenGL on this machine.
     """
 
     def __init__(
@@ -120,10 +121,8 @@ class Sensing:
                 f"a stand-in of {self._robot.name} cannot see {signal.name}: its model's cameras are "
                 f"{', '.join(names) or 'none'}"
             )
-        if not {"MUJOCO_GL", "DISPLAY"} & set(os.environ):
-            raise ValueError("no off-screen OpenGL here to draw images; on Debian: apt-get install libegl1 libopengl0")
         height, width, _ = signal.shape
-        renderer = mujoco.Renderer(self._model, height, width)
+        renderer = open_renderer(self._model, height, width, 2 * self._model.ngeom + 100)
         self._renderers.append(renderer)
 
         def read(data: mujoco.MjData) -> Array:

@@ -30,16 +30,16 @@ def nominal_unit(scene: Scene) -> dict[str, Array]:
     return {p.name: np.array(p.nominal) for p in scene.parameters}
 
 
-def compile_unit(scene: Scene, values: Values, *, looks: bool) -> mujoco.MjModel:
-    """The model of a unit. Raises ValueError where it does not compile, or contradicts the description."""
-    spec = scene_spec(scene, looks=looks)
+def compile_unit(scene: Scene, values: Values) -> mujoco.MjModel:
+    """The model of a unit, with all that is seen: a floor may be among it. Raises ValueError where it does not compile, or contradicts the description."""
+    spec = scene_spec(scene, looks=True)
     for actuator in scene.robot.actuators:
         if isinstance(actuator, PDMotors):
             _give_friction(spec, actuator)
     # They cost software rendering most, and are off where policies learn.
     spec.visual.quality.shadowsize = spec.visual.quality.offsamples = 0
     model = spec.compile()
-    check_agreement(scene.robot, model)
+    check_agreement(scene, model)
     for variation in scene.all_variations:
         given = {parameter.name: values[parameter.name][None] for parameter in variation.parameters}
         for name, rows in variation.fields(model, given).items():

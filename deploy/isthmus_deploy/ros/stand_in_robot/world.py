@@ -13,6 +13,8 @@ from isthmus_sim.robots import ROBOTS
 
 Array = NDArray[Any]
 
+QUADROTOR = "crazyflie"
+
 
 @dataclass(kw_only=True)
 class Truth:
@@ -61,15 +63,25 @@ class World(Protocol):
         ...
 
 
-def make_world(name: str, seed: int) -> World:
-    """The world of a registered robot, with a body drawn by `seed`.
+def make_world(robot: RobotDescription | None, seed: int, task: str | None = None) -> World:
+    """The world of a robot, with a body drawn by `seed`.
+
+    Args:
+        robot: None for the task's own, or without a task the quadrotor.
+        seed: Draws the body, the noise, and where things begin.
+        task: What it is to do, where something stands around it: the name of a registered task; None for nothing.
 
     Raises:
-        RegistryError: there is no such robot; the message names those there are.
-        ValueError: a stand-in cannot be made of its description; the message names what it lacks.
+        RegistryError: there is no such task; the message names those there are.
+        ValueError: a stand-in cannot be made of it; the message names what it lacks.
     """
-    robot = ROBOTS[name]
-    if name == "crazyflie":  # how its body varies is published, and more than bounds
+    if task is not None:
+        from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+        from isthmus_sim.tasks import make_task
+
+        return TaskWorld(make_task(task, robot=robot), seed)
+    robot = robot or ROBOTS[QUADROTOR]
+    if robot.name == QUADROTOR:  # how its body varies is published, and more than bounds
         from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
 
         return QuadrotorWorld(seed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contract import Contract, Provenance, Signal
 from isthmus_policies.demo.report.html import section, table
 from isthmus_policies.demo.report.record import Demo
 
@@ -34,11 +35,18 @@ def _signals(contract: Contract) -> str:
     rows = [
         (f"<code>{escape(s.name)}</code>", _unit(s.unit), escape(s.frame), _elements(s.order, contract),
          _range(s.minimum, s.maximum), _same(s.max_jump),
-         "until replaced" if s.max_age_s is None else f"{s.max_age_s:g}")
+         "until replaced" if s.max_age_s is None else f"{s.max_age_s:g}", _trained(s))
         for s in contract.signals
     ]  # fmt: skip
-    head = ("signal", "unit", "frame", "elements", "plausible", "largest jump", "oldest, s")
-    return "<h3>Signals, robot → policy</h3>" + table(head, rows, numbers=(4, 5, 6))
+    head = ("signal", "unit", "frame", "elements", "plausible", "largest jump", "oldest, s", "asked in training")
+    return "<h3>Signals, robot → policy</h3>" + table(head, rows, numbers=(4, 5, 6, 7))
+
+
+def _trained(signal: Signal) -> str:
+    """The range of a goal that the policy has learned to follow; nothing for readings."""
+    if signal.trained_minimum is None or signal.trained_maximum is None:
+        return ""
+    return _range(signal.trained_minimum, signal.trained_maximum)
 
 
 def _commands(contract: Contract) -> str:
@@ -59,6 +67,9 @@ def _rest(contract: Contract) -> str:
     origin = contract.provenance
     rows = [
         ("task", escape(origin.task)),
+        ("from the package", escape(f"{origin.package} {origin.package_version}")),
+        ("robot's model", escape(origin.robot_model)),
+        ("engine", escape(origin.engine)),
         ("seed", str(origin.seed)),
         ("demonstrations", escape(origin.data or "none")),
         ("code revision", f"<code>{escape(origin.code_revision)}</code>"),
@@ -69,7 +80,13 @@ def _rest(contract: Contract) -> str:
         + (_joints(contract) if contract.joints else "")
         + "<h3>Where it came from</h3>"
         + table(None, rows)
+        + _task_config(origin)
     )
+
+
+def _task_config(origin: Provenance) -> str:
+    text = escape(json.dumps(origin.task_config, indent=2, ensure_ascii=False))
+    return f"<details><summary>The task's configuration in training</summary><pre>{text}</pre></details>"
 
 
 def _joints(contract: Contract) -> str:

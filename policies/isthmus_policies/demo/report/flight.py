@@ -1,17 +1,15 @@
-"""The quadrotor's flight: take-off, hover, figure-eight, landing."""
+"""The flight of a robot that follows positions: take-off, hover, figure-eight, landing."""
 
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
 from isthmus_policies.demo.report import flight_plots, parts
 from isthmus_policies.demo.report.html import Fact, key, section, table
-from isthmus_policies.demo.report.kind import Kind
+from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.plots import Vector
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.evaluation.video import Text, off_reference
@@ -51,20 +49,8 @@ def _video(demo: Demo) -> str:
         title="The flight",
         text="The recorded flight, drawn afterwards. The policy was told nothing of this body, its motors, its delay.",
         body_title="The body it flew in",
-        body=parts.body_table(demo, _body(demo.robot)) if demo.robot else "",
         keys=keys,
     )
-
-
-def _body(robot: dict[str, Any]) -> list[tuple[str, str]]:
-    parameters = robot["parameters"]
-    return [
-        ("mass", f"{1e3 * parameters['mass']:.1f} g"),
-        ("motors, time constant up", f"{1e3 * parameters['time_constant_up']:.1f} ms"),
-        ("motors, time constant down", f"{1e3 * parameters['time_constant_down']:.1f} ms"),
-        ("rotor speed reached", f"{1e2 * parameters['battery']:.1f} %"),
-        ("velocity estimate late by", f"{1e3 * robot['estimator_delay_s']:.1f} ms"),
-    ]
 
 
 def _path(demo: Demo) -> str:
@@ -98,17 +84,16 @@ def _note(demo: Demo) -> Text:
     return lambda at_s: off_reference(error[min(np.searchsorted(time, at_s + time[0]), len(time) - 1)])
 
 
-FLIGHT = Kind(
-    task="quadrotor-randomized",
-    stand_in="quadrotor",
+FLIGHT = DemoKind(
     mission="flight",
+    operator="isthmus_deploy.ros.missions.flight",
     plan=FlightPlan,
     doing="flying",
-    out=Path("runs/demo"),
     lead="""A policy for the {robot}, trained on this machine, exported as one graph from raw sensor
 readings to motor commands, and flown by a ROS 2 node over real DDS. The robot was a stand-in: another simulation, in a
 process of its own. No hardware has flown.""",
     facts=_facts,
     sections=(_video, _path, _tracking, _learning, parts.timing),
     note=_note,
+    trains={"quadrotor": "quadrotor-randomized"},  # who asks for the quadrotor gets a policy for a real airframe
 )

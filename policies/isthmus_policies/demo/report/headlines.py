@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from isthmus_policies.demo.report.html import Fact
-from isthmus_policies.demo.report.kind import Kind
+from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.record import Demo
 
 
-def facts(demo: Demo, kind: Kind) -> list[Fact]:
+def facts(demo: Demo, kind: DemoKind) -> list[Fact]:
     """The headlines, for the page and for the terminal."""
     return [_training(demo), _simulation(demo), *kind.facts(demo), _latency(demo), _loop(demo)]
 
@@ -26,7 +26,11 @@ def _simulation(demo: Demo) -> Fact:
     if "success" not in score:
         return Fact(label="In simulation", value="not evaluated", detail="the contract holds no evaluation")
     low, share, high = score["success"]
-    detail = f"of {score['episodes']} episodes reach their end (95 %: {_percent(low)} to {_percent(high)})"
+    detail = (
+        f"success, {score['success_is']}, in {score['episodes']} episodes (95 %: {_percent(low)} to {_percent(high)})"
+    )
+    if "failed" in score:
+        detail += f"; {_percent(score['failed'][1])} fail"
     return Fact(label="In simulation", value=_percent(share), detail=detail)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from isthmus_policies.demo.report.contract import contract
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.html import fact, table
-from isthmus_policies.demo.report.kind import Kind
+from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.machine import machine, packages
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.files import code_revision, write_atomically
@@ -18,14 +18,14 @@ from isthmus_policies.files import code_revision, write_atomically
 REPORT = "report.html"
 
 
-def write_report(demo: Demo, kind: Kind) -> Path:
+def write_report(demo: Demo, kind: DemoKind) -> Path:
     """Write the page into the demo's folder; returns its path. Raises OSError."""
     path = demo.folder / REPORT
     write_atomically(path, page(demo, kind).encode())
     return path
 
 
-def page(demo: Demo, kind: Kind) -> str:
+def page(demo: Demo, kind: DemoKind) -> str:
     """The whole page."""
     css = files("isthmus_policies.demo.report").joinpath("report.css").read_text()
     return f"""<!doctype html>
@@ -42,14 +42,14 @@ def page(demo: Demo, kind: Kind) -> str:
 {_header(demo, kind)}
 <div class="facts">{"".join(fact(headline) for headline in facts(demo, kind))}</div>
 {"".join(part(demo) for part in (*kind.sections, contract))}
-{_footer(demo, kind)}
+{_footer(demo)}
 </main>
 </body>
 </html>
 """
 
 
-def _header(demo: Demo, kind: Kind) -> str:
+def _header(demo: Demo, kind: DemoKind) -> str:
     if demo.success:
         verdict = f'<span class="verdict good">✓ The {kind.mission} succeeded</span>'
     else:
@@ -63,9 +63,9 @@ def _header(demo: Demo, kind: Kind) -> str:
 </header>"""
 
 
-def _footer(demo: Demo, kind: Kind) -> str:
+def _footer(demo: Demo) -> str:
     again = (
-        f'make demo TASK={kind.stand_in} ARGS="--seed {demo.contract.provenance.seed} '
+        f'make demo TASK={escape(demo.task)} ARGS="--seed {demo.contract.provenance.seed} '
         f'--robot-seed {demo.robot.get("seed", 0)}"'
     )
     rows = [

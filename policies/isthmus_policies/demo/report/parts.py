@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from isthmus_deploy.ros import realtime
 from isthmus_policies.demo.report import plots
+from isthmus_policies.demo.report.body import body
 from isthmus_policies.demo.report.html import section, table
 from isthmus_policies.demo.report.plots import Vector
 from isthmus_policies.demo.report.record import Demo
 
 
-def video(demo: Demo, *, title: str, text: str, body_title: str, body: str, keys: str) -> str:
-    """The video, beside it a table of the `body` that nobody was told of, where it is known, and the `keys` to it."""
+def video(demo: Demo, *, title: str, text: str, body_title: str, keys: str) -> str:
+    """The video, beside it what the stand-in robot's seed drew, where that is known, and the `keys` to it."""
     film = "<p>No video: this machine has no off-screen renderer.</p>"
     if demo.video.is_file():
         data = base64.b64encode(demo.video.read_bytes()).decode()
         film = f'<video controls muted loop autoplay playsinline src="data:video/mp4;base64,{data}"></video>'
-    known = f"<h3>{body_title}</h3>{body}" if demo.robot else ""
+    known = f"<h3>{body_title}</h3>{body(demo)}" if demo.robot else ""
     return section(title, text, f'<div class="beside">{film}<div>{known}<p class="keys">{keys}</p></div></div>')
-
-
-def body_table(demo: Demo, rows: Sequence[tuple[str, str]]) -> str:
-    """What the stand-in robot's seed drew: names and values."""
-    return table((f"drawn with seed {demo.robot.get('seed')}", ""), rows, numbers=(1,))
 
 
 def learning(demo: Demo, text: str, *, staged: bool) -> str:

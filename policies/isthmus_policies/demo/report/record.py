@@ -15,6 +15,9 @@ from isthmus_deploy.contract import Contract
 from isthmus_policies.demo.report.plots import Phase
 from isthmus_policies.export.export import POLICY_FILE
 from isthmus_policies.training.logs import read_metrics
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.tasks import TASKS
 
 RUN = "run"
 ROBOT_LOG, NODE_LOG, ECHO_LOG = "robot.json", "node.json", "echo.json"
@@ -30,12 +33,15 @@ class ReportError(ValueError):
 class Demo:
     """What a demonstration left in its folder.
 
-    metrics: rows of the training's metrics.csv; mission: its name, and so that of its record; facts: MISSION.json;
-    arrays: MISSION.npz (see `MissionLog.arrays`); robot, node, echo: what the stand-in robot, the policy node and the
-    bare echo measured, empty where a process did not end by itself.
+    task: registered name of the task that was asked for; description: its robot; metrics: rows of the training's
+    metrics.csv; mission: its name, and so that of its record; facts: MISSION.json; arrays: MISSION.npz (see
+    `MissionLog.arrays`); robot, node, echo: what the stand-in robot, the policy node and the bare echo measured, empty
+    where a process did not end by itself.
     """
 
     folder: Path
+    task: str
+    description: RobotDescription
     contract: Contract
     digest: str
     policy_bytes: int
@@ -63,8 +69,9 @@ class Demo:
         return self.folder / f"{self.mission}.mp4"
 
 
-def load_demo(folder: Path, mission: str) -> Demo:
-    """Read what a demonstration with this mission left in `folder`. Raises ReportError, PolicyFileError, OSError."""
+def load_demo(folder: Path, task: str, mission: str) -> Demo:
+    """Read what a demonstration of `task` by this mission left in `folder`. Raises ReportError, RegistryError,
+    PolicyFileError, OSError."""
     policy = policy_file.read(folder / RUN / POLICY_FILE)
     record = folder / mission / f"{mission}.npz"
     if not record.is_file():
@@ -77,6 +84,8 @@ def load_demo(folder: Path, mission: str) -> Demo:
         )
     return Demo(
         folder=folder,
+        task=task,
+        description=ROBOTS[TASKS[task].robot],
         contract=policy.contract,
         digest=policy.digest,
         policy_bytes=len(policy.model),

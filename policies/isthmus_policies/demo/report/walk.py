@@ -1,29 +1,24 @@
-"""The quadruped's walk: stand up, a square, sideways, sit down."""
+"""The walk of a robot with legs: stand up, a square, sideways, sit down."""
 
 from __future__ import annotations
 
 import math
 from html import escape
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isthmus_deploy.ros.missions.walk_log import velocity
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_policies.demo.report import parts, walk_plots
+from isthmus_policies.demo.report.gait import standing
 from isthmus_policies.demo.report.html import Fact, key, section, table
-from isthmus_policies.demo.report.kind import Kind
+from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.plots import Vector, running_mean
 from isthmus_policies.demo.report.record import Demo
-from isthmus_policies.evaluation.video import Text, velocities
-from isthmus_sim.robots.quadruped.description import FEET, FOOT_RADIUS, JOINTS, foot_position
+from isthmus_policies.evaluation.video import Text, recorded_state, velocities
 
-_CYCLE_S = 0.45  # of the gait, about: over one, a body's swaying cancels
+_CYCLE_S = 0.5  # of a gait, about: over one, a body's swaying cancels
 _SHOWN_S = 4.0  # of gait and joints
-_LIFTED_M = 0.012  # a foot higher than this above the ground swings
-_LEG = FEET[0]
 
 
 def _facts(demo: Demo) -> list[Fact]:
@@ -71,20 +66,8 @@ def _video(demo: Demo) -> str:
         title="The walk",
         text="The recorded walk, drawn afterwards. The policy was told nothing of this body, its load, this floor.",
         body_title="The body it walked in",
-        body=parts.body_table(demo, _body(demo.robot["parameters"])) if demo.robot else "",
         keys=keys,
     )
-
-
-def _body(hidden: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("load on the trunk", f"{hidden['payload']:+.1f} kg"),
-        ("centre of mass off by", f"{1e3 * math.hypot(*hidden['com_offset']):.0f} mm"),
-        ("friction of the floor", f"{hidden['friction']:.2f}"),
-        ("torque that arrives", f"{100 * min(hidden['strength']):.0f} … {100 * max(hidden['strength']):.0f} %"),
-        ("commands act late by", f"{1e3 * hidden['command_delay_s']:.0f} ms"),
-        ("IMU's heading off by", f"{math.degrees(hidden['heading']):+.0f}°"),
-    ]
 
 
 def _path(demo: Demo) -> str:
@@ -139,52 +122,33 @@ def _posture(demo: Demo) -> str:
 
 
 def _gait(demo: Demo) -> str:
+    foot, *_ = demo.description.legs
     text = (
         "The first steps. A foot stands where the recorded joint angles put it on the ground. Targets are what the "
-        f"policy sends the motors of one leg ({_LEG}); by the distance from target to angle they carry the robot."
+        f"policy sends the motors of one leg ({foot}); by the distance from target to angle they carry the robot."
     )
     start = next((start for name, start, _ in demo.phases if name == "side 1"), math.inf)
     time = demo.arrays["time"]
     shown = (time >= start) & (time < start + _SHOWN_S)
     if shown.sum() < 2:
         return section("Gait", "The walk ended before the first step.")
-    leg = [i for i, name in enumerate(JOINTS) if name.startswith(_LEG)]
-    targets = demo.arrays["command/joint_position_target"]
-    sent_s = demo.arrays["command_time/joint_position_target"]
-    sent = (sent_s >= start) & (sent_s < start + _SHOWN_S)
-    return section(
-        "Gait",
-        text,
-        walk_plots.gait(time[shown], standing(demo)[shown], FEET),
-        walk_plots.joints(
-            time[shown],
-            _joint_angles(demo)[shown][:, leg],
-            sent_s[sent],
-            targets[sent][:, leg],
-            [JOINTS[i] for i in leg],
-        ),
-    )
+    plot = walk_plots.gait(time[shown], standing(demo.description, demo.arrays)[shown], demo.description.feet)
+    return section("Gait", text, plot, _leg(demo, demo.description.legs[foot], (start, start + _SHOWN_S)))
 
 
-def standing(demo: Demo) -> NDArray[np.bool_]:
-    """Whether each of `FEET` stood (t, 4): where the joint angles put it, on flat ground."""
-    position, (w, x, y, z) = demo.arrays["position"], demo.arrays["orientation"].T
-    up = np.stack((2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)), axis=1)  # world's z in the body
-    angles = _joint_angles(demo)
-    feet = np.array([[foot_position(leg, *row[3 * i : 3 * i + 3]) for i, leg in enumerate(FEET)] for row in angles])
-    height = position[:, 2:] + np.einsum("tfk,tk->tf", feet, up) - FOOT_RADIUS
-    return height < _LIFTED_M
-
-
-def _joint_angles(demo: Demo) -> Vector:
-    """Recorded angles (t, 12) rad by `JOINTS`, at the times of the true state."""
-    a, names = demo.arrays, list(demo.arrays["reading_order/joint_position"])
-    columns = (a["reading/joint_position"][:, names.index(name)] for name in JOINTS)
-    return np.stack([np.interp(a["time"], a["reading_time/joint_position"], column) for column in columns], axis=1)
+def _leg(demo: Demo, joints: tuple[str, ...], shown: tuple[float, float]) -> str:
+    """Targets and angles of a leg's joints while `shown` (start and end in s)."""
+    arrays, names = demo.arrays, list(demo.description.joints)
+    columns = [names.index(name) for name in joints]
+    time, sent_s = arrays["time"], arrays["command_time/joint_position_target"]
+    then, sent = ((moments >= shown[0]) & (moments < shown[1]) for moments in (time, sent_s))
+    angles = recorded_state(demo.description, arrays)["joint_position"]
+    targets = arrays["command/joint_position_target"]
+    return walk_plots.joints(time[then], angles[then][:, columns], sent_s[sent], targets[sent][:, columns], joints)
 
 
 def _learning(demo: Demo) -> str:
-    text = "Episodes end after 20 s, or when the robot falls; it is pushed, loaded and told to go elsewhere meanwhile."
+    text = "An episode ends when its time is out or the robot falls; meanwhile it is pushed and told to go elsewhere."
     return parts.learning(demo, text, staged=False)
 
 
@@ -198,16 +162,14 @@ def _note(demo: Demo) -> Text:
     return note
 
 
-WALK = Kind(
-    task="quadruped",
-    stand_in="quadruped",
+WALK = DemoKind(
     mission="walk",
+    operator="isthmus_deploy.ros.missions.walk",
     plan=WalkPlan,
     doing="walking",
-    out=Path("runs/demo-quadruped"),
-    lead="""A policy for a {robot} of the Unitree Go2's published size and motors, trained on this machine, exported as
-one graph from raw sensor readings to joint targets, and walked by a ROS 2 node over real DDS. The robot was a stand-in:
-another simulation, in a process of its own. No hardware has walked.""",
+    lead="""A policy for the {robot}, trained on this machine, exported as one graph from raw sensor readings to joint
+targets, and walked by a ROS 2 node over real DDS. The robot was a stand-in: another simulation, in a process of its
+own. No hardware has walked.""",
     facts=_facts,
     sections=(_video, _path, _velocity, _posture, _gait, _learning, parts.timing),
     note=_note,

@@ -41,7 +41,7 @@ def test_a_mission_flies_lands_and_is_recorded(start, policy, tmp_path: Path):
     with np.load(tmp_path / "flight" / "flight.npz", allow_pickle=False) as arrays:
         assert arrays["position"].shape == arrays["reference_position"].shape == (len(arrays["time"]), 3)
         assert arrays["position"][:, 2].max() > 0.7
-        assert arrays["command"].shape[1] == 4
+        assert arrays["command/rotor_speed"].shape[1] == 4
     latency = json.loads((tmp_path / "robot.json").read_text())["sensor_to_command"]
     assert latency["count"] > 800
     assert json.loads((tmp_path / "node.json").read_text())["reading_to_command"]["count"] > 800

@@ -11,7 +11,7 @@ import pytest
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.ros.stand_in_robot.unit import nominal_unit
 from isthmus_deploy.ros.stand_in_robot.world import make_world
-from isthmus_sim.registry import RegistryError
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, PRONE_HEIGHT, ROBOT
 from isthmus_sim.robots.so101.description import FOLDED, HOME
 from isthmus_sim.robots.so101.description import ROBOT as ARM
@@ -225,11 +225,25 @@ def test_a_robot_that_cannot_rest_hangs_until_a_policy_takes_over(unsteady: Desc
     assert unsteady.base_touches, "and nothing holds it any more"
 
 
+def test_the_biped_hangs_in_stand_by_and_falls_without_a_policy():
+    robot = ROBOTS["biped"]
+    (command,) = robot.commands
+    world = DescribedWorld(bare_scene(robot), 1)
+    standing = np.array(command.standby)
+    for _ in range(50):
+        world.step({command.name: standing}, 10)
+    assert world.truth().position[2] == robot.stances["stand"].height
+    assert upright(world) == 1.0
+    for _ in range(150):
+        world.step({command.name: standing + 0.001}, 10)
+    assert world.truth().position[2] < 0.8 * robot.stances["stand"].height
+
+
 # --- other robots ---
 
 
 def test_an_arm_of_servos_starts_folded_follows_and_sags_when_it_is_let_go():
-    world = make_world("so101", 3)
+    world = make_world(ARM, 3)
     name = ARM.commands[0].name
     np.testing.assert_allclose(world.sense()["joint_position"], FOLDED, atol=0.03)
     for _ in range(90):
@@ -240,15 +254,10 @@ def test_an_arm_of_servos_starts_folded_follows_and_sags_when_it_is_let_go():
     assert world.truth().orientation.tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("name", ["so101", "quadruped", "crazyflie"])
+@pytest.mark.parametrize("name", ["so101", "quadruped", "biped", "crazyflie"])
 def test_a_period_is_a_whole_number_of_physics_steps(name: str):
-    world = make_world(name, 0)
+    world = make_world(ROBOTS[name], 0)
     steps = world.robot.control_period_s / world.timestep_s
     assert steps == pytest.approx(round(steps), abs=1e-6)
     assert world.timestep_s <= 0.002
     assert math.isfinite(world.truth().position.sum())
-
-
-def test_an_unknown_robot_lists_those_there_are():
-    with pytest.raises(RegistryError, match=r"unknown robot 'quadrupedo'; there are: .*crazyflie, quadruped"):
-        make_world("quadrupedo", 0)

@@ -1,0 +1,1 @@
+"""URDF as people publish it, made fit for MuJoCo."""

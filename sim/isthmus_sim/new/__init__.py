@@ -1,0 +1,1 @@
+"""`isthmus-new`: a small package of one's own to begin with."""

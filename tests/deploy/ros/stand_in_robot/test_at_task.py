@@ -1,0 +1,60 @@
+"""A stand-in at a task: what stands around it, where that begins, and success as the task says it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_sim.robots.so101.description import ROBOT as ARM
+from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
+
+(COMMAND,) = ARM.commands
+HOLD_STEPS = 15  # half a second at 30 Hz
+
+
+def reaching(seed: int) -> TaskWorld:
+    """The arm without a camera at its desk."""
+    return TaskWorld(ReachCube(ARM, ReachCubeConfig()), seed)
+
+
+def cube(world: TaskWorld) -> np.ndarray:
+    return world._data.body("cube").xpos.copy()
+
+
+def test_things_begin_as_in_the_task_and_the_robot_as_it_rests():
+    worlds = [reaching(seed) for seed in range(4)]
+    places = np.array([cube(world) for world in worlds])
+    shoulder = np.array([0.0388, 0.0])
+    distance = np.linalg.norm(places[:, :2] - shoulder, axis=1)
+    assert ((distance > 0.139) & (distance < 0.241)).all()
+    assert len({tuple(place) for place in places.round(6).tolist()}) == 4
+    np.testing.assert_array_equal(cube(reaching(2)), places[2])
+    for world in worlds:
+        np.testing.assert_allclose(world.sense()["joint_position"], COMMAND.safe, atol=0.03)
+        (edge,) = world.values["cube_edge"]
+        assert places[worlds.index(world), 2] == pytest.approx(edge / 2, abs=1e-6), "on the table, with its own size"
+
+
+def test_success_is_what_the_task_says_it_is():
+    """The cube is put where the tip is; the arm holds its pose, so that it is near for as long as is asked."""
+    world = reaching(0)
+    first = world.judge()
+    assert first["distance_m"] > 0.05
+    tip = world._data.site("gripper_tip").xpos.copy()
+    address = world._model.joint("cube").qposadr[0]
+    for step in range(HOLD_STEPS):
+        assert not world.succeeded
+        world._data.qpos[address : address + 3] = tip
+        near = world.judge()
+        assert near["distance_m"] == pytest.approx(0.0, abs=1e-3), step
+    assert world.succeeded
+    world._data.qpos[address : address + 3] += 0.2
+    world.judge()
+    assert world.succeeded, "what has been done stays done"
+
+
+def test_a_task_without_anything_to_achieve_is_refused():
+    with pytest.raises(ValueError, match="velocity has nothing to achieve"):
+        make_world(None, 0, "quadruped")

@@ -1,0 +1,41 @@
+"""What a process without MuJoCo needs, such as another simulator's worker, does without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+MODULES = (
+    "description", "actuators", "variations", "scene", "engine", "task", "env", "sensors", "commands", "terrain",
+    "registry", "terms.curricula", "terms.events", "terms.randomization", "terms.rewards", "terms.terminations",
+    "engines.entries", "tasks.entries",
+)  # fmt: skip
+DESCRIBE = """
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.scenes.desk import desk_scene
+from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough
+
+dog = ROBOTS["quadruped"]
+flat, hilly = (VelocityTracking(dog, config).scene for config in (VelocityConfig(), rough()))
+for scene in (flat, hilly, desk_scene(ROBOTS["so101"])):
+    assert scene.quantities and scene.parameters and "<mujoco" in scene.source()
+"""
+FLY = """
+import torch
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks.hover import Hover, HoverConfig
+
+task = Hover(ROBOTS["crazyflie"], HoverConfig())
+env = Env(task, make_engine(task.scene, 2, "analytic"), seed=0)
+env.reset()
+assert env.step(torch.zeros(2, 4)).reward.shape == (2,)
+"""
+
+
+def test_tasks_scenes_and_the_analytic_engine_do_without_mujoco():
+    """Only the model of a scene is MuJoCo's affair, and it is text."""
+    imports = "\n".join(f"import isthmus_sim.{module}" for module in MODULES)
+    code = f"import sys; sys.modules['mujoco'] = None\n{imports}\n{DESCRIBE}\n{FLY}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
