@@ -1,9 +1,10 @@
-"""`make bench-contention`: training beside other programs, with torch's threads asleep while they wait, as they are
-here, and spinning, as OpenMP has it otherwise.
+"""`make bench-contention`: training beside other programs, as it is done here and with two threads of torch that spin
+while they wait, as OpenMP has it where nobody says otherwise.
 
-Each training is `isthmus-train quadrotor` in a process of its own. Trainings take turns: alone, then beside more and
-more programs that never rest; with each of these first asleep, then spinning. What counts is the seconds of an
-iteration. A training that lasts too long is ended, and its iterations until then count.
+Here they sleep, and the quadrotor's run has only one. Each training is `isthmus-train` in a process of its own. They
+take turns: alone, then beside more and more programs that never rest; with each of these first asleep, then spinning.
+What counts is the seconds of an iteration. A training that lasts too long is ended, and its iterations until then
+count.
 
 Where everybody gets a fair share of the cores, `busy` threads beside as many as there are cores make each of them
 1 + busy / cores times slower. A third more than that is allowed: an operation on two threads ends with the slower one.
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +31,9 @@ from rich.console import Console
 from isthmus_policies.training.logs import read_metrics
 from isthmus_sim.threads import SPIN_COUNT, WAIT_POLICY
 
-POLICIES = {"asleep": {WAIT_POLICY: "PASSIVE"}, "spinning": {SPIN_COUNT: "300000"}}
+ENVIRONMENTS = {"asleep": {}, "spinning": {SPIN_COUNT: "300000"}}
 """What the processes are told; 300,000 turns are what GNU OpenMP does where nothing is said."""
+ARGUMENTS = {"asleep": (), "spinning": ("--torch-threads", "2")}
 UNFAIR = 4 / 3
 QUIET = 0
 
@@ -48,6 +50,8 @@ while os.getppid() == int(sys.argv[1]):
 class Options(BenchOptions):
     """Train alone and beside other programs."""
 
+    task: str = "quadrotor"
+    """Task to train."""
     seeds: tuple[int, ...] = (501, 502, 503, 504, 505)
     """Training seeds: each is one round of all trainings."""
     iterations: int = 40
@@ -55,10 +59,10 @@ class Options(BenchOptions):
     busy: tuple[int, ...] = (1, 2, 4)
     """Numbers of programs beside that never rest."""
     limit_s: float = 90.0
-    """How long a training may take, s."""
+    """How long the iterations of a training may take, s."""
 
 
-QUICK = Options(seeds=(501,), iterations=3, busy=(1,), limit_s=13.0)
+QUICK = Options(seeds=(501,), iterations=3, busy=(1,), limit_s=5.0)
 
 
 @dataclass(kw_only=True)
@@ -70,7 +74,7 @@ class Measured:
 
 
 Table = dict[tuple[int, str], Measured]
-"""By the number of busy programs beside and the wait policy."""
+"""By the number of busy programs beside and how threads wait."""
 
 
 @contextmanager
@@ -88,19 +92,16 @@ def beside(programs: int) -> Iterator[None]:
             process.wait()
 
 
-def train(options: Options, seed: int, policy: str) -> tuple[float, float]:
-    """Seconds of an iteration, and of the whole process with its imports and files. Where not one iteration ends within
-    the limit, the first is the limit."""
+def train(options: Options, seed: int, how: str) -> tuple[float, float]:
+    """Seconds of an iteration, and of the whole process with its imports and files."""
     environment = {name: value for name, value in os.environ.items() if name not in (WAIT_POLICY, SPIN_COUNT)}
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary) / "run"
         begun = time.perf_counter()
-        command = training("quadrotor", seed, run, options.iterations)
-        process = subprocess.Popen(command, env=environment | POLICIES[policy], stdout=subprocess.DEVNULL)
+        command = [*training(options.task, seed, run, options.iterations), *ARGUMENTS[how]]
+        process = subprocess.Popen(command, env=environment | ENVIRONMENTS[how], stdout=subprocess.DEVNULL)
         try:
-            status = process.wait(options.limit_s)
-        except subprocess.TimeoutExpired:
-            status = 0
+            status = ended(process, run, options.limit_s)
         finally:
             process.kill()
             process.wait()
@@ -108,25 +109,38 @@ def train(options: Options, seed: int, policy: str) -> tuple[float, float]:
         if status:
             raise RuntimeError(f"{' '.join(command)} ended with {status}")
         rows = read_metrics(run)
-    return (rows[-1]["seconds"] / len(rows) if rows else options.limit_s), seconds
+    return rows[-1]["seconds"] / len(rows), seconds
+
+
+def ended(process: subprocess.Popen[bytes], run: Path, limit_s: float) -> int | None:
+    """The training's exit status; None when its iterations have lasted too long, and there is at least one."""
+    begun: float | None = None
+    while (status := process.poll()) is None:
+        if begun is None and (run / "metrics.csv").exists():
+            begun = time.perf_counter()
+        if begun is not None and time.perf_counter() - begun > limit_s and read_metrics(run):
+            return None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+    return status
 
 
 def measure(options: Options, console: Console) -> Table:
     """All trainings, seed by seed in turns."""
-    table: Table = {(busy, policy): Measured() for busy in (QUIET, *options.busy) for policy in POLICIES}
+    table: Table = {(busy, how): Measured() for busy in (QUIET, *options.busy) for how in ENVIRONMENTS}
     for seed in options.seeds:
-        for (busy, policy), measured in table.items():
+        for (busy, how), measured in table.items():
             with beside(busy):
-                iteration, process = train(options, seed, policy)
+                iteration, process = train(options, seed, how)
             measured.iteration.append(iteration)
             measured.process.append(process)
-            console.print(f"seed {seed}, {busy} busy, {policy}: {1e3 * iteration:.0f} ms an iteration, {process:.0f} s")
+            console.print(f"seed {seed}, {busy} busy, {how}: {1e3 * iteration:.0f} ms an iteration, {process:.0f} s")
     return table
 
 
 def quiet_rows(table: Table) -> list[Row]:
     """Alone. The fastest trainings are compared: whatever else the machine does makes the others slower."""
-    asleep, spinning = (table[QUIET, policy] for policy in POLICIES)
+    asleep, spinning = (table[QUIET, how] for how in ENVIRONMENTS)
     return [
         over_seeds("alone: an iteration", _ms(asleep.iteration), "ms"),
         over_seeds("… spinning", _ms(spinning.iteration), "ms"),
@@ -165,7 +179,8 @@ def main() -> int:
     options = parse(Options(), QUICK)
     table = measure(options, Console())
     rows = [row for busy in options.busy for row in busy_rows(busy, table)]
-    return report("contention", quiet_rows(table) + rows, options)
+    name = "contention" if options.task == "quadrotor" else f"contention-{options.task}"
+    return report(name, quiet_rows(table) + rows, options)
 
 
 if __name__ == "__main__":

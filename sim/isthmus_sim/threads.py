@@ -2,7 +2,8 @@
 
 Physics and torch take turns within a control step, so each may use every core. torch has one thread while worlds are
 stepped (`one_torch_thread`: its operations are small there), and at most two while a policy is improved: networks of
-this size gain nothing from more. Measured on 2 cores in docs/results/quadrotor.md and training_speed.md.
+this size gain nothing from more, and the smallest nothing from a second one, which is a run's own choice. Measured on
+2 cores in docs/results/quadrotor.md and training_speed.md.
 
 No thread spins while it waits. torch's wheels for Linux run on GNU OpenMP, whose threads by default turn in a loop
 300,000 times (10 ms here) at every wait before they sleep. Where other programs want the cores too, a spinning thread
@@ -16,7 +17,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
@@ -65,13 +66,18 @@ def use_thread_budget() -> None:
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """While worlds are stepped."""
+def torch_threads(most: int) -> Iterator[None]:
+    """At most so many threads for torch's operations, meanwhile."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(min(most, before))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_torch_thread() -> AbstractContextManager[None]:
+    """While worlds are stepped."""
+    return torch_threads(1)

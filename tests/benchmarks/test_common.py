@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,17 @@ def test_a_quick_run_judges_nothing_and_keeps_nothing(
     assert ">= 2" not in printed
 
 
-def test_quick_changes_what_is_not_asked_for(common: Any, benchmarks: Path, monkeypatch: pytest.MonkeyPatch):
-    engine = importlib.import_module("engine")
+def test_quick_changes_what_is_not_asked_for(common: Any, monkeypatch: pytest.MonkeyPatch):
+    @dataclass(frozen=True, kw_only=True)
+    class Options(common.BenchOptions):
+        rounds: int = 15
+        seconds: float = 0.3
+
+    quick = Options(rounds=2, seconds=0.1)
     told(monkeypatch)
-    assert common.parse(engine.Options(), engine.QUICK) == engine.Options()
+    assert common.parse(Options(), quick) == Options()
     told(monkeypatch, "--quick", "--rounds", "7")
-    found = common.parse(engine.Options(), engine.QUICK)
-    assert (found.quick, found.rounds, found.seconds) == (True, 7, engine.QUICK.seconds)
-    assert found.seconds < engine.Options().seconds
+    assert common.parse(Options(), quick) == Options(quick=True, rounds=7, seconds=0.1)
 
 
 def test_what_claims_nothing_cannot_be_saved(common: Any, monkeypatch: pytest.MonkeyPatch):
@@ -91,7 +95,8 @@ def test_a_busy_machine_is_said(common: Any, monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_every_benchmark_can_be_quick_and_saved(common: Any, benchmarks: Path):
-    left_out = {"common"} if find_spec("rsl_rl") else {"common", "train"}
+    peers = {"train": "rsl_rl", "adapter": "stable_baselines3"}
+    left_out = {"common", *(name for name, peer in peers.items() if find_spec(peer) is None)}
     for name in {path.stem for path in benchmarks.glob("*.py")} - left_out:
         module = importlib.import_module(name)
         assert issubclass(module.Options, common.BenchOptions), name

@@ -54,6 +54,9 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     """How far the reward's curriculum goes, as a share of all of it."""
     curriculum_share: float = 0.6
     """Share of the iterations after which it is there."""
+    torch_threads: int = 2
+    """Most threads of torch's operations while the policy is improved. One is best for networks and minibatches so
+    small that the operations end before a second thread has woken up."""
     checkpoint_every: int = 100
     """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
     max_diverged_share: float = 0.01
@@ -67,7 +70,7 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     """The algorithm's own configuration."""
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "iterations", "checkpoint_every"):
+        for name in ("num_envs", "iterations", "torch_threads", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 <= self.max_diverged_share <= 1.0:

@@ -8,8 +8,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,10 +17,11 @@ from isthmus_deploy.machine_load import machine_load
 from isthmus_policies import distributed
 from isthmus_policies.files import write_json
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
+from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
 from isthmus_policies.training.options import Options, parse
-from isthmus_policies.training.trainer import Trainer
+from isthmus_policies.training.trainer import Trainer, learning_threads
 from isthmus_policies.training.worlds import robot_remarks
 from isthmus_sim.threads import use_thread_budget
 
@@ -104,15 +105,15 @@ def _trainer(options: Options, console: Console) -> tuple[Trainer, Path]:
     config = options.config
     folder = options.run or Path("runs") / config.name / time.strftime(f"%Y%m%d-%H%M%S-seed{config.seed}")
     if options.resume:
-        _say_if_threads_differ(folder, console)
+        _say_if_threads_differ(folder, config, console)
         return Trainer.resume(folder, config), folder
     if distributed.leads() and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another --run, or go on with it: --resume")
     return Trainer(config), folder
 
 
-def _say_if_threads_differ(folder: Path, console: Console) -> None:
-    before, now = load_checkpoint(folder / CHECKPOINT)[1]["threads"], torch.get_num_threads()
+def _say_if_threads_differ(folder: Path, config: TrainConfig[Any, Any, Any], console: Console) -> None:
+    before, now = load_checkpoint(folder / CHECKPOINT)[1]["threads"], learning_threads(config)
     if before != now:
         console.print(
             f"note: torch had {before} threads and has {now} now: the run goes on, but not bit for bit as it would have"

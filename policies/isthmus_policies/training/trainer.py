@@ -28,7 +28,7 @@ from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
 from isthmus_policies.training.worlds import make_engine, make_task, robot_digest
 from isthmus_sim.env import Divergence, Env
-from isthmus_sim.threads import one_torch_thread
+from isthmus_sim.threads import one_torch_thread, torch_threads
 
 
 class Trainer:
@@ -80,7 +80,8 @@ class Trainer:
         with one_torch_thread():
             collected = self.algorithm.collect()
         self.diverged, self.divergences = collected.diverged, collected.divergences
-        learned = self.algorithm.update(self.iteration / self.config.iterations)
+        with torch_threads(self.config.torch_threads):
+            learned = self.algorithm.update(self.iteration / self.config.iterations)
         self.seconds += time.perf_counter() - begun
         diverged, steps = distributed.total(collected.diverged, collected.steps)
         self.steps += int(steps)
@@ -141,7 +142,7 @@ class Trainer:
             "code_revision": code_revision(),
             "robot": robot_digest(self.task.robot),
             "processes": distributed.size(),
-            "threads": torch.get_num_threads(),
+            "threads": learning_threads(self.config),
         }
 
     @classmethod
@@ -173,6 +174,11 @@ class Trainer:
         trainer.algorithm.load_state_dict(part(own, "algorithm"))
         trainer.iteration, trainer.steps, trainer.seconds = facts["iteration"], facts["steps"], facts["seconds"]
         return trainer
+
+
+def learning_threads(config: TrainConfig[Any, Any, Any]) -> int:
+    """Threads of torch's operations while the policy is improved."""
+    return min(config.torch_threads, torch.get_num_threads())
 
 
 def _worlds_file(folder: Path, rank: int, iteration: int | str) -> Path:

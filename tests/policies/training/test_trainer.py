@@ -120,6 +120,27 @@ def test_the_checkpoint_says_how_many_threads_made_it(small: Small, tmp_path: Pa
     assert load_checkpoint(tmp_path / CHECKPOINT)[1]["threads"] == torch.get_num_threads()
 
 
+def test_torch_has_one_thread_while_worlds_are_stepped_and_the_runs_own_while_it_learns(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen = []
+        for most in (1, 2, 4):
+            trainer = Trainer(small(torch_threads=most))
+            for name in ("collect", "update"):
+                do = getattr(trainer.algorithm, name)
+                monkeypatch.setattr(
+                    trainer.algorithm, name, lambda *a, do=do: seen.append(torch.get_num_threads()) or do(*a)
+                )
+            trainer.iterate()
+        assert seen == [1, 1, 1, 2, 1, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_what_cannot_be_trained_is_refused_before_any_world_is_made(small: Small, monkeypatch: pytest.MonkeyPatch):
     def no_engine(*_: object) -> None:
         pytest.fail("an engine was made")
