@@ -283,10 +283,7 @@ class MessageLine:
         `true`: those of now."""
         if name not in self.history:
             return true[name]
-        if name in self.lag:
-            past = self._instant(self.time - self.sampled + self.lag[name])
-        else:
-            past = self._past
+        past = self._instant(self.time - self.sampled + self.lag[name]) if name in self.lag else self._past
         later, earlier = (self.history[name][step, self._worlds] for step in (past.later, past.earlier))
         if later.dtype == torch.uint8:
             return torch.where(_rows(past.share > _ROUNDING, later), earlier, later)

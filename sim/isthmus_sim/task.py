@@ -158,7 +158,7 @@ class Task:
     the task is to last, and whoever reaches the end of time has."""
     failure_reward: float = 0.0
     """What the step that fails earns, and nothing else: its terms do not count."""
-    goal_range: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    goal_range: Mapping[str, tuple[tuple[float, ...], ...]] = {}
     """Goal signal -> least and most of each element that training asks for; a contract holds operators to it."""
 
     # --- on the robot and in simulation ---

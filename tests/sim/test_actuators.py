@@ -126,7 +126,10 @@ def warp_curve(wanted: list[float], velocity: list[float]) -> list[float]:
 
     @wp.kernel(enable_backward=False)
     def curve(
-        wanted: wp.array(dtype=float), velocity: wp.array(dtype=float), limits: wp.vec3, found: wp.array(dtype=float)
+        wanted: wp.array[float],  # pyright: ignore
+        velocity: wp.array[float],  # pyright: ignore
+        limits: wp.vec3,  # pyright: ignore
+        found: wp.array[float],  # pyright: ignore
     ):
         i = wp.tid()
         found[i] = curve_of_warp(wanted[i], velocity[i], 1.0, limits[0], limits[1], limits[2])

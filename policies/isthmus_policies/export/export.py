@@ -71,7 +71,7 @@ def make_provenance(run: Run, score: Evaluation) -> Provenance:
         task_config=plain(config.task),
         package=origin.package,
         package_version=origin.version,
-        robot_model=config.robot or run.task.robot.name,
+        robot_model=config.robot or TASKS[config.name].robot,
         engine=run.engine,
         code_revision=run.facts["code_revision"],
         seed=config.seed,

@@ -104,7 +104,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(outside: Path, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(outside: Path, module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """A program of ours where that package is installed."""
     path = os.pathsep.join([str(outside), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(

@@ -50,9 +50,9 @@ def tumbling(n: int, seed: int = 0) -> State:
     }
 
 
-def begin(engine: Engine, state: State, ids: list[int] | None = None, **params: Tensor) -> State:
+def begin(engine: Engine, state: State, ids: list[int] | Tensor | None = None, **params: Tensor) -> State:
     """Start worlds `ids`, by default all, in `state` with `params`."""
-    worlds = torch.arange(engine.num_envs) if ids is None else torch.tensor(ids)
+    worlds = torch.arange(engine.num_envs) if ids is None else torch.as_tensor(ids)
     return engine.advance(None, Resets(ids=worlds, state=state, params=params))
 
 

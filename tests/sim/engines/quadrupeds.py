@@ -52,10 +52,10 @@ def targets(steps: int, n: int, seed: int = 1) -> Tensor:
     return POSE + 0.3 * torch.randn(steps, n, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def begin(engine: Engine, state: State, ids: list[int] | None = None, **params: Any) -> State:
+def begin(engine: Engine, state: State, ids: list[int] | Tensor | None = None, **params: Any) -> State:
     """Start worlds `ids`, by default all, in `state` with `params`, wherever the engine lives; also given as lists."""
     device = engine.device
-    worlds = torch.arange(engine.num_envs, device=device) if ids is None else torch.tensor(ids, device=device)
+    worlds = torch.arange(engine.num_envs, device=device) if ids is None else torch.as_tensor(ids, device=device)
     given = {name: torch.as_tensor(value, device=device) for name, value in params.items()}
     return engine.advance(
         None, Resets(ids=worlds, state={name: rows.to(device) for name, rows in state.items()}, params=given)

@@ -39,7 +39,7 @@ def make_warp() -> Make:
     from isthmus_sim.engines.warp_engine import WarpEngine
 
     def make(n: int, scene: Scene | None = None, **options: Any) -> WarpEngine:
-        return WarpEngine(scene or legged_scene(ROBOT), n, **({"device": "cpu"} | options))
+        return WarpEngine(scene or legged_scene(ROBOT), n, **{"device": "cpu", **options})  # pyright: ignore[reportArgumentType]
 
     return make
 
