@@ -100,7 +100,7 @@ def evaluate(
         raise ValueError(f"an interval needs at least 2 episodes, got {episodes}")
     engine = engine or task.engines[0]
     env = Env(task, make_engine(task.scene, episodes, engine), seed, measure=True, keep_divergences=True)
-    env.level[:] = levels(task, episodes).to(env.device)
+    env.level[:] = levels(task, episodes, env.device)
     start = env.level.clone()
     runner, trace = make_runner(env), _Trace(env)
     for t in range(task.episode_steps):
@@ -116,9 +116,9 @@ def evaluate(
     return _result(task, engine, seed, trace, start)
 
 
-def levels(task: Task, episodes: int) -> Tensor:
+def levels(task: Task, episodes: int, device: torch.device | str = "cpu") -> Tensor:
     """Level of each episode (episodes,): every kind of surroundings gets every level equally often."""
-    return (torch.arange(episodes) // max(1, len(task.kinds))) % task.levels
+    return (torch.arange(episodes, device=device) // max(1, len(task.kinds))) % task.levels
 
 
 def _result(task: Task, engine: str, seed: int, trace: _Trace, level: Tensor) -> Evaluation:
