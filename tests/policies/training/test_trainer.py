@@ -116,8 +116,9 @@ def test_a_finished_run_goes_on_with_more_iterations(small: Small, tmp_path: Pat
 
 
 def test_the_checkpoint_says_how_many_threads_made_it(small: Small, tmp_path: Path):
-    Trainer(small()).save(tmp_path)
-    assert load_checkpoint(tmp_path / CHECKPOINT)[1]["threads"] == torch.get_num_threads()
+    for most in (1, 64):
+        Trainer(small(torch_threads=most)).save(tmp_path)
+        assert load_checkpoint(tmp_path / CHECKPOINT)[1]["threads"] == min(most, torch.get_num_threads())
 
 
 def test_torch_has_one_thread_while_worlds_are_stepped_and_the_runs_own_while_it_learns(
