@@ -42,7 +42,7 @@ export: need-RUN $(STAMP) ## RUN=runs/...: compile a trained policy into one ONN
 deploy: need-POLICY $(STAMP) ## POLICY=....onnx: start the ROS 2 node that drives the robot with an exported policy
 	$(BIN)/isthmus-deploy $(POLICY) $(ARGS)
 
-test: lint ## lint and all tests but the long ones (under 10 minutes on 2 cores)
+test: lint ## lint and all tests but the long ones
 	$(BIN)/python -m pytest -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## the tests that take minutes each
