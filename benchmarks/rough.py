@@ -42,11 +42,11 @@ class Options(BenchOptions):
     run: Path | None = None
     """A finished run to judge; without it one is trained."""
     seed: int = 401
-    """Of the training."""
+    """Seed of the training."""
     iterations: int | None = None
     """Iterations of the training instead of the task's."""
     episodes: int = 20
-    """On every kind and level of ground."""
+    """Episodes on every kind and level of ground."""
 
 
 QUICK = Options(iterations=1, episodes=1)
@@ -59,7 +59,7 @@ def train(options: Options, folder: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Of every world's first episode, (kinds, levels, episodes): whether it fell, and its mean velocity error, m/s."""
+    """How every world's first episode went, (kinds, levels, episodes): whether it fell, and its mean velocity error, m/s."""
 
     fell: Tensor
     error: Tensor

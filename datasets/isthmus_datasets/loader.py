@@ -85,7 +85,7 @@ class Loader:
 
     @property
     def epoch(self) -> int:
-        """Of the batch that comes next."""
+        """The epoch that the next batch belongs to."""
         return self._epoch
 
     def __iter__(self) -> Iterator[Batch]:

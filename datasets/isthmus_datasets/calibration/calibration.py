@@ -23,14 +23,14 @@ Frame = Literal["gripper", "base"]
 
 @dataclass(frozen=True, kw_only=True)
 class CameraCalibration:
-    """Of one camera.
+    """The calibration of one camera.
 
     Args:
         camera: Its name.
         intrinsics: How it sees.
         reprojection_px: Root mean square of the intrinsics' views.
         frame: What the pose is in; None where there is no pose yet, as for the next two.
-        pose: Of the camera's frame (OpenCV's: z where it looks, y down) in that frame.
+        pose: The pose of the camera's frame (OpenCV's: z where it looks, y down) in that frame.
         pose_error_m: How far the board was seen from where it had to be, median of the views.
     """
 
@@ -43,7 +43,7 @@ class CameraCalibration:
 
     @classmethod
     def of(cls, camera: str, fit: IntrinsicsFit) -> CameraCalibration:
-        """Of a camera that is not placed yet."""
+        """The calibration of a camera that is not placed yet."""
         return cls(camera=camera, intrinsics=fit.intrinsics, reprojection_px=fit.rms_px)
 
     def placed(self, fit: HandEye) -> CameraCalibration:

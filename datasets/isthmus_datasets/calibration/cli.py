@@ -70,9 +70,9 @@ class Pictures:
     patience_s: float = 120.0
     """Give up after so long."""
     width: int | None = None
-    """Of the pictures, px."""
+    """Width of the pictures, px."""
     height: int | None = None
-    """Of the pictures, px."""
+    """Height of the pictures, px."""
 
     def run(self, console: Console) -> None:
         board = Board.load(self.board)

@@ -127,7 +127,7 @@ class _Fit:
         ])  # fmt: skip
 
     def errors(self) -> list[_Error]:
-        """Of each view."""
+        """The errors of each view."""
         errors = []
         for view, seen, board in zip(self._views, self._seen, self._expected(self.camera, self.board), strict=True):
             position_m, turn = apart(seen, board)

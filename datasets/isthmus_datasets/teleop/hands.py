@@ -21,7 +21,7 @@ class Hands:
         self.name, self._devices = devices[-1].name, tuple(devices)
 
     def read(self) -> Motion:
-        """Of all, at most full speed. Raises DeviceError when one is gone."""
+        """The sum of all devices' motions, at most full speed. Raises DeviceError when one is gone."""
         motions = [device.read() for device in self._devices]
         return Motion(
             linear=np.clip(sum(motion.linear for motion in motions), -1.0, 1.0),

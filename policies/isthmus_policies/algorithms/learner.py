@@ -119,7 +119,7 @@ class Learner:
             self.set_learning_rate(min(high, self.learning_rate * 1.5))
 
     def set_learning_rate(self, value: float) -> None:
-        """Of the next steps."""
+        """Set the learning rate of the next steps."""
         self.learning_rate = value
         for group in self.optimizer.param_groups:
             group["lr"] = value

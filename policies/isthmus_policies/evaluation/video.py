@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 """Called with frames done and frames in all."""
 
 Text = Callable[[float], str]
-"""Of a time in s."""
+"""A function of a time in s."""
 
 
 @dataclass(frozen=True, kw_only=True)

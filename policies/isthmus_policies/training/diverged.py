@@ -20,7 +20,7 @@ from isthmus_sim.env import Divergence
 FORMAT = "isthmus.diverged.2"
 FOLDER = "diverged"
 MOST_FILES = 20
-"""In a run's folder: the first ones tell as much as thousands."""
+"""Most states kept in a run's folder: the first ones tell as much as thousands."""
 
 
 class DivergedError(RuntimeError):

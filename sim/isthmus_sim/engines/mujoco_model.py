@@ -14,7 +14,7 @@ from isthmus_sim.scene import Quantity, Scene
 from isthmus_sim.terrain import Terrain
 
 ITERATIONS = 50
-"""Of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""
+"""Iterations of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""
 
 Columns = slice | list[int]
 

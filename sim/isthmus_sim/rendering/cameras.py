@@ -1,6 +1,6 @@
 """Pictures of one world of a MuJoCo engine, as the cameras in its model see it, drawn off-screen.
 
-Shadows and multisampling, which cost software rendering most, are off in the models (`so101_mjcf`).
+Shadows and multisampling, which cost software rendering most, are off in the models.
 """
 
 # pyright: reportAttributeAccessIssue=false

@@ -40,7 +40,7 @@ from isthmus_sim.terms.terminations import not_finite
 SUCCESS = 0.95
 """Share of the goal that must be covered, and more."""
 STANDARD_SEEDS = tuple(range(100_000, 100_050))
-"""Of the start states on which Push-T is reported."""
+"""Seeds of the start states on which Push-T is reported."""
 
 Start = tuple[float, float, float, float, float]
 """Where an episode begins: disc x, y and block x, y in px, the block's angle in rad."""

@@ -48,7 +48,7 @@ class WalkPlan:
     speed: float = 0.6
     """Along the sides, m/s."""
     turn_rate: float = 0.8
-    """In the corners, rad/s."""
+    """Yaw rate in the corners, rad/s."""
     sideways_m: float = 1.0
     """Way to walk sideways, m; 0 for none."""
     sideways_speed: float = 0.3

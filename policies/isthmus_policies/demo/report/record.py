@@ -60,7 +60,7 @@ class Demo:
 
     @property
     def phases(self) -> list[Phase]:
-        """Of the mission."""
+        """The mission's phases: name, start and end, s."""
         return [(phase["name"], phase["start_s"], phase["end_s"]) for phase in self.facts["phases"]]
 
     @property

@@ -17,6 +17,7 @@ _EXACT = 1e-9  # share of C that MuJoCo's own decomposition may lose
 
 
 def is_negligible(body: SpatialInertia | None) -> bool:
+    """Whether `body` weighs too little to move by itself, or has no inertia at all."""
     return body is None or body.mass < NEGLIGIBLE_MASS
 
 

@@ -107,10 +107,12 @@ class UrdfTree:
 
 
 def name_of(element: Element) -> str:
+    """The element's name, empty where it has none."""
     return element.get("name", "")
 
 
 def numbers(text: str) -> np.ndarray:
+    """The numbers in `text`, which blanks separate; ValueError where one is none."""
     return np.array([float(number) for number in text.split()])
 
 
