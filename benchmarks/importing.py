@@ -57,8 +57,8 @@ def small_buffer(path: Path) -> Path:
 
 
 def differences(source: Source, dataset: DatasetReader, index: int) -> tuple[bool, bool, list[NDArray[np.uint8]]]:
-    """Compare one episode with its source: whether its numbers are the same to the bit, whether it has a picture for every step, and how far
-    each camera's pictures (T, H, W, 3) are off."""
+    """Compare one episode with its source: whether its numbers are the same to the bit, whether it has a picture for
+    every step, and how far each camera's pictures (T, H, W, 3) are off."""
     before, after = source.episodes[index], dataset.episode(index)
     same = all(after.columns[name].tobytes() == values.tobytes() for name, values in before.columns.items())
     pairs = [(np.asarray(before.videos[name]), np.asarray(after.videos[name])) for name in before.videos]

@@ -59,7 +59,7 @@ def train(options: Options, folder: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How every world's first episode went, (kinds, levels, episodes): whether it fell, and its mean velocity error, m/s."""
+    """Every world's first episode, (kinds, levels, episodes): whether it fell, and its mean velocity error, m/s."""
 
     fell: Tensor
     error: Tensor

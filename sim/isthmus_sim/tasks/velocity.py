@@ -351,7 +351,7 @@ class VelocityTracking(Task):
 
     @property
     def _clock_sign(self) -> float:
-        """The mirror image of the clock's sine and cosine: feet on opposite sides swing half a cycle apart, or together."""
+        """The clock's sign in a mirror: feet on opposite sides swing half a cycle apart, or together."""
         phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
         return -1.0 if (phases[others[0]] - phases[0]) % 1.0 == 0.5 else 1.0
 

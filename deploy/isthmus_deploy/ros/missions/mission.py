@@ -63,7 +63,7 @@ class Truth:
 
 
 def heading(orientation: Vector) -> float:
-    """The heading of the body's x axis over the ground, rad from the world's x axis; `orientation` (4,) wxyz world_from_body."""
+    """The body's heading over the ground, rad from the world's x axis; `orientation` (4,) wxyz world_from_body."""
     w, x, y, z = orientation
     return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
