@@ -17,7 +17,8 @@ from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks.hover import HOVER_ACTION, Hover, HoverConfig, randomized
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 from isthmus_sim.terrain import TerrainConfig
 
 CALM = HoverConfig(noise={}, force_share=0.0, torque_share=0.0)

@@ -17,7 +17,7 @@ from isthmus_sim.scene import Scene, joint_motion
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.task import Group, Reward, Task
 from isthmus_sim.tasks import TASKS, make_task
-from isthmus_sim.tasks.velocity import VelocityConfig
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 
 _SLIDER = """<mujoco><worldbody><body><joint name="slide" type="slide" axis="1 0 0" damping="1"/>
   <geom size="0.1" mass="1"/></body></worldbody>

@@ -19,7 +19,7 @@ from isthmus_sim.offscreen import available_backend
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.hover import HoverConfig
-from isthmus_sim.tasks.velocity import VelocityConfig
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 from isthmus_sim.vector_env import TaskVectorEnv
 
 

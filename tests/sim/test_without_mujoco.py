@@ -13,7 +13,8 @@ MODULES = (
 DESCRIBE = """
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.scenes.desk import desk_scene
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import VelocityConfig, rough
 
 dog = ROBOTS["quadruped"]
 flat, hilly = (VelocityTracking(dog, config).scene for config in (VelocityConfig(), rough()))

@@ -8,7 +8,8 @@ from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 from isthmus_sim.tasks.pick_place import randomized as other_desks
 from isthmus_sim.tasks.push_t import PushT, PushTConfig, standard
 from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking, rough, two_legs
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import VelocityConfig, rough, two_legs
 
 _WALKING = {
     "iterations": 900,

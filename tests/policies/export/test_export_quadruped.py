@@ -15,7 +15,7 @@ from isthmus_policies.export.replay import Recording
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
 from isthmus_sim.robots.quadruped.description import JOINTS
 from isthmus_sim.tasks import make_task
-from isthmus_sim.tasks.velocity import VelocityConfig
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 

@@ -12,7 +12,8 @@ from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, ROBOT, STAND_HEIGHT
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityTracking
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 
 Walking = Callable[..., Env]
 Standing = Callable[..., State]

@@ -17,7 +17,8 @@ from isthmus_sim.engine import State
 from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import ROBOT
 from isthmus_sim.sensors import SensorModel, SignalNoise
-from isthmus_sim.tasks.velocity import GaitConfig, VelocityConfig, VelocityTracking
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig
 
 Walking = Callable[..., Env]
 Standing = Callable[..., State]

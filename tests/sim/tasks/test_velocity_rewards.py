@@ -12,7 +12,8 @@ import torch
 from isthmus_sim.engine import State
 from isthmus_sim.robots.quadruped.description import ROBOT
 from isthmus_sim.task import Goal, Transition
-from isthmus_sim.tasks.velocity import VelocityConfig, VelocityReward, VelocityTracking
+from isthmus_sim.tasks.velocity import VelocityTracking
+from isthmus_sim.tasks.velocity_config import VelocityConfig, VelocityReward
 
 Standing = Callable[..., State]
 COMMAND = "joint_position_target"
