@@ -72,7 +72,7 @@ class WarpEngine:
     ) -> None:
         motors = _supported(scene)
         self.scene, self.num_envs = scene, num_envs
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _numbered(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = compile_scene(scene)
         self.num_substeps = substeps(scene.robot.control_period_s, self.model.opt.timestep)
         self.params = {name: value.to(self.device) for name, value in nominal(scene, num_envs).items()}
@@ -270,3 +270,11 @@ def _captured(work: Callable[[], None]) -> wp.Graph:
         work()
     assert capture.graph is not None
     return capture.graph
+
+
+def _numbered(device: torch.device | str) -> torch.device:
+    """The device with its number, which Warp asks for: "cuda" alone is torch's current one."""
+    device = torch.device(device)
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
