@@ -4,7 +4,7 @@ adapter.
 It sees what the adapter gives: the actor's observations, rewards, ends, and the true last observation of each episode.
 It tells the adapter how far it is, and so has the reward's curriculum, up to where `isthmus-train quadrotor` takes it;
 beside it the same learner without one, which has the harshest reward from its first step. Its hyperparameters are those
-of `isthmus-train` where both have them.
+of `isthmus-train quadrotor` where both have them. That follows the KL with its learning rate; here the rate falls.
 """
 
 # Only the extra `bench` has stable-baselines3.
@@ -12,6 +12,7 @@ of `isthmus-train` where both have them.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -28,11 +29,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from isthmus_policies.training.config import default_config
 from isthmus_sim.tasks.hover import HoverConfig
-from isthmus_sim.threads import THREADS
 from isthmus_sim.vector_env import TaskVectorEnv
 
 EVALUATION_SEED = 77_000
 WHOLE = HoverConfig().episode_steps  # 5 s
+LEARNING_RATE = 3e-3
+"""At the start. It falls with the steps that are left, to a twentieth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,9 @@ class Options(BenchOptions):
 
     seeds: tuple[int, ...] = (101, 102, 103)
     """Training seeds."""
-    num_envs: int = 256
+    num_envs: int = 512
     """Worlds stepped together."""
-    steps: int = 3_000_000
+    steps: int = 4_000_000
     """Control steps of a training, of all worlds together."""
     episodes: int = 500
     """Episodes of an evaluation, 5 s each."""
@@ -133,11 +135,12 @@ def learn(options: Options, seed: int, *, curriculum: bool) -> tuple[PPO, VecNor
     worlds = quadrotors(options.num_envs, ours.episode_steps, 0.0 if curriculum else 1.0)
     env = VecNormalize(AdapterVecEnv(worlds), gamma=ours.algorithm.gamma)
     env.seed(seed)
+    ppo, rows = ours.algorithm, options.num_envs * ours.algorithm.num_steps
     model = PPO(
-        "MlpPolicy", env, seed=seed, device="cpu", n_steps=64, batch_size=options.num_envs * 64 // 8, n_epochs=5,
-        learning_rate=ours.algorithm.learning_rate, gamma=ours.algorithm.gamma, gae_lambda=ours.algorithm.lam,
-        ent_coef=0.0, max_grad_norm=ours.algorithm.max_gradient_norm, target_kl=0.03,
-        policy_kwargs={"net_arch": [64, 64], "log_std_init": -0.7},
+        "MlpPolicy", env, seed=seed, device="cpu", n_steps=ppo.num_steps, batch_size=rows // ppo.minibatches,
+        n_epochs=ppo.epochs, learning_rate=lambda left: LEARNING_RATE * max(left, 0.05), gamma=ppo.gamma,
+        gae_lambda=ppo.lam, ent_coef=ppo.entropy_weight, max_grad_norm=ppo.max_gradient_norm,
+        policy_kwargs={"net_arch": list(ours.policy.actor), "log_std_init": math.log(ours.policy.initial_std)},
     )  # fmt: skip
     begun = time.perf_counter()
     model.learn(options.steps, callback=Curriculum(worlds, options.steps) if curriculum else None)
@@ -190,7 +193,7 @@ def rows(guided: list[Flight], alone: list[Flight]) -> list[Row]:
 def main() -> int:
     """Entry point; 1 when a must is missed."""
     options = parse(Options(), QUICK)
-    torch.set_num_threads(THREADS.torch)
+    torch.set_num_threads(default_config("quadrotor").torch_threads)
     guided, alone = (
         [fly(options, seed, curriculum=curriculum) for seed in options.seeds] for curriculum in (True, False)
     )

@@ -17,13 +17,13 @@ import tyro
 from numpy.typing import NDArray
 from rich.progress import track
 
-from isthmus_datasets.episode import Episode
-from isthmus_datasets.exporters.zarr_v2 import export_replay_buffer
-from isthmus_datasets.features import Feature, Features
-from isthmus_datasets.importers.opening import import_dataset, open_source
-from isthmus_datasets.importers.source import ImportOptions, Source
-from isthmus_datasets.reader import DatasetReader
-from isthmus_datasets.writer import DatasetWriter
+from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
+from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.source import ImportOptions, Source
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
 
-from isthmus_datasets.episode import Episode
-from isthmus_datasets.features import Feature, Features
-from isthmus_datasets.loader import Batch, Loader
-from isthmus_datasets.reader import DatasetReader
-from isthmus_datasets.windows import WindowConfig
-from isthmus_datasets.writer import DatasetWriter
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.training.loader import Batch, Loader
+from isthmus_datasets.training.windows import WindowConfig
 
 CAMERAS = ("observation.images.scene", "observation.images.wrist")
 STATE = "observation.state"

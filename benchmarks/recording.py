@@ -17,11 +17,11 @@ from common import BenchOptions, Row, over_seeds, parse, report
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.operator import Operator
-from isthmus_datasets.pace import Clock, Pace, Timing, VirtualClock, WallClock
-from isthmus_datasets.reader import DatasetReader
-from isthmus_datasets.recorder import Recorder, Summary
-from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.recording.pace import Clock, Pace, Timing, VirtualClock, WallClock
+from isthmus_datasets.recording.recorder import Recorder, Summary
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
 from isthmus_policies.demonstrate.push_t_script import PushTScript

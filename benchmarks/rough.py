@@ -26,7 +26,7 @@ from isthmus_policies.evaluation.runners import NetworkRunner
 from isthmus_policies.training.run import load_run
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.terrain import KINDS
+from isthmus_sim.scenes.terrain import KINDS
 from isthmus_sim.threads import one_torch_thread, use_thread_budget
 
 TASK = "quadruped-rough"

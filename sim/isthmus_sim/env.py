@@ -72,7 +72,7 @@ class Env:
     Args:
         task: What is done.
         engine: Where, N worlds of the task's scene.
-        seed: Of everything random.
+        seed: Seed of everything random.
         random_initial_age: For training: first episodes end at random times, so that time-outs do not come all at once.
         episode_steps: Cuts episodes earlier than the task does.
         measure: Whether steps carry the task's metrics.

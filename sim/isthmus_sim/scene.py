@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isthmus_sim.description import Parameter, RobotDescription
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.scenes.terrain import Terrain
 from isthmus_sim.variations import Variation
 
 Kind = Literal[

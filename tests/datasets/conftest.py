@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus_datasets.checks import gather, run_checks
-from isthmus_datasets.episode import Episode
-from isthmus_datasets.features import Feature, Features
-from isthmus_datasets.writer import DatasetWriter
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.scan.gather import gather
 
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
 

@@ -12,12 +12,36 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from untrained import provenance
 
-from isthmus_deploy.contract import Command, Contract, Joint, Memory, Provenance, Signal
+from isthmus_deploy.contract import Command, Contract, Joint, Memory, Signal
 from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_deploy.runtime import Runtime
 
 JOINTS = ("hip", "knee")
+
+
+_POSITION = Signal(
+    name="joint_position", shape=(2,), unit="rad", frame="joint", order=JOINTS, minimum=(-3.0, -3.0),
+    maximum=(3.0, 3.0), max_jump=(0.5, 0.25), max_age_s=0.05,
+)  # fmt: skip
+_ORIENTATION = Signal(
+    name="orientation", shape=(4,), unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
+    minimum=(-1.1,) * 4, maximum=(1.1,) * 4, max_jump=(0.2,) * 4, max_age_s=0.05,
+)  # fmt: skip
+_GOAL = Signal(
+    name="goal", shape=(1,), unit="rad", frame="joint", order=("offset",), minimum=(-1.0,), maximum=(1.0,),
+    max_jump=(2.0,), max_age_s=None,
+)  # fmt: skip
+_COMMAND = Command(
+    name="joint_command", shape=(2,), unit="rad", frame="joint", order=JOINTS, minimum=(-2.0, -1.0),
+    maximum=(2.0, 1.0), max_rate=(20.0, 10.0), safe=(0.0, 0.0), standby=(0.1, -0.1),
+)  # fmt: skip
+_JOINT = Joint(
+    stiffness=20.0, damping=0.5, position_min=-2.0, position_max=2.0, velocity_limit=30.0, effort_limit=23.5,
+    default_position=0.1,
+)  # fmt: skip
+_EVALUATION = {"episodes": 500, "success": [0.97, 0.985, 0.993]}
 
 
 @pytest.fixture(scope="session")
@@ -27,80 +51,12 @@ def contract() -> Contract:
         robot="two_joints",
         control_period_s=0.01,
         trained_latency_s=0.012,
-        signals=(
-            Signal(
-                name="joint_position",
-                shape=(2,),
-                unit="rad",
-                frame="joint",
-                order=JOINTS,
-                minimum=(-3.0, -3.0),
-                maximum=(3.0, 3.0),
-                max_jump=(0.5, 0.25),
-                max_age_s=0.05,
-            ),
-            Signal(
-                name="orientation",
-                shape=(4,),
-                unit="1",
-                frame="world_from_body",
-                order=("w", "x", "y", "z"),
-                minimum=(-1.1,) * 4,
-                maximum=(1.1,) * 4,
-                max_jump=(0.2,) * 4,
-                max_age_s=0.05,
-            ),
-            Signal(
-                name="goal",
-                shape=(1,),
-                unit="rad",
-                frame="joint",
-                order=("offset",),
-                minimum=(-1.0,),
-                maximum=(1.0,),
-                max_jump=(2.0,),
-                max_age_s=None,
-            ),
-        ),
-        commands=(
-            Command(
-                name="joint_command",
-                shape=(2,),
-                unit="rad",
-                frame="joint",
-                order=JOINTS,
-                minimum=(-2.0, -1.0),
-                maximum=(2.0, 1.0),
-                max_rate=(20.0, 10.0),
-                safe=(0.0, 0.0),
-                standby=(0.1, -0.1),
-            ),
-        ),
+        signals=(_POSITION, _ORIENTATION, _GOAL),
+        commands=(_COMMAND,),
         memory=(Memory(name="history", shape=(3, 2), order="oldest first", initial=0.0),),
-        joints={
-            name: Joint(
-                stiffness=20.0,
-                damping=0.5,
-                position_min=-2.0,
-                position_max=2.0,
-                velocity_limit=30.0,
-                effort_limit=23.5,
-                default_position=0.1,
-            )
-            for name in JOINTS
-        },
-        provenance=Provenance(
-            task="two_joints",
-            task_config={"goal": {"offset": [-0.5, 0.5]}},
-            package="two-joints",
-            package_version="1.2.3",
-            robot_model="two_joints.xml",
-            engine="by hand",
-            code_revision="0123abc",
-            seed=7,
-            data=None,
-            evaluation={"episodes": 500, "success": [0.97, 0.985, 0.993]},
-            created="2026-11-21T09:00:00+00:00",
+        joints=dict.fromkeys(JOINTS, _JOINT),
+        provenance=provenance(
+            "two_joints", task_config={"goal": {"offset": [-0.5, 0.5]}}, seed=7, evaluation=_EVALUATION
         ),
     )
 

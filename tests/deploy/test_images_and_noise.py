@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from untrained import provenance
 
 from isthmus_deploy.consistency import InconsistentContract
-from isthmus_deploy.contract import Command, Contract, Noise, Provenance, Signal
+from isthmus_deploy.contract import Command, Contract, Noise, Signal
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, parse, seal
 from isthmus_deploy.runtime import Runtime
@@ -44,11 +45,8 @@ CONTRACT = Contract(
     memory=(),
     noise=(Noise(name="draw", shape=(2,)),),
     joints={},
-    provenance=Provenance(
-        task="watch", task_config={}, package="watchers", package_version="2.0", robot_model="watcher", engine="none",
-        code_revision="r", seed=0, data=None, evaluation={}, created="2026-11-21T09:00:00+00:00",
-    ),
-)  # fmt: skip
+    provenance=provenance("watch"),
+)
 
 
 def model() -> bytes:

@@ -17,9 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
-from isthmus_datasets.checks import gather, run_checks
-from isthmus_datasets.operators.operator import Controller
-from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.operator import Controller
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.push_t import DEMONSTRATION
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL

@@ -16,10 +16,10 @@ from isthmus_sim.engine import Resets
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots import ROBOTS
+from isthmus_sim.scenes.terrain import TerrainConfig
 from isthmus_sim.tasks.hover import HOVER_ACTION, Hover, HoverConfig, randomized
 from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.tasks.velocity_config import VelocityConfig
-from isthmus_sim.terrain import TerrainConfig
 
 CALM = HoverConfig(noise={}, force_share=0.0, torque_share=0.0)
 """The specification without noise and disturbance."""

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics, RescaleAction
 
 from isthmus_sim.description import with_camera
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.hover import HoverConfig

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 MODULES = (
-    "description", "actuators", "variations", "scene", "engine", "task", "env", "sensors", "commands", "terrain",
-    "registry", "terms.curricula", "terms.events", "terms.randomization", "terms.rewards", "terms.terminations",
-    "engines.entries", "tasks.entries",
+    "description", "actuators", "variations", "scene", "engine", "task", "env", "sensors", "commands", "registry",
+    "scenes.terrain", "scenes.polygons", "rendering.offscreen", "terms.curricula", "terms.events",
+    "terms.randomization", "terms.rewards", "terms.terminations", "engines.entries", "tasks.entries",
 )  # fmt: skip
 DESCRIBE = """
 from isthmus_sim.robots import ROBOTS

@@ -1,1 +1,1 @@
-"""The page in a browser at which a person demonstrates."""
+"""The page in a browser at which a person demonstrates, with devices, operators and calibration."""

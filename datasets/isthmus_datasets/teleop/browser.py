@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.operators.operator import Decision, Event, Operator
-from isthmus_datasets.operators.take_over import TakeOver
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.recording.operator import Decision, Event, Operator
+from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.markup import Phase
+from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_datasets.teleop.page import Page
 
 PATIENCE_S = 2.0

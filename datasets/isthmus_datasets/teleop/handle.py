@@ -10,7 +10,7 @@ import trimesh.creation
 import viser
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus_datasets.operators.guide import Pose
+from isthmus_datasets.teleop.operators.guide import Pose
 
 Dragged = Callable[[ArrayLike, ArrayLike], None]
 """Is told position (3,) m and orientation (4,) wxyz in the world; called from the server's thread."""
@@ -35,10 +35,10 @@ class PlaneHandle:
     """A ring on a level plane. It goes to wherever the mouse is pressed on it, or on one of `meshes`.
 
     Args:
-        server: Of the page.
+        server: The page's server.
         dragged: Told the place under the mouse.
-        height_m: Of the plane.
-        radius_m: Of the ring.
+        height_m: Height of the plane.
+        radius_m: Radius of the ring.
         meshes: What else can be pressed, such as the table and what lies on it.
     """
 
@@ -80,7 +80,7 @@ class SpaceHandle:
     """Arrows and arcs that move and turn the target in space.
 
     Args:
-        server: Of the page.
+        server: The page's server.
         dragged: Told the target's pose.
         size_m: Length of the arrows.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import viser
 from viser._messages import HotkeyKey, RunJavascriptMessage
 
-from isthmus_datasets.operators.motion import Motion
+from isthmus_datasets.teleop.devices.motion import Motion
 
 _LINEAR, _ANGULAR = 0, 3
 

@@ -14,11 +14,11 @@ import mujoco
 import viser
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.handle import Handle, PlaneHandle, SpaceHandle
 from isthmus_datasets.teleop.keys import on_moves
 from isthmus_datasets.teleop.markup import Titles
+from isthmus_datasets.teleop.operators.guide import Guide
 from isthmus_datasets.teleop.panel import Panel
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_datasets.teleop.view import View

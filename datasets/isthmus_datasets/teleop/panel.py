@@ -11,7 +11,7 @@ import numpy as np
 import viser
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.operator import Event
+from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.teleop.keys import on_key
 from isthmus_datasets.teleop.markup import Phase, Titles, heading, keys_table, message_line, state_box
 from isthmus_datasets.teleop.wishes import Wishes
@@ -51,7 +51,7 @@ class Panel:
     """Made once; then `phase`, `count` and `tell` say what has changed.
 
     Args:
-        server: Of the page.
+        server: The page's server.
         wishes: Where presses go.
         titles: What stands there.
         cameras: name -> (height, width).

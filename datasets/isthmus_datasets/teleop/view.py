@@ -21,7 +21,7 @@ class View:
     """Every geom is sent once, and again if it looks different in another episode; else only poses that have changed.
 
     Args:
-        server: Of the page.
+        server: The page's server.
         model: What is shown.
     """
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isthmus_datasets.operators.guide import Pose
-from isthmus_datasets.operators.motion import Motion
-from isthmus_datasets.operators.operator import Event
+from isthmus_datasets.recording.operator import Event
+from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.keys import STILL, motion_of
+from isthmus_datasets.teleop.operators.guide import Pose
 
 
 class Wishes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """Defaults: those of the quadrotor, tuned on training seeds 0 to 9."""
+    """The defaults were tuned on a task at 100 Hz, with two hidden layers of 64 and training seeds 0 to 9."""
 
     num_steps: int = 16
     """Control steps per roll-out. Short, so that the policy is improved often."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.operators.operator import Operator
+from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.teleop.operators.guide import Guide
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements

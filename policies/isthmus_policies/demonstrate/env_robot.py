@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus_datasets.robot import Observation, RobotError, RobotFeatures, quantities
+from isthmus_datasets.recording.robot import Observation, RobotError, RobotFeatures, quantities
 from isthmus_policies.demonstrate.features import joined, observation_parts, robot_features, split
 from isthmus_policies.demonstrate.views import View, mujoco_engine
 from isthmus_sim.engines import make_engine

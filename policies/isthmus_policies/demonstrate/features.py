@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.features import Feature
-from isthmus_datasets.robot import Observation, RobotFeatures
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_sim.description import RobotDescription, SignalSpec
 
 STATE = "state"

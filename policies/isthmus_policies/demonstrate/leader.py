@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from isthmus_datasets.operators.arm_calibration import Calibration
-from isthmus_datasets.operators.leader_arm import LeaderArm
-from isthmus_datasets.operators.motion import Device, DeviceError
-from isthmus_datasets.operators.servo_bus import FAMILIES, ServoBus
+from isthmus_datasets.recording.operator import DeviceError
+from isthmus_datasets.teleop.devices.arm_calibration import Calibration
+from isthmus_datasets.teleop.devices.motion import Device
+from isthmus_datasets.teleop.devices.servo_bus import FAMILIES, ServoBus
+from isthmus_datasets.teleop.operators.leader_arm import LeaderArm
 from isthmus_policies.demonstrate.features import robot_features
 from isthmus_sim.description import RobotDescription
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.operators.operator import Operator
+from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.teleop.operators.guide import Guide
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot

@@ -13,9 +13,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.arm_guide import ArmGuide
-from isthmus_datasets.operators.scripted import ScriptedOperator
-from isthmus_datasets.robot import Observation, RobotFeatures
+from isthmus_datasets.recording.robot import Observation, RobotFeatures
+from isthmus_datasets.recording.scripted import ScriptedOperator
+from isthmus_datasets.teleop.operators.arm_guide import ArmGuide
 from isthmus_policies.demonstrate.env_robot import ENVIRONMENT
 from isthmus_policies.demonstrate.features import robot_features
 from isthmus_sim.robots.so101.description import GRIP_WIDTH, JOINTS, NO_LOAD_SPEED, OFFSET, RANGE, ROBOT, grip_angle

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isthmus_datasets.operators.operator import Controller, Decision, Event
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.recording.operator import Controller, Decision, Event
+from isthmus_datasets.recording.robot import Observation
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_deploy.robot_interface import interface_of
 from isthmus_deploy.runtime import Runtime

@@ -9,7 +9,7 @@ import math
 
 import mujoco
 
-from isthmus_datasets.operators.plane_guide import PlaneGuide
+from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot

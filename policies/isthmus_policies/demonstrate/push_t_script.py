@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.operators.scripted import ScriptedOperator
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_policies.demonstrate.features import signals_of
 from isthmus_sim.robots.pusher.description import (
     AGENT_RADIUS,

@@ -13,12 +13,12 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from isthmus_datasets.calibration.error import CalibrationError
-from isthmus_datasets.info import DatasetError
-from isthmus_datasets.pace import VirtualClock
-from isthmus_datasets.recorder import Recorder, RecordingError
-from isthmus_datasets.recording import next_seed, open_dataset
-from isthmus_datasets.robot import RobotError
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.recording.columns import next_seed, open_dataset
+from isthmus_datasets.recording.pace import VirtualClock
+from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.robot import RobotError
+from isthmus_datasets.teleop.calibration.error import CalibrationError
 from isthmus_policies.demonstrate.demonstration import demonstrated_tasks, find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_sim.engine import UnsupportedError

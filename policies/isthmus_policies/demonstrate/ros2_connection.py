@@ -7,7 +7,7 @@ from typing import Any
 
 from std_msgs.msg import String
 
-from isthmus_datasets.ros2 import subscribe, take_newest, wait_for
+from isthmus_datasets.recording.ros2.topics import subscribe, take_newest, wait_for
 from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.cameras.camera import Camera, look
-from isthmus_datasets.robot import Observation, RobotFeatures
-from isthmus_datasets.ros2 import close_node, open_node, wait_for
+from isthmus_datasets.recording.cameras.camera import Camera, look
+from isthmus_datasets.recording.robot import Observation, RobotFeatures
+from isthmus_datasets.recording.ros2.topics import close_node, open_node, wait_for
 from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ownership import RobotLock
@@ -36,7 +36,7 @@ class Ros2Robot:
     episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
 
     Args:
-        namespace: Of the robot, such as "/arm1".
+        namespace: Namespace of the robot, such as "/arm1".
         cameras: name -> camera; closed with the robot.
         safe: What `close` sends last, (k,) as an action; None: joints stay where they are measured then.
         max_age_s: `observe` refuses an older reading.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.features import Feature
-from isthmus_datasets.robot import RobotError
-from isthmus_datasets.ros2 import stamp_ns, subscribe, take_newest, to_monotonic_ns
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.recording.robot import RobotError
+from isthmus_datasets.recording.ros2.topics import stamp_ns, subscribe, take_newest, to_monotonic_ns
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
@@ -28,7 +28,7 @@ class Sensor:
 
     Args:
         node: Receives it.
-        topic: Of the robot.
+        topic: The robot's topic.
         signals: What it carries; each has a source in that topic.
     """
 

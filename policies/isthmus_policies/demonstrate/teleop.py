@@ -14,24 +14,24 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from isthmus_datasets.calibration.error import CalibrationError
-from isthmus_datasets.cli import Check
-from isthmus_datasets.info import DatasetError
-from isthmus_datasets.operators.gamepad import Gamepad
-from isthmus_datasets.operators.guide import Guide
-from isthmus_datasets.operators.human import HumanOperator
-from isthmus_datasets.operators.keyboard import Keyboard
-from isthmus_datasets.operators.motion import Device, DeviceError
-from isthmus_datasets.operators.operator import Event, Operator
-from isthmus_datasets.operators.spacemouse import SpaceMouse
-from isthmus_datasets.operators.take_over import Human, TakeOver
-from isthmus_datasets.recorder import Outcome, Recorder, RecordingError
-from isthmus_datasets.recording import next_seed, open_dataset
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.recording.columns import next_seed, open_dataset
+from isthmus_datasets.recording.operator import DeviceError, Event, Operator
+from isthmus_datasets.recording.recorder import Outcome, Recorder, RecordingError
 from isthmus_datasets.teleop.browser import BrowserOperator
-from isthmus_datasets.teleop.hands import Hands
+from isthmus_datasets.teleop.calibration.error import CalibrationError
+from isthmus_datasets.teleop.devices.gamepad import Gamepad
+from isthmus_datasets.teleop.devices.hands import Hands
+from isthmus_datasets.teleop.devices.keyboard import Keyboard
+from isthmus_datasets.teleop.devices.motion import Device
+from isthmus_datasets.teleop.devices.spacemouse import SpaceMouse
 from isthmus_datasets.teleop.markup import Phase, Titles
+from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.human import HumanOperator
+from isthmus_datasets.teleop.operators.take_over import Human, TakeOver
 from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.teleop.wishes import Wishes
+from isthmus_datasets.tools.cli import Check
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_policies.demonstrate.demonstration import Demonstration, demonstrated_tasks, find_demonstration

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.calibration.calibration import CameraCalibration
-from isthmus_datasets.calibration.error import CalibrationError
+from isthmus_datasets.teleop.calibration.camera_calibration import CameraCalibration
+from isthmus_datasets.teleop.calibration.error import CalibrationError
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env

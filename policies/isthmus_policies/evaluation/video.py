@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from isthmus_datasets.video import VideoWriter
+from isthmus_datasets.format.video import VideoWriter
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import State

@@ -32,7 +32,7 @@ def dump(folder: Path, divergences: list[Divergence], facts: dict[str, Any], fir
 
     Args:
         folder: Made if it is not there.
-        divergences: Of one iteration.
+        divergences: Divergences of one iteration.
         facts: For `replay`: the run's "config" and the "iteration".
         first_world: How many worlds the processes before this one have.
 

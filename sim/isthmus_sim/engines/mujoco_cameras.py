@@ -36,7 +36,7 @@ class WorldImages:
 
     Args:
         model: Compiled.
-        quantities: Of kind "camera", all of one size.
+        quantities: Quantities of kind "camera", all of one size.
         num_envs: Worlds.
         num_threads: Each draws with a context of its own.
 

@@ -56,8 +56,8 @@ class WorldCameras:
 
     Args:
         engine: Whose `world` is drawn, with the looks that it has there.
-        names: Of cameras in the model.
-        height, width: Of the pictures, px.
+        names: Names of cameras in the model.
+        height, width: Size of the pictures, px.
         placements: name -> where a camera really is, instead of where the model has it.
 
     Raises:

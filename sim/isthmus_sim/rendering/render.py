@@ -43,7 +43,7 @@ class MotionRenderer:
 
     Args:
         scene: What to draw, with its robot's looks.
-        width, height: Of the pictures, in pixels.
+        width, height: Size of the pictures, in pixels.
 
     Raises:
         NoRendererError: there is no off-screen OpenGL on this machine.

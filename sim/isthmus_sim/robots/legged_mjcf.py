@@ -60,9 +60,9 @@ def legged_mjcf(
     Geoms of class "collision" touch the ground alone, whose friction counts; those of class "visual" are only seen.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         base: What is in the body "base", which moves freely: its mass, geoms, sites and the legs.
-        height: Of the base over the ground, m.
+        height: Height of the base over the ground, m.
         joints: They have a torque motor each, of the joint's name, in this order.
         feet: Sites, each with a touch sensor of its name.
         keys: Name of a key frame -> height of the level base, m, and joint angles, rad.

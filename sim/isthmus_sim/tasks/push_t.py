@@ -17,7 +17,6 @@ from torch import Tensor
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
-from isthmus_sim.polygons import area_in_box, rotation
 from isthmus_sim.robots.pusher.description import (
     AGENT_JOINTS,
     BAR,
@@ -33,6 +32,7 @@ from isthmus_sim.robots.pusher.description import (
 )
 from isthmus_sim.robots.pusher.mjcf import BLOCK_JOINTS, TIMESTEP
 from isthmus_sim.scene import Scene, joint_motion
+from isthmus_sim.scenes.polygons import area_in_box, rotation
 from isthmus_sim.sensors import Signals
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
 from isthmus_sim.terms.terminations import not_finite

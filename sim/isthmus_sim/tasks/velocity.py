@@ -17,6 +17,7 @@ from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.scene import legged_scene
+from isthmus_sim.scenes.terrain import KINDS, Terrain
 from isthmus_sim.sensors import Signals
 from isthmus_sim.task import BaseMotion, Goal, Group, Memory, Mirror, Reward, Task, Transition
 from isthmus_sim.tasks import symmetry
@@ -26,7 +27,6 @@ from isthmus_sim.terms.curricula import terrain_level
 from isthmus_sim.terms.events import Push
 from isthmus_sim.terms.randomization import Range, check_goal_range, scaled, uniform
 from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
-from isthmus_sim.terrain import KINDS, Terrain
 
 GRAVITY = 9.81  # m/s²
 COMMAND = "joint_position_target"

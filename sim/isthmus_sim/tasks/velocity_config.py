@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from isthmus_sim.scenes.terrain import TerrainConfig
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.terms.randomization import Range
-from isthmus_sim.terrain import TerrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

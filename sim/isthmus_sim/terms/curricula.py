@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.scenes.terrain import Terrain
 
 
 def terrain_level(
@@ -15,9 +15,9 @@ def terrain_level(
 
     Args:
         terrain: Whose tiles these are.
-        level: Of the episodes that ended, (k,).
-        kind: Of the ground of these worlds, (k,).
-        position: Of the bases at the end, (k, 3) m, world.
+        level: Levels of the episodes that ended, (k,).
+        kind: Kinds of ground in these worlds, (k,).
+        position: Positions of the bases at the end, (k, 3) m, world.
         failed: Which of them fell, (k,) bool.
         asked_speed: What was asked of them, (k,) m/s.
     """

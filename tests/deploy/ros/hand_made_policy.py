@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from untrained import contract_for, patient
 
-from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signal
+from isthmus_deploy.contract import Contract, Memory
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_deploy.robot_interface import narrowed
 from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     GRAVITY,
@@ -182,37 +182,12 @@ class GraphOps:
 
 
 def contract() -> Contract:
-    """The contract of the stand-in robot's policy, but patient with late readings: a busy test machine stalls."""
-    signals = tuple(
-        narrowed(Signal, s, max_age_s=None if s.is_goal else MAX_AGE_S, trained_minimum=None, trained_maximum=None)
-        for s in ROBOT.signals
+    """The contract of the stand-in robot's policy, but patient with late readings."""
+    memory = (
+        Memory(name="integral", shape=(3,), order="x y z", initial=0.0),
+        Memory(name="rotor_speed", shape=(4,), order="as the command", initial=0.0),
     )
-    commands = tuple(narrowed(Command, c) for c in ROBOT.commands)
-    return Contract(
-        robot=ROBOT.name,
-        control_period_s=ROBOT.control_period_s,
-        trained_latency_s=0.0,
-        signals=signals,
-        commands=commands,
-        memory=(
-            Memory(name="integral", shape=(3,), order="x y z", initial=0.0),
-            Memory(name="rotor_speed", shape=(4,), order="as the command", initial=0.0),
-        ),
-        joints={},
-        provenance=Provenance(
-            task="quadrotor",
-            task_config={},
-            package="isthmus",
-            package_version="0",
-            robot_model="quadrotor",
-            engine="none",
-            code_revision="hand-made",
-            seed=0,
-            data=None,
-            evaluation={},
-            created="2026-11-21T00:00:00+00:00",
-        ),
-    )
+    return patient(contract_for(ROBOT, "quadrotor", memory=memory), MAX_AGE_S)
 
 
 def model() -> bytes:

@@ -5,15 +5,16 @@ The policy goes where it is told while it sees light: a camera that shows nothin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from untrained import contract_for
 
-from isthmus_deploy.contract import Command, Contract, Provenance, Signal
+from isthmus_deploy.contract import Contract
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_sim.actuators import PositionServos
 from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
 
@@ -83,22 +84,10 @@ ROBOT = RobotDescription(
 
 def contract() -> Contract:
     """The contract of its policy; it was asked for angles up to 1 rad."""
-    signals = {s.name: narrowed(Signal, s, trained_minimum=None, trained_maximum=None) for s in ROBOT.signals}
-    trained = {"trained_minimum": (-1.0, -1.0), "trained_maximum": (1.0, 1.0)}
-    signals["joint_position_goal"] = narrowed(Signal, ROBOT.signal("joint_position_goal"), **trained)
-    return Contract(
-        robot=ROBOT.name,
-        control_period_s=ROBOT.control_period_s,
-        trained_latency_s=0.0,
-        signals=tuple(signals.values()),
-        commands=tuple(narrowed(Command, c) for c in ROBOT.commands),
-        memory=(),
-        joints={name: narrowed(Joint, joint) for name, joint in ROBOT.joints.items()},
-        provenance=Provenance(
-            task="look", task_config={}, package="looking-arm", package_version="1.0", robot_model="looking_arm",
-            engine="none", code_revision="hand-made", seed=0, data=None, evaluation={}, created="2026-11-21T00:00:00",
-        ),
-    )  # fmt: skip
+    own = contract_for(ROBOT, "look")
+    *readings, goal = own.signals
+    goal = replace(goal, trained_minimum=(-1.0, -1.0), trained_maximum=(1.0, 1.0))
+    return replace(own, signals=(*readings, goal))
 
 
 def model() -> bytes:

@@ -11,45 +11,20 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from untrained import contract_for, patient
 
-from isthmus_deploy.contract import Command, Contract, Joint, Provenance, Signal
+from isthmus_deploy.contract import Contract
 from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_deploy.robot_interface import narrowed
 from isthmus_sim.robots.quadruped.description import ROBOT
 
-MAX_AGE_S = 0.5  # patient with late readings: a busy test machine stalls
+MAX_AGE_S = 0.5
 GAIN = np.float32(0.01)
 DEFAULT = np.array(ROBOT.commands[0].standby, np.float32)
 
 
-def contract(max_age_s: float = MAX_AGE_S) -> Contract:
+def contract() -> Contract:
     """The contract of a policy for the quadruped without memory."""
-    patient = [
-        narrowed(Signal, s, max_age_s=None if s.is_goal else max_age_s, trained_minimum=None, trained_maximum=None)
-        for s in ROBOT.signals
-    ]
-    return Contract(
-        robot=ROBOT.name,
-        control_period_s=ROBOT.control_period_s,
-        trained_latency_s=0.0,
-        signals=tuple(patient),
-        commands=tuple(narrowed(Command, c) for c in ROBOT.commands),
-        memory=(),
-        joints={name: Joint(**dataclasses.asdict(joint)) for name, joint in ROBOT.joints.items()},
-        provenance=Provenance(
-            task="quadruped",
-            task_config={},
-            package="isthmus",
-            package_version="0",
-            robot_model="quadruped",
-            engine="none",
-            code_revision="hand-made",
-            seed=0,
-            data=None,
-            evaluation={},
-            created="2026-11-21T00:00:00+00:00",
-        ),
-    )
+    return patient(contract_for(ROBOT, "quadruped"), MAX_AGE_S)
 
 
 def model() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from isthmus_datasets.operators.scripted import ScriptedOperator
+from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.features import joined
 from isthmus_sim.actuators import PositionServos

@@ -8,8 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from isthmus_datasets.checks import gather, run_checks
-from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate import record, teleop
 from isthmus_policies.demonstrate.demonstration import demonstrated_tasks, find_demonstration
 from isthmus_sim.registry import RegistryError

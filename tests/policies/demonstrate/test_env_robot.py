@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from isthmus_datasets.robot import RobotError
+from isthmus_datasets.recording.robot import RobotError
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.push_t import PushTView
 from isthmus_sim.engine import UnsupportedError

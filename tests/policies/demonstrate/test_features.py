@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.recording.robot import Observation
 from isthmus_policies.demonstrate.features import (
     action_column,
     joined,

@@ -11,13 +11,14 @@ import pytest
 
 pytest.importorskip("mink", reason='mink is not installed: extra "teleop"')
 
-from isthmus_datasets.checks import gather, run_checks
-from isthmus_datasets.operators.operator import Event
-from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.operator import Event
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript, downwards
 from isthmus_policies.demonstrate.record import main
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots.so101.description import JOINTS, NO_LOAD_SPEED, PERIOD
 from isthmus_sim.rotations import rotation_matrix
 from isthmus_sim.tasks import make_task

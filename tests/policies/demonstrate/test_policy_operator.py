@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,60 +12,33 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from untrained import contract_for
 
-from isthmus_datasets.operators.human import HumanOperator
-from isthmus_datasets.operators.motion import Motion
-from isthmus_datasets.operators.operator import Controller, Event
-from isthmus_datasets.operators.plane_guide import PlaneGuide
-from isthmus_datasets.operators.take_over import TakeOver
-from isthmus_datasets.pace import VirtualClock
-from isthmus_datasets.reader import DatasetReader
-from isthmus_datasets.recorder import Recorder
-from isthmus_datasets.recording import open_dataset
-from isthmus_datasets.robot import Observation
-from isthmus_deploy.contract import Command, Contract, Memory, Provenance, Signal
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.operator import Controller, Event
+from isthmus_datasets.recording.pace import VirtualClock
+from isthmus_datasets.recording.recorder import Recorder
+from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.teleop.devices.motion import Motion
+from isthmus_datasets.teleop.operators.human import HumanOperator
+from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
+from isthmus_datasets.teleop.operators.take_over import TakeOver
+from isthmus_deploy.contract import Contract, Memory
 from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, seal
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator
-from isthmus_sim.description import CommandSpec, SignalSpec
 from isthmus_sim.robots.pusher import description as pusher
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL, TABLE
 from isthmus_sim.robots.quadrotor import description as quadrotor
 from isthmus_sim.tasks import make_task
 
 
-def signal(spec: SignalSpec) -> Signal:
-    return Signal(**{name: value for name, value in asdict(spec).items() if name != "sensor"})
-
-
-def command(spec: CommandSpec) -> Command:
-    return Command(shape=spec.shape, **asdict(spec))
-
-
 def contract() -> Contract:
-    """Of Push-T's robot, and a memory of where the block was a step ago."""
-    return Contract(
-        robot=pusher.ROBOT.name,
-        control_period_s=pusher.ROBOT.control_period_s,
-        trained_latency_s=0.0,
-        signals=tuple(signal(s) for s in reversed(pusher.ROBOT.signals)),
-        commands=tuple(command(c) for c in pusher.ROBOT.commands),
-        memory=(Memory(name="before", shape=(2,), order="x y", initial=100.0),),
-        joints={},
-        provenance=Provenance(
-            task="push_t",
-            task_config={},
-            package="isthmus",
-            package_version="0",
-            robot_model="own",
-            engine="mujoco",
-            code_revision="r",
-            seed=0,
-            data=None,
-            evaluation={},
-            created="2026-01-01",
-        ),
-    )
+    """The contract is one for Push-T's robot, with a memory of where the block was a step ago."""
+    before = Memory(name="before", shape=(2,), order="x y", initial=100.0)
+    own = contract_for(pusher.ROBOT, "push_t", memory=(before,))
+    return replace(own, signals=own.signals[::-1])
 
 
 Tensors = dict[str, tuple[int, ...]]
@@ -151,14 +124,8 @@ def test_images_go_in_and_every_command_comes_out_in_the_robots_order(gantry: Mo
         helper.make_node("Mul", ["grey", "thousandth"], ["y_target"]),
     ]
     graph = compiled(nodes, {"joint_position": (2,), "eye": (16, 24, 3)}, {"y_target": (1,), "x_target": (1,)})
-    own = replace(
-        contract(),
-        robot="gantry",
-        control_period_s=gantry.PERIOD,
-        signals=tuple(signal(s) for s in gantry.ROBOT.signals[:2]),
-        commands=tuple(command(c) for c in reversed(gantry.ROBOT.commands)),
-        memory=(),
-    )
+    own = contract_for(gantry.ROBOT, "gantry-reach")
+    own = replace(own, signals=own.signals[:2], commands=own.commands[::-1])
     zeros = {s.name: np.zeros(s.shape, s.dtype) for s in own.signals}
     replay = ReplayStep(reset=True, signals=zeros, commands={c.name: np.zeros(1, np.float32) for c in own.commands})
     (tmp_path / "two.onnx").write_bytes(seal(graph, own, (replay,)))

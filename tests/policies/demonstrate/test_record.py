@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_datasets.checks import gather, run_checks
-from isthmus_datasets.operators.operator import Event
-from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.operator import Event
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.push_t_script import PushTScript, contacts, distance
 from isthmus_policies.demonstrate.record import main

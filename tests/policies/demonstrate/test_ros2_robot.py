@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isthmus_datasets.cameras.simulated import SimulatedCamera
-from isthmus_datasets.operators.scripted import ScriptedOperator
-from isthmus_datasets.reader import DatasetReader
-from isthmus_datasets.recorder import Recorder, RecordingError
-from isthmus_datasets.recording import open_dataset
-from isthmus_datasets.robot import Observation
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
+from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")

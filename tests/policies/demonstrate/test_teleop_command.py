@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_datasets.operators.operator import Event
-from isthmus_datasets.recorder import Outcome
-from isthmus_datasets.recording import open_dataset
+from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.operator import Event
+from isthmus_datasets.recording.recorder import Outcome
 from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.record import main as record

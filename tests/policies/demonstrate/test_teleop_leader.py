@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 pytest.importorskip("scservo_sdk", reason="needs feetech-servo-sdk: pip install 'isthmus[teleop]'")
-from isthmus_datasets.operators.arm_calibration import Calibration, Joint
-from isthmus_datasets.operators.motion import Motion
-from isthmus_datasets.operators.operator import Controller, Event
-from isthmus_datasets.operators.servo_bus import ServoBus
-from isthmus_datasets.reader import DatasetReader
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.recording.operator import Controller, Event
+from isthmus_datasets.teleop.devices.arm_calibration import Calibration, Joint
+from isthmus_datasets.teleop.devices.motion import Motion
+from isthmus_datasets.teleop.devices.servo_bus import ServoBus
 from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_policies.demonstrate import leader, teleop
 from isthmus_sim.robots.so101.description import HOME, JOINTS, RANGE
 
-simulator = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "datasets/servo_simulator.py")))
+simulator = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "datasets/teleop/servo_simulator.py")))
 TICK = math.pi / 2048  # rad
 REACH = 0.5  # rad, of the leader's gripper either way
 CALIBRATION = Calibration(

@@ -13,10 +13,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from isthmus_datasets.calibration.calibration import CameraCalibration
-from isthmus_datasets.calibration.error import CalibrationError
-from isthmus_datasets.calibration.intrinsics import Intrinsics
-from isthmus_datasets.calibration.pose import Pose
+from isthmus_datasets.teleop.calibration.camera_calibration import CameraCalibration
+from isthmus_datasets.teleop.calibration.error import CalibrationError
+from isthmus_datasets.teleop.calibration.intrinsics import Intrinsics
+from isthmus_datasets.teleop.calibration.pose import Pose
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place import desk_view
 from isthmus_policies.demonstrate.push_t import PushTView

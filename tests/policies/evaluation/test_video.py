@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 
 if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import untrained
 from rich.console import Console
 
 from isthmus_deploy.contract import Contract, Provenance
@@ -35,18 +36,8 @@ from isthmus_sim.tasks import TASKS, make_task
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
-NOWHERE = Provenance(
-    task="quadrotor",
-    task_config=plain(TASKS["quadrotor"].config),
-    package="isthmus",
-    package_version="0",
-    robot_model="crazyflie",
-    engine="analytic",
-    code_revision="r",
-    seed=0,
-    data=None,
-    evaluation={},
-    created="2026-01-01",
+NOWHERE = untrained.provenance(
+    "quadrotor", task_config=plain(TASKS["quadrotor"].config), robot_model="crazyflie", engine="analytic"
 )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from untrained import provenance
 
-from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse
 from isthmus_policies.evaluation.runners import initial_memory, run_graph
 from isthmus_policies.export.export import export_policy
@@ -19,20 +19,6 @@ from isthmus_sim.tasks.velocity_config import VelocityConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
-NOWHERE = Provenance(
-    task="quadruped",
-    task_config={},
-    package="isthmus",
-    package_version="0",
-    robot_model="quadruped",
-    engine="mujoco",
-    code_revision="r",
-    seed=0,
-    data=None,
-    evaluation={},
-    created="2026-01-01",
-)
-
 
 @pytest.fixture(scope="module")
 def exported() -> tuple[bytes, float, Recording]:
@@ -42,7 +28,7 @@ def exported() -> tuple[bytes, float, Recording]:
     policy = ActorCritic(dict(task.groups), task.action_size, ActorCriticConfig(actor=(32, 32), critic=(8,)))
     with torch.no_grad():
         policy.actor[-1].weight *= 10  # pyright: ignore
-    return export_policy(task, policy.eval(), NOWHERE)
+    return export_policy(task, policy.eval(), provenance("quadruped"))
 
 
 def test_the_graph_is_the_policy_across_resets(exported: tuple[bytes, float, Recording]):

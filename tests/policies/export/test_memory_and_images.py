@@ -5,21 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from untrained import provenance
 
-from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse
 from isthmus_policies.evaluation.runners import batch_session
 from isthmus_policies.export.export import export_policy
 from isthmus_policies.networks.policy import POLICIES, make_policy
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.tasks import make_task
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 
-NOWHERE = Provenance(
-    task="t", task_config={}, package="isthmus", package_version="0", robot_model="own", engine="mujoco",
-    code_revision="r", seed=0, data=None, evaluation={}, created="2026-01-01",
-)  # fmt: skip
+NOWHERE = provenance("t")
 
 
 def test_a_recurrent_policys_memory_is_the_contracts(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ from isthmus_sim.engine import Engine, Resets, State
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, ROBOT, STAND_HEIGHT
 from isthmus_sim.scene import legged_scene
-from isthmus_sim.terrain import Terrain
+from isthmus_sim.scenes.terrain import Terrain
 
 POSE = torch.tensor(DEFAULT_POSE)
 

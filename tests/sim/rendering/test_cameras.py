@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from isthmus_sim.engine import Resets
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.env import Env
-from isthmus_sim.offscreen import available_backend
 from isthmus_sim.rendering.cameras import Placement, WorldCameras
+from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots.so101.description import ROBOT
 from isthmus_sim.scenes.desk import CAMERAS, desk_scene
 from isthmus_sim.tasks import make_task

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 
 if available_backend() is None:
     pytest.skip("needs off-screen OpenGL: apt-get install libegl1 libopengl0", allow_module_level=True)
@@ -28,8 +28,8 @@ from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped import description as quadruped
 from isthmus_sim.scene import Scene, free_body, joint_motion, legged_scene
+from isthmus_sim.scenes.terrain import KINDS, Terrain, TerrainConfig
 from isthmus_sim.tasks import make_task
-from isthmus_sim.terrain import KINDS, Terrain, TerrainConfig
 
 FPS = 10
 FLYER = Scene(robot=ROBOTS["crazyflie"], timestep_s=0.002, quantities=free_body("base"))

@@ -13,9 +13,9 @@ from isthmus_sim.engine import State
 from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import ROBOT, STAND_HEIGHT
 from isthmus_sim.rotations import tilt
+from isthmus_sim.scenes.terrain import KINDS, TerrainConfig
 from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.tasks.velocity_config import VelocityConfig, rough
-from isthmus_sim.terrain import KINDS, TerrainConfig
 
 Walking = Callable[..., Env]
 Standing = Callable[..., State]

@@ -17,10 +17,10 @@ from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.robots.quadruped.description import JOINTS, LEGS, ROBOT
 from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
+from isthmus_sim.scenes.terrain import TerrainConfig
 from isthmus_sim.task import Mirror, Transition
 from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig, rough
-from isthmus_sim.terrain import TerrainConfig
 
 Standing = Callable[..., State]
 COMMAND = "joint_position_target"

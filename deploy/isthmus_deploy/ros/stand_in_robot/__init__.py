@@ -44,7 +44,7 @@ def main() -> None:
 
 def _simulate(config: Config) -> int:
     ros2.require()
-    from isthmus_sim.offscreen import select_backend
+    from isthmus_sim.rendering.offscreen import select_backend
 
     select_backend()  # before MuJoCo is imported, which happens next
     from isthmus_deploy.ros.stand_in_robot.process import simulate

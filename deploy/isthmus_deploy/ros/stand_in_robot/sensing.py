@@ -35,7 +35,7 @@ class Sensing:
         robot: Whose signals these are.
         model: Its unit.
         base: Its free base, or None.
-        heading: Of the IMU's zero, rad.
+        heading: Heading of the IMU's zero, rad.
         random: Draws noise.
 
     Raises:

@@ -8,11 +8,10 @@ walk on the robot, for gains and default pose (g1_config.py) and for dry frictio
 
 from __future__ import annotations
 
-import math
-
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, SignalSpec, Stance, Vector3
+from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, Stance, Vector3
 from isthmus_sim.robots.biped.links import LEG, MASS, PITCH, SIDES, SOLE, SOLE_RADIUS, Array, frames
+from isthmus_sim.robots.legged_signals import legged_signals
 from isthmus_sim.variations import GroundFriction, Load
 
 GRAVITY = 9.81  # m/s²
@@ -161,33 +160,12 @@ _LOW = tuple(joint.position_min for joint in _JOINT_SPECS.values())
 _HIGH = tuple(joint.position_max for joint in _JOINT_SPECS.values())
 
 _PERIOD = 0.02  # s
-_AGE = 0.1  # s
-# As for the quadruped: a fall presses joints past their soft stops by a few degrees, and 0.3 rad beyond, an encoder has
-# lost its zero; impacts turn joints faster than the motors do, and in a period they turn no further than that; the gyro
-# reads up to ±2000 °/s.
-_ANGLE_MARGIN = 0.3
-_JOINT_SPEED = 2 * max(motor.no_load_speed for motor in MOTORS.values())
-_GYRO_RANGE = math.radians(2000)
 # A target as far from the joint as its full torque takes makes no difference beyond; to go there takes one period.
 _TARGET_RATE = tuple(joint.effort_limit / joint.stiffness / _PERIOD for joint in _JOINT_SPECS.values())
 # All joints arrive together. Those that both poses leave where they are may be elsewhere: they come at 1 rad/s.
 _TRANSITION_RATE = tuple(
     abs(crouch - stand) / _FOLDING_S or 1.0 for stand, crouch in zip(DEFAULT_POSE, CROUCH_POSE, strict=True)
 )
-
-
-def _joints(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], jump: float) -> SignalSpec:
-    return SignalSpec(
-        name=name, unit=unit, frame="joint", order=JOINTS, minimum=low, maximum=high,
-        max_jump=(jump,) * len(JOINTS), max_age_s=_AGE, sensor="joint_states",
-    )  # fmt: skip
-
-
-def _goal(name: str, unit: str, order: tuple[str, ...], bound: tuple[float, ...]) -> SignalSpec:
-    return SignalSpec(
-        name=name, unit=unit, frame="body", order=order, minimum=tuple(-b for b in bound), maximum=bound,
-        max_jump=tuple(2 * b for b in bound), max_age_s=None,
-    )  # fmt: skip
 
 
 def _model(looks: bool) -> str:
@@ -199,25 +177,8 @@ def _model(looks: bool) -> str:
 ROBOT = RobotDescription(
     name="biped",
     control_period_s=_PERIOD,
-    signals=(
-        _joints(
-            "joint_position", "rad", tuple(low - _ANGLE_MARGIN for low in _LOW),
-            tuple(high + _ANGLE_MARGIN for high in _HIGH), _JOINT_SPEED * _PERIOD,
-        ),
-        _joints("joint_velocity", "rad/s", (-_JOINT_SPEED,) * 12, (_JOINT_SPEED,) * 12, 2 * _JOINT_SPEED),
-        SignalSpec(
-            name="angular_velocity", unit="rad/s", frame="body", order=("x", "y", "z"),
-            minimum=(-_GYRO_RANGE,) * 3, maximum=(_GYRO_RANGE,) * 3, max_jump=(_GYRO_RANGE,) * 3, max_age_s=_AGE,
-            sensor="imu",
-        ),
-        SignalSpec(
-            name="imu_orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
-            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_AGE, sensor="imu",
-        ),
-        # What an operator may ask for at all: legs of 0.7 m walk at up to 2 m/s; beyond is a mistake.
-        _goal("linear_velocity_command", "m/s", ("x", "y"), (2.0, 1.0)),
-        _goal("yaw_rate_command", "rad/s", ("z",), (2.0,)),
-    ),
+    # What an operator may ask for at all: legs of 0.7 m walk at up to 2 m/s; beyond is a mistake.
+    signals=legged_signals(_JOINT_SPECS, _PERIOD, linear_velocity=(2.0, 1.0), yaw_rate=2.0),
     commands=(
         CommandSpec(
             name="joint_position_target", unit="rad", frame="joint", order=JOINTS, minimum=_LOW, maximum=_HIGH,

@@ -10,16 +10,9 @@ from __future__ import annotations
 import math
 
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import (
-    CommandSpec,
-    JointSpec,
-    Looks,
-    RobotDescription,
-    SignalSpec,
-    Stance,
-    Vector3,
-)
+from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, Stance, Vector3
 from isthmus_sim.robots.inertia import Inertial
+from isthmus_sim.robots.legged_signals import legged_signals
 from isthmus_sim.variations import GroundFriction, Load
 
 GRAVITY = 9.81  # m/s²
@@ -130,13 +123,6 @@ _LOW = tuple(joint.position_min for joint in _JOINT_SPECS.values())
 _HIGH = tuple(joint.position_max for joint in _JOINT_SPECS.values())
 
 _PERIOD = 0.02  # s
-_AGE = 0.1  # s
-# Joint angles: the limits are soft stops, and a fall presses a joint past them by a few degrees; 0.3 rad beyond, the
-# encoder has lost its zero. Joint speeds: twice what the fastest motor reaches unloaded, since impacts turn the joints
-# faster than motors do; and in a period a joint turns no further than that. Gyro: its range, ±2000 °/s.
-_ANGLE_MARGIN = 0.3
-_JOINT_SPEED = 2 * MOTORS["hip"].no_load_speed
-_GYRO_RANGE = math.radians(2000)
 # A target as far from the joint as its full torque takes makes no difference beyond; to go there takes one period.
 _TARGET_RATE = MOTORS["hip"].effort_limit / STIFFNESS / _PERIOD
 # From prone to standing and back, all joints arrive together; the fastest, the knees, at 1.5 rad/s.
@@ -160,42 +146,11 @@ def _mirrored(joint: str) -> tuple[str, float]:
     return f"{joint[0]}{other}{joint[2:]}", -1.0 if "hip" in joint else 1.0
 
 
-def _joints(name: str, unit: str, low: tuple[float, ...], high: tuple[float, ...], jump: float) -> SignalSpec:
-    return SignalSpec(
-        name=name, unit=unit, frame="joint", order=JOINTS, minimum=low, maximum=high,
-        max_jump=(jump,) * len(JOINTS), max_age_s=_AGE, sensor="joint_states",
-    )  # fmt: skip
-
-
-def _goal(name: str, unit: str, order: tuple[str, ...], bound: tuple[float, ...]) -> SignalSpec:
-    return SignalSpec(
-        name=name, unit=unit, frame="body", order=order, minimum=tuple(-b for b in bound), maximum=bound,
-        max_jump=tuple(2 * b for b in bound), max_age_s=None,
-    )  # fmt: skip
-
-
 ROBOT = RobotDescription(
     name="quadruped",
     control_period_s=_PERIOD,
-    signals=(
-        _joints(
-            "joint_position", "rad", tuple(low - _ANGLE_MARGIN for low in _LOW),
-            tuple(high + _ANGLE_MARGIN for high in _HIGH), _JOINT_SPEED * _PERIOD,
-        ),
-        _joints("joint_velocity", "rad/s", (-_JOINT_SPEED,) * 12, (_JOINT_SPEED,) * 12, 2 * _JOINT_SPEED),
-        SignalSpec(
-            name="angular_velocity", unit="rad/s", frame="body", order=("x", "y", "z"),
-            minimum=(-_GYRO_RANGE,) * 3, maximum=(_GYRO_RANGE,) * 3, max_jump=(_GYRO_RANGE,) * 3, max_age_s=_AGE,
-            sensor="imu",
-        ),
-        SignalSpec(
-            name="imu_orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
-            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_AGE, sensor="imu",
-        ),
-        # Unitree's own walking takes up to 3.8 m/s forward, 1 m/s sideways and 4 rad/s; beyond is a mistake.
-        _goal("linear_velocity_command", "m/s", ("x", "y"), (3.8, 1.0)),
-        _goal("yaw_rate_command", "rad/s", ("z",), (4.0,)),
-    ),
+    # Unitree's own walking takes up to 3.8 m/s forward, 1 m/s sideways and 4 rad/s; beyond is a mistake.
+    signals=legged_signals(_JOINT_SPECS, _PERIOD, linear_velocity=(3.8, 1.0), yaw_rate=4.0),
     commands=(
         CommandSpec(
             name="joint_position_target", unit="rad", frame="joint", order=JOINTS, minimum=_LOW, maximum=_HIGH,

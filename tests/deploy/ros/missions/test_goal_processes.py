@@ -10,7 +10,7 @@ import looking_arm
 import numpy as np
 import pytest
 
-from isthmus_sim.offscreen import available_backend
+from isthmus_sim.rendering.offscreen import available_backend
 
 pytestmark = [
     pytest.mark.ros,

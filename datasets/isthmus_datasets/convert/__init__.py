@@ -1,0 +1,1 @@
+"""Other formats: into a dataset, and out of one."""

@@ -1,0 +1,104 @@
+"""A dataset as one replay buffer of the diffusion policy project, which `importers.zarr_v2` reads back unchanged."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.frames import read_frames
+from isthmus_datasets.format.info import DatasetError
+
+ARRAY_NAMES = {"observation.images.scene": "img", "observation.state": "state", "action": "action"}
+"""What features of the Push-T data are called there; others lose their "observation." or "observation.images."."""
+CHUNK_BYTES = 8 * 2**20
+
+
+def export_replay_buffer(
+    path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None = None
+) -> Path:
+    """Write all `episodes`, one in memory at a time; returns `path`. Videos become arrays of uint8 pictures.
+
+    Args:
+        path: The folder to write, ending in .zarr: it appears when it is complete.
+        episodes: All of them with `features`.
+        fps: Steps per second; kept in an attribute, as are robot_type, tasks, facts and the features' names.
+        features: Without the index columns.
+        robot_type: What the robot is called.
+
+    Raises:
+        DatasetError: something is at `path`, two features would have the same name there, there is no episode, or one
+            has not as many rows in every feature.
+        OSError: a file cannot be written.
+    """
+    if path.exists():
+        raise DatasetError(f"{path} is already there: remove it, or choose another name")
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write(partial, episodes, fps=fps, features=features, robot_type=robot_type)
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return path
+
+
+def _write(path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None) -> None:
+    root = zarr.open_group(str(path), mode="w", zarr_format=2)
+    data = root.create_group("data")
+    arrays = {name: _create(data, _array_names(features)[name], name, feature) for name, feature in features.items()}
+    ends: list[int] = []
+    tasks, facts = [], []
+    for index, episode in enumerate(episodes):
+        for name, feature in features.items():
+            arrays[name].append(_values(episode, name, feature, fps, f"episode {index}"))
+        lengths = {name: array.shape[0] - (ends[-1] if ends else 0) for name, array in arrays.items()}
+        if len(set(lengths.values())) != 1 or not episode.length:
+            raise DatasetError(f"episode {index} has not as many rows in every feature: {lengths}")
+        ends.append((ends[-1] if ends else 0) + episode.length)
+        tasks.append(episode.task)
+        facts.append(dict(episode.facts))
+    if not ends:
+        raise DatasetError(f"{path}: there is no episode to export")
+    root.create_group("meta").create_array("episode_ends", data=np.array(ends, np.int64))
+    root.attrs.update({"fps": fps, "robot_type": robot_type, "tasks": tasks, "facts": facts})
+
+
+def _array_names(features: Features) -> dict[str, str]:
+    names = {n: ARRAY_NAMES.get(n, n.removeprefix("observation.").removeprefix("images.")) for n in features}
+    for name, array in names.items():
+        if same := [other for other in names if names[other] == array and other != name]:
+            raise DatasetError(f"features {name} and {same[0]} would both be the array {array}: rename one")
+    return names
+
+
+def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
+    row_bytes = max(1, int(np.prod(feature.shape)) * feature.numpy.itemsize)
+    created = data.create_array(
+        array,
+        shape=(0, *feature.shape),
+        chunks=(min(1000, max(1, CHUNK_BYTES // row_bytes)), *feature.shape),
+        dtype=str if feature.dtype == "string" else feature.numpy,
+        config={"write_empty_chunks": True},  # a chunk that is not there is damage, not zeros
+    )
+    created.attrs.update({"feature": name, "names": feature.names and list(feature.names)})
+    return created
+
+
+def _values(episode: Episode, name: str, feature: Feature, fps: int, where: str) -> NDArray[Any]:
+    """(T, *shape). Raises DatasetError when the episode does not have it like that."""
+    values = episode.videos.get(name) if feature.is_video else episode.columns.get(name)
+    if values is None:
+        raise DatasetError(f"{where} lacks {name}")
+    if isinstance(values, Path):
+        values = read_frames(values, np.arange(episode.length), fps=fps)
+    if problem := feature.problem(values):
+        raise DatasetError(f"{where}: {name} {problem}")
+    return values

@@ -1,0 +1,58 @@
+"""From whatever lies at a path to a source of episodes, and from there into a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, ros2_bag, zarr_v2
+from isthmus_datasets.convert.importers.source import ImportOptions, Source
+from isthmus_datasets.format.info import DatasetError
+
+if TYPE_CHECKING:
+    from isthmus_datasets.format.writer import DatasetWriter
+
+_IMPORTERS = (
+    (zarr_v2.KIND, zarr_v2.recognises, zarr_v2.open_replay_buffer),
+    (lerobot_v21.KIND, lerobot_v21.recognises, lerobot_v21.open_lerobot_v21),
+    (robomimic_hdf5.KIND, robomimic_hdf5.recognises, robomimic_hdf5.open_demos),
+    (ros2_bag.KIND, ros2_bag.recognises, ros2_bag.open_bags),
+)
+
+
+def open_source(path: Path, options: ImportOptions | None = None) -> Source:
+    """Episodes of another format, by what lies at `path`: nothing is written, and little is read yet.
+
+    Raises:
+        DatasetError: nothing is there, it is none of the known formats (which are listed), it is damaged, or `options`
+            lacks what the format does not say or says what does not apply.
+    """
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist")
+    for _, recognises, open_it in _IMPORTERS:
+        if recognises(path):
+            return open_it(path, options or ImportOptions())
+    inside = [child for child in path.iterdir() if _is_known(child)] if path.is_dir() else []
+    hint = f"; did you mean {' or '.join(map(str, sorted(inside)))}?" if inside else "."
+    known = "".join(f"\n  {kind}" for kind, _, _ in _IMPORTERS)
+    raise DatasetError(f"{path} is none of the formats that can be imported{hint} Known are:{known}")
+
+
+def _is_known(path: Path) -> bool:
+    return any(recognises(path) for _, recognises, _ in _IMPORTERS)
+
+
+def import_dataset(source: Source, writer: DatasetWriter) -> int:
+    """Append all episodes of `source`; returns how many. `source.findings` is complete afterwards.
+
+    Raises:
+        DatasetError: the dataset has another rate or other features than the source, an episode cannot be read, or
+            cannot be appended. What was appended before stays.
+        OSError: a file cannot be written.
+    """
+    if writer.info.fps != source.fps:
+        raise DatasetError(f"{writer.root} has {writer.info.fps} steps per second, what is imported has {source.fps}")
+    before = writer.num_episodes
+    for episode in source.episodes:
+        writer.append(episode)
+    return writer.num_episodes - before

@@ -1,0 +1,118 @@
+"""A topic's messages, one after the other, as the rows of one column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.recording.ros2.messages import choose, numbers, picture
+
+
+class Readings:
+    """The numbers of one topic's messages, each a reading.
+
+    Args:
+        path: The field of the message; empty for all of it.
+    """
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        self._path = path
+        self._rows: list[list[float | int | bool]] = []
+        self._names: list[str] = []
+
+    def add(self, message: Any) -> None:
+        """Raises ValueError when it holds no numbers, or not those of the first one."""
+        pairs = numbers(choose(message, self._path))
+        names = [name for name, _ in pairs]
+        if not names or (self._rows and names != self._names):
+            raise ValueError(f"has {len(names)} numbers, the first one had {len(self._names)}")
+        self._names = names
+        self._rows.append([value for _, value in pairs])
+
+    def table(self) -> tuple[NDArray[Any], tuple[str, ...] | None, int]:
+        """Values (n, size), the elements' names, and how many messages at the start gave no reading.
+
+        Elements that are never a number are left out: PX4 marks what is not used like that.
+        """
+        values = np.array(self._rows)
+        used = self._used(values)
+        names = [name or ".".join(self._path) for name in self._names]
+        if used.all() and all(name.isdecimal() for name in names):
+            return values, None, 0
+        return values[:, used], tuple(name for name, use in zip(names, used, strict=True) if use), 0
+
+    def findings(self) -> list[str]:
+        """What a person should know of them."""
+        used = self._used(np.array(self._rows))
+        unused = [name for name, use in zip(self._names, used, strict=True) if not use]
+        return [f"elements {', '.join(unused)} are never a number: left out"] if unused else []
+
+    @staticmethod
+    def _used(values: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.asarray(~np.isnan(values).all(axis=0))
+
+
+class JointReadings:
+    """One field of JointState messages, by joint. A message may bring some of the joints, in any order.
+
+    Args:
+        path: The field: position, velocity or effort; empty for position.
+        unnamed: What the joints are called where messages do not say; empty for joint_0, joint_1 …
+    """
+
+    def __init__(self, path: tuple[str, ...], unnamed: tuple[str, ...]) -> None:
+        self._path, self._unnamed = path or ("position",), unnamed
+        self._rows: list[dict[str, float]] = []
+        self._without_names = 0
+
+    def add(self, message: Any) -> None:
+        """Raises ValueError when names and numbers differ in count, or only some messages have names."""
+        values = choose(message, self._path)
+        names = list(message.name)
+        if not names:
+            self._without_names += 1
+            names = list(self._unnamed) or [f"joint_{i}" for i in range(len(values))]
+        if len(names) != len(values) or not names:
+            raise ValueError(f"has {len(values)} numbers in {'.'.join(self._path)} for the joints {', '.join(names)}")
+        self._rows.append(dict(zip(names, map(float, values), strict=True)))
+        if self._without_names not in (0, len(self._rows)):
+            raise ValueError("and others differ in having names: their joints cannot be matched")
+
+    def table(self) -> tuple[NDArray[Any], tuple[str, ...] | None, int]:
+        """Values (n, joints), the joints, and how many messages at the start did not yet complete all of them."""
+        names = self._names()
+        latest: dict[str, float] = {}
+        complete = []
+        for row in self._rows:
+            latest |= row
+            if len(latest) == len(names):
+                complete.append([latest[name] for name in names])
+        return np.array(complete), names, len(self._rows) - len(complete)
+
+    def findings(self) -> list[str]:
+        """What a person should know of them."""
+        found = []
+        if self._without_names:
+            why = "as was said" if self._unnamed else "by their place in the message, which nothing confirms"
+            found.append(f"`name` is empty: the joints are called {', '.join(self._names())}, {why}")
+        orders = {tuple(row) for row in self._rows}
+        if len(orders) > 1:
+            found.append(f"messages have {len(orders)} different orders or sets of joints: matched by name")
+        return found
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for row in self._rows for name in row))
+
+
+class PictureReadings:
+    """Keeps the first picture's size: pictures are decoded again when their video is written."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] | None = None
+
+    def add(self, message: Any) -> None:
+        """Raises ValueError when the first one cannot be decoded."""
+        if self.shape is None:
+            self.shape = picture(message).shape

@@ -1,0 +1,227 @@
+"""ROS 2 bags (.mcap, .db3): what was said on some topics, read whole, with defects worked round and reported."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import ReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from isthmus_datasets.convert.importers.ros2_readings import JointReadings, PictureReadings, Readings
+from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, capture_times
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.recording.ros2.messages import picture, stamp_ns
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError
+
+STORAGES = (".mcap", ".db3")
+PICTURE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+JOINT_STATE = "sensor_msgs/msg/JointState"
+_DAMAGED = (
+    *(AnyReaderError, ReaderError, apsw.Error, ZstdError, OSError),
+    *(ValueError, OverflowError, LookupError, RuntimeError, MemoryError, AssertionError, struct.error),
+)
+"""What rosbags and the libraries under it raise on bytes that are not what they were."""
+
+
+def is_bag(path: Path) -> bool:
+    """Whether `path` is a bag's folder, or a file of one."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or any(child.suffix in STORAGES for child in path.iterdir())
+    return path.suffix in STORAGES and path.is_file()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """What one feature had from a bag: n readings.
+
+    Args:
+        topic: Where they came from.
+        times: (n,) ns: when they were taken.
+        values: (n, size), or None for pictures, which `Bag.pictures` reads.
+        names: Names of the elements; None where they have none.
+        shape: Shape of one reading.
+        joints: Whether the elements are joints.
+    """
+
+    topic: str
+    times: Nanoseconds
+    values: NDArray[Any] | None
+    names: tuple[str, ...] | None
+    shape: tuple[int, ...]
+    joints: bool = False
+
+
+class Bag:
+    """One recording, open.
+
+    Args:
+        path: Its folder or file.
+        reader: rosbags' reader of it.
+    """
+
+    def __init__(self, path: Path, reader: AnyReader) -> None:
+        self.path, self._reader = path, reader
+        self.types = {connection.topic: connection.msgtype for connection in reader.connections}
+        self._counts: Counter[str] = Counter()
+        for connection in reader.connections:
+            self._counts[connection.topic] += connection.msgcount
+
+    def topics(self) -> str:
+        """All that have messages, with type and count, for a person."""
+        lines = [f"{topic} ({self.types[topic]}, {n} messages)" for topic, n in sorted(self._counts.items()) if n]
+        return "\n  ".join(["", *lines]) if lines else " none"
+
+    def findings(self) -> list[str]:
+        """Topics whose messages nobody can read."""
+        unknown = [f"{topic} ({kind})" for topic, kind in sorted(self.types.items()) if not self._is_known(kind)]
+        if not unknown:
+            return []
+        return [f"neither the bag nor ROS 2 Jazzy defines the messages of {', '.join(unknown)}: they cannot be read"]
+
+    def _is_known(self, kind: str) -> bool:
+        return kind in self._reader.typestore.fielddefs
+
+    def tracks(
+        self, wanted: Mapping[str, str], unnamed_joints: tuple[str, ...], findings: list[str]
+    ) -> dict[str, Track]:
+        """The readings of every feature of `wanted` (feature -> TOPIC or TOPIC:FIELD).
+
+        Raises:
+            DatasetError: a topic is not there, has no messages or ones that cannot be read, or lacks the field.
+        """
+        places = {feature: _parse(text) for feature, text in wanted.items()}
+        for topic, _ in places.values():
+            self._check_topic(topic)
+        readings = {name: _readings(self.types[topic], path, unnamed_joints) for name, (topic, path) in places.items()}
+        times: dict[str, list[tuple[int, int]]] = {topic: [] for topic, _ in places.values()}
+        for topic, received, message in self.messages(set(times)):
+            for name in [name for name, (of, _) in places.items() if of == topic]:
+                with self._locating(topic, len(times[topic])):
+                    readings[name].add(message)
+            times[topic].append((received, stamp_ns(message)))
+        return {
+            name: _track(topic, readings[name], np.array(times[topic], np.int64), findings)
+            for name, (topic, _) in places.items()
+        }
+
+    def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
+        """Topic, receive time in ns and message. Raises DatasetError when fewer can be read than the bag says."""
+        connections = [connection for connection in self._reader.connections if connection.topic in topics]
+        seen: Counter[str] = Counter()
+        stream = self._reader.messages(connections)
+        while True:
+            with _reading(self.path):
+                item = next(stream, None)
+                message = item and self._reader.deserialize(item[2], item[0].msgtype)
+            if item is None:
+                break
+            seen[item[0].topic] += 1
+            yield item[0].topic, item[1], message
+        for topic in topics:
+            if seen[topic] < self._counts[topic]:
+                raise DatasetError(
+                    f"{self.path}: only {seen[topic]} of {self._counts[topic]} messages on {topic} can be read: the"
+                    " file is damaged; copy it again, or run `ros2 bag reindex` if the recording was cut short"
+                )
+
+    def pictures(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """Picture k of a topic `repeats[k]` times, one after the other."""
+        for number, (_, _, message) in enumerate(self.messages({topic})):
+            if repeats[number]:
+                with self._locating(topic, number):
+                    frame = picture(message)
+                yield from [frame] * int(repeats[number])
+
+    @contextmanager
+    def _locating(self, topic: str, number: int) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise DatasetError(f"{self.path}: message {number} on {topic} {error}") from error
+
+    def _check_topic(self, topic: str) -> None:
+        if not self._counts[topic]:
+            raise DatasetError(f"{self.path} has no messages on {topic}; topics that have some:{self.topics()}")
+        if not self._is_known(self.types[topic]):
+            raise DatasetError(
+                f"{self.path}: {topic} is of {self.types[topic]}, which neither the bag nor ROS 2 Jazzy defines:"
+                " convert it to mcap by `ros2 bag convert` where that package is installed: mcap carries definitions"
+            )
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Bag]:
+    """Open a bag. Raises DatasetError where it cannot be read."""
+    file = _without_metadata(path)
+    with ExitStack() as stack:
+        with _reading(path):
+            reader = AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            stack.enter_context(reader)
+        yield Bag(path, reader)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """For rosbags' calls only."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise DatasetError(f"{path} cannot be read ({error!r}): copy it again, or run `ros2 bag reindex`") from error
+
+
+def _without_metadata(path: Path) -> Path:
+    """The only file of a bag whose recorder did not live to write metadata.yaml; else `path`."""
+    if not path.is_dir() or (path / "metadata.yaml").is_file():
+        return path
+    files = [child for child in path.iterdir() if child.suffix in STORAGES]
+    if len(files) != 1:
+        raise DatasetError(f"{path} has {len(files)} files and no metadata.yaml: run `ros2 bag reindex {path}`")
+    return files[0]
+
+
+def _parse(text: str) -> tuple[str, tuple[str, ...]]:
+    """TOPIC or TOPIC:FIELD.FIELD"""
+    topic, _, fields = text.partition(":")
+    return topic, tuple(fields.split(".")) if fields else ()
+
+
+def _readings(
+    kind: str, path: tuple[str, ...], unnamed_joints: tuple[str, ...]
+) -> Readings | JointReadings | PictureReadings:
+    if kind in PICTURE_TYPES:
+        return PictureReadings()
+    return JointReadings(path, unnamed_joints) if kind == JOINT_STATE else Readings(path)
+
+
+def _track(
+    topic: str, readings: Readings | JointReadings | PictureReadings, times: NDArray[np.int64], findings: list[str]
+) -> Track:
+    taken, finding = capture_times(times[:, 0], times[:, 1], topic)
+    findings += [finding] if finding else []
+    if isinstance(readings, PictureReadings):
+        return Track(topic=topic, times=taken, values=None, names=None, shape=readings.shape or ())
+    findings += [f"{topic}: {text}" for text in readings.findings()]
+    values, names, late = readings.table()
+    return Track(
+        topic=topic,
+        times=taken[late:],
+        values=values,
+        names=names,
+        shape=values.shape[1:],
+        joints=isinstance(readings, JointReadings),
+    )

@@ -1,0 +1,104 @@
+"""When a reading was taken, and which reading holds at every tick of a fixed-rate grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.info import DatasetError
+
+SECOND = 10**9  # ns
+OTHER_CLOCK_S = 1.0
+"""Where stamp and receive time differ by more, they come from clocks that do not agree."""
+STALE_PERIODS = 5
+"""A reading held for more than so many of its topic's usual periods is reported."""
+
+Nanoseconds = NDArray[np.int64]
+
+
+def capture_times(received: Nanoseconds, stamps: Nanoseconds, topic: str) -> tuple[Nanoseconds, str | None]:
+    """When the messages' content was measured (n,), in ns, never falling.
+
+    The header stamps where all of them can be believed, otherwise the times at which the bag received the messages:
+    a mixture would jump by the transport's delay.
+
+    Args:
+        received: (n,) ns, never falling.
+        stamps: (n,) ns from the headers; 0 where there is none.
+        topic: For the finding.
+
+    Returns:
+        The times, and why they are not the stamps, or None.
+    """
+    why = None
+    zero = int((stamps == 0).sum())
+    offset_s = float(np.median(received - stamps)) / SECOND
+    if zero:
+        why = f"{zero} of {len(stamps)} messages have no header stamp or a zero one"
+    elif (np.diff(stamps) < 0).any():
+        why = f"header stamps go backwards at message {int(np.argmax(np.diff(stamps) < 0)) + 1}"
+    elif abs(offset_s) > OTHER_CLOCK_S:
+        why = f"header stamps are {offset_s:.3f} s behind the bag's clock"
+    if why is None:
+        return stamps, None
+    return received, f"{topic}: {why}: the time at which the bag received them is taken for capture time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Ticks at a fixed rate.
+
+    Args:
+        ticks: (T,) ns.
+        rows: feature -> (T,): the last reading not after the tick.
+    """
+
+    ticks: Nanoseconds
+    rows: Mapping[str, NDArray[np.int64]]
+
+
+def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
+    """From the time at which every feature has its first reading to the end of the observation that ends first.
+
+    A command that is no longer sent still holds, so only observations end a grid (all features where none is one).
+
+    Args:
+        times: feature -> (n,) ns, never falling, n > 0.
+        fps: Ticks per second.
+        where: For errors.
+
+    Raises:
+        DatasetError: the features' times have no moment in common.
+    """
+    observed = [name for name in times if name.startswith("observation.")] or list(times)
+    start, stop = max(int(t[0]) for t in times.values()), min(int(times[name][-1]) for name in observed)
+    if stop < start:
+        first = min(int(t[0]) for t in times.values())
+        spans = [f"{n} {(t[0] - first) / SECOND:.3f} to {(t[-1] - first) / SECOND:.3f} s" for n, t in times.items()]
+        raise DatasetError(f"{where}: the topics have no time in common: {'; '.join(spans)}")
+    steps = np.arange((stop - start) * fps // SECOND + 1, dtype=np.int64)
+    ticks = start + steps * SECOND // fps
+    return Grid(ticks=ticks, rows={name: np.searchsorted(t, ticks, side="right") - 1 for name, t in times.items()})
+
+
+def time_findings(grid: Grid, times: Mapping[str, Nanoseconds]) -> list[str]:
+    """What was cut off at the start, and readings that hold for much longer than their topic's period."""
+    findings = []
+    first = min(int(t[0]) for t in times.values())
+    late = max(times, key=lambda name: int(times[name][0]))
+    period = grid.ticks[1] - grid.ticks[0] if len(grid.ticks) > 1 else SECOND
+    if grid.ticks[0] - first > period:
+        findings.append(f"the first {(grid.ticks[0] - first) / SECOND:.2f} s are left out: {late} starts only then")
+    for name, t in times.items():
+        age = grid.ticks - t[grid.rows[name]]
+        usual = float(np.median(np.diff(t))) if len(t) > 1 else float(SECOND)
+        stale = age > STALE_PERIODS * max(usual, 1.0)
+        if stale.any():
+            findings.append(
+                f"{name} pauses: a reading is held for up to {age.max() / SECOND:.2f} s, and {int(stale.sum())} of"
+                f" {len(age)} steps are older than {STALE_PERIODS} of its usual periods ({usual / SECOND:.3f} s)"
+            )
+    return findings

@@ -1,0 +1,161 @@
+"""Replay buffers of the diffusion policy project: all steps end to end, and where each episode ends.
+
+    data/action (N, A), data/state (N, S), data/img (N, H, W, 3), data/NAME (N, …)
+    meta/episode_ends (E,): the step after an episode's last
+
+`exporters.zarr_v2` writes the same layout, and in attributes what the layout has no place for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from isthmus_datasets.convert.importers.pictures import ROUNDING, is_pictures, picture_feature, picture_scale, to_uint8
+from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
+from isthmus_datasets.convert.importers.zarr_array import ArrayRows
+from isthmus_datasets.format.episode import Episode, Scalar
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.info import DatasetError
+
+KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
+FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}
+"""What the arrays of the Push-T data are called here; others become observation.NAME or observation.images.NAME."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether `path` is a zarr v2 group."""
+    return (path / ".zgroup").is_file()
+
+
+def open_replay_buffer(path: Path, options: ImportOptions) -> Source:
+    """Episodes of a replay buffer. Pictures become videos, all else is kept bit for bit.
+
+    Raises:
+        DatasetError: there is no data or no episode_ends, the ends do not rise or lie beyond the arrays, arrays differ
+            in length, or neither the file nor `options` says the rate and the task. While reading: a chunk is missing
+            or damaged, a picture is not one; with file and episode.
+    """
+    options.only("fps", "task", "robot_type", "pictures", "empty_chunks", path=path)
+    findings: list[str] = []
+    columns = [_column(folder, options, findings) for folder in _array_folders(path)]
+    ends = _episode_ends(path, columns, findings)
+    columns = [column for column in columns if options.pictures or not column.feature.is_picture]
+    said = _attributes(path)
+    tasks = [options.task] * len(ends) if options.task else said.get("tasks")
+    why = "a replay buffer says neither its rate nor what was asked"
+    fps, tasks = require(path, why, fps=options.fps or said.get("fps"), task=tasks)
+    facts = said.get("facts", [{}] * len(ends))
+    if not len(tasks) == len(facts) == len(ends):
+        raise DatasetError(f"{path}/.zattrs has {len(tasks)} tasks and {len(facts)} facts for {len(ends)} episodes")
+    buffer = _Buffer(columns=columns, ends=ends, tasks=tasks, facts=facts, findings=findings)
+    return Source(
+        fps=fps,
+        features={column.name: column.feature for column in columns},
+        robot_type=options.robot_type or said.get("robot_type"),
+        episodes=LazyEpisodes(len(ends), buffer.episode),
+        findings=findings,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    array: ArrayRows
+    name: str
+    feature: Feature
+    scale: int = 1
+    """What grey levels are multiplied by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Buffer:
+    columns: list[_Column]
+    ends: list[int]
+    tasks: list[str]
+    facts: list[dict[str, Scalar]]
+    findings: list[str]
+
+    def episode(self, index: int) -> Episode:
+        start, stop = [0, *self.ends][index], self.ends[index]
+        values = {c.name: self._values(c, start, stop, f"episode {index}") for c in self.columns}
+        return Episode(
+            columns={c.name: values[c.name] for c in self.columns if not c.feature.is_video},
+            videos={c.name: values[c.name] for c in self.columns if c.feature.is_video},
+            task=self.tasks[index],
+            facts=dict(self.facts[index]),
+        )
+
+    def _values(self, column: _Column, start: int, stop: int, where: str) -> NDArray[Any]:
+        rows = column.array.rows(start, stop, where)
+        if not column.feature.is_video:
+            return rows.reshape(stop - start, *column.feature.shape)
+        try:
+            pictures, error = to_uint8(rows, column.scale)
+        except ValueError as problem:
+            raise DatasetError(f"{column.array.path}: {where}: {problem}") from problem
+        if error > ROUNDING:
+            self.findings.append(f"{column.array.path.name}: {where}: grey levels rounded by up to {error:.2g}")
+        return pictures
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    try:
+        return dict(zarr.open_group(str(path), mode="r", zarr_format=2).attrs)
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{path} is not a zarr v2 group that can be read: {error}") from error
+
+
+def _array_folders(path: Path) -> list[Path]:
+    data = path / "data"
+    folders = sorted(folder for folder in data.iterdir() if folder.is_dir()) if data.is_dir() else []
+    if not folders:
+        raise DatasetError(f"{data} holds no arrays; a replay buffer has its steps there")
+    return folders
+
+
+def _column(folder: Path, options: ImportOptions, findings: list[str]) -> _Column:
+    array = ArrayRows(folder, empty_chunks=options.empty_chunks)
+    pictures = is_pictures(array.shape, array.dtype)
+    prefix = "observation.images." if pictures else "observation."
+    name = array.attributes.get("feature") or FEATURE_NAMES.get(folder.name, f"{prefix}{folder.name}")
+    if pictures:
+        first = array.rows(0, 1, "episode 0") if array.shape[0] else np.zeros(0)
+        return _Column(array=array, name=name, feature=picture_feature(array.shape), scale=picture_scale(first))
+    if len(array.shape) == 4:
+        findings.append(f"{folder.name} of shape {array.shape} is not (N, H, W, 3): kept as numbers, not as pictures")
+    names = array.attributes.get("names")
+    try:
+        feature = Feature(
+            dtype="string" if array.is_text else array.dtype.name,
+            shape=array.shape[1:] or (1,),
+            names=tuple(names) if names else None,
+        )
+    except ValueError as error:
+        raise DatasetError(f"{folder}: {error}") from error
+    return _Column(array=array, name=name, feature=feature)
+
+
+def _episode_ends(path: Path, columns: list[_Column], findings: list[str]) -> list[int]:
+    """Rising, and within all arrays, which are equally long."""
+    steps = columns[0].array.shape[0]
+    for column in columns[1:]:
+        if column.array.shape[0] != steps:
+            first = columns[0].array.path.name
+            raise DatasetError(f"{column.array.path} has {column.array.shape[0]} steps, data/{first} has {steps}")
+    array = ArrayRows(path / "meta" / "episode_ends")
+    if len(array.shape) != 1 or array.dtype.kind not in "iu" or not array.shape[0]:
+        raise DatasetError(f"{array.path} is {array.dtype} {array.shape}; it must be integers (E,), E > 0")
+    ends = array.rows(0, array.shape[0], "every episode").tolist()
+    for index, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
+        if stop <= start:
+            raise DatasetError(f"{array.path}: episode {index} ends at step {stop}, but starts at {start}")
+        if stop > steps:
+            raise DatasetError(f"{array.path}: episode {index} ends at step {stop}, but data/ has {steps}")
+    if ends[-1] < steps:
+        findings.append(f"steps {ends[-1]} to {steps - 1} lie beyond the last episode's end: left out")
+    return ends

@@ -1,0 +1,121 @@
+"""What a dataset's columns are: their types, shapes and the names of their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMBERS = ("bool", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32", "float64")
+"""The NumPy types that a column can have."""
+PICTURE_AXES = ["height", "width", "channels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column.
+
+    Args:
+        dtype: A NumPy name (float32, float64, int64, bool …), "string", "video" or "image".
+        shape: Shape of one row; (1,) for a scalar, (H, W, 3) for pictures.
+        names: Names of the last axis's elements, or None. Pictures have none.
+        info: What the dataset's file says besides, such as a video's codec. Two features that differ here are equal.
+
+    Raises:
+        ValueError: the type is not one of these, a shape is empty or not positive, a name is missing or too many.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...] | None = None
+    info: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in (*NUMBERS, "string", "video", "image"):
+            raise ValueError(f"dtype {self.dtype!r} is none of {', '.join(NUMBERS)}, string, video, image")
+        if not self.shape or any(side < 1 for side in self.shape):
+            raise ValueError(f"shape {self.shape} must have an axis, and none shorter than 1; a scalar is (1,)")
+        if self.is_picture and len(self.shape) != 3:
+            raise ValueError(f"a picture's shape is (height, width, 3), not {self.shape}")
+        if self.dtype == "string" and self.shape != (1,):
+            raise ValueError(f"a string's shape is (1,), not {self.shape}")
+        if self.names is not None and (self.is_picture or len(self.names) != self.shape[-1]):
+            raise ValueError(f"{len(self.names)} names for shape {self.shape} of {self.dtype}")
+
+    @property
+    def is_video(self) -> bool:
+        """Its rows are frames of an mp4 file, not in the Parquet file."""
+        return self.dtype == "video"
+
+    @property
+    def is_picture(self) -> bool:
+        """Its rows are pictures: frames of a video or images in the Parquet file."""
+        return self.dtype in ("video", "image")
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The type of its rows in memory: strings are objects, pictures uint8."""
+        if self.is_picture:
+            return np.dtype(np.uint8)
+        return np.dtype(object if self.dtype == "string" else self.dtype)
+
+    def problem(self, values: NDArray[Any]) -> str | None:
+        """Why `values` (T, *shape) cannot be this column; None when they can. Not a number is a problem."""
+        if values.shape[1:] != self.shape:
+            return f"has shape {values.shape}, declared is (T, {', '.join(map(str, self.shape))})"
+        if self.dtype == "string":
+            return None if all(isinstance(v, str) for v in values.flat) else f"holds {values.dtype}, declared is string"
+        if values.dtype != self.numpy:
+            return f"holds {values.dtype}, declared is {self.numpy}"
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            step = int(np.argwhere(~np.isfinite(values))[0, 0])
+            return f"is not finite at step {step}"
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """As LeRobot's info.json has it."""
+        names = PICTURE_AXES if self.is_picture else self.names and list(self.names)
+        entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": names}
+        return entry | ({"info": dict(self.info)} if self.info else {})
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Feature:
+        """From LeRobot's info.json, where pictures may have their channels first. Names that do not fit the shape are
+        dropped: LeRobot does not check them.
+
+        Raises:
+            ValueError: dtype or shape is missing or not as `Feature` wants them.
+        """
+        if not isinstance(entry, Mapping) or not {"dtype", "shape"} <= set(entry):
+            raise ValueError("dtype or shape is missing")
+        if not isinstance(entry["shape"], (list, tuple)) or any(type(side) is not int for side in entry["shape"]):
+            raise ValueError(f"shape {entry['shape']!r} is not a list of integers")
+        shape, names = tuple(entry["shape"]), entry.get("names")
+        picture = entry["dtype"] in ("video", "image")
+        if picture and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
+            shape = (*shape[1:], shape[0])
+        names = None if picture else _element_names(names, shape[-1] if shape else 0)
+        return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None)
+
+
+Features = dict[str, Feature]
+
+INDEX_FEATURES: Features = {
+    "timestamp": Feature(dtype="float32", shape=(1,)),
+    "frame_index": Feature(dtype="int64", shape=(1,)),
+    "episode_index": Feature(dtype="int64", shape=(1,)),
+    "index": Feature(dtype="int64", shape=(1,)),
+    "task_index": Feature(dtype="int64", shape=(1,)),
+}
+"""The columns that every dataset has; the writer fills them. timestamp is seconds since the episode's first step."""
+
+
+def _element_names(names: Any, size: int) -> tuple[str, ...] | None:
+    """LeRobot's names are a list, or a mapping such as {"motors": [..]}."""
+    if isinstance(names, Mapping):
+        names = next((value for value in names.values() if isinstance(value, list)), None)
+    fits = isinstance(names, list) and len(names) == size and all(isinstance(name, str) for name in names)
+    return tuple(names) if fits and names else None

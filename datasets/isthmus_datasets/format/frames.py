@@ -1,0 +1,161 @@
+"""Pictures out of video files: every one, counted; and pictures as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.info import DatasetError
+
+TOLERANCE_S = 1e-4
+"""How far a frame may be from its row's time: LeRobot's limit."""
+_NEAR = 32  # frames: decoding so many is cheaper than another seek
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VideoFacts:
+    """What decoding a whole file gave.
+
+    Args:
+        frames: How many were decoded.
+        shape: (H, W, 3).
+        misplaced: The first frame that is not at number / fps, or None.
+        pictures: (k, H, W, 3) uint8: those asked for.
+        info: Codec and format as LeRobot's info.json has it.
+    """
+
+    frames: int
+    shape: tuple[int, ...]
+    misplaced: int | None
+    pictures: NDArray[np.uint8]
+    info: dict[str, Any]
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Raises DatasetError that names the file where it is missing or broken; decoding inside the block as well."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode")
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise DatasetError(f"{path} holds no video")
+            stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DatasetError(f"{path} holds a video of no known codec: copy the dataset again")
+            stream.codec_context.thread_count = 1  # small pictures gain nothing, and the robot needs the other cores
+            stream.codec_context.options = {"err_detect": "explode"}  # no picture made up from half a packet
+            yield container, stream
+    except FFmpegError as error:
+        raise DatasetError(f"{path} is not a whole video ({error}): copy the dataset again") from error
+
+
+def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64] = ()) -> VideoFacts:
+    """Decode the whole file; keep the pictures whose numbers are in `sample`.
+
+    Raises:
+        DatasetError: the file is missing, broken, or holds no frame.
+    """
+    wanted, pictures, misplaced, count = set(map(int, sample)), [], None, 0
+    with open_video(path) as (container, stream):
+        for frame in container.decode(stream):
+            if misplaced is None and (frame.time is None or abs(frame.time - count / fps) > TOLERANCE_S):
+                misplaced = count
+            if count in wanted:
+                pictures.append(frame.to_ndarray(format="rgb24"))
+            count += 1
+        if count == 0:
+            raise DatasetError(f"{path} holds no frame")
+        shape = (stream.codec_context.height, stream.codec_context.width, 3)
+        info = _video_info(container, stream, fps)
+    kept = np.stack(pictures) if pictures else np.empty((0, *shape), np.uint8)
+    return VideoFacts(frames=count, shape=shape, misplaced=misplaced, pictures=kept, info=info)
+
+
+def _video_info(container: InputContainer, stream: VideoStream, fps: int) -> dict[str, Any]:
+    return {
+        "video.height": stream.codec_context.height,
+        "video.width": stream.codec_context.width,
+        "video.codec": stream.codec.canonical_name,
+        "video.pix_fmt": stream.codec_context.pix_fmt,
+        "video.fps": fps,
+        "video.channels": 3,
+        "has_audio": bool(container.streams.audio),
+        "is_depth_map": False,
+    }
+
+
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """All frames of a file in order.
+
+    Raises:
+        DatasetError: the file is missing or broken; the frames before the damage come first.
+    """
+    with open_video(path) as (container, stream):
+        yield from container.decode(stream)
+
+
+def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: int) -> NDArray[np.uint8]:
+    """The frames at times number / fps, in the order asked for: (k, H, W, 3) uint8 RGB.
+
+    Raises:
+        DatasetError: the file is missing, broken, or lacks one of them.
+    """
+    wanted = np.asarray(numbers, np.int64)
+    with open_video(path) as (container, stream):
+        distinct = np.unique(wanted)
+        pictures = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
+        for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):
+            if len(run):
+                _read_run(container, stream, distinct[run], fps, pictures[run[0] : run[-1] + 1], path)
+    return pictures[np.searchsorted(distinct, wanted)]
+
+
+def _read_run(
+    container: InputContainer, stream: VideoStream, numbers: NDArray[np.int64], fps: int, out: NDArray, path: Path
+) -> None:
+    """Decode from the key frame before the first of `numbers` (ascending) to the last."""
+    assert stream.time_base is not None
+    container.seek(round(int(numbers[0]) / fps / stream.time_base), stream=stream)
+    found = 0
+    for frame in container.decode(stream):
+        number = -1 if frame.time is None else round(frame.time * fps)
+        if number > numbers[found]:
+            break
+        if number == numbers[found]:
+            out[found] = frame.to_ndarray(format="rgb24")
+            found += 1
+        if found == len(numbers):
+            return
+    raise DatasetError(f"{path} lacks the frame at {numbers[found] / fps:.3f} s: copy the dataset again")
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """`picture` (H, W, 3) RGB as a PNG file."""
+    height, width, _ = picture.shape
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"  # type: ignore[attr-defined]
+    encoder.time_base = Fraction(1)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))  # type: ignore[attr-defined]
+
+
+def unpng(content: bytes) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) RGB of a PNG or JPEG file. Raises ValueError when it is neither."""
+    try:
+        with av.open(io.BytesIO(content), "r") as container:
+            return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+    except (FFmpegError, StopIteration) as error:
+        raise ValueError(f"is no picture: {error}") from error

@@ -1,1 +1,0 @@
-"""Where actions come from: people, policies, scripts."""

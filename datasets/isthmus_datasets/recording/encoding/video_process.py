@@ -1,0 +1,156 @@
+"""Encoding beside the recording loop: pictures go through shared memory to a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from isthmus_datasets.format.staging import CRF, KEY_EVERY
+from isthmus_datasets.format.video import Frame
+from isthmus_datasets.recording.encoding.video_encoder import EncoderConfig, Messages, ring
+
+PATIENCE_S = 60.0
+"""How long the process may say nothing when something is waited for."""
+
+
+class VideoError(RuntimeError):
+    """A video is not being written any more. The message names the file."""
+
+
+class VideoProcess:
+    """Encodes one camera's pictures, one video after another, in a process of its own.
+
+    Pictures lie in a ring of shared memory until they are encoded. When it is full, `write` waits: no picture is ever
+    dropped. The memory has no name and the process watches its pipe, so that neither outlives this process, however it
+    ends.
+
+    Args:
+        shape: (H, W, 3) of every picture.
+        fps: Rate of the videos.
+        slots: Pictures that may wait.
+
+    Raises:
+        OSError: there is not so much memory, or no process can be started.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], *, fps: int, slots: int) -> None:
+        self._slots, self._path = slots, Path()
+        self._sent = self._encoded = 0
+        self._failure: str | None = None
+        self._ready = False
+        memory = os.memfd_create("isthmus-video")
+        try:
+            os.posix_fallocate(memory, 0, slots * int(np.prod(shape)))
+            self._ring = ring(memory, slots, shape)
+            config = EncoderConfig(
+                memory=memory, slots=slots, shape=shape, fps=fps, crf=CRF, key_every=KEY_EVERY, parent=os.getpid()
+            )
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "isthmus_datasets.recording.encoding.video_encoder", config.to_json()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[memory],
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for the recorder, which then ends this one
+            )
+        finally:
+            os.close(memory)
+        assert self._process.stdin
+        assert self._process.stdout
+        self._commands, self._replies = self._process.stdin, Messages(self._process.stdout.fileno())
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can write another video."""
+        return self._process.poll() is None
+
+    def begin(self, path: Path) -> None:
+        """Start a video, which appears under its name only when it is finished. Raises as `write`."""
+        self._path, self._failure = path, None
+        self._wait_until_ready()
+        self._send("begin", str(path))
+        self._ready = False
+
+    def write(self, picture: Frame) -> None:
+        """Append a copy of `picture`, waiting for room if need be.
+
+        Raises:
+            VideoError: the process has died or does not answer, or the file cannot be written.
+        """
+        self._receive(0.0)
+        while self._sent - self._encoded >= self._slots:
+            self._receive(PATIENCE_S)
+        self._ring[self._sent % self._slots] = picture
+        self._sent += 1
+        self._send("picture")
+
+    def finish(self) -> None:
+        """Wait until all is encoded and the file has its name. Raises as `write`."""
+        self._end("finish")
+
+    def abandon(self) -> None:
+        """Forget the video, if there is one in progress; nothing of it is left."""
+        self._failure = None
+        try:
+            if not self._ready:
+                self._end("abandon")
+        except VideoError:
+            self._process.kill()
+            self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._commands.close()
+        try:
+            self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    def _end(self, command: str) -> None:
+        self._send(command)
+        self._wait_until_ready()
+        self._encoded = self._sent
+
+    def _wait_until_ready(self) -> None:
+        while not self._ready:
+            self._receive(PATIENCE_S)
+
+    def _send(self, *message: str) -> None:
+        try:
+            self._commands.write(json.dumps(message).encode() + b"\n")
+        except (BrokenPipeError, ValueError):
+            raise VideoError(self._death()) from None
+
+    def _receive(self, timeout_s: float) -> None:
+        """Take in what the process says. Raises VideoError when that is bad news, or nothing in time."""
+        try:
+            messages = self._replies.receive(timeout_s)
+        except EOFError:
+            raise VideoError(self._death()) from None
+        for kind, *rest in messages:
+            if kind == "encoded":
+                self._encoded = rest[0]
+            elif kind == "failed":
+                self._failure = rest[0]
+            self._ready |= kind == "ready"
+        if self._failure:
+            raise VideoError(self._failure)
+        if not messages and timeout_s > 0.0:
+            raise VideoError(f"{self._path}: the process that encodes it has not answered for {timeout_s:.0f} s")
+
+    def _death(self) -> str:
+        self._process.wait()
+        return f"{self._path}: the process that encodes it has ended (exit code {self._process.returncode})"

@@ -1,0 +1,243 @@
+"""Recording: a robot, an operator and a dataset at a fixed rate, and no episode that is lost or spoilt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import cast
+
+from isthmus_datasets.format.episode import Scalar
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.writer import RECORDING, DatasetWriter
+from isthmus_datasets.recording.columns import checked, differences, followed, observed
+from isthmus_datasets.recording.encoding.footage import Footage
+from isthmus_datasets.recording.encoding.video_process import VideoError
+from isthmus_datasets.recording.operator import Decision, DeviceError, Event, Operator
+from isthmus_datasets.recording.pace import Clock, Pace, Timing, WallClock
+from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
+from isthmus_datasets.recording.take import Take
+
+_ENDS = (Event.SUCCESS, Event.STOP, Event.DISCARD, Event.QUIT)
+
+
+class RecordingError(RuntimeError):
+    """The episode in progress is lost. The message names it and says why; what was saved before is untouched, and
+    another episode can be recorded once the cause is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an episode.
+
+    Args:
+        index: Its number in the dataset; None when it was not saved.
+        steps: How many rows it had.
+        event: What ended it; NONE where it was an error.
+        reason: Why it was not saved; empty when it was.
+    """
+
+    index: int | None
+    steps: int
+    event: Event
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What was recorded, and how well the rate was kept.
+
+    Args:
+        saved, discarded: Episodes.
+        steps: Rows of the saved ones.
+        dropped_frames: Rows that the grid of the saved ones should have, but no step was there in time.
+        overruns: Steps that took longer than the period.
+        jitter_p50_ms, jitter_p99_ms, jitter_max_ms: How far the time from step to step was from the period.
+        reasons: Why episodes were discarded, in order.
+    """
+
+    saved: int
+    discarded: int
+    steps: int
+    dropped_frames: int
+    overruns: int
+    jitter_p50_ms: float
+    jitter_p99_ms: float
+    jitter_max_ms: float
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.saved} episodes saved ({self.steps} steps), {self.discarded} discarded; "
+            f"{self.dropped_frames} frames dropped, {self.overruns} steps too long; jitter "
+            f"p50 {self.jitter_p50_ms:.2f} ms, p99 {self.jitter_p99_ms:.2f} ms, at most {self.jitter_max_ms:.2f} ms"
+        )
+        return "\n  ".join((text, *self.reasons))
+
+
+class Recorder:
+    """Records one episode after another; a context manager.
+
+    Every step the robot is observed, the operator decides, and the robot acts. What a step led to (next.*) is read off
+    the observation after it, so that the operator ends an episode upon an observation, and the action that comes with
+    it is not sent. Steps are `writer.info.fps` a second by the clock; between episodes, while one is saved, there are
+    none.
+
+    Args:
+        robot: Stays the caller's to close, as do the next two.
+        operator: Decides, and says when to start and to end.
+        writer: The dataset, as `open_dataset` gives it.
+        task: What is asked, in words.
+        max_steps: After so many an episode is ended as by STOP; None for no limit.
+        clock: `VirtualClock` for a simulated robot that shall be as fast as it can.
+
+    Raises:
+        DatasetError: the dataset is not of this robot.
+        TypeError: the robot declares a simulator's state and has no `simulator_state`.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        operator: Operator,
+        writer: DatasetWriter,
+        *,
+        task: str,
+        max_steps: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        fps, features = writer.info.fps, robot.features
+        found = differences(writer.info, features, fps=fps)
+        if found:
+            raise DatasetError(f"{writer.root} is not of this robot: {'; '.join(found)}: record into another folder")
+        if features.simulator_state and not hasattr(robot, "simulator_state"):
+            raise TypeError(f"{features.robot_type} declares a simulator's state, but has no method simulator_state")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps must be positive, not {max_steps}")
+        self.task = task
+        self.outcomes: list[Outcome] = []
+        """What became of all episodes so far."""
+        self._robot, self._operator, self._writer, self._features = robot, operator, writer, features
+        self._max_steps = max_steps
+        self._pace, self._total = Pace(fps, clock or WallClock()), Timing(fps)
+        shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
+        self.footage = Footage(writer.root / RECORDING, shapes, fps=fps)
+
+    def run(self, episodes: int, *, seed: int = 0) -> Summary:
+        """Record until so many are saved, or the operator quits. They begin with `seed`, `seed` + 1, … Raises as
+        `record`."""
+        first = self._saved
+        while self._saved - first < episodes:
+            if self.record(seed).event is Event.QUIT:
+                break
+            seed += 1
+        return self.summary()
+
+    def record(self, seed: int) -> Outcome:
+        """Reset the robot, let the operator drive it, and record from START to the episode's end.
+
+        Raises:
+            RecordingError: it was ended before it was started; the robot cannot go on; a camera or what the operator
+                holds disappeared; an observation or action is not what was declared, or not finite; a video cannot be
+                written or its process died; the disk is full.
+        """
+        take, timing = Take(self._features, self.footage), Timing(self._writer.info.fps)
+        try:
+            event = self._run(take, timing, seed)
+            outcome = self._close(take, timing, event, seed)
+        except (CameraError, DatasetError, DeviceError, RobotError, VideoError, OSError) as error:
+            reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps: {error}"
+            self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
+            raise RecordingError(f"{self._writer.root}: {reason}") from error
+        finally:
+            self.footage.clear()
+        if outcome.steps:
+            self.outcomes.append(outcome)
+        return outcome
+
+    def _run(self, take: Take, timing: Timing, seed: int) -> Event:
+        """Returns what has ended the episode."""
+        self.footage.begin()
+        self._robot.reset(seed)
+        self._operator.reset(seed)
+        self._pace.start()
+        self._pace.wait()
+        observation, decision = self._look()
+        while decision.event is not Event.START:
+            if decision.event in (Event.DISCARD, Event.QUIT):
+                return decision.event
+            if decision.event in _ENDS:
+                raise DatasetError(f"it has zero steps: {decision.event.value!r} came before 'start'")
+            self._robot.act(checked("action", self._features.action, decision.action))
+            self._pace.wait()
+            observation, decision = self._look()
+        while True:
+            self._step(take, observation, decision)
+            timing.add(self._pace.wait())
+            observation, decision = self._look()
+            take.add(followed(self._features, observation))
+            if decision.event in _ENDS:
+                return decision.event
+            if take.length == self._max_steps:
+                return Event.STOP
+
+    def _look(self) -> tuple[Observation, Decision]:
+        observation = self._robot.observe()
+        return observation, self._operator.decide(observation)
+
+    def _step(self, take: Take, observation: Observation, decision: Decision) -> None:
+        """Act, and keep it all; pictures last, because that may have to wait."""
+        action = checked("action", self._features.action, decision.action)
+        take.add(observed(self._features, observation))
+        take.add({"action": action, "control": [int(decision.control)]})
+        if self._features.simulator_state:
+            take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
+        take.add({"action.sent": self._robot.act(action)})
+        take.add_pictures(observation.pictures)
+
+    def _close(self, take: Take, timing: Timing, event: Event, seed: int) -> Outcome:
+        """Save the episode, unless the operator does not want it."""
+        if event in (Event.DISCARD, Event.QUIT):
+            reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps by the operator"
+            return Outcome(index=None, steps=take.length, event=event, reason=reason)
+        told = take.last("next.success")
+        facts: dict[str, Scalar] = {
+            "operator": self._operator.name,
+            "seed": seed,
+            "success": True if event is Event.SUCCESS else None if told is None else bool(told[0]),
+            "overruns": timing.overruns,
+            "dropped_frames": timing.skipped,
+            "jitter_p99_ms": timing.jitter_ms(99),
+        }
+        index = self._writer.append(take.episode(self.task, facts))
+        self._total.include(timing)
+        return Outcome(index=index, steps=take.length, event=event)
+
+    @property
+    def _saved(self) -> int:
+        return sum(outcome.index is not None for outcome in self.outcomes)
+
+    def summary(self) -> Summary:
+        """How recording went, over all episodes so far."""
+        return Summary(
+            saved=self._saved,
+            discarded=len(self.outcomes) - self._saved,
+            steps=sum(outcome.steps for outcome in self.outcomes if outcome.index is not None),
+            dropped_frames=self._total.skipped,
+            overruns=self._total.overruns,
+            jitter_p50_ms=self._total.jitter_ms(50),
+            jitter_p99_ms=self._total.jitter_ms(99),
+            jitter_max_ms=self._total.jitter_ms(100),
+            reasons=tuple(outcome.reason for outcome in self.outcomes if outcome.reason),
+        )
+
+    def close(self) -> None:
+        """End the encoding processes; an episode in progress is forgotten."""
+        self.footage.close()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,74 @@
+"""The episode in progress: its rows in memory, its pictures on their way to the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.episode import Episode, Scalar
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.recording.columns import camera_name, checked, dataset_features
+from isthmus_datasets.recording.encoding.footage import Footage
+from isthmus_datasets.recording.robot import RobotFeatures
+
+
+class Take:
+    """Rows are put together piece by piece, since a step's columns are not known at the same time.
+
+    Args:
+        robot: What is recorded.
+        footage: Where its pictures go.
+    """
+
+    def __init__(self, robot: RobotFeatures, footage: Footage) -> None:
+        features = dataset_features(robot)
+        self._columns: Features = {name: feature for name, feature in features.items() if not feature.is_video}
+        self._cameras = {name: features[camera_name(name)] for name in robot.cameras}
+        self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._columns}
+        self._footage = footage
+
+    @property
+    def length(self) -> int:
+        """Steps begun."""
+        return len(self._rows["action"])
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Some columns of the current step: copied. Raises DatasetError when they are not as declared."""
+        for name, value in values.items():
+            self._rows[name].append(checked(name, self._columns[name], value))
+
+    def add_pictures(self, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Those of the current step: copied. Waits while the encoder is behind.
+
+        Raises:
+            DatasetError: a picture is not as declared.
+            VideoError: it cannot be encoded.
+        """
+        for name, feature in self._cameras.items():
+            _check_picture(name, feature, pictures[name])
+        self._footage.write(pictures)
+
+    def last(self, column: str) -> NDArray[Any] | None:
+        """The column's newest row."""
+        return self._rows[column][-1] if self._rows.get(column) else None
+
+    def episode(self, task: str, facts: dict[str, Scalar]) -> Episode:
+        """All of it, its videos as files that are there until the footage is cleared. Raises VideoError."""
+        paths = self._footage.finish()
+        return Episode(
+            columns={name: np.stack(rows) for name, rows in self._rows.items()},
+            videos={camera_name(camera): path for camera, path in paths.items()},
+            task=task,
+            facts=facts,
+        )
+
+
+def _check_picture(camera: str, feature: Feature, picture: NDArray[np.uint8]) -> None:
+    if picture.shape != feature.shape or picture.dtype != np.uint8:
+        raise DatasetError(
+            f"the picture of camera {camera!r} is {picture.dtype} {picture.shape}, declared is uint8 {feature.shape}"
+        )

@@ -1,0 +1,1 @@
+"""People as operators, and the guides that turn what they ask for into actions."""

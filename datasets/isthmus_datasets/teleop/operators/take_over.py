@@ -1,0 +1,97 @@
+"""A policy or script that drives, and a person who may take over and give back."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from isthmus_datasets.recording.operator import Decision, Event, Operator
+from isthmus_datasets.recording.robot import Observation
+
+
+class Human(Operator, Protocol):
+    """An operator who can take over without a jump."""
+
+    @property
+    def wants_control(self) -> bool | None:
+        """What was said with the last decision: True takes over, False gives back, None neither."""
+        ...
+
+    def align(self, observation: Observation, *, recording: bool, sent: NDArray[Any] | None = None) -> None:
+        """Somebody else drives: whatever is decided next begins from where the robot is now. `recording`: whether the
+        episode has been started; `sent`: the action before, if there was one."""
+        ...
+
+
+class TakeOver:
+    """The other operator drives until the human takes over, and goes on when the human gives back.
+
+    While the other drives, the human's target stays where the robot is, so that there is no jump when control changes
+    hands. From the moment it first drives, the other is asked upon every observation, also while the human drives, so
+    that what it remembers is never old. Events of both count, the human's first. `take` and `give_back` may be called
+    from any thread; they hold from the next decision on.
+
+    Args:
+        human: A person. Closed with this operator, as is the next.
+        other: A policy or a script.
+        human_first: The human has control when an episode begins, until it is given back.
+    """
+
+    def __init__(self, human: Human, other: Operator, *, human_first: bool = False) -> None:
+        self.name = f"{human.name} over {other.name}"
+        self._human, self._other, self._human_first = human, other, human_first
+        self._begin()
+
+    def _begin(self) -> None:
+        self.human_in_control = self._human_first
+        """Whether the person was in control in the last decision."""
+        self._asked: bool | None = None
+        self._last: NDArray[Any] | None = None
+        self._other_began = self._recording = False
+
+    def take(self) -> None:
+        """The human takes over."""
+        self._asked = True
+
+    def give_back(self) -> None:
+        """The other goes on."""
+        self._asked = False
+
+    def reset(self, seed: int) -> None:
+        """A new episode begins. Raises what the operators' raise."""
+        self._begin()
+        self._human.reset(seed)
+        self._other.reset(seed)
+
+    def decide(self, observation: Observation) -> Decision:
+        """The decision of whoever is in control."""
+        if not self.human_in_control:
+            self._human.align(observation, recording=self._recording, sent=self._last)
+        human = self._human.decide(observation)
+        self._switch(self._human.wants_control)
+        other = self._ask_other(observation)
+        driver = human if other is None or self.human_in_control else other
+        event = human.event
+        if event is Event.NONE and other is not None:
+            event = other.event
+        self._recording |= event is Event.START
+        self._last = driver.action.copy()
+        return Decision(action=driver.action, control=driver.control, event=event)
+
+    def _switch(self, wanted: bool | None) -> None:
+        asked, self._asked = self._asked, None
+        for wish in (wanted, asked):
+            if wish is not None:
+                self.human_in_control = wish
+
+    def _ask_other(self, observation: Observation) -> Decision | None:
+        self._other_began |= not self.human_in_control
+        return self._other.decide(observation) if self._other_began else None
+
+    def close(self) -> None:
+        """Close both operators."""
+        try:
+            self._human.close()
+        finally:
+            self._other.close()

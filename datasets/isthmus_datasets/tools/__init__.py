@@ -1,0 +1,1 @@
+"""`isthmus-dataset`: what can be done with a dataset that is on disk."""

@@ -1,0 +1,1 @@
+"""What can be wrong with a dataset, and how to find out."""

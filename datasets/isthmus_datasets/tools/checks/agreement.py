@@ -1,0 +1,101 @@
+"""Whether statistics are those of the data: training scales with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.staging import STATS_FILE
+from isthmus_datasets.format.statistics import QUANTILES, Statistics, aggregate, column_statistics
+from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.finding import Finding
+
+TOLERANCE = 1e-3  # of a channel's range: others sum in float32
+ROUNDING = 1e-6  # of the largest value
+PICTURE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
+FIX = "recompute the statistics: training would scale with wrong ones"
+Parts = dict[str, NDArray[Any]]
+
+
+def statistics(evidence: Evidence) -> Iterator[Finding]:
+    """meta/stats.json, and the statistics of each episode, are those of the data."""
+    parts: list[Statistics] = []
+    for seen in evidence.episodes:
+        actual = _actual(evidence, seen)
+        parts.append(actual)
+        for problem in _problems(evidence, seen.statistics, actual):
+            yield Finding(
+                severity="error",
+                check="statistics",
+                episode=seen.index,
+                message=f"meta/episodes: statistics of {problem}",
+                fix=FIX,
+            )
+    if evidence.statistics is None or len(parts) < evidence.info.total_episodes:
+        return
+    for problem in _problems(evidence, evidence.statistics, aggregate(parts), everything=True):
+        yield Finding(severity="error", check="statistics", message=f"{STATS_FILE}: {problem}", fix=FIX)
+
+
+def _actual(evidence: Evidence, seen: Seen) -> Statistics:
+    """Statistics of the columns and pictures that an episode brought; those that are not all there, or not finite, are
+    left out."""
+    result: Statistics = {}
+    for name in (name for name, feature in evidence.info.features.items() if not _is_index(evidence, name, feature)):
+        values, footage = seen.columns.get(name), seen.footage.get(name)
+        if footage is not None and footage.frames == seen.row.length:
+            result[name] = footage.statistics
+        if values is not None and len(values) == seen.row.length > 0 and np.isfinite(values).all():
+            result[name] = column_statistics(values)
+    return result
+
+
+def _is_index(evidence: Evidence, name: str, feature: Feature) -> bool:
+    return feature.dtype == "string" or not (feature.is_picture or name in evidence.info.columns)
+
+
+def _problems(evidence: Evidence, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
+    """One for each feature. What is not said is a problem only if `everything` should be."""
+    for name, parts in actual.items():
+        picture = evidence.info.features[name].is_picture
+        if name not in said:
+            problem = "are missing" if everything else None
+        else:
+            problem = _difference(said[name], parts, picture) or _disorder(said[name])
+        if problem:
+            yield f"{name} {problem}"
+
+
+def _difference(said: Parts, actual: Parts, picture: bool) -> str | None:
+    """The first statistic that is another one. Of pictures, count and extremes depend on which were sampled."""
+    span = np.asarray(actual["max"] - actual["min"], float)
+    largest = np.maximum(np.abs(np.ravel(actual["min"])), np.abs(np.ravel(actual["max"])))
+    for key in ("mean", "std") if picture else ("count", "min", "max", "mean", "std"):
+        if key not in said or said[key].dtype.kind not in "biuf" or said[key].size != actual[key].size:
+            return f"lack {key}, or have no numbers of its shape"
+        ours, theirs = np.ravel(actual[key]).astype(float), np.ravel(said[key]).astype(float)
+        limit = PICTURE_TOLERANCE if picture else TOLERANCE * np.ravel(span) + ROUNDING * largest
+        off = ~(np.abs(theirs - ours) <= (0.0 if key == "count" else limit))
+        if off.any():
+            channel = int(off.argmax())
+            return f"have {key} {theirs[channel]:.6g} in channel {channel}, the data's is {ours[channel]:.6g}"
+    return None
+
+
+def _disorder(said: Parts) -> str | None:
+    """Quantiles that do not rise from min to max."""
+    there = [key for key in ("min", *QUANTILES, "max") if key in said and said[key].dtype.kind in "biuf"]
+    keys = [key for key in there if said[key].shape == said[there[0]].shape]
+    if len(keys) < 2:
+        return None
+    values = np.array([np.ravel(said[key]).astype(float) for key in keys])
+    slack = TOLERANCE * (values[-1] - values[0]) + ROUNDING * np.abs(values).max(axis=0)
+    falls = np.diff(values, axis=0) < -slack
+    if not falls.any():
+        return None
+    which = int(np.argwhere(falls)[0, 0])
+    return f"have {keys[which]} above {keys[which + 1]}"

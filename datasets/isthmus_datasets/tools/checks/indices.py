@@ -1,0 +1,54 @@
+"""Whether rows are numbered as LeRobot numbers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.frames import TOLERANCE_S
+from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.finding import Finding
+
+
+def index(evidence: Evidence) -> Iterator[Finding]:
+    """frame_index, episode_index, index and timestamp are as the step, the episode and fps say."""
+    for seen in evidence.episodes:
+        for name, expected in _expected(seen, evidence.info.fps).items():
+            values = seen.columns.get(name)
+            if values is None or not len(values):
+                continue
+            limit = TOLERANCE_S + 1e-7 * expected if name == "timestamp" else 0  # float32 has 7 digits
+            wrong = ~(np.abs(values[:, 0] - expected) <= limit)
+            if wrong.any():
+                step = int(np.argmax(wrong))
+                message = f"{name} is {values[step, 0]:g} at step {step}, expected {expected[step]:g}"
+                yield Finding(
+                    severity="error",
+                    check="index",
+                    episode=seen.index,
+                    message=f"{message}; wrong at {wrong.sum()} of {len(wrong)} steps{_where(name)}",
+                    fix=_fix(name),
+                )
+
+
+def _expected(seen: Seen, fps: int) -> dict[str, NDArray[Any]]:
+    steps = np.arange(seen.rows)
+    return {
+        "frame_index": steps,
+        "episode_index": np.full(seen.rows, seen.index),
+        "index": seen.row.first + steps,
+        "timestamp": steps / fps,
+    }
+
+
+def _where(name: str) -> str:
+    return " (frames of video are looked up by it)" if name == "timestamp" else ""
+
+
+def _fix(name: str) -> str:
+    if name == "timestamp":
+        return "write frame_index / fps; keep measured times in an int64 column NAME_ns of their own"
+    return f"renumber {name}"

@@ -1,0 +1,149 @@
+"""Whether the files are there, and whether what they say of each other is so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from isthmus_datasets.format.info import INFO_FILE
+from isthmus_datasets.format.tasks import TASKS_FILE
+from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.finding import Finding
+
+
+def files(evidence: Evidence) -> Iterator[Finding]:
+    """Every file is there, whole, and holds the columns that meta/info.json declares."""
+    yield from evidence.problems
+
+
+def leftovers(evidence: Evidence) -> Iterator[Finding]:
+    """No files beyond the episodes that count: LeRobot would read them too."""
+    if evidence.leftover and len(evidence.episodes) == evidence.info.total_episodes:
+        shown = ", ".join(map(str, evidence.leftover[:3])) + (" …" if len(evidence.leftover) > 3 else "")
+        yield Finding(
+            severity="warning",
+            check="leftovers",
+            message=f"{len(evidence.leftover)} files belong to no episode that counts: {shown}",
+            fix="open the dataset with DatasetWriter, which removes what a crash has left over; or delete them",
+        )
+
+
+def totals(evidence: Evidence) -> Iterator[Finding]:
+    """The totals and splits of meta/info.json are those of meta/episodes, and episodes follow on one another."""
+    info, rows = evidence.info, [seen.row for seen in evidence.episodes]
+    fix = "correct it, with an eye to which of the two is right: a file may be of an older copy"
+    steps = sum(row.length for row in rows)
+    whole = [row.index for row in rows] == list(range(info.total_episodes))
+    if whole and steps != info.total_frames:
+        message = f"{INFO_FILE} says total_frames {info.total_frames}, the episodes have {steps}"
+        yield Finding(severity="error", check="totals", message=message, fix=fix)
+    if evidence.tasks and len(evidence.tasks.words) < info.total_tasks:
+        message = f"{INFO_FILE} says total_tasks {info.total_tasks}, {TASKS_FILE} has {len(evidence.tasks.words)}"
+        yield Finding(severity="error", check="totals", message=message, fix=fix)
+    splits = evidence.plain_info.get("splits")
+    for name, split in (splits if isinstance(splits, dict) else {}).items():
+        if not _within(split, info.total_episodes):
+            message = f"{INFO_FILE}: split {name!r} is {split!r}, there are {info.total_episodes} episodes"
+            yield Finding(severity="warning", check="totals", message=message, fix="correct the split")
+    for seen, problem in _out_of_line(evidence.episodes):
+        yield Finding(
+            severity="error",
+            check="totals",
+            episode=seen.index,
+            message=f"meta/episodes: {problem}",
+            fix="correct dataset_from_index and dataset_to_index: LeRobot cuts the rows there",
+        )
+
+
+def _within(split: Any, episodes: int) -> bool:
+    """Whether it is "0:50" or a list of numbers, of episodes that exist."""
+    try:
+        numbers = [int(part) for part in (split.split(":") if isinstance(split, str) else split)]
+    except (TypeError, ValueError):
+        return False
+    return all(0 <= number <= episodes for number in numbers)
+
+
+def _out_of_line(episodes: list[Seen]) -> Iterator[tuple[Seen, str]]:
+    if episodes and episodes[0].index == 0 and episodes[0].row.first != 0:
+        yield episodes[0], f"begins at row {episodes[0].row.first}, not 0"
+    for seen in episodes:
+        if seen.end != seen.row.first + seen.row.length:
+            yield seen, f"rows {seen.row.first} to {seen.end} (exclusive) are not its {seen.row.length} steps"
+    for before, seen in pairwise(episodes):
+        if seen.index == before.index:
+            yield seen, "has two rows about it"
+        elif seen.index == before.index + 1 and seen.row.first != before.end:
+            yield seen, f"begins at row {seen.row.first}, the episode before it ends at {before.end}"
+
+
+def rows(evidence: Evidence) -> Iterator[Finding]:
+    """Every episode has as many rows as meta/episodes says."""
+    for seen in evidence.episodes:
+        if seen.columns and seen.rows != seen.row.length:
+            path = evidence.info.data_file(seen.row.chunk, seen.row.file)
+            yield Finding(
+                severity="error",
+                check="rows",
+                episode=seen.index,
+                message=f"{path} has {seen.rows} rows of it, meta/episodes says {seen.row.length}",
+                fix="copy the file again from where it was recorded, or delete the episode",
+            )
+
+
+def names(evidence: Evidence) -> Iterator[Finding]:
+    """A feature that names its elements has one name, a different one, for each."""
+    for name, entry in evidence.plain_info["features"].items():
+        feature = evidence.info.features[name]
+        given = _flat(entry.get("names"))
+        if feature.is_picture or not given or len(given) == len(feature.shape) > 1:
+            continue
+        if len(given) != feature.shape[-1]:
+            problem = f"{len(given)} names for {feature.shape[-1]} elements of shape {feature.shape}"
+        elif len(set(given)) < len(given):
+            problem = f"the name {max(given, key=given.count)!r} more than once"
+        else:
+            continue
+        yield Finding(
+            severity="error",
+            check="names",
+            message=f"{INFO_FILE}: feature {name!r} has {problem}",
+            fix="correct the names: nobody can tell which element is which joint",
+        )
+
+
+def _flat(names: Any) -> list[str]:
+    """LeRobot has lists, {"motors": [..]} and {"x": 0, "y": 1}."""
+    if isinstance(names, dict):
+        lists = [value for value in names.values() if isinstance(value, list)]
+        return [str(name) for each in lists for name in each] if lists else list(map(str, names))
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
+def tasks(evidence: Evidence) -> Iterator[Finding]:
+    """meta/tasks.parquet is in the order of task_index, and every row's task is one that its episode was given."""
+    if evidence.tasks is None:
+        return
+    table = evidence.tasks
+    if not table.indexed:
+        message = f"{TASKS_FILE} has no pandas index of the words: LeRobot takes every task for 0"
+        yield Finding(severity="error", check="tasks", message=message, fix="write it with the words as pandas index")
+    count = evidence.info.total_tasks
+    if table.numbers[:count] != list(range(len(table.numbers[:count]))):
+        message = f"{TASKS_FILE} has the task_index {table.numbers[:5]}, LeRobot takes the row's number for it"
+        yield Finding(severity="error", check="tasks", message=message, fix="sort its rows by task_index")
+    words = dict(zip(table.numbers, table.words, strict=True))
+    for seen in evidence.episodes:
+        used = np.unique(seen.columns["task_index"]).tolist() if seen.rows and "task_index" in seen.columns else []
+        if used and {words.get(number) for number in used} != set(seen.row.tasks):
+            there = ", ".join(f"{number} ({words.get(number, 'no task')!r})" for number in used)
+            yield Finding(
+                severity="error",
+                check="tasks",
+                episode=seen.index,
+                message=f"its rows have the task_index {there}, meta/episodes says {', '.join(seen.row.tasks)!r}",
+                fix=f"correct task_index in its rows, or {TASKS_FILE}",
+            )

@@ -1,0 +1,180 @@
+"""Datasets out of datasets: merge, split, keep, delete, encode anew; and statistics computed anew.
+
+Each makes a new folder, which appears when it is whole, and leaves its sources as they are. Videos are copied or cut,
+not encoded anew, unless that is what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import INDEX_FEATURES
+from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
+from isthmus_datasets.format.info import DatasetError, DatasetInfo
+from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.rows import episode_files, statistics_columns
+from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
+from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, sampled, to_json
+from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.writer import LOCK, STAGING, DatasetWriter
+from isthmus_datasets.tools.packing import new_dataset
+from isthmus_datasets.tools.remux import cut_video
+
+
+def merge(sources: Sequence[Path], target: Path) -> None:
+    """The episodes of all `sources`, one after the other.
+
+    Raises:
+        DatasetError: a source is damaged, two differ in rate or features, or `target` is there already.
+        OSError: a file cannot be written.
+    """
+    if not sources:
+        raise DatasetError("there is nothing to merge: name a dataset")
+    readers = [DatasetReader(source) for source in sources]
+    for other in readers[1:]:
+        _check_same(readers[0], other)
+    robots = dict.fromkeys(reader.info.robot_type for reader in readers if reader.info.robot_type)
+    info = replace(readers[0].info, robot_type="+".join(robots) or None)
+    _write(target, info, ((reader, index) for reader in readers for index in range(reader.num_episodes)))
+
+
+def keep_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
+    """Only the episodes `indices`, in that order; errors as `merge`, and DatasetError for one that is not there."""
+    reader = DatasetReader(source)
+    _check_indices(reader, indices)
+    _write(target, reader.info, ((reader, index) for index in indices))
+
+
+def delete_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
+    """All but the episodes `indices`; errors as `keep_episodes`."""
+    reader = DatasetReader(source)
+    _check_indices(reader, indices)
+    left = [index for index in range(reader.num_episodes) if index not in set(indices)]
+    _write(target, reader.info, ((reader, index) for index in left))
+
+
+def split(source: Path, targets: Mapping[Path, Sequence[int]]) -> None:
+    """One dataset for each of `targets`, of those episodes; errors as `keep_episodes`."""
+    reader = DatasetReader(source)
+    for indices in targets.values():
+        _check_indices(reader, indices)
+    for target, indices in targets.items():
+        _write(target, reader.info, ((reader, index) for index in indices))
+
+
+def reencode(source: Path, target: Path, *, crf: int = CRF, key_every: int = KEY_EVERY) -> None:
+    """All episodes, their videos as H.264 of this quality; errors as `merge`. See `video.VideoWriter`."""
+    reader = DatasetReader(source)
+    features = {name: replace(feature, info=None) for name, feature in reader.info.features.items()}
+    everything = ((reader, index) for index in range(reader.num_episodes))
+    _write(target, replace(reader.info, features=features), everything, encoding=(crf, key_every))
+
+
+def recompute_statistics(root: Path) -> None:
+    """Compute meta/stats.json and the statistics in meta/episodes anew from the data, in place.
+
+    Raises:
+        DatasetError: a file is missing or damaged, or another process writes to the dataset.
+        OSError: a file cannot be written.
+    """
+    reader, lock = DatasetReader(root), Lock(root / LOCK)
+    try:
+        parts = [_statistics(reader, index) for index in range(reader.num_episodes)]
+        with Staging(root / STAGING) as folder:
+            first = 0
+            for path in episode_files(root):
+                first += _replace_statistics(path, parts[first:], folder)
+            write_synced(folder / STATS_FILE.name, to_json(aggregate(parts)))
+            move(folder / STATS_FILE.name, root / STATS_FILE)
+        sync((root / STATS_FILE).parent)
+    finally:
+        lock.close()
+
+
+def _write(
+    target: Path,
+    info: DatasetInfo,
+    episodes: Iterable[tuple[DatasetReader, int]],
+    encoding: tuple[int, int] | None = None,
+) -> None:
+    features = {name: feature for name, feature in info.features.items() if name not in INDEX_FEATURES}
+    with (
+        new_dataset(target) as folder,
+        DatasetWriter.create(folder, fps=info.fps, features=features, robot_type=info.robot_type) as writer,
+    ):
+        for reader, index in episodes:
+            with TemporaryDirectory(prefix="isthmus-") as scratch:
+                writer.append(_standalone(reader, index, Path(scratch), encoding))
+
+
+def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tuple[int, int] | None) -> Episode:
+    """The episode, its videos as files of its own."""
+    tasks = reader.episodes[index].tasks
+    if len(tasks) != 1:
+        raise DatasetError(f"{reader.root}: episode {index} has {len(tasks)} tasks, one can be copied: split it first")
+    videos: dict[str, NDArray[np.uint8] | Path] = {}
+    for camera in reader.info.cameras:
+        path = scratch / f"{camera}.mp4"
+        if encoding is None:
+            videos[camera] = _footage(reader, index, camera, path)
+        else:
+            crf, key_every = encoding
+            videos[camera] = write_video(
+                path, reader.frames(index, camera), fps=reader.info.fps, crf=crf, key_every=key_every
+            )
+    return replace(reader.episode(index, videos=False), videos=videos)
+
+
+def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> NDArray[np.uint8] | Path:
+    """The episode's part of its file; or its frames, to be encoded, where that cannot be cut out."""
+    source, first = reader.footage(index, camera)
+    try:
+        return cut_video(source, path, first=first, count=reader.episodes[index].length, fps=reader.info.fps)
+    except DatasetError:
+        return reader.frames(index, camera)  # no key frame at its start; real damage is named here
+
+
+def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:
+    wrong = [index for index in indices if not 0 <= index < reader.num_episodes]
+    if wrong:
+        raise DatasetError(f"{reader.root} has {reader.num_episodes} episodes, there is no episode {wrong[0]}")
+
+
+def _check_same(one: DatasetReader, other: DatasetReader) -> None:
+    if one.info.fps != other.info.fps:
+        raise DatasetError(f"{one.root} has {one.info.fps} rows a second, {other.root} {other.info.fps}")
+    for name in [*one.info.features, *other.info.features]:
+        here, there = one.info.features.get(name), other.info.features.get(name)
+        if here != there:
+            raise DatasetError(f"feature {name!r} is {here} in {one.root}, {there} in {other.root}")
+
+
+def _statistics(reader: DatasetReader, index: int) -> Statistics:
+    rows = sampled(reader.episodes[index].length)
+    pictures = {camera: reader.frames(index, camera, rows) for camera in reader.info.cameras}
+    return episode_statistics(reader.info.features, reader.columns(index), pictures)
+
+
+def _replace_statistics(path: Path, parts: Sequence[Statistics], folder: Path) -> int:
+    """Write anew the statistics of the episodes in this file, which are the first of `parts`. Returns how many episodes
+    they were."""
+    with open_parquet(path) as file:
+        rows = file.read(use_threads=False)
+    if not parts:
+        return 0
+    rows = rows.drop_columns([name for name in rows.column_names if name.startswith("stats/")])
+    added = pa.concat_tables([pa.table(statistics_columns(each)) for each in parts[: len(rows)]])
+    for name in added.column_names:
+        rows = rows.append_column(name, added[name])
+    write_synced(folder / path.name, parquet_bytes(rows, wide=True))
+    move(folder / path.name, path)
+    return len(rows)

@@ -1,0 +1,1 @@
+"""One HTML page about a dataset; everything it shows is in it."""

@@ -1,0 +1,1 @@
+"""All of a dataset, read once for the checks and the report."""

@@ -1,0 +1,1 @@
+"""Datasets as batches of windows for training."""

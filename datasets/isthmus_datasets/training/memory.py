@@ -1,0 +1,80 @@
+"""Columns of a whole dataset, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.parquet import from_arrow, read_rows
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.rows import EpisodeRow
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def load_columns(reader: DatasetReader, names: Sequence[str], *, limit: int | None = None) -> dict[str, NDArray[Any]]:
+    """name -> (rows of all episodes, *shape) of the declared type, episodes in order.
+
+    Args:
+        reader: The dataset.
+        names: Columns of numbers, index columns among them.
+        limit: Bytes that they may take; None for what is available.
+
+    Raises:
+        DatasetError: there is no such column of numbers, a file is missing or damaged, or they would not fit.
+    """
+    numeric = {name: f for name, f in reader.info.parquet_features.items() if f.dtype not in ("string", "image")}
+    for name in names:
+        if name not in numeric:
+            raise DatasetError(f"{reader.root} has no column of numbers {name!r}; there is {', '.join(numeric)}")
+    if not names:
+        return {}
+    total = sum(row.length for row in reader.episodes)
+    needed = total * sum(numeric[name].numpy.itemsize * int(np.prod(numeric[name].shape)) for name in names)
+    limit = available_memory() if limit is None else limit
+    if needed > limit:
+        raise DatasetError(
+            f"{reader.root}: {', '.join(names)} of {total} rows take {needed / 1e9:.3g} GB of memory,"
+            f" {limit / 1e9:.3g} GB are available: ask for fewer columns, or split the dataset"
+        )
+    columns = {name: np.empty((total, *numeric[name].shape), numeric[name].numpy) for name in names}
+    start = 0
+    for _, rows in groupby(reader.episodes, key=lambda row: (row.chunk, row.file)):
+        start = _read_file(reader, list(rows), columns, start)
+    return columns
+
+
+def _read_file(reader: DatasetReader, episodes: list[EpisodeRow], columns: dict[str, NDArray[Any]], start: int) -> int:
+    """Fill in `columns` from row `start` on with all of a file's episodes at once: a file of thousands takes long to
+    open. Returns the row behind them."""
+    path = reader.root / reader.info.data_file(episodes[0].chunk, episodes[0].file)
+    counts = [row.length for row in episodes]
+    table = read_rows(path, list({*columns, "episode_index"}), first=0, count=sum(counts))
+    wrong = np.flatnonzero(table["episode_index"].to_numpy() != np.repeat([row.index for row in episodes], counts))
+    if len(wrong):
+        episode = episodes[int(np.searchsorted(np.cumsum(counts), wrong[0], side="right"))].index
+        raise DatasetError(
+            f"{path}: row {wrong[0]} is not of episode {episode}, as meta/episodes says: check the dataset"
+        )
+    stop = start + sum(counts)
+    for name, values in columns.items():
+        try:
+            values[start:stop] = from_arrow(reader.info.features[name], table[name])
+        except ValueError as error:
+            raise DatasetError(f"{path}: column {name!r} {error}") from error
+    return stop
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping, and not more than a container's limit."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    if _CONTAINER_LIMIT.exists() and (limit := _CONTAINER_LIMIT.read_text().strip()).isdigit():
+        return min(available, int(limit))
+    return available

@@ -1,0 +1,209 @@
+"""LeRobot's layout before v3.0: its numbers bit for bit, its videos as they are, its inconsistencies reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.writer import DatasetWriter
+
+FPS = 10
+CAMERA = "observation.images.top"
+TASKS = ["pick the cube", "place the cube"]
+LENGTHS = [4, 6]
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def write_lines(path: Path, values: list[dict]) -> None:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+
+
+def rows(episode: int, **changed: pa.Array) -> pa.Table:
+    """Rows of an episode; element k of its actions is 100 × episode + step."""
+    length = LENGTHS[episode]
+    ramp = 100.0 * episode + np.arange(length)
+    columns = {
+        "action": pa.array(np.stack([ramp, ramp], 1).tolist(), pa.list_(pa.float64(), 2)),
+        "next.success": pa.array([step == length - 1 for step in range(length)]),
+        "timestamp": pa.array(np.arange(length, dtype=np.float32) / FPS),
+        "frame_index": pa.array(range(length)),
+        "episode_index": pa.array([episode] * length),
+        "index": pa.array([sum(LENGTHS[:episode]) + i for i in range(length)]),
+        "task_index": pa.array([episode] * length),
+    }
+    return pa.table(columns | changed)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two episodes of 4 and 6 steps, one camera, a task each."""
+    root = tmp_path / "v21"
+    features = {
+        "action": {"dtype": "float64", "shape": [2], "names": {"motors": ["pan", "lift"]}},
+        "next.success": {"dtype": "bool", "shape": [1], "names": None},
+        CAMERA: {"dtype": "video", "shape": [3, 16, 32], "names": ["channels", "height", "width"]},
+        **{name: {"dtype": "int64", "shape": [1], "names": None} for name in ("frame_index", "index", "task_index")},
+        "episode_index": {"dtype": "int64", "shape": [1], "names": None},
+        "timestamp": {"dtype": "float32", "shape": [1], "names": None},
+    }
+    info = {
+        "codebase_version": "v2.1",
+        "robot_type": "so100",
+        "fps": FPS,
+        "total_episodes": 2,
+        "chunks_size": 1000,
+        "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
+        "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+        "features": features,
+    }
+    write_json(root / "meta/info.json", info)
+    write_lines(root / "meta/tasks.jsonl", [{"task_index": i, "task": task} for i, task in enumerate(TASKS)])
+    entries = [{"episode_index": i, "tasks": [TASKS[i]], "length": n, "operator": "Ada"} for i, n in enumerate(LENGTHS)]
+    write_lines(root / "meta/episodes.jsonl", entries)
+    (root / "data/chunk-000").mkdir(parents=True)
+    for episode, length in enumerate(LENGTHS):
+        pq.write_table(rows(episode), root / f"data/chunk-000/episode_{episode:06d}.parquet")
+        frames = np.full((length, 16, 32, 3), 40 * episode, np.uint8)
+        write_video(root / f"videos/chunk-000/{CAMERA}/episode_{episode:06d}.mp4", frames, fps=FPS)
+    return root
+
+
+def replace_rows(root: Path, episode: int, **changed: pa.Array) -> None:
+    pq.write_table(rows(episode, **changed), root / f"data/chunk-000/episode_{episode:06d}.parquet")
+
+
+def test_episodes_are_as_they_were(dataset: Path):
+    source = open_source(dataset)
+    assert (source.fps, source.robot_type, source.findings) == (10, "so100", [])
+    assert source.features["action"].names == ("pan", "lift")
+    assert source.features[CAMERA].shape == (16, 32, 3)
+    first, second = source.episodes
+    assert (first.task, second.task) == ("pick the cube", "place the cube")
+    assert second.columns["action"].dtype == np.float64
+    assert second.columns["action"][:, 0].tolist() == [100, 101, 102, 103, 104, 105]
+    assert first.columns["next.success"].tolist() == [[False], [False], [False], [True]]
+    assert first.facts == {"operator": "Ada"}
+    assert set(first.columns) == {"action", "next.success"}
+
+
+def test_videos_are_joined_without_being_encoded_again(dataset: Path, tmp_path: Path):
+    source = open_source(dataset)
+    with DatasetWriter.create(tmp_path / "v3", fps=FPS, features=source.features, robot_type="so100") as writer:
+        assert import_dataset(source, writer) == 2
+    saved = DatasetReader(tmp_path / "v3")
+    assert [row.length for row in saved.episodes] == LENGTHS
+    assert saved.tasks == tuple(TASKS)
+    original = dataset / f"videos/chunk-000/{CAMERA}/episode_000001.mp4"
+    assert (tmp_path / f"v3/videos/{CAMERA}/chunk-000/file-001.mp4").read_bytes() == original.read_bytes()
+    np.testing.assert_array_equal(saved.columns(1)["action"], source.episodes[1].columns["action"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        (
+            {"timestamp": pa.array(np.array([0, 0.1, 0.2, 0.35], np.float32))},
+            "episode 0: timestamps are up to 0.0500 s off the grid of 10 Hz, first at step 3: put on it",
+        ),
+        (
+            {"task_index": pa.array([1, 1, 1, 1])},
+            "episode 0: its rows have the task ['place the cube'], meta/episodes.jsonl ['pick the cube']: rows' kept",
+        ),
+        ({"task_index": pa.array([0, 0, 1, 1])}, "episode 0 has 2 tasks: joined by ' / '"),
+        ({"load": pa.array([0.0] * 4)}, "episode 0: load is not declared in meta/info.json: not imported"),
+    ],
+)
+def test_inconsistencies_are_reported(dataset: Path, changed: dict, finding: str):
+    replace_rows(dataset, 0, **changed)
+    source = open_source(dataset)
+    assert source.episodes[0].length == 4
+    assert finding in source.findings
+
+
+def test_a_total_that_is_wrong_is_reported(dataset: Path):
+    path = dataset / "meta/info.json"
+    write_json(path, json.loads(path.read_text()) | {"total_episodes": 3})
+    assert open_source(dataset).findings == ["meta/info.json says 3 episodes, meta/episodes.jsonl lists 2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("data/chunk-000/episode_000001.parquet", "is missing, which episode 1 needs"),
+        (f"videos/chunk-000/{CAMERA}/episode_000001.mp4", "is missing, which episode 1 needs"),
+        ("meta/episodes.jsonl", "cannot be read"),
+        ("meta/tasks.jsonl", "cannot be read"),
+    ],
+)
+def test_a_missing_file_is_named_before_anything_is_written(dataset: Path, name: str, message: str):
+    (dataset / name).unlink()
+    with pytest.raises(DatasetError, match=f"{name} {message}"):
+        open_source(dataset)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda root: truncate(root / "data/chunk-000/episode_000001.parquet"),
+            r"episode_000001\.parquet is not a whole",
+        ),
+        (
+            lambda root: pq.write_table(rows(0), root / "data/chunk-000/episode_000001.parquet"),
+            r"episode_000001\.parquet has 4 rows, meta/episodes\.jsonl says that episode 1 has 6",
+        ),
+        (
+            lambda root: replace_rows(root, 1, task_index=pa.array([7] * 6)),
+            r"episode_000001\.parquet: episode 1 has task_index \{7\}, not in meta/tasks\.jsonl",
+        ),
+        (
+            lambda root: replace_rows(root, 1, action=pa.array([[1.0]] * 6)),
+            r"episode_000001\.parquet: episode 1: .*6 numbers in 6 rows",
+        ),
+    ],
+)
+def test_a_damaged_episode_is_named(dataset: Path, change, message: str):
+    change(dataset)
+    source = open_source(dataset)
+    assert source.episodes[0].length == 4
+    with pytest.raises(DatasetError, match=message):
+        source.episodes[1]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def test_a_video_with_a_frame_missing_is_not_appended(dataset: Path, tmp_path: Path):
+    video = dataset / f"videos/chunk-000/{CAMERA}/episode_000001.mp4"
+    write_video(video, np.zeros((5, 16, 32, 3), np.uint8), fps=FPS)
+    source = open_source(dataset)
+    with DatasetWriter.create(tmp_path / "v3", fps=FPS, features=source.features) as writer:
+        with pytest.raises(DatasetError, match=r"episode 1: .* 5 frames .* 6 rows"):
+            import_dataset(source, writer)
+        assert writer.num_episodes == 1
+
+
+def test_pictures_can_be_left_out(dataset: Path):
+    source = open_source(dataset, ImportOptions(pictures=False))
+    assert set(source.features) == {"action", "next.success"}
+    assert source.episodes[0].videos == {}
+
+
+def test_its_rate_cannot_be_changed(dataset: Path):
+    with pytest.raises(DatasetError, match="fps does not apply here; task, robot_type, pictures can be said"):
+        open_source(dataset, ImportOptions(fps=5))

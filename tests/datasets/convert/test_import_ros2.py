@@ -1,0 +1,369 @@
+"""ROS 2 bags: each tick has the last reading not after it, joints go by name, and no defect is passed over."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
+
+BAGS = Path(__file__).parents[3].parent / "shared" / "data" / "ros2_bags"
+needs_bags = pytest.mark.skipif(not BAGS.exists(), reason=f"the recorded bags are not at {BAGS}")
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+STORE.register(get_types_from_msg("uint64 timestamp\nfloat32[3] control\n", "px4_msgs/msg/Motors"))
+MS, SECOND = 10**6, 10**9
+START = 1_700_000_000 * SECOND
+
+Said = tuple[str, str, list[tuple[int, Any]]]
+"""A topic, its type, and its messages with the time at which the bag received them, in ms after START."""
+
+
+def make(kind: str, **values: Any) -> Any:
+    return STORE.types[kind](**values)
+
+
+def header(ms: float | None) -> Any:
+    """Stamped `ms` after START, or zero."""
+    seconds, nanoseconds = (0, 0) if ms is None else divmod(START + round(ms * MS), SECOND)
+    stamp = make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return make("std_msgs/msg/Header", stamp=stamp, frame_id="")
+
+
+def joints(ms: float | None, names: list[str], position: list[float], velocity: list[float] | None = None) -> Any:
+    return make(
+        "sensor_msgs/msg/JointState",
+        header=header(ms),
+        name=names,
+        position=np.array(position, float),
+        velocity=np.array(velocity or [], float),
+        effort=np.zeros(0),
+    )
+
+
+def picture(ms: float, pixels: np.ndarray, encoding: str = "bgr8") -> Any:
+    height, width, channels = pixels.shape
+    data, step = pixels.reshape(-1), width * channels
+    where = {"height": height, "width": width, "step": step, "is_bigendian": 0}
+    return make("sensor_msgs/msg/Image", header=header(ms), encoding=encoding, data=data, **where)
+
+
+def write_bag(path: Path, *said: Said, plugin: Literal["mcap", "sqlite3"] = "mcap") -> Path:
+    with Writer(path, version=9, storage_plugin=StoragePlugin[plugin.upper()]) as writer:
+        for topic, kind, messages in said:
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            for ms, message in messages:
+                writer.write(connection, START + ms * MS, STORE.serialize_cdr(message, kind))
+    return path
+
+
+def states(n: int = 11, every: int = 50) -> Said:
+    """One joint, `a`, at 10 × k, stamped k × `every` ms, received 5 ms later."""
+    messages = [(k * every + 5, joints(k * every, ["a"], [10.0 * k])) for k in range(n)]
+    return "/state", "sensor_msgs/msg/JointState", messages
+
+
+def commands(*times: int) -> Said:
+    """Command k is −k, stamped and received at `times[k]` ms."""
+    return "/cmd", "sensor_msgs/msg/JointState", [(t, joints(t, ["a"], [-float(k)])) for k, t in enumerate(times)]
+
+
+def options(topics: dict[str, str], fps: int = 10, joints: tuple[str, ...] = ()) -> ImportOptions:
+    return ImportOptions(fps=fps, task="touch", topics=topics, joints=joints)
+
+
+STATE = {"observation.state": "/state"}
+BOTH = {**STATE, "action": "/cmd"}
+
+
+@pytest.mark.parametrize("plugin", ["mcap", "sqlite3"])
+def test_each_tick_has_the_last_reading_not_after_it(tmp_path: Path, plugin: Literal["mcap", "sqlite3"]):
+    """The grid starts when both are there, at 120 ms; the state is stamped 0, 50, … 500 ms, the command 120, 320."""
+    bag = write_bag(tmp_path / "bag", states(), commands(120, 320), plugin=plugin)
+    source = open_source(bag, options(BOTH))
+    (episode,) = source.episodes
+    assert episode.columns["observation.state"].tolist() == [[20], [40], [60], [80]]  # ticks 120, 220, 320, 420
+    assert episode.columns["action"].tolist() == [[0], [0], [-1], [-1]]
+    assert source.features["capture_time_ns"].names == ("observation.state", "action")
+    captured = (episode.columns["capture_time_ns"] - START) / MS
+    assert captured.tolist() == [[100, 120], [200, 120], [300, 320], [400, 320]]
+    assert episode.facts == {"bag": "bag", "start_ns": START + 120 * MS}
+    assert source.findings == ["bag: the first 0.12 s are left out: action starts only then"]
+
+
+def test_a_dataset_of_it_reads_back(tmp_path: Path):
+    source = open_source(write_bag(tmp_path / "bag", states(), commands(120, 320)), options(BOTH))
+    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
+        assert import_dataset(source, writer) == 1
+    saved = DatasetReader(tmp_path / "data").episode(0)
+    np.testing.assert_array_equal(saved.columns["capture_time_ns"], source.episodes[0].columns["capture_time_ns"])
+
+
+def test_a_folder_of_bags_is_an_episode_each(tmp_path: Path):
+    for name, count in (("b", 5), ("a", 3)):
+        write_bag(tmp_path / name, states(count))
+    source = open_source(tmp_path, options(STATE, fps=20))
+    assert [(episode.facts["bag"], episode.length) for episode in source.episodes] == [("a", 3), ("b", 5)]
+
+
+def test_zero_stamps_give_way_to_the_bags_time(tmp_path: Path):
+    messages = [(100 * k, joints(None if k == 1 else 100 * k - 30, ["a"], [float(k)])) for k in range(4)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    source = open_source(bag, options(STATE))
+    assert (source.episodes[0].columns["capture_time_ns"][:, 0] - START).tolist() == [0, 100 * MS, 200 * MS, 300 * MS]
+    assert source.findings == [
+        "bag: /state: 1 of 4 messages have no header stamp or a zero one: the time at which the bag received them is"
+        " taken for capture time"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "why"),
+    [
+        ([0, 100, 90, 300], "header stamps go backwards at message 2"),
+        ([-5000, -4900, -4800, -4700], "header stamps are 5.000 s behind the bag's clock"),
+    ],
+)
+def test_stamps_that_cannot_be_believed_give_way(tmp_path: Path, stamps: list[int], why: str):
+    messages = [(100 * k, joints(stamp, ["a"], [float(k)])) for k, stamp in enumerate(stamps)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    source = open_source(bag, options(STATE))
+    assert why in source.findings[0]
+    assert source.episodes[0].columns["observation.state"].tolist() == [[0], [1], [2], [3]]
+
+
+def test_joints_are_matched_by_name(tmp_path: Path):
+    """Arm and gripper come in messages of their own, once in another order; the command names them in yet another."""
+    said = [
+        (0, joints(0, ["a", "b"], [1, 2])),
+        (10, joints(10, ["grip"], [3])),
+        (110, joints(110, ["b", "a"], [5, 4])),
+        (210, joints(210, ["grip"], [6])),
+    ]
+    command = [(t, joints(t, ["grip", "a", "b"], [30, 10, 20])) for t in (0, 210)]
+    kind = "sensor_msgs/msg/JointState"
+    source = open_source(write_bag(tmp_path / "bag", ("/state", kind, said), ("/cmd", kind, command)), options(BOTH))
+    assert source.features["action"].names == source.features["observation.state"].names == ("a", "b", "grip")
+    assert source.episodes[0].columns["observation.state"].tolist() == [[1, 2, 3], [4, 5, 3], [4, 5, 6]]
+    assert source.episodes[0].columns["action"].tolist() == [[10, 20, 30]] * 3
+    assert source.findings == [
+        "bag: /state: messages have 3 different orders or sets of joints: matched by name",
+        "bag: action has the joints in another order than observation.state: put into its order",
+    ]
+
+
+def test_joints_without_names_are_reported_or_named_by_hand(tmp_path: Path):
+    messages = [(100 * k, joints(100 * k, [], [1, 2])) for k in range(3)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    source = open_source(bag, options(STATE))
+    assert source.features["observation.state"].names == ("joint_0", "joint_1")
+    assert "`name` is empty: the joints are called joint_0, joint_1, by their place" in source.findings[0]
+    source = open_source(bag, options(STATE, joints=("pan", "lift")))
+    assert source.features["observation.state"].names == ("pan", "lift")
+    with pytest.raises(DatasetError, match=r"message 0 on /state has 2 numbers in position for the joints pan"):
+        open_source(bag, options(STATE, joints=("pan",)))
+
+
+def test_fields_are_chosen_and_quaternions_are_wxyz(tmp_path: Path):
+    point = make("geometry_msgs/msg/Point", x=1.0, y=2.0, z=3.0)
+    turn = make("geometry_msgs/msg/Quaternion", x=0.1, y=0.2, z=0.3, w=0.9)
+    pose = make("geometry_msgs/msg/Pose", position=point, orientation=turn)
+    stamped = make("geometry_msgs/msg/PoseStamped", header=header(0), pose=pose)
+    bag = write_bag(tmp_path / "bag", ("/pose", "geometry_msgs/msg/PoseStamped", [(0, stamped)]))
+    source = open_source(bag, options({"observation.pose": "/pose", "observation.turn": "/pose:pose.orientation"}))
+    assert source.episodes[0].columns["observation.pose"].tolist() == [[1, 2, 3, 0.9, 0.1, 0.2, 0.3]]
+    assert source.episodes[0].columns["observation.turn"].tolist() == [[0.9, 0.1, 0.2, 0.3]]
+    assert source.features["observation.turn"].names == ("w", "x", "y", "z")
+    with pytest.raises(DatasetError, match=r"has no field twist: twist is none of header, pose"):
+        open_source(bag, options({"observation.pose": "/pose:twist"}))
+
+
+def test_pictures_become_a_video_on_the_grid(tmp_path: Path):
+    """Blue and red at 0 and 150 ms: 3 ticks."""
+    colours = [(10, (0, 0, 255)), (150, (255, 0, 0))]
+    frames = [(t, picture(t, np.full((16, 16, 3), rgb[::-1], np.uint8))) for t, rgb in colours]
+    bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", frames), states(6))
+    asked = options({"observation.images.top": "/cam", "action": "/state"})
+    source = open_source(bag, asked)
+    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
+        import_dataset(source, writer)
+    saved = DatasetReader(tmp_path / "data").frames(0, "observation.images.top")
+    assert [picture.mean(axis=(0, 1)).argmax() for picture in saved] == [2, 2]  # ticks 10 and 110 ms: blue
+    assert saved.shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "message"),
+    [
+        (np.zeros((16, 16, 2), np.uint8), "16UC1", "has the encoding '16UC1'; known are rgb8, bgr8"),
+        (np.zeros((16, 16, 1), np.uint8), "rgb8", "holds 256 bytes for 16 × 16 rgb8"),
+        (np.zeros((15, 16, 3), np.uint8), "rgb8", "even, not 16 × 15"),
+    ],
+)
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, message: str):
+    bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", [(0, picture(0, pixels, encoding))]))
+    with pytest.raises(DatasetError, match=message) as caught:
+        list(open_source(bag, options({"observation.images.top": "/cam"})).episodes)
+    assert "/cam" in str(caught.value)
+
+
+def motors(n: int = 3, plugin: Literal["mcap", "sqlite3"] = "mcap", path: Path = Path()) -> Path:
+    """PX4's convention: the third motor is not there, and says nan."""
+    values = [np.array([k, 1, np.nan], np.float32) for k in range(n)]
+    messages = [
+        (100 * k + 7, make("px4_msgs/msg/Motors", timestamp=START // 1000 + 100_000 * k, control=control))
+        for k, control in enumerate(values)
+    ]
+    return write_bag(path, ("/motors", "px4_msgs/msg/Motors", messages), plugin=plugin)
+
+
+def test_types_that_are_not_installed_are_read_by_the_definitions_in_the_bag(tmp_path: Path):
+    source = open_source(motors(path=tmp_path / "bag"), options({"observation.motors": "/motors:control"}))
+    assert source.episodes[0].columns["observation.motors"].tolist() == [[0, 1], [1, 1], [2, 1]]
+    assert (source.episodes[0].columns["capture_time_ns"][:, 0] - START).tolist() == [0, 100 * MS, 200 * MS]
+    assert source.findings == ["bag: /motors: elements 2 are never a number: left out"]
+
+
+def test_types_that_nobody_defines_are_reported(tmp_path: Path):
+    bag = motors(path=tmp_path / "bag", plugin="sqlite3")
+    (file,) = bag.glob("*.db3")
+    connection = sqlite3.connect(file)
+    connection.execute("DELETE FROM message_definitions")
+    connection.execute("INSERT INTO topics SELECT 9, '/state', 'std_msgs/msg/Float64', 'cdr', '', '' FROM topics")
+    value = STORE.serialize_cdr(make("std_msgs/msg/Float64", data=4.0), "std_msgs/msg/Float64")
+    connection.execute("INSERT INTO messages VALUES (90, 9, ?, ?)", (START, bytes(value)))
+    connection.commit()
+    connection.close()
+    with pytest.raises(DatasetError, match=r"/motors is of px4_msgs/msg/Motors, which neither the bag nor ROS 2 Jazzy"):
+        open_source(file, options({"observation.motors": "/motors"}))
+    source = open_source(file, options(STATE))
+    assert "defines the messages of /motors (px4_msgs/msg/Motors): they cannot be read" in source.findings[0]
+    assert source.episodes[0].columns["observation.state"].tolist() == [[4.0]]
+
+
+def test_a_command_that_pauses_is_reported(tmp_path: Path):
+    bag = write_bag(tmp_path / "bag", states(41), commands(*range(0, 500, 50), 1900))
+    findings = open_source(bag, options(BOTH))
+    list(findings.episodes)
+    assert findings.findings == [
+        "bag: action pauses: a reading is held for up to 1.35 s, and 11 of 21 steps are older than 5 of its usual"
+        " periods (0.050 s)"
+    ]
+
+
+def test_a_topic_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path):
+    bag = write_bag(tmp_path / "bag", states(), ("/cmd", "sensor_msgs/msg/JointState", []))
+    there = r"\n  /state \(sensor_msgs/msg/JointState, 11 messages\)$"
+    with pytest.raises(DatasetError, match=rf"bag has no messages on /nope; topics that have some:{there}"):
+        open_source(bag, options({"action": "/nope"}))
+    with pytest.raises(DatasetError, match=rf"bag has no messages on /cmd; topics that have some:{there}"):
+        open_source(bag, options({"action": "/cmd"}))
+    with pytest.raises(DatasetError, match=rf"say which topics to take.*{there}"):
+        open_source(bag)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ([states(3), commands(5000)], r"no time in common: observation\.state 0\.000 to 0\.100 s; action 5\.000 to 5"),
+        ([states(3), ("/cmd", "std_msgs/msg/String", [(0, make("std_msgs/msg/String", data="go"))])], "data is str"),
+        (
+            [
+                states(3),
+                ("/cmd", "sensor_msgs/msg/JointState", [(0, joints(0, ["a"], [np.nan])), (9, joints(9, ["a"], [1]))]),
+            ],
+            "action: element 0 is not a number at step 0",
+        ),
+    ],
+)
+def test_topics_that_make_no_episode_are_refused(tmp_path: Path, said: list[Said], message: str):
+    with pytest.raises(DatasetError, match=message):
+        list(open_source(write_bag(tmp_path / "bag", *said), options(BOTH)).episodes)
+
+
+def test_a_bag_unlike_the_first_is_refused(tmp_path: Path):
+    write_bag(tmp_path / "a", states())
+    messages = [(0, joints(0, ["b"], [1.0]))]
+    write_bag(tmp_path / "b", ("/state", "sensor_msgs/msg/JointState", messages))
+    source = open_source(tmp_path, options(STATE))
+    with pytest.raises(
+        DatasetError, match=r"b: observation\.state is float64 \(1,\) \('b',\), in .*a it is .*\('a',\)"
+    ):
+        list(source.episodes)
+
+
+@pytest.mark.parametrize("plugin", ["mcap", "sqlite3"])
+def test_a_truncated_bag_is_refused(tmp_path: Path, plugin: Literal["mcap", "sqlite3"]):
+    bag = write_bag(tmp_path / "bag", states(400), plugin=plugin)
+    (file,) = [child for child in bag.iterdir() if child.suffix != ".yaml"]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DatasetError, match=r"bag cannot be read \(.*`ros2 bag reindex`"):
+        open_source(bag, options(STATE))
+
+
+def test_messages_that_are_lost_are_noticed(tmp_path: Path):
+    bag = write_bag(tmp_path / "bag", states(), plugin="sqlite3")
+    (file,) = bag.glob("*.db3")
+    connection = sqlite3.connect(file)
+    connection.execute("DELETE FROM messages WHERE id = 5")
+    connection.commit()
+    connection.close()
+    with pytest.raises(DatasetError, match=r"only 10 of 11 messages on /state can be read"):
+        open_source(bag, options(STATE))
+
+
+def test_a_bag_whose_recorder_died_is_read_without_its_metadata(tmp_path: Path):
+    bag = write_bag(tmp_path / "bag", states())
+    (bag / "metadata.yaml").unlink()
+    source = open_source(bag, options(STATE, fps=20))
+    assert source.episodes[0].length == 11
+
+
+@needs_bags
+def test_the_servo_arms_bag_has_its_defects_reported():
+    topics = {"observation.state": "/servo/out/state", "action": "/servo/in/references/joint_references"}
+    source = open_source(BAGS / "ros2bag_static_ats_invz", options(topics, fps=25))
+    (episode,) = source.episodes
+    assert episode.length == 3_205
+    assert source.features["action"].names == ("q1", "q2", "q3")
+    assert np.diff(episode.columns["capture_time_ns"][:, 0]).min() >= 0
+    for text in (
+        "/servo/out/state: `name` is empty: the joints are called joint_0, joint_1, joint_2",
+        "action has the joints q1, q2, q3, observation.state has joint_0, joint_1, joint_2: not matched",
+        "action pauses: a reading is held for up to 63.5",
+    ):
+        assert any(text in finding for finding in source.findings), text
+
+
+@needs_bags
+def test_the_flying_arms_bag_is_read_with_its_px4_messages():
+    topics = {
+        "observation.state": "/servo/out/state",
+        "observation.position": "/fmu/out/vehicle_odometry:position",
+        "observation.motors": "/fmu/out/actuator_motors:control",
+        "action": "/controller/out/servo_positions",
+    }
+    source = open_source(BAGS / "ros2bag_ats_2025-12-03_09-49-08", options(topics, fps=25))
+    (episode,) = source.episodes
+    assert {name: values.shape[1] for name, values in episode.columns.items()} == {
+        "observation.state": 3,
+        "observation.position": 3,
+        "observation.motors": 4,
+        "action": 3,
+        "capture_time_ns": 4,
+    }
+    start = episode.facts["start_ns"]
+    assert isinstance(start, int)
+    ages = start + np.arange(episode.length)[:, None] * 40 * MS - episode.columns["capture_time_ns"]
+    assert ages.min() >= 0, "no reading is from after its tick"
+    assert "action has the joints q1, q2, q3, observation.state has q0, q1, q2: not matched" in source.findings[1]

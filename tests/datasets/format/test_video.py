@@ -1,0 +1,66 @@
+"""Video files: every frame is there, and a file appears only when it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from isthmus_datasets.format.video import VideoWriter, write_video
+
+
+def gradients(n: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """(n, height, width, 3) uint8: a bright bar that moves to the right on a dark ground."""
+    frames = np.full((n, height, width, 3), 30, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[:, 2 * i : 2 * i + 8] = (220, 60, 40)
+    return frames
+
+
+def test_every_frame_comes_back_at_the_constant_rate(tmp_path: Path):
+    frames = gradients(23)
+    path = write_video(tmp_path / "made" / "bar.mp4", frames, fps=30)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == 30
+        decoded = list(container.decode(video=0))
+    assert len(decoded) == len(frames)
+    assert [frame.time for frame in decoded] == pytest.approx(np.arange(23) / 30)
+    pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded]).astype(float)
+    assert np.abs(pictures - frames).mean() < 8, "compression loses detail, not the picture"
+    assert [path.name for path in path.parent.iterdir()] == ["bar.mp4"]
+
+
+def test_an_error_leaves_the_previous_video(tmp_path: Path):
+    path = write_video(tmp_path / "bar.mp4", gradients(3), fps=30)
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match="camera"), VideoWriter(path, fps=30) as video:  # noqa: PT012
+        video.write(gradients(1)[0])
+        raise RuntimeError("camera is gone")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ([], "at least one frame"),
+        ([np.zeros((48, 63, 3), np.uint8)], "even, not 63 × 48"),
+        ([np.zeros((48, 64, 3), np.float32)], "uint8 .*, not float32"),
+        ([np.zeros((48, 64), np.uint8)], "uint8 .*, not uint8"),
+        ([np.zeros((48, 64, 3), np.uint8), np.zeros((48, 66, 3), np.uint8)], "frame 1 .*first was"),
+    ],
+)
+def test_bad_frames_are_refused(tmp_path: Path, frames: list[np.ndarray], message: str):
+    with pytest.raises(ValueError, match=message):
+        write_video(tmp_path / "bar.mp4", frames, fps=30)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "fps", "message"), [("bar.avi", 30, r"ends in \.mp4"), ("bar.mp4", 0, "positive")])
+def test_bad_settings_are_refused(tmp_path: Path, name: str, fps: int, message: str):
+    with pytest.raises(ValueError, match=message):
+        VideoWriter(tmp_path / name, fps=fps)

@@ -1,0 +1,391 @@
+"""Recording: what a saved episode holds, row by row; what is refused; and that the rate is kept."""
+
+from __future__ import annotations
+
+import os
+import resource
+import runpy
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.operator import Controller, Decision, Event
+from isthmus_datasets.recording.pace import Pace, Timing, VirtualClock
+from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.robot import Observation, quantities
+
+_names = runpy.run_path(str(Path(__file__).with_name("point_mass.py")))
+PointMass, Push, FEATURES, PERIOD_NS = (_names[name] for name in ("PointMass", "Push", "FEATURES", "PERIOD_NS"))
+
+
+class Script:
+    """Says these events one after another, and acts (k, -3) in step k; human and policy take turns."""
+
+    name = "tester"
+
+    def __init__(self, *events: str) -> None:
+        self.events, self.step = [Event(event) for event in events], 0
+
+    def reset(self, seed: int) -> None:
+        pass
+
+    def decide(self, observation: Observation) -> Decision:
+        event, self.step = self.events[self.step], self.step + 1
+        control = Controller.HUMAN if self.step % 2 else Controller.POLICY
+        return Decision(action=np.array([self.step - 1, -3.0], np.float32), control=control, event=event)
+
+    def close(self) -> None:
+        pass
+
+
+class Robot(PointMass):
+    """A point mass without cameras, which need processes: `change` is applied to the observation of step 2."""
+
+    def __init__(self, change: Callable[[Observation], Observation] = lambda observation: observation) -> None:
+        super().__init__()
+        self.features, self.change = replace(FEATURES, cameras={}), change
+        self.acts: list[Any] = []
+
+    def observe(self) -> Observation:
+        seen = super().observe()
+        times = {name: seen.capture_time_ns[name] for name in self.features.columns}
+        seen = replace(seen, pictures={}, capture_time_ns=times)
+        return self.change(seen) if self.steps == 2 else seen
+
+    def act(self, action: Any) -> Any:
+        self.acts.append(action.copy())
+        return super().act(action)
+
+
+@contextmanager
+def recording(root: Path, robot: Any, operator: Any, **options: Any) -> Iterator[Recorder]:
+    """At 10 Hz, as fast as it can be."""
+    options = {"task": "push", "clock": VirtualClock()} | options
+    with (
+        open_dataset(root, robot.features, fps=10) as writer,
+        Recorder(robot, operator, writer, **options) as recorder,
+    ):
+        yield recorder
+
+
+def contents(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def record(root: Path, robot: Any, operator: Any, **options: Any) -> Recorder:
+    """One episode with seed 3."""
+    with recording(root, robot, operator, **options) as recorder:
+        recorder.record(3)
+    return recorder
+
+
+def test_every_row_of_a_recorded_episode(tmp_path: Path):
+    operator = Script("none", "none", "start", "none", "none", "success")
+    record(tmp_path / "data", PointMass(), operator)
+    reader = DatasetReader(tmp_path / "data")
+    columns, row = reader.columns(0), reader.episodes[0]
+    assert (reader.num_episodes, row.length, row.tasks) == (1, 3, ("push",))
+    assert columns["action"].tolist() == [[2, -3], [3, -3], [4, -3]], "two steps before the start are not recorded"
+    assert columns["action.sent"].tolist() == [[1, -1]] * 3, "what the robot has made of it"
+    assert columns["control"][:, 0].tolist() == [0, 1, 0]
+    # by hand: accelerated by (0, -1) and then (1, -1) m/s² four times, 0.1 s each, from (3, -6) m at rest
+    np.testing.assert_allclose(columns["observation.speed"], [[0.1, -0.2], [0.2, -0.3], [0.3, -0.4]], atol=1e-6)
+    np.testing.assert_allclose(columns["observation.state"], [[3, -6.01], [3.01, -6.03], [3.03, -6.06]], atol=1e-6)
+    assert columns["observation.state"].dtype == np.float32
+    np.testing.assert_allclose(columns["next.reward"][:, 0], [-3.01, -3.03, -3.06], atol=1e-6)
+    assert columns["next.success"][:, 0].tolist() == [False] * 3
+    late = np.array([1, 2, -3_000_001, -7_000_003])
+    times = [(10**18 + step * PERIOD_NS + late).tolist() for step in (2, 3, 4)]
+    assert columns["capture_time_ns"].tolist() == times, "the robot's, to the nanosecond"
+    assert columns["timestamp"][:, 0] == pytest.approx([0, 0.1, 0.2]), "the grid's"
+    for camera, (height, width) in FEATURES.cameras.items():
+        pictures = reader.frames(0, f"observation.images.{camera}").astype(int)
+        assert pictures.shape == (3, height, width, 3)
+        assert np.abs(pictures - np.array([50, 55, 60])[:, None, None, None]).max() <= 3
+    facts = {"operator": "tester", "seed": 3, "success": True, "overruns": 0, "dropped_frames": 0, "jitter_p99_ms": 0}
+    assert row.facts == facts
+    assert not (tmp_path / "data/.recording").exists()
+
+
+def test_what_the_columns_are(tmp_path: Path):
+    open_dataset(tmp_path / "data", FEATURES, fps=10).close()
+    features = DatasetReader(tmp_path / "data").info.features
+    assert features["capture_time_ns"].names == ("state", "speed", "scene", "wrist")
+    assert features["action.sent"].names == ("ax", "ay")
+    assert features["action"].info == {"units": ["m/s^2", "m/s^2"]}
+    assert features["control"].info == {"values": ["human", "policy", "script"]}
+    assert features["observation.images.scene"].shape == (32, 48, 3)
+
+
+def test_an_episode_replays_exactly_from_the_simulator_state(tmp_path: Path):
+    record(tmp_path / "data", Robot(), Push(steps=9, noise=0.3))
+    columns = DatasetReader(tmp_path / "data").columns(0)
+    robot = PointMass()
+    for before, sent, after in zip(
+        columns["simulator_state"], columns["action.sent"], columns["simulator_state"][1:], strict=False
+    ):
+        robot.state = before.copy()
+        robot.act(sent.copy())
+        np.testing.assert_array_equal(robot.state, after)
+
+
+def test_a_scripted_operator_repeats_itself_and_stops_at_success(tmp_path: Path):
+    class Home(Push):
+        def plan(self, observation: Observation, step: int) -> np.ndarray:
+            return -observation.columns["state"].astype(np.float32) - observation.columns["speed"].astype(np.float32)
+
+    for name in ("a", "b"):
+        record(tmp_path / name, Robot(), Home(steps=500, noise=0.05))
+    one, other = (DatasetReader(tmp_path / name) for name in ("a", "b"))
+    assert one.episodes[0].facts["success"] is True
+    assert 20 < one.episodes[0].length < 500
+    assert one.columns(0)["next.success"][:, 0].tolist() == [False] * (one.episodes[0].length - 1) + [True]
+    np.testing.assert_array_equal(one.columns(0)["action"], other.columns(0)["action"])
+
+
+def test_the_robot_says_whether_it_was_done_when_the_operator_does_not(tmp_path: Path):
+    record(tmp_path / "data", Robot(), Push(steps=4))
+    assert DatasetReader(tmp_path / "data").episodes[0].facts["success"] is False
+
+
+def test_a_limit_ends_an_episode(tmp_path: Path):
+    record(tmp_path / "data", Robot(), Script("start", *["none"] * 9), max_steps=5)
+    assert DatasetReader(tmp_path / "data").episodes[0].length == 5
+
+
+def test_a_discarded_episode_leaves_nothing(tmp_path: Path):
+    root = tmp_path / "data"
+    operator = Script("start", "stop", "start", "none", "discard")
+    with recording(root, PointMass(), operator) as recorder:
+        recorder.record(1)
+        before = contents(root)
+        recorder.record(2)
+        assert recorder.summary().reasons == ("episode 1 was discarded after 2 steps by the operator",)
+    assert contents(root) == before
+    assert not (root / ".recording").exists()
+
+
+def test_an_interrupted_recorder_leaves_nothing(tmp_path: Path):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), recording(tmp_path / "data", PointMass(), Meddling(interrupt)) as recorder:
+        recorder.record(1)
+    assert list(contents(tmp_path / "data")) == [tmp_path / "data/meta/info.json"]
+    assert not (tmp_path / "data/.recording").exists()
+    assert recorder.footage.processes == {}
+
+
+def test_a_session(tmp_path: Path):
+    """Saved, discarded, another start wanted, saved, and quit in the middle of the last."""
+    events = ["start", "stop", "start", "none", "discard", "none", "discard", "none", "start", "none", "success"]
+    with recording(tmp_path / "data", Robot(), Script(*events, "start", "none", "quit")) as recorder:
+        summary = recorder.run(10, seed=1)
+    assert (summary.saved, summary.discarded, summary.steps, summary.dropped_frames) == (2, 2, 3, 0)
+    assert "2 episodes saved (3 steps), 2 discarded; 0 frames dropped" in str(summary)
+    rows = DatasetReader(tmp_path / "data").episodes
+    assert [(row.length, row.facts["seed"], row.facts["success"]) for row in rows] == [(1, 1, False), (2, 4, True)]
+
+
+def wrong_column(observation: Observation, **columns: Any) -> Observation:
+    return replace(observation, columns={**observation.columns, **columns})
+
+
+CHANGES: dict[str, tuple[Callable[[Observation], Observation], str]] = {
+    "shape": (
+        lambda o: wrong_column(o, state=np.zeros(3)),
+        r"'observation.state' has shape \(3,\), declared is \(2,\)",
+    ),
+    "type": (lambda o: wrong_column(o, state=np.zeros(2, complex)), "'observation.state' is complex128, declared is"),
+    "not a number": (lambda o: wrong_column(o, speed=np.array([0, np.nan])), "'observation.speed' is not finite"),
+    "one more": (lambda o: wrong_column(o, new=np.zeros(2)), r"gave the columns \['new', 'speed', 'state'\]"),
+    "one less": (lambda o: replace(o, columns={"state": o.columns["state"]}), r"gave the columns \['state'\]"),
+    "no time": (lambda o: replace(o, capture_time_ns={"state": 1}), r"gave the capture times \['state'\]"),
+    "time in seconds": (lambda o: replace(o, capture_time_ns={"state": 1.5, "speed": 2}), "'capture_time_ns' is float"),
+    "no reward": (lambda o: replace(o, reward=None), "declares reward, but did not tell it"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES.keys())
+def test_an_observation_that_changes_midway_is_refused(tmp_path: Path, change: Any, message: str):
+    root = tmp_path / "data"
+    record(root, Robot(), Push(steps=2))
+    with recording(root, robot := Robot(change), Push(steps=5)) as recorder:
+        with pytest.raises(RecordingError, match=rf"data: episode 1 was discarded after \d steps: .*{message}"):
+            recorder.record(3)
+        robot.change = lambda observation: observation
+        assert recorder.record(3).index == 1, "and on it goes"
+    assert [row.length for row in DatasetReader(root).episodes] == [2, 5]
+
+
+def test_a_bad_action_never_reaches_the_robot(tmp_path: Path):
+    for start in ("start", "none"):
+        operator, robot = Script(start, "none", "stop"), Robot()
+        bad = replace(operator.decide(robot.observe()), action=np.array([np.nan, 0], np.float32))
+        operator.decide = lambda observation, bad=bad: bad
+        with pytest.raises(RecordingError, match="'action' is not finite"):
+            record(tmp_path / "data", robot, operator)
+        assert robot.acts == []
+
+
+@pytest.mark.parametrize("end", ["stop", "success"])
+def test_an_episode_of_zero_steps_is_refused(tmp_path: Path, end: str):
+    with pytest.raises(RecordingError, match=f"episode 0 .*it has zero steps: '{end}' came before 'start'"):
+        record(tmp_path / "data", Robot(), Script("none", end))
+    assert DatasetReader(tmp_path / "data").num_episodes == 0
+
+
+def test_a_camera_that_disappears(tmp_path: Path):
+    root = tmp_path / "data"
+    with recording(root, robot := PointMass(), Push(steps=6)) as recorder:
+        recorder.record(1)
+        robot.lose = ("wrist", 4)
+        message = r"data: episode 1 was discarded after 4 steps: camera 'wrist': gave no picture for 0.5 s"
+        with pytest.raises(RecordingError, match=message):
+            recorder.record(2)
+        assert not list((root / ".recording").iterdir())
+        robot.lose = None
+        assert recorder.record(2).index == 1
+        assert [outcome.index for outcome in recorder.outcomes] == [0, None, 1]
+    assert [row.length for row in DatasetReader(root).episodes] == [6, 6]
+
+
+def test_a_picture_of_another_size(tmp_path: Path):
+    robot = PointMass()
+    observe = robot.observe
+    robot.observe = lambda: replace(
+        seen := observe(),
+        pictures={**seen.pictures, "wrist": np.zeros((16, 18 if robot.steps == 3 else 16, 3), np.uint8)},
+    )
+    with pytest.raises(RecordingError, match=r"after 4 steps: the picture of camera 'wrist' is uint8 \(16, 18, 3\)"):
+        record(tmp_path / "data", robot, Push(steps=6))
+    assert DatasetReader(tmp_path / "data").num_episodes == 0
+
+
+class Meddling(Push):
+    """Does something in step 5."""
+
+    def __init__(self, meddle: Callable[[], None]) -> None:
+        super().__init__(steps=200)
+        self.meddle = meddle
+
+    def plan(self, observation: Observation, step: int) -> Any:
+        if step == 5:
+            self.meddle()
+        return super().plan(observation, step)
+
+
+def test_an_encoder_that_is_killed(tmp_path: Path):
+    root = tmp_path / "data"
+    operator = Meddling(lambda: os.kill(recorder.footage.processes["wrist"].pid, signal.SIGKILL))
+    with recording(root, PointMass(), operator) as recorder:
+        message = r"episode 0 was discarded after \d+ steps: \S+/wrist.mp4: the process .* \(exit code -9\)"
+        with pytest.raises(RecordingError, match=message):
+            recorder.record(1)
+        assert not list((root / ".recording").iterdir())
+        operator.meddle = lambda: None
+        assert recorder.record(1).index == 0, "with a new process"
+    assert DatasetReader(root).frames(0, "observation.images.wrist").shape == (200, 16, 16, 3)
+
+
+def test_a_disk_that_is_full_for_the_encoder(tmp_path: Path):
+    limit, unlimited = resource.RLIMIT_FSIZE, resource.RLIM_INFINITY
+    with recording(tmp_path / "data", PointMass(), Push(steps=20)) as recorder:
+        recorder.record(1)
+        process = recorder.footage.processes["scene"].pid
+        resource.prlimit(process, limit, (100, unlimited))
+        with pytest.raises(RecordingError, match=r"episode 1 was discarded .* could not write \S+/scene.mp4 \("):
+            recorder.record(2)
+        resource.prlimit(process, limit, (unlimited, unlimited))
+        assert recorder.record(2).index == 1
+    assert [row.facts["seed"] for row in DatasetReader(tmp_path / "data").episodes] == [1, 2]
+
+
+def test_a_disk_that_is_full_for_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, f"could not write {path}")
+
+    with recording(tmp_path / "data", Robot(), Push(steps=3)) as recorder:
+        with monkeypatch.context() as patch:
+            patch.setattr("isthmus_datasets.format.staging.write_synced", full)
+            with pytest.raises(RecordingError, match=r"episode 0 was discarded after 3 steps: .*could not write"):
+                recorder.record(1)
+        assert recorder.record(1).index == 0
+
+
+def test_two_recorders_on_one_dataset(tmp_path: Path):
+    holder = f"data is being written by process {os.getpid()} "
+    with open_dataset(tmp_path / "data", FEATURES, fps=10), pytest.raises(DatasetError, match=holder):
+        open_dataset(tmp_path / "data", FEATURES, fps=10)
+
+
+@pytest.mark.parametrize(
+    ("robot", "fps", "message"),
+    [
+        (replace(FEATURES, robot_type="arm"), 10, "robot_type is point_mass, the robot's arm"),
+        (FEATURES, 20, "fps is 10, the robot's 20"),
+        (replace(FEATURES, action=quantities({"ax": "m/s^2"})), 10, r"action is .*the robot's .*\(1,\)"),
+        (replace(FEATURES, action=quantities({"ax": "g", "ay": "g"})), 10, r"action is .*m/s\^2.*the robot's .*'g'"),
+        (replace(FEATURES, reward=False), 10, "next.reward is .*the robot's not there"),
+    ],
+)
+def test_a_dataset_of_another_robot_is_refused(tmp_path: Path, robot: Any, fps: int, message: str):
+    open_dataset(tmp_path / "data", FEATURES, fps=10).close()
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(tmp_path / "data", robot, fps=fps)
+    DatasetWriter.open(tmp_path / "data").close()
+
+
+class BusyClock:
+    """Time that passes by sleeping and by `work`."""
+
+    def __init__(self) -> None:
+        self.now = 5
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def sleep_until(self, time_ns: int) -> None:
+        self.now = max(self.now, time_ns)
+
+
+def test_the_rate_and_what_is_said_of_it(tmp_path: Path):
+    """10 Hz. Step 5 takes 30 ms too long, and then step 9 takes 320 ms: two deadlines pass without a row."""
+    clock, times = BusyClock(), []
+
+    class Slow(Push):
+        def plan(self, observation: Observation, step: int) -> Any:
+            times.append(clock.now)
+            clock.now += {5: 130_000_000, 9: 320_000_000}.get(step, 40_000_000)
+            return super().plan(observation, step)
+
+    recorder = record(tmp_path / "data", Robot(), Slow(steps=20), clock=clock)
+    periods = (np.array(times) - times[0]) / 1e8
+    assert periods == pytest.approx([0, 1, 2, 3, 4, 5, 6.3, 7, 8, 9, 12.2, *range(13, 23)]), "the grid stays"
+    summary = recorder.summary()
+    assert (summary.overruns, summary.dropped_frames) == (2, 2)
+    assert summary.jitter_p50_ms == 0
+    assert summary.jitter_max_ms == pytest.approx(220)
+    facts = DatasetReader(tmp_path / "data").episodes[0].facts
+    assert (facts["overruns"], facts["dropped_frames"]) == (2, 2)
+
+
+def test_deadlines_do_not_drift():
+    """30 Hz does not divide a second: after ten minutes the grid is still exact."""
+    clock, timing = VirtualClock(), Timing(30)
+    pace = Pace(30, clock)
+    pace.wait()
+    for _ in range(18_000):
+        timing.add(pace.wait())
+    assert clock.now_ns() == 600 * 10**9
+    assert timing.jitter_ms(100) < 1e-5

@@ -1,0 +1,212 @@
+"""Numbers that nothing, or something wrong, can be learnt from: found in the right episode; look-alikes are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.tools.checks.correlation import estimate
+from isthmus_datasets.tools.scan.gather import gather
+
+SENT = Feature(dtype="float32", shape=(3,), names=("shoulder", "elbow", "gripper"))
+
+
+@pytest.fixture
+def numbers(demonstrations):
+    """The features without the video, which makes saving quick."""
+    return {name: feature for name, feature in demonstrations.features.items() if name != "camera"}
+
+
+def changed(episode: Episode, **columns: np.ndarray) -> Episode:
+    """With other columns; `state` is short for observation.state."""
+    names = {"state": "observation.state", "sent": "action.sent"}
+    typed = {names.get(name, name): values.astype(np.float32) for name, values in columns.items()}
+    return replace(episode, columns=episode.columns | typed)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_number(dataset: Path, demonstrations, edit_parquet, with_column, value: float):
+    def spoil(table):
+        rows = table["observation.state"].to_pylist()
+        rows[7][1] = rows[9][1] = value
+        return with_column(table, "observation.state", rows)
+
+    edit_parquet(dataset / "data/chunk-000/file-003.parquet", spoil)
+    found, said = demonstrations.check(dataset)
+    assert found == [("error", "finite", 3)]
+    assert f"observation.state[elbow] is {value} at step 7; 2 of 60 steps" in said
+
+
+def test_a_channel_that_never_changes(tmp_path: Path, demonstrations, numbers):
+    episodes = [
+        changed(e, state=e.columns["observation.state"] * [1, 0, 1] + [0, 4, 0]) for e in demonstrations.episodes()
+    ]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("warning", "constant", None)]
+    assert "observation.state[elbow] is 4 in every row" in said
+
+
+def test_a_single_episode_proves_little(tmp_path: Path, demonstrations, numbers):
+    """A thing that nobody touched, or that moves as the hand does later: said, but no warning."""
+    still = [
+        changed(e, state=e.columns["observation.state"] * [1, 0, 1] + [0, 4, 0]) for e in demonstrations.episodes(1)
+    ]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "still", still, numbers))
+    assert ("note", "constant", None) in found
+    assert "warning" not in {severity for severity, *_ in found}, said
+    early = [shifted(episode, -5) for episode in demonstrations.episodes(1)]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "early", early, numbers))
+    assert ("note", "delay", None) in found
+    assert "warning" not in {severity for severity, *_ in found}, said
+
+
+def test_a_channel_that_dies_in_one_episode(tmp_path: Path, demonstrations, numbers):
+    episodes = demonstrations.episodes(12)
+    state = episodes[8].columns["observation.state"].copy()
+    state[:, 1] = 0.25
+    episodes[8] = changed(episodes[8], state=state)
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("warning", "constant", 8)]
+    assert "observation.state[elbow] is 0.25 throughout; it changes in 92% of the episodes" in said
+
+
+def test_a_block_that_is_often_left_alone_is_not_dead(tmp_path: Path, demonstrations, numbers):
+    episodes = demonstrations.episodes(12)
+    for i in (2, 5, 8):
+        state = episodes[i].columns["observation.state"].copy()
+        state[:, 1] = i / 10
+        episodes[i] = changed(episodes[i], state=state)
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == []
+
+
+def test_an_action_that_is_cut_off(tmp_path: Path, demonstrations, numbers):
+    episodes = demonstrations.episodes()
+    high = max(e.columns["action"][:, 0].max() for e in episodes)
+    action = episodes[6].columns["action"].copy()
+    action[:, 0] = np.minimum(action[:, 0] + high, high)
+    assert 0.2 < (action[:, 0] == high).mean() < 1
+    episodes[6] = changed(episodes[6], action=action)
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("warning", "saturated", 6)]
+    assert f"action[shoulder] is at its highest value {high:.6g} in" in said
+
+
+def test_a_gripper_and_a_robot_at_rest_are_not_saturated(tmp_path: Path, demonstrations, numbers):
+    episodes = []
+    for episode in demonstrations.episodes():
+        action = episode.columns["action"].copy()
+        action[:, 2] = np.clip(20 * action[:, 2], -1, 1)
+        action[:30, :2] = -3.0
+        episodes.append(changed(episode, action=action))
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert [each for each in found if each[1] == "saturated"] == []
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(0.8, "warning"), (0.97, "note")])
+def test_an_action_that_was_changed_before_it_was_sent(
+    tmp_path: Path, demonstrations, numbers, factor: float, severity: str
+):
+    episodes = [changed(e, sent=e.columns["action"]) for e in demonstrations.episodes()]
+    action = episodes[4].columns["action"]
+    limit = np.quantile(np.abs(action), factor)
+    episodes[4] = changed(episodes[4], sent=np.clip(action, -limit, limit))
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers | {"action.sent": SENT}))
+    assert (severity, "changed-actions", 4) in found
+    assert {each[2] for each in found} == {4}
+    assert "action.sent is not action in" in said
+
+
+def test_an_episode_that_is_there_twice(tmp_path: Path, demonstrations, numbers):
+    episodes = demonstrations.episodes()
+    clock = episodes[2].columns["capture_time_ns"] + 10**13
+    again = replace(episodes[2], columns=episodes[2].columns | {"capture_time_ns": clock})
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", [*episodes, again], numbers))
+    assert found == [("warning", "duplicates", 10)]
+    assert "those of episode 2" in said
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (4, [("warning", "short", 10), ("note", "unusual-length", 10)]),
+        (190, [("note", "unusual-length", 10)]),
+        (130, []),
+    ],
+)
+def test_lengths(tmp_path: Path, demonstrations, numbers, steps: int, expected: list):
+    episodes = [*demonstrations.episodes(), demonstrations.episodes(11, steps)[10]]
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == expected
+
+
+def test_an_episode_of_zero_steps(tmp_path: Path, demonstrations, numbers, edit_parquet, edit_info, with_column):
+    root = demonstrations.save(tmp_path / "d", demonstrations.episodes(4), numbers)
+    edit_parquet(root / "data/chunk-000/file-003.parquet", lambda table: table.slice(0, 0))
+    for name, value in (("length", 0), ("dataset_to_index", 180)):
+        edit_parquet(
+            root / "meta/episodes/chunk-000/file-003.parquet", lambda t, n=name, v=value: with_column(t, n, [v])
+        )
+    edit_info(root, total_frames=180)
+    found, _ = demonstrations.check(root)
+    assert ("error", "short", 3) in found
+
+
+def shifted(episode: Episode, steps: int) -> Episode:
+    """Its state that many steps later; what is missing at the end stands still."""
+    rows = np.clip(np.arange(episode.length) - steps, 0, episode.length - 1)
+    return changed(episode, state=episode.columns["observation.state"][rows])
+
+
+def test_the_delay_of_a_good_dataset_is_what_it_was_made_with(clean_dataset: Path):
+    found = estimate(gather(clean_dataset))
+    assert [(delay.action, delay.state) for delay in found] == [
+        (f"action[{joint}]", f"observation.state[{joint}]") for joint in ("shoulder", "elbow", "gripper")
+    ]
+    for delay in found:
+        assert delay.steps == pytest.approx(2, abs=0.1)
+        assert delay.correlation > 0.98
+        assert delay.target
+
+
+def test_speeds_as_actions_have_a_delay_too(tmp_path: Path, demonstrations, numbers):
+    episodes = []
+    for episode in demonstrations.episodes():
+        speed = episode.columns["action"]
+        moved = np.concatenate([np.zeros((3, 3)), np.cumsum(speed, axis=0)[:-3]])
+        episodes.append(changed(episode, state=0.1 * moved))
+    for delay in estimate(gather(demonstrations.save(tmp_path / "d", episodes, numbers))):
+        assert not delay.target
+        assert delay.steps == pytest.approx(3, abs=0.1), "one step and two more"
+
+
+@pytest.mark.parametrize(("steps", "message"), [(-5, "(-3.0 steps), correlation"), (6, "(+8.0 steps), correlation")])
+def test_a_state_that_moves_before_or_long_after_the_action(
+    tmp_path: Path, demonstrations, numbers, steps: int, message: str
+):
+    episodes = [shifted(episode, steps) for episode in demonstrations.episodes()]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("warning", "delay", None)] * 3
+    assert message in said
+    assert ("before it is told" in said) == (steps < 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: shifted(e, 4), "(+6.0 steps), correlation 1.00; in all episodes by +0.20"),
+        (lambda e: changed(e, state=-e.columns["observation.state"]), "the other way round"),
+    ],
+    ids=["late", "inverted"],
+)
+def test_an_episode_whose_state_follows_otherwise(tmp_path: Path, demonstrations, numbers, change, message: str):
+    episodes = demonstrations.episodes()
+    episodes[7] = change(episodes[7])
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("warning", "delay", 7)] * 3
+    assert message in said

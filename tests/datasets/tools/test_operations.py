@@ -1,0 +1,236 @@
+"""Datasets out of datasets: nothing but what was asked for changes, and pictures keep their bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.frames import scan_video
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.operations import (
+    delete_episodes,
+    keep_episodes,
+    merge,
+    recompute_statistics,
+    reencode,
+    split,
+)
+from isthmus_datasets.tools.packing import pack
+
+FEATURES: Features = {
+    "action": Feature(dtype="float64", shape=(2,)),
+    "label": Feature(dtype="string", shape=(1,)),
+    "still": Feature(dtype="image", shape=(3, 5, 3)),
+    "camera": Feature(dtype="video", shape=(32, 32, 3)),
+}
+LENGTHS = (5, 9, 1, 14)
+
+
+def make(root: Path, seed: int = 0, fps: int = 10) -> Path:
+    """Four episodes of noise, tasks in turn."""
+    random = np.random.default_rng(seed)
+    with DatasetWriter.create(root, fps=fps, features=FEATURES, robot_type=f"robot{seed}") as writer:
+        for i, length in enumerate(LENGTHS):
+            columns = {
+                "action": random.random((length, 2)),
+                "label": np.full((length, 1), f"{seed}-{i}", object),
+                "still": random.integers(0, 256, (length, 3, 5, 3), np.uint8),
+            }
+            camera = random.integers(0, 256, (length, 32, 32, 3), np.uint8)
+            facts = {"success": i % 2 == 0, "seed": i, "score": i / 2}
+            writer.append(Episode(columns=columns, videos={"camera": camera}, task=["lift", "put"][i % 2], facts=facts))
+    return root
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> DatasetReader:
+    return DatasetReader(make(tmp_path_factory.mktemp("source") / "data"))
+
+
+def assert_same(one: DatasetReader, i: int, other: DatasetReader, j: int) -> None:
+    """The same episode, and the very same pictures."""
+    here, there = one.episode(i), other.episode(j)
+    assert (here.task, here.facts) == (there.task, there.facts)
+    for name in FEATURES:
+        if name != "camera":
+            np.testing.assert_array_equal(here.columns[name], there.columns[name])
+    np.testing.assert_array_equal(one.frames(i, "camera"), other.frames(j, "camera"))
+
+
+def test_keep_and_delete(source: DatasetReader, tmp_path: Path):
+    keep_episodes(source.root, tmp_path / "kept", [3, 0])
+    kept = DatasetReader(tmp_path / "kept")
+    assert [row.length for row in kept.episodes] == [14, 5]
+    assert kept.tasks == ("put", "lift")
+    assert_same(kept, 0, source, 3)
+    assert_same(kept, 1, source, 0)
+    np.testing.assert_array_equal(kept.columns(1)["index"].ravel(), np.arange(14, 19))
+    delete_episodes(source.root, tmp_path / "rest", [3, 0])
+    assert [row.facts["seed"] for row in DatasetReader(tmp_path / "rest").episodes] == [1, 2]
+
+
+def test_split_and_merge_give_the_whole_again(source: DatasetReader, tmp_path: Path):
+    split(source.root, {tmp_path / "a": [0, 1], tmp_path / "b": [2, 3]})
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "whole")
+    whole = DatasetReader(tmp_path / "whole")
+    assert whole.info == source.info
+    for index in range(4):
+        assert_same(whole, index, source, index)
+    statistics = [json.loads((root / "meta/stats.json").read_text()) for root in (source.root, whole.root)]
+    assert statistics[0] == statistics[1]
+
+
+def test_merging_two_robots_names_both(source: DatasetReader, tmp_path: Path):
+    merge([source.root, make(tmp_path / "other", seed=1)], tmp_path / "both")
+    both = DatasetReader(tmp_path / "both")
+    assert (both.num_episodes, both.info.robot_type) == (8, "robot0+robot1")
+    assert both.episode(6).columns["label"][0, 0] == "1-2"
+
+
+def test_what_does_not_fit_together_is_not_merged(source: DatasetReader, tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"has 10 rows a second, .*other 20"):
+        merge([source.root, make(tmp_path / "other", fps=20)], tmp_path / "both")
+    features = {**FEATURES, "action": Feature(dtype="float64", shape=(2,), names=("x", "y"))}
+    DatasetWriter.create(tmp_path / "named", fps=10, features=features).close()
+    with pytest.raises(DatasetError, match=r"feature 'action' is .*names=None.* in .*names=.'x', 'y'"):
+        merge([source.root, tmp_path / "named"], tmp_path / "both")
+    with pytest.raises(DatasetError, match="nothing to merge"):
+        merge([], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_mistakes_leave_nothing_behind(source: DatasetReader, tmp_path: Path):
+    with pytest.raises(DatasetError, match="no episode 4"):
+        keep_episodes(source.root, tmp_path / "kept", [0, 4])
+    (tmp_path / "there").mkdir()
+    with pytest.raises(DatasetError, match="is there already"):
+        pack(source.root, tmp_path / "there")
+    broken = make(tmp_path / "broken")
+    (broken / "videos/camera/chunk-000/file-003.mp4").unlink()
+    for operation in (lambda: merge([broken], tmp_path / "new"), lambda: pack(broken, tmp_path / "new")):
+        with pytest.raises(DatasetError, match=r"file-003\.mp4 is missing"):
+            operation()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "there"]
+
+
+def test_pack_makes_one_file_of_many(source: DatasetReader, tmp_path: Path):
+    pack(source.root, tmp_path / "packed")
+    packed = DatasetReader(tmp_path / "packed")
+    files = sorted(str(path.relative_to(packed.root)) for path in packed.root.rglob("*.*") if path.is_file())
+    name = "chunk-000/file-000"
+    assert files == [
+        f"data/{name}.parquet",
+        f"meta/episodes/{name}.parquet",
+        "meta/info.json",
+        "meta/stats.json",
+        "meta/tasks.parquet",
+        f"videos/camera/{name}.mp4",
+    ]
+    assert packed.info == source.info
+    groups = pq.ParquetFile(packed.root / f"data/{name}.parquet").metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == list(LENGTHS)
+    assert [row.videos["camera"].start_s for row in packed.episodes] == [0.0, 0.5, 1.4, 1.5]
+    assert [row.videos["camera"].end_s for row in packed.episodes] == [0.5, 1.4, 1.5, 2.9]
+    for index in range(4):
+        assert_same(packed, index, source, index)
+    assert (packed.root / "meta/tasks.parquet").read_bytes() == (source.root / "meta/tasks.parquet").read_bytes()
+
+
+def test_pack_begins_a_new_file_when_one_is_full(source: DatasetReader, tmp_path: Path):
+    pack(source.root, tmp_path / "packed", data_mb=0, video_mb=0)
+    packed = DatasetReader(tmp_path / "packed")
+    assert (
+        [row.file for row in packed.episodes] == [row.videos["camera"].file for row in packed.episodes] == [0, 1, 2, 3]
+    )
+    for index in range(4):
+        assert_same(packed, index, source, index)
+
+
+def test_a_packed_dataset_is_recorded_on_and_packed_again(source: DatasetReader, tmp_path: Path):
+    pack(source.root, tmp_path / "packed")
+    with DatasetWriter.open(tmp_path / "packed") as writer:
+        assert writer.append(source.episode(1)) == 4
+    pack(tmp_path / "packed", tmp_path / "again")
+    again = DatasetReader(tmp_path / "again")
+    assert len(list((again.root / "videos").rglob("*.mp4"))) == 1
+    for index in range(4):
+        assert_same(again, index, source, index)
+    np.testing.assert_array_equal(again.columns(4)["action"], source.columns(1)["action"])
+    keep_episodes(again.root, tmp_path / "cut", [2, 1])
+    assert_same(DatasetReader(tmp_path / "cut"), 1, source, 1)
+
+
+def test_videos_encoded_in_another_way_get_a_file_of_their_own(source: DatasetReader, tmp_path: Path):
+    """With frames that need later ones (x264's default), and a third of the first kind again."""
+    other = write_video(tmp_path / "other.mp4", source.frames(3, "camera"), fps=10)
+    with DatasetWriter.create(tmp_path / "mixed", fps=10, features=FEATURES) as writer:
+        for video in (None, other, other, None):
+            episode = source.episode(3)
+            writer.append(replace(episode, videos={"camera": video}) if video else episode)
+    pack(tmp_path / "mixed", tmp_path / "packed")
+    mixed, packed = DatasetReader(tmp_path / "mixed"), DatasetReader(tmp_path / "packed")
+    assert [row.videos["camera"].file for row in packed.episodes] == [0, 1, 1, 2]
+    for index in range(4):
+        assert_same(packed, index, mixed, index)
+    keep_episodes(packed.root, tmp_path / "kept", [2])
+    assert_same(DatasetReader(tmp_path / "kept"), 0, mixed, 2)
+
+
+def test_an_episode_that_begins_within_a_group_of_frames_is_encoded_anew(source: DatasetReader, tmp_path: Path):
+    """As in files that somebody encoded as one film."""
+    pack(source.root, tmp_path / "packed")
+    film = np.full((sum(LENGTHS), 32, 32, 3), 40, np.uint8)
+    film[5:14] = 200
+    path = tmp_path / "packed/videos/camera/chunk-000/file-000.mp4"
+    with_one_key_frame = write_video(path, film, fps=10)
+    assert scan_video(with_one_key_frame, fps=10).frames == sum(LENGTHS)
+    keep_episodes(tmp_path / "packed", tmp_path / "kept", [1])
+    frames = DatasetReader(tmp_path / "kept").frames(0, "camera")
+    assert frames.shape[0] == 9
+    np.testing.assert_allclose(frames, 200, atol=3)
+
+
+def test_reencode_makes_smaller_files(source: DatasetReader, tmp_path: Path):
+    reencode(source.root, tmp_path / "small", crf=40)
+    small = DatasetReader(tmp_path / "small")
+    assert [row.length for row in small.episodes] == list(LENGTHS)
+    sizes = [sum(path.stat().st_size for path in root.rglob("*.mp4")) for root in (source.root, small.root)]
+    assert sizes[1] < sizes[0] / 2
+    np.testing.assert_array_equal(small.columns(3)["action"], source.columns(3)["action"])
+
+
+def test_statistics_computed_anew(source: DatasetReader, tmp_path: Path):
+    pack(source.root, tmp_path / "packed")
+    path = tmp_path / "packed/meta/stats.json"
+    before = json.loads(path.read_text())
+    rows = pq.ParquetFile(tmp_path / "packed/meta/episodes/chunk-000/file-000.parquet").read()
+    without = rows.drop_columns([name for name in rows.column_names if name.startswith("stats/")])
+    pq.write_table(without, tmp_path / "packed/meta/episodes/chunk-000/file-000.parquet")
+    path.unlink()
+    with pytest.raises(DatasetError, match="recompute them"):
+        DatasetWriter.open(tmp_path / "packed")
+    with pytest.raises(DatasetError, match="recompute them"):
+        pack(tmp_path / "packed", tmp_path / "again")
+    recompute_statistics(tmp_path / "packed")
+    after = json.loads(path.read_text())
+    assert after.keys() == before.keys()
+    for feature, each in after.items():
+        for name, value in each.items():
+            np.testing.assert_allclose(value, before[feature][name], rtol=1e-9, atol=1e-12)
+    pack(tmp_path / "packed", tmp_path / "again")
+    DatasetWriter.open(tmp_path / "packed").close()
+
+
+def test_statistics_are_not_computed_while_another_writes(source: DatasetReader):
+    with DatasetWriter.open(source.root), pytest.raises(DatasetError, match="is being written by"):
+        recompute_statistics(source.root)

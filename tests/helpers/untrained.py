@@ -1,0 +1,41 @@
+"""Contracts of policies that nobody trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from isthmus_deploy.contract import Command, Contract, Provenance, Signal
+from isthmus_deploy.robot_interface import Joint, narrowed
+from isthmus_sim.description import RobotDescription
+
+_NOWHERE = Provenance(
+    task="", task_config={}, package="isthmus", package_version="0", robot_model="own", engine="none",
+    code_revision="hand-made", seed=0, data=None, evaluation={}, created="2026-11-21T00:00:00+00:00",
+)  # fmt: skip
+
+
+def provenance(task: str, **known: Any) -> Provenance:
+    """Say that a policy for `task` comes from nowhere, but for the fields that are `known`."""
+    return replace(_NOWHERE, task=task, **known)
+
+
+def contract_for(robot: RobotDescription, task: str, **known: Any) -> Contract:
+    """Make the contract of a policy without memory that reads all that the robot gives, but for what is `known`."""
+    contract = Contract(
+        robot=robot.name,
+        control_period_s=robot.control_period_s,
+        trained_latency_s=0.0,
+        signals=tuple(narrowed(Signal, signal) for signal in robot.signals),
+        commands=tuple(narrowed(Command, command) for command in robot.commands),
+        memory=(),
+        joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
+        provenance=provenance(task, robot_model=robot.name),
+    )
+    return replace(contract, **known)
+
+
+def patient(contract: Contract, max_age_s: float) -> Contract:
+    """Let the readings of a contract be so late: a busy test machine stalls."""
+    aged = (s if s.max_age_s is None else replace(s, max_age_s=max_age_s) for s in contract.signals)
+    return replace(contract, signals=tuple(aged))
