@@ -70,6 +70,8 @@ class Options(BenchOptions):
     """Walks of each exported policy on the stand-in robot; 0 for none."""
     episodes: int = 500
     """Episodes of an evaluation."""
+    keep: Path | None = None
+    """Folder in which runs and exported policies are kept, by default nowhere."""
 
 
 QUICK = Options(seeds=(301,), iterations=1, walks=1, episodes=4)
@@ -97,7 +99,7 @@ def train(options: Options, seed: int, folder: Path) -> float:
 def measure(options: Options, robot: RobotDescription, seed: int, console: Console) -> Result:
     """Train with one seed and judge the policy."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "run"
+        folder = (options.keep or Path(temporary)) / f"{options.task}-{seed}"
         minutes = train(options, seed, folder)
         with console.status("evaluating"):
             path, quality = export_run(folder, episodes=options.episodes)

@@ -75,7 +75,13 @@ BIPED = TaskEntry(
     make=VelocityTracking,
     robot="biped",
     config=two_legs(),
-    training={**_WALKING, "num_envs": 1024, "iterations": 1000},
+    training={
+        **_WALKING,
+        "num_envs": 1024,
+        "iterations": 600,
+        "policy": {**_WALKING["policy"], "initial_std": 0.8},
+        "algorithm": {**_WALKING["algorithm"], "epochs": 4},
+    },
     summary="walk as told on two legs",
     mission="isthmus_policies.demo.report.walk:WALK",
 )

@@ -137,13 +137,14 @@ def rough() -> VelocityConfig:
 def two_legs() -> VelocityConfig:
     """A biped of a child's size: slower steps, no faster than it can be pushed and still stand."""
     reward = VelocityReward(
-        width=0.3,
+        width=0.4,
         gait=1.0,
         clearance=20.0,
         swing_height=0.08,
-        level=5.0,
+        level=2.0,
         height=10.0,
         base_height=0.75,
+        bounce=0.2,
         effort=2e-5,
         power=3e-4,
         smoothness=0.05,
@@ -154,7 +155,8 @@ def two_legs() -> VelocityConfig:
         frequency_hz=1.6, phases=(0.0, 0.5), lift=0.35, press=0.0,
         joints={"hip_pitch": -1.0, "knee": 2.0, "ankle_pitch": -1.0},
     )  # fmt: skip
+    # On two legs, standing still is harder than walking and wants as much experience.
     return VelocityConfig(
-        forward=(-0.4, 0.8), sideways=(-0.3, 0.3), turning=(-0.8, 0.8), gait=gait, action_scale=0.5, tilt_limit=0.8,
-        height_limit=0.5, reward=reward,
+        forward=(-0.4, 0.8), sideways=(-0.3, 0.3), turning=(-0.8, 0.8), standing_share=0.2, gait=gait,
+        action_scale=0.3, tilt_limit=0.8, height_limit=0.5, reward=reward,
     )  # fmt: skip
