@@ -24,7 +24,7 @@ def adapter() -> Any:
 
 
 def ends(adapter: Any, action: float, steps: int) -> tuple[np.ndarray, list[dict[str, Any]], np.ndarray]:
-    """Of four worlds that all do the same: the first ends, what is told of them, and the observations then."""
+    """The first ends of four worlds that all do the same, what is told of them, and the observations then."""
     env = adapter.AdapterVecEnv(adapter.quadrotors(4, steps))
     env.seed(3)
     env.reset()

@@ -80,7 +80,7 @@ def learnt(symmetry: bool, worlds: slice) -> dict[str, Tensor]:
 
 
 def main(folder: Path) -> None:
-    """In each of two processes: learning from half of the worlds; a training that is gone on with; both to a file."""
+    """Each of two processes learns from half of the worlds and goes on with a training; both go to a file."""
     torch.set_num_threads(1)
     distributed.start()
     half = WORLDS // distributed.size()
@@ -107,7 +107,7 @@ def main(folder: Path) -> None:
 
 
 def crash(folder: Path) -> None:
-    """In each of two processes: a checkpoint, then one that the first process never comes to write; both go on."""
+    """Each of two processes saves, then saves what the first one never comes to write; both go on."""
     torch.set_num_threads(1)
     distributed.start()
     trainer = Trainer(small_training())

@@ -64,7 +64,7 @@ def test_the_motors_curve_by_hand(wanted: float, velocity: float, given_: float)
 
 
 def test_strength_is_the_share_that_arrives():
-    """Of what the motor would give, also at its limit."""
+    """The share is one of what the motor would give, also at its limit."""
     assert torque(12.0, 0.0, 0.8) == pytest.approx(9.6)
     assert torque(50.0, 0.0, 0.8) == pytest.approx(16.0)
     assert torque(50.0, 22.5, 1.1) == pytest.approx(11.0)

@@ -67,7 +67,7 @@ def command_line(n: int = 1, delay: tuple[int, int] = (0, 0), seed: int = 0) -> 
 
 
 def test_range_and_rate_by_hand():
-    """In 0.1 s the first element moves by 0.1 at most; the second by anything within its range."""
+    """Within 0.1 s the first element moves by 0.1 at most; the second by anything within its range."""
     line, sent = command_line(), []
     for wanted in ((5.0, 5.0), (5.0, -5.0), (-5.0, 0.5), (0.0, 0.5)):
         given, acting = line.send({"speed": torch.tensor([wanted]), "grip": torch.tensor([[7.0]])})

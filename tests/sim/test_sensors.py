@@ -54,7 +54,7 @@ def true(n: int = N, value: float = 0.0, specs: tuple[SignalSpec, ...] = SPECS) 
 
 
 def read(sensor: Sensors, values: list[float], name: str = "position") -> list[float]:
-    """Of one world, whose numbers go through `values`: what is read at each step."""
+    """What is read at each step of one world whose numbers go through `values`."""
     specs = tuple(spec for spec in SPECS if spec.name in sensor.noise)
     return [float(sensor.measure(true(1, value, specs))[name][0, 0]) for value in values]
 
@@ -192,7 +192,7 @@ def test_jitter_makes_every_message_later_by_its_own_draw():
 
 
 def test_a_lost_message_is_lost_and_the_one_before_is_read_again():
-    """Of a sensor ten times slower than control: every second message never comes, however often one looks."""
+    """Every second message of a sensor ten times slower than control never comes, however often one looks."""
     sensor = sensors({"odom": SensorModel(rate_hz=10.0, drop=0.5)}, n=200)
     seen = torch.stack([sensor.measure(true(200, float(t)))["position"][:, 0] for t in range(1, 501)])
     arrived = (seen[1:] != seen[:-1]).sum(0).float()

@@ -133,7 +133,7 @@ def test_what_was_recorded_is_clean_and_says_what_it_is(recorded: Path):
 
 @needs_opengl
 def test_every_step_replays_to_the_bit(recorded: Path):
-    """Of the world: what the encoders add to it is drawn anew."""
+    """The world repeats; what the encoders add to it is drawn anew."""
     columns = DatasetReader(recorded).columns(1)
     with closing(EnvRobot(make_task("pick_place"))) as robot:
         for t in range(0, len(columns["action"]) - 1, 5):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 @pytest.fixture(scope="module")
 def exported() -> tuple[bytes, float, Recording]:
-    """Of a network nobody trained, whose actions leave [-1, 1] now and then."""
+    """The graph of a network nobody trained, whose actions leave [-1, 1] now and then."""
     torch.manual_seed(0)
     task = make_task("quadruped", VelocityConfig(episode_steps=50))
     policy = ActorCritic(dict(task.groups), task.action_size, ActorCriticConfig(actor=(32, 32), critic=(8,)))

@@ -108,7 +108,7 @@ def test_more_than_the_share_stops_the_run_and_says_where_they_are(small: Small,
 def test_the_command_ends_with_the_dumps_path(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    """In its third iteration a quarter of the worlds diverges; what was logged and saved until then is there."""
+    """A quarter of the worlds diverges in the third iteration; what was logged and saved until then is there."""
     steps = [0]
 
     def failed(engine: AnalyticQuadrotor) -> torch.Tensor:

@@ -138,7 +138,7 @@ def main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str | int |
 
 
 def test_every_part_is_configured_on_the_command_line():
-    """Of the task, the policy and the algorithm; what is not said is as the task asks."""
+    """Task, policy and algorithm take options; what is not said is as the task asks."""
     line = "quadruped --task.reward.velocity 4 --task.friction 0.2 1.5 --policy gru --policy.units 32"
     config = parse([*line.split(), "--algorithm.num-steps", "12", "--num-envs", "64"]).config
     assert (config.name, config.policy_name, config.num_envs, config.iterations) == ("quadruped", "gru", 64, 900)

@@ -313,7 +313,7 @@ def test_a_world_that_was_reset_walks_as_a_new_one():
 
 
 def test_a_saved_state_goes_on_bit_for_bit():
-    """In contact, with parameters, a wrench and a delayed target: after loading it also reads as it did."""
+    """A robot in contact, with parameters, a wrench and a delayed target, reads after loading as it did."""
     first, second = on_mujoco(4), on_mujoco(4)
     begin(first, scattered(4))
     begin(

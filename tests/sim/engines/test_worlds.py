@@ -251,7 +251,7 @@ def test_a_saved_state_goes_on_bit_for_bit(make_engine: MakeEngine):
 
 
 def test_a_saved_state_replaces_other_parameters(make_engine: MakeEngine):
-    """Of an engine that was in use: also back to those that nobody set."""
+    """An engine that was in use goes back to all parameters, also to those that nobody set."""
     first, second = make_engine(2), make_engine(2)
     begin(first, tumbling(2))
     begin(second, tumbling(2, seed=1), **drawn(2))

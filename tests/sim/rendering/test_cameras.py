@@ -129,7 +129,7 @@ def test_pictures_are_of_their_world_and_repeat(worlds: Env):
 
 
 def test_arm_cube_and_zone_can_be_seen():
-    """In most pictures of the scene: the cube and the zone by their colors; at the wrist both jaws' dark faces."""
+    """Most pictures of the scene show the cube and the zone by their colors; at the wrist both jaws' dark faces."""
     env = Env(make_task("pick_place"), MujocoEngine(SCENE, 1), seed=0)
     assert isinstance(env.engine, MujocoEngine)
     with closing(WorldCameras(env.engine, CAMERAS)) as cameras:

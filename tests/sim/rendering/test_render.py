@@ -166,7 +166,7 @@ _ARM = """<mujoco><worldbody><light pos="0 0 2"/><body><joint name="shoulder" ax
 
 @pytest.mark.parametrize("name", ["pick_place", "push_t", "quadruped", "quadruped-rough", "quadrotor"])
 def test_the_states_of_an_engine_can_be_drawn(name: str):
-    """Of any task, and a robot that is fixed is filmed from where it stands."""
+    """Any task can be filmed, and a robot that is fixed is filmed from where it stands."""
     task = make_task(name)
     engine = make_engine(task.scene, 2, "mujoco")
     ids = torch.arange(2)

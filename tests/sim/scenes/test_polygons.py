@@ -54,7 +54,7 @@ def test_areas_by_hand(corners: tuple[tuple[float, float], ...], expected: float
 
 @given(poses, st.tuples(places, places))
 def test_the_parts_add_up_to_the_whole(pose: tuple[float, float, float], cut: tuple[float, float]):
-    """Of a T cut into four by a cross."""
+    """The pieces of a T that a cross cuts into four."""
     far, (x, y) = 1e3, cut
     quarters = [
         area(tee(*pose), (left, bottom), (left + far, bottom + far)) for left in (x - far, x) for bottom in (y - far, y)

@@ -30,7 +30,7 @@ def actions(steps: int, n: int, size: float = 0.3) -> torch.Tensor:
 
 @both
 def test_what_is_observed_are_numbers(walking: Walking, config: VelocityConfig):
-    """Of the declared shapes, which the environment checks."""
+    """The groups have the declared shapes, which the environment checks."""
     env = walking(config, 6)
     env.reset()
     for row in actions(3, 6):

@@ -63,7 +63,7 @@ def test_a_push_that_is_none_or_never_ends_is_refused(every: int, length: int):
 
 
 def test_a_push_changes_the_momentum_by_its_force_times_its_time():
-    """Of a quadruped high up, where nothing else does but gravity."""
+    """The motion of a quadruped high up, where nothing else acts but gravity."""
     n, generator = 4, random()
     engine = make_engine(legged_scene(ROBOT), n, "mujoco")
     push = Push(every=10, length=5, impulse=MASS * 0.7, period_s=0.02)
