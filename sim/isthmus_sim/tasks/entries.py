@@ -78,7 +78,7 @@ BIPED = TaskEntry(
     training={
         **_WALKING,
         "num_envs": 1024,
-        "iterations": 600,
+        "iterations": 400,
         "policy": {**_WALKING["policy"], "initial_std": 0.8},
         "algorithm": {**_WALKING["algorithm"], "epochs": 4},
     },

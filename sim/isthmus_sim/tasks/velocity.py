@@ -128,9 +128,11 @@ class VelocityTracking(Task):
 
     def _swing(self, phase: Tensor, command: Tensor) -> Tensor:
         """(n, f), 0 to 1: how high each foot should be in its swing; 0 where it should stand, as all do without a
-        command. phase (n, 1) cycles; command (n, 3)."""
-        walks = (command.norm(dim=-1, keepdim=True) > 0.05).to(phase)
-        return walks * torch.sin(-2 * math.pi * (phase + self._phases.to(phase))).clamp_min(0.0)
+        command if the gait rests. phase (n, 1) cycles; command (n, 3)."""
+        swing = torch.sin(-2 * math.pi * (phase + self._phases.to(phase))).clamp_min(0.0)
+        if not self.config.gait.rests:
+            return swing
+        return swing * (command.norm(dim=-1, keepdim=True) > 0.05).to(phase)
 
     # --- in simulation only ---
 

@@ -115,11 +115,14 @@ def test_an_action_is_a_target_within_the_joints_limits():
         torch.testing.assert_close(target, torch.tensor(limits).repeat(5, 1))
 
 
-def test_the_clock_alone_lifts_the_feet_whose_swing_it_is():
+@pytest.mark.parametrize(
+    ("rests", "speed"), [(True, 0.5), (False, 0.5), (False, 0.0)], ids=["walks", "walks too", "steps in place"]
+)
+def test_the_clock_alone_lifts_the_feet_whose_swing_it_is(rests: bool, speed: float):
     """A quarter through the cycle: feet with a phase of half a cycle are at the top of their swing, their thighs
     0.4 rad further and their knees 0.8 rad more bent; the others press, by 0.3 rad."""
-    task = task_of(VelocityConfig(gait=GaitConfig(lift=0.4, press=0.3)))
-    signals = {"linear_velocity_command": torch.tensor([[0.5, 0.0]]), "yaw_rate_command": torch.zeros(1, 1)}
+    task = task_of(VelocityConfig(gait=GaitConfig(lift=0.4, press=0.3, rests=rests)))
+    signals = {"linear_velocity_command": torch.tensor([[speed, 0.0]]), "yaw_rate_command": torch.zeros(1, 1)}
     target = task.act(torch.zeros(1, 12), signals, {"phase": torch.tensor([[0.25]])})["joint_position_target"]
     lifts, presses = [0.0, 0.4, -0.8], [0.0, -0.3, 0.6]  # hip, thigh, calf
     torch.testing.assert_close(target[0] - DEFAULT, torch.tensor(presses + lifts + lifts + presses))
