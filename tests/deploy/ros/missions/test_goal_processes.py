@@ -9,6 +9,7 @@ from pathlib import Path
 import looking_arm
 import numpy as np
 import pytest
+import untrained
 
 from isthmus_sim.rendering.offscreen import available_backend
 
@@ -21,7 +22,8 @@ pytestmark = [
 @pytest.fixture
 def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     looking_arm.install(tmp_path)
-    path = [str(tmp_path), str(Path(looking_arm.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    modules = [str(Path(str(module.__file__)).parent) for module in (looking_arm, untrained)]
+    path = [str(tmp_path), *modules, *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     file = tmp_path / "looking.onnx"
     file.write_bytes(looking_arm.policy_file())
