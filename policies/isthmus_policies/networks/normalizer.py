@@ -9,7 +9,7 @@ CACHED_ROWS = 4096
 """Long passes go in parts of so many rows: what they leave between operations stays in a processor's cache."""
 MAX_SCALE = 1e4
 """No number is multiplied by more: one that varied little in training must not become huge when it varies on a robot.
-Inputs in SI units are legitimately small: torques on a 27 g quadrotor have a deviation of 3e-5 N·m."""
+Inputs in SI units are legitimately small: torques on a body of 27 g have a deviation of 3e-5 N·m."""
 CONSTANT_SHARE, CONSTANT_DEVIATION = 1e-5, 1e-6
 """A number whose deviation is below this share of its mean, or below this in its own unit, was constant but for
 float32's rounding."""
