@@ -143,6 +143,7 @@ def run(options: Options) -> int:
         robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
         other = other_operator(options.policy, demonstration, task.robot)
         wishes = Wishes(hand_over=other is not None)
+        stack.enter_context(ended_by_signals(wishes))
         human, guide = person(options, demonstration, wishes, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
@@ -160,8 +161,7 @@ def run(options: Options) -> int:
         print(f"open {page.url}  (Ctrl-C ends)", flush=True)
         if options.open:
             webbrowser.open(page.url)
-        with ended_by_signals(page):
-            Session(recorder, operator, page).run(seed, options.episodes)
+        Session(recorder, operator, page).run(seed, options.episodes)
         print(f"{options.dataset}: {recorder.summary()}", flush=True)
         saved = recorder.summary().saved
     return checked(options.dataset) if saved else 0
@@ -225,12 +225,12 @@ def make_page(
 
 
 @contextmanager
-def ended_by_signals(page: Page) -> Iterator[None]:
+def ended_by_signals(wishes: Wishes) -> Iterator[None]:
     """Ctrl-C and SIGTERM press Quit, so that what is being saved is saved; a second one does not wait for that."""
 
     def quit_first(number: int, _: object) -> None:
         signal.signal(number, signal.default_int_handler)
-        page.wishes.ask(Event.QUIT)
+        wishes.ask(Event.QUIT)
 
     before = {number: signal.signal(number, quit_first) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -56,6 +56,18 @@ def test_an_abandoned_video_leaves_nothing(process: VideoProcess, tmp_path: Path
     assert process.alive
 
 
+def test_nothing_is_abandoned_before_the_process_is_ready(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """A recorder that is stopped at once: its encoder goes on, and says nothing."""
+    process = VideoProcess((16, 32, 3), fps=10, slots=SLOTS)
+    process.abandon()
+    process.begin(tmp_path / "film.mp4")
+    process.write(grey(0))
+    process.finish()
+    process.close()
+    assert scan_video(tmp_path / "film.mp4", fps=10).frames == 1
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_video_that_cannot_be_written(process: VideoProcess, tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
     process.begin(tmp_path / "file" / "film.mp4")

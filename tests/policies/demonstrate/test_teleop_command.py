@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ import pytest
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.recording.recorder import Outcome
+from isthmus_datasets.teleop.page import Page
+from isthmus_policies.demonstrate import teleop
 from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.record import main as record
-from isthmus_policies.demonstrate.teleop import Session, main, outcome_message
+from isthmus_policies.demonstrate.teleop import Session, main, make_page, outcome_message
 from isthmus_sim.tasks import make_task
 
 TIMEOUT_S = 60
@@ -63,6 +66,20 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path):
         process.kill()
     assert (process.returncode, errors) == (0, "")
     assert "0 episodes saved" in output
+
+
+def test_ctrl_c_before_the_page_is_there_ends_it_cleanly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(*arguments: Any, **keywords: Any) -> Page:
+        os.kill(os.getpid(), signal.SIGINT)
+        return make_page(*arguments, **keywords)
+
+    monkeypatch.setattr(teleop, "make_page", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["push_t", str(tmp_path / "d"), "--no-open", "--port", "0"])
+    assert end.value.code == 0
+    assert "0 episodes saved" in capsys.readouterr().out
 
 
 def test_a_task_that_nobody_can_do_by_hand_is_refused(tmp_path: Path):

@@ -42,7 +42,7 @@ class VideoProcess:
         self._slots, self._path = slots, Path()
         self._sent = self._encoded = 0
         self._failure: str | None = None
-        self._ready = False
+        self._ready = self._begun = False
         memory = os.memfd_create("isthmus-video")
         try:
             os.posix_fallocate(memory, 0, slots * int(np.prod(shape)))
@@ -78,8 +78,8 @@ class VideoProcess:
         """Start a video, which appears under its name only when it is finished. Raises as `write`."""
         self._path, self._failure = path, None
         self._wait_until_ready()
+        self._ready, self._begun = False, True
         self._send("begin", str(path))
-        self._ready = False
 
     def write(self, picture: Frame) -> None:
         """Append a copy of `picture`, waiting for room if need be.
@@ -102,7 +102,7 @@ class VideoProcess:
         """Forget the video, if there is one in progress; nothing of it is left."""
         self._failure = None
         try:
-            if not self._ready:
+            if self._begun:
                 self._end("abandon")
         except VideoError:
             self._process.kill()
@@ -122,7 +122,7 @@ class VideoProcess:
     def _end(self, command: str) -> None:
         self._send(command)
         self._wait_until_ready()
-        self._encoded = self._sent
+        self._encoded, self._begun = self._sent, False
 
     def _wait_until_ready(self) -> None:
         while not self._ready:
