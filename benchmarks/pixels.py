@@ -105,7 +105,7 @@ class Stopwatch:
 
 def shares(options: Options) -> dict[str, float]:
     """Where the training from the camera spends its time: part -> %."""
-    config = default_config(TASK, "cnn")
+    config = default_config(TASK)
     config = dataclasses.replace(config, seed=options.seeds[0], num_envs=options.worlds or config.num_envs)
     trainer = Trainer(config)
     engine = trainer.env.engine

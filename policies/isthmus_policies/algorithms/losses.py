@@ -34,12 +34,13 @@ class Autograd:
         for parameter in self._parameters:
             assert parameter.grad is not None
             parameter.grad.zero_()
-        mean, std = policy.mean(batch.observations, batch.memory, batch.done), policy.std()
+        features = policy.actor_encoder(batch.observations)  # once: images take long
+        mean, std = policy.mean(features, batch.memory, batch.done), policy.std()
         ratio = (gaussian_log_prob(batch.action, mean, std) - batch.log_prob).exp()
         held = ratio.clamp(1 - c.clip, 1 + c.clip)
         surrogate = -torch.minimum(ratio * batch.advantage, held * batch.advantage).mean()
         value_loss = _value_loss(policy.normalized_value(batch.observations), batch, c.clip)
-        auxiliary = [loss(batch.observations) for loss in policy.auxiliary.values()]
+        auxiliary = [loss(batch.observations, features) for loss in policy.auxiliary.values()]
         loss = surrogate + c.value_weight * value_loss - c.entropy_weight * std.log().sum()
         torch.stack((loss, *auxiliary)).sum().backward()
         kl, clipped = gaussian_kl(batch.mean, batch.old_std, mean, std).mean(), (held != ratio).float().mean()

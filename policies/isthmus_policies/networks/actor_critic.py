@@ -21,8 +21,9 @@ from isthmus_policies.networks.policy import Groups, Policy, PolicyEntry, Tensor
 
 MIN_STD, MAX_STD = 0.02, 2.0
 
-AuxiliaryLoss = Callable[[Tensors], Tensor]
-"""Rows of the groups that a policy learns from -> a loss, a scalar with its weight."""
+AuxiliaryLoss = Callable[[Tensors, Tensor], Tensor]
+"""Rows of the groups that a policy learns from, and what the actor's encoder made of them -> a loss, a scalar with its
+weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +109,15 @@ class ActorCritic(Policy):
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
         return self.actor(self.actor_encoder(observations)), {}
 
-    def mean(self, observations: Tensors, memory: Tensors, done: Tensor) -> Tensor:
+    def mean(self, features: Tensor, memory: Tensors, done: Tensor) -> Tensor:
         """The mean actions to learn from: of rows (n, …), or with a memory of sequences.
 
         Args:
-            observations: (n, *shape), with a memory (steps, n, *shape).
+            features: What the actor's encoder made of the observations: (n, size), with a memory (steps, n, size).
             memory: Before the first step (n, *shape); empty without one.
             done: (steps, n) bool, where an episode ended after a step and the memory began anew.
         """
-        return self.act(observations, memory, {})[0]
+        return self.actor(features)
 
     def value(self, observations: Tensors) -> Tensor:
         """The value (...) in units of reward, for raw observations of the critic's groups."""

@@ -57,14 +57,18 @@ class EstimatorPolicy(ActorCritic):
         self.auxiliary["estimate"] = self.estimation_loss
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
-        features = self.actor_encoder(observations)
-        return self.actor(torch.cat((features, self.estimator(features).detach()), dim=-1)), {}
+        return self._action(self.actor_encoder(observations)), {}
 
-    def estimation_loss(self, observations: Tensors) -> Tensor:
+    def mean(self, features: Tensor, memory: Tensors, done: Tensor) -> Tensor:
+        return self._action(features)
+
+    def _action(self, features: Tensor) -> Tensor:
+        return self.actor(torch.cat((features, self.estimator(features).detach()), dim=-1))
+
+    def estimation_loss(self, observations: Tensors, features: Tensor) -> Tensor:
         """Mean squared error of the estimate, weighted."""
-        truth = self.truth_encoder(observations)
-        estimate = self.estimator(self.actor_encoder(observations))
-        return self._weight * (estimate - truth[:, self._target.first : self._target.end]).square().mean()
+        truth = self.truth_encoder(observations)[:, self._target.first : self._target.end]
+        return self._weight * (self.estimator(features) - truth).square().mean()
 
     def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
         return [*super().normalizers(), *self.truth_encoder.normalizers()]

@@ -39,10 +39,10 @@ class GruPolicy(ActorCritic):
         hidden = self.cell(self.actor_encoder(observations), memory["hidden"])
         return self.actor(hidden), {"hidden": hidden}
 
-    def mean(self, observations: Tensors, memory: Tensors, done: Tensor) -> Tensor:
+    def mean(self, features: Tensor, memory: Tensors, done: Tensor) -> Tensor:
         hidden, steps = memory["hidden"], []
-        for features, ends in zip(self.actor_encoder(observations), done, strict=True):
-            hidden = self.cell(features, hidden)
+        for rows, ends in zip(features, done, strict=True):
+            hidden = self.cell(rows, hidden)
             steps.append(hidden)
             hidden = hidden.masked_fill(ends.unsqueeze(-1), 0.0)
         return self.actor(torch.stack(steps))

@@ -40,8 +40,9 @@ class ReachReward:
     """m."""
     close: float = 1.0
     """Whether the tip is within `ReachCubeConfig.within`."""
-    done: float = 20.0
-    """Once, when it has stayed there."""
+    done: float = 250.0
+    """Once, when it has stayed there. The episode ends with it, so it must be worth more than to be near for ever: 2
+    a control step, 200 with a discount of 0.99. Measured with 20: the tip learned to leave just in time."""
     smoothness: float = 0.5
     """Squared change of the targets from one step to the next, 1/rad²."""
     pushed: float = 10.0

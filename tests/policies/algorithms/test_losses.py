@@ -81,7 +81,7 @@ def test_autograds_loss_is_the_papers(groups: Groups, experience: Experience):
     torch.manual_seed(0)
     learner, batch = learner_and_batch(plain(groups), experience)
     policy, c = learner.policy, CONFIG
-    mean, std = policy.mean(batch.observations, {}, batch.done), policy.std()
+    mean, std = policy.mean(policy.actor_encoder(batch.observations), {}, batch.done), policy.std()
     ratio = (gaussian_log_prob(batch.action, mean, std) - batch.log_prob).exp()
     clipped = ratio.clamp(1 - c.clip, 1 + c.clip)
     surrogate = -torch.min(ratio * batch.advantage, clipped * batch.advantage).mean()
@@ -112,7 +112,7 @@ def test_the_fast_path_is_chosen_for_plain_perceptrons_alone(groups: Groups):
     assert chosen(GruPolicy(groups, 2, GruConfig())) is Autograd
     assert chosen(EstimatorPolicy(groups, 2, EstimatorConfig())) is Autograd
     with_loss = plain(groups)
-    with_loss.auxiliary["mine"] = lambda observations: observations["actor"].mean()
+    with_loss.auxiliary["mine"] = lambda observations, features: observations["actor"].mean()
     assert chosen(with_loss) is Autograd
 
 
@@ -124,7 +124,7 @@ def test_a_gradient_goes_back_through_the_steps_and_not_across_an_episodes_end(g
     rows = torch.randn(4, 2, 3, dtype=torch.float64)
     done = torch.tensor([[False, False], [False, True], [False, False], [False, False]])
     hidden = torch.zeros(2, 4, dtype=torch.float64, requires_grad=True)
-    mean = policy.mean({"actor": rows}, {"hidden": hidden}, done)
+    mean = policy.mean(policy.actor_encoder({"actor": rows}), {"hidden": hidden}, done)
     felt = torch.stack([torch.autograd.grad(step.sum(), hidden, retain_graph=True)[0].abs().sum(-1) for step in mean])
     assert (felt > 0).tolist() == [[True, True], [True, True], [True, False], [True, False]]
 
@@ -137,8 +137,10 @@ def test_a_sequence_is_its_steps(groups: Groups, experience: Experience):
         policy.actor[-1].weight *= 50  # pyright: ignore
     rollout = experience(policy, ends=0.3)
     with torch.no_grad():
-        again = policy.mean(rollout.observations, rollout.memory, rollout.done)
-        without_ends = policy.mean(rollout.observations, rollout.memory, torch.zeros_like(rollout.done))
+        again = policy.mean(policy.actor_encoder(rollout.observations), rollout.memory, rollout.done)
+        without_ends = policy.mean(
+            policy.actor_encoder(rollout.observations), rollout.memory, torch.zeros_like(rollout.done)
+        )
     torch.testing.assert_close(again, rollout.mean, rtol=0, atol=1e-6)
     assert not torch.allclose(without_ends, rollout.mean, atol=1e-3)
 
@@ -148,7 +150,7 @@ def test_an_auxiliary_loss_joins_the_gradient_and_the_log(groups: Groups, experi
     torch.manual_seed(0)
     policy = plain(groups)
     weight = next(policy.actor.parameters())
-    policy.auxiliary["decay"] = lambda observations: 0.5 * weight.square().sum()
+    policy.auxiliary["decay"] = lambda observations, features: 0.5 * weight.square().sum()
     learner, batch = learner_and_batch(policy, experience)
     with_loss = gradients(learner, Autograd(policy, CONFIG), batch)
     assert learner.columns[4] == "learner/decay"

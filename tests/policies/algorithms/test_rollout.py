@@ -137,7 +137,7 @@ def test_log_probabilities_are_those_of_the_policy_that_acted(kind: str):
         rollout, _ = runs.collect()
         assert rollout.done.any()
         with torch.no_grad():
-            again = policy.mean(rollout.observations, rollout.memory, rollout.done)
+            again = policy.mean(policy.actor_encoder(rollout.observations), rollout.memory, rollout.done)
         torch.testing.assert_close(again, rollout.mean, rtol=0, atol=1e-6)
         for name, normalizer in policy.normalizers():
             mean, variance = moments(rollout.observations[name].flatten(0, 1))

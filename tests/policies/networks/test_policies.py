@@ -114,7 +114,7 @@ def test_an_estimate_reaches_the_actor_but_its_gradient_does_not_come_back():
 
     estimate = policy.estimator(policy.actor_encoder(seen))
     expected = 2.0 * (estimate - seen["critic"][:, 1:3]).square().mean()
-    torch.testing.assert_close(policy.auxiliary["estimate"](seen), expected)
+    torch.testing.assert_close(policy.auxiliary["estimate"](seen, policy.actor_encoder(seen)), expected)
     assert policy.learns_from() == ("actor", "critic")
 
 

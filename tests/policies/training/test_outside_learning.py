@@ -41,7 +41,7 @@ class CalmConfig(ActorCriticConfig):
 class Calm(ActorCritic):
     def __init__(self, groups, action_size, config):
         super().__init__(groups, action_size, config)
-        self.auxiliary["calm"] = lambda seen: config.calm * self.act(seen, {}, {})[0].square().mean()
+        self.auxiliary["calm"] = lambda seen, features: config.calm * self.actor(features).square().mean()
 
 
 @dataclass(frozen=True, kw_only=True)
