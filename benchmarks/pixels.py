@@ -38,7 +38,7 @@ CAMERA = "from the camera"
 VARIANTS = {
     CAMERA: (),
     "blind": ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor"),
-    "told the cube's place": ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor", "cube"),
+    "told": ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor", "cube"),
 }
 """What learns, and how `isthmus-train` is told."""
 
@@ -57,6 +57,8 @@ class Options(BenchOptions):
     """Episodes of an evaluation."""
     timed: int = 5
     """Iterations over which the shares of time are measured."""
+    keep: Path | None = None
+    """Folder in which the runs are kept, by default nowhere."""
 
 
 QUICK = Options(seeds=(601,), iterations=1, worlds=16, episodes=4, timed=1)
@@ -146,7 +148,7 @@ def main() -> int:
     for seed in options.seeds:
         for variant, measured in table.items():
             with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary) / "run"
+                folder = (options.keep or Path(temporary)) / f"{variant.replace(' ', '-')}-{seed}"
                 measured.minutes.append(train(options, seed, variant, folder))
                 measured.success.append(success(folder, options.episodes))
             console.print(
