@@ -223,8 +223,9 @@ class MessageLine:
         """Start worlds `ids` anew: nothing is on its way, and the first reading is of now."""
         for time in (self.time, self.sampled, self.newest_sample):
             time[ids] = 0.0
-        self.latency[ids] = self._even(self.model.latency_s, len(ids))
-        self.jitter[ids] = self._lateness(len(ids))
+        if self._late:
+            self.latency[ids] = self._even(self.model.latency_s, len(ids))
+            self.jitter[ids] = self._lateness(len(ids))
         if self.model.rate_hz:
             self.phase[ids] = -self._even((0.0, 1.0 / self.model.rate_hz), len(ids))
         for name, lag in self.lag.items():
@@ -247,7 +248,8 @@ class MessageLine:
         else:  # a message a step, of now
             sample, arrived = self.time, ~self._lost(len(self.time))
         self.sampled = torch.where(arrived, sample, self.sampled)
-        self._past = self._instant(self.time - self.sampled)
+        if self.history:
+            self._past = self._instant(self.time - self.sampled)
         return arrived
 
     def _next_message(self) -> tuple[Tensor, Tensor]:

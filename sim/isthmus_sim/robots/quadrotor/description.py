@@ -63,6 +63,13 @@ PARAMETER_SIZES = {
     "mass": 1, "inertia": 3, "arm": 1, "thrust_coefficient": 1, "torque_ratio": 1,
     "time_constant_up": 1, "time_constant_down": 1, "battery": 1,
 }  # fmt: skip
+FACTORS = {
+    "mass": (0.95, 1.05), "inertia": (0.85, 1.15), "arm": (1.0, 1.0), "thrust_coefficient": (0.9, 1.1),
+    "torque_ratio": (0.8, 1.2), "time_constant_up": (0.8, 1.2), "time_constant_down": (0.8, 1.2),
+    "battery": (0.92, 1.0),
+}  # fmt: skip
+"""How real airframes differ from what lies between the two published sets: thrust by propeller wear and air density, a
+set-point by the battery's sag."""
 
 
 def parameter_tensors(parameters: QuadrotorParameters, n: int) -> dict[str, Tensor]:
@@ -73,28 +80,27 @@ def parameter_tensors(parameters: QuadrotorParameters, n: int) -> dict[str, Tens
     }
 
 
+def _in_a_row(parameters: QuadrotorParameters) -> Tensor:
+    return torch.cat([tensor[0] for tensor in parameter_tensors(parameters, 1).values()])
+
+
+_PUBLISHED = _in_a_row(CRAZYFLIE), _in_a_row(CRAZYFLIE_IDENTIFIED)
+_LOW, _HIGH = torch.tensor([FACTORS[name] for name in PARAMETER_SIZES]).unbind(-1)
+_NUMBERS = list(PARAMETER_SIZES.values())
+_FACTOR_OF = torch.arange(len(_NUMBERS)).repeat_interleave(torch.tensor(_NUMBERS))
+
+
 def sample_parameters(n: int, generator: torch.Generator) -> dict[str, Tensor]:
     """Draw n quadrotors between and around the two published sets: name -> (n, size) float32.
 
     One blend factor moves mass, inertia and motor lag together from `CRAZYFLIE` to `CRAZYFLIE_IDENTIFIED`, since a
-    heavier airframe is also the one with more inertia; each then varies by itself. Thrust varies by 10 % (propeller
-    wear, air density), the battery lets a set-point sag by up to 8 %.
+    heavier airframe is also the one with more inertia; each parameter then varies by itself, within `FACTORS`. All are
+    drawn at once: some worlds are drawn anew in every step, and each operation costs its dispatch.
     """
-
-    def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, 1, generator=generator)
-
-    first, later = parameter_tensors(CRAZYFLIE, n), parameter_tensors(CRAZYFLIE_IDENTIFIED, n)
-    blend = uniform(0.0, 1.0)
-    drawn = {name: torch.lerp(first[name], later[name], blend) for name in PARAMETER_SIZES}
-    drawn["mass"] *= uniform(0.95, 1.05)
-    drawn["inertia"] *= uniform(0.85, 1.15)
-    drawn["thrust_coefficient"] *= uniform(0.9, 1.1)
-    drawn["torque_ratio"] *= uniform(0.8, 1.2)
-    drawn["time_constant_up"] *= uniform(0.8, 1.2)
-    drawn["time_constant_down"] *= uniform(0.8, 1.2)
-    drawn["battery"] = uniform(0.92, 1.0)
-    return drawn
+    blend, share = torch.rand(n, 1 + len(_NUMBERS), generator=generator).split((1, len(_NUMBERS)), dim=-1)
+    factor = torch.lerp(_LOW, _HIGH, share)
+    drawn = torch.lerp(*_PUBLISHED, blend) * factor[:, _FACTOR_OF]
+    return dict(zip(PARAMETER_SIZES, drawn.split(_NUMBERS, dim=-1), strict=True))
 
 
 def one_quadrotor(drawn: dict[str, Tensor]) -> QuadrotorParameters:
@@ -119,11 +125,11 @@ def _vector(
 _STATE_AGE = 0.1
 
 
-def _parameter(name: str, unit: str, low: float, high: float) -> Parameter:
-    """One of `QuadrotorParameters`, nominal as in `CRAZYFLIE`; real ones are within `low` to `high` times what lies
-    between the two published sets."""
+def _parameter(name: str, unit: str) -> Parameter:
+    """One of `QuadrotorParameters`, nominal as in `CRAZYFLIE`; real ones are within `FACTORS` of what lies between the
+    two published sets."""
     values = [np.atleast_1d(getattr(parameters, name)) for parameters in (CRAZYFLIE, CRAZYFLIE_IDENTIFIED)]
-    size = PARAMETER_SIZES[name]
+    size, (low, high) = PARAMETER_SIZES[name], FACTORS[name]
     return Parameter(
         name=name, unit=unit, order=("x", "y", "z") if size == 3 else (name,), nominal=tuple(values[0].tolist()),
         minimum=tuple((low * np.minimum(*values)).tolist()), maximum=tuple((high * np.maximum(*values)).tolist()),
@@ -138,10 +144,10 @@ class QuadrotorBody:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return (
-            _parameter("mass", "kg", 0.95, 1.05),
-            _parameter("inertia", "kg·m²", 0.85, 1.15),
-            _parameter("arm", "m", 1.0, 1.0),
-            _parameter("torque_ratio", "m", 0.8, 1.2),
+            _parameter("mass", "kg"),
+            _parameter("inertia", "kg·m²"),
+            _parameter("arm", "m"),
+            _parameter("torque_ratio", "m"),
         )
 
     def fields(self, model: Any, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -158,10 +164,10 @@ class QuadrotorBody:
 
 
 _ROTOR_PARAMETERS = (
-    _parameter("thrust_coefficient", "N·s²/rad²", 0.9, 1.1),
-    _parameter("time_constant_up", "s", 0.8, 1.2),
-    _parameter("time_constant_down", "s", 0.8, 1.2),
-    _parameter("battery", "1", 0.92, 1.0),
+    _parameter("thrust_coefficient", "N·s²/rad²"),
+    _parameter("time_constant_up", "s"),
+    _parameter("time_constant_down", "s"),
+    _parameter("battery", "1"),
 )
 
 
