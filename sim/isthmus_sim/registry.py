@@ -66,10 +66,10 @@ class Registry(Mapping[str, T], Generic[T]):
         point = self._point(name)
         try:
             member = point.load()
-        except (ImportError, AttributeError) as error:
-            raise RegistryError(
-                f"the {self.kind} {name!r} of {_origin(point).package} does not load from {point.value}: {error}"
-            ) from error
+        except Exception as error:  # a stranger's module may raise anything while it is imported
+            others = ", ".join(other for other in self if other != name) or "none"
+            problem = does_not_load(_origin(point).package, point.value, error)
+            raise RegistryError(f"the {self.kind} {name!r} {problem}; others: {others}") from error
         if not isinstance(member, self._type):
             raise RegistryError(
                 f"the {self.kind} {name!r} of {_origin(point).package}: {point.value} is a {type(member).__name__}, "
@@ -94,6 +94,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._points)
+
+
+def does_not_load(package: str, where: str, error: Exception) -> str:
+    """The end of a sentence, in one line: that something of a package does not load, why, and what to do."""
+    why = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"of {package} does not load from {where}: {why}; mend {package} or uninstall it"
 
 
 def _origin(point: EntryPoint) -> Origin:

@@ -73,9 +73,13 @@ def test_a_name_that_two_packages_register_is_refused_with_both(install: Any):
         ("orchard:APPLE", "PEAR = 'green'", "APPLE"),
         ("orchard.trees:APPLE", "", "orchard.trees"),
         ("orchard:APPLE", "APPLE = 3", "int"),
+        ("orchard:APPLE", "APPLE = 1 + 'red'", "TypeError"),
+        ("orchard:APPLE", "APPLE = (", "SyntaxError"),
+        ("orchard:APPLE", "raise RuntimeError('no sun,\\nno rain')", "RuntimeError: no sun, no rain"),
     ],
-    ids=["its import fails", "it is not there", "its module is not there", "it is of another type"],
-)
+    ids=["its import fails", "it is not there", "its module is not there", "it is of another type", "a type error",
+         "no Python", "two lines"],
+)  # fmt: skip
 def test_what_cannot_be_had_is_refused_with_package_and_cause(install: Any, value: str, code: str, names: str):
     install("orchard", {"apple": value}, code)
     with pytest.raises(RegistryError, match=r"'apple' of orchard") as refusal:
@@ -88,6 +92,8 @@ def test_a_strangers_broken_package_breaks_nobody_else(install: Any):
     install("orchard", {"apple": "orchard:APPLE"}, "import a_package_that_nobody_has")
     install("market", {"pear": "market:PEAR"}, "PEAR = 'green'")
     assert fruits()["pear"] == "green"
+    with pytest.raises(RegistryError, match="mend orchard or uninstall it; others: pear"):
+        fruits()["apple"]
 
 
 def test_a_strangers_robot_stands_beside_our_own(install: Any):

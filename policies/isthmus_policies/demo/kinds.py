@@ -5,8 +5,8 @@ from __future__ import annotations
 import pkgutil
 
 from isthmus_policies.demo.report.kind import DemoKind
-from isthmus_sim.registry import RegistryError
-from isthmus_sim.tasks import TASKS
+from isthmus_sim.registry import RegistryError, does_not_load
+from isthmus_sim.tasks import TASKS, TaskEntry
 
 
 def demo_kind(task: str) -> DemoKind:
@@ -16,37 +16,43 @@ def demo_kind(task: str) -> DemoKind:
     have one.
     """
     if task not in TASKS:
-        raise RegistryError(f"unknown task {task!r}; tasks with a mission: {', '.join(demo_tasks()) or 'none'}")
-    kind = _load(task)
+        raise RegistryError(f"unknown task {task!r}; {_others()}")
+    entry = TASKS[task]
+    try:
+        kind = _load(task, entry)
+    except RegistryError as error:
+        raise RegistryError(f"{error}; {_others()}") from error
     if kind is None:
-        raise RegistryError(
-            f"the task {task!r} lacks a mission over ROS 2 (`mission` of its entry); tasks with one: "
-            f"{', '.join(demo_tasks()) or 'none'}"
-        )
+        raise RegistryError(f"the task {task!r} lacks a mission over ROS 2 (`mission` of its entry); {_others()}")
     return kind
 
 
+def _others() -> str:
+    return f"tasks with a mission: {', '.join(demo_tasks()) or 'none'}"
+
+
 def demo_tasks() -> list[str]:
-    """Names of the tasks that have a mission. One that does not load is left out: who asks for it is told why."""
+    """Names of the tasks that have a mission. One that does not load, or whose mission does not, is left out: who asks
+    for it is told why."""
     return [task for task in TASKS if _has_mission(task)]
 
 
 def _has_mission(task: str) -> bool:
     try:
-        return _load(task) is not None
+        return _load(task, TASKS[task]) is not None
     except RegistryError:
         return False
 
 
-def _load(task: str) -> DemoKind | None:
-    where = TASKS[task].mission
+def _load(task: str, entry: TaskEntry) -> DemoKind | None:
+    where = entry.mission
     if where is None:
         return None
-    whose = f"the mission of the task {task!r} of {TASKS.origin(task).package}"
+    whose, package = f"the mission of the task {task!r}", TASKS.origin(task).package
     try:
         found = pkgutil.resolve_name(where)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RegistryError(f"{whose} does not load from {where}: {error}") from error
+    except Exception as error:  # a stranger's module may raise anything while it is imported
+        raise RegistryError(f"{whose} {does_not_load(package, where, error)}") from error
     if not isinstance(found, DemoKind):
-        raise RegistryError(f"{whose}: {where} is a {type(found).__name__}, it must be a DemoKind")
+        raise RegistryError(f"{whose} of {package}: {where} is a {type(found).__name__}, it must be a DemoKind")
     return found

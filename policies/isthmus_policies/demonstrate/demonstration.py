@@ -14,8 +14,8 @@ from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements
 from isthmus_sim.env import Env
-from isthmus_sim.registry import RegistryError
-from isthmus_sim.tasks import TASKS
+from isthmus_sim.registry import RegistryError, does_not_load
+from isthmus_sim.tasks import TASKS, TaskEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,11 @@ def find_demonstration(task: str, *parts: str) -> Demonstration:
     there = f"tasks that have: {', '.join(demonstrated_tasks(*parts)) or 'none'}"
     if task not in TASKS:
         raise RegistryError(f"unknown task {task!r}; {there}")
-    found = _load(task)
+    entry = TASKS[task]
+    try:
+        found = _load(task, entry)
+    except RegistryError as error:
+        raise RegistryError(f"{error}; {there}") from error
     if found is None:
         raise RegistryError(f"the task {task!r} has no demonstration (`demonstration` of its entry); {there}")
     lacking = [part for part in parts if getattr(found, part) is None]
@@ -78,29 +82,28 @@ def find_demonstration(task: str, *parts: str) -> Demonstration:
 
 
 def demonstrated_tasks(*parts: str) -> list[str]:
-    """Names of the tasks whose demonstration has these parts. One that does not load is left out: who asks for it is
-    told why, and the others can be used."""
+    """Names of the tasks whose demonstration has these parts. One that does not load, or whose demonstration does not,
+    is left out: who asks for it is told why, and the others can be used."""
     return [task for task in TASKS if _has(task, parts)]
 
 
 def _has(task: str, parts: Iterable[str]) -> bool:
     try:
-        found = _load(task)
+        found = _load(task, TASKS[task])
     except RegistryError:
         return False
     return found is not None and all(getattr(found, part) is not None for part in parts)
 
 
-def _load(task: str) -> Demonstration | None:
-    entry = TASKS[task]
+def _load(task: str, entry: TaskEntry) -> Demonstration | None:
     where = entry.demonstration
     if where is None:
         return None
-    whose = f"the demonstration of the task {task!r} of {TASKS.origin(task).package}"
+    whose, package = f"the demonstration of the task {task!r}", TASKS.origin(task).package
     try:
         found = pkgutil.resolve_name(where)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RegistryError(f"{whose} does not load from {where}: {error}") from error
+    except Exception as error:  # a stranger's module may raise anything while it is imported
+        raise RegistryError(f"{whose} {does_not_load(package, where, error)}") from error
     if not isinstance(found, Demonstration):
-        raise RegistryError(f"{whose}: {where} is a {type(found).__name__}, it must be a Demonstration")
+        raise RegistryError(f"{whose} of {package}: {where} is a {type(found).__name__}, it must be a Demonstration")
     return replace(found, words=found.words or entry.summary or task)

@@ -21,8 +21,15 @@ from isthmus_sim.tasks.entries import QUADRUPED
 STROLL = replace(QUADRUPED, mission="isthmus_policies.demo.report.walk:WALK")
 BROKEN = replace(QUADRUPED, mission="no_such_module:KIND")
 WRONG = replace(QUADRUPED, mission="math:pi")
+RAISING = replace(QUADRUPED, mission="strange_mission:KIND")
 """
-ENTRY_POINTS = "[isthmus.tasks]\nstroll = stranger:STROLL\nbroken = stranger:BROKEN\nwrong = stranger:WRONG\n"
+ENTRY_POINTS = """[isthmus.tasks]
+stroll = stranger:STROLL
+broken = stranger:BROKEN
+wrong = stranger:WRONG
+raising = stranger:RAISING
+odd = strange_mission:ENTRY
+"""
 
 
 def _forget() -> None:
@@ -38,6 +45,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     (about.parent / "stranger.py").write_text(MODULE)
+    (about.parent / "strange_mission.py").write_text("KIND = ENTRY = 1 + 'one'")
     monkeypatch.syspath_prepend(about.parent)
     _forget()
     yield
@@ -59,6 +67,7 @@ def test_a_task_is_demonstrated_as_its_entry_says(task: str, kind: object, train
 def test_another_packages_task_is_demonstrated_likewise():
     assert demo_kind("stroll") is WALK
     assert "stroll" in demo_tasks()
+    assert not {"broken", "wrong", "raising", "odd"} & set(demo_tasks())
     choice, options = parse(["--task", "stroll", "--plan.speed", "0.3"])
     assert (choice.task, options.plan.speed, options.out) == ("stroll", 0.3, Path("runs/demo-stroll"))
 
@@ -70,6 +79,8 @@ def test_another_packages_task_is_demonstrated_likewise():
         ("push_t", "'push_t' lacks a mission"),
         ("cat", "unknown task 'cat'"),
         ("broken", "stranger does not load from no_such_module:KIND"),
+        ("raising", "'raising' of stranger does not load from strange_mission:KIND: TypeError: "),
+        ("odd", "'odd' of stranger does not load from strange_mission:ENTRY: TypeError: "),
         ("wrong", "math:pi is a float"),
     ],
 )
@@ -78,5 +89,6 @@ def test_a_task_without_a_mission_says_what_it_lacks(task: str, named: str):
         demo_kind(task)
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
-    if task in ("push_t", "cat"):
-        assert all(name in str(refused.value) for name in ("quadrotor", "quadruped", "biped", "stroll"))
+    assert all(name in str(refused.value) for name in ("quadrotor", "quadruped", "biped", "stroll"))
+    if task in ("raising", "odd"):
+        assert "mend stranger or uninstall it" in str(refused.value)

@@ -24,6 +24,8 @@ gantry-reach = gantry:ENTRY
 gantry-silent = gantry:SILENT_ENTRY
 gantry-broken = gantry:BROKEN_ENTRY
 gantry-wrong = gantry:WRONG_ENTRY
+gantry-odd = gantry_odd:ENTRY
+gantry-raising = gantry:RAISING_ENTRY
 """
 
 
@@ -40,6 +42,7 @@ def gantry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     (folder / "gantry-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: gantry\nVersion: 1.0\n")
     (folder / "gantry-1.0.dist-info/entry_points.txt").write_text(ENTRY_POINTS)
     shutil.copy(Path(__file__).with_name("gantry.py"), folder)
+    (folder / "gantry_odd.py").write_text("ENTRY = SHOWN = 1 + 'one'")
     monkeypatch.syspath_prepend(folder)
     for registry in (ROBOTS, TASKS):
         _forget(registry)

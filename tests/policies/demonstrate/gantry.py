@@ -130,3 +130,4 @@ ENTRY = TaskEntry(make=Reach, robot="gantry", config=CONFIG, summary="go there",
 SILENT_ENTRY = TaskEntry(make=Reach, robot="gantry", config=CONFIG, demonstration="gantry:SILENT")
 BROKEN_ENTRY = TaskEntry(make=Reach, robot="gantry", config=CONFIG, demonstration="gantry:MISSING")
 WRONG_ENTRY = TaskEntry(make=Reach, robot="gantry", config=CONFIG, demonstration="gantry:ROBOT")
+RAISING_ENTRY = TaskEntry(make=Reach, robot="gantry", config=CONFIG, demonstration="gantry_odd:SHOWN")

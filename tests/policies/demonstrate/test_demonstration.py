@@ -75,6 +75,8 @@ def test_help_lists_what_can_be_demonstrated(gantry: ModuleType, capsys: pytest.
         ("quadrotor", "the task 'quadrotor' has no demonstration"),
         ("gantry-silent", "the demonstration of the task 'gantry-silent' has no script"),
         ("gantry-broken", r"'gantry-broken' of gantry does not load from gantry:MISSING"),
+        ("gantry-raising", r"'gantry-raising' of gantry does not load from gantry_odd:SHOWN: TypeError: .*mend gantry"),
+        ("gantry-odd", r"'gantry-odd' of gantry does not load from gantry_odd:ENTRY: TypeError: .*mend gantry"),
         ("gantry-wrong", r"'gantry-wrong' of gantry: gantry:ROBOT is a RobotDescription, it must be a Demonstration"),
     ],
 )
@@ -82,6 +84,7 @@ def test_a_task_without_one_is_refused_with_what_it_lacks(gantry: ModuleType, tm
     with pytest.raises(SystemExit, match=rf"isthmus-record: .*{lacks}") as refused:
         record.main([task, str(tmp_path / "set")])
     assert "\n" not in str(refused.value)
+    assert "push_t" in str(refused.value), "those that can be had"
     assert not (tmp_path / "set").exists()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from isthmus_deploy.contract import Command, Contract, Signal
@@ -21,12 +21,14 @@ class BindingTable:
 
     Args:
         registered: By whom it comes (in messages) and what.
+        broken: Why some packages' bindings are not among them: said to who asks for a name that nobody registered.
 
     Raises:
         Refusal: two register the same name, or different topics of one name.
     """
 
-    def __init__(self, registered: Mapping[str, RosBindings]) -> None:
+    def __init__(self, registered: Mapping[str, RosBindings], broken: Sequence[str] = ()) -> None:
+        self._broken = "".join(f"; {reason}" for reason in broken)
         self.signals: dict[str, SignalBinding] = {}
         self.commands: dict[str, CommandBinding] = {}
         owners: dict[str, str] = {}
@@ -45,13 +47,14 @@ class BindingTable:
         if binding is None and signal.dtype == "uint8":
             return camera_binding(signal.name)
         if binding is None:
-            raise Refusal(f"no topic gives {signal.name}; known signals: {', '.join(self.signals)}")
+            raise Refusal(f"no topic gives {signal.name}; known signals: {', '.join(self.signals)}{self._broken}")
         return binding
 
     def command(self, command: CommandInterface) -> CommandBinding:
         """How a command goes. Raises Refusal where nothing carries it."""
         if command.name not in self.commands:
-            raise Refusal(f"no topic takes {command.name}; known commands: {', '.join(self.commands)}")
+            known = ", ".join(self.commands)
+            raise Refusal(f"no topic takes {command.name}; known commands: {known}{self._broken}")
         return self.commands[command.name]
 
 
@@ -72,16 +75,26 @@ def _claim_topic(topic: Topic, owner: str, topics: dict[str, tuple[Topic, str]])
 
 @functools.cache
 def bindings(package: str | None = None) -> BindingTable:
-    """Everything that is registered, or what one package registers.
+    """Everything that is registered, or what one package registers. What does not load or is no `RosBindings` is left
+    out, so that a stranger's broken package stops no robot but its own: who asks for a name of it is told why.
 
     Raises:
-        Refusal: something registered does not load, is no `RosBindings`, or contradicts another; nothing is registered.
+        Refusal: what is registered contradicts itself, or none of it can be had.
     """
     points = [point for point in entry_points(group=GROUP) if package in (None, point.dist and point.dist.name)]
     if not points:
         who = package or "isthmus"
         raise Refusal(f"{who} has no entry points in the group {GROUP}: is it installed? If so, install it anew")
-    return BindingTable({_owner(point): _load(point) for point in points})
+    loaded: dict[str, RosBindings] = {}
+    broken: list[str] = []
+    for point in points:
+        try:
+            loaded[_owner(point)] = _load(point)
+        except Refusal as refusal:
+            broken.append(str(refusal))
+    if not loaded:
+        raise Refusal("; ".join(broken))
+    return BindingTable(loaded, broken)
 
 
 def _owner(point: EntryPoint) -> str:
@@ -92,8 +105,9 @@ def _owner(point: EntryPoint) -> str:
 def _load(point: EntryPoint) -> RosBindings:
     try:
         found = point.load()
-    except (ImportError, AttributeError) as error:
-        raise Refusal(f"the ROS bindings of {_owner(point)} do not load: {error}; mend or uninstall it") from error
+    except Exception as error:  # a stranger's module may raise anything while it is imported
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Refusal(f"the ROS bindings of {_owner(point)} do not load: {why}; mend or uninstall it") from error
     if not isinstance(found, RosBindings):
         raise Refusal(f"the ROS bindings of {_owner(point)} are a {type(found).__name__}, they must be a RosBindings")
     for kind, items in ((SignalBinding, found.signals), (CommandBinding, found.commands)):

@@ -97,19 +97,35 @@ def test_what_the_project_ships_is_registered_like_anything_else(install):
 @pytest.mark.parametrize(
     ("code", "value", "parts"),
     [
-        ("import no_such_library", "BINDINGS", ("weather 3.1", "own = weather:BINDINGS", "no_such_library")),
-        (WIND, "BINDING", ("weather 3.1", "BINDING")),
-        (WIND, "WIND", ("weather 3.1", "SignalBinding", "RosBindings")),
-        (WIND + 'BINDINGS.signals["wind"] = TOPIC', "BINDINGS", ("'wind'", "weather 3.1", "Topic", "SignalBinding")),
-        (WIND.replace('{"wind"', '{"orientation"'), "BINDINGS", ("'orientation'", "isthmus", "weather 3.1")),
-        (WIND.replace('name="wind"', 'name="imu"'), "BINDINGS", ("'imu'", "isthmus", "weather 3.1")),
+        ("import no_such_library", "BINDINGS", ("own = weather:BINDINGS", "no_such_library", "mend or uninstall")),
+        ("BINDINGS = 1 + 'one'", "BINDINGS", ("own = weather:BINDINGS", "TypeError", "mend or uninstall")),
+        ("BINDINGS = (", "BINDINGS", ("own = weather:BINDINGS", "SyntaxError", "mend or uninstall")),
+        (WIND, "BINDING", ("BINDING",)),
+        (WIND, "WIND", ("SignalBinding", "RosBindings")),
+        (WIND + 'BINDINGS.signals["wind"] = TOPIC', "BINDINGS", ("'wind'", "Topic", "SignalBinding")),
     ],
-    ids=["does not import", "is not there", "another type", "a member of another type", "name taken", "topic taken"],
+    ids=["an import fails", "a type error", "no Python", "is not there", "another type", "a member of another type"],
 )
-def test_a_wrong_registration_names_package_thing_and_fix(install, code: str, value: str, parts: tuple[str, ...]):
+def test_what_cannot_be_had_stops_only_who_asks_for_it(
+    install, windy: Contract, code: str, value: str, parts: tuple[str, ...]
+):
     install("weather", code, value)
+    check_contract(standing_policy.contract())
+    with pytest.raises(Refusal, match="no topic gives wind; known signals: ") as caught:
+        check_contract(windy)
+    for part in ("weather 3.1", "joint_position", *parts):
+        assert part in str(caught.value)
+    with pytest.raises(Refusal, match=r"weather 3\.1"):
+        bindings("weather")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('{"wind"', '{"orientation"'), ('name="wind"', 'name="imu"')], ids=["name taken", "topic taken"]
+)
+def test_a_contradiction_names_both_packages(install, old: str, new: str):
+    install("weather", WIND.replace(old, new))
     message = refusal()
-    for part in parts:
+    for part in (new.split('"')[1], "isthmus", "weather 3.1"):
         assert part in message
 
 
