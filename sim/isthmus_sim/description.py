@@ -217,11 +217,11 @@ class RobotDescription:
         return tuple(self.legs)
 
     def signal(self, name: str) -> SignalSpec:
-        """The signal of this name. Raises KeyError naming those there are."""
+        """The signal of this name. Raises ValueError naming those there are."""
         return _named(self, "signal", name, self.signals)
 
     def command(self, name: str) -> CommandSpec:
-        """The command of this name. Raises KeyError naming those there are."""
+        """The command of this name. Raises ValueError naming those there are."""
         return _named(self, "command", name, self.commands)
 
     @property
@@ -243,4 +243,4 @@ def _named(robot: RobotDescription, kind: str, name: str, items: tuple[Any, ...]
     for item in items:
         if item.name == name:
             return item
-    raise KeyError(f"{robot.name} has no {kind} {name!r}; it has: {', '.join(item.name for item in items) or 'none'}")
+    raise ValueError(f"{robot.name} has no {kind} {name!r}; it has: {', '.join(i.name for i in items) or 'none'}")

@@ -99,6 +99,10 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path):
         write_package("My Arm", tmp_path)
     with pytest.raises(ValueError, match="quadruped"):
         write_package("quadruped", tmp_path)
+    for taken in ("class", "json", "numpy", "import-linter", "isthmus"):
+        with pytest.raises(ValueError, match=f"'{taken}' is .*: take another, such as my-{taken}$"):
+            write_package(taken, tmp_path)
+    assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError, match="not empty"):
         write_package("my-arm", tmp_path)

@@ -153,10 +153,12 @@ def _first(tensors: State) -> State:
 
 
 def _note(task: Task, state: State, goal: Goal) -> str:
-    """What the robot is asked for, and what it does."""
-    if "reference_position" in goal:
+    """What the robot is asked for, and what it does; the task's metrics where its state does not say that, as with a
+    fixed arm."""
+    if "reference_position" in goal and "position" in state:
         return off_reference((state["position"] - goal["reference_position"])[0].double().cpu().numpy())
-    if VELOCITY_GOAL in goal and TURNING_GOAL in goal:
+    moves = {"orientation", "linear_velocity", "angular_velocity"} <= state.keys()
+    if VELOCITY_GOAL in goal and TURNING_GOAL in goal and moves:
         base = BaseMotion.of(state)
         true = (*base.velocity[0, :2].tolist(), float(base.turning[0, 2]))
         return velocities((*goal[VELOCITY_GOAL][0].tolist(), float(goal[TURNING_GOAL][0])), true)

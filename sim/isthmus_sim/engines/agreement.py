@@ -11,12 +11,13 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from isthmus_sim.actuators import Actuator, PDMotors, PositionServos
+from isthmus_sim.actuators import Actuator, PDMotors, PositionServos, Rotors
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.scene import Quantity, Scene
 
 _LIMIT_TOLERANCE = 1e-4  # rad or m: published limits have four decimals
 _SHARE_TOLERANCE = 0.01  # of masses and torques
+_OF_ROTORS = ("thrust_coefficient", "time_constant_up", "time_constant_down", "battery")
 _ONE_AXIS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
@@ -88,6 +89,8 @@ def _command_problems(robot: RobotDescription) -> Iterator[str]:
 
 def _actuator_problems(actuator: Actuator, model: Any) -> Iterator[str]:
     kind, servo = type(actuator).__name__, isinstance(actuator, PositionServos)
+    if isinstance(actuator, Rotors):
+        yield from _rotor_problems(actuator)
     for name in _driven(actuator):
         number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, name)
         if number < 0:
@@ -97,6 +100,16 @@ def _actuator_problems(actuator: Actuator, model: Any) -> Iterator[str]:
             yield f"actuators.{name}: {kind} needs {wanted} in the model; there it is the other"
         elif isinstance(actuator, PDMotors):
             yield from _motor_problems(actuator, name, number, model)
+
+
+def _rotor_problems(actuator: Rotors) -> Iterator[str]:
+    given = [parameter.name for parameter in actuator.parameters]
+    lacking = [name for name in _OF_ROTORS if name not in given]
+    if lacking:
+        yield (
+            f"actuators: the Rotors of {actuator.command} lack the parameters {_listed(lacking)}; they have: "
+            f"{_listed(given)}"
+        )
 
 
 def _motor_problems(actuator: PDMotors, name: str, number: int, model: Any) -> Iterator[str]:

@@ -86,7 +86,7 @@ def robot_of(source: str, base: str | None = None) -> tuple[RobotDescription, tu
 
 def _bare_file(source: str, path: Path, base: str) -> RobotFile:
     letters = re.sub(r"[^A-Za-z0-9_-]", "_", path.stem.removeprefix("menagerie:"))
-    name = letters if letters[:1].isalpha() else f"robot_{letters}"
+    name = letters if letters[:1].isalpha() and letters not in ROBOTS else f"robot_{letters}"
     return RobotFile(path=path, name=name, base=base, model=source)
 
 
@@ -99,6 +99,7 @@ def user_robot(file: RobotFile, base: RobotDescription) -> tuple[RobotDescriptio
     Raises:
         ModelError: the file or the model does not fit; the message names what, and what to write.
     """
+    _refuse_taken_name(file)
     _refuse_needless(file, base)
     robot, lent = described(file, base)
     fitted = FittedModel(
@@ -131,6 +132,15 @@ def user_robot(file: RobotFile, base: RobotDescription) -> tuple[RobotDescriptio
         stances=resting_stances(base, robot, model),
     )
     return robot, loaded.changes + lent + narrowed
+
+
+def _refuse_taken_name(file: RobotFile) -> None:
+    """Raise ModelError where policies, records and stand-ins of the file's robot would be taken for another's."""
+    if file.name in ROBOTS:
+        raise ModelError(
+            f"robot file {file.path}: name = {file.name!r} is a robot of {ROBOTS.origin(file.name).package}. Write "
+            f"another than {', '.join(ROBOTS)}"
+        )
 
 
 def _refuse_needless(file: RobotFile, base: RobotDescription) -> None:

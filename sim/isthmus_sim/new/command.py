@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import keyword
 import re
 import sys
 from dataclasses import dataclass
@@ -39,16 +42,24 @@ def write_package(name: str, folder: Path) -> list[Path]:
     """Write the package of a robot into a new folder; the files written.
 
     Raises:
-        ValueError: no name for a package, or one that is registered already.
+        ValueError: no name for a package, or one that is registered or installed already.
         FileExistsError: the folder holds something.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise ValueError(f"{name!r} is no name for a robot: take small letters, digits, - and _, such as my-arm")
     if name in ROBOTS or f"{name}-reach" in TASKS:
         raise ValueError(f"a robot {name!r} is registered already; registered are: {', '.join(ROBOTS)}")
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module):
+        raise ValueError(
+            f"{name!r} is a word of Python's own, which cannot be imported: take another, such as my-{name}"
+        )
+    if importlib.util.find_spec(module) is not None or _is_installed(name):
+        raise ValueError(
+            f"a package {name!r} is installed already and would be hidden: take another, such as my-{name}"
+        )
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; choose another --folder")
-    module = name.replace("-", "_")
     written = []
     for target, template in _FILES.items():
         text = files("isthmus_sim.new").joinpath("templates", template).read_text(encoding="utf-8")
@@ -57,6 +68,14 @@ def write_package(name: str, folder: Path) -> list[Path]:
         path.write_text(text.replace("@NAME@", name).replace("@MODULE@", module), encoding="utf-8")
         written.append(path)
     return written
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -30,6 +30,7 @@ from isthmus_sim.terms.rewards import COURSE, TURNING_GOAL, VELOCITY_GOAL
 
 GRAVITY = 9.81  # m/s²
 COMMAND = "joint_position_target"
+_READ = ("joint_position", "joint_velocity", "angular_velocity", "imu_orientation", VELOCITY_GOAL, TURNING_GOAL)
 _SCAN = (11, 7)  # places forward and left at which the critic knows rough ground
 _TOUCHES = 1.0  # N
 
@@ -220,6 +221,8 @@ class VelocityTracking(Task):
         return -1.0 if (phases[others[0]] - phases[0]) % 1.0 == 0.5 else 1.0
 
     def _mirror(self, pieces: dict[str, list[symmetry.Piece]]) -> dict[str, Mirror]:
+        if not self.robot.mirror:
+            return {}
         phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
         shifts = {(phases[other] - phases[foot]) % 1.0 for foot, other in enumerate(others)}
         if shifts not in ({0.0}, {0.5}):
@@ -370,11 +373,30 @@ def _scan_points() -> Tensor:
     return torch.cartesian_prod(forward, left)
 
 
+def _check_robot(robot: RobotDescription) -> None:
+    signals, commands = ([spec.name for spec in specs] for specs in (robot.signals, robot.commands))
+    lacking = [name for name in ("joints", "legs", "base", "mass") if not getattr(robot, name)]
+    lacking += [] if "stand" in robot.stances else ['the stance "stand"']
+    lacking += [f"the signal {name!r}" for name in _READ if name not in signals]
+    lacking += [] if COMMAND in commands else [f"the command {COMMAND!r}"]
+    if lacking:
+        raise ValueError(
+            f"{robot.name} cannot be trained to walk: its description lacks {', '.join(lacking)}; its signals: "
+            f"{', '.join(signals) or 'none'}; its commands: {', '.join(commands) or 'none'}"
+        )
+    in_legs = [joint for chain in robot.legs.values() for joint in chain]
+    everything = dict.fromkeys((*robot.joints, *in_legs))
+    wrong = [joint for joint in everything if joint not in robot.joints or in_legs.count(joint) != 1]
+    if wrong:
+        raise ValueError(
+            f"the legs of {robot.name} must have each of its joints once, since a walk moves only legs; correct `legs` "
+            f"or `joints` where it is not so: {', '.join(wrong)}"
+        )
+    symmetry.check_mirror(robot)
+
+
 def _check(robot: RobotDescription, c: VelocityConfig) -> None:
-    lacking = [name for name in ("legs", "base", "mirror", "mass") if not getattr(robot, name)]
-    if lacking or "stand" not in robot.stances:
-        lacking += [] if "stand" in robot.stances else ['the stance "stand"']
-        raise ValueError(f"{robot.name} cannot be trained to walk: its description lacks {', '.join(lacking)}")
+    _check_robot(robot)
     if len(c.gait.phases) != len(robot.legs):
         raise ValueError(
             f"gait.phases: {len(c.gait.phases)} phases for the {len(robot.legs)} legs of {robot.name}: "

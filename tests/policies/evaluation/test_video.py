@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -17,12 +19,13 @@ if available_backend() is None:
 import torch
 
 from isthmus_policies.evaluation.runners import NetworkRunner
-from isthmus_policies.evaluation.video import EPISODES, FPS, episode_video, mission_video, velocities
+from isthmus_policies.evaluation.video import EPISODES, FPS, _note, episode_video, mission_video, velocities
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.config import default_config
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
 from isthmus_sim.tasks import TASKS, make_task
+from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
 
 
 def pictures(path: Path) -> np.ndarray:
@@ -111,6 +114,14 @@ def test_a_fixed_robot_is_filmed_by_its_joints(tmp_path: Path):
     moving = pictures(mission_video(robot, turning, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "moving.mp4"))
     difference = np.abs(moving.astype(int) - still).mean(axis=(1, 2, 3))
     assert difference[-1] > 5 * max(difference[0], 0.05)
+
+
+@pytest.mark.parametrize("names", [("reference_position",), (VELOCITY_GOAL, TURNING_GOAL)])
+def test_what_a_fixed_arm_does_is_noted_by_the_tasks_metrics(names: tuple[str, ...]):
+    task = SimpleNamespace(metrics=lambda state, goal: {"distance_m": torch.tensor([0.25])})
+    goal = {name: torch.zeros(1, 3) for name in names}
+    note = _note(cast(Any, task), {"joint_position": torch.zeros(1, 2)}, goal)
+    assert note == "distance_m 0.250"
 
 
 def test_a_velocity_is_noted_with_what_was_asked():

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from grabber import ARM, DRIVES, JAW, JOINTS, MJCF, MOTOR, ROBOT, command, joint, position, scene
 
-from isthmus_sim.actuators import PositionServos, Torques
-from isthmus_sim.description import JointSpec, RobotDescription
+from isthmus_sim.actuators import PositionServos, Rotors, Torques
+from isthmus_sim.description import JointSpec, RobotDescription, scalar
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines.agreement import DescriptionError
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
@@ -62,6 +62,11 @@ def with_joints(**changes: JointSpec) -> RobotDescription:
         (
             replace(ROBOT, actuators=(PositionServos(command="arm", actuators=ARM), JAW)),
             ("actuators.shoulder", "PositionServos needs a position servo", "actuators.elbow"),
+        ),
+        (
+            replace(ROBOT, actuators=(DRIVES, Rotors(
+                command="jaw", actuators=("gripper",), parameters=(scalar("battery", "1", 1.0, (0.9, 1.0)),)))),
+            ("Rotors of jaw", "thrust_coefficient, time_constant_up, time_constant_down; they have: battery"),
         ),
         (other_model('joint="elbow"/>', 'joint="shoulder"/>'), ("actuators.elbow", "must act on the joint 'elbow'")),
         (other_model('joint="elbow"/>', 'joint="elbow" gear="50"/>'), ("actuators.elbow", "50 N·m", "set gear")),

@@ -184,3 +184,11 @@ def test_a_person_may_name_a_robot_a_robot_file_or_a_model(tmp_path: Path):
     (tmp_path / "rex.toml").write_text('name = "rex"\nbase = "cat"\nmodel = "rex 2.xml"\n')
     with pytest.raises(RegistryError, match=r"'cat'.*quadruped"):
         robot_of(str(tmp_path / "rex.toml"))
+
+
+def test_the_name_of_a_registered_robot_is_refused(tmp_path: Path):
+    (tmp_path / "crazyflie.xml").write_text(MJCF)
+    (tmp_path / "rex.toml").write_text('name = "crazyflie"\nbase = "quadruped"\nmodel = "crazyflie.xml"\n')
+    with pytest.raises(ModelError, match=r"rex\.toml: name = 'crazyflie' is a robot of isthmus\..*another.*biped"):
+        robot_of(str(tmp_path / "rex.toml"))
+    assert robot_of(str(tmp_path / "crazyflie.xml"), "quadruped")[0].name == "robot_crazyflie"

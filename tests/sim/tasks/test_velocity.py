@@ -6,7 +6,7 @@ Weights and ranges of the configuration are for tuning: no test here depends on 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -228,5 +228,51 @@ def test_an_impossible_configuration_is_refused_in_a_sentence(changes: dict[str,
 
 
 def test_a_robot_that_lacks_what_a_walk_needs_is_told_what():
-    with pytest.raises(ValueError, match=r"quadruped .* lacks legs, mirror, the stance \"stand\""):
-        VelocityTracking(replace(ROBOT, legs={}, mirror={}, stances={}), VelocityConfig())
+    with pytest.raises(ValueError, match=r"quadruped .* lacks legs, the stance \"stand\""):
+        VelocityTracking(replace(ROBOT, legs={}, stances={}), VelocityConfig())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["joint_position", "joint_velocity", "angular_velocity", "imu_orientation", "linear_velocity_command",
+     "yaw_rate_command"],
+)  # fmt: skip
+def test_a_robot_without_a_signal_that_is_read_is_refused_by_its_name(name: str):
+    others = tuple(signal for signal in ROBOT.signals if signal.name != name)
+    with pytest.raises(ValueError, match=rf"quadruped .* lacks the signal '{name}'; its signals: \w+") as refusal:
+        VelocityTracking(replace(ROBOT, signals=others), VelocityConfig())
+    assert "\n" not in str(refusal.value)
+
+
+def without(table: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"commands": ()}, "lacks the command 'joint_position_target'"),
+        ({"joints": {**ROBOT.joints, "neck": ROBOT.joints["FL_hip_joint"]}}, "legs of quadruped .* not so: neck$"),
+        ({"legs": {**ROBOT.legs, "RR": ROBOT.legs["RL"]}}, "legs of quadruped .* not so: RL_hip_joint, .*RR_hip_joint"),
+        ({"joints": without(ROBOT.joints, "FL_hip_joint")}, "legs of quadruped .* not so: FL_hip_joint$"),
+        ({"mirror": without(ROBOT.mirror, "FL_hip_joint")}, "mirror of quadruped lacks FL_hip_joint, .*joints are: FL"),
+        (
+            {"mirror": {**ROBOT.mirror, "FL_hip_joint": ("neck", 1.0)}},
+            "mirror of quadruped lacks no joint, .*joints neck;",
+        ),
+        (
+            {"mirror": {**ROBOT.mirror, "FL_hip_joint": ("RL_hip_joint", 1.0)}},
+            "mirror of quadruped turns into none of its legs: FL;",
+        ),
+    ],
+)
+def test_a_robot_whose_joints_legs_and_mirror_do_not_fit_is_refused_by_name(changes: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message) as refusal:
+        VelocityTracking(replace(ROBOT, **changes), VelocityConfig())
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_robot_without_a_mirror_walks_as_one_with_it():
+    task, other = VelocityTracking(replace(ROBOT, mirror={}), VelocityConfig()), task_of()
+    assert task.mirror == {}
+    assert task.groups == other.groups

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu
@@ -25,6 +26,9 @@ from isthmus_deploy.ros.bindings.binding import (
 )
 from isthmus_deploy.ros.bindings.messages import read_quaternion, read_vector, write_quaternion, write_vector
 from isthmus_deploy.ros.qos import GOAL, SENSOR
+
+_NOTHING = np.zeros(3)
+"""What a message says of a place or velocity for which nobody asks."""
 
 
 def _check_twist_in_body(message: Odometry) -> None:
@@ -91,8 +95,8 @@ def _reference_writer(_: Sequence[SignalInterface]) -> Write:
     message.header.frame_id = message.child_frame_id = WORLD_FRAME
 
     def write(values: Mapping[str, Array]) -> Odometry:
-        write_vector(values["reference_position"], message.pose.pose.position)
-        write_vector(values["reference_velocity"], message.twist.twist.linear)
+        write_vector(values.get("reference_position", _NOTHING), message.pose.pose.position)
+        write_vector(values.get("reference_velocity", _NOTHING), message.twist.twist.linear)
         return message
 
     return write

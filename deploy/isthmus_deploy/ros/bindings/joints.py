@@ -70,16 +70,19 @@ def _source(topic: Topic, field: Field) -> Source:
 
 def _writer(fields: Mapping[str, Field]) -> Callable[[Sequence[SignalInterface]], Write]:
     """Writes signals into their fields, by signal name; joints by the alphabet, as no contract has them: who reads by
-    place and not by name is found out."""
+    place and not by name is found out. A field is NaN for the joints of which only another one is known, as ROS's
+    joint_state_broadcaster has it."""
 
     def writer(signals: Sequence[SignalInterface]) -> Write:
-        names = sorted(signals[0].order)
-        places = {signal.name: [signal.order.index(name) for name in names] for signal in signals}
+        names = sorted({name for signal in signals for name in signal.order})
+        places = {signal.name: [names.index(name) for name in signal.order] for signal in signals}
         message = JointState(name=names)
 
         def write(values: Mapping[str, Array]) -> JointState:
-            for name, order in places.items():
-                setattr(message, fields[name], array.array("d", values[name].astype(np.float64)[order].tobytes()))
+            for name, its_places in places.items():
+                numbers = np.full(len(names), np.nan)
+                numbers[its_places] = values[name]
+                setattr(message, fields[name], array.array("d", numbers.tobytes()))
             return message
 
         return write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from geometry_msgs.msg import TwistStamped
 
 from isthmus_deploy.robot_interface import SignalInterface
@@ -18,6 +19,9 @@ from isthmus_deploy.ros.bindings.binding import (
     plainly,
 )
 from isthmus_deploy.ros.qos import SENSOR
+
+_STILL = {"linear_velocity_command": np.zeros(2), "yaw_rate_command": np.zeros(1)}
+"""What a message says where nobody asks: a robot may only turn, or only go."""
 
 
 def _check_body_frame(message: TwistStamped) -> None:
@@ -41,9 +45,9 @@ def _writer(_: Sequence[SignalInterface]) -> Write:
     message.header.frame_id = BODY_FRAME
 
     def write(values: Mapping[str, Array]) -> TwistStamped:
-        twist = message.twist
-        twist.linear.x, twist.linear.y = values["linear_velocity_command"].tolist()
-        (twist.angular.z,) = values["yaw_rate_command"].tolist()
+        twist, asked = message.twist, {**_STILL, **values}
+        twist.linear.x, twist.linear.y = asked["linear_velocity_command"].tolist()
+        (twist.angular.z,) = asked["yaw_rate_command"].tolist()
         return message
 
     return write

@@ -13,11 +13,13 @@ from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState
 
+from isthmus_deploy.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings import joints as joint_bindings
+from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.body import GOAL_POSE, IMU, ODOM, REFERENCE
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.bindings.messages import read_quaternion, write_quaternion
-from isthmus_deploy.ros.bindings.table import check_contract
+from isthmus_deploy.ros.bindings.table import bindings, check_contract
 from isthmus_deploy.ros.bindings.walking import CMD_VEL
 from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
@@ -54,6 +56,11 @@ def odometry(stamp: int = 0, frame: str = "world", child: str = "base_link") -> 
     pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w = 0.1, 0.2, 0.3, 0.9
     twist.linear.x, twist.linear.y, twist.linear.z = 4.0, 5.0, 6.0
     return message
+
+
+def writer(topic: Topic, *signals: SignalInterface) -> Write:
+    assert topic.writer is not None
+    return topic.writer(signals)
 
 
 def test_quaternions_turn_from_xyzw_to_wxyz_and_back():
@@ -95,6 +102,14 @@ def test_the_newest_of_goal_and_reference_wins(flying):
     assert flying.signals["reference_velocity"].tolist() == [0.0, 0.0, 0.0]
     flying.receive(REFERENCE, odometry(child="world"))
     assert flying.signals["reference_position"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_an_operator_may_give_a_place_without_a_velocity():
+    write = writer(REFERENCE)
+    assert write({"reference_velocity": np.ones(3)}).twist.twist.linear.x == 1.0
+    message = write({"reference_position": np.array([1.0, 2.0, 3.0])})
+    assert message.pose.pose.position.z == 3.0
+    assert message.twist.twist.linear.x == 0.0
 
 
 def test_readings_age_and_goals_hold(flying, clock):
@@ -230,6 +245,20 @@ def test_joints_that_are_not_a_number_reach_the_guard(legs):
     assert np.isnan(legs.signals["joint_position"]).all()
 
 
+def test_joints_of_which_only_one_field_is_known_are_written_and_read():
+    orders = {"joint_position": ("b", "a"), "joint_velocity": ("c", "a")}
+    signals = [SignalInterface(name=name, shape=(2,), unit="", frame="joint", order=orders[name]) for name in orders]
+    values = {"joint_position": np.array([2.0, 1.0]), "joint_velocity": np.array([30.0, 10.0])}
+    message = writer(JOINT_STATES, *signals)(values)
+    assert list(message.name) == ["a", "b", "c"]
+    np.testing.assert_array_equal(message.position, [1.0, 2.0, math.nan])
+    np.testing.assert_array_equal(message.velocity, [10.0, math.nan, 30.0])
+    for signal in signals:
+        out = np.zeros(2)
+        bindings().signal(signal).sources[0].reader(signal)(message, out)
+        assert out.tolist() == values[signal.name].tolist()
+
+
 def test_joint_states_start_the_period_of_a_robot_with_joints(legs):
     legs.receive(IMU, Imu())
     assert not legs.take_reading()
@@ -261,6 +290,14 @@ def test_cmd_vel_is_a_velocity_in_the_body(legs, frame):
     legs.receive(CMD_VEL, walk(frame=frame))
     np.testing.assert_allclose(legs.signals["linear_velocity_command"], [0.5, -0.1])
     np.testing.assert_allclose(legs.signals["yaw_rate_command"], [0.3])
+
+
+def test_an_operator_may_ask_only_to_go_or_only_to_turn():
+    write = writer(CMD_VEL)
+    going = write({"linear_velocity_command": np.array([0.5, -0.1])}).twist
+    assert (going.linear.x, going.linear.y, going.angular.z) == (0.5, -0.1, 0.0)
+    turning = write({"yaw_rate_command": np.array([0.3])}).twist
+    assert (turning.linear.x, turning.linear.y, turning.angular.z) == (0.0, 0.0, 0.3)
 
 
 def test_cmd_vel_in_another_frame_is_refused(legs):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
 from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWorld
-from isthmus_sim.robots.quadrotor.description import GRAVITY
+from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_sim.robots.quadrotor.description import GRAVITY, ROBOT
+from isthmus_sim.robots.so101.description import ROBOT as ARM
 
 
 def turn(world: QuadrotorWorld, rotor_speed: np.ndarray | None, n: int = 1) -> None:
@@ -20,6 +25,12 @@ def test_a_seed_draws_one_body():
     assert first.parameters != other.parameters
     assert first.sense()["position"].tolist() == again.sense()["position"].tolist()
     assert 0.010 <= first.estimator_delay_s <= 0.030
+
+
+def test_only_the_registered_robot_has_this_body():
+    assert isinstance(make_world(None, 0), QuadrotorWorld)
+    assert isinstance(make_world(replace(ROBOT), 0), QuadrotorWorld), "a copy, as another process has it"
+    assert isinstance(make_world(replace(ARM, name=ROBOT.name), 0), DescribedWorld)
 
 
 def test_it_rests_on_the_ground_until_the_rotors_carry_it():
