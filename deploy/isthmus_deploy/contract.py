@@ -119,6 +119,9 @@ class Provenance:
     """Measured scores as JSON values, such as `{"episodes": 500, "success": [low, mean, high]}`."""
     created: str
     """ISO 8601 time of the export."""
+    packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Who registered what it was made with, such as `{"policy mlp": "isthmus 0.1.0"}`: its task, robot (of a user's
+    model the one that lends the rest), policy, algorithm and engine. Empty in contracts from before it was kept."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

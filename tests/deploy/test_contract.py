@@ -65,6 +65,13 @@ def test_what_may_be_none_survives_json(change):
     assert Contract.from_json(trained.to_json()) == trained
 
 
+def test_the_packages_survive_json_and_older_contracts_without_them_are_read(contract):
+    provenance = dataclasses.replace(contract.provenance, packages={"task two_joints": "isthmus 0.1.0"})
+    named = dataclasses.replace(contract, provenance=provenance)
+    assert Contract.from_json(named.to_json()) == named
+    assert Contract.from_json(edited(named, lambda d: d["provenance"].pop("packages"))) == contract
+
+
 def test_what_a_command_sets_is_measured_by_the_reading_of_the_same_quantity(contract, change):
     command = contract.commands[0]
     assert contract.measured(command) == contract.signals[0]
@@ -117,6 +124,10 @@ def test_a_contract_that_could_not_be_read_is_not_written(contract):
         (lambda d: d["signals"][2].update(trained_minimum=[]), "signals[2].trained_minimum: needs at least 1 item"),
         (lambda d: d["provenance"].pop("task_config"), "provenance.task_config: missing"),
         (lambda d: d["provenance"].update(task_config=[]), "provenance.task_config: [] is not of type object"),
+        (
+            lambda d: d["provenance"].update(packages={"task a": 1}),
+            "provenance.packages.task a: 1 is not of type string",
+        ),
         (lambda d: d.update(noise=[{"name": "z", "shape": [0]}]), "noise[0].shape[0]: 0 is below 1"),
         (lambda d: d.update(control_period_s=True), "control_period_s: true is not of type number"),
         (lambda d: d.update(robot=""), "robot: is empty"),

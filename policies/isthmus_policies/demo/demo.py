@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from isthmus_deploy import policy_file
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import ros2
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks
@@ -30,12 +32,13 @@ from isthmus_policies.demo.report.page import REPORT, write_report
 from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
 from isthmus_policies.evaluation.video import mission_video
 from isthmus_policies.export.export import POLICY_FILE
-from isthmus_policies.training.config import default_config
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
+from isthmus_policies.training.config import config_from_json, default_config
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.train import train
 from isthmus_policies.training.trainer import Trainer
-from isthmus_sim.registry import RegistryError
 from isthmus_sim.rendering.renderer import NoRendererError
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
@@ -43,6 +46,7 @@ INTERRUPTED = 130
 _FIRST = "quadrotor"
 _POLL_S = 0.25
 _START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
+_ROBOT_FILE = "robot.toml"
 _LOGS = ("export.log", "robot.log", "node.log", "mission.log", "echo.log")
 
 Plan = TypeVar("Plan")
@@ -52,9 +56,9 @@ Plan = TypeVar("Plan")
 class Options(Generic[Plan]):
     """Train a policy in simulation, export it, let it drive a stand-in robot over ROS 2, write a report.
 
-    --task names any registered task with a mission, such as quadrotor (the default), quadruped or biped; each mission
-    has a plan of its own. Exits with 0 when it succeeded, 1 when something failed, 2 when ROS 2 is missing, 130 when
-    interrupted.
+    --task names any registered task with a mission, such as quadrotor, quadruped or biped; by default it is that of
+    --run, or else quadrotor. Each mission has a plan of its own. Exits with 0 when it succeeded, 1 when something
+    failed, 2 when ROS 2 is missing, 130 when interrupted.
     """
 
     out: Path
@@ -86,22 +90,49 @@ class Choice:
 
 
 def parse(arguments: list[str]) -> tuple[Choice, Options]:
-    """The command line. A task without a mission, and an unknown option, end the program with the valid ones."""
+    """The command line. A task without a mission or that is not the run's, and an unknown option, end the program with
+    what is valid."""
     parser = argparse.ArgumentParser(prog="isthmus-demo", add_help=False, allow_abbrev=False)
-    parser.add_argument("--task", default=_FIRST)
+    parser.add_argument("--task")
     chosen, rest = parser.parse_known_args(arguments)
-    task = chosen.task
+    look = argparse.ArgumentParser(prog="isthmus-demo", add_help=False, allow_abbrev=False)
+    look.add_argument("--run", type=Path)
+    look.parse_known_args(rest, chosen)  # it stays among the other options
     try:
-        kind = demo_kind(task)
-    except RegistryError as error:
-        parser.error(f"argument --task: {error}")
+        choice = _choice(chosen.task, chosen.run)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    task, kind = choice.task, choice.kind
     folder = Path("runs") / ("demo" if task == _FIRST else f"demo-{task}")
     options = tyro.cli(
         Options[kind.plan],  # pyright: ignore[reportInvalidTypeArguments]
         args=rest, prog=f"isthmus-demo --task {task}", default=Options(out=folder, plan=kind.plan()),
         description=f"{Options.__doc__} Tasks with a mission: {', '.join(demo_tasks())}.",
     )  # fmt: skip
-    return Choice(task=task, kind=kind), options
+    if options.run is not None and options.run.resolve().is_relative_to(options.out.resolve()):
+        parser.error(f"--run {options.run} lies in {options.out}, which is emptied first: choose another --out")
+    return choice, options
+
+
+def _choice(task: str | None, run: Path | None) -> Choice:
+    """What is demonstrated: by default what the run was trained for, or else a quadrotor.
+
+    Raises ValueError where the task has no mission or the run is another task's, OSError where the run cannot be read.
+    """
+    trained = None if run is None else config_from_json(load_checkpoint(run / CHECKPOINT)[1]["config"]).name
+    if task is None:
+        task = _FIRST if trained is None else _asked_for(trained)
+    kind = demo_kind(task)
+    if trained not in (None, task, kind.trained(task)):
+        raise ValueError(
+            f"{run} was trained on the task {trained!r}, not on {task!r}: choose another --run, or leave out --task"
+        )
+    return Choice(task=task, kind=kind)
+
+
+def _asked_for(trained: str) -> str:
+    """The task that one asks for to have `trained` trained: of most tasks the same."""
+    return next((task for task in demo_tasks() if demo_kind(task).trained(task) == trained), trained)
 
 
 def main() -> None:
@@ -157,7 +188,7 @@ def _clear(out: Path, mission: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in (RUN, mission, "ros_log"):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (REPORT, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, f"{mission}.mp4"):
+    for name in (REPORT, _ROBOT_FILE, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, f"{mission}.mp4"):
         (out / name).unlink(missing_ok=True)
 
 
@@ -187,7 +218,7 @@ def _carry_out(choice: Choice, options: Options, processes: Processes, console: 
     kind, out, patience = choice.kind, options.out, ("--wait-s", _START_S)
     robot = processes.start(
         "robot", "isthmus_deploy.ros.stand_in_robot",
-        "--robot", TASKS[choice.task].robot, "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
+        "--robot", _stand_in(out), "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
     )  # fmt: skip
     node = processes.start(
         "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE, "--log", out / NODE_LOG, *patience
@@ -205,6 +236,22 @@ def _carry_out(choice: Choice, options: Options, processes: Processes, console: 
     if not (record / f"{kind.mission}.npz").is_file():
         mission.require_success()
         raise DemoError(f"the mission recorded nothing (see {mission.log})")
+
+
+def _stand_in(out: Path) -> str:
+    """What the stand-in is told to be: the robot that the policy in the demo's folder was trained on.
+
+    A bare model says not which robot lends it the rest, so a robot file is written that does.
+    """
+    contract = policy_file.read(out / RUN / POLICY_FILE).contract
+    source, base = contract.provenance.robot_model, TASKS[contract.provenance.task].robot
+    if source in ROBOTS or source.endswith(".toml"):
+        return source
+    model = source if source.startswith("menagerie:") else str(Path(source).absolute())
+    content = {"name": contract.robot, "base": base, "model": model}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in content.items()]
+    (out / _ROBOT_FILE).write_text("".join(lines), encoding="utf-8")
+    return str(out / _ROBOT_FILE)
 
 
 def _measure_echo(options: Options, processes: Processes, console: Console) -> None:

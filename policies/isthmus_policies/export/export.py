@@ -7,12 +7,13 @@ import datetime
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse, seal
+from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner, batch_session
 from isthmus_policies.export.contract import make_contract
@@ -26,8 +27,12 @@ from isthmus_policies.export.replay import (
     replay_error,
 )
 from isthmus_policies.files import code_revision, plain, write_atomically
-from isthmus_policies.networks.policy import Policy
+from isthmus_policies.networks.policy import POLICIES, Policy
+from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.run import Run, load_run
+from isthmus_sim.engines import ENGINES
+from isthmus_sim.models.robot_file import read_robot_file
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
@@ -78,7 +83,31 @@ def make_provenance(run: Run, score: Evaluation) -> Provenance:
         data=None,
         evaluation=asdict(score),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        packages=_packages(run),
     )
+
+
+def _packages(run: Run) -> dict[str, str]:
+    """Who registered what the run was made with: "policy mlp" -> "isthmus 0.1.0"."""
+    config = run.config
+    used = (
+        (TASKS, config.name),
+        (ROBOTS, _registered_robot(config)),
+        (POLICIES, config.policy_name),
+        (ALGORITHMS, config.algorithm_name),
+        (ENGINES, run.engine),
+    )
+    origins = [(f"{registry.kind} {name}", registry.origin(name)) for registry, name in used]
+    return {what: f"{origin.package} {origin.version}" for what, origin in origins}
+
+
+def _registered_robot(config: TrainConfig[Any, Any, Any]) -> str:
+    """The run's robot by its registered name; for a robot file or a model, the one that lends it the rest."""
+    own = TASKS[config.name].robot
+    if config.robot is None or config.robot in ROBOTS:
+        return config.robot or own
+    path = Path(config.robot)
+    return read_robot_file(path).base if path.suffix == ".toml" else own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ everything else from the dataclasses that belong to them.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json, config_type, default_config
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS
 
 PROGRAM = "isthmus-train"
@@ -45,7 +46,7 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
         f"{Options.__doc__} --policy chooses among {', '.join(POLICIES)} (here {config.policy_name}); "
         f"--algorithm among {', '.join(ALGORITHMS)} (here {config.algorithm_name})."
     )
-    return tyro.cli(
+    options = tyro.cli(
         Options[kind],
         args=rest,
         prog=f"{PROGRAM} {config.name}",
@@ -53,6 +54,16 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
         default=Options(config=config),
         config=(tyro.conf.AvoidSubcommands,),
     )
+    if options.config.robot == config.robot:  # what a stored run says stays as it is: a run goes on as it was begun
+        return options
+    return replace(options, config=replace(options.config, robot=_from_anywhere(options.config.robot)))
+
+
+def _from_anywhere(robot: str | None) -> str | None:
+    """What --robot says, a file by its absolute path: the run will be read from other folders too."""
+    if robot is None or robot in ROBOTS or not Path(robot).is_file():
+        return robot
+    return str(Path(robot).absolute())
 
 
 def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

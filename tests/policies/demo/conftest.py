@@ -18,6 +18,7 @@ from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.config import default_config
+from isthmus_policies.training.worlds import robot_named
 from isthmus_sim.tasks import make_task
 
 Leave = Callable[..., None]
@@ -55,13 +56,14 @@ def leave_timing() -> Leave:
 
 @pytest.fixture(scope="session")
 def leave_run() -> Leave:
-    """`leave_run(folder, task, evaluation)`: a training run with its exported policy."""
+    """`leave_run(folder, task, evaluation, robot)`: a training run with its exported policy; on the task's own robot,
+    or on the one that --robot would name."""
 
-    def write(folder: Path, task: str, evaluation: Mapping[str, object] = EVALUATION) -> None:
-        made, config = make_task(task), default_config(task)
+    def write(folder: Path, task: str, evaluation: Mapping[str, object] = EVALUATION, robot: str | None = None) -> None:
+        made, config = make_task(task, robot=robot_named(robot, task) if robot else None), default_config(task)
         provenance = Provenance(
             task=task, task_config={"episode_steps": 987}, package="isthmus", package_version="7.8.9",
-            robot_model=made.robot.name, engine="mujoco", code_revision="0123abc", seed=4, data=None,
+            robot_model=robot or made.robot.name, engine="mujoco", code_revision="0123abc", seed=4, data=None,
             created="2026-01-02T03:04:05+00:00", evaluation=evaluation,
         )  # fmt: skip
         run = folder / "run"

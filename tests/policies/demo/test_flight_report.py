@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_the_page_says_where_the_policy_came_from_and_how_to_do_it_again(folder:
         assert f"<td>{name}</td><td>{value}</td>" in text
     assert "episode_steps&quot;: 987" in text
     assert 'make demo TASK=quadrotor ARGS="--seed 4 --robot-seed 7"' in text
+
+
+def test_the_page_says_which_packages_the_policy_was_made_with(folder: Path):
+    demo = load_demo(folder, "quadrotor", "flight")
+    packages = {
+        "task quadrotor-randomized": "isthmus 7.8.9",
+        "policy calm": "calm 1.0",
+        "engine mujoco": "isthmus 7.8.9",
+    }
+    provenance = replace(demo.contract.provenance, packages=packages)
+    text = page(replace(demo, contract=replace(demo.contract, provenance=provenance)), FLIGHT)
+    told = "isthmus 7.8.9 (task quadrotor-randomized, engine mujoco); calm 1.0 (policy calm)"
+    assert f"<td>from the package</td><td>{told}</td>" in text
 
 
 def test_every_axis_has_a_unit(folder: Path):

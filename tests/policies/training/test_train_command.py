@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -18,11 +19,12 @@ import torch
 from rich.console import Console
 
 from isthmus_deploy.machine_load import MachineLoad
+from isthmus_policies.files import plain
 from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_policies.training import train
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from isthmus_policies.training.config import TrainConfig, config_from_json
+from isthmus_policies.training.config import TrainConfig, config_from_json, default_config
 from isthmus_policies.training.logs import read_metrics
 from isthmus_policies.training.options import parse
 from isthmus_policies.training.run import load_run
@@ -146,6 +148,37 @@ def test_every_part_is_configured_on_the_command_line():
     assert isinstance(config.policy, GruConfig)
     assert (config.policy.units, config.policy.activation) == (32, "elu")
     assert (config.algorithm.num_steps, config.algorithm.lam) == (12, 0.95)
+
+
+def test_a_robot_file_is_found_from_other_folders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_dog.toml").touch()
+    (tmp_path / "biped").touch()  # a file of a registered robot's name is not meant
+    for said, robot in (
+        ("my_dog.toml", str(tmp_path / "my_dog.toml")),
+        (str(tmp_path / "my_dog.toml"), str(tmp_path / "my_dog.toml")),
+        ("biped", "biped"),
+        ("menagerie:unitree_go2", "menagerie:unitree_go2"),
+        ("none.toml", "none.toml"),
+    ):
+        assert parse(["quadruped", "--robot", said]).config.robot == robot
+    assert parse(["quadruped", "--model", "my_dog.toml"]).config.robot == str(tmp_path / "my_dog.toml")
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"), [("dog.toml", "dog.toml"), ("dog.toml", None), ("{here}/dog.toml", "dog.toml")]
+)
+def test_a_run_goes_on_with_the_robot_as_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str, said: str | None
+):
+    """Runs from before paths were absolute too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dog.toml").touch()
+    stored = stored.format(here=tmp_path)
+    config = dataclasses.replace(default_config("quadruped"), robot=stored)
+    save_checkpoint(tmp_path / CHECKPOINT, {}, {"config": plain(config)})
+    arguments = ["quadruped", "--resume", "--run", str(tmp_path), *(["--robot", said] if said else [])]
+    assert parse(arguments).config.robot == stored
 
 
 @pytest.mark.parametrize(

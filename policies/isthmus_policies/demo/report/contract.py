@@ -67,7 +67,7 @@ def _rest(contract: Contract) -> str:
     origin = contract.provenance
     rows = [
         ("task", escape(origin.task)),
-        ("from the package", escape(f"{origin.package} {origin.package_version}")),
+        ("from the package", escape(_packages(origin))),
         ("robot's model", escape(origin.robot_model)),
         ("engine", escape(origin.engine)),
         ("seed", str(origin.seed)),
@@ -82,6 +82,15 @@ def _rest(contract: Contract) -> str:
         + table(None, rows)
         + _task_config(origin)
     )
+
+
+def _packages(origin: Provenance) -> str:
+    """Who registered what the policy was made with, in one line; of an older contract, who registered its task."""
+    registered: dict[str, list[str]] = {}
+    for what, package in origin.packages.items():
+        registered.setdefault(package, []).append(what)
+    lines = [f"{package} ({', '.join(each)})" for package, each in registered.items()]
+    return "; ".join(lines) or f"{origin.package} {origin.package_version}"
 
 
 def _task_config(origin: Provenance) -> str:

@@ -15,9 +15,8 @@ from isthmus_deploy.contract import Contract
 from isthmus_policies.demo.report.plots import Phase
 from isthmus_policies.export.export import POLICY_FILE
 from isthmus_policies.training.logs import read_metrics
+from isthmus_policies.training.worlds import robot_named
 from isthmus_sim.description import RobotDescription
-from isthmus_sim.robots import ROBOTS
-from isthmus_sim.tasks import TASKS
 
 RUN = "run"
 ROBOT_LOG, NODE_LOG, ECHO_LOG = "robot.json", "node.json", "echo.json"
@@ -33,10 +32,10 @@ class ReportError(ValueError):
 class Demo:
     """What a demonstration left in its folder.
 
-    task: registered name of the task that was asked for; description: its robot; metrics: rows of the training's
-    metrics.csv; mission: its name, and so that of its record; facts: MISSION.json; arrays: MISSION.npz (see
-    `MissionLog.arrays`); robot, node, echo: what the stand-in robot, the policy node and the bare echo measured, empty
-    where a process did not end by itself.
+    task: registered name of the task that was asked for; description: the robot that the policy was trained on;
+    metrics: rows of the training's metrics.csv; mission: its name, and so that of its record; facts: MISSION.json;
+    arrays: MISSION.npz (see `MissionLog.arrays`); robot, node, echo: what the stand-in robot, the policy node and the
+    bare echo measured, empty where a process did not end by itself.
     """
 
     folder: Path
@@ -71,8 +70,9 @@ class Demo:
 
 def load_demo(folder: Path, task: str, mission: str) -> Demo:
     """Read what a demonstration of `task` by this mission left in `folder`. Raises ReportError, RegistryError,
-    PolicyFileError, OSError."""
+    ModelError, PolicyFileError, OSError."""
     policy = policy_file.read(folder / RUN / POLICY_FILE)
+    provenance = policy.contract.provenance
     record = folder / mission / f"{mission}.npz"
     if not record.is_file():
         raise ReportError(f"{record.parent} holds no {record.name}: the mission recorded nothing")
@@ -85,7 +85,7 @@ def load_demo(folder: Path, task: str, mission: str) -> Demo:
     return Demo(
         folder=folder,
         task=task,
-        description=ROBOTS[TASKS[task].robot],
+        description=robot_named(provenance.robot_model, provenance.task),
         contract=policy.contract,
         digest=policy.digest,
         policy_bytes=len(policy.model),
