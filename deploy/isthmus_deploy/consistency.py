@@ -110,11 +110,14 @@ def _nested_shape(path: str, value: float | tuple) -> tuple[int, ...]:
 
 
 def check_joints(joints: Mapping[str, Any]) -> None:
-    """Every joint has a range."""
+    """Every joint has a range, and its default is within it."""
     for name, joint in joints.items():
         if not joint.position_min < joint.position_max:
             problem = f"{joint.position_min} is not below position_max {joint.position_max}"
             raise InconsistentContract(f"joints.{name}.position_min", problem)
+        if not joint.position_min <= joint.default_position <= joint.position_max:
+            problem = f"{joint.default_position} is outside [{joint.position_min}, {joint.position_max}]"
+            raise InconsistentContract(f"joints.{name}.default_position", problem)
 
 
 def check_unique(names: Sequence[tuple[str, str]]) -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,8 +32,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, atomically; `plain` says what becomes of what is no JSON."""
-    write_atomically(path, (json.dumps(plain(value), indent=2) + "\n").encode())
+    """Write JSON, indented, atomically; `plain` says what becomes of what is no JSON. Raises ValueError for NaN and
+    infinity, which JSON does not have."""
+    write_atomically(path, (json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode())
 
 
 def plain(value: Any) -> Any:
@@ -83,9 +84,10 @@ def _from_plain(hint: Any, item: Any, where: str) -> Any:
         return from_json(hint, item, where)
     if origin in (types.UnionType, typing.Union):
         return _from_options(arguments, item, where)
-    if origin is tuple:
-        return _tuple(arguments, item, where)
-    if origin is dict:
+    if origin in (tuple, list, Sequence):
+        values = _tuple(arguments if origin is tuple else (arguments[0], ...), item, where)
+        return list(values) if origin is list else values
+    if origin in (dict, Mapping):
         if not isinstance(item, dict):
             raise ValueError(f"{where}: expected an object, got {item!r}")
         return {key: _from_plain(arguments[1], each, f"{where}.{key}") for key, each in item.items()}

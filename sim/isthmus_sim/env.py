@@ -136,7 +136,13 @@ class Env:
         """Apply actions (num_envs, action_size); they are clipped to [-1, 1]."""
         action = action.clamp(-1.0, 1.0)
         commands = self.task.act(action, self.signals, self.memory)
-        self.memory = self.task.remember(self.memory, self.signals, action)
+        memory = self.task.remember(self.memory, self.signals, action)
+        if memory.keys() != self.memory.keys():
+            raise ValueError(
+                f"the task {self.task.name!r}: remember gives {', '.join(memory) or 'nothing'}; declared is "
+                f"{', '.join(self.memory) or 'nothing'}"
+            )
+        self.memory = memory
         return self.step_commands(commands)
 
     def step_commands(self, commands: Commands) -> Step:
@@ -188,6 +194,11 @@ class Env:
 
     def _succeeded(self, state: State, goal: Goal, failure: Tensor) -> Tensor:
         done = self.task.succeeded(state, goal)
+        if (done is not None) != self.task.has_goal:
+            raise ValueError(
+                f"the task {self.task.name!r}: has_goal is {self.task.has_goal}, but succeeded() gives "
+                f"{'None' if done is None else 'who has succeeded'}; without a goal it gives None, with one a tensor"
+            )
         return torch.zeros_like(failure) if done is None else done & ~failure
 
     def _reward(self, step: Transition, failure: Tensor) -> Tensor:

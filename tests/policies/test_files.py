@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
@@ -37,11 +38,15 @@ class Whole(Generic[A]):
     pair: tuple[int, str] = (1, "a")
     parts: dict[str, Part] = field(default_factory=dict)
     maybe: Part | None = None
+    gains: list[float] = field(default_factory=lambda: [1.0])
+    names: Sequence[str] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 FULL = Whole(
     part=Part(gain=1 / 3), flag=True, steps=None, ranges=((0.1, 0.2), (-1.0, 1e-300)), pair=(7, "ü"),
     parts={"left": Part(kind="ünïcode")}, maybe=Part(gain=2.0),
+    gains=[0.5, 2.0], names=("a", "b"), shares={"left": 0.25},
 )  # fmt: skip
 
 

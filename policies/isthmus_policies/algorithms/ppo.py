@@ -73,6 +73,11 @@ def _with_value(policy: Policy) -> ActorCritic:
         raise ValueError(
             f"ppo learns from a value too: the policy must be an ActorCritic, this is a {type(policy).__name__}"
         )
+    if policy.noise:
+        raise ValueError(
+            f"ppo explores by noise of its own around the mean action; this policy draws {', '.join(policy.noise)}: "
+            "take an algorithm that gives it that, or a policy without"
+        )
     return policy
 
 

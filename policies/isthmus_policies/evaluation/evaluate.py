@@ -45,11 +45,12 @@ class Evaluation:
     rmse: dict[str, Interval | None]
     """Per metric, its root mean square over a whole episode, over episodes that did not fail."""
     final: dict[str, Interval | None]
-    """Per metric, its value at the end of an episode, over all episodes."""
+    """Per metric, its value at the end of an episode, over all episodes but those whose simulation diverged."""
     diverged: int
     """Worlds whose simulation diverged; they count as failed."""
-    surroundings: dict[str, list[Interval]] = field(default_factory=dict)
-    """Kind of surroundings -> success by level of difficulty; empty for a task with one level."""
+    surroundings: dict[str, list[Interval | None]] = field(default_factory=dict)
+    """Kind of surroundings -> success by level of difficulty, None where no episode was; empty for a task with one
+    level."""
 
 
 class _Trace:
@@ -117,18 +118,26 @@ def evaluate(
 
 
 def levels(task: Task, episodes: int, device: torch.device | str = "cpu") -> Tensor:
-    """Level of each episode (episodes,): every kind of surroundings gets every level equally often."""
-    return (torch.arange(episodes, device=device) // max(1, len(task.kinds))) % task.levels
+    """Level of each episode (episodes,): every kind of surroundings gets every level equally often, and where there are
+    fewer episodes than that takes, levels from the easiest to the hardest."""
+    kinds = max(1, len(task.kinds))
+    turn, turns = torch.arange(episodes, device=device) // kinds, -(-episodes // kinds)
+    if turns >= task.levels:
+        return turn % task.levels
+    return turn * (task.levels - 1) // max(1, turns - 1)
 
 
 def _result(task: Task, engine: str, seed: int, trace: _Trace, level: Tensor) -> Evaluation:
     n = len(trace.going)
     good = trace.succeeded if task.has_goal else ~trace.failed
     lived = torch.arange(task.episode_steps, device=level.device).unsqueeze(1) < trace.length
-    late = lived & (torch.arange(task.episode_steps, device=level.device).unsqueeze(1) >= STEADY_FROM * trace.length)
+    # The last step always counts, however early an episode was over.
+    late = lived & (
+        torch.arange(task.episode_steps, device=level.device).unsqueeze(1) >= STEADY_FROM * (trace.length - 1)
+    )
     metrics = trace.metrics()
     steps = max((len(rows) for rows in metrics.values()), default=0)
-    lived, late, kept = lived[:steps], late[:steps], ~trace.failed
+    lived, late, kept, last = lived[:steps], late[:steps], ~trace.failed, trace.length.unsqueeze(0) - 1
 
     def mean(rows: Tensor, mask: Tensor) -> Tensor:
         return (rows * mask).sum(0) / mask.sum(0)
@@ -146,19 +155,23 @@ def _result(task: Task, engine: str, seed: int, trace: _Trace, level: Tensor) ->
         total_reward=mean_interval(trace.reward),
         steady={name: interval_of_any(mean(rows, late)[kept]) for name, rows in metrics.items()},
         rmse={name: interval_of_any(mean(rows.square(), lived).sqrt()[kept]) for name, rows in metrics.items()},
-        final={name: mean_interval(rows.gather(0, trace.length.unsqueeze(0) - 1)[0]) for name, rows in metrics.items()},
+        final={name: interval_of_any(_finite(rows.gather(0, last)[0])) for name, rows in metrics.items()},
         diverged=trace.diverged,
         surroundings=_by_surroundings(task, good, level),
     )
 
 
-def _by_surroundings(task: Task, good: Tensor, level: Tensor) -> dict[str, list[Interval]]:
+def _finite(values: Tensor) -> Tensor:
+    return values[torch.isfinite(values)]
+
+
+def _by_surroundings(task: Task, good: Tensor, level: Tensor) -> dict[str, list[Interval | None]]:
     if task.levels == 1:
         return {}
     kinds = task.kinds or ("all",)
     kind = torch.arange(len(good), device=good.device) % len(kinds)
-    table: dict[str, list[Interval]] = {}
+    table: dict[str, list[Interval | None]] = {}
     for k, name in enumerate(kinds):
         cells = [good[(kind == k) & (level == i)] for i in range(task.levels)]
-        table[name] = [wilson(int(cell.sum()), len(cell)) for cell in cells if len(cell)]
+        table[name] = [wilson(int(cell.sum()), len(cell)) if len(cell) else None for cell in cells]
     return table

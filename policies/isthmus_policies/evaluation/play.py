@@ -15,7 +15,7 @@ from rich.table import Table
 from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner, evaluate
 from isthmus_policies.evaluation.intervals import Interval
 from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, open_graph
-from isthmus_policies.files import write_json
+from isthmus_policies.files import code_revision, plain, write_json
 from isthmus_policies.training.run import load_run, task_of_contract
 from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.task import Task
@@ -46,8 +46,10 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is evaluated: a task as it was trained, what drives it, in which engine, and where results go."""
+    """What is evaluated: a task by its registered name and as it was trained, what drives it, in which engine, and
+    where results go."""
 
+    name: str
     task: Task
     make_runner: MakeRunner
     engine: str
@@ -64,10 +66,13 @@ def subject(options: Options) -> Subject:
         task = task_of_contract(contract, options.task)
         engine = options.engine or contract.provenance.engine
         folder = options.exported.parent
-        return Subject(task=task, make_runner=lambda env: GraphRunner(path, env), engine=engine, folder=folder)
+        name = options.task or contract.provenance.task
+        runner: MakeRunner = lambda env: GraphRunner(path, env)  # noqa: E731
+        return Subject(name=name, task=task, make_runner=runner, engine=engine, folder=folder)
     assert options.run is not None
     run = load_run(options.run, task=options.task)
     return Subject(
+        name=options.task or run.config.name,
         task=run.task,
         make_runner=lambda env: NetworkRunner(run.policy, env),
         engine=options.engine or run.engine,
@@ -104,12 +109,13 @@ def surroundings_table(score: Evaluation) -> Table:
     for level in range(max(map(len, score.surroundings.values()))):
         result.add_column(str(level), justify="right")
     for kind, cells in score.surroundings.items():
-        result.add_row(kind, *(f"{value:.0%}" for _, value, _ in cells))
+        result.add_row(kind, *(f"{cell[1]:.0%}" if cell else "–" for cell in cells))
     return result
 
 
 def play(options: Options, console: Console) -> Evaluation:
-    """Evaluate and write evaluation.json and video.mp4. Raises ValueError, OSError."""
+    """Evaluate and write evaluation.json (of another task than it was trained on, evaluation-TASK.json) and video.mp4.
+    Raises ValueError, OSError."""
     what = subject(options)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("evaluating", total=what.task.episode_steps)
@@ -117,7 +123,8 @@ def play(options: Options, console: Console) -> Evaluation:
             what.task, what.make_runner, options.episodes, options.seed,
             engine=what.engine, on_step=lambda done, _: progress.update(bar, completed=done),
         )  # fmt: skip
-    write_json(what.folder / EVALUATION_FILE, score)
+    file = EVALUATION_FILE if options.task is None else f"evaluation-{options.task}.json"
+    write_json(what.folder / file, plain(score) | {"task": what.name, "code_revision": code_revision()})
     name = options.exported or options.run
     console.print(table(score, f"{name} on {score.robot} in {score.engine}, {options.episodes} episodes"))
     if score.surroundings:

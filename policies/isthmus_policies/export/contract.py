@@ -11,10 +11,23 @@ from isthmus_policies.networks.policy import Policy
 from isthmus_sim.description import SignalSpec
 from isthmus_sim.task import Task
 
+_NOWHERE = Provenance(
+    task="none", task_config={}, package="none", package_version="none", robot_model="none", engine="none",
+    code_revision="none", seed=0, data=None, evaluation={}, created="1970-01-01T00:00:00+00:00",
+)  # fmt: skip
+"""For a policy that is not trained yet."""
+
 
 def make_contract(task: Task, policy: Policy, provenance: Provenance) -> Contract:
-    """The contract of `policy` for `task`."""
+    """The contract of `policy` for `task`. Raises ValueError for a trained range of what is no goal, and ContractError
+    for what contradicts itself."""
     robot = task.robot
+    goals = [spec.name for spec in robot.signals if spec.is_goal]
+    if unknown := sorted(set(task.goal_range) - set(goals)):
+        raise ValueError(
+            f"the task {task.name!r}: goal_range names {', '.join(unknown)}, which {robot.name} is not asked for; "
+            f"its goals are: {', '.join(goals) or 'none'}"
+        )
     own = (
         Memory(name=f"{POLICY_MEMORY}{name}", shape=group.shape, order="the policy's own", initial=0.0)
         for name, group in policy.memory.items()
@@ -30,6 +43,11 @@ def make_contract(task: Task, policy: Policy, provenance: Provenance) -> Contrac
         joints={name: narrowed(Joint, spec) for name, spec in robot.joints.items()},
         provenance=provenance,
     )
+
+
+def check_contract(task: Task, policy: Policy) -> None:
+    """Raise ValueError for what the contract could not say: before a training, rather than at the export after it."""
+    make_contract(task, policy, _NOWHERE).to_json()
 
 
 def _signal(task: Task, spec: SignalSpec) -> Signal:

@@ -105,7 +105,14 @@ def check_policy(policy: Policy, groups: Groups, action_size: int) -> None:
     read = {name: groups[name] for name in policy.groups}
     with torch.no_grad():
         inputs = zeros(read, 2), zeros(policy.memory, 2), zeros(policy.noise, 2)
-        _check_outputs(policy, action_size, *policy.act(*inputs))
+        try:
+            outputs = policy.act(*inputs)
+        except KeyError as error:
+            declared = (*policy.groups, *policy.memory, *policy.noise)
+            raise ValueError(
+                f"act() reads {error}, which it does not declare; it declares: {', '.join(declared)}"
+            ) from None
+        _check_outputs(policy, action_size, *outputs)
         _check_purity(policy, inputs)
         _check_tracing(policy, inputs)
 

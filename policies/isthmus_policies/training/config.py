@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import tyro
 
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
-from isthmus_policies.files import from_json
+from isthmus_policies.files import from_json, plain
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_sim.tasks import TASKS
 
@@ -21,7 +22,7 @@ AlgorithmT = TypeVar("AlgorithmT")
 Chosen = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 """A name that is chosen before the other options are known: it decides which ones there are."""
 
-RESUMABLE = ("iterations", "checkpoint_every", "max_diverged_share")
+RESUMABLE = ("iterations", "checkpoint_every", "max_diverged_share", "torch_threads")
 """What may change when a run is gone on with."""
 
 
@@ -128,6 +129,17 @@ def config_from_json(value: dict[str, Any]) -> TrainConfig[Any, Any, Any]:
     if not all(isinstance(name, str) for name in names):
         return from_json(TrainConfig[Any, Any, Any], value)  # says which key is missing or wrong
     return from_json(config_type(*names), value)  # pyright: ignore[reportArgumentType]
+
+
+def require_storable(config: TrainConfig[Any, Any, Any]) -> None:
+    """Raise ValueError for a configuration that its own JSON would not give back: a run could never be opened again."""
+    try:
+        again = config_from_json(json.loads(json.dumps(plain(config))))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{config.name}: a run could not be rebuilt from this configuration: {error}") from error
+    if again != config:
+        differing = ", ".join(line for _, line in _differences(config, again))
+        raise ValueError(f"{config.name}: a run could not be rebuilt from this configuration: {differing}")
 
 
 def require_resumable(before: TrainConfig[Any, Any, Any], after: TrainConfig[Any, Any, Any]) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from isthmus_policies.training.checkpoint import joined, load_checkpoint, part, save_checkpoint
 from isthmus_policies.training.config import config_from_json
-from isthmus_policies.training.worlds import make_engine, make_task
+from isthmus_policies.training.worlds import make_engine, make_task, require_same_robot
 from isthmus_sim.engine import State
 from isthmus_sim.env import Divergence
 
@@ -65,7 +65,9 @@ def replay(path: Path) -> tuple[bool, State]:
     FileNotFoundError."""
     tensors, facts = load_checkpoint(path, FORMAT)
     config = config_from_json(facts["config"])
-    engine = make_engine(config, make_task(config), 1)
+    task = make_task(config)
+    require_same_robot(task.robot, facts, path)
+    engine = make_engine(config, task, 1)
     tensors = {name: value.to(engine.device) for name, value in tensors.items()}
     engine.load_state_dict(part(tensors, "engine"))
     state = engine.advance(part(tensors, "commands"))

@@ -13,7 +13,7 @@ from isthmus_policies.files import from_json
 from isthmus_policies.networks.policy import Policy, make_policy
 from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part
 from isthmus_policies.training.config import TrainConfig, config_from_json
-from isthmus_policies.training.worlds import engine_name, make_robot, make_task, robot_digest, robot_named
+from isthmus_policies.training.worlds import engine_name, make_robot, make_task, require_same_robot, robot_named
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.tasks import make_task as make_named_task
@@ -47,12 +47,7 @@ def load_run(folder: Path, task: str | None = None) -> Run:
     tensors, facts = load_checkpoint(folder / CHECKPOINT)
     config = config_from_json(facts["config"])
     trained_on = make_task(config)
-    if robot_digest(trained_on.robot) != facts["robot"]:
-        name = config.robot or trained_on.robot.name
-        raise ValueError(
-            f"{folder}: the robot {name} is not the one that the run was trained on: its description or model has "
-            f"changed since; take revision {facts['code_revision']}, or train again"
-        )
+    require_same_robot(trained_on.robot, facts, folder)
     policy = make_policy(config.policy_name, config.policy, trained_on.groups, trained_on.action_size)
     load_weights(policy, tensors, facts)
     judged_on = trained_on

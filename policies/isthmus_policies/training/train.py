@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -103,7 +104,10 @@ def _line(row: dict[str, float]) -> str:
 
 def _trainer(options: Options, console: Console) -> tuple[Trainer, Path]:
     config = options.config
-    folder = options.run or Path("runs") / config.name / time.strftime(f"%Y%m%d-%H%M%S-seed{config.seed}")
+    began = torch.tensor(time.time(), dtype=torch.float64, device="cpu")
+    distributed.copy_first_(began)  # one folder for all processes
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(float(began)))
+    folder = options.run or Path("runs") / config.name / f"{stamp}-seed{config.seed}"
     if options.resume:
         _say_if_threads_differ(folder, config, console)
         return Trainer.resume(folder, config), folder
@@ -130,6 +134,8 @@ def main() -> None:
         for remark in robot_remarks(options.config):
             console.print(f"robot: {remark}", highlight=False)
         trainer, folder = _trainer(options, console)
+        if not trainer.keeps_worlds:
+            console.print("note: this engine cannot save its worlds: a run that is gone on with begins new episodes")
     except (ValueError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     try:

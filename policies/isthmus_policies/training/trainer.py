@@ -12,6 +12,7 @@ from torch import Tensor
 from isthmus_policies import distributed
 from isthmus_policies.algorithms import episodes
 from isthmus_policies.algorithms.algorithm import find_algorithm
+from isthmus_policies.export.contract import check_contract
 from isthmus_policies.files import code_revision, plain
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.checkpoint import (
@@ -22,11 +23,11 @@ from isthmus_policies.training.checkpoint import (
     part,
     save_checkpoint,
 )
-from isthmus_policies.training.config import TrainConfig, config_from_json, require_resumable
+from isthmus_policies.training.config import TrainConfig, config_from_json, require_resumable, require_storable
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
-from isthmus_policies.training.worlds import make_engine, make_task, robot_digest
+from isthmus_policies.training.worlds import make_engine, make_task, require_same_robot, robot_digest
 from isthmus_sim.env import Divergence, Env
 from isthmus_sim.threads import one_torch_thread, torch_threads
 
@@ -42,7 +43,9 @@ class Trainer:
         self.task = make_task(config)
         groups, action_size = self.task.groups, self.task.action_size
         self.policy = make_policy(config.policy_name, config.policy, groups, action_size)
+        check_contract(self.task, self.policy)
         entry = find_algorithm(config.algorithm_name, config.algorithm)
+        require_storable(config)
         num_envs = distributed.share(config.num_envs)
         world_bytes = entry.world_bytes(self.policy, groups, action_size, config.algorithm)
         refuse_too_many_worlds(config.name, num_envs, world_bytes)
@@ -72,6 +75,11 @@ class Trainer:
         run = ("iteration", "steps", "seconds", "progress")
         return (*run, *episodes.COLUMNS, "episode/diverged", *terms, *self.algorithm.columns)
 
+    @property
+    def keeps_worlds(self) -> bool:
+        """Whether a checkpoint has the worlds too. Without, a run goes on with new episodes."""
+        return "snapshots" in self.env.engine.capabilities
+
     def iterate(self) -> dict[str, float]:
         """Collect and improve once; what to log."""
         begun = time.perf_counter()
@@ -94,7 +102,8 @@ class Trainer:
         DivergedError for too many."""
         iteration, again = self.iteration - 1, ""
         if self.divergences:
-            facts = {"config": plain(self.config), "iteration": iteration}
+            facts = {name: self._facts()[name] for name in ("config", "code_revision", "robot")}
+            facts["iteration"] = iteration
             first_world = distributed.rank() * self.env.num_envs
             path = dump(folder / FOLDER, self.divergences, facts, first_world)
             again = f"; step one again: python -m isthmus_policies.training.diverged {path}"
@@ -131,7 +140,8 @@ class Trainer:
         return path
 
     def _state(self) -> dict[str, dict[str, Tensor]]:
-        return {"env": self.env.state_dict(), "algorithm": self.algorithm.state_dict()}
+        worlds = {"env": self.env.state_dict()} if self.keeps_worlds else {}
+        return {**worlds, "algorithm": self.algorithm.state_dict()}
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -166,11 +176,17 @@ class Trainer:
             )
         if config is not None:
             require_resumable(stored, config)
+        if config is not None and config.iterations < facts["iteration"]:
+            raise ValueError(
+                f"{folder} has done {facts['iteration']} iterations; it cannot be made to have {config.iterations}"
+            )
+        require_same_robot(make_task(stored).robot, facts, folder)
         trainer = cls(config or stored)
         load_weights(trainer.policy, tensors, facts)
         rank = distributed.rank()
         own = tensors if rank == 0 else load_checkpoint(_worlds_file(folder, rank, facts["iteration"]))[0]
-        trainer.env.load_state_dict(part(own, "env"))
+        if trainer.keeps_worlds:
+            trainer.env.load_state_dict(part(own, "env"))
         trainer.algorithm.load_state_dict(part(own, "algorithm"))
         trainer.iteration, trainer.steps, trainer.seconds = facts["iteration"], facts["steps"], facts["seconds"]
         return trainer

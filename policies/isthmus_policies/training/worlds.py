@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from isthmus_policies.training.config import TrainConfig
@@ -42,8 +44,20 @@ def robot_digest(robot: RobotDescription) -> str:
     """SHA-256 of all that a simulation has of a robot: description and model. Equal digests are equal robots."""
     model = "" if robot.model is None else robot.model(False)
     text = model if isinstance(model, str) else model.to_xml()
-    facts = (robot.control_period_s, robot.signals, robot.commands, dict(robot.joints), robot.actuators)
-    return hashlib.sha256(repr((*facts, robot.variations, text)).encode()).hexdigest()
+    # What somebody's actuators and variations are made of may have no text that is the same in the next process.
+    parts = [(type(part).__qualname__, part.parameters) for part in (*robot.actuators, *robot.variations)]
+    shape = (robot.base, dict(robot.legs), robot.mass, dict(robot.stances), dict(robot.mirror))
+    facts = (robot.control_period_s, robot.signals, robot.commands, dict(robot.joints), parts, shape, text)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def require_same_robot(robot: RobotDescription, facts: Mapping[str, Any], what: Path) -> None:
+    """Raise ValueError where `robot` is not the one that the checkpoint `what`, with these facts, was trained on."""
+    if robot_digest(robot) != facts["robot"]:
+        raise ValueError(
+            f"{what}: the robot {robot.name} is not the one that it was trained on: its description or model has "
+            f"changed since; take revision {facts['code_revision']}, or train again"
+        )
 
 
 def engine_name(config: TrainConfig[Any, Any, Any], task: Task) -> str:

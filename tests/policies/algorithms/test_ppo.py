@@ -168,6 +168,13 @@ def test_a_policy_without_a_value_is_refused():
             refusing()
 
 
+def test_a_policy_that_wants_noise_is_refused():
+    policy = ActorCritic(GROUPS, 2, ActorCriticConfig())
+    policy.noise = {"z": Group(shape=(2,))}
+    with pytest.raises(ValueError, match=r"ppo explores by noise of its own .*; this policy draws z"):
+        PPO(Signs(), policy, PPOConfig(), torch.Generator())  # pyright: ignore
+
+
 @pytest.mark.parametrize(("policy", "rows"), [("mlp", "8 rows"), ("gru", "4 worlds")])
 def test_too_few_rows_or_worlds_for_the_minibatches_are_refused(policy: str, rows: str):
     made = ActorCritic(GROUPS, 2, ActorCriticConfig()) if policy == "mlp" else GruPolicy(GROUPS, 2, GruConfig())

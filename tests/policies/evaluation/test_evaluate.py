@@ -161,6 +161,31 @@ def test_metrics_are_of_the_state_before_a_reset_and_of_lived_steps_only():
     assert score.rmse["clock"][1] == pytest.approx(sum(value**0.5 for value in mean_squares) / 2)
 
 
+def test_an_episode_of_one_step_has_its_steady_value():
+    score = judged(fails=[NEVER] * 2, succeeds=[1, 2])
+    assert score.steady["clock"] is not None
+    assert score.steady["clock"][1] == pytest.approx((1 + 2) / 2)
+
+
+def test_a_diverged_world_leaves_the_others_values(tmp_path: Path):
+    class Broken(Deadline):
+        def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
+            clock = state["clock"][:, 0]
+            return {"clock": torch.where(torch.arange(len(clock)) == 0, torch.nan, clock)}
+
+    score = evaluate(Broken(fails=[2, NEVER, NEVER]), Idle, 3, seed=0)
+    assert score.final["clock"] is not None
+    assert score.final["clock"][1] == 10
+    write_json(tmp_path / "evaluation.json", score)
+
+
+def test_a_task_that_forgets_to_say_that_it_has_a_goal_is_refused():
+    task = Deadline(fails=[NEVER] * 2, succeeds=[3, 3])
+    task.has_goal = False
+    with pytest.raises(ValueError, match=r"'deadline': has_goal is False, but succeeded\(\) gives who has succeeded"):
+        evaluate(task, Idle, 2, seed=0)
+
+
 def test_only_the_first_episode_of_a_world_counts():
     score = judged(fails=[3, NEVER], steps=10)
     # The step that fails earns nothing; the world's next episodes do not count.
@@ -180,12 +205,20 @@ def test_levels_and_kinds_are_judged_evenly():
     assert cells == sorted([(kind, i) for kind in range(3) for i in range(2)] * 2)
 
 
+def test_few_episodes_see_the_hardest_level_too():
+    task = Deadline(fails=[NEVER] * 6)
+    task.levels, task.kinds = 8, ("flat", "steps")
+    assert levels(task, 6).tolist() == [0, 0, 3, 3, 7, 7]
+    score = evaluate(task, Idle, 6, seed=0)
+    assert [i for i, cell in enumerate(score.surroundings["steps"]) if cell is not None] == [0, 3, 7]
+
+
 def test_success_by_kind_and_level():
     # Worlds 0 to 3 are kinds 0, 1, 0, 1 and levels 0, 0, 1, 1; world 3 falls.
     task = Deadline(fails=[NEVER, NEVER, NEVER, 2])
     task.levels, task.kinds = 2, ("flat", "steps")
     table = evaluate(task, Idle, 4, seed=0).surroundings
-    assert {kind: [value for _, value, _ in cells] for kind, cells in table.items()} == {
+    assert {kind: [cell[1] if cell else None for cell in cells] for kind, cells in table.items()} == {
         "flat": [1.0, 1.0],
         "steps": [1.0, 0.0],
     }

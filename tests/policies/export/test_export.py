@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,17 @@ from rich.console import Console
 from isthmus_deploy.contract import Contract, Provenance
 from isthmus_deploy.policy_file import TOLERANCE, parse, read
 from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.schema import ContractError
 from isthmus_policies.evaluation import play
-from isthmus_policies.evaluation.runners import initial_memory, run_graph
+from isthmus_policies.evaluation.evaluate import evaluate
+from isthmus_policies.evaluation.runners import NetworkRunner, initial_memory, run_graph
 from isthmus_policies.export import export
-from isthmus_policies.export.contract import make_contract
-from isthmus_policies.export.export import ExportError, export_policy, export_run
+from isthmus_policies.export.contract import check_contract, make_contract
+from isthmus_policies.export.export import ExportError, export_policy, export_run, make_provenance
 from isthmus_policies.export.graph import PolicyGraph, compile_graph
 from isthmus_policies.export.replay import Recording, record, replay_error
 from isthmus_policies.files import plain
-from isthmus_policies.networks.actor_critic import ActorCritic
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
 from isthmus_policies.networks.policy import Policy
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from isthmus_policies.training.run import load_run
@@ -98,6 +101,21 @@ def test_any_number_of_robots_at_once(exported: tuple[bytes, float, Recording], 
         commands, memory = run_graph(session, contract, some, initial_memory(contract, n))
         np.testing.assert_allclose(commands["rotor_speed"], expected[:n], rtol=0, atol=0.02)
         assert memory["memory_actions"].shape == (n, 32, 4)
+
+
+def test_what_a_contract_could_not_say_is_refused_before_training():
+    """Ranges of what nobody is asked for, and a robot that contradicts itself."""
+    task = make_task("quadrotor")
+    policy = ActorCritic(task.groups, task.action_size, ActorCriticConfig())
+    task.goal_range = {"place": ((0.0,), (1.0,))}
+    with pytest.raises(ValueError, match="goal_range names place, which crazyflie is not asked for; its goals are:"):
+        check_contract(task, policy)
+    task.goal_range = {}
+    check_contract(task, policy)
+    command = dataclasses.replace(task.robot.commands[0], safe=(-1.0,) * 4)
+    task.robot = dataclasses.replace(task.robot, commands=(command,))
+    with pytest.raises(ContractError, match=r"commands\[0\].safe: -1.0 for .* is outside"):
+        check_contract(task, policy)
 
 
 def test_the_contract_is_the_robots_description(exported: tuple[bytes, float, Recording], task: Task):
@@ -275,6 +293,22 @@ def test_a_run_is_exported_with_its_evaluation(
     assert (provenance.package, provenance.engine, provenance.robot_model) == ("isthmus", "analytic", "crazyflie")
     assert provenance.task_config["episode_steps"] == loaded.config.task.episode_steps
     assert provenance.code_revision == loaded.facts["code_revision"]
+    made_with = ("task quadrotor", "robot crazyflie", "policy mlp", "algorithm ppo", "engine analytic")
+    assert provenance.packages == dict.fromkeys(made_with, f"isthmus {version('isthmus')}")
+
+
+@pytest.mark.parametrize(("source", "lends"), [("rex.toml", "biped"), ("rex.xml", "crazyflie")])
+def test_of_a_users_model_the_robot_that_lends_the_rest_is_named(
+    run_folder: Path, tmp_path: Path, source: str, lends: str
+):
+    """Nobody registered the file itself."""
+    (tmp_path / "rex.toml").write_text('name = "rex"\nbase = "biped"\nmodel = "rex.xml"\n')
+    (tmp_path / "rex.xml").touch()
+    run = load_run(run_folder)
+    config = dataclasses.replace(run.config, robot=str(tmp_path / source))
+    score = evaluate(run.task, lambda env: NetworkRunner(run.policy, env), 2, 0, engine=run.engine)
+    packages = make_provenance(dataclasses.replace(run, config=config), score).packages
+    assert [what for what in packages if what.startswith("robot ")] == [f"robot {lends}"]
 
 
 @pytest.mark.parametrize(

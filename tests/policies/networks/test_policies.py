@@ -205,6 +205,11 @@ class Wide(Counting):
         return observations["actor"], self.next(memory["count"])
 
 
+class Peeping(Counting):
+    def act(self, observations: dict, memory: dict, noise: dict) -> tuple[Tensor, dict]:
+        return observations["critic"][:, :2], self.next(memory["count"])
+
+
 def test_a_policy_with_a_memory_of_its_own_passes():
     check_policy(Counting(), GROUPS, 2)
 
@@ -217,6 +222,7 @@ def test_a_policy_with_a_memory_of_its_own_passes():
         (Renaming, "act.. gives the next memory {'counter': .*declared is {'count'"),
         (Reshaping, "act.. gives the next memory"),
         (Hiding, "keeps something outside its memory"),
+        (Peeping, "act.. reads 'critic', which it does not declare; it declares: actor, count"),
         (Wide, r"its action for 2 robots is \(2, 4\), it must be \(2, 2\)"),
     ],
 )

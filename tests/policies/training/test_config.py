@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.files import plain, write_json
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
 from isthmus_policies.networks.gru import GruConfig
-from isthmus_policies.training.config import config_from_json, default_config, require_resumable
+from isthmus_policies.training.config import config_from_json, default_config, require_resumable, require_storable
 from isthmus_sim.tasks import TASKS
 
 TRAINED = [name for name, entry in TASKS.items() if entry.training is not None]
@@ -149,7 +150,20 @@ def test_a_file_that_is_not_of_this_version_is_named_by_its_key(written: dict, t
 # ---------------------------------------------------------------------------------------------------------------------
 def test_a_run_can_be_trained_longer():
     config = default_config("quadrotor")
-    require_resumable(config, replace(config, iterations=900, checkpoint_every=7, max_diverged_share=0.5))
+    require_resumable(
+        config, replace(config, iterations=900, checkpoint_every=7, max_diverged_share=0.5, torch_threads=1)
+    )
+
+
+def test_a_configuration_that_could_not_be_read_again_is_refused_before_training():
+    class Kind(Enum):
+        FAST = 1
+
+    config = default_config("quadrotor")
+    require_storable(config)
+    for wrong, told in ((Kind.FAST, "Kind has no JSON form"), ([32], r"task.history: expected int, got \[32\]")):
+        with pytest.raises(ValueError, match=f"quadrotor: a run could not be rebuilt .*: .*{told}"):
+            require_storable(replace(config, task=replace(config.task, history=wrong)))
 
 
 def test_what_may_not_change_is_named_with_both_values():

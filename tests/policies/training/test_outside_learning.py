@@ -18,10 +18,14 @@ calm = outside_learning:CALM
 
 [isthmus.algorithms]
 search = outside_learning:SEARCH
+
+[isthmus.engines]
+forgetful = outside_learning:FORGETFUL
 """
 
 PACKAGE = '''
-"""A policy that is rewarded for small actions, and an algorithm that tries others at random."""
+"""A policy that is rewarded for small actions, an algorithm that tries others at random, and an engine whose state
+cannot be had."""
 
 from dataclasses import dataclass
 
@@ -31,6 +35,8 @@ from isthmus_policies.algorithms.algorithm import AlgorithmEntry
 from isthmus_policies.algorithms.episodes import EpisodeStatistics
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
 from isthmus_policies.networks.policy import PolicyEntry
+from isthmus_sim.engines import EngineEntry
+from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,18 @@ class Search:
         self.seen = {name: state[f"seen.{name}"] for name in self.seen}
 
 
+class Forgetful(AnalyticQuadrotor):
+    def __init__(self, scene, num_envs):
+        super().__init__(scene, num_envs)
+        self.capabilities -= {"snapshots"}
+
+    def snapshot(self):
+        raise AssertionError("it has none")
+
+    state_dict = snapshot
+
+
+FORGETFUL = EngineEntry(make=Forgetful)
 CALM = PolicyEntry(config=CalmConfig(), make=lambda config, groups, size: Calm(groups, size, config))
 SEARCH = AlgorithmEntry(config=SearchConfig(), make=Search, world_bytes=lambda policy, groups, size, config: 1000)
 '''
@@ -118,6 +136,7 @@ def run(outside: Path, module: str, *arguments: object) -> subprocess.CompletedP
     [
         ("--policy calm --policy.calm 0.5 --policy.actor 8 --policy.critic 8", "learner/calm"),
         ("--algorithm search --algorithm.size 0.05 --policy.actor 8 --policy.critic 8", "search/best"),
+        ("--engine forgetful --policy.actor 8 --policy.critic 8", "learner/kl"),
     ],
 )
 def test_what_another_package_brings_is_trained_resumed_and_judged(
@@ -128,6 +147,7 @@ def test_what_another_package_brings_is_trained_resumed_and_judged(
     assert begun.returncode == 0, begun.stderr
     longer = run(outside, train, "quadrotor", "--run", folder, "--resume", "--iterations", 5)
     assert longer.returncode == 0, longer.stderr
+    assert ("cannot save its worlds" in longer.stdout) == ("forgetful" in options)
     assert [column in row for row in read_metrics(folder)] == [True] * 5
     judged = run(outside, "isthmus_policies.evaluation.play", folder, "--episodes", 2, "--no-video")
     assert judged.returncode == 0, judged.stderr

@@ -14,6 +14,8 @@ from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, lo
 from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.run import load_run
 from isthmus_policies.training.trainer import Trainer
+from isthmus_policies.training.worlds import robot_digest
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS
 
 Small = Callable[..., TrainConfig]
@@ -64,6 +66,32 @@ def rewritten(run_folder: Path, folder: Path, **changes: object) -> Path:
     tensors, facts = load_checkpoint(run_folder / CHECKPOINT)
     save_checkpoint(folder / CHECKPOINT, tensors, facts | changes)
     return folder
+
+
+def test_another_robot_than_it_was_trained_on_is_refused_everywhere(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its mass, where it stands, what may differ: whatever a simulation has of it."""
+    Trainer(small()).save(tmp_path)
+    robot = ROBOTS["crazyflie"]
+    stands = {"stand": replace(robot.stances["stand"], height=0.1)}
+    weighs = replace(robot.parameters[0], maximum=(9.0,))
+    monkeypatch.setattr(type(robot.variations[0]), "parameters", (weighs,))
+    for changed in (replace(robot, mass=1.0), replace(robot, stances=stands), robot):
+        monkeypatch.setitem(ROBOTS._loaded, "crazyflie", changed)
+        for opened in (load_run, Trainer.resume):
+            with pytest.raises(ValueError, match="crazyflie is not the one that it was trained on"):
+                opened(tmp_path)
+
+
+def test_robots_with_parts_of_ones_own_are_the_same_from_one_process_to_the_next():
+    class Legs:
+        """Has no text of its own: its address would be in it."""
+
+        parameters = ()
+
+    digests = {robot_digest(replace(ROBOTS["crazyflie"], variations=(Legs(),))) for _ in range(2)}  # pyright: ignore
+    assert len(digests) == 1
 
 
 def test_a_policy_of_another_shape_is_refused_with_its_revision(run_folder: Path, tmp_path: Path):
