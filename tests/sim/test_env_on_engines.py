@@ -17,7 +17,7 @@ from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.scenes.terrain import TerrainConfig
-from isthmus_sim.tasks.hover import HOVER_ACTION, Hover, HoverConfig, randomized
+from isthmus_sim.tasks.hover import Hover, HoverConfig, randomized
 from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.tasks.velocity_config import VelocityConfig
 
@@ -226,7 +226,7 @@ def test_progress_is_the_rewards_curriculum():
         env = hovering(HoverConfig(), "analytic", 4)
         env.progress = progress
         env.reset()
-        rewards.append(env.step(torch.full((4, 4), HOVER_ACTION)).reward)
+        rewards.append(env.step(torch.full((4, 4), 0.334)).reward)
     assert (rewards[1] < rewards[0]).all()
 
 

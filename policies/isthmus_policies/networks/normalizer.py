@@ -15,6 +15,10 @@ CONSTANT_SHARE, CONSTANT_DEVIATION = 1e-5, 1e-6
 float32's rounding."""
 
 
+MAX_DEVIATIONS = 100.0
+"""No number reaches a network larger than this, in deviations: far more than training ever shows."""
+
+
 class RunningNormalizer(nn.Module):
     """Mean and variance of everything it was shown (Chan et al. 1979, parallel form), in float64; applied in float32.
 
@@ -50,7 +54,7 @@ class RunningNormalizer(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(..., size) -> (..., size)."""
-        return (rows - self.shift).mul_(self.scale)
+        return (rows - self.shift).mul_(self.scale).clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def inverse(self, rows: Tensor) -> Tensor:
         """What `forward` made these rows (..., size) of."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isthmus_sim.description import RobotDescription, Vector3
+from isthmus_sim.robots.so101.description import ROBOT
 from isthmus_sim.robots.so101.links import JAWS, TIP, numbers
 from isthmus_sim.robots.so101.mjcf import TIMESTEP, so101_mjcf
 from isthmus_sim.scene import Quantity, Scene, free_body, joint_motion
@@ -100,9 +101,16 @@ def desk_scene(robot: RobotDescription, cameras: Mapping[str, tuple[int, ...]] |
 
     Read are its joints, where its tip is, the cube's pose and velocities ("cube_…"), the zone, the cube's edge, which
     jaws touch the cube, and images: `cameras` says their signals, "camera_NAME" -> shape (height, width, 3).
+
+    Raises ValueError for a robot with another model than the desk's arm.
     """
     from isthmus_sim.scenes.desk_variations import CubeEdge, DeskLooks  # they are made from what stands here
 
+    if robot.model is not ROBOT.model:
+        raise ValueError(
+            f"the desk is built around the model of {ROBOT.name}, and {robot.name} has one of its own: take --robot "
+            f"{ROBOT.name}, or write a scene with that model"
+        )
     return Scene(
         robot=robot,
         timestep_s=TIMESTEP,

@@ -16,23 +16,20 @@ from torch import Tensor
 
 from isthmus_sim.description import MemorySpec, RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
-from isthmus_sim.robots.quadrotor.description import (
-    MAX_ROTOR_SPEED,
-    PARAMETER_SIZES,
-    RPM,
-    sample_parameters,
-)
+from isthmus_sim.robots.quadrotor.description import GRAVITY, ROBOT, RPM, sample_parameters
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
 from isthmus_sim.scene import Scene, free_body, remembered
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
 from isthmus_sim.terms.events import ConstantWrench
+from isthmus_sim.terms.randomization import bounded
 from isthmus_sim.terms.rewards import command_change
 
 Reference = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Time since the episode's start (n,) s -> reference position (n, 3) m and velocity (n, 3) m/s, world."""
 
-HOVER_ACTION = 0.334  # the specification's: 14,476 of 21,702 rpm
+COMMAND = "rotor_speed"
+_NEEDED = ("mass", "thrust_coefficient", "battery")
 
 
 def hold_still(time: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,18 +167,20 @@ class Hover(Task):
 
     def __init__(self, robot: RobotDescription, config: HoverConfig) -> None:
         self.robot, self.config = robot, config
+        self._top, self.hover_action = _rotors(robot)
         history = config.history
         self.scene = Scene(
             robot=robot, timestep_s=0.002, quantities=(*free_body("base"), remembered(self.action_size, "rad/s"))
         )
         self.reference = figure_eight(config.figure_eight_s) if config.figure_eight_s else hold_still
         self.memory = (MemorySpec(name="actions", shape=(history, 4), order="oldest first", initial=0.0),)
-        extra = sum(PARAMETER_SIZES.values()) if config.randomize else 0
+        extra = sum(parameter.size for parameter in robot.parameters) if config.randomize else 0
         self.groups = {"actor": Group(shape=(18 + 4 * history,)), "critic": Group(shape=(28 + extra,))}
         self.sensors, self.noise, self.command_delay_steps = config.sensors, config.noise, config.command_delay_steps
         self.episode_steps = config.episode_steps
         self.rewards = self._rewards()
-        self.randomization = (sample_parameters,) if config.randomize else ()
+        published = robot.parameters == ROBOT.parameters
+        self.randomization = (sample_parameters if published else bounded(robot),) if config.randomize else ()
         self.events = (ConstantWrench(force=config.force_share, torque=config.torque_share, mass=robot.mass),)
 
     def observe(self, signals: Signals, memory: Memory) -> dict[str, Tensor]:
@@ -194,7 +193,7 @@ class Hover(Task):
         return {"actor": torch.cat((error, matrix, velocity, signals["angular_velocity"], past), dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
-        return {"rotor_speed": (0.5 * MAX_ROTOR_SPEED) * (action + 1)}
+        return {COMMAND: (0.5 * self._top) * (action + 1)}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         return {"actions": torch.cat((memory["actions"][:, 1:], action.unsqueeze(1)), dim=1)}
@@ -222,10 +221,10 @@ class Hover(Task):
             state["angular_velocity"],
             engine.force[rows],
             engine.torque[rows],
-            state["actuator"] / MAX_ROTOR_SPEED,
+            state["actuator"] / self._top,
         ]
         if self.config.randomize:
-            seen += [engine.params[name][rows] for name in PARAMETER_SIZES]
+            seen += [engine.params[parameter.name][rows] for parameter in self.robot.parameters]
         return {"critic": torch.cat(seen, dim=-1)}
 
     def _rewards(self) -> dict[str, Reward]:
@@ -243,12 +242,15 @@ class Hover(Task):
             "position": cost("position", lambda step: _position_error(step.state, step.goal).square().sum(-1)),
             "orientation": cost("orientation", lambda step: 1 - step.state["orientation"][:, 0].square()),
             "velocity": cost("velocity", lambda step: _velocity_error(step.state, step.goal).square().sum(-1)),
-            "action": cost("action", lambda step: (_action(step) - HOVER_ACTION).square().sum(-1)),
+            "action": cost("action", lambda step: (self._action(step) - self.hover_action).square().sum(-1)),
         }
         if weights.smoothness > 0:
-            scale = weights.scale * weights.smoothness / (0.5 * MAX_ROTOR_SPEED) ** 2
+            scale = weights.scale * weights.smoothness / (0.5 * self._top) ** 2
             terms["smoothness"] = Reward(weight=-scale, function=command_change)
         return terms
+
+    def _action(self, step: Transition) -> Tensor:
+        return step.commands[COMMAND] / (0.5 * self._top) - 1
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
         return {"position_error_m": _position_error(state, goal).norm(dim=-1)}
@@ -273,16 +275,30 @@ class Hover(Task):
         }
 
 
+def _rotors(robot: RobotDescription) -> tuple[float, float]:
+    """The fastest that all rotors turn, rad/s, and the action at which they carry the robot's weight.
+
+    Raises ValueError for a robot that does not fly by the speed of four rotors, or does not say what they lift.
+    """
+    command = robot.command(COMMAND)
+    nominal = {parameter.name: parameter.nominal[0] for parameter in robot.parameters}
+    lacking = [name for name in _NEEDED if name not in nominal]
+    if lacking or command.size != 4 or any(command.minimum):
+        raise ValueError(
+            f"{robot.name} cannot be trained to hover: it needs four rotor speeds from 0 (it has {command.size} from "
+            f"{min(command.minimum):g}) and lacks the parameters: {', '.join(lacking) or 'none'}"
+        )
+    top = min(command.maximum)
+    speed = math.sqrt(nominal["mass"] * GRAVITY / (4 * nominal["thrust_coefficient"])) / nominal["battery"]
+    return top, 2 * speed / top - 1
+
+
 def _position_error(state: State, goal: Goal) -> Tensor:
     return state["position"] - goal["reference_position"]
 
 
 def _velocity_error(state: State, goal: Goal) -> Tensor:
     return state["linear_velocity"] - goal["reference_velocity"]
-
-
-def _action(step: Transition) -> Tensor:
-    return step.commands["rotor_speed"] / (0.5 * MAX_ROTOR_SPEED) - 1
 
 
 def _alive(step: Transition) -> Tensor:

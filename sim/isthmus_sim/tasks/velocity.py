@@ -84,6 +84,7 @@ class VelocityTracking(Task):
 
     def _constants(self) -> None:
         robot, c = self.robot, self.config
+        self._stands_m = robot.stances["stand"].height
         command = robot.command(COMMAND)
         self._low, self._high = (Constant(torch.tensor(v)) for v in (command.minimum, command.maximum))
         self._default = Constant(torch.tensor(robot.default_pose))
@@ -286,7 +287,7 @@ class VelocityTracking(Task):
         return low.square().sum(-1)
 
     def _height_error(self, step: Transition) -> Tensor:
-        return (self._height(step.state) - self.config.reward.base_height).square()
+        return (self._height(step.state) - self._stands_m + self.config.reward.crouch).square()
 
     def _posture_error(self, step: Transition) -> Tensor:
         joints = step.state["joint_position"]
@@ -304,7 +305,9 @@ class VelocityTracking(Task):
 
     def terminated(self, state: State, goal: Goal) -> Tensor:
         c = self.config
-        return terminations.tilted(state, c.tilt_limit) | terminations.low(self._height(state), c.height_limit)
+        return terminations.tilted(state, c.tilt_limit) | terminations.low(
+            self._height(state), c.lowest * self._stands_m
+        )
 
     # --- what is drawn ---
 

@@ -56,8 +56,8 @@ class VelocityReward:
     """Squared tilt (horizontal part of the gravity direction), where the ground is flat."""
     height: float = 20.0
     """Squared error of the base's height over the ground, 1/m²."""
-    base_height: float = 0.3
-    """m."""
+    crouch: float = 0.035
+    """How much lower the base should be than in the stance "stand", m."""
     bounce: float = 0.5
     """Squared vertical velocity, s²/m², and a tenth of the squared roll and pitch rates."""
     slip: float = 0.1
@@ -124,8 +124,9 @@ class VelocityConfig:
     start_speed: float = 0.3
     """Largest speed at the start along each axis, m/s, and turning rate about each, rad/s."""
     tilt_limit: float = math.radians(60)
-    height_limit: float = 0.12
-    """An episode has failed when the base is lower over the ground than this, m, or tilts further than that."""
+    lowest: float = 0.36
+    """An episode has failed when the base is lower over the ground than this share of its height in the stance "stand",
+    or tilts further than that."""
     terrain: TerrainConfig | None = None
     """Rough ground; None for a flat one."""
     reward: VelocityReward = field(default_factory=VelocityReward)
@@ -140,7 +141,7 @@ class VelocityConfig:
 def rough() -> VelocityConfig:
     """Bumps, slopes, steps and waves, harder as a world does better."""
     reward = VelocityReward(level=0.5, height=5.0, clearance=30.0, swing_height=0.1)
-    return VelocityConfig(terrain=TerrainConfig(), reward=reward, height_limit=0.1)
+    return VelocityConfig(terrain=TerrainConfig(), reward=reward, lowest=0.3)
 
 
 def two_legs() -> VelocityConfig:
@@ -157,7 +158,6 @@ def two_legs() -> VelocityConfig:
         swing_height=0.08,
         level=2.0,
         height=10.0,
-        base_height=0.75,
         bounce=0.2,
         effort=2e-5,
         power=3e-4,
@@ -171,5 +171,5 @@ def two_legs() -> VelocityConfig:
     )  # fmt: skip
     return VelocityConfig(
         forward=(-0.4, 0.8), sideways=(-0.3, 0.3), turning=(-0.8, 0.8), gait=gait, action_scale=0.3, tilt_limit=0.8,
-        height_limit=0.5, reward=reward,
+        lowest=0.64, reward=reward,
     )  # fmt: skip

@@ -6,6 +6,7 @@ import torch
 
 from isthmus_sim.description import Parameter, RobotDescription
 from isthmus_sim.engine import Params
+from isthmus_sim.on_device import Constant
 from isthmus_sim.scene import Scene
 from isthmus_sim.task import Draw
 
@@ -24,6 +25,22 @@ def uniform(scene: Scene, name: str, bounds: Range) -> Draw:
     def draw(n: int, generator: torch.Generator) -> Params:
         share = torch.rand(n, parameter.size, generator=generator, device=generator.device)
         return {name: low + (high - low) * share}
+
+    return draw
+
+
+def bounded(robot: RobotDescription) -> Draw:
+    """Every parameter of a robot, each element by itself, evenly within the bounds that its description gives."""
+    sizes = [parameter.size for parameter in robot.parameters]
+    low, high = (
+        Constant(torch.tensor([value for parameter in robot.parameters for value in getattr(parameter, end)]))
+        for end in ("minimum", "maximum")
+    )
+
+    def draw(n: int, generator: torch.Generator) -> Params:
+        share = torch.rand(n, sum(sizes), generator=generator, device=generator.device)
+        drawn = torch.lerp(low.to(share), high.to(share), share).split(sizes, dim=-1)
+        return {parameter.name: rows for parameter, rows in zip(robot.parameters, drawn, strict=True)}
 
     return draw
 

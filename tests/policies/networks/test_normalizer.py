@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_policies.networks.normalizer import MAX_SCALE, RunningNormalizer, moments
+from isthmus_policies.networks.normalizer import MAX_DEVIATIONS, MAX_SCALE, RunningNormalizer, moments
 
 
 def shown(*batches: torch.Tensor) -> RunningNormalizer:
@@ -65,6 +65,7 @@ def test_what_hardly_moved_is_not_blown_up():
     noise = torch.randn(5000, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-7, 1e-5])
     normalizer = shown(noise)
     assert normalizer.scale.tolist() == [1.0, MAX_SCALE]
+    assert normalizer(torch.tensor([[0.1, -0.1]])).tolist()[0][1] == -MAX_DEVIATIONS, "it moves after all"
 
 
 def test_small_units_are_scaled_like_others():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from isthmus_sim.description import Parameter
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
@@ -15,7 +17,6 @@ from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     CRAZYFLIE_IDENTIFIED,
     MAX_ROTOR_SPEED,
-    PARAMETER_SIZES,
     ROBOT,
     RPM,
     one_quadrotor,
@@ -24,7 +25,9 @@ from isthmus_sim.robots.quadrotor.description import (
 from isthmus_sim.rotations import rotation_matrix, tilt
 from isthmus_sim.task import Goal, Transition
 from isthmus_sim.tasks import TASKS, make_task
-from isthmus_sim.tasks.hover import HOVER_ACTION, Hover, HoverConfig, RewardWeights, figure_eight, randomized
+from isthmus_sim.tasks.hover import Hover, HoverConfig, RewardWeights, figure_eight, randomized
+
+PARAMETERS = [parameter.name for parameter in ROBOT.parameters]
 
 N = 20_000
 engines = pytest.mark.parametrize("engine", ["analytic", "mujoco"])
@@ -43,7 +46,7 @@ def started(n: int, config: HoverConfig | None = None, engine: str = "analytic")
 
 
 def hovering(n: int) -> Tensor:
-    return torch.full((n, 4), HOVER_ACTION)
+    return torch.full((n, 4), 0.334)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,36 @@ def test_hover_action_is_hover_speed():
     speed = hover().act(hovering(1), {}, {})["rotor_speed"]
     torch.testing.assert_close(speed, torch.full((1, 4), 14_476 * RPM), rtol=1e-4, atol=0)
     assert CRAZYFLIE.hover_speed == pytest.approx(float(speed[0, 0]), rel=1e-4)
+    assert hover().hover_action == pytest.approx(0.334, abs=2e-4)
+
+
+def test_another_quadrotor_flies_with_its_own_rotors_and_body():
+    """1 kg, with rotors up to 800 rad/s: nothing is the Crazyflie's."""
+    values = {"mass": 1.0, "thrust_coefficient": 1e-5, "battery": 1.0}
+    command = replace(ROBOT.command("rotor_speed"), maximum=(800.0,) * 4, standby=(0.0,) * 4)
+
+    def own(parameter: Parameter) -> Parameter:
+        nominal = (values.get(parameter.name, parameter.nominal[0]),) * parameter.size
+        low, high = tuple(0.9 * v for v in nominal), tuple(1.1 * v for v in nominal)
+        return replace(parameter, nominal=nominal, minimum=low, maximum=high)
+
+    class Body:
+        parameters = tuple(own(parameter) for parameter in ROBOT.variations[0].parameters)
+
+    rotors = replace(ROBOT.actuators[0], parameters=tuple(map(own, ROBOT.actuators[0].parameters)))  # pyright: ignore
+    mine = replace(ROBOT, name="mine", commands=(command,), actuators=(rotors,), variations=(Body(),), mass=1.0)
+    task = Hover(mine, randomized())
+    assert float(task.act(torch.ones(1, 4), {}, {})["rotor_speed"][0, 0]) == 800.0
+    lift = 4 * 1e-5 * (0.5 * 800.0 * (task.hover_action + 1)) ** 2
+    assert lift == pytest.approx(9.81)
+    env = Env(task, make_engine(task.scene, 50, "analytic"), seed=0)
+    env.reset()
+    assert 0.9 <= float(env.engine.params["mass"].min()) < 0.95 < 1.05 < float(env.engine.params["mass"].max()) <= 1.1
+
+
+def test_what_does_not_fly_is_refused():
+    with pytest.raises(ValueError, match="lacks the parameters: thrust_coefficient"):
+        Hover(replace(ROBOT, actuators=()), HoverConfig())
 
 
 def test_actions_are_linear_from_rest_to_full_speed():
@@ -122,7 +155,7 @@ def test_the_actors_observation_by_hand():
 def test_the_history_runs_from_the_oldest_to_the_newest_action():
     """Reversed in time it would have the same width and a good policy would score nothing."""
     env = started(2, HoverConfig(start_position=0.0, start_angle=0.0, start_velocity=0.0, start_rate=0.0))
-    rows = HOVER_ACTION + 0.01 * torch.randn(40, 2, 4, generator=torch.Generator().manual_seed(0))
+    rows = 0.334 + 0.01 * torch.randn(40, 2, 4, generator=torch.Generator().manual_seed(0))
     for t, row in enumerate(rows):
         seen = env.step(row).observations["actor"][:, 18:].unflatten(1, (32, 4))
         held = min(t + 1, 32)
@@ -266,16 +299,14 @@ def test_every_episode_of_the_randomized_task_has_another_airframe(engine: str):
     env = started(6, randomized(), engine)
     first = env.reset()["critic"]
     assert first.shape == (6, 38)
-    parameters = torch.cat([env.engine.params[name] for name in PARAMETER_SIZES], -1)
+    parameters = torch.cat([env.engine.params[name] for name in PARAMETERS], -1)
     assert torch.equal(first[:, 28:], parameters)
     assert len(env.engine.params["mass"].unique()) == 6
     env.episode_step[3] = 499
     step = env.step(hovering(6))
-    changed = (torch.cat([env.engine.params[name] for name in PARAMETER_SIZES], -1) != parameters).any(-1)
+    changed = (torch.cat([env.engine.params[name] for name in PARAMETERS], -1) != parameters).any(-1)
     assert changed.nonzero().flatten().tolist() == step.ended.tolist() == [3]
-    assert torch.equal(
-        step.observations["critic"][3, 28:], torch.cat([env.engine.params[n][3] for n in PARAMETER_SIZES])
-    )
+    assert torch.equal(step.observations["critic"][3, 28:], torch.cat([env.engine.params[n][3] for n in PARAMETERS]))
 
 
 @pytest.mark.parametrize("period", [5.5, 10.0])

@@ -147,3 +147,10 @@ def test_a_saved_state_goes_on_bit_for_bit_with_its_looks():
     ours, theirs = (env.engine.batch.get_model(1) for env in (made, again))
     for field in ("geom_rgba", "geom_size", "geom_matid", "body_mass", "light_dir", "cam_pos", "cam_quat"):
         assert np.array_equal(getattr(ours, field), getattr(theirs, field)), field
+
+
+def test_an_arm_with_another_model_is_refused():
+    """The desk is built around the model of so101; another arm would silently be that one."""
+    other = replace(make_task("pick_place").robot, name="my_arm", model=lambda looks: "<mujoco/>")
+    with pytest.raises(ValueError, match="built around the model of so101, and my_arm has one of its own"):
+        make_task("pick_place", robot=other)

@@ -83,7 +83,9 @@ def test_worlds_start_on_the_tile_of_their_level_and_kind(walking: Walking):
 
 
 def test_an_episode_ends_when_the_robot_lies_or_leans_or_is_nowhere(standing: Standing):
-    task = VelocityTracking(ROBOT, VelocityConfig(height_limit=0.15, tilt_limit=math.radians(45)))
+    task = VelocityTracking(
+        ROBOT, VelocityConfig(lowest=0.15 / ROBOT.stances["stand"].height, tilt_limit=math.radians(45))
+    )
     state = standing(5)
     state["position"][1, 2] = 0.14
     for world, angle in ((2, 44), (3, 46)):

@@ -55,7 +55,7 @@ def test_the_rewards_terms_by_hand(standing: Standing):
         "yaw_rate_command": torch.tensor([[0.7], [0.7]]),
         "phase": torch.tensor([[0.25], [0.25]]),  # front right and rear left at the top of their swing
     }
-    found = reward_of(state, goal, swing_height=0.07, base_height=0.3, width=0.4)
+    found = reward_of(state, goal, swing_height=0.07, crouch=ROBOT.stances["stand"].height - 0.3, width=0.4)
     expected = {
         "velocity": [1.0, math.exp(-0.3 / 0.4)],
         "turning": [1.0, math.exp(-0.5 / 0.4)],
