@@ -7,6 +7,7 @@ everything else from the dataclasses that belong to them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -17,7 +18,9 @@ from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json, config_type, default_config
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots import ROBOTS
+from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.tasks import TASKS
 
 PROGRAM = "isthmus-train"
@@ -33,7 +36,7 @@ class Options(Generic[ConfigT]):
     """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
     resume: bool = False
     """Go on from the checkpoint in --run, with the configuration it was started with. Only iterations,
-    checkpoint-every and max-diverged-share may change: a finished run can be trained longer."""
+    checkpoint-every, max-diverged-share and torch-threads may change: a finished run can be trained longer."""
 
 
 def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
@@ -51,12 +54,48 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
         args=rest,
         prog=f"{PROGRAM} {config.name}",
         description=about,
-        default=Options(config=config),
+        default=Options(config=config if names.resume else _with_every_sensor(config, _robot(names))),
         config=(tyro.conf.AvoidSubcommands,),
     )
+    if not names.resume:
+        options = replace(options, config=_without_the_silent(options.config))
     if options.config.robot == config.robot:  # what a stored run says stays as it is: a run goes on as it was begun
         return options
     return replace(options, config=replace(options.config, robot=_from_anywhere(options.config.robot)))
+
+
+def _with_every_sensor(config: ConfigT, robot: RobotDescription) -> ConfigT:
+    """The configuration with an entry for every sensor and signal of the robot: the command line can tell of each, such
+    as --task.sensors.imu.rate-hz 200."""
+    measured = [spec for spec in robot.signals if not spec.is_goal]
+    every = {
+        "sensors": {spec.sensor: SensorModel() for spec in measured},
+        "noise": {spec.name: SignalNoise() for spec in measured if spec.dtype == "float32"},
+    }
+    return _changed(config, {name: lambda said, all_=all_: all_ | said for name, all_ in every.items()})
+
+
+def _without_the_silent(config: ConfigT) -> ConfigT:
+    """The configuration without the entries that say nothing."""
+    return _changed(
+        config,
+        {
+            name: lambda said, nothing=nothing: {key: entry for key, entry in said.items() if entry != nothing}
+            for name, nothing in (("sensors", SensorModel()), ("noise", SignalNoise()))
+        },
+    )
+
+
+def _changed(config: Any, changes: dict[str, Callable[[Any], Any]]) -> Any:
+    """A run's configuration with some of its task's fields changed, where the task has them."""
+    task = config.task
+    changed = {name: change(getattr(task, name)) for name, change in changes.items() if hasattr(task, name)}
+    return replace(config, task=replace(task, **changed))
+
+
+def _robot(names: argparse.Namespace) -> RobotDescription:
+    """The robot whose sensors are options: a file or a model has those of the task's."""
+    return ROBOTS[names.robot if names.robot in ROBOTS else TASKS[names.name].robot]
 
 
 def _from_anywhere(robot: str | None) -> str | None:
@@ -84,6 +123,7 @@ def _names(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         )
     run = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     run.add_argument("--run", type=Path)
+    run.add_argument("--robot", "--model")
     run.add_argument("--resume", action="store_true")
     run.parse_known_args(rest, names)
     return names, rest

@@ -29,6 +29,8 @@ from isthmus_policies.training.logs import read_metrics
 from isthmus_policies.training.options import parse
 from isthmus_policies.training.run import load_run
 from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.sensors import SensorModel
+from isthmus_sim.tasks.velocity_config import VelocityConfig
 
 COMMAND = str(Path(sys.executable).with_name("isthmus-train"))
 SMALL = "quadrotor --num-envs 32 --iterations 60 --checkpoint-every 10 --algorithm.num-steps 8 --algorithm.epochs 1"
@@ -148,6 +150,18 @@ def test_every_part_is_configured_on_the_command_line():
     assert isinstance(config.policy, GruConfig)
     assert (config.policy.units, config.policy.activation) == (32, "elu")
     assert (config.algorithm.num_steps, config.algorithm.lam) == (12, 0.95)
+
+
+def test_every_sensor_of_the_robot_can_be_told_of():
+    """Also those of which the task's configuration says nothing."""
+    told = (
+        "quadruped --task.sensors.imu.rate-hz 200 --task.sensors.imu.jitter-s 0.001 --task.noise.joint-position.bias 0"
+    )
+    task = parse(told.split()).config.task
+    assert task.sensors == {"imu": SensorModel(rate_hz=200.0, jitter_s=0.001)}
+    assert task.noise["joint_position"].bias == 0.0
+    assert task.noise["joint_velocity"] == VelocityConfig().noise["joint_velocity"]
+    assert parse(["quadruped"]).config == default_config("quadruped"), "entries that say nothing are left out"
 
 
 def test_a_robot_file_is_found_from_other_folders_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
