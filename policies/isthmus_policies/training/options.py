@@ -87,10 +87,14 @@ def _without_the_silent(config: ConfigT) -> ConfigT:
 
 
 def _changed(config: Any, changes: dict[str, Callable[[Any], Any]]) -> Any:
-    """A run's configuration with some of its task's fields changed, where the task has them."""
+    """A run's configuration with some of its task's fields changed, where the task has such tables."""
     task = config.task
-    changed = {name: change(getattr(task, name)) for name, change in changes.items() if hasattr(task, name)}
+    changed = {name: change(getattr(task, name)) for name, change in changes.items() if _is_table(task, name)}
     return replace(config, task=replace(task, **changed))
+
+
+def _is_table(task: Any, name: str) -> bool:
+    return isinstance(getattr(task, name, None), dict)
 
 
 def _robot(names: argparse.Namespace) -> RobotDescription:
