@@ -119,7 +119,7 @@ REACH_CUBE = TaskEntry(
     config=ReachCubeConfig(),
     # The image's features learn where the cube is from simulation's truth: far fewer images than by reward alone.
     training={
-        "iterations": 800,
+        "iterations": 700,
         "num_envs": 128,
         "episode_steps": None,
         "policy_name": "estimator",
