@@ -154,10 +154,8 @@ def test_every_part_is_configured_on_the_command_line():
 
 def test_every_sensor_of_the_robot_can_be_told_of():
     """Also those of which the task's configuration says nothing."""
-    told = (
-        "quadruped --task.sensors.imu.rate-hz 200 --task.sensors.imu.jitter-s 0.001 --task.noise.joint-position.bias 0"
-    )
-    task = parse(told.split()).config.task
+    imu = "--task.sensors.imu.rate-hz 200 --task.sensors.imu.jitter-s 0.001"
+    task = parse(["quadruped", *imu.split(), "--task.noise.joint-position.bias", "0"]).config.task
     assert task.sensors == {"imu": SensorModel(rate_hz=200.0, jitter_s=0.001)}
     assert task.noise["joint_position"].bias == 0.0
     assert task.noise["joint_velocity"] == VelocityConfig().noise["joint_velocity"]
