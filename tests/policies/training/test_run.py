@@ -75,8 +75,9 @@ def test_another_robot_than_it_was_trained_on_is_refused_everywhere(
     Trainer(small()).save(tmp_path)
     robot = ROBOTS["crazyflie"]
     stands = {"stand": replace(robot.stances["stand"], height=0.1)}
-    weighs = replace(robot.parameters[0], maximum=(9.0,))
-    monkeypatch.setattr(type(robot.variations[0]), "parameters", (weighs,))
+    body = robot.variations[0]
+    weighs = replace(body.parameters[0], maximum=(9.0,))
+    monkeypatch.setattr(type(body), "parameters", (weighs, *body.parameters[1:]))
     for changed in (replace(robot, mass=1.0), replace(robot, stances=stands), robot):
         monkeypatch.setitem(ROBOTS._loaded, "crazyflie", changed)
         for opened in (load_run, Trainer.resume):
