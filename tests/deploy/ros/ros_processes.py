@@ -27,7 +27,7 @@ from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.ros.status import read_diagnostics
 
-QUADROTOR = ("stand_in_robot", "--seed", 7)  # a body that the hand-made controller flies without much overshoot
+QUADROTOR = ("stand_in_robot", "--seed", 165)  # a body that the hand-made controller flies without much overshoot
 LEGS = ("stand_in_robot", "--robot", "quadruped", "--seed", 7)
 START_S = 40.0  # a process may take this long to start on a busy machine; usually it takes two seconds
 
