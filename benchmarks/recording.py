@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Operator
-from isthmus_datasets.recording.pace import Clock, Pace, Timing, VirtualClock, WallClock
+from isthmus_datasets.recording.rate import Clock, Rate, Timing, VirtualClock, WallClock
 from isthmus_datasets.recording.recorder import Recorder, Summary
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
@@ -67,7 +67,7 @@ def record(
 
 def bare_jitter_ms(seconds: float) -> float:
     """p99 of a loop of the same rate that does nothing."""
-    pace, timing = Pace(FPS, WallClock()), Timing(FPS)
+    pace, timing = Rate(FPS, WallClock()), Timing(FPS)
     pace.wait()
     for _ in range(round(seconds * FPS)):
         timing.add(pace.wait())

@@ -152,7 +152,7 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))  # type: ignore[attr-defined]
 
 
-def unpng(content: bytes) -> NDArray[np.uint8]:
+def decode_image(content: bytes) -> NDArray[np.uint8]:
     """The picture (H, W, 3) RGB of a PNG or JPEG file. Raises ValueError when it is neither."""
     try:
         with av.open(io.BytesIO(content), "r") as container:

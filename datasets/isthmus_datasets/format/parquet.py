@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import png, unpng
+from isthmus_datasets.format.frames import decode_image, png
 from isthmus_datasets.format.info import DatasetError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -72,7 +72,7 @@ def _pictures(feature: Feature, array: pa.Array) -> NDArray[Any]:
     for i, row in enumerate(array.to_pylist()):
         if row["bytes"] is None:
             raise ValueError(f"has the name of a picture ({row['path']}), not the picture, in row {i}")
-        picture = unpng(row["bytes"])
+        picture = decode_image(row["bytes"])
         if picture.shape != feature.shape:
             raise ValueError(f"has a picture of shape {picture.shape} in row {i}, declared is {feature.shape}")
         pictures[i] = picture

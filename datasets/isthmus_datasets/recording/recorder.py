@@ -12,10 +12,10 @@ from isthmus_datasets.format.writer import RECORDING, DatasetWriter
 from isthmus_datasets.recording.columns import checked, differences, followed, observed
 from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
+from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
 from isthmus_datasets.recording.operator import Decision, DeviceError, Event, Operator
-from isthmus_datasets.recording.pace import Clock, Pace, Timing, WallClock
+from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
 from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
-from isthmus_datasets.recording.take import Take
 
 _ENDS = (Event.SUCCESS, Event.STOP, Event.DISCARD, Event.QUIT)
 
@@ -118,7 +118,7 @@ class Recorder:
         """What became of all episodes so far."""
         self._robot, self._operator, self._writer, self._features = robot, operator, writer, features
         self._max_steps = max_steps
-        self._pace, self._total = Pace(fps, clock or WallClock()), Timing(fps)
+        self._pace, self._total = Rate(fps, clock or WallClock()), Timing(fps)
         shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
         self.footage = Footage(writer.root / RECORDING, shapes, fps=fps)
 
@@ -140,7 +140,7 @@ class Recorder:
                 holds disappeared; an observation or action is not what was declared, or not finite; a video cannot be
                 written or its process died; the disk is full.
         """
-        take, timing = Take(self._features, self.footage), Timing(self._writer.info.fps)
+        take, timing = EpisodeBuffer(self._features, self.footage), Timing(self._writer.info.fps)
         try:
             event = self._run(take, timing, seed)
             outcome = self._close(take, timing, event, seed)
@@ -154,7 +154,7 @@ class Recorder:
             self.outcomes.append(outcome)
         return outcome
 
-    def _run(self, take: Take, timing: Timing, seed: int) -> Event:
+    def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> Event:
         """Returns what has ended the episode."""
         self.footage.begin()
         self._robot.reset(seed)
@@ -184,7 +184,7 @@ class Recorder:
         observation = self._robot.observe()
         return observation, self._operator.decide(observation)
 
-    def _step(self, take: Take, observation: Observation, decision: Decision) -> None:
+    def _step(self, take: EpisodeBuffer, observation: Observation, decision: Decision) -> None:
         """Act, and keep it all; pictures last, because that may have to wait."""
         action = checked("action", self._features.action, decision.action)
         take.add(observed(self._features, observation))
@@ -194,7 +194,7 @@ class Recorder:
         take.add({"action.sent": self._robot.act(action)})
         take.add_pictures(observation.pictures)
 
-    def _close(self, take: Take, timing: Timing, event: Event, seed: int) -> Outcome:
+    def _close(self, take: EpisodeBuffer, timing: Timing, event: Event, seed: int) -> Outcome:
         """Save the episode, unless the operator does not want it."""
         if event in (Event.DISCARD, Event.QUIT):
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps by the operator"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.recording.noisy_expert import NoisyExpert
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.robot import Observation
-from isthmus_datasets.recording.skill import Hand
 
 
 class ScriptedOperator(ABC):
@@ -20,7 +20,7 @@ class ScriptedOperator(ABC):
         steps: Longest episode.
         noise: Standard deviation of what is added to every element of an action, in its units: a tremor, that of a step
             independent of that of the next.
-        skill, stray: How well the plan is followed, see `Hand`.
+        skill, stray: How well the plan is followed, see `NoisyExpert`.
         name: For the dataset.
 
     Raises:
@@ -30,7 +30,7 @@ class ScriptedOperator(ABC):
     def __init__(
         self, *, steps: int, noise: float = 0.0, skill: float = 1.0, stray: float = 0.0, name: str = "script"
     ) -> None:
-        self._hand = Hand(skill=skill, stray=stray)
+        self._hand = NoisyExpert(skill=skill, stray=stray)
         if steps < 1 or noise < 0.0:
             raise ValueError(f"steps must be positive and noise not negative, not {steps} and {noise}")
         self.name, self._steps, self._noise = name, steps, noise

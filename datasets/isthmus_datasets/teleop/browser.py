@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from isthmus_datasets.recording.operator import Decision, Event, Operator
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.markup import Phase
-from isthmus_datasets.teleop.operators.guide import Guide
 from isthmus_datasets.teleop.operators.take_over import TakeOver
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.page import Page
 
 PATIENCE_S = 2.0
@@ -34,7 +34,7 @@ class BrowserOperator:
     """
 
     def __init__(
-        self, page: Page, operator: Operator, guide: Guide | None, *, rate_hz: float, at_page: bool = True
+        self, page: Page, operator: Operator, guide: TeleopController | None, *, rate_hz: float, at_page: bool = True
     ) -> None:
         self.name = operator.name
         self._page, self._operator, self._guide, self._rate_hz = page, operator, guide, rate_hz

@@ -10,7 +10,7 @@ import trimesh.creation
 import viser
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus_datasets.teleop.operators.guide import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import Pose
 
 Dragged = Callable[[ArrayLike, ArrayLike], None]
 """Is told position (3,) m and orientation (4,) wxyz in the world; called from the server's thread."""

@@ -15,14 +15,14 @@ import viser
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.handle import Handle, PlaneHandle, SpaceHandle
 from isthmus_datasets.teleop.keys import on_moves
 from isthmus_datasets.teleop.markup import Titles
-from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.panel import Panel
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_datasets.teleop.view import View
-from isthmus_datasets.teleop.wishes import Wishes
 
 
 class Page:
@@ -47,9 +47,9 @@ class Page:
         pose: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
         titles: Titles,
         stand: Stand,
-        wishes: Wishes,
+        wishes: BrowserDevice,
         *,
-        guide: Guide | None,
+        guide: TeleopController | None,
         cameras: Mapping[str, tuple[int, int]],
         gripper: bool = False,
         take_over: bool = False,

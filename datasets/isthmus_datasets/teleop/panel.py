@@ -12,9 +12,9 @@ import viser
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.operator import Event
+from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.keys import on_key
 from isthmus_datasets.teleop.markup import Phase, Titles, heading, keys_table, message_line, state_box
-from isthmus_datasets.teleop.wishes import Wishes
 
 TEXT_S, PICTURES_S = 0.1, 0.1
 """Between two changes of what is written, and of what the cameras show."""
@@ -62,7 +62,7 @@ class Panel:
     def __init__(
         self,
         server: viser.ViserServer,
-        wishes: Wishes,
+        wishes: BrowserDevice,
         titles: Titles,
         *,
         cameras: Mapping[str, tuple[int, int]],
@@ -89,7 +89,7 @@ class Panel:
         self._gui.main_panel.dock_right()
         self._gui.main_panel.set_width(330)
 
-    def _add(self, button: Button, wishes: Wishes) -> viser.GuiButtonHandle:
+    def _add(self, button: Button, wishes: BrowserDevice) -> viser.GuiButtonHandle:
         return self._press(button.label, button.key, lambda: wishes.ask(button.event), button.color, button.icon)
 
     def _press(
@@ -105,12 +105,12 @@ class Panel:
             on_key(self._server, key, label, pressed)
         return handle
 
-    def _add_take_over(self, wishes: Wishes) -> tuple[viser.GuiButtonHandle, viser.GuiButtonHandle]:
+    def _add_take_over(self, wishes: BrowserDevice) -> tuple[viser.GuiButtonHandle, viser.GuiButtonHandle]:
         take = self._press("Take over", _TAKE, lambda: wishes.control(True), "orange", viser.Icon.HAND_GRAB)
         give = self._press("Give back", _GIVE, lambda: wishes.control(False), "violet", viser.Icon.ROBOT)
         return take, give
 
-    def _add_gripper(self, opening: float, wishes: Wishes) -> viser.GuiSliderHandle[float]:
+    def _add_gripper(self, opening: float, wishes: BrowserDevice) -> viser.GuiSliderHandle[float]:
         slider = self._gui.add_slider("Gripper", 0.0, 1.0, 0.01, opening, hint="0 closed, 1 open; keys C and V")
 
         async def call(event: viser.GuiEvent) -> None:

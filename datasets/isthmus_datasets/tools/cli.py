@@ -17,7 +17,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.tools.checks.show import show, to_json
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.report.page import page
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_datasets.tools.subcommands import Export, Import, Merge, Pack, Reencode, Select, Split, Statistics, View
 
@@ -81,7 +81,7 @@ Command = (
 )
 
 
-def _gather(path: Path, console: Console) -> Evidence:
+def _gather(path: Path, console: Console) -> DatasetScan:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("reading", total=None)
         return gather(path, lambda done, total: progress.update(task, completed=done, total=total))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus_datasets.recording.operator import Operator
-from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements
@@ -34,7 +34,7 @@ class Demonstration:
     robot's own camera signals alone."""
     view: Stand | None = None
     """How the page looks at the robot, and what is dragged."""
-    guide: Callable[[EnvRobot, int], Guide] | None = None
+    guide: Callable[[EnvRobot, int], TeleopController] | None = None
     """`guide(robot, rate_hz)` makes what turns the target that a person moves into actions."""
     model: Callable[[EnvRobot], Any] = lambda robot: robot.model
     """`model(robot)` gives what the page shows, a `mujoco.MjModel` with the joints and mocap bodies of the one that is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus_datasets.recording.operator import Operator
-from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
@@ -28,7 +28,7 @@ def _script(noise: float, skill: float) -> Operator:
     return PickPlaceScript(noise=noise, skill=skill)
 
 
-def _guide(robot: EnvRobot, rate_hz: int) -> Guide:
+def _guide(robot: EnvRobot, rate_hz: int) -> TeleopController:
     """The person stands behind the arm and looks along it."""
     from isthmus_policies.demonstrate.pick_place_script import arm_guide
 

@@ -73,7 +73,7 @@ class PushTScript(ScriptedOperator):
     Args:
         steps: Longest episode.
         noise: Standard deviation of the targets, px.
-        skill: From 0 to 1; with less of it, fewer episodes succeed. See `Hand`.
+        skill: From 0 to 1; with less of it, fewer episodes succeed. See `NoisyExpert`.
         name: For the dataset.
     """
 

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
-from isthmus_datasets.recording.pace import VirtualClock
+from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder, RecordingError
 from isthmus_datasets.recording.robot import RobotError
 from isthmus_datasets.teleop.calibration.error import CalibrationError

@@ -19,18 +19,18 @@ from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.operator import DeviceError, Event, Operator
 from isthmus_datasets.recording.recorder import Outcome, Recorder, RecordingError
 from isthmus_datasets.teleop.browser import BrowserOperator
+from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.calibration.error import CalibrationError
+from isthmus_datasets.teleop.devices.combined import CombinedDevice
 from isthmus_datasets.teleop.devices.gamepad import Gamepad
-from isthmus_datasets.teleop.devices.hands import Hands
 from isthmus_datasets.teleop.devices.keyboard import Keyboard
 from isthmus_datasets.teleop.devices.motion import Device
 from isthmus_datasets.teleop.devices.spacemouse import SpaceMouse
 from isthmus_datasets.teleop.markup import Phase, Titles
-from isthmus_datasets.teleop.operators.guide import Guide
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.take_over import Human, TakeOver
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.page import Page
-from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_datasets.tools.cli import Check
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
@@ -142,7 +142,7 @@ def run(options: Options) -> int:
     with ExitStack() as stack:
         robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
         other = other_operator(options.policy, demonstration, task.robot)
-        wishes = Wishes(hand_over=other is not None)
+        wishes = BrowserDevice(hand_over=other is not None)
         stack.enter_context(ended_by_signals(wishes))
         human, guide = person(options, demonstration, wishes, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
@@ -184,11 +184,15 @@ def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescri
 
 
 def person(
-    options: Options, demonstration: Demonstration, wishes: Wishes, robot: EnvRobot, description: RobotDescription
-) -> tuple[Human, Guide | None]:
+    options: Options,
+    demonstration: Demonstration,
+    wishes: BrowserDevice,
+    robot: EnvRobot,
+    description: RobotDescription,
+) -> tuple[Human, TeleopController | None]:
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
     DeviceError."""
-    hands = Hands([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
+    hands = CombinedDevice([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
     if options.leader_arm.leader is not None:
         return leader_arm(options.leader_arm.leader, options.leader_arm, hands, description), None
     assert demonstration.guide is not None
@@ -201,8 +205,8 @@ def make_page(
     options: Options,
     demonstration: Demonstration,
     robot: EnvRobot,
-    wishes: Wishes,
-    guide: Guide | None,
+    wishes: BrowserDevice,
+    guide: TeleopController | None,
     *,
     take_over: bool,
 ) -> Page:
@@ -225,7 +229,7 @@ def make_page(
 
 
 @contextmanager
-def ended_by_signals(wishes: Wishes) -> Iterator[None]:
+def ended_by_signals(wishes: BrowserDevice) -> Iterator[None]:
     """Ctrl-C and SIGTERM press Quit, so that what is being saved is saved; a second one does not wait for that."""
 
     def quit_first(number: int, _: object) -> None:

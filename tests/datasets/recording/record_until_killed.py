@@ -16,7 +16,7 @@ import numpy as np
 from point_mass import PointMass, Push
 
 from isthmus_datasets.recording.columns import open_dataset
-from isthmus_datasets.recording.pace import VirtualClock
+from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
 

@@ -20,7 +20,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Decision, Event
-from isthmus_datasets.recording.pace import Pace, Timing, VirtualClock
+from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
 from isthmus_datasets.recording.recorder import Recorder, RecordingError
 from isthmus_datasets.recording.robot import Observation, quantities
 
@@ -383,7 +383,7 @@ def test_the_rate_and_what_is_said_of_it(tmp_path: Path):
 def test_deadlines_do_not_drift():
     """30 Hz does not divide a second: after ten minutes the grid is still exact."""
     clock, timing = VirtualClock(), Timing(30)
-    pace = Pace(30, clock)
+    pace = Rate(30, clock)
     pace.wait()
     for _ in range(18_000):
         timing.add(pace.wait())

@@ -14,13 +14,13 @@ from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.robot import Observation, RobotFeatures, quantities
 from isthmus_datasets.teleop import browser
 from isthmus_datasets.teleop.browser import BrowserOperator
+from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.markup import Titles, keys_table, message_line
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_datasets.teleop.page import Page, Stand
 from isthmus_datasets.teleop.view import View
-from isthmus_datasets.teleop.wishes import Wishes
 
 MODEL = """
 <mujoco>
@@ -82,7 +82,7 @@ def page(guide: PlaneGuide) -> Iterator[Page]:
         lambda: (np.zeros(2), np.zeros((0, 3))),
         Titles(task="reach", words="reach", dataset="x", keys={"W A": "move"}),
         Stand(eye=(0, 0, 1), up=(0, 1, 0), target_m=0.1, plane_m=0.0),
-        Wishes(),
+        BrowserDevice(),
         guide=guide,
         cameras=FEATURES.cameras,
         port=0,

@@ -17,7 +17,7 @@ from untrained import contract_for
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Event
-from isthmus_datasets.recording.pace import VirtualClock
+from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.devices.motion import Motion

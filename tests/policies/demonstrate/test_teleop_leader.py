@@ -17,10 +17,10 @@ import pytest
 pytest.importorskip("scservo_sdk", reason="needs feetech-servo-sdk: pip install 'isthmus[teleop]'")
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.operator import Controller, Event
+from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.devices.arm_calibration import Calibration, Joint
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.devices.servo_bus import ServoBus
-from isthmus_datasets.teleop.wishes import Wishes
 from isthmus_policies.demonstrate import leader, teleop
 from isthmus_sim.robots.so101.description import HOME, JOINTS, RANGE
 
@@ -33,7 +33,7 @@ CALIBRATION = Calibration(
         for servo, name in reversed(list(enumerate(JOINTS, start=1)))
     }
 )
-Press = Callable[[Wishes], object]
+Press = Callable[[BrowserDevice], object]
 
 
 class Bus(simulator.FeetechBus):
@@ -74,7 +74,7 @@ def demonstrate(
 ) -> None:
     """The command, at whose page somebody presses at those readings; `then` after an error."""
 
-    class Pressed(Wishes):
+    class Pressed(BrowserDevice):
         readings = 0
 
         def read(self) -> Motion:
@@ -85,7 +85,7 @@ def demonstrate(
         def wait(self) -> Event:
             return then
 
-    monkeypatch.setattr(teleop, "Wishes", Pressed)
+    monkeypatch.setattr(teleop, "BrowserDevice", Pressed)
     with pytest.raises(SystemExit) as ended:
         teleop.main(["pick_place", *map(str, arguments), "--no-open", "--port", "0"])
     assert ended.value.code == 0

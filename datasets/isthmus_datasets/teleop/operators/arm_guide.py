@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_datasets.teleop.devices.motion import Motion
-from isthmus_datasets.teleop.operators.guide import Pose
 from isthmus_datasets.teleop.operators.plane_guide import elements
+from isthmus_datasets.teleop.operators.teleop_controller import Pose
 
 Vector = NDArray[np.float64]
 

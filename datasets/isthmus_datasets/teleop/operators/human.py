@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.devices.motion import Device
-from isthmus_datasets.teleop.operators.guide import Guide
+from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 
 
-def sensible(event: Event, *, recording: bool, success: bool | None) -> Event:
+def resolve_event(event: Event, *, recording: bool, success: bool | None) -> Event:
     """What a person's event means. Before START there is nothing to keep: SUCCESS and STOP count for nothing. While
     recording, a robot that reports success ends the episode as if the person had said so."""
     if recording:
@@ -30,7 +30,7 @@ class HumanOperator:
         name: Who it is, for the dataset; the device's name if empty.
     """
 
-    def __init__(self, device: Device, guide: Guide, *, rate_hz: float, name: str = "") -> None:
+    def __init__(self, device: Device, guide: TeleopController, *, rate_hz: float, name: str = "") -> None:
         self.name = name or device.name
         self.wants_control: bool | None = None
         """What the device said last: True takes over, False gives back."""
@@ -55,7 +55,7 @@ class HumanOperator:
         motion = self._device.read()
         self.wants_control = motion.in_control
         self._guide.move(motion, self._dt_s)
-        event = sensible(motion.event, recording=self._recording, success=observation.success)
+        event = resolve_event(motion.event, recording=self._recording, success=observation.success)
         self._recording |= event is Event.START
         return Decision(action=self._guide.action(observation), control=Controller.HUMAN, event=event)
 

@@ -12,7 +12,7 @@ from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_datasets.teleop.devices.arm_calibration import Calibration
 from isthmus_datasets.teleop.devices.motion import Device
-from isthmus_datasets.teleop.operators.human import sensible
+from isthmus_datasets.teleop.operators.human import resolve_event
 from isthmus_datasets.teleop.operators.plane_guide import elements
 
 _AGREE_RAD = 0.05
@@ -101,7 +101,7 @@ class LeaderArm:
         motion = self._buttons.read()
         self.wants_control = motion.in_control
         command = self._follow()
-        event = sensible(motion.event, recording=self._recording, success=observation.success)
+        event = resolve_event(motion.event, recording=self._recording, success=observation.success)
         return Decision(action=command.astype(self._dtype), control=Controller.HUMAN, event=self._when_agreed(event))
 
     def _follow(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_datasets.teleop.devices.motion import Motion
-from isthmus_datasets.teleop.operators.guide import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import Pose
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)  # wxyz
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 AT_LIMIT = 1e-6  # of a channel's range
@@ -26,7 +26,7 @@ SENT, WANTED = ("sent", "applied", "executed"), ("operator", "wanted", "commande
 """Parts of the names of features with the action that the robot got, and the one that was asked for."""
 
 
-def saturated(evidence: Evidence) -> Iterator[Finding]:
+def saturated(evidence: DatasetScan) -> Iterator[Finding]:
     """Actions do not stay at a channel's extreme while other channels move; grippers and other switches may."""
     wanted, sent = _pair(evidence)
     for name in evidence.numbers("action"):
@@ -77,7 +77,7 @@ def _at_limits(values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> I
         yield from ((int(c), f"{kind} value {limit[c]:.6g}", share[c]) for c in np.flatnonzero(share >= SATURATED))
 
 
-def changed_actions(evidence: Evidence) -> Iterator[Finding]:
+def changed_actions(evidence: DatasetScan) -> Iterator[Finding]:
     """The action that was sent is the operator's; where both are recorded, they are compared."""
     wanted, sent = _pair(evidence)
     if wanted is None or sent is None:
@@ -99,7 +99,7 @@ def changed_actions(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _pair(evidence: Evidence) -> tuple[str | None, str | None]:
+def _pair(evidence: DatasetScan) -> tuple[str | None, str | None]:
     """Names of the operator's and the sent action, where both are there and of one shape."""
     names = evidence.numbers("action")
     sent = [name for name in names if any(part in name for part in SENT)]

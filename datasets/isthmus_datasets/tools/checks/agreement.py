@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.staging import STATS_FILE
 from isthmus_datasets.format.statistics import QUANTILES, Statistics, aggregate, column_statistics
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 TOLERANCE = 1e-3  # of a channel's range: others sum in float32
@@ -21,7 +21,7 @@ FIX = "recompute the statistics: training would scale with wrong ones"
 Parts = dict[str, NDArray[Any]]
 
 
-def statistics(evidence: Evidence) -> Iterator[Finding]:
+def statistics(evidence: DatasetScan) -> Iterator[Finding]:
     """meta/stats.json, and the statistics of each episode, are those of the data."""
     parts: list[Statistics] = []
     for seen in evidence.episodes:
@@ -41,7 +41,7 @@ def statistics(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(severity="error", check="statistics", message=f"{STATS_FILE}: {problem}", fix=FIX)
 
 
-def _actual(evidence: Evidence, seen: Seen) -> Statistics:
+def _actual(evidence: DatasetScan, seen: EpisodeScan) -> Statistics:
     """Statistics of the columns and pictures that an episode brought; those that are not all there, or not finite, are
     left out."""
     result: Statistics = {}
@@ -54,11 +54,11 @@ def _actual(evidence: Evidence, seen: Seen) -> Statistics:
     return result
 
 
-def _is_index(evidence: Evidence, name: str, feature: Feature) -> bool:
+def _is_index(evidence: DatasetScan, name: str, feature: Feature) -> bool:
     return feature.dtype == "string" or not (feature.is_picture or name in evidence.info.columns)
 
 
-def _problems(evidence: Evidence, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
+def _problems(evidence: DatasetScan, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
     """One for each feature. What is not said is a problem only if `everything` should be."""
     for name, parts in actual.items():
         picture = evidence.info.features[name].is_picture

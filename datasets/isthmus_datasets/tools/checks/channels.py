@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 SAME = 1e-6  # of a channel's largest value, or of its range: float32 has 7 digits
@@ -14,7 +14,7 @@ ALMOST_ALL = 0.9
 FEW_EPISODES = 10
 
 
-def finite(evidence: Evidence) -> Iterator[Finding]:
+def finite(evidence: DatasetScan) -> Iterator[Finding]:
     """No number is NaN or infinite."""
     for name in evidence.numbers(""):
         for seen, values in evidence.of(name):
@@ -31,7 +31,7 @@ def finite(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def constant(evidence: Evidence) -> Iterator[Finding]:
+def constant(evidence: DatasetScan) -> Iterator[Finding]:
     """No channel of an action or observation stays the same throughout, or dies in an episode where others move it."""
     for name in evidence.numbers("action", "observation"):
         extremes = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 
 LONGEST_S = 1.0
 MIN_STEPS = 20
@@ -48,7 +48,7 @@ class Delay:
     usual_correlation: NDArray[np.float64]
 
 
-def estimate(evidence: Evidence) -> list[Delay]:
+def estimate(evidence: DatasetScan) -> list[Delay]:
     """For every channel of the action that a channel of the state follows: correlation of at least `CONFIDENT`.
 
     An action may be a target, which the state reaches, or a speed or a step, which the state adds up: its changes or
@@ -75,7 +75,7 @@ def estimate(evidence: Evidence) -> list[Delay]:
     return [delay for delay in found if delay and abs(delay.correlation) >= CONFIDENT]
 
 
-def _states(evidence: Evidence) -> list[Channel]:
+def _states(evidence: DatasetScan) -> list[Channel]:
     """Channels of the state: of observation.state, or else of every observation that is numbers."""
     names = evidence.numbers("observation")
     names = [name for name in names if name == "observation.state"] or names
@@ -107,7 +107,7 @@ def _correlation(x: Curves, y: Curves) -> Curves:
 
 
 def _delay(
-    evidence: Evidence,
+    evidence: DatasetScan,
     action: str,
     states: list[Channel],
     channel: int,
@@ -142,7 +142,7 @@ def _delay(
     )
 
 
-def _same_name(evidence: Evidence, action: str, channel: int, states: list[Channel]) -> NDArray[np.bool_]:
+def _same_name(evidence: DatasetScan, action: str, channel: int, states: list[Channel]) -> NDArray[np.bool_]:
     """(S,): the states that are called as the action's channel, or all where none is."""
     features = evidence.info.features
     names = features[action].names

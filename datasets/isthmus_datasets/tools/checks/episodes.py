@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 SHORT_S, SHORT_STEPS = 0.5, 5
@@ -15,7 +15,7 @@ TIMES = 3.0  # longer or shorter than the median
 DEVIATIONS = 6.0  # robust standard deviations of the logarithm
 
 
-def short(evidence: Evidence) -> Iterator[Finding]:
+def short(evidence: DatasetScan) -> Iterator[Finding]:
     """No episode has zero steps or ends before anything can have happened."""
     for seen in evidence.episodes:
         length = seen.row.length
@@ -34,7 +34,7 @@ def short(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def unusual_length(evidence: Evidence) -> Iterator[Finding]:
+def unusual_length(evidence: DatasetScan) -> Iterator[Finding]:
     """No episode is far longer or shorter than the others."""
     lengths = np.array([seen.row.length for seen in evidence.episodes], float)
     if len(lengths) < 5 or not lengths.all():
@@ -54,7 +54,7 @@ def unusual_length(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def duplicates(evidence: Evidence) -> Iterator[Finding]:
+def duplicates(evidence: DatasetScan) -> Iterator[Finding]:
     """No episode is another one's copy."""
     first: dict[bytes, int] = {}
     for seen in evidence.episodes:
@@ -69,7 +69,7 @@ def duplicates(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _digest(evidence: Evidence, seen: Seen) -> bytes | None:
+def _digest(evidence: DatasetScan, seen: EpisodeScan) -> bytes | None:
     """Digest of all columns that the episode brought; None where one is missing. Capture times do not count, which may
     be of another import."""
     digest = hashlib.blake2b()

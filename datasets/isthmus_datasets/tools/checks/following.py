@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from isthmus_datasets.tools.checks.correlation import CONFIDENT, Delay, estimate
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 LATE_S = 0.5
@@ -17,7 +17,7 @@ OTHER_STEPS, OTHER_S = 2.0, 0.1  # from the usual delay
 BETTER = 0.15  # than at the usual delay, in correlation: repeated movements agree at several delays
 
 
-def delay(evidence: Evidence) -> Iterator[Finding]:
+def delay(evidence: DatasetScan) -> Iterator[Finding]:
     """The state follows the action, by less than half a second, the same way and equally late in every episode."""
     for each in estimate(evidence):
         yield from _overall(each, evidence.info.fps)

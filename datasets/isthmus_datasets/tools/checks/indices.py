@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.frames import TOLERANCE_S
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 
-def index(evidence: Evidence) -> Iterator[Finding]:
+def index(evidence: DatasetScan) -> Iterator[Finding]:
     """frame_index, episode_index, index and timestamp are as the step, the episode and fps say."""
     for seen in evidence.episodes:
         for name, expected in _expected(seen, evidence.info.fps).items():
@@ -34,7 +34,7 @@ def index(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def _expected(seen: Seen, fps: int) -> dict[str, NDArray[Any]]:
+def _expected(seen: EpisodeScan, fps: int) -> dict[str, NDArray[Any]]:
     steps = np.arange(seen.rows)
     return {
         "frame_index": steps,

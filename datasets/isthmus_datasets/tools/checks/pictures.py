@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 from isthmus_datasets.tools.scan.footage import Footage
 
@@ -16,7 +16,7 @@ BLACK, WHITE, FLAT = 24, 232, 10  # grey levels, of 255
 EMPTY_WARNING = 0.1  # of an episode's pictures; fewer are a note: a hand may have been in front of the lens
 
 
-def frames(evidence: Evidence) -> Iterator[Finding]:
+def frames(evidence: DatasetScan) -> Iterator[Finding]:
     """Every video has, when decoded, one frame for each row, at its row's time and of the declared size."""
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():
@@ -31,7 +31,7 @@ def frames(evidence: Evidence) -> Iterator[Finding]:
                 )
 
 
-def _frames_problem(evidence: Evidence, seen: Seen, camera: str, footage: Footage) -> str | None:
+def _frames_problem(evidence: DatasetScan, seen: EpisodeScan, camera: str, footage: Footage) -> str | None:
     declared, fps = evidence.info.features[camera].shape, evidence.info.fps
     if footage.shape != declared:
         return f"has frames of shape {footage.shape}, declared is {declared}"
@@ -45,7 +45,7 @@ def _frames_problem(evidence: Evidence, seen: Seen, camera: str, footage: Footag
     return None
 
 
-def stuck(evidence: Evidence) -> Iterator[Finding]:
+def stuck(evidence: DatasetScan) -> Iterator[Finding]:
     """No camera shows one picture for long while the robot moves."""
     spans = {name: evidence.span(name) for name in _robot(evidence)}
     for seen in evidence.episodes:
@@ -65,7 +65,7 @@ def stuck(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def _robot(evidence: Evidence) -> list[str]:
+def _robot(evidence: DatasetScan) -> list[str]:
     """Columns that tell whether the robot moves: its state, where that is apart from what is around it."""
     names = evidence.numbers("observation") or evidence.numbers("action")
     return [name for name in names if name == "observation.state"] or names
@@ -78,7 +78,7 @@ def _longest(footage: Footage) -> tuple[int, int]:
     return last - count, count + 1
 
 
-def _moves(seen: Seen, spans: dict[str, np.ndarray], first: int, count: int) -> bool:
+def _moves(seen: EpisodeScan, spans: dict[str, np.ndarray], first: int, count: int) -> bool:
     """Whether a channel goes somewhere in these steps: by means over quarters, which leave noise out."""
     for name, span in spans.items():
         values = seen.columns.get(name, np.empty(0))[first : first + count]
@@ -90,7 +90,7 @@ def _moves(seen: Seen, spans: dict[str, np.ndarray], first: int, count: int) -> 
     return False
 
 
-def empty_pictures(evidence: Evidence) -> Iterator[Finding]:
+def empty_pictures(evidence: DatasetScan) -> Iterator[Finding]:
     """No picture is black, washed out, or of one grey all over."""
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():

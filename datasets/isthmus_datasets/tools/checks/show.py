@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import SEVERITIES, Finding
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -49,7 +49,7 @@ def what(group: Group) -> str:
     return group[0].message + (f" (and {more} more like it)" if more else "")
 
 
-def summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
+def summary(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
     """One line."""
     steps = sum(seen.row.length for seen in evidence.episodes)
     minutes = steps / evidence.info.fps / 60
@@ -63,7 +63,7 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def show(console: Console, evidence: Evidence, findings: Sequence[Finding]) -> None:
+def show(console: Console, evidence: DatasetScan, findings: Sequence[Finding]) -> None:
     """A table, one row a group, and the summary."""
     table = Table(
         "severity", "check", Column("episode", max_width=16), Column("what was seen, what to do", overflow="fold")
@@ -77,7 +77,7 @@ def show(console: Console, evidence: Evidence, findings: Sequence[Finding]) -> N
     console.print(summary(evidence, findings), highlight=False)
 
 
-def to_json(evidence: Evidence, findings: Sequence[Finding]) -> bytes:
+def to_json(evidence: DatasetScan, findings: Sequence[Finding]) -> bytes:
     """Everything, for programs."""
     counts = {f"{severity}s": sum(f.severity == severity for f in findings) for severity in SEVERITIES}
     plain: dict[str, Any] = {

@@ -10,16 +10,16 @@ import numpy as np
 
 from isthmus_datasets.format.info import INFO_FILE
 from isthmus_datasets.format.tasks import TASKS_FILE
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 
-def files(evidence: Evidence) -> Iterator[Finding]:
+def files(evidence: DatasetScan) -> Iterator[Finding]:
     """Every file is there, whole, and holds the columns that meta/info.json declares."""
     yield from evidence.problems
 
 
-def leftovers(evidence: Evidence) -> Iterator[Finding]:
+def leftovers(evidence: DatasetScan) -> Iterator[Finding]:
     """No files beyond the episodes that count: LeRobot would read them too."""
     if evidence.leftover and len(evidence.episodes) == evidence.info.total_episodes:
         shown = ", ".join(map(str, evidence.leftover[:3])) + (" …" if len(evidence.leftover) > 3 else "")
@@ -31,7 +31,7 @@ def leftovers(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def totals(evidence: Evidence) -> Iterator[Finding]:
+def totals(evidence: DatasetScan) -> Iterator[Finding]:
     """The totals and splits of meta/info.json are those of meta/episodes, and episodes follow on one another."""
     info, rows = evidence.info, [seen.row for seen in evidence.episodes]
     fix = "correct it, with an eye to which of the two is right: a file may be of an older copy"
@@ -67,7 +67,7 @@ def _within(split: Any, episodes: int) -> bool:
     return all(0 <= number <= episodes for number in numbers)
 
 
-def _out_of_line(episodes: list[Seen]) -> Iterator[tuple[Seen, str]]:
+def _out_of_line(episodes: list[EpisodeScan]) -> Iterator[tuple[EpisodeScan, str]]:
     if episodes and episodes[0].index == 0 and episodes[0].row.first != 0:
         yield episodes[0], f"begins at row {episodes[0].row.first}, not 0"
     for seen in episodes:
@@ -80,7 +80,7 @@ def _out_of_line(episodes: list[Seen]) -> Iterator[tuple[Seen, str]]:
             yield seen, f"begins at row {seen.row.first}, the episode before it ends at {before.end}"
 
 
-def rows(evidence: Evidence) -> Iterator[Finding]:
+def rows(evidence: DatasetScan) -> Iterator[Finding]:
     """Every episode has as many rows as meta/episodes says."""
     for seen in evidence.episodes:
         if seen.columns and seen.rows != seen.row.length:
@@ -94,7 +94,7 @@ def rows(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
-def names(evidence: Evidence) -> Iterator[Finding]:
+def names(evidence: DatasetScan) -> Iterator[Finding]:
     """A feature that names its elements has one name, a different one, for each."""
     for name, entry in evidence.plain_info["features"].items():
         feature = evidence.info.features[name]
@@ -123,7 +123,7 @@ def _flat(names: Any) -> list[str]:
     return list(map(str, names)) if isinstance(names, list) else []
 
 
-def tasks(evidence: Evidence) -> Iterator[Finding]:
+def tasks(evidence: DatasetScan) -> Iterator[Finding]:
     """meta/tasks.parquet is in the order of task_index, and every row's task is one that its episode was given."""
     if evidence.tasks is None:
         return

@@ -14,10 +14,10 @@ from isthmus_datasets.tools.checks.indices import index
 from isthmus_datasets.tools.checks.pictures import empty_pictures, frames, stuck
 from isthmus_datasets.tools.checks.structure import files, leftovers, names, rows, tasks, totals
 from isthmus_datasets.tools.checks.timing import capture_time
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import SEVERITIES, Finding
 
-Check = Callable[[Evidence], Iterator[Finding]]
+Check = Callable[[DatasetScan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     files, leftovers, totals, rows, names, tasks, index, frames, statistics,
@@ -31,7 +31,7 @@ def name_of(check: Check) -> str:
     return check.__name__.replace("_", "-")
 
 
-def run_checks(evidence: Evidence) -> list[Finding]:
+def run_checks(evidence: DatasetScan) -> list[Finding]:
     """All findings: errors first, then in the order of `CHECKS`, then by episode."""
     findings = [finding for check in CHECKS for finding in check(evidence)]
     order = [name_of(check) for check in CHECKS]

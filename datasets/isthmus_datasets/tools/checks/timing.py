@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 GAP = 0.75  # of a period: so much time is lost for good; a missed step loses a whole one
@@ -55,7 +55,7 @@ class _Source:
         return gaps
 
 
-def capture_time(evidence: Evidence) -> Iterator[Finding]:
+def capture_time(evidence: DatasetScan) -> Iterator[Finding]:
     """Capture times rise steadily at fps: none goes back, no gap, no reading held long, no jitter, no other rate."""
     for name, feature in evidence.info.features.items():
         if feature.dtype != "int64" or not name.endswith("_ns"):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.tools.checks.correlation import Delay
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 
 Numbers = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def operator_of(facts: Any) -> str:
     return str(facts.get("operator") or UNNAMED)
 
 
-def agreement(evidence: Evidence, delays: list[Delay]) -> Agreement | None:
+def agreement(evidence: DatasetScan, delays: list[Delay]) -> Agreement | None:
     """Between all operators, and of each with themselves in other episodes. None where there are no actions and states,
     or one episode only. Targets count relative to the state that follows them: else they would agree by themselves."""
     columns = _steps(evidence, delays)
@@ -57,7 +57,7 @@ def agreement(evidence: Evidence, delays: list[Delay]) -> Agreement | None:
     return Agreement(operators=names, values=values)
 
 
-def _steps(evidence: Evidence, delays: list[Delay]) -> tuple[Any, Any, Numbers, Numbers, list[str]] | None:
+def _steps(evidence: DatasetScan, delays: list[Delay]) -> tuple[Any, Any, Numbers, Numbers, list[str]] | None:
     """(N,) episode, (N,) operator's number, (N, S) state and (N, A) action in standard deviations, of all steps; and
     the operators' names."""
     actions, states = evidence.numbers("action"), evidence.numbers("observation")

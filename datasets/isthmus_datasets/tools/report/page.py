@@ -12,11 +12,11 @@ from isthmus_datasets.tools.checks.show import count, grouped, summary, what, wh
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of
 from isthmus_datasets.tools.report import sections
 from isthmus_datasets.tools.report.html import fact, fold, section, table
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import SEVERITIES, Finding
 
 
-def page(evidence: Evidence, findings: Sequence[Finding]) -> str:
+def page(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
     """The whole page."""
     css = files("isthmus_datasets.tools.report").joinpath("report.css").read_text()
     name = escape(evidence.root.resolve().name)
@@ -46,7 +46,7 @@ def page(evidence: Evidence, findings: Sequence[Finding]) -> str:
 """
 
 
-def _lead(evidence: Evidence) -> str:
+def _lead(evidence: DatasetScan) -> str:
     info = evidence.info
     tasks = "; ".join(evidence.tasks.words[:3]) if evidence.tasks else ""
     more = " …" if evidence.tasks and len(evidence.tasks.words) > 3 else ""
@@ -56,7 +56,7 @@ def _lead(evidence: Evidence) -> str:
     return f"{robot}{info.fps} steps a second.{seen} Task: {tasks}{more}"
 
 
-def _facts(evidence: Evidence, findings: Sequence[Finding]) -> str:
+def _facts(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
     seconds = np.array([seen.row.length for seen in evidence.episodes]) / evidence.info.fps
     counts = [count(sum(f.severity == severity for f in findings), severity) for severity in SEVERITIES]
     cards = [
@@ -73,7 +73,7 @@ def _facts(evidence: Evidence, findings: Sequence[Finding]) -> str:
     return "".join(fact(*card) for card in cards + _control(evidence))
 
 
-def _control(evidence: Evidence) -> list[tuple[str, str, str]]:
+def _control(evidence: DatasetScan) -> list[tuple[str, str, str]]:
     """Who was in control, where the recorder says so: a column of numbers whose meanings info.json has."""
     feature = evidence.info.features.get("control")
     names = list((feature.info or {}).get("values", [])) if feature else []

@@ -10,13 +10,13 @@ from isthmus_datasets.tools.report.agreement import agreement, operator_of
 from isthmus_datasets.tools.report.html import film, section, table
 from isthmus_datasets.tools.report.smoothness import action_smoothness
 from isthmus_datasets.tools.report.starts import BINS, starts
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 
 LIMIT = 24  # channels
 ROUGHEST = 5  # episodes
 
 
-def pictures(evidence: Evidence) -> str:
+def pictures(evidence: DatasetScan) -> str:
     """Beginning, middle and end of a few episodes, camera by camera."""
     parts = []
     for camera in (name for name, feature in evidence.info.features.items() if feature.is_picture):
@@ -28,14 +28,14 @@ def pictures(evidence: Evidence) -> str:
     return section("Pictures", text, *parts) if parts else ""
 
 
-def durations(evidence: Evidence) -> str:
+def durations(evidence: DatasetScan) -> str:
     """How long episodes take."""
     seconds = np.array([seen.row.length for seen in evidence.episodes]) / evidence.info.fps
     text = "How long episodes take. A tail to the right may be waiting, or a recording that nobody stopped."
     return section("Durations", text, plots.durations(seconds)) if len(seconds) else ""
 
 
-def start_states(evidence: Evidence) -> str:
+def start_states(evidence: DatasetScan) -> str:
     """Where episodes start."""
     found = starts(evidence, LIMIT)
     if found is None:
@@ -49,7 +49,7 @@ def start_states(evidence: Evidence) -> str:
     return section("Start states", text, plots.start_states(found))
 
 
-def actions(evidence: Evidence) -> str:
+def actions(evidence: DatasetScan) -> str:
     """What actions were taken."""
     names = [name for name in evidence.numbers("action") if len(evidence.all_of(name))]
     if not names:
@@ -66,7 +66,7 @@ def actions(evidence: Evidence) -> str:
     return section("Actions", text, plots.histograms(kept, (name, *others[:1])))
 
 
-def delays(evidence: Evidence) -> str:
+def delays(evidence: DatasetScan) -> str:
     """How late the state follows the action."""
     found = estimate(evidence)
     if not found:
@@ -84,7 +84,7 @@ def delays(evidence: Evidence) -> str:
     return section("Delay from action to state", text, table(head, rows, numbers=(2, 3, 4, 5)))
 
 
-def smoothness(evidence: Evidence) -> str:
+def smoothness(evidence: DatasetScan) -> str:
     """How smooth each episode is."""
     values = action_smoothness(evidence)
     if not values:
@@ -99,7 +99,7 @@ def smoothness(evidence: Evidence) -> str:
     return section("Smoothness", text, plots.smoothness(values, failed))
 
 
-def operators(evidence: Evidence) -> str:
+def operators(evidence: DatasetScan) -> str:
     """Who did what, and whether they agree."""
     found = agreement(evidence, estimate(evidence))
     smooth = action_smoothness(evidence)
@@ -125,7 +125,7 @@ def operators(evidence: Evidence) -> str:
     return section("Operators", text, table(head, rows, numbers=range(1, len(head)))) if rows else ""
 
 
-def features(evidence: Evidence) -> str:
+def features(evidence: DatasetScan) -> str:
     """What is recorded."""
     rows = []
     for name, feature in evidence.info.features.items():

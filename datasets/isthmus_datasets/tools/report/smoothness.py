@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 
 Numbers = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def spectral_arc_length(speed: Numbers, rate: float) -> float:
     return -float(np.hypot(1 / last, np.diff(spectrum[: last + 1])).sum())
 
 
-def action_smoothness(evidence: Evidence) -> dict[int, float]:
+def action_smoothness(evidence: DatasetScan) -> dict[int, float]:
     """Smoothness of each episode's action: episode -> spectral arc length. Channels count by their range."""
     name = next((name for name in ("action", *evidence.numbers("action")) if name in evidence.info.features), None)
     if name is None or name not in evidence.numbers("action"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.evidence import Evidence
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 
 Numbers = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Starts:
         return scaled @ directions[:2].T, float((strength[:2] ** 2).sum() / (strength**2).sum())
 
 
-def starts(evidence: Evidence, limit: int) -> Starts | None:
+def starts(evidence: DatasetScan, limit: int) -> Starts | None:
     """Starts of the state, in `limit` channels at most that ever change; None where no observation is numbers."""
     names, firsts, lows, highs = [], [], [], []
     states = evidence.numbers("observation")

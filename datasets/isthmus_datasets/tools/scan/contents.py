@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import unpng
+from isthmus_datasets.format.frames import decode_image
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
-from isthmus_datasets.tools.scan.evidence import Seen
+from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
 from isthmus_datasets.tools.scan.finding import Problems
 from isthmus_datasets.tools.scan.footage import Span, watch_pictures, watch_video
 from isthmus_datasets.tools.scan.schema import check_schema
@@ -27,13 +27,13 @@ THUMBNAILS = 8
 def read_contents(
     root: Path,
     info: DatasetInfo,
-    episodes: Sequence[Seen],
+    episodes: Sequence[EpisodeScan],
     problems: Problems,
     progress: Callable[[int, int], None],
 ) -> None:
     """Fill in `columns` and `footage` of every episode, file by file; what cannot be read becomes a problem."""
-    data: dict[Path, list[Seen]] = defaultdict(list)
-    videos: dict[tuple[Path, str], list[Seen]] = defaultdict(list)
+    data: dict[Path, list[EpisodeScan]] = defaultdict(list)
+    videos: dict[tuple[Path, str], list[EpisodeScan]] = defaultdict(list)
     for seen in episodes:
         data[info.data_file(seen.row.chunk, seen.row.file)].append(seen)
         for camera, place in seen.row.videos.items():
@@ -49,7 +49,7 @@ def read_contents(
     progress(total, total)
 
 
-def _read_data(path: Path, info: DatasetInfo, inside: list[Seen], problems: Problems, shown: set[int]) -> None:
+def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:
     indices = [seen.index for seen in inside]
     try:
         with open_parquet(path) as file:
@@ -70,7 +70,7 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[Seen], problems: Prob
                 problems.add(f"{path}: column {name!r} {error}", seen.index, fix="record or convert the episode again")
 
 
-def _read_column(seen: Seen, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
+def _read_column(seen: EpisodeScan, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
     if not feature.is_picture:
         seen.columns[name] = from_arrow(feature, column)
     elif len(column):
@@ -83,7 +83,7 @@ def _pictures(column: pa.ChunkedArray) -> Iterator[NDArray[np.uint8]]:
         row: dict[str, Any] | None = cell.as_py()
         if row is None or row["bytes"] is None:
             raise ValueError(f"has no picture in row {i}")
-        yield unpng(row["bytes"])
+        yield decode_image(row["bytes"])
 
 
 def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
@@ -93,7 +93,7 @@ def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
     return table["episode_index"].fill_null(-1).to_numpy()
 
 
-def _cut(table: pa.Table, inside: list[Seen]) -> Iterator[pa.Table]:
+def _cut(table: pa.Table, inside: list[EpisodeScan]) -> Iterator[pa.Table]:
     """Each episode's rows: by their lengths where these add up, else by the number of the episode that stands in
     every row."""
     lengths = [seen.row.length for seen in inside]
@@ -107,7 +107,7 @@ def _cut(table: pa.Table, inside: list[Seen]) -> Iterator[pa.Table]:
         yield table.slice(mine[0], len(mine)) if len(mine) else table.slice(0, 0)
 
 
-def _watch(path: Path, camera: str, fps: int, inside: list[Seen], problems: Problems, shown: set[int]) -> None:
+def _watch(path: Path, camera: str, fps: int, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:
     places = {seen.index: seen.row.videos[camera] for seen in inside}
     spans = [
         Span(

@@ -67,7 +67,7 @@ class Span:
     thumbnails: bool
 
 
-class Shrinker:
+class Thumbnailer:
     """Makes small pictures of frames. Kept from frame to frame: setting up a conversion takes longer than using it, and
     so do threads for pictures of this size."""
 
@@ -88,10 +88,10 @@ class Shrinker:
         return rgb[::step, ::step].astype(np.uint8)
 
 
-class Watcher:
+class FrameStats:
     """Takes an episode's frames in order and gives its `Footage`."""
 
-    def __init__(self, span: Span, shrinker: Shrinker) -> None:
+    def __init__(self, span: Span, shrinker: Thumbnailer) -> None:
         self.span, self.count = span, 0
         self.misplaced: int | None = None
         self._shrinker = shrinker
@@ -134,8 +134,8 @@ def watch_video(path: Path, spans: Sequence[Span], *, fps: int) -> tuple[dict[in
 
     `spans` are in the order of `first`. A frame belongs to the last of them that begins no later.
     """
-    shrinker, firsts = Shrinker(), [span.first for span in spans]
-    watchers = [Watcher(span, shrinker) for span in spans]
+    shrinker, firsts = Thumbnailer(), [span.first for span in spans]
+    watchers = [FrameStats(span, shrinker) for span in spans]
     broken = None
     try:
         for number, frame in enumerate(decoded(path)):
@@ -151,7 +151,7 @@ def watch_video(path: Path, spans: Sequence[Span], *, fps: int) -> tuple[dict[in
 
 def watch_pictures(pictures: Iterable[NDArray[np.uint8]], span: Span) -> Footage:
     """What the pictures of an image feature show: at least one picture (H, W, 3)."""
-    watcher = Watcher(span, Shrinker())
+    watcher = FrameStats(span, Thumbnailer())
     for picture in pictures:
         watcher.add(av.VideoFrame.from_ndarray(picture, format="rgb24"))
     return watcher.footage()

@@ -16,11 +16,11 @@ from isthmus_datasets.format.statistics import Statistics, from_json
 from isthmus_datasets.format.tasks import TASKS_FILE
 from isthmus_datasets.format.writer import STAGING
 from isthmus_datasets.tools.scan.contents import read_contents
-from isthmus_datasets.tools.scan.evidence import Evidence, Seen, TaskTable
+from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan, TaskTable
 from isthmus_datasets.tools.scan.finding import Problems
 
 
-def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Evidence:
+def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> DatasetScan:
     """Read everything below `root`: every row, every frame. Afterwards all numbers are in memory, and no pictures but
     a few thumbnails.
 
@@ -36,7 +36,7 @@ def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total
     there = _read_episodes(root, info, problems)
     episodes = sorted((seen for seen in there if seen.index < info.total_episodes), key=lambda seen: seen.index)
     read_contents(root, info, episodes, problems, progress)
-    return Evidence(
+    return DatasetScan(
         root=root,
         info=info,
         plain_info=json.loads((root / INFO_FILE).read_bytes()),
@@ -48,9 +48,9 @@ def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total
     )
 
 
-def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Seen]:
+def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[EpisodeScan]:
     """All of meta/episodes that can be read; an episode that is not there is a problem."""
-    episodes: list[Seen] = []
+    episodes: list[EpisodeScan] = []
     damage: list[DatasetError] = []
     for path in episode_files(root):
         try:
@@ -58,7 +58,7 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Se
                 rows = file.read(use_threads=False).to_pylist()
             for plain in rows:
                 end, statistics = plain.get("dataset_to_index"), row_statistics(plain, info)
-                episodes.append(Seen(row=episode_row(path, plain, info), end=end, statistics=statistics))
+                episodes.append(EpisodeScan(row=episode_row(path, plain, info), end=end, statistics=statistics))
         except DatasetError as error:
             damage.append(error)
     lost = sorted(set(range(info.total_episodes)) - {seen.index for seen in episodes})
@@ -69,7 +69,7 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Se
     return episodes
 
 
-def _leftover(root: Path, info: DatasetInfo, episodes: list[Seen]) -> list[Path]:
+def _leftover(root: Path, info: DatasetInfo, episodes: list[EpisodeScan]) -> list[Path]:
     """Files of episodes that do not count, by their names."""
     rows = [seen.row for seen in episodes]
     used = {info.data_file(row.chunk, row.file) for row in rows}

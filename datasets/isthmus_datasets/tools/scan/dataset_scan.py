@@ -18,7 +18,7 @@ from isthmus_datasets.tools.scan.footage import Footage
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class EpisodeScan:
     """One episode.
 
     Args:
@@ -57,7 +57,7 @@ class TaskTable:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evidence:
+class DatasetScan:
     """A dataset.
 
     Args:
@@ -74,7 +74,7 @@ class Evidence:
     root: Path
     info: DatasetInfo
     plain_info: Mapping[str, Any]
-    episodes: list[Seen]
+    episodes: list[EpisodeScan]
     leftover: list[Path]
     tasks: TaskTable | None
     statistics: Statistics | None
@@ -85,7 +85,7 @@ class Evidence:
         features = self.info.features
         return [name for name in self.info.columns if name.startswith(prefixes) and features[name].numpy.kind == "f"]
 
-    def of(self, name: str) -> Iterator[tuple[Seen, NDArray[Any]]]:
+    def of(self, name: str) -> Iterator[tuple[EpisodeScan, NDArray[Any]]]:
         """Every episode whose column `name` could be read, with it as (T', channels)."""
         for seen in self.episodes:
             if name in seen.columns and seen.rows:

@@ -60,7 +60,7 @@ class Tick:
     skipped: int
 
 
-class Pace:
+class Rate:
     """Deadlines at start + k / rate, which do not drift. Those that have passed are skipped, never made up for.
 
     Args:

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.keys import STILL, motion_of
-from isthmus_datasets.teleop.operators.guide import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import Pose
 
 
-class Wishes:
+class BrowserDevice:
     """A `Device`: keys of the page as a motion, its buttons as events. Every method may be called from any thread and
     returns at once, but `wait`.
 

@@ -13,7 +13,7 @@ Pose = tuple[NDArray[Any], NDArray[Any]]
 """Position (3,) m and orientation (4,) wxyz, in the world."""
 
 
-class Guide(Protocol):
+class TeleopController(Protocol):
     """A target for the robot's tool, and the actions that lead there."""
 
     gripper: float

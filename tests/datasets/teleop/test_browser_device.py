@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus_datasets.recording.operator import Event
-from isthmus_datasets.teleop.devices.hands import Hands
+from isthmus_datasets.teleop.browser_device import BrowserDevice
+from isthmus_datasets.teleop.devices.combined import CombinedDevice
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.handle import on_plane
 from isthmus_datasets.teleop.keys import MOVES, STILL, motion_of
-from isthmus_datasets.teleop.wishes import Wishes
 
 
 class Held:
@@ -31,7 +31,7 @@ class Held:
 
 
 def test_a_key_moves_the_target_until_it_is_let_go_of():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     wishes.key("W")
     wishes.key("A")
     assert wishes.read().linear.tolist() == [1.0, 1.0, 0.0] == wishes.read().linear.tolist()
@@ -50,14 +50,14 @@ def test_no_keys_together_ask_for_more_than_full_speed(held: set[str]):
 
 
 def test_a_button_is_told_once_and_the_last_one_counts():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     wishes.ask(Event.START)
     wishes.ask(Event.DISCARD)
     assert [wishes.read().event for _ in range(2)] == [Event.DISCARD, Event.NONE]
 
 
 def test_quitting_is_never_lost():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     wishes.ask(Event.QUIT)
     wishes.ask(Event.START)
     assert [wishes.read().event for _ in range(2)] == [Event.QUIT, Event.QUIT]
@@ -65,7 +65,7 @@ def test_quitting_is_never_lost():
 
 
 def test_start_hands_over_only_where_somebody_else_drives():
-    alone, with_policy = Wishes(), Wishes(hand_over=True)
+    alone, with_policy = BrowserDevice(), BrowserDevice(hand_over=True)
     for wishes in (alone, with_policy):
         wishes.ask(Event.START)
     assert alone.read().in_control is None
@@ -75,7 +75,7 @@ def test_start_hands_over_only_where_somebody_else_drives():
 
 
 def test_whoever_leaves_lets_go_of_everything():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     wishes.came()
     assert wishes.alone_s == 0.0
     wishes.key("D")
@@ -87,7 +87,7 @@ def test_whoever_leaves_lets_go_of_everything():
 
 
 def test_a_drag_is_taken_once():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     wishes.drag((0.1, 0.2, 0.3), (1, 0, 0, 0))
     wishes.drag((0.4, 0.5, 0.6), (1, 0, 0, 0))
     wishes.grip(0.25)
@@ -99,7 +99,7 @@ def test_a_drag_is_taken_once():
 
 
 def test_waiting_ends_when_somebody_starts():
-    wishes = Wishes()
+    wishes = BrowserDevice()
     said: list[Event] = []
     waiting = threading.Thread(target=lambda: said.append(wishes.wait()))
     waiting.start()
@@ -113,7 +113,7 @@ def test_waiting_ends_when_somebody_starts():
 def test_several_devices_are_one():
     page = Held("browser", Motion(linear=np.array((1.0, -0.2, 0.0)), in_control=True))
     stick = Held("gamepad", Motion(linear=np.array((0.5, -0.3, 0.0)), gripper=-1.0, event=Event.STOP))
-    hands = Hands((page, stick))
+    hands = CombinedDevice((page, stick))
     motion = hands.read()
     assert motion.linear == pytest.approx((1.0, -0.5, 0.0))
     assert (motion.gripper, motion.event, motion.in_control, hands.name) == (-1.0, Event.STOP, True, "gamepad")

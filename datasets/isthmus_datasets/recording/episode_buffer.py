@@ -16,7 +16,7 @@ from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.robot import RobotFeatures
 
 
-class Take:
+class EpisodeBuffer:
     """Rows are put together piece by piece, since a step's columns are not known at the same time.
 
     Args:

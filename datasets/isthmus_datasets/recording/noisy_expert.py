@@ -12,7 +12,7 @@ _STRAY_STEPS = 8.0  # so long an error lasts: a hand drifts, it does not tremble
 _LAPSES, _LAPSE_STEPS = 0.06, 6.0  # per step that is no lapse, with no skill at all; and how long one is on average
 
 
-class Hand:
+class NoisyExpert:
     """Does what is planned, as well as it can.
 
     Args:

@@ -10,7 +10,7 @@ from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.teleop.devices.motion import Device, Motion
 
 
-class Hands:
+class CombinedDevice:
     """All that is held moves the target; an event of any is one, the first's first.
 
     Args:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from isthmus_datasets.recording.noisy_expert import NoisyExpert
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.recording.scripted import ScriptedOperator
-from isthmus_datasets.recording.skill import Hand
 
 
 class Threader(ScriptedOperator):
@@ -44,16 +44,16 @@ def test_the_less_skill_the_fewer_episodes_succeed():
     assert rates[-1] < 0.5
 
 
-def actions(hand: Hand, steps: int = 20_000) -> NDArray[np.float64]:
+def actions(hand: NoisyExpert, steps: int = 20_000) -> NDArray[np.float64]:
     return np.array([hand.act(np.array([2.0, -3.0])) for _ in range(steps)])
 
 
 def test_full_skill_is_the_plan():
-    assert np.array_equal(actions(Hand(skill=1.0, stray=5.0), 100), [(2.0, -3.0)] * 100)
+    assert np.array_equal(actions(NoisyExpert(skill=1.0, stray=5.0), 100), [(2.0, -3.0)] * 100)
 
 
 def test_the_hand_drifts_around_the_plan_by_its_lack_of_skill():
-    done = actions(Hand(skill=0.5, stray=4.0))
+    done = actions(NoisyExpert(skill=0.5, stray=4.0))
     np.testing.assert_allclose(done.mean(axis=0), (2.0, -3.0), atol=0.2)
     np.testing.assert_allclose(done.std(axis=0), 2.0, rtol=0.1)
     apart = [np.corrcoef(done[steps:, 0], done[:-steps, 0])[0, 1] for steps in (1, 40)]
@@ -63,7 +63,7 @@ def test_the_hand_drifts_around_the_plan_by_its_lack_of_skill():
 
 @pytest.mark.parametrize(("skill", "share"), [(0.0, 0.06 / (0.06 + 1 / 6)), (0.5, 0.03 / (0.03 + 1 / 6))])
 def test_it_lapses_by_its_lack_of_skill(skill: float, share: float):
-    done = actions(Hand(skill=skill, stray=1.0))
+    done = actions(NoisyExpert(skill=skill, stray=1.0))
     held = np.all(np.diff(done, axis=0) == 0.0, axis=1)
     assert held.mean() == pytest.approx(share, abs=0.02)
 
