@@ -26,7 +26,7 @@ from isthmus_sim.terms import rewards, terminations
 from isthmus_sim.terms.curricula import terrain_level
 from isthmus_sim.terms.events import Push
 from isthmus_sim.terms.randomization import Range, check_goal_range, scaled, uniform
-from isthmus_sim.terms.rewards import COURSE, TURNING_GOAL, VELOCITY_GOAL
+from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
 
 GRAVITY = 9.81  # m/s²
 COMMAND = "joint_position_target"
@@ -57,7 +57,6 @@ class VelocityTracking(Task):
         self.episode_steps = c.episode_steps
         self.sensors, self.noise, self.command_delay_steps = c.sensors, c.noise, c.command_delay_steps
         self.actuation_delay_s = c.actuation_delay_s[1]
-        self._averages = c.reward.course > 0
         self._constants()
         frame = 6 + 3 * len(robot.joints)
         self.memory = (
@@ -146,16 +145,7 @@ class VelocityTracking(Task):
         every = round(self.config.command_s / self.robot.control_period_s)
         due = (episode_step % every == 0).unsqueeze(-1)
         goal = {name: torch.where(due, value, previous[name]) for name, value in drawn.items()}
-        return previous | goal | {"phase": self._next_phase(previous["phase"])}
-
-    def track(self, goal: Goal, state: State) -> Goal:
-        """course (n, 3): how far the robot has been off what was asked, on average, if that is rewarded."""
-        if not self._averages:
-            return goal
-        base = BaseMotion.of(state)
-        off = torch.cat((base.velocity[:, :2] - goal[VELOCITY_GOAL], base.turning[:, 2:] - goal[TURNING_GOAL]), dim=-1)
-        before = goal.get(COURSE, torch.zeros_like(off))
-        return goal | {COURSE: torch.lerp(before, off, self.robot.control_period_s / self.config.reward.course_s)}
+        return goal | {"phase": self._next_phase(previous["phase"])}
 
     def _draw_command(self, n: int, generator: torch.Generator) -> Goal:
         c = self.config
@@ -183,7 +173,6 @@ class VelocityTracking(Task):
         seen = (
             self._proprioception(self.sense(state, goal)),
             self._command(goal, goal["phase"]),
-            *((goal[COURSE],) if self._averages else ()),
             state["actuator"] - self._default.to(state["actuator"]),
             base.velocity,
             self._height(state).unsqueeze(-1),
@@ -212,8 +201,7 @@ class VelocityTracking(Task):
         per_foot, per_joint = symmetry.per_foot(robot), symmetry.per_joint(robot)
         drawn = [same, same, vector, same, per_joint, same, same, vector]
         scan = symmetry.grid(*(_SCAN if self.terrain else (0, 0)))
-        off = [symmetry.signs(1, -1, -1)] if self._averages else []
-        return [*felt, *asked, *off, joints, vector, same, per_foot, per_foot, *drawn, scan]
+        return [*felt, *asked, joints, vector, same, per_foot, per_foot, *drawn, scan]
 
     @property
     def _clock_sign(self) -> float:
@@ -256,9 +244,7 @@ class VelocityTracking(Task):
 
     def _rewards(self) -> dict[str, Reward]:
         w = self.config.reward
-        course = Reward(weight=w.course, function=lambda step: rewards.course(step, w.course_width))
         return {
-            **({"course": course} if self._averages else {}),
             "velocity": Reward(weight=w.velocity, function=lambda step: rewards.planar_velocity(step, w.width)),
             "turning": Reward(weight=w.turning, function=lambda step: rewards.yaw_rate(step, w.width)),
             "gait": Reward(weight=w.gait, function=self._gait),

@@ -39,13 +39,6 @@ class VelocityReward:
     """exp(-|ω_z - command| / width)."""
     width: float = 0.4
     """m/s and rad/s."""
-    course: float = 0.0
-    """exp(-‖v_xy - command‖ / course_width) + exp(-|ω_z - command| / course_width) of the errors' averages. A gait
-    sways by more than it drifts, so the two terms above hardly feel a drift, which leads a robot astray."""
-    course_width: float = 0.1
-    """m/s and rad/s."""
-    course_s: float = 1.0
-    """Time constant of the averages, s: some cycles of the gait."""
     gait: float = 1.0
     """Share of feet that stand when the clock says so and swing when it says so; standing still, share that stand."""
     clearance: float = 20.0
@@ -152,7 +145,6 @@ def two_legs() -> VelocityConfig:
     """
     reward = VelocityReward(
         width=0.4,
-        course=1.0,
         gait=1.0,
         clearance=20.0,
         swing_height=0.08,

@@ -104,25 +104,3 @@ def test_metrics_are_errors_in_the_robots_own_frame(standing: Standing):
     assert {name: float(value) for name, value in metrics.items()} == pytest.approx(
         {"velocity_error_mps": 0.5, "yaw_rate_error_radps": 0.5, "speed_mps": 1.0, "power_w": 30.0}, rel=1e-5
     )
-
-
-def test_keeping_the_course_is_a_reward_of_average_errors(standing: Standing):
-    """A robot that sways about what is asked is on course; one that is off by 0.1 m/s to the left and 0.2 rad/s drifts
-    away, by 1 - e^-1 of that within the time constant."""
-    constants = VelocityReward(course=2.0, course_width=0.1, course_s=1.0)
-    task = VelocityTracking(ROBOT, VelocityConfig(reward=constants))
-    asked = {"linear_velocity_command": torch.tensor([[0.5, 0.0]] * 2), "yaw_rate_command": torch.zeros(2, 1)}
-    goal, state = asked | {"phase": torch.zeros(2, 1)}, standing(2, 0.25)
-    for step in range(round(1.0 / ROBOT.control_period_s)):
-        sway = 0.3 if step % 2 else -0.3
-        state["linear_velocity"] = torch.tensor([[0.5, sway, 0.0], [0.5, 0.1, 0.0]])
-        state["angular_velocity"] = torch.tensor([[0.0, 0.0, sway], [0.0, 0.0, 0.2]])
-        goal = task.track(goal, state)
-    share = 1 - (1 - ROBOT.control_period_s) ** (1 / ROBOT.control_period_s)
-    torch.testing.assert_close(goal["course"][1], share * torch.tensor([0.0, 0.1, 0.2]))
-    zero = torch.zeros(2, 12)
-    terms = task.reward(
-        Transition(state=state, goal=goal, commands={COMMAND: zero}, previous={COMMAND: zero}, progress=1.0)
-    )
-    assert float(terms["course"][1]) == pytest.approx(2.0 * (math.exp(-share) + math.exp(-2 * share)), rel=1e-5)
-    assert float(terms["course"][0]) > 3.7, "of 4: on course"
