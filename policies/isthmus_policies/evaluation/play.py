@@ -66,9 +66,13 @@ def subject(options: Options) -> Subject:
         task = task_of_contract(contract, options.task)
         engine = options.engine or contract.provenance.engine
         folder = options.exported.parent
-        name = options.task or contract.provenance.task
-        runner: MakeRunner = lambda env: GraphRunner(path, env)  # noqa: E731
-        return Subject(name=name, task=task, make_runner=runner, engine=engine, folder=folder)
+        return Subject(
+            name=options.task or contract.provenance.task,
+            task=task,
+            make_runner=lambda env: GraphRunner(path, env),
+            engine=engine,
+            folder=folder,
+        )
     assert options.run is not None
     run = load_run(options.run, task=options.task)
     return Subject(

@@ -102,8 +102,7 @@ class Trainer:
         DivergedError for too many."""
         iteration, again = self.iteration - 1, ""
         if self.divergences:
-            facts = {name: self._facts()[name] for name in ("config", "code_revision", "robot")}
-            facts["iteration"] = iteration
+            facts = self._facts() | {"iteration": iteration}
             first_world = distributed.rank() * self.env.num_envs
             path = dump(folder / FOLDER, self.divergences, facts, first_world)
             again = f"; step one again: python -m isthmus_policies.training.diverged {path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,11 +45,15 @@ def robot_digest(robot: RobotDescription) -> str:
     """SHA-256 of all that a simulation has of a robot: description and model. Equal digests are equal robots."""
     model = "" if robot.model is None else robot.model(False)
     text = model if isinstance(model, str) else model.to_xml()
-    # What somebody's actuators and variations are made of may have no text that is the same in the next process.
-    parts = [(type(part).__qualname__, part.parameters) for part in (*robot.actuators, *robot.variations)]
+    parts = [(_text(part), part.parameters) for part in (*robot.actuators, *robot.variations)]
     shape = (robot.base, dict(robot.legs), robot.mass, dict(robot.stances), dict(robot.mirror))
     facts = (robot.control_period_s, robot.signals, robot.commands, dict(robot.joints), parts, shape, text)
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _text(part: object) -> str:
+    """What a part of a robot is made of; only its kind, where that has no text that is the same in the next process."""
+    return repr(part) if dataclasses.is_dataclass(part) else type(part).__qualname__
 
 
 def require_same_robot(robot: RobotDescription, facts: Mapping[str, Any], what: Path) -> None:

@@ -78,6 +78,9 @@ def test_another_robot_than_it_was_trained_on_is_refused_everywhere(
     body = robot.variations[0]
     weighs = replace(body.parameters[0], maximum=(9.0,))
     monkeypatch.setattr(type(body), "parameters", (weighs, *body.parameters[1:]))
+    lag = replace(robot.actuators[0], actuators=("a", "b", "c", "d"))  # pyright: ignore[reportCallIssue]
+    renamed = replace(robot, actuators=(lag,))
+    assert robot_digest(renamed) != robot_digest(robot), "what a part is made of counts, not only what may vary"
     for changed in (replace(robot, mass=1.0), replace(robot, stances=stands), robot):
         monkeypatch.setitem(ROBOTS._loaded, "crazyflie", changed)
         for opened in (load_run, Trainer.resume):
