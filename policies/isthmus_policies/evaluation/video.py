@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,7 +18,7 @@ from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
-from isthmus_sim.env import Env
+from isthmus_sim.env import Env, Step
 from isthmus_sim.rendering.motion import Motion
 from isthmus_sim.rendering.render import FLOWN, MotionRenderer, base_position
 from isthmus_sim.scene import Scene, free_body, joint_motion
@@ -61,18 +62,29 @@ def film(scene: Scene, clips: list[Clip], path: Path, *, on_frame: Progress | No
 
 
 def episode_video(task: Task, make_runner: Callable[[Env], PolicyRunner], seed: int, path: Path) -> Path:
-    """A video of the first `EPISODES` episodes that start from `seed`; returns `path`.
+    """A video of `EPISODES` episodes that start from `seed`, on different surroundings from the easiest level to the
+    hardest where a task has them; returns `path`.
 
     Raises:
         NoRendererError: this machine cannot draw without a display.
         UnsupportedError: the scene cannot be simulated by MuJoCo, which draws it.
     """
     engine = "mujoco" if "mujoco" in task.engines else task.engines[0]
-    env = Env(task, make_engine(task.scene, 1, engine), seed)
-    runner = make_runner(env)
-    clips = [_record_episode(env, runner, f"episode {i + 1} of {EPISODES}") for i in range(EPISODES)]
+    env = Env(task, make_engine(task.scene, EPISODES, engine), seed)
+    env.level = torch.linspace(0, task.levels - 1, EPISODES, device=env.device).round().long()
+    titles = [f"episode {i + 1} of {EPISODES}{_where(env, i)}" for i in range(EPISODES)]
+    clips = _record_episodes(env, make_runner(env), titles)
     env.close()
     return film(task.scene, clips, path)
+
+
+def _where(env: Env, world: int) -> str:
+    """Which surroundings a world has, where they differ."""
+    task = env.task
+    if task.levels == 1:
+        return ""
+    kind = f"{task.kinds[world % len(task.kinds)]}, " if task.kinds else ""
+    return f"  ·  {kind}level {int(env.level[world])} of 0 to {task.levels - 1}"
 
 
 def mission_video(
@@ -124,32 +136,44 @@ def _joints(names: Sequence[str], arrays: Mapping[str, NDArray]) -> NDArray[np.f
     return np.stack([np.interp(arrays["time"], read_s, angles[:, i]) for i in places], axis=1)
 
 
-def _record_episode(env: Env, runner: PolicyRunner, title: str) -> Clip:
-    """One episode of a single world that has just been reset, with a remark on how it ended."""
-    states, goals = [_first(env.state)], [_first(env.goal)]
-    while True:
+def _record_episodes(env: Env, runner: PolicyRunner, titles: Sequence[str]) -> list[Clip]:
+    """The first episode of every world, all just reset, with a remark on how it ended."""
+    records = [([_row(env.state, world)], [_row(env.goal, world)]) for world in range(env.num_envs)]
+    endings: dict[int, str] = {}
+    while len(endings) < env.num_envs:
         step = runner.step(env)
         runner.restart(step.ended)
-        if len(step.ended):
-            break
-        states.append(_first(env.state))
-        goals.append(_first(env.goal))
-    period_s = env.task.robot.control_period_s
+        for world in set(step.ended.tolist()) - endings.keys():
+            endings[world] = _ending(step, world)
+        for world in set(range(env.num_envs)) - endings.keys():
+            states, goals = records[world]
+            states.append(_row(env.state, world))
+            goals.append(_row(env.goal, world))
+    return [_clip(env.task, *record, titles[world] + endings[world]) for world, record in enumerate(records)]
+
+
+def _ending(step: Step, world: int) -> str:
+    if step.succeeded[world]:
+        return "  ·  succeeds"
+    return "  ·  fails" if step.terminated[world] else ""
+
+
+def _clip(task: Task, states: list[State], goals: list[Goal], title: str) -> Clip:
+    """States and goals of one world, (1, *shape), a control step apart."""
+    period_s = task.robot.control_period_s
     reference = None
     if "reference_position" in goals[0]:
         reference = np.stack([goal["reference_position"][0].double().cpu().numpy() for goal in goals])
     motion = Motion.of_states(np.arange(len(states), dtype=np.float64) * period_s, states, reference)
-    notes = [_note(env.task, state, goal) for state, goal in zip(states, goals, strict=True)]
-    failed = bool(step.terminated[0] & ~step.succeeded[0])
-    title += "  ·  fails" if failed else "  ·  succeeds" if bool(step.succeeded[0]) else ""
+    notes = [_note(task, state, goal) for state, goal in zip(states, goals, strict=True)]
     return Clip(
         motion=motion, title=lambda _: title, note=lambda time: notes[min(int(time / period_s), len(notes) - 1)]
     )
 
 
-def _first(tensors: State) -> State:
-    """Copies of the first world's rows, (1, *shape)."""
-    return {name: value[:1].clone() for name, value in tensors.items()}
+def _row(tensors: State, world: int) -> State:
+    """Copies of one world's rows, (1, *shape)."""
+    return {name: value[world : world + 1].clone() for name, value in tensors.items()}
 
 
 def _note(task: Task, state: State, goal: Goal) -> str:

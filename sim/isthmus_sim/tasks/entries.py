@@ -70,6 +70,7 @@ QUADRUPED_ROUGH = TaskEntry(
     config=rough(),
     training={**_WALKING, "num_envs": 1024},
     summary="walk as told on rough ground",
+    mission="isthmus_policies.demo.report.walk:WALK",
 )
 BIPED = TaskEntry(
     make=VelocityTracking,

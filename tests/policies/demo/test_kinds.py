@@ -55,7 +55,12 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("task", "kind", "trained"),
-    [("quadrotor", FLIGHT, "quadrotor-randomized"), ("quadruped", WALK, "quadruped"), ("biped", WALK, "biped")],
+    [
+        ("quadrotor", FLIGHT, "quadrotor-randomized"),
+        ("quadruped", WALK, "quadruped"),
+        ("quadruped-rough", WALK, "quadruped-rough"),
+        ("biped", WALK, "biped"),
+    ],
 )
 def test_a_task_is_demonstrated_as_its_entry_says(task: str, kind: object, trained: str):
     assert demo_kind(task) is kind

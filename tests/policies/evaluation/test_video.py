@@ -18,6 +18,7 @@ if available_backend() is None:
 
 import torch
 
+from isthmus_policies.evaluation import video
 from isthmus_policies.evaluation.runners import NetworkRunner
 from isthmus_policies.evaluation.video import EPISODES, FPS, _note, episode_video, mission_video, velocities
 from isthmus_policies.networks.policy import make_policy
@@ -25,6 +26,7 @@ from isthmus_policies.training.config import default_config
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, JOINTS
 from isthmus_sim.tasks import TASKS, make_task
+from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
 
 
@@ -101,6 +103,22 @@ def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
 def test_an_episode_without_a_reference_is_filmed(tmp_path: Path, name: str, period_s: float):
     frames = film_episodes(name, 10, tmp_path / "video.mp4")
     assert len(frames) == EPISODES * round((10 - 1) * period_s * FPS)
+
+
+def test_rough_ground_is_filmed_from_its_easiest_level_to_its_hardest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    filmed: list[video.Clip] = []
+    monkeypatch.setattr(video, "film", lambda scene, clips, path: filmed.extend(clips))
+    name = "quadruped-rough"
+    task = make_task(name, dataclasses.replace(TASKS[name].config, episode_steps=3))
+    policy = make_policy("mlp", default_config(name).policy, dict(task.groups), task.action_size)
+    episode_video(task, lambda env: NetworkRunner(policy, env), 3, tmp_path / "video.mp4")
+    assert isinstance(task, VelocityTracking) and task.terrain is not None
+    for i, clip in enumerate(filmed):
+        level = (0, task.levels // 2, task.levels - 1)[i]
+        assert f"{task.kinds[i]}, level {level} of 0 to {task.levels - 1}" in clip.title(0.0)
+        tile = task.terrain.origin(torch.tensor([level]), torch.tensor([i]))[0, :2].numpy()
+        assert np.abs(clip.motion.state["position"][0, :2] - tile).max() < 0.5, "it walks on the ground that it names"
+    assert len(filmed) == EPISODES
 
 
 def test_a_fixed_robot_is_filmed_by_its_joints(tmp_path: Path):
