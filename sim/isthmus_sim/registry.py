@@ -66,7 +66,7 @@ class Registry(Mapping[str, T], Generic[T]):
         point = self._point(name)
         try:
             member = point.load()
-        except Exception as error:  # a stranger's module may raise anything while it is imported
+        except (Exception, SystemExit) as error:  # a module of another package may raise anything while it is imported
             others = ", ".join(other for other in self if other != name) or "none"
             problem = does_not_load(_origin(point).package, point.value, error)
             raise RegistryError(f"the {self.kind} {name!r} {problem}; others: {others}") from error
@@ -96,7 +96,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._points)
 
 
-def does_not_load(package: str, where: str, error: Exception) -> str:
+def does_not_load(package: str, where: str, error: BaseException) -> str:
     """The end of a sentence, in one line: that something of a package does not load, why, and what to do."""
     why = " ".join(f"{type(error).__name__}: {error}".split())
     return f"of {package} does not load from {where}: {why}; mend {package} or uninstall it"

@@ -76,9 +76,10 @@ def test_a_name_that_two_packages_register_is_refused_with_both(install: Any):
         ("orchard:APPLE", "APPLE = 1 + 'red'", "TypeError"),
         ("orchard:APPLE", "APPLE = (", "SyntaxError"),
         ("orchard:APPLE", "raise RuntimeError('no sun,\\nno rain')", "RuntimeError: no sun, no rain"),
+        ("orchard:APPLE", "raise SystemExit('not on this machine')", "SystemExit: not on this machine"),
     ],
     ids=["its import fails", "it is not there", "its module is not there", "it is of another type", "a type error",
-         "no Python", "two lines"],
+         "no Python", "two lines", "it ends the program"],
 )  # fmt: skip
 def test_what_cannot_be_had_is_refused_with_package_and_cause(install: Any, value: str, code: str, names: str):
     install("orchard", {"apple": value}, code)

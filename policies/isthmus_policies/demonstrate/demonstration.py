@@ -102,7 +102,7 @@ def _load(task: str, entry: TaskEntry) -> Demonstration | None:
     whose, package = f"the demonstration of the task {task!r}", TASKS.origin(task).package
     try:
         found = pkgutil.resolve_name(where)
-    except Exception as error:  # a stranger's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a module of another package may raise anything while it is imported
         raise RegistryError(f"{whose} {does_not_load(package, where, error)}") from error
     if not isinstance(found, Demonstration):
         raise RegistryError(f"{whose} of {package}: {where} is a {type(found).__name__}, it must be a Demonstration")

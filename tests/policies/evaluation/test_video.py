@@ -112,7 +112,8 @@ def test_rough_ground_is_filmed_from_its_easiest_level_to_its_hardest(monkeypatc
     task = make_task(name, dataclasses.replace(TASKS[name].config, episode_steps=3))
     policy = make_policy("mlp", default_config(name).policy, dict(task.groups), task.action_size)
     episode_video(task, lambda env: NetworkRunner(policy, env), 3, tmp_path / "video.mp4")
-    assert isinstance(task, VelocityTracking) and task.terrain is not None
+    assert isinstance(task, VelocityTracking)
+    assert task.terrain is not None
     for i, clip in enumerate(filmed):
         level = (0, task.levels // 2, task.levels - 1)[i]
         assert f"{task.kinds[i]}, level {level} of 0 to {task.levels - 1}" in clip.title(0.0)

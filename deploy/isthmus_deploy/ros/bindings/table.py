@@ -105,7 +105,7 @@ def _owner(point: EntryPoint) -> str:
 def _load(point: EntryPoint) -> RosBindings:
     try:
         found = point.load()
-    except Exception as error:  # a stranger's module may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a module of another package may raise anything while it is imported
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refusal(f"the ROS bindings of {_owner(point)} do not load: {why}; mend or uninstall it") from error
     if not isinstance(found, RosBindings):
