@@ -94,10 +94,10 @@ bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-push
 bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jitter; cost of an episode as the dataset grows
 	$(BIN)/python benchmarks/recording.py $(ARGS)
 
-bench-rendering: $(STAMP) ## pictures per second of the arm's two cameras on one core
+bench-rendering: $(STAMP) ## images per second of the arm's two cameras on one core
 	$(BIN)/python benchmarks/rendering.py $(ARGS)
 
-bench-importing: $(STAMP) ## ARGS=....zarr: an import compared with its source: numbers to the bit, pictures within the codec
+bench-importing: $(STAMP) ## ARGS=....zarr: an import compared with its source: numbers to the bit, images within the codec
 	$(BIN)/python benchmarks/importing.py $(ARGS)
 
 bench-loader: $(STAMP) ## windows per second of the training loader, state and images

@@ -1,5 +1,5 @@
 """`make bench-importing`: a replay buffer of human demonstrations, imported whole: are numbers the same to the bit, is
-every picture there, and how far are pictures off after the codec?"""
+every image there, and how far are images off after the codec?"""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ QUICK = Options()
 
 
 def small_buffer(path: Path) -> Path:
-    """A replay buffer of 3 episodes of 20 steps, with pictures of a grey that grows."""
+    """A replay buffer of 3 episodes of 20 steps, with images of a grey that grows."""
     features: Features = {
         "action": Feature(dtype="float32", shape=(2,)),
         "observation.images.scene": Feature(dtype="video", shape=(96, 96, 3)),
@@ -57,8 +57,8 @@ def small_buffer(path: Path) -> Path:
 
 
 def differences(source: Source, dataset: DatasetReader, index: int) -> tuple[bool, bool, list[NDArray[np.uint8]]]:
-    """Compare one episode with its source: whether its numbers are the same to the bit, whether it has a picture for
-    every step, and how far each camera's pictures (T, H, W, 3) are off."""
+    """Compare one episode with its source: whether its numbers are the same to the bit, whether it has an image for
+    every step, and how far each camera's images (T, H, W, 3) are off."""
     before, after = source.episodes[index], dataset.episode(index)
     same = all(after.columns[name].tobytes() == values.tobytes() for name, values in before.columns.items())
     pairs = [(np.asarray(before.videos[name]), np.asarray(after.videos[name])) for name in before.videos]
@@ -77,8 +77,8 @@ def rows(source: Source, dataset: DatasetReader, seconds: float) -> list[Row]:
     return [
         Row(metric="episodes imported", value=count, unit="", must=f">= {len(source.episodes)}"),
         Row(metric="of which differ in a bit", value=sum(not same for same, _, _ in found), unit="", must="<= 0"),
-        Row(metric="of which lack pictures", value=sum(not whole for _, whole, _ in found), unit="", must="<= 0"),
-        Row(metric="pictures", value=sum(len(error) for error in off), unit=""),
+        Row(metric="of which lack images", value=sum(not whole for _, whole, _ in found), unit="", must="<= 0"),
+        Row(metric="images", value=sum(len(error) for error in off), unit=""),
         Row(
             metric="off by, mean of all grey levels",
             value=float(levels @ np.arange(256) / levels.sum()),
@@ -86,7 +86,7 @@ def rows(source: Source, dataset: DatasetReader, seconds: float) -> list[Row]:
             must="<= 1",
         ),
         Row(metric="… 99 of 100 within", value=float(np.searchsorted(share, 0.99)), unit="of 255", must="<= 20"),
-        Row(metric="… mean of the worst picture", value=worst, unit="of 255", must="<= 1.5"),
+        Row(metric="… mean of the worst image", value=worst, unit="of 255", must="<= 1.5"),
         Row(metric="… the worst grey level", value=float(np.flatnonzero(levels)[-1]), unit="of 255"),
         Row(metric="time", value=seconds, unit="s"),
     ]

@@ -58,8 +58,8 @@ def make_dataset(root: Path, options: Options) -> DatasetReader:
         for _ in range(options.episodes):
             video = np.repeat(ground[None], options.steps, axis=0)
             corners = random.integers(0, 80, 2) + random.integers(0, 9, (options.steps, 2))
-            for picture, (x, y) in zip(video, corners, strict=True):
-                picture[y : y + 8, x : x + 8] = 250
+            for image, (x, y) in zip(video, corners, strict=True):
+                image[y : y + 8, x : x + 8] = 250
             columns = {name: random.normal(size=(options.steps, *FEATURES[name].shape)) for name in ("action", STATE)}
             writer.append(
                 Episode(
@@ -101,7 +101,7 @@ def on_demand(reader: DatasetReader) -> Callable[[], int]:
 
 
 def bare_copy(batch: Batch) -> Callable[[], int]:
-    """As many bytes as a batch of pictures has, into new memory."""
+    """As many bytes as a batch of images has, into new memory."""
 
     def work() -> int:
         for camera in CAMERAS:
@@ -112,7 +112,7 @@ def bare_copy(batch: Batch) -> Callable[[], int]:
 
 
 def measure(reader: DatasetReader, options: Options) -> list[Row]:
-    """First epoch of pictures, with decoding; then everything in turns."""
+    """First epoch of images, with decoding; then everything in turns."""
     begun = time.perf_counter()
     images = Loader(
         reader, WindowConfig.diffusion(observations=[STATE], cameras=CAMERAS), batch_size=options.batch_size

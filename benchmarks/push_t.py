@@ -1,5 +1,5 @@
 """Push-T beside the published environment: the recorded actions of 206 human demonstrations, replayed from their
-recorded starts, and how fast worlds and pictures go.
+recorded starts, and how fast worlds and images go.
 
 What counts is the coverage that the same actions lead to. A recording is what the published environment did, so it
 stands in for it where gym-pusht is not installed; with it, a Python of its own (`--gym-python`) replays the same.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher.description import ROBOT
-from isthmus_sim.robots.pusher.drawing import picture
+from isthmus_sim.robots.pusher.drawing import image
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import SUCCESS, PushT, PushTConfig, coverage
 from isthmus_sim.threads import one_torch_thread
@@ -190,7 +190,7 @@ def rates(act: Callable[[], object], options: Options) -> tuple[float, tuple[flo
 
 
 def speed(options: Options, gym_steps_per_s: float | None) -> list[Row]:
-    """Steps of the whole Env per second with random actions, and pictures."""
+    """Steps of the whole Env per second with random actions, and images."""
     rows, generator = [], torch.Generator().manual_seed(0)
     for worlds in options.worlds:
         task = make_task("push_t")
@@ -203,8 +203,8 @@ def speed(options: Options, gym_steps_per_s: float | None) -> list[Row]:
             Row(metric=f"Env, worlds: {worlds}", value=worlds * value, unit="steps/s", seeds=options.rounds,
                 spread=(worlds * low, worlds * high), peer=peer)
         )  # fmt: skip
-    value, spread = rates(lambda: picture((100.0, 50.0), (200.0, 300.0, 1.0)), options)
-    return [*rows, Row(metric="pictures 96 x 96", value=value, unit="1/s", spread=spread, seeds=options.rounds)]
+    value, spread = rates(lambda: image((100.0, 50.0), (200.0, 300.0, 1.0)), options)
+    return [*rows, Row(metric="images 96 x 96", value=value, unit="1/s", spread=spread, seeds=options.rounds)]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""`make bench-rendering`: pictures a second of the arm's two cameras on one core, beside a bare MuJoCo renderer and
+"""`make bench-rendering`: images a second of the arm's two cameras on one core, beside a bare MuJoCo renderer and
 beside rendering with shadows and multisampling.
 
 Seconds are of this process's time on the one core that it stays on, so that others on the machine do not count.
@@ -34,7 +34,7 @@ class Options(BenchOptions):
     """Measure the arm's cameras."""
 
     size: int = 96
-    """Height and width of the pictures, px."""
+    """Height and width of the images, px."""
     rounds: int = 9
     """Times that everything is measured in turn."""
     seconds: float = 0.5
@@ -45,16 +45,16 @@ QUICK = Options(rounds=2, seconds=0.1)
 
 
 def rate(draw: Callable[[], int], seconds: float) -> float:
-    """Pictures per second over about `seconds`; `draw` returns how many it has drawn."""
-    begun, pictures = time.process_time(), 0
+    """Images per second over about `seconds`; `draw` returns how many it has drawn."""
+    begun, images = time.process_time(), 0
     while time.process_time() - begun < seconds:
-        pictures += draw()
-    return pictures / (time.process_time() - begun)
+        images += draw()
+    return images / (time.process_time() - begun)
 
 
 def drawing(cameras: WorldCameras) -> Callable[[], int]:
     """As recording does it: the world's looks and state are taken over, then each camera draws."""
-    return lambda: len(cameras.pictures())
+    return lambda: len(cameras.images())
 
 
 def bare(model: mujoco.MjModel, size: int) -> Callable[[], int]:

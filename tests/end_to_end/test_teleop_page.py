@@ -147,12 +147,12 @@ def with_keys(page: Page) -> None:
     until(page, "waiting")
 
 
-def with_mouse(page: Page, goal: NDArray[np.float64], picture: Path) -> None:
+def with_mouse(page: Page, goal: NDArray[np.float64], image: Path) -> None:
     page.get_by_role("button", name="Start").click()
     until(page, "recording", 3)
     drag(page, disc_at_start(1), goal)
     until(page, "recording", steps(page) + 15)
-    page.screenshot(path=picture)
+    page.screenshot(path=image)
     page.get_by_role("button", name="Stop and keep").click()
     told(page, "episode 1 saved")
     until(page, "waiting")

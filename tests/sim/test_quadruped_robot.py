@@ -198,7 +198,7 @@ def test_links_collide_with_the_ground_alone(model: mujoco.MjModel):
     assert data.ncon == 0
 
 
-def test_looks_change_nothing_but_the_picture(model: mujoco.MjModel):
+def test_looks_change_nothing_but_the_image(model: mujoco.MjModel):
     dressed = mujoco.MjModel.from_xml_string(quadruped_mjcf(scene=True, timestep=0.005))
     assert dressed.ngeom > model.ngeom
     assert dressed.body_mass == pytest.approx(model.body_mass)

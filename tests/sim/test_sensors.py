@@ -254,15 +254,15 @@ def test_an_orientation_between_two_steps_is_between_them():
 def test_an_image_is_late_as_a_whole():
     """That of one and a half steps ago is the last one before then: images are not mixed."""
     camera = SignalSpec(
-        name="picture", unit="1", frame="camera", order=("r", "g", "b"), shape=(4, 5, 3), dtype="uint8",
+        name="image", unit="1", frame="camera", order=("r", "g", "b"), shape=(4, 5, 3), dtype="uint8",
         minimum=(0.0,) * 3, maximum=(255.0,) * 3, max_jump=(255.0,) * 3, max_age_s=0.2,
     )  # fmt: skip
     for latency, steps in ((0.015, 2), (0.02, 2), (0.0, 0)):
-        models = {"picture": SensorModel(latency_s=(latency, latency), drop=1e-9)}
+        models = {"image": SensorModel(latency_s=(latency, latency), drop=1e-9)}
         sensor = Sensors((camera,), models, {}, 2, STEP, torch.Generator().manual_seed(0))
-        sensor.reset(torch.arange(2), {"picture": torch.zeros(2, 4, 5, 3, dtype=torch.uint8)})
+        sensor.reset(torch.arange(2), {"image": torch.zeros(2, 4, 5, 3, dtype=torch.uint8)})
         for t in range(1, 8):
-            seen = sensor.measure({"picture": torch.full((2, 4, 5, 3), 30 * t, dtype=torch.uint8)})["picture"]
+            seen = sensor.measure({"image": torch.full((2, 4, 5, 3), 30 * t, dtype=torch.uint8)})["image"]
             assert seen.dtype == torch.uint8
             assert (seen == max(0, 30 * (t - steps))).all(), (latency, t)
 
@@ -367,9 +367,9 @@ def test_an_unknown_sensor_or_signal_is_refused_with_the_known():
 
 
 def test_images_have_no_noise_here():
-    camera = replace(POSITION, name="picture", shape=(4, 5, 3), dtype="uint8")
-    with pytest.raises(ValueError, match="picture"):
-        sensors(noise={"picture": SignalNoise(noise=1.0)}, specs=(camera, GYRO))
+    camera = replace(POSITION, name="image", shape=(4, 5, 3), dtype="uint8")
+    with pytest.raises(ValueError, match="image"):
+        sensors(noise={"image": SignalNoise(noise=1.0)}, specs=(camera, GYRO))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 NUMBERS = ("bool", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32", "float64")
 """The NumPy types that a column can have."""
-PICTURE_AXES = ["height", "width", "channels"]
+IMAGE_AXES = ["height", "width", "channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Feature:
 
     Args:
         dtype: A NumPy name (float32, float64, int64, bool …), "string", "video" or "image".
-        shape: Shape of one row; (1,) for a scalar, (H, W, 3) for pictures.
-        names: Names of the last axis's elements, or None. Pictures have none.
+        shape: Shape of one row; (1,) for a scalar, (H, W, 3) for images.
+        names: Names of the last axis's elements, or None. Images have none.
         info: What the dataset's file says besides, such as a video's codec. Two features that differ here are equal.
 
     Raises:
@@ -38,11 +38,11 @@ class Feature:
             raise ValueError(f"dtype {self.dtype!r} is none of {', '.join(NUMBERS)}, string, video, image")
         if not self.shape or any(side < 1 for side in self.shape):
             raise ValueError(f"shape {self.shape} must have an axis, and none shorter than 1; a scalar is (1,)")
-        if self.is_picture and len(self.shape) != 3:
-            raise ValueError(f"a picture's shape is (height, width, 3), not {self.shape}")
+        if self.is_image and len(self.shape) != 3:
+            raise ValueError(f"an image's shape is (height, width, 3), not {self.shape}")
         if self.dtype == "string" and self.shape != (1,):
             raise ValueError(f"a string's shape is (1,), not {self.shape}")
-        if self.names is not None and (self.is_picture or len(self.names) != self.shape[-1]):
+        if self.names is not None and (self.is_image or len(self.names) != self.shape[-1]):
             raise ValueError(f"{len(self.names)} names for shape {self.shape} of {self.dtype}")
 
     @property
@@ -51,14 +51,14 @@ class Feature:
         return self.dtype == "video"
 
     @property
-    def is_picture(self) -> bool:
-        """Its rows are pictures: frames of a video or images in the Parquet file."""
+    def is_image(self) -> bool:
+        """Its rows are images: frames of a video or images in the Parquet file."""
         return self.dtype in ("video", "image")
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The type of its rows in memory: strings are objects, pictures uint8."""
-        if self.is_picture:
+        """The type of its rows in memory: strings are objects, images uint8."""
+        if self.is_image:
             return np.dtype(np.uint8)
         return np.dtype(object if self.dtype == "string" else self.dtype)
 
@@ -77,13 +77,13 @@ class Feature:
 
     def to_json(self) -> dict[str, Any]:
         """As LeRobot's info.json has it."""
-        names = PICTURE_AXES if self.is_picture else self.names and list(self.names)
+        names = IMAGE_AXES if self.is_image else self.names and list(self.names)
         entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": names}
         return entry | ({"info": dict(self.info)} if self.info else {})
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Feature:
-        """From LeRobot's info.json, where pictures may have their channels first. Names that do not fit the shape are
+        """From LeRobot's info.json, where images may have their channels first. Names that do not fit the shape are
         dropped: LeRobot does not check them.
 
         Raises:
@@ -94,10 +94,10 @@ class Feature:
         if not isinstance(entry["shape"], (list, tuple)) or any(type(side) is not int for side in entry["shape"]):
             raise ValueError(f"shape {entry['shape']!r} is not a list of integers")
         shape, names = tuple(entry["shape"]), entry.get("names")
-        picture = entry["dtype"] in ("video", "image")
-        if picture and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
+        image = entry["dtype"] in ("video", "image")
+        if image and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
             shape = (*shape[1:], shape[0])
-        names = None if picture else _element_names(names, shape[-1] if shape else 0)
+        names = None if image else _element_names(names, shape[-1] if shape else 0)
         return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None)
 
 

@@ -1,4 +1,4 @@
-"""Pictures out of video files: every one, counted; and pictures as PNG."""
+"""Images out of video files: every one, counted; and images as PNG."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class VideoFacts:
         frames: How many were decoded.
         shape: (H, W, 3).
         misplaced: The first frame that is not at number / fps, or None.
-        pictures: (k, H, W, 3) uint8: those asked for.
+        images: (k, H, W, 3) uint8: those asked for.
         info: Codec and format as LeRobot's info.json has it.
     """
 
     frames: int
     shape: tuple[int, ...]
     misplaced: int | None
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     info: dict[str, Any]
 
 
@@ -55,33 +55,33 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise DatasetError(f"{path} holds a video of no known codec: copy the dataset again")
-            stream.codec_context.thread_count = 1  # small pictures gain nothing, and the robot needs the other cores
-            stream.codec_context.options = {"err_detect": "explode"}  # no picture made up from half a packet
+            stream.codec_context.thread_count = 1  # small images gain nothing, and the robot needs the other cores
+            stream.codec_context.options = {"err_detect": "explode"}  # no image made up from half a packet
             yield container, stream
     except FFmpegError as error:
         raise DatasetError(f"{path} is not a whole video ({error}): copy the dataset again") from error
 
 
 def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64] = ()) -> VideoFacts:
-    """Decode the whole file; keep the pictures whose numbers are in `sample`.
+    """Decode the whole file; keep the images whose numbers are in `sample`.
 
     Raises:
         DatasetError: the file is missing, broken, or holds no frame.
     """
-    wanted, pictures, misplaced, count = set(map(int, sample)), [], None, 0
+    wanted, images, misplaced, count = set(map(int, sample)), [], None, 0
     with open_video(path) as (container, stream):
         for frame in container.decode(stream):
             if misplaced is None and (frame.time is None or abs(frame.time - count / fps) > TOLERANCE_S):
                 misplaced = count
             if count in wanted:
-                pictures.append(frame.to_ndarray(format="rgb24"))
+                images.append(frame.to_ndarray(format="rgb24"))
             count += 1
         if count == 0:
             raise DatasetError(f"{path} holds no frame")
         shape = (stream.codec_context.height, stream.codec_context.width, 3)
         info = _video_info(container, stream, fps)
-    kept = np.stack(pictures) if pictures else np.empty((0, *shape), np.uint8)
-    return VideoFacts(frames=count, shape=shape, misplaced=misplaced, pictures=kept, info=info)
+    kept = np.stack(images) if images else np.empty((0, *shape), np.uint8)
+    return VideoFacts(frames=count, shape=shape, misplaced=misplaced, images=kept, info=info)
 
 
 def _video_info(container: InputContainer, stream: VideoStream, fps: int) -> dict[str, Any]:
@@ -116,11 +116,11 @@ def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: 
     wanted = np.asarray(numbers, np.int64)
     with open_video(path) as (container, stream):
         distinct = np.unique(wanted)
-        pictures = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
+        images = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
         for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):
             if len(run):
-                _read_run(container, stream, distinct[run], fps, pictures[run[0] : run[-1] + 1], path)
-    return pictures[np.searchsorted(distinct, wanted)]
+                _read_run(container, stream, distinct[run], fps, images[run[0] : run[-1] + 1], path)
+    return images[np.searchsorted(distinct, wanted)]
 
 
 def _read_run(
@@ -142,20 +142,20 @@ def _read_run(
     raise DatasetError(f"{path} lacks the frame at {numbers[found] / fps:.3f} s: copy the dataset again")
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """`picture` (H, W, 3) RGB as a PNG file."""
-    height, width, _ = picture.shape
+def png(image: NDArray[np.uint8]) -> bytes:
+    """`image` (H, W, 3) RGB as a PNG file."""
+    height, width, _ = image.shape
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"  # type: ignore[attr-defined]
     encoder.time_base = Fraction(1)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))  # type: ignore[attr-defined]
 
 
 def decode_image(content: bytes) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) RGB of a PNG or JPEG file. Raises ValueError when it is neither."""
+    """The image (H, W, 3) RGB of a PNG or JPEG file. Raises ValueError when it is neither."""
     try:
         with av.open(io.BytesIO(content), "r") as container:
             return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
     except (FFmpegError, StopIteration) as error:
-        raise ValueError(f"is no picture: {error}") from error
+        raise ValueError(f"is no image: {error}") from error

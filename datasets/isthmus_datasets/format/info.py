@@ -143,7 +143,7 @@ def check_declaration(fps: int, features: Features) -> None:
 
     Raises:
         DatasetError: a rate that is not a whole number of rows per second, no feature, a name that LeRobot cannot take
-            or that the writer fills itself, a picture that is not RGB, or a video of odd height or width.
+            or that the writer fills itself, an image that is not RGB, or a video of odd height or width.
     """
     if type(fps) is not int or fps < 1:
         raise DatasetError(f"fps must be a positive whole number, not {fps!r}")
@@ -154,10 +154,10 @@ def check_declaration(fps: int, features: Features) -> None:
             raise DatasetError(f"feature {name!r} is filled by the writer: do not declare it")
         if not re.fullmatch(r"\w[\w.\-]*", name, re.ASCII):
             raise DatasetError(f"feature name {name!r}: use letters, digits, '_', '.' and '-'")
-        if "image" in name and not feature.is_picture:
-            raise DatasetError(f"feature {name!r} is no picture: LeRobot takes every name with 'image' in it for one")
-        if feature.is_picture and feature.shape[2] != 3:
-            raise DatasetError(f"feature {name!r}: a picture is (height, width, 3), not {feature.shape}")
+        if "image" in name and not feature.is_image:
+            raise DatasetError(f"feature {name!r} is no image: LeRobot takes every name with 'image' in it for one")
+        if feature.is_image and feature.shape[2] != 3:
+            raise DatasetError(f"feature {name!r}: an image is (height, width, 3), not {feature.shape}")
         if feature.is_video and any(side % 2 for side in feature.shape[:2]):
             raise DatasetError(f"feature {name!r}: a video's height and width must be even, not {feature.shape}")
 

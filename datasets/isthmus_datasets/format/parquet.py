@@ -38,7 +38,7 @@ def arrow_type(feature: Feature) -> pa.DataType:
 def to_arrow(feature: Feature, values: NDArray[Any]) -> pa.Array:
     """`values` (T, *shape) as a column of T rows."""
     if feature.dtype == "image":
-        rows = [{"bytes": png(picture), "path": f"frame-{i:06d}.png"} for i, picture in enumerate(values)]
+        rows = [{"bytes": png(image), "path": f"frame-{i:06d}.png"} for i, image in enumerate(values)]
         return pa.array(rows, IMAGE)
     if feature.dtype == "string":
         return pa.array([str(value) for value in values.flat], pa.string())
@@ -58,7 +58,7 @@ def from_arrow(feature: Feature, column: pa.ChunkedArray) -> NDArray[Any]:
     if array.null_count:
         raise ValueError(f"has {array.null_count} rows without a value")
     if feature.dtype == "image":
-        return _pictures(feature, array)
+        return _images(feature, array)
     while isinstance(array, (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)):
         array = array.flatten()
     flat = array.to_numpy(zero_copy_only=False)
@@ -67,16 +67,16 @@ def from_arrow(feature: Feature, column: pa.ChunkedArray) -> NDArray[Any]:
     return np.array(flat, dtype=feature.numpy).reshape(rows, *feature.shape)
 
 
-def _pictures(feature: Feature, array: pa.Array) -> NDArray[Any]:
-    pictures = np.empty((len(array), *feature.shape), np.uint8)
+def _images(feature: Feature, array: pa.Array) -> NDArray[Any]:
+    images = np.empty((len(array), *feature.shape), np.uint8)
     for i, row in enumerate(array.to_pylist()):
         if row["bytes"] is None:
-            raise ValueError(f"has the name of a picture ({row['path']}), not the picture, in row {i}")
-        picture = decode_image(row["bytes"])
-        if picture.shape != feature.shape:
-            raise ValueError(f"has a picture of shape {picture.shape} in row {i}, declared is {feature.shape}")
-        pictures[i] = picture
-    return pictures
+            raise ValueError(f"has the name of an image ({row['path']}), not the image, in row {i}")
+        image = decode_image(row["bytes"])
+        if image.shape != feature.shape:
+            raise ValueError(f"has an image of shape {image.shape} in row {i}, declared is {feature.shape}")
+        images[i] = image
+    return images
 
 
 def table(features: Features, columns: dict[str, NDArray[Any]]) -> pa.Table:

@@ -94,7 +94,7 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
     tasks = before.tasks if episode.task in before.tasks else (*before.tasks, episode.task)
     columns = episode.columns | _index_columns(info, episode.length, tasks.index(episode.task))
     scans = {camera: _stage_video(folder, camera, episode, info) for camera in info.cameras}
-    statistics = episode_statistics(info.features, columns, {name: scan.pictures for name, scan in scans.items()})
+    statistics = episode_statistics(info.features, columns, {name: scan.images for name, scan in scans.items()})
     span = VideoPlace(chunk=chunk, file=file, start_s=0.0, end_s=episode.length / info.fps)
     row = EpisodeRow(
         index=index,

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.features import Features
 
 Statistics = dict[str, dict[str, NDArray[Any]]]
-"""feature -> min, max, mean, std, q01 … q99 of a row's shape ((3, 1, 1) in [0, 1] for pictures), and count (1,)."""
+"""feature -> min, max, mean, std, q01 … q99 of a row's shape ((3, 1, 1) in [0, 1] for images), and count (1,)."""
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 STATISTICS = ("min", "max", "mean", "std", "count", *QUANTILES)
-MAX_PICTURES = 100
+MAX_IMAGES = 100
 MAX_SIDE = 150
 
 
@@ -35,38 +35,38 @@ def column_statistics(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def sampled(length: int) -> NDArray[np.int64]:
-    """Which of `length` pictures go into the statistics: all or `MAX_PICTURES`, evenly spaced."""
-    return np.linspace(0, length - 1, min(length, MAX_PICTURES)).round().astype(np.int64)
+    """Which of `length` images go into the statistics: all or `MAX_IMAGES`, evenly spaced."""
+    return np.linspace(0, length - 1, min(length, MAX_IMAGES)).round().astype(np.int64)
 
 
-def picture_statistics(pictures: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Statistics of `pictures` (n, H, W, 3), per channel, (3, 1, 1) in [0, 1]; count is n. Large pictures are thinned
+def image_statistics(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Statistics of `images` (n, H, W, 3), per channel, (3, 1, 1) in [0, 1]; count is n. Large images are thinned
     out first."""
-    step = max(1, max(pictures.shape[1:3]) // MAX_SIDE)
-    pixels = pictures[:, ::step, ::step].reshape(-1, 3)
+    step = max(1, max(images.shape[1:3]) // MAX_SIDE)
+    pixels = images[:, ::step, ::step].reshape(-1, 3)
     channels = [_histogram_statistics(np.bincount(pixels[:, c], minlength=256)) for c in range(3)]
     result: dict[str, NDArray[Any]] = {
         name: np.array([each[name] for each in channels]).reshape(3, 1, 1) / 255 for name in channels[0]
     }
-    return result | {"count": np.array([len(pictures)])}
+    return result | {"count": np.array([len(images)])}
 
 
 def episode_statistics(
-    features: Features, columns: Mapping[str, NDArray[Any]], pictures: Mapping[str, NDArray[np.uint8]]
+    features: Features, columns: Mapping[str, NDArray[Any]], images: Mapping[str, NDArray[np.uint8]]
 ) -> Statistics:
     """Statistics of every feature but strings.
 
     Args:
         features: What the dataset declares.
         columns: name -> (T, *shape), images included.
-        pictures: camera -> those frames that `sampled` chooses, (n, H, W, 3).
+        images: camera -> those frames that `sampled` chooses, (n, H, W, 3).
     """
     result: Statistics = {}
     for name, feature in features.items():
         if feature.is_video:
-            result[name] = picture_statistics(pictures[name])
-        elif feature.is_picture:
-            result[name] = picture_statistics(columns[name][sampled(len(columns[name]))])
+            result[name] = image_statistics(images[name])
+        elif feature.is_image:
+            result[name] = image_statistics(columns[name][sampled(len(columns[name]))])
         elif feature.dtype != "string":
             result[name] = column_statistics(columns[name])
     return result

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]
-"""One picture: (height, width, 3), RGB."""
+"""One image: (height, width, 3), RGB."""
 
 
 class VideoWriter:
@@ -52,7 +52,7 @@ class VideoWriter:
         self._stream: VideoStream | None = None
 
     def write(self, frame: Frame) -> None:
-        """Append one picture; the first one fixes the size.
+        """Append one image; the first one fixes the size.
 
         Raises:
             ValueError: not uint8 RGB, another size than the first, or a side that is not even (yuv420p halves colour).

@@ -207,7 +207,7 @@ def _read_statistics(root: Path, info: DatasetInfo) -> Statistics:
 
 def _fits(statistics: Statistics, info: DatasetInfo) -> bool:
     """Whether it has all features, of all rows."""
-    counted = [name for name, feature in info.parquet_features.items() if not feature.is_picture]
+    counted = [name for name, feature in info.parquet_features.items() if not feature.is_image]
     numbers = [name for name in counted if info.features[name].dtype != "string"]
     if info.total_episodes == 0:
         return True

@@ -94,7 +94,7 @@ def _said(feature: Feature) -> dict[str, Any]:
 def observed(robot: RobotFeatures, observation: Observation) -> dict[str, Any]:
     """The columns of a step that an observation fills. Raises DatasetError when it lacks something or has more."""
     _check_names("column", robot.columns, observation.columns)
-    _check_names("picture", robot.cameras, observation.pictures)
+    _check_names("image", robot.cameras, observation.images)
     _check_names("capture time", robot.sensors, observation.capture_time_ns)
     times = [observation.capture_time_ns[sensor] for sensor in robot.sensors]
     columns = {column_name(name): values for name, values in observation.columns.items()}

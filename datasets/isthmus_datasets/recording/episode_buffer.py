@@ -1,4 +1,4 @@
-"""The episode in progress: its rows in memory, its pictures on their way to the encoder."""
+"""The episode in progress: its rows in memory, its images on their way to the encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EpisodeBuffer:
 
     Args:
         robot: What is recorded.
-        footage: Where its pictures go.
+        footage: Where its images go.
     """
 
     def __init__(self, robot: RobotFeatures, footage: Footage) -> None:
@@ -41,16 +41,16 @@ class EpisodeBuffer:
         for name, value in values.items():
             self._rows[name].append(checked(name, self._columns[name], value))
 
-    def add_pictures(self, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+    def add_images(self, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Those of the current step: copied. Waits while the encoder is behind.
 
         Raises:
-            DatasetError: a picture is not as declared.
+            DatasetError: an image is not as declared.
             VideoError: it cannot be encoded.
         """
         for name, feature in self._cameras.items():
-            _check_picture(name, feature, pictures[name])
-        self._footage.write(pictures)
+            _check_image(name, feature, images[name])
+        self._footage.write(images)
 
     def last(self, column: str) -> NDArray[Any] | None:
         """The column's newest row."""
@@ -67,8 +67,8 @@ class EpisodeBuffer:
         )
 
 
-def _check_picture(camera: str, feature: Feature, picture: NDArray[np.uint8]) -> None:
-    if picture.shape != feature.shape or picture.dtype != np.uint8:
+def _check_image(camera: str, feature: Feature, image: NDArray[np.uint8]) -> None:
+    if image.shape != feature.shape or image.dtype != np.uint8:
         raise DatasetError(
-            f"the picture of camera {camera!r} is {picture.dtype} {picture.shape}, declared is uint8 {feature.shape}"
+            f"the image of camera {camera!r} is {image.dtype} {image.shape}, declared is uint8 {feature.shape}"
         )

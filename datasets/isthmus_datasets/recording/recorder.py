@@ -185,14 +185,14 @@ class Recorder:
         return observation, self._operator.decide(observation)
 
     def _step(self, take: EpisodeBuffer, observation: Observation, decision: Decision) -> None:
-        """Act, and keep it all; pictures last, because that may have to wait."""
+        """Act, and keep it all; images last, because that may have to wait."""
         action = checked("action", self._features.action, decision.action)
         take.add(observed(self._features, observation))
         take.add({"action": action, "control": [int(decision.control)]})
         if self._features.simulator_state:
             take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
         take.add({"action.sent": self._robot.act(action)})
-        take.add_pictures(observation.pictures)
+        take.add_images(observation.images)
 
     def _close(self, take: EpisodeBuffer, timing: Timing, event: Event, seed: int) -> Outcome:
         """Save the episode, unless the operator does not want it."""

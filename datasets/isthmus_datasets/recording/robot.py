@@ -17,7 +17,7 @@ class RobotError(RuntimeError):
 
 
 class CameraError(RuntimeError):
-    """A camera has disappeared, or gives no picture in time."""
+    """A camera has disappeared, or gives no image in time."""
 
     def __init__(self, camera: str, reason: str) -> None:
         super().__init__(f"camera {camera!r}: {reason}")
@@ -36,13 +36,13 @@ class RobotFeatures:
     Args:
         robot_type: Such as "so101".
         columns: name -> an observation column, such as {"state": quantities({"shoulder": "rad"})}.
-        cameras: name -> (height, width) of its pictures.
+        cameras: name -> (height, width) of its images.
         action: What `act` takes and gives back.
         reward, success: Whether observations tell what the last action earned, and whether the task is done.
         simulator_state: How many numbers `simulator_state()` gives; 0 where there is no simulator.
 
     Raises:
-        ValueError: a column or the action is a picture or a string, or a camera has the name of a column.
+        ValueError: a column or the action is an image or a string, or a camera has the name of a column.
     """
 
     robot_type: str
@@ -55,7 +55,7 @@ class RobotFeatures:
 
     def __post_init__(self) -> None:
         for name, feature in {**self.columns, "action": self.action}.items():
-            if feature.is_picture or feature.dtype == "string":
+            if feature.is_image or feature.dtype == "string":
                 raise ValueError(f"{name!r} is {feature.dtype}, but columns and actions are numbers; see `cameras`")
         if set(self.columns) & set(self.cameras):
             raise ValueError(f"{', '.join(sorted(set(self.columns) & set(self.cameras)))}: both a column and a camera")
@@ -68,18 +68,18 @@ class RobotFeatures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observation:
-    """What the sensors said last. Columns may be views that `act` writes to; pictures last until the next `observe`.
+    """What the sensors said last. Columns may be views that `act` writes to; images last until the next `observe`.
 
     Args:
         columns: name -> values of the declared shape.
-        pictures: camera -> (H, W, 3) uint8 RGB.
+        images: camera -> (H, W, 3) uint8 RGB.
         capture_time_ns: sensor -> when it measured, int64 ns of a clock that all sensors share.
         reward: What the action before this observation has earned; None after a reset, or where the robot cannot tell.
         success: Whether the task is done now; None where the robot cannot tell.
     """
 
     columns: Mapping[str, NDArray[Any]]
-    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     capture_time_ns: Mapping[str, int]
     reward: float | None = None
     success: bool | None = None

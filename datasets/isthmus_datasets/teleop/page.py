@@ -1,4 +1,4 @@
-"""The page: a robot in 3-D, a target to drag, buttons, pictures."""
+"""The page: a robot in 3-D, a target to drag, buttons, images."""
 
 # pyright: reportAttributeAccessIssue=false
 # (mujoco's compiled module carries no type information.)
@@ -114,10 +114,10 @@ class Page:
         self._view.renew(self._model())
 
     def show(self, observation: Observation, *, held: bool = True) -> None:
-        """The robot as it is now, the target, and now and then the pictures. held: whether the target is the person's
+        """The robot as it is now, the target, and now and then the images. held: whether the target is the person's
         to drag."""
         self._view.show(*self._pose())
-        self.panel.pictures(observation.pictures)
+        self.panel.images(observation.images)
         if self._guide is not None and self._handle is not None:
             self._handle.show(self._guide.target, visible=held)
             self.panel.gripper(self._guide.gripper)

@@ -16,7 +16,7 @@ from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.keys import on_key
 from isthmus_datasets.teleop.markup import Phase, Titles, heading, keys_table, message_line, state_box
 
-TEXT_S, PICTURES_S = 0.1, 0.1
+TEXT_S, IMAGES_S = 0.1, 0.1
 """Between two changes of what is written, and of what the cameras show."""
 WIDTH = 200
 """Pixels, of what the cameras see."""
@@ -79,7 +79,7 @@ class Panel:
         self._gripper = None if gripper is None else self._add_gripper(gripper, wishes)
         self._quit = self._press("Quit", None, lambda: wishes.ask(Event.QUIT), "gray", viser.Icon.LOGOUT)
         self._gui.add_html(keys_table(titles.keys))
-        self._pictures = self._add_pictures(cameras)
+        self._images = self._add_images(cameras)
         self.tell("")
         self.phase(Phase.WAITING)
 
@@ -120,7 +120,7 @@ class Panel:
         slider.on_update(call)
         return slider
 
-    def _add_pictures(self, cameras: Mapping[str, tuple[int, int]]) -> dict[str, viser.GuiImageHandle]:
+    def _add_images(self, cameras: Mapping[str, tuple[int, int]]) -> dict[str, viser.GuiImageHandle]:
         if not cameras:
             return {}
         panel = self._gui.add_panel()
@@ -163,13 +163,13 @@ class Panel:
         if where.content != content:
             where.content = content
 
-    def pictures(self, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+    def images(self, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """What cameras see, now and then."""
         now = time.monotonic()
-        if now - self._drawn_at >= PICTURES_S:
+        if now - self._drawn_at >= IMAGES_S:
             self._drawn_at = now
-            for name, image in self._pictures.items():
-                image.image = enlarged(pictures[name])
+            for name, image in self._images.items():
+                image.image = enlarged(images[name])
 
     def gripper(self, opening: float) -> None:
         """How far it is open, 0..1."""
@@ -178,7 +178,7 @@ class Panel:
 
 
 def enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A small picture (h, w, 3), its pixels repeated until it is nearly as wide as the panel."""
+    """A small image (h, w, 3), its pixels repeated until it is nearly as wide as the panel."""
     times = max(1, WIDTH // image.shape[1])
     return image.repeat(times, axis=0).repeat(times, axis=1)
 

@@ -160,8 +160,8 @@ def _check_same(one: DatasetReader, other: DatasetReader) -> None:
 
 def _statistics(reader: DatasetReader, index: int) -> Statistics:
     rows = sampled(reader.episodes[index].length)
-    pictures = {camera: reader.frames(index, camera, rows) for camera in reader.info.cameras}
-    return episode_statistics(reader.info.features, reader.columns(index), pictures)
+    images = {camera: reader.frames(index, camera, rows) for camera in reader.info.cameras}
+    return episode_statistics(reader.info.features, reader.columns(index), images)
 
 
 def _replace_statistics(path: Path, parts: Sequence[Statistics], folder: Path) -> int:

@@ -82,7 +82,7 @@ def cached_frames(reader: DatasetReader, camera: str, folder: Path | None = None
             than declared, or changes meanwhile. The message names the file and episode.
         OSError: the cache cannot be written, such as on a full disk; the message says where and how much.
     """
-    cameras = [name for name, feature in reader.info.features.items() if feature.is_picture]
+    cameras = [name for name, feature in reader.info.features.items() if feature.is_image]
     if camera not in cameras:
         raise DatasetError(f"{reader.root} has no camera {camera!r}; there is {', '.join(cameras) or 'none'}")
     contents = _contents(reader, camera)
@@ -140,7 +140,7 @@ def _build(reader: DatasetReader, camera: str, contents: _Contents, path: Path) 
                 decoded += row.length if part not in earlier else 0
                 file.write(earlier[part] if part in earlier else _decode(reader, camera, row))
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave a file of the right size without pictures
+            os.fsync(file.fileno())  # or a power cut could leave a file of the right size without images
         if _contents(reader, camera) != contents:
             raise DatasetError(f"{reader.root}: videos of {camera!r} changed while they were decoded: start again")
         path.with_suffix(".json").write_bytes(contents.to_json())

@@ -74,13 +74,13 @@ class EnvRobot:
 
     def observe(self) -> Observation:
         """The signals, and what the last action has earned."""
-        columns, pictures = observation_parts(self._robot, _first_rows(self._env.signals))
+        columns, images = observation_parts(self._robot, _first_rows(self._env.signals))
         if ENVIRONMENT in self.features.columns:
             columns[ENVIRONMENT] = self._seen["environment"][0].numpy()
-        seen = self._view.pictures() if self._view else {}
+        seen = self._view.images() if self._view else {}
         return Observation(
             columns=columns,
-            pictures={**pictures, **seen},
+            images={**images, **seen},
             capture_time_ns=dict.fromkeys(self.features.sensors, self._steps * self._period_ns),
             reward=self._reward,
             success=self._success,

@@ -94,15 +94,15 @@ def split(parts: Sequence[Part], row: Array) -> dict[str, Array]:
 def observation_parts(
     robot: RobotDescription, signals: Mapping[str, Array]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """All signals by name -> the columns and the pictures of an observation."""
+    """All signals by name -> the columns and the images of an observation."""
     return {STATE: joined(_numbers(robot), signals)}, {signal.name: signals[signal.name] for signal in _images(robot)}
 
 
 def signals_of(robot: RobotDescription, observation: Observation) -> dict[str, Array]:
     """The inverse of `observation_parts`: all signals by name. Raises ValueError where the observation is of another
     robot."""
-    pictures = {signal.name: observation.pictures[signal.name] for signal in _images(robot)}
-    return {**split(_numbers(robot), observation.columns[STATE]), **pictures}
+    images = {signal.name: observation.images[signal.name] for signal in _images(robot)}
+    return {**split(_numbers(robot), observation.columns[STATE]), **images}
 
 
 def _size(part: Part) -> int:

@@ -17,7 +17,7 @@ from isthmus_policies.demonstrate.push_t_script import PushTScript
 from isthmus_policies.demonstrate.views import Images, Placements, check_placed
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher.description import AGENT_RADIUS, MIDDLE, PIXEL, TABLE
-from isthmus_sim.robots.pusher.drawing import picture
+from isthmus_sim.robots.pusher.drawing import image
 from isthmus_sim.robots.pusher.mjcf import pusher_mjcf
 
 _ABOVE_M = 0.03  # the disc ends at 0.024 m
@@ -32,10 +32,10 @@ class PushTView:
         check_placed((), placed or {})
         self._env = env
 
-    def pictures(self) -> Images:
+    def images(self) -> Images:
         signals = self._env.signals
         block = (*signals["block_position"][0].tolist(), float(signals["block_angle"][0]))
-        return {"scene": picture(signals["agent_position"][0].tolist(), block)}
+        return {"scene": image(signals["agent_position"][0].tolist(), block)}
 
     def close(self) -> None:
         pass

@@ -45,7 +45,7 @@ class Options:
     Demonstrations without any never show how to come back from a mistake."""
     skill: float = 1.0
     """From 0 to 1. Whoever has less of it strays and lapses, and succeeds less often: for data of mixed quality."""
-    pictures: bool = True
+    images: bool = True
     """Whether cameras are recorded too."""
     calibration: tuple[Path, ...] = ()
     """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
@@ -67,7 +67,7 @@ def record(options: Options, console: Console) -> str:
     cameras = demonstration.view_maker(options.calibration)
     operator = demonstration.script(demonstration.noise if options.noise is None else options.noise, options.skill)
     with (
-        closing(EnvRobot(task, cameras=cameras if options.pictures else None)) as robot,
+        closing(EnvRobot(task, cameras=cameras if options.images else None)) as robot,
         open_dataset(options.dataset, robot.features, fps=round(1 / task.robot.control_period_s)) as writer,
         Recorder(robot, operator, writer, task=demonstration.words, clock=VirtualClock()) as recorder,
     ):

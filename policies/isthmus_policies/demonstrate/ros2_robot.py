@@ -131,9 +131,9 @@ class Ros2Robot:
         for sensor in self._sensors:
             sensor.update()
         times = {sensor.column: sensor.taken_within(self._max_age_s) for sensor in self._sensors}
-        pictures, picture_times = look(self._cameras)
+        images, image_times = look(self._cameras)
         columns = {sensor.column: sensor.values for sensor in self._sensors}
-        return Observation(columns=columns, pictures=pictures, capture_time_ns={**times, **picture_times})
+        return Observation(columns=columns, images=images, capture_time_ns={**times, **image_times})
 
     def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """Send commands (k,) in their units; what was sent, clipped. Raises ValueError unless these are k finite

@@ -29,7 +29,7 @@ class View(Protocol):
         """Camera -> (height, width) of its images."""
         ...
 
-    def pictures(self) -> Images:
+    def images(self) -> Images:
         """Camera -> (height, width, 3) RGB of how things are now."""
         ...
 
@@ -79,11 +79,11 @@ class RandomView:
         self.shapes = view.shapes
         self._env, self._view, self._config = env, view, config or ImageRandomization()
 
-    def pictures(self) -> Images:
+    def images(self) -> Images:
         seed = self._env.generator.initial_seed()
         return {
             name: randomize(image, self._config, np.random.default_rng((seed, number)))
-            for number, (name, image) in enumerate(self._view.pictures().items())
+            for number, (name, image) in enumerate(self._view.images().items())
         }
 
     def close(self) -> None:

@@ -210,7 +210,7 @@ def _signed(value: float) -> str:
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
-# --- what is written over the pictures ---
+# --- what is written over the images ---
 
 
 def _captioned(renderer: MotionRenderer, scene: Scene, clip: Clip) -> Iterator[Frame]:
@@ -219,12 +219,12 @@ def _captioned(renderer: MotionRenderer, scene: Scene, clip: Clip) -> Iterator[F
     chart = None if place is None else _Map(place, moments.reference)
     for i, frame in enumerate(renderer.frames(clip.motion, fps=FPS)):
         time = moments.time[i] - moments.time[0]
-        picture = Image.fromarray(frame).convert("RGBA")
-        picture.alpha_composite(_caption(clip.title(time), f"{time:4.1f} s     {clip.note(time)}"), (_MARGIN, _MARGIN))
+        image = Image.fromarray(frame).convert("RGBA")
+        image.alpha_composite(_caption(clip.title(time), f"{time:4.1f} s     {clip.note(time)}"), (_MARGIN, _MARGIN))
         if chart is not None:
-            corner = (picture.width - _MAP[0] - _MARGIN, picture.height - _MAP[1] - _MARGIN)
-            picture.alpha_composite(chart.at(i), corner)
-        yield np.asarray(picture.convert("RGB"))
+            corner = (image.width - _MAP[0] - _MARGIN, image.height - _MAP[1] - _MARGIN)
+            image.alpha_composite(chart.at(i), corner)
+        yield np.asarray(image.convert("RGB"))
 
 
 def _caption(title: str, facts: str) -> Image.Image:
@@ -238,7 +238,7 @@ def _caption(title: str, facts: str) -> Image.Image:
 
 
 class _Map:
-    """The movement from above, in a corner of the picture."""
+    """The movement from above, in a corner of the image."""
 
     def __init__(self, position: NDArray[np.float64], reference: NDArray[np.float64] | None) -> None:
         paths = [path[:, :2] for path in (position, reference) if path is not None]

@@ -19,7 +19,7 @@ from isthmus_sim.models.physics import refuse_without_contacts
 from isthmus_sim.models.reading import LoadedModel, compiled
 
 GROUND = "ground"
-_FOOT_GROUP = 4  # of sites that pictures do not show
+_FOOT_GROUP = 4  # of sites that images do not show
 _AROUND = 0.02  # m: how far around a foot's shape its contacts are looked for
 _ASIDE = 0.3  # rad: joints at zero are compared so far from it, where the signs of their axes show
 _MOST_ASKEW = math.cos(math.radians(25))  # how far links may point elsewhere than the base's

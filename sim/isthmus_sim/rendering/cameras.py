@@ -1,4 +1,4 @@
-"""Pictures of one world of a MuJoCo engine, as the cameras in its model see it, drawn off-screen.
+"""Images of one world of a MuJoCo engine, as the cameras in its model see it, drawn off-screen.
 
 Shadows and multisampling, which cost software rendering most, are off in the models.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.rendering.renderer import open_renderer
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Vector = tuple[float, ...]
 
 _HALF_TURN = np.array((0.0, 1.0, 0.0, 0.0))  # about x: from OpenCV's optical frame to MuJoCo's
@@ -28,9 +28,9 @@ _SENSOR = 0.01  # m: MuJoCo wants a sensor's size; only its ratio to the focal l
 class Placement:
     """Where a calibrated camera is and how it maps, without distortion.
 
-    position (3,) m and wxyz (4,): of its optical frame as OpenCV has it (x right in the picture, y down, z ahead), in
+    position (3,) m and wxyz (4,): of its optical frame as OpenCV has it (x right in the image, y down, z ahead), in
     the frame of the body that carries the model's camera: for "scene" the world, for "wrist" the gripper. focal (fx,
-    fy) and centre (cx, cy) px, of a picture of `size` (width, height) px; what is drawn is that whole picture at
+    fy) and centre (cx, cy) px, of an image of `size` (width, height) px; what is drawn is that whole image at
     whatever size, so that size and what is drawn should have the same ratio of their sides.
     """
 
@@ -46,7 +46,7 @@ class Placement:
         model.cam_pos[i] = self.position
         mujoco.mju_mulQuat(model.cam_quat[i], np.array(self.wxyz, np.float64), _HALF_TURN)
         model.cam_sensorsize[i] = np.array(self.size) * scale
-        # OpenCV counts from the middle of the first pixel; MuJoCo wants the way from centre to the picture's middle.
+        # OpenCV counts from the middle of the first pixel; MuJoCo wants the way from centre to the image's middle.
         off = 0.5 * np.array(self.size) - np.array(self.centre) - 0.5
         model.cam_intrinsic[i] = (*np.array(self.focal) * scale, *off * scale)
 
@@ -57,7 +57,7 @@ class WorldCameras:
     Args:
         engine: Whose `world` is drawn, with the looks that it has there.
         names: Names of cameras in the model.
-        height, width: Size of the pictures, px.
+        height, width: Size of the images, px.
         placements: name -> where a camera really is, instead of where the model has it.
 
     Raises:
@@ -81,7 +81,7 @@ class WorldCameras:
         self._cameras = {name: _fixed(self._model.camera(name).id) for name in names}
         self._renderer = open_renderer(self._model, height, width, 2 * engine.model.ngeom + 100)
 
-    def pictures(self) -> dict[str, Picture]:
+    def images(self) -> dict[str, Image]:
         """name -> (height, width, 3) uint8 RGB of how things are now."""
         self._batch.get_model(self._world, self._model)
         for name, placement in self._placements.items():
@@ -91,7 +91,7 @@ class WorldCameras:
         mujoco.mj_camlight(self._model, self._data)
         return {name: self._draw(camera) for name, camera in self._cameras.items()}
 
-    def _draw(self, camera: mujoco.MjvCamera) -> Picture:
+    def _draw(self, camera: mujoco.MjvCamera) -> Image:
         self._renderer.update_scene(self._data, camera)
         return self._renderer.render()
 

@@ -1,4 +1,4 @@
-"""Random changes of pictures, of the kind that differ between one camera and another: with OpenCV, on uint8 RGB."""
+"""Random changes of images, of the kind that differ between one camera and another: with OpenCV, on uint8 RGB."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRandomization:
-    """How much a picture may change; every range is drawn from evenly, and (0, 0) or (1, 1) leaves it as it is.
+    """How much an image may change; every range is drawn from evenly, and (0, 0) or (1, 1) leaves it as it is.
 
     Args:
         brightness: Added to all values, as a share of 255.
-        contrast: Factor of the distance from the picture's mean.
+        contrast: Factor of the distance from the image's mean.
         hue: Turn of the hue, degrees.
         saturation: Factor.
-        blur: Standard deviation of a Gaussian blur, px of a picture 96 px high.
+        blur: Standard deviation of a Gaussian blur, px of an image 96 px high.
         noise: Standard deviation of what is added to every value, as a share of 255.
         shift: Moved by up to so much in x and in y, as a share of its sides; the rim is repeated.
-        crop: Share of the sides that stays, of a part somewhere in the picture, made as large as it was.
-        cut_out: Side of a square of one color somewhere over the picture, as a share of its height.
+        crop: Share of the sides that stays, of a part somewhere in the image, made as large as it was.
+        cut_out: Side of a square of one color somewhere over the image, as a share of its height.
 
     Raises:
         ValueError: a range is upside down or has values that mean nothing; the message names it.
@@ -50,34 +50,34 @@ class ImageRandomization:
             if not least <= low <= high <= most.get(field.name, np.inf):
                 raise ValueError(f"{field.name} cannot be from {low} to {high}")
         if self.crop[0] == 0.0:
-            raise ValueError("crop cannot be from 0: nothing of the picture would stay")
+            raise ValueError("crop cannot be from 0: nothing of the image would stay")
 
 
-def randomize(picture: Picture, config: ImageRandomization, random: np.random.Generator) -> Picture:
-    """A changed copy of `picture` (H, W, 3): first what is seen of it moves, then color, lens and sensor change."""
-    picture = _moved(picture, config, random)
-    picture = _colored(picture, config, random)
-    picture = _blurred(picture, random.uniform(*config.blur) * len(picture) / 96)
-    picture = _noisy(picture, 255 * random.uniform(*config.noise), random)
-    return _cut(picture, random.uniform(*config.cut_out), random)
+def randomize(image: Image, config: ImageRandomization, random: np.random.Generator) -> Image:
+    """A changed copy of `image` (H, W, 3): first what is seen of it moves, then color, lens and sensor change."""
+    image = _moved(image, config, random)
+    image = _colored(image, config, random)
+    image = _blurred(image, random.uniform(*config.blur) * len(image) / 96)
+    image = _noisy(image, 255 * random.uniform(*config.noise), random)
+    return _cut(image, random.uniform(*config.cut_out), random)
 
 
-def _moved(picture: Picture, config: ImageRandomization, random: np.random.Generator) -> Picture:
-    size = np.array(picture.shape[1::-1], np.float64)
+def _moved(image: Image, config: ImageRandomization, random: np.random.Generator) -> Image:
+    size = np.array(image.shape[1::-1], np.float64)
     share, shift = random.uniform(*config.crop), random.uniform(*config.shift, 2) * size
     corner = random.uniform(0.0, 1.0, 2) * (1.0 - share) * size - shift
     if share == 1.0 and not shift.any():
-        return picture.copy()
+        return image.copy()
     matrix = np.array(((share, 0.0, corner[0]), (0.0, share, corner[1])))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(picture, matrix, picture.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(image, matrix, image.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
 
 
-def _colored(picture: Picture, config: ImageRandomization, random: np.random.Generator) -> Picture:
+def _colored(image: Image, config: ImageRandomization, random: np.random.Generator) -> Image:
     turn, saturation = random.uniform(*config.hue), random.uniform(*config.saturation)
     contrast, brightness = random.uniform(*config.contrast), 255 * random.uniform(*config.brightness)
-    values = picture.astype(np.float32)
+    values = image.astype(np.float32)
     if turn != 0.0 or saturation != 1.0:
         hsv = cv2.cvtColor(values, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0] + turn) % 360.0
@@ -88,26 +88,26 @@ def _colored(picture: Picture, config: ImageRandomization, random: np.random.Gen
     return _to_bytes(values + brightness)
 
 
-def _blurred(picture: Picture, sigma: float) -> Picture:
+def _blurred(image: Image, sigma: float) -> Image:
     if sigma < 0.05:  # less than a hundredth of a value
-        return picture
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
+        return image
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
-def _noisy(picture: Picture, sigma: float, random: np.random.Generator) -> Picture:
+def _noisy(image: Image, sigma: float, random: np.random.Generator) -> Image:
     if sigma == 0.0:
-        return picture
-    return _to_bytes(picture + sigma * random.standard_normal(picture.shape, np.float32))
+        return image
+    return _to_bytes(image + sigma * random.standard_normal(image.shape, np.float32))
 
 
-def _cut(picture: Picture, share: float, random: np.random.Generator) -> Picture:
+def _cut(image: Image, share: float, random: np.random.Generator) -> Image:
     """With a square of one color, whole or partly outside."""
-    side = round(share * len(picture))
-    x, y = (int(random.integers(-side + 1, length)) if side else 0 for length in picture.shape[1::-1])
+    side = round(share * len(image))
+    x, y = (int(random.integers(-side + 1, length)) if side else 0 for length in image.shape[1::-1])
     color = random.integers(0, 256, 3)
-    picture[max(0, y) : max(0, y + side), max(0, x) : max(0, x + side)] = color
-    return picture
+    image[max(0, y) : max(0, y + side), max(0, x) : max(0, x + side)] = color
+    return image
 
 
-def _to_bytes(values: NDArray[Any]) -> Picture:
+def _to_bytes(values: NDArray[Any]) -> Image:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

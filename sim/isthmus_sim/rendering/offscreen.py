@@ -1,4 +1,4 @@
-"""How pictures are drawn without a display: the one place that decides."""
+"""How images are drawn without a display: the one place that decides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def select_backend() -> None:
     """Set `MUJOCO_GL` unless the person did. Works only before the first `import mujoco`, which reads it.
 
     Without any backend it stays unset: MuJoCo fails at import when the named one is missing, and everything but
-    pictures works without.
+    images works without.
     """
     backend = available_backend() if sys.platform == "linux" else None
     if backend is not None:

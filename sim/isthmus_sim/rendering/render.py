@@ -1,4 +1,4 @@
-"""Pictures of recorded movements, drawn off-screen: the robot in its scene, where it was, and where it should be."""
+"""Images of recorded movements, drawn off-screen: the robot in its scene, where it was, and where it should be."""
 
 # pyright: reportAttributeAccessIssue=false
 # (mujoco's compiled module carries no type information.)
@@ -27,7 +27,7 @@ _SHADOW = (0.0, 0.0, 0.0, 0.22)
 _LINES = 2000  # pieces of lines, at most
 _STRIDE = 2  # samples per piece of a line: twice as fast to draw, and still round
 _LIFT_M = 0.01  # of what is drawn on the ground, to be seen above it
-_SMOOTHING_S = 0.35  # of the camera's path: the robot moves in the picture, the picture does not shake
+_SMOOTHING_S = 0.35  # of the camera's path: the robot moves in the image, the image does not shake
 
 
 def base_position(scene: Scene, motion: Motion) -> Vector | None:
@@ -43,7 +43,7 @@ class MotionRenderer:
 
     Args:
         scene: What to draw, with its robot's looks.
-        width, height: Size of the pictures, in pixels.
+        width, height: Size of the images, in pixels.
 
     Raises:
         NoRendererError: there is no off-screen OpenGL on this machine.
@@ -66,7 +66,7 @@ class MotionRenderer:
         self._renderer.close()
 
     def frames(self, motion: Motion, *, fps: int = 30, past_s: float = 4.0, ahead_s: float = 2.0) -> Iterator[Frame]:
-        """Pictures (height, width, 3) RGB at `fps` of the whole movement.
+        """Images (height, width, 3) RGB at `fps` of the whole movement.
 
         Behind a free base runs a trail of the last `past_s` seconds; the reference is drawn from as far back to
         `ahead_s` ahead, and a ball marks where the base should be.

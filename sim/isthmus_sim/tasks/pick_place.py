@@ -1,6 +1,6 @@
 """Pick and place: a six-joint desktop arm lifts a cube and puts it into a round zone, at 30 Hz, within 12 s.
 
-The robot has only its joints and its cameras; where the cube and the zone are is in the pictures, and, as the
+The robot has only its joints and its cameras; where the cube and the zone are is in the images, and, as the
 simulator knows it, in the observation groups "critic" and "environment". Done is: the cube rests on the table within
 the zone, still, and no jaw touches it.
 """

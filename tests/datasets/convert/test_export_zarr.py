@@ -32,7 +32,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 
 @st.composite
 def episodes(draw: st.DrawFn) -> Episode:
-    """Any numbers, words and pictures, of 1 to 5 steps."""
+    """Any numbers, words and images, of 1 to 5 steps."""
     steps = draw(st.integers(1, 5))
 
     def column(name: str) -> np.ndarray:
@@ -84,8 +84,8 @@ def test_a_video_file_is_decoded(tmp_path: Path):
     video = write_video(tmp_path / "a.mp4", frames, fps=10)
     features = {"action": FEATURES["action"], "wrist": Feature(dtype="video", shape=(16, 16, 3))}
     path = export_replay_buffer(tmp_path / "a.zarr", [episode(wrist=video)], fps=10, features=features)
-    pictures = np.asarray(zarr.open_group(str(path), mode="r")["data/wrist"])
-    np.testing.assert_allclose(pictures.mean(axis=(1, 2, 3)), [20, 120, 220], atol=2)
+    images = np.asarray(zarr.open_group(str(path), mode="r")["data/wrist"])
+    np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), [20, 120, 220], atol=2)
 
 
 @pytest.mark.parametrize(

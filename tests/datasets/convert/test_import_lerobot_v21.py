@@ -198,12 +198,12 @@ def test_a_video_with_a_frame_missing_is_not_appended(dataset: Path, tmp_path: P
         assert writer.num_episodes == 1
 
 
-def test_pictures_can_be_left_out(dataset: Path):
-    source = open_source(dataset, ImportOptions(pictures=False))
+def test_images_can_be_left_out(dataset: Path):
+    source = open_source(dataset, ImportOptions(images=False))
     assert set(source.features) == {"action", "next.success"}
     assert source.episodes[0].videos == {}
 
 
 def test_its_rate_cannot_be_changed(dataset: Path):
-    with pytest.raises(DatasetError, match="fps does not apply here; task, robot_type, pictures can be said"):
+    with pytest.raises(DatasetError, match="fps does not apply here; task, robot_type, images can be said"):
         open_source(dataset, ImportOptions(fps=5))

@@ -43,9 +43,7 @@ def test_the_folder_above_is_answered_with_the_one_that_was_meant(buffer: Path):
 
 
 def test_an_option_that_would_be_ignored_is_refused(buffer: Path):
-    with pytest.raises(
-        DatasetError, match=r"topics does not apply here; fps, task, robot_type, pictures, empty_chunks"
-    ):
+    with pytest.raises(DatasetError, match=r"topics does not apply here; fps, task, robot_type, images, empty_chunks"):
         open_source(buffer, ImportOptions(topics={"action": "/cmd"}))
 
 

@@ -51,7 +51,7 @@ def joints(ms: float | None, names: list[str], position: list[float], velocity: 
     )
 
 
-def picture(ms: float, pixels: np.ndarray, encoding: str = "bgr8") -> Any:
+def image(ms: float, pixels: np.ndarray, encoding: str = "bgr8") -> Any:
     height, width, channels = pixels.shape
     data, step = pixels.reshape(-1), width * channels
     where = {"height": height, "width": width, "step": step, "is_bigendian": 0}
@@ -188,17 +188,17 @@ def test_fields_are_chosen_and_quaternions_are_wxyz(tmp_path: Path):
         open_source(bag, options({"observation.pose": "/pose:twist"}))
 
 
-def test_pictures_become_a_video_on_the_grid(tmp_path: Path):
+def test_images_become_a_video_on_the_grid(tmp_path: Path):
     """Blue and red at 0 and 150 ms: 3 ticks."""
     colours = [(10, (0, 0, 255)), (150, (255, 0, 0))]
-    frames = [(t, picture(t, np.full((16, 16, 3), rgb[::-1], np.uint8))) for t, rgb in colours]
+    frames = [(t, image(t, np.full((16, 16, 3), rgb[::-1], np.uint8))) for t, rgb in colours]
     bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", frames), states(6))
     asked = options({"observation.images.top": "/cam", "action": "/state"})
     source = open_source(bag, asked)
     with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
         import_dataset(source, writer)
     saved = DatasetReader(tmp_path / "data").frames(0, "observation.images.top")
-    assert [picture.mean(axis=(0, 1)).argmax() for picture in saved] == [2, 2]  # ticks 10 and 110 ms: blue
+    assert [image.mean(axis=(0, 1)).argmax() for image in saved] == [2, 2]  # ticks 10 and 110 ms: blue
     assert saved.shape == (2, 16, 16, 3)
 
 
@@ -210,8 +210,8 @@ def test_pictures_become_a_video_on_the_grid(tmp_path: Path):
         (np.zeros((15, 16, 3), np.uint8), "rgb8", "even, not 16 × 15"),
     ],
 )
-def test_pictures_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, message: str):
-    bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", [(0, picture(0, pixels, encoding))]))
+def test_images_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, message: str):
+    bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", [(0, image(0, pixels, encoding))]))
     with pytest.raises(DatasetError, match=message) as caught:
         list(open_source(bag, options({"observation.images.top": "/cam"})).episodes)
     assert "/cam" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Replay buffers: bit-equal numbers, pictures within the codec's tolerance, damage reported with file and episode."""
+"""Replay buffers: bit-equal numbers, images within the codec's tolerance, damage reported with file and episode."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def test_arrays_are_cut_at_the_ends_and_named(buffer: Path):
 
 
 @pytest.mark.parametrize("scale", [255, 1])
-def test_float_pictures_become_bytes(tmp_path: Path, scale: int):
+def test_float_images_become_bytes(tmp_path: Path, scale: int):
     levels = small_arrays()["img"]
-    pictures = {"img": levels.astype(np.float32) * np.float32(scale / 255), "action": np.ones((20, 2))}
-    source = open_source(write_buffer(tmp_path / "a.zarr", pictures, [20]), SAID)
+    images = {"img": levels.astype(np.float32) * np.float32(scale / 255), "action": np.ones((20, 2))}
+    source = open_source(write_buffer(tmp_path / "a.zarr", images, [20]), SAID)
     expected = levels if scale == 255 else np.rint(levels / 255 * 255)
     (episode,) = source.episodes
     np.testing.assert_array_equal(episode.videos[CAMERA], expected)
@@ -167,10 +167,10 @@ def test_what_the_buffer_does_not_say_must_be_said(buffer: Path):
         open_source(buffer)
 
 
-def test_a_picture_out_of_range_names_file_and_episode(tmp_path: Path):
-    pictures = np.full((6, 8, 8, 3), 9.0, np.float32)
-    pictures[4] = 256
-    source = open_source(write_buffer(tmp_path / "a.zarr", {"img": pictures}, [3, 6]), SAID)
+def test_an_image_out_of_range_names_file_and_episode(tmp_path: Path):
+    images = np.full((6, 8, 8, 3), 9.0, np.float32)
+    images[4] = 256
+    source = open_source(write_buffer(tmp_path / "a.zarr", {"img": images}, [3, 6]), SAID)
     with pytest.raises(DatasetError, match=r"data/img: episode 1: grey levels from 9 to 256 do not fit"):
         list(source.episodes)
 
@@ -180,7 +180,7 @@ def test_the_206_human_episodes_come_through_bit_for_bit(tmp_path: Path):
     root = zarr.open_group(str(PUSHT), mode="r")
     actions, states = np.asarray(root["data/action"]), np.asarray(root["data/state"])
     ends = np.asarray(root["meta/episode_ends"])
-    source = open_source(PUSHT, ImportOptions(fps=10, task="push the T", pictures=False))
+    source = open_source(PUSHT, ImportOptions(fps=10, task="push the T", images=False))
     dataset = save(source, tmp_path / "pusht")
     assert source.findings == []
     assert (dataset.num_episodes, dataset.info.total_frames) == (206, 25_650)
@@ -193,7 +193,7 @@ def test_the_206_human_episodes_come_through_bit_for_bit(tmp_path: Path):
 
 
 @needs_pusht
-def test_pictures_of_human_episodes_come_back_within_the_codecs_tolerance(tmp_path: Path):
+def test_images_of_human_episodes_come_back_within_the_codecs_tolerance(tmp_path: Path):
     """At the writer's quality (H.264, crf 20, 4:2:0): on average 1 of 255 grey levels off, 99 of 100 within 20.
 
     The worst, 115 on 4 episodes, are single pixels: thin coloured lines, whose colour 4:2:0 halves.
@@ -205,9 +205,9 @@ def test_pictures_of_human_episodes_come_back_within_the_codecs_tolerance(tmp_pa
             writer.append(source.episodes[index])
     dataset = DatasetReader(tmp_path / "pusht")
     ends = np.asarray(zarr.open_array(str(PUSHT / "meta/episode_ends"), mode="r"))
-    pictures = zarr.open_array(str(PUSHT / "data/img"), mode="r")
+    images = zarr.open_array(str(PUSHT / "data/img"), mode="r")
     for saved, index in enumerate(chosen):
-        original = np.asarray(pictures[ends[index - 1] : ends[index]])
+        original = np.asarray(images[ends[index - 1] : ends[index]])
         frames = dataset.frames(saved, CAMERA)
         assert frames.shape == original.shape, "one frame a step"
         error = np.abs(frames - original)

@@ -94,7 +94,7 @@ def check(root: Path, first: int, acknowledged: int) -> int:
             path = root / reader.info.video_file(camera, place.chunk, place.file)
             assert scan_video(path, fps=10).frames == row.length
             difference = reader.frames(row.index, camera).astype(int) - made.videos[camera]
-            assert np.abs(difference).max() <= 6, "the picture of another round"
+            assert np.abs(difference).max() <= 6, "the image of another round"
     assert reader.info.total_frames == sum(row.length for row in reader.episodes)
     return reader.num_episodes
 

@@ -12,7 +12,7 @@ from isthmus_datasets.format.statistics import (
     aggregate,
     column_statistics,
     from_json,
-    picture_statistics,
+    image_statistics,
     sampled,
     to_json,
 )
@@ -41,13 +41,13 @@ def test_truth_values_and_nanoseconds():
     assert got["std"] == pytest.approx([81_649_658], rel=1e-4)
 
 
-def test_pictures():
-    """Red is 0 in one picture and 255 in the other; green 51 in both; blue 0, 85, 170, 255 in quarters."""
-    pictures = np.zeros((2, 4, 4, 3), np.uint8)
-    pictures[1, ..., 0] = 255
-    pictures[..., 1] = 51
-    pictures[..., 2] = np.array([0, 85, 170, 255])
-    got = picture_statistics(pictures)
+def test_images():
+    """Red is 0 in one image and 255 in the other; green 51 in both; blue 0, 85, 170, 255 in quarters."""
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    images[1, ..., 0] = 255
+    images[..., 1] = 51
+    images[..., 2] = np.array([0, 85, 170, 255])
+    got = image_statistics(images)
     assert all(value.shape == (3, 1, 1) for name, value in got.items() if name != "count")
     assert got["count"] == [2]
     assert got["min"].ravel() == pytest.approx([0, 0.2, 0])
@@ -58,11 +58,11 @@ def test_pictures():
     assert got["q90"].ravel() == pytest.approx([1, 0.2, 1])
 
 
-def test_a_large_picture_is_thinned_out():
-    assert picture_statistics(np.full((1, 480, 640, 3), 255, np.uint8))["mean"].ravel() == pytest.approx(1)
+def test_a_large_image_is_thinned_out():
+    assert image_statistics(np.full((1, 480, 640, 3), 255, np.uint8))["mean"].ravel() == pytest.approx(1)
 
 
-def test_which_pictures_are_looked_at():
+def test_which_images_are_looked_at():
     assert sampled(3).tolist() == [0, 1, 2]
     many = sampled(1000)
     assert (len(many), many[0], many[-1]) == (100, 0, 999)

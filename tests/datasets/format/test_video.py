@@ -29,8 +29,8 @@ def test_every_frame_comes_back_at_the_constant_rate(tmp_path: Path):
         decoded = list(container.decode(video=0))
     assert len(decoded) == len(frames)
     assert [frame.time for frame in decoded] == pytest.approx(np.arange(23) / 30)
-    pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded]).astype(float)
-    assert np.abs(pictures - frames).mean() < 8, "compression loses detail, not the picture"
+    images = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded]).astype(float)
+    assert np.abs(images - frames).mean() < 8, "compression loses detail, not the image"
     assert [path.name for path in path.parent.iterdir()] == ["bar.mp4"]
 
 

@@ -153,7 +153,7 @@ def test_a_bad_video_file_is_refused(root: Path, tmp_path: Path, make: Callable[
         (10, FEATURES | {"a/b": FEATURES["action"]}, "feature name 'a/b'"),
         (10, FEATURES | {"image_count": FEATURES["action"]}, "LeRobot takes every name with 'image'"),
         (10, FEATURES | {"odd": Feature(dtype="video", shape=(15, 16, 3))}, "height and width must be even"),
-        (10, FEATURES | {"grey": Feature(dtype="image", shape=(16, 16, 1))}, r"a picture is \(height, width, 3\)"),
+        (10, FEATURES | {"grey": Feature(dtype="image", shape=(16, 16, 1))}, r"an image is \(height, width, 3\)"),
     ],
 )
 def test_a_bad_declaration_is_refused(tmp_path: Path, fps: int, features: Features, message: str):

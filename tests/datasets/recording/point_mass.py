@@ -23,7 +23,7 @@ FEATURES = RobotFeatures(
 
 
 class PointMass:
-    """1 kg on a plane, pushed with at most 1 N per axis at 10 Hz; done where |x| < 0.05 m. Its pictures are grey, a
+    """1 kg on a plane, pushed with at most 1 N per axis at 10 Hz; done where |x| < 0.05 m. Its images are grey, a
     bit lighter with every step. `lose` = (camera, step): the camera is gone from then on."""
 
     def __init__(self, lose: tuple[str, int] | None = None) -> None:
@@ -35,11 +35,11 @@ class PointMass:
 
     def observe(self) -> Observation:
         if self.lose and self.steps >= self.lose[1]:
-            raise CameraError(self.lose[0], "gave no picture for 0.5 s")
+            raise CameraError(self.lose[0], "gave no image for 0.5 s")
         now = 10**18 + self.steps * PERIOD_NS
         return Observation(
             columns={"state": self.state[:2], "speed": self.state[2:]},  # float64, and views that `act` writes to
-            pictures={name: np.full((*size, 3), self.grey, np.uint8) for name, size in FEATURES.cameras.items()},
+            images={name: np.full((*size, 3), self.grey, np.uint8) for name, size in FEATURES.cameras.items()},
             capture_time_ns={"state": now + 1, "speed": now + 2, "scene": now - 3_000_001, "wrist": now - 7_000_003},
             reward=-abs(float(self.state[0])) if self.steps else None,
             success=bool(abs(self.state[0]) < 0.05),

@@ -35,7 +35,7 @@ class Robot(PointMass):
     def observe(self) -> Observation:
         seen = super().observe()
         times = {name: seen.capture_time_ns[name] for name in self.features.sensors}
-        return replace(seen, pictures={"scene": seen.pictures["scene"]}, capture_time_ns=times)
+        return replace(seen, images={"scene": seen.images["scene"]}, capture_time_ns=times)
 
 
 class Telling(Push):

@@ -1,4 +1,4 @@
-"""Cameras as devices, files and streams: what a picture is, and what is said when there is none."""
+"""Cameras as devices, files and streams: what an image is, and what is said when there is none."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
-from isthmus_datasets.recording.cameras.camera import Picture, look
+from isthmus_datasets.recording.cameras.camera import CameraImage, look
 from isthmus_datasets.recording.cameras.opencv import OpenCVCamera
 from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
 from isthmus_datasets.recording.robot import CameraError
 
-STREAM = Path(__file__).with_name("stream_pictures.py")
+STREAM = Path(__file__).with_name("stream_images.py")
 PATIENCE_S = 15.0
 
 
@@ -32,26 +32,26 @@ def film(path: Path, frames: int, fps: int = 50) -> Path:
     return path
 
 
-def follow(camera: OpenCVCamera, done: Callable[[Picture], object] = lambda picture: False) -> list[Picture]:
-    """All pictures until `done`, each once. Raises CameraError."""
-    pictures = [camera.read()]
+def follow(camera: OpenCVCamera, done: Callable[[CameraImage], object] = lambda image: False) -> list[CameraImage]:
+    """All images until `done`, each once. Raises CameraError."""
+    images = [camera.read()]
     deadline = time.monotonic() + PATIENCE_S
-    while not done(pictures[-1]):
+    while not done(images[-1]):
         assert time.monotonic() < deadline
-        picture = camera.read()
-        if picture is not pictures[-1]:
-            pictures.append(picture)
-    return pictures
+        image = camera.read()
+        if image is not images[-1]:
+            images.append(image)
+    return images
 
 
 def error(camera: OpenCVCamera) -> str:
-    """What is said once there are no more pictures."""
+    """What is said once there are no more images."""
     with pytest.raises(CameraError) as caught:
         follow(camera)
     return str(caught.value)
 
 
-def wait_for_pictures(camera: OpenCVCamera) -> None:
+def wait_for_images(camera: OpenCVCamera) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
@@ -59,34 +59,34 @@ def wait_for_pictures(camera: OpenCVCamera) -> None:
         except CameraError:
             continue
         return
-    raise AssertionError("no pictures again")
+    raise AssertionError("no images again")
 
 
 def test_a_file_plays_as_a_camera_would_and_then_is_gone(tmp_path):
     start = time.monotonic_ns()
     with closing(OpenCVCamera("scene", film(tmp_path / "film.avi", 40), width=48, height=32, fps=50)) as camera:
-        pictures = follow(camera, lambda picture: picture.image[..., 0].mean() > 140)
+        images = follow(camera, lambda image: image.pixels[..., 0].mean() > 140)
         assert camera.shape == (32, 48)
         said = error(camera)
     took_s = (time.monotonic_ns() - start) * 1e-9
     assert said == f"camera 'scene': {tmp_path}/film.avi has ended"
-    assert 0.75 < took_s < 5.0, "40 pictures at 50 Hz"
-    red, blue = (np.array([picture.image[..., channel].mean() for picture in pictures]) for channel in (0, 2))
+    assert 0.75 < took_s < 5.0, "40 images at 50 Hz"
+    red, blue = (np.array([image.pixels[..., channel].mean() for image in images]) for channel in (0, 2))
     assert np.abs(blue - 120).max() < 6
     assert (np.diff(red) > 0).all()
-    times = np.array([picture.capture_time_ns for picture in pictures])
+    times = np.array([image.capture_time_ns for image in images])
     assert (np.diff(times) > 0).all()
     assert start < times[0]
     assert times[-1] < start + took_s * 1e9
 
 
-def test_reading_gives_the_newest_picture_and_does_not_wait(tmp_path):
+def test_reading_gives_the_newest_image_and_does_not_wait(tmp_path):
     with closing(OpenCVCamera("scene", film(tmp_path / "film.avi", 60, fps=30))) as camera:
         first = camera.read()
         while camera.read() is first:
             pass
         reads = [camera.read() for _ in range(100)]
-    assert len({id(picture) for picture in reads}) <= 3, "100 reads take less than the time of three pictures"
+    assert len({id(image) for image in reads}) <= 3, "100 reads take less than the time of three images"
 
 
 def test_what_is_asked_for_must_be_given(tmp_path):
@@ -128,14 +128,14 @@ def network_camera() -> Iterator[Callable[[str], tuple[subprocess.Popen[str], st
 def test_a_stream_that_stalls_or_breaks_is_told_in_time_and_goes_on_when_it_is_back(network_camera):
     process, port = network_camera()
     with closing(OpenCVCamera("net", f"http://127.0.0.1:{port}/", max_age_s=0.4)) as camera:
-        assert camera.read().image[16, 24] == pytest.approx((200, 0, 0), abs=6)
+        assert camera.read().pixels[16, 24] == pytest.approx((200, 0, 0), abs=6)
 
         process.send_signal(signal.SIGSTOP)
         start = time.monotonic()
         assert "stalled: check its cable" in error(camera)
         assert 0.2 < time.monotonic() - start < 3.0
         process.send_signal(signal.SIGCONT)
-        wait_for_pictures(camera)
+        wait_for_images(camera)
 
         process.kill()
         process.wait()
@@ -143,7 +143,7 @@ def test_a_stream_that_stalls_or_breaks_is_told_in_time_and_goes_on_when_it_is_b
         assert "camera 'net'" in error(camera)
         assert time.monotonic() - start < 3.0
         network_camera(port)
-        wait_for_pictures(camera)
+        wait_for_images(camera)
 
 
 class World:
@@ -161,13 +161,13 @@ class World:
 def test_a_simulated_camera_draws_the_world_as_it_is():
     world = World()
     camera = SimulatedCamera("scene", world.draw, world.clock)
-    pictures, times = look({"scene": camera})
+    images, times = look({"scene": camera})
     world.grey, world.time_ns = 20, 6
     again = camera.read()
     assert camera.shape == (4, 6)
-    assert (pictures["scene"] == 10).all()
+    assert (images["scene"] == 10).all()
     assert times == {"scene": 5}
-    assert (again.image == 20).all()
+    assert (again.pixels == 20).all()
     assert again.capture_time_ns == 6
 
 

@@ -59,7 +59,7 @@ class Robot(PointMass):
     def observe(self) -> Observation:
         seen = super().observe()
         times = {name: seen.capture_time_ns[name] for name in self.features.columns}
-        seen = replace(seen, pictures={}, capture_time_ns=times)
+        seen = replace(seen, images={}, capture_time_ns=times)
         return self.change(seen) if self.steps == 2 else seen
 
     def act(self, action: Any) -> Any:
@@ -109,9 +109,9 @@ def test_every_row_of_a_recorded_episode(tmp_path: Path):
     assert columns["capture_time_ns"].tolist() == times, "the robot's, to the nanosecond"
     assert columns["timestamp"][:, 0] == pytest.approx([0, 0.1, 0.2]), "the grid's"
     for camera, (height, width) in FEATURES.cameras.items():
-        pictures = reader.frames(0, f"observation.images.{camera}").astype(int)
-        assert pictures.shape == (3, height, width, 3)
-        assert np.abs(pictures - np.array([50, 55, 60])[:, None, None, None]).max() <= 3
+        images = reader.frames(0, f"observation.images.{camera}").astype(int)
+        assert images.shape == (3, height, width, 3)
+        assert np.abs(images - np.array([50, 55, 60])[:, None, None, None]).max() <= 3
     facts = {"operator": "tester", "seed": 3, "success": True, "overruns": 0, "dropped_frames": 0, "jitter_p99_ms": 0}
     assert row.facts == facts
     assert not (tmp_path / "data/.recording").exists()
@@ -250,7 +250,7 @@ def test_a_camera_that_disappears(tmp_path: Path):
     with recording(root, robot := PointMass(), Push(steps=6)) as recorder:
         recorder.record(1)
         robot.lose = ("wrist", 4)
-        message = r"data: episode 1 was discarded after 4 steps: camera 'wrist': gave no picture for 0.5 s"
+        message = r"data: episode 1 was discarded after 4 steps: camera 'wrist': gave no image for 0.5 s"
         with pytest.raises(RecordingError, match=message):
             recorder.record(2)
         assert not list((root / ".recording").iterdir())
@@ -260,14 +260,14 @@ def test_a_camera_that_disappears(tmp_path: Path):
     assert [row.length for row in DatasetReader(root).episodes] == [6, 6]
 
 
-def test_a_picture_of_another_size(tmp_path: Path):
+def test_an_image_of_another_size(tmp_path: Path):
     robot = PointMass()
     observe = robot.observe
     robot.observe = lambda: replace(
         seen := observe(),
-        pictures={**seen.pictures, "wrist": np.zeros((16, 18 if robot.steps == 3 else 16, 3), np.uint8)},
+        images={**seen.images, "wrist": np.zeros((16, 18 if robot.steps == 3 else 16, 3), np.uint8)},
     )
-    with pytest.raises(RecordingError, match=r"after 4 steps: the picture of camera 'wrist' is uint8 \(16, 18, 3\)"):
+    with pytest.raises(RecordingError, match=r"after 4 steps: the image of camera 'wrist' is uint8 \(16, 18, 3\)"):
         record(tmp_path / "data", robot, Push(steps=6))
     assert DatasetReader(tmp_path / "data").num_episodes == 0
 

@@ -76,7 +76,7 @@ def check(root: Path, first: int) -> int:
         assert columns["action"].tolist() == [[step, -3] for step in range(12)]
         ((camera, place),) = row.videos.items()
         path = root / reader.info.video_file(camera, place.chunk, place.file)
-        grey = scan_video(path, fps=10, sample=range(12)).pictures.mean(axis=(1, 2, 3))
+        grey = scan_video(path, fps=10, sample=range(12)).images.mean(axis=(1, 2, 3))
         np.testing.assert_allclose(grey, 40 + 5 * np.arange(12), atol=3)
     return reader.num_episodes
 

@@ -1,4 +1,4 @@
-"""Pictures from a real publisher in another process: pixels, capture times, and what is said when they stop."""
+"""Images from a real publisher in another process: pixels, capture times, and what is said when they stop."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 
 from isthmus_datasets.recording.cameras.ros2 import Ros2Camera
 from isthmus_datasets.recording.robot import CameraError
-from isthmus_datasets.recording.ros2.messages import picture
+from isthmus_datasets.recording.ros2.messages import image_array
 from isthmus_deploy.ros import ros2
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 pytestmark = pytest.mark.ros
 START_S = 40.0  # on a busy machine; usually it takes one
-PUBLISHER = Path(__file__).with_name("publish_pictures.py")
+PUBLISHER = Path(__file__).with_name("publish_images.py")
 PROCESSES = Path(__file__).parents[2] / "deploy/ros/ros_processes.py"
 DRIVER = ("/late:rgb8:0.1", "/bgr8:bgr8:none", "/mono8:mono8:none", "/jpeg:jpeg:none", "/ahead:rgb8:-3.0")
 Publish = Callable[..., "subprocess.Popen[bytes]"]
@@ -54,7 +54,7 @@ def cameras(publish: Publish) -> None:
 
 
 def ages_s(camera: Ros2Camera, count: int = 10) -> list[float]:
-    """How old so many different pictures are when they are read."""
+    """How old so many different images are when they are read."""
     ages, last_ns = [], 0
     while len(ages) < count:
         taken = camera.read()
@@ -64,21 +64,21 @@ def ages_s(camera: Ros2Camera, count: int = 10) -> list[float]:
     return ages
 
 
-def test_pictures_and_the_times_of_their_stamps(cameras):
+def test_images_and_the_times_of_their_stamps(cameras):
     with closing(Ros2Camera("wrist", "/late", start_s=START_S)) as camera:
         assert camera.shape == (6, 8)
-        image = camera.read().image
+        image = camera.read().pixels
         assert image[3, 4, :2].tolist() == [30, 40]
         assert image[5, 7, :2].tolist() == [50, 70], "rows are padded"
         assert 0.1 <= min(ages_s(camera)) < 0.2, "the stamp says when, not the arrival"
-        counters = [camera.read().image[0, 0, 2] for _ in range(200)]
+        counters = [camera.read().pixels[0, 0, 2] for _ in range(200)]
         assert len(set(counters)) < 50, "reading does not wait"
 
 
 @pytest.mark.parametrize(("topic", "pixel"), [("/bgr8", (30, 40)), ("/mono8", (30, 30)), ("/jpeg", (90, 90))])
 def test_other_encodings_and_messages_without_a_stamp(cameras, topic, pixel):
     with closing(Ros2Camera("wrist", topic, start_s=START_S)) as camera:
-        assert camera.read().image[3, 4, :2] == pytest.approx(pixel, abs=2)
+        assert camera.read().pixels[3, 4, :2] == pytest.approx(pixel, abs=2)
         assert -0.001 <= min(ages_s(camera)) < 0.1
 
 
@@ -90,7 +90,7 @@ def test_clocks_that_differ(cameras):
 
 
 def test_no_such_topic(cameras):
-    with pytest.raises(CameraError, match=r"topic /front is not published within 2 s .*with pictures: /ahead, /bgr8, "):
+    with pytest.raises(CameraError, match=r"topic /front is not published within 2 s .*with images: /ahead, /bgr8, "):
         Ros2Camera("wrist", "/front", start_s=2.0)
 
 
@@ -99,7 +99,7 @@ def test_a_driver_that_dies(publish):
     with closing(Ros2Camera("wrist", "/cam", start_s=START_S)) as camera:
         driver.kill()
         start = time.monotonic()
-        with pytest.raises(CameraError, match=r"camera 'wrist': its newest picture is 0.5\d s old.*publishes /cam"):
+        with pytest.raises(CameraError, match=r"camera 'wrist': its newest image is 0.5\d s old.*publishes /cam"):
             ages_s(camera, 1000)
         assert time.monotonic() - start < 3.0
 
@@ -110,7 +110,7 @@ def test_sixteen_bits_in_either_byte_order(big_endian, upper):
 
     values = np.array([[0x1234, 0xFF00], [0x0001, 0x8000]], ">u2" if big_endian else "<u2")
     message = Image(height=2, width=2, encoding="mono16", is_bigendian=upper, step=4, data=values.tobytes())
-    assert picture(message)[..., 0].tolist() == [[0x12, 0xFF], [0x00, 0x80]]
+    assert image_array(message)[..., 0].tolist() == [[0x12, 0xFF], [0x00, 0x80]]
 
 
 def test_without_ros_it_says_what_to_install(monkeypatch):

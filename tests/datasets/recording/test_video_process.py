@@ -1,4 +1,4 @@
-"""Encoding in another process: every picture in order, room that is waited for, and nothing half done."""
+"""Encoding in another process: every image in order, room that is waited for, and nothing half done."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def grey(number: int) -> np.ndarray:
     return np.full((16, 32, 3), 30 + 4 * number, np.uint8)
 
 
-def test_every_picture_in_order_through_a_small_ring(process: VideoProcess, tmp_path: Path):
-    picture = np.empty((16, 32, 3), np.uint8)
+def test_every_image_in_order_through_a_small_ring(process: VideoProcess, tmp_path: Path):
+    image = np.empty((16, 32, 3), np.uint8)
     for name in ("one", "two"):
         process.begin(tmp_path / f"{name}.mp4")
         for number in range(50):
-            picture[:] = grey(number)  # as a camera that always writes to the same memory
-            process.write(picture)
+            image[:] = grey(number)  # as a camera that always writes to the same memory
+            process.write(image)
         process.finish()
-        pictures = read_frames(tmp_path / f"{name}.mp4", range(50), fps=10)
-        np.testing.assert_allclose(pictures.mean(axis=(1, 2, 3)), 30 + 4 * np.arange(50), atol=2)
+        images = read_frames(tmp_path / f"{name}.mp4", range(50), fps=10)
+        np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), 30 + 4 * np.arange(50), atol=2)
         assert scan_video(tmp_path / f"{name}.mp4", fps=10).frames == 50
 
 
 def test_an_abandoned_video_leaves_nothing(process: VideoProcess, tmp_path: Path):
-    for pictures in (0, 1, 7):
+    for images in (0, 1, 7):
         process.begin(tmp_path / "film.mp4")
-        for number in range(pictures):
+        for number in range(images):
             process.write(grey(number))
         process.abandon()
         assert not list(tmp_path.iterdir())
@@ -84,7 +84,7 @@ def test_a_video_that_cannot_be_written(process: VideoProcess, tmp_path: Path):
     assert scan_video(tmp_path / "film.mp4", fps=10).frames == 1
 
 
-def test_a_picture_waits_for_room(process: VideoProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_image_waits_for_room(process: VideoProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """While the encoder stands still, as many as there are slots are taken, and no more; then it goes on."""
     process.begin(tmp_path / "film.mp4")
     os.kill(process.pid, signal.SIGSTOP)
@@ -99,8 +99,8 @@ def test_a_picture_waits_for_room(process: VideoProcess, tmp_path: Path, monkeyp
     for number in range(SLOTS, 9):
         process.write(grey(number))
     process.finish()
-    pictures = read_frames(tmp_path / "film.mp4", range(9), fps=10)
-    np.testing.assert_allclose(pictures.mean(axis=(1, 2, 3)), 30 + 4 * np.arange(9), atol=2)
+    images = read_frames(tmp_path / "film.mp4", range(9), fps=10)
+    np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), 30 + 4 * np.arange(9), atol=2)
     assert scan_video(tmp_path / "film.mp4", fps=10).frames == 9
 
 

@@ -44,7 +44,7 @@ UPRIGHT = (1.0, 0.0, 0.0, 0.0)
 
 def seen(x: float, y: float, *, success: bool = False) -> Observation:
     return Observation(
-        columns={"state": np.array((x, y), np.float32)}, pictures={"scene": np.zeros((8, 10, 3), np.uint8)},
+        columns={"state": np.array((x, y), np.float32)}, images={"scene": np.zeros((8, 10, 3), np.uint8)},
         capture_time_ns={"state": 0, "scene": 0}, success=success,
     )  # fmt: skip
 

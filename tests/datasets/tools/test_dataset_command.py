@@ -115,7 +115,7 @@ def test_the_page_shows_the_dataset_and_needs_nothing_else(dataset: Path, tmp_pa
     assert run("report", dataset) == 0
     page = (tmp_path / "arm-report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == [], "nothing from elsewhere"
-    for title in ("Findings", "Pictures", "Durations", "Start states", "Actions", "Delay", "Smoothness", "Operators"):
+    for title in ("Findings", "Images", "Durations", "Start states", "Actions", "Delay", "Smoothness", "Operators"):
         assert f"<h2>{title}" in page
     assert page.count("<svg") == 4
     assert page.count("<img") == 3 * 8

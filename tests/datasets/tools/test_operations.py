@@ -1,4 +1,4 @@
-"""Datasets out of datasets: nothing but what was asked for changes, and pictures keep their bytes."""
+"""Datasets out of datasets: nothing but what was asked for changes, and images keep their bytes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DatasetReader:
 
 
 def assert_same(one: DatasetReader, i: int, other: DatasetReader, j: int) -> None:
-    """The same episode, and the very same pictures."""
+    """The same episode, and the very same images."""
     here, there = one.episode(i), other.episode(j)
     assert (here.task, here.facts) == (there.task, there.facts)
     for name in FEATURES:

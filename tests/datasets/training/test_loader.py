@@ -44,7 +44,7 @@ FEATURES: Features = {
 CURRENT = {"index": (0, 0)}
 
 
-def pictures(camera: str, index: int, length: int) -> np.ndarray:
+def images(camera: str, index: int, length: int) -> np.ndarray:
     """Every frame of a grey level of its own."""
     levels = 20 + 60 * list(FEATURES).index(camera) % 70 + 35 * index + 5 * np.arange(length, dtype=np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (length, *FEATURES[camera].shape)).astype(np.uint8)
@@ -57,9 +57,9 @@ def make_episode(index: int, length: int) -> Episode:
             "action": np.stack([np.full(length, float(index)), np.arange(length, dtype=float)], axis=1),
             "contact": np.arange(length)[:, None] % 2 == 0,
             "said": np.full((length, 1), "go", object),
-            "still": pictures("still", index, length),
+            "still": images("still", index, length),
         },
-        videos={camera: pictures(camera, index, length) for camera in ("front", "wrist")},
+        videos={camera: images(camera, index, length) for camera in ("front", "wrist")},
         task="count",
         facts={},
     )
@@ -209,7 +209,7 @@ def test_frames_are_those_of_the_reader(reader: DatasetReader):
         np.testing.assert_array_equal(batch["front"][i], reader.frames(episode, "front", [max(step - 1, 0), step]))
         rows = [min(step + n, last) for n in range(3)]
         np.testing.assert_array_equal(batch["wrist"][i], reader.frames(episode, "wrist", rows))
-        np.testing.assert_array_equal(batch["still"][i, 0], pictures("still", episode, last + 1)[step])
+        np.testing.assert_array_equal(batch["still"][i, 0], images("still", episode, last + 1)[step])
         assert batch["wrist_is_pad"][i].tolist() == [step + n > last for n in range(3)]
 
 

@@ -42,7 +42,7 @@ def test_what_is_sent_is_within_the_commands_range():
         observation = robot.observe()
     assert observation.reward is not None
     assert observation.success is False
-    assert observation.pictures["scene"].shape == (96, 96, 3)
+    assert observation.images["scene"].shape == (96, 96, 3)
     assert observation.capture_time_ns == {"state": 100_000_000, "scene": 100_000_000}
     assert robot.features.columns["state"].names == (
         "agent_position.x", "agent_position.y", "block_position.block_x", "block_position.block_y",
@@ -79,9 +79,9 @@ def test_the_robots_own_camera_is_in_the_observation(two_commands: EnvRobot):
     assert two_commands.features.cameras == {"eye": (16, 24)}
     seen = two_commands.observe()
     grey = 255 * (seen.columns["state"][0] + 0.5)
-    assert seen.pictures["eye"].shape == (16, 24, 3)
-    assert seen.pictures["eye"].dtype == np.uint8
-    assert abs(float(seen.pictures["eye"].mean()) - grey) <= 1.0
+    assert seen.images["eye"].shape == (16, 24, 3)
+    assert seen.images["eye"].dtype == np.uint8
+    assert abs(float(seen.images["eye"].mean()) - grey) <= 1.0
 
 
 def test_the_last_step_says_what_was_sent_in_it(two_commands: EnvRobot, gantry: ModuleType):

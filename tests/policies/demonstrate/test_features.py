@@ -45,9 +45,9 @@ def test_signals_go_into_an_observation_and_come_out_as_they_were(gantry: Module
         "joint_position": np.array([0.25, -0.5], np.float32),
         "eye": np.arange(16 * 24 * 3, dtype=np.uint32).astype(np.uint8).reshape(16, 24, 3),
     }
-    columns, pictures = observation_parts(gantry.ROBOT, signals)
+    columns, images = observation_parts(gantry.ROBOT, signals)
     assert columns["state"].tolist() == [0.25, -0.5, 0, 1, 2, 3, 4, 5]
-    back = signals_of(gantry.ROBOT, Observation(columns=columns, pictures=pictures, capture_time_ns={}))
+    back = signals_of(gantry.ROBOT, Observation(columns=columns, images=images, capture_time_ns={}))
     assert set(back) == set(signals)
     for name, value in signals.items():
         np.testing.assert_array_equal(back[name], value, strict=True)

@@ -34,7 +34,7 @@ def robot() -> Iterator[EnvRobot]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two episodes with noisy actions and pictures."""
+    """Two episodes with noisy actions and images."""
     root = tmp_path_factory.mktemp("recorded") / "pick_place"
     main(["pick_place", str(root), "--episodes", "2", "--seed", "3"])
     return root

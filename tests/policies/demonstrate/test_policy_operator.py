@@ -134,7 +134,7 @@ def test_images_go_in_and_every_command_comes_out_in_the_robots_order(gantry: Mo
         robot.reset(0)
         observation = robot.observe()
         action = operator.decide(observation).action
-        expected = (observation.columns["state"][:2].max(), 0.001 * observation.pictures["eye"].mean())
+        expected = (observation.columns["state"][:2].max(), 0.001 * observation.images["eye"].mean())
         np.testing.assert_allclose(action, expected, atol=1e-6)
         robot.act(action)
 

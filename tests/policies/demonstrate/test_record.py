@@ -20,7 +20,7 @@ from isthmus_sim.tasks import make_task
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four episodes with noisy actions and pictures."""
+    """Four episodes with noisy actions and images."""
     root = tmp_path_factory.mktemp("recorded") / "push_t"
     main(["push_t", str(root), "--episodes", "4", "--seed", "10"])
     return root
@@ -74,7 +74,7 @@ def test_every_step_replays_to_the_bit(recorded: Path):
 
 def test_the_same_seed_is_the_same_demonstration_and_a_dataset_is_gone_on_with(recorded: Path, tmp_path: Path):
     for first in (["--seed", "10"], []):  # then with the next: nobody wants the same start twice
-        main(["push_t", str(tmp_path / "again"), "--episodes", "1", *first, "--no-pictures"])
+        main(["push_t", str(tmp_path / "again"), "--episodes", "1", *first, "--no-images"])
     again, before = DatasetReader(tmp_path / "again"), DatasetReader(recorded)
     assert [row.facts["seed"] for row in again.episodes] == [10, 11]
     for episode in range(2):
@@ -83,7 +83,7 @@ def test_the_same_seed_is_the_same_demonstration_and_a_dataset_is_gone_on_with(r
 
 
 def test_skill_and_noise_can_be_asked_for(recorded: Path, tmp_path: Path):
-    main(["push_t", str(tmp_path / "clumsy"), "--episodes", "1", "--seed", "10", "--no-pictures", "--skill", "0"])
+    main(["push_t", str(tmp_path / "clumsy"), "--episodes", "1", "--seed", "10", "--no-images", "--skill", "0"])
     clumsy, skilled = (DatasetReader(path).columns(0)["action"] for path in (tmp_path / "clumsy", recorded))
     assert not np.array_equal(clumsy[:10], skilled[:10])
     assert len(clumsy) > len(skilled), "errors and lapses take time"
@@ -94,5 +94,5 @@ def test_skill_and_noise_can_be_asked_for(recorded: Path, tmp_path: Path):
 
 def test_what_cannot_be_recorded_is_said(recorded: Path, tmp_path: Path):
     with pytest.raises(SystemExit, match=r"is not of this robot: .*observation\.images\.scene"):
-        main(["push_t", str(recorded), "--no-pictures"])
+        main(["push_t", str(recorded), "--no-images"])
     assert DatasetReader(recorded).num_episodes == 4

@@ -123,7 +123,7 @@ def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
     assert begin_ns < times.min()
     assert times.max() < time.monotonic_ns()
     age_ms = (times[:, 2] - times[:, 0]) / 1e6
-    assert (age_ms > 0.0).all(), "pictures are taken when asked for, readings have come before"
+    assert (age_ms > 0.0).all(), "images are taken when asked for, readings have come before"
     assert (age_ms < 200.0).all()
 
 

@@ -45,19 +45,19 @@ def calibrated(folder: Path, name: str, *, moved_m: float = 0.0) -> Path:
     return folder / f"{name}.json"
 
 
-def pictures(view, seed: int = 3, task: str = "pick_place") -> dict[str, np.ndarray]:
+def images(view, seed: int = 3, task: str = "pick_place") -> dict[str, np.ndarray]:
     with closing(EnvRobot(make_task(task), cameras=view)) as robot:
         robot.reset(seed)
-        return {name: picture.copy() for name, picture in robot.observe().pictures.items()}
+        return {name: image.copy() for name, image in robot.observe().images.items()}
 
 
 def test_a_camera_calibrated_where_the_models_is_sees_the_same(tmp_path):
-    own = pictures(desk_view)
+    own = images(desk_view)
     files = [calibrated(tmp_path, name) for name in ("scene", "wrist")]
-    for name, picture in pictures(partial(desk_view, placed=placements(files))).items():
-        np.testing.assert_allclose(picture.astype(int), own[name].astype(int), atol=2)
-    aside = pictures(partial(desk_view, placed=placements([calibrated(tmp_path, "scene", moved_m=0.03)])))
-    assert np.abs(aside["scene"].astype(int) - own["scene"]).mean() > 3, "another place, another picture"
+    for name, image in images(partial(desk_view, placed=placements(files))).items():
+        np.testing.assert_allclose(image.astype(int), own[name].astype(int), atol=2)
+    aside = images(partial(desk_view, placed=placements([calibrated(tmp_path, "scene", moved_m=0.03)])))
+    assert np.abs(aside["scene"].astype(int) - own["scene"]).mean() > 3, "another place, another image"
     np.testing.assert_array_equal(aside["wrist"], own["wrist"])
 
 
@@ -65,9 +65,9 @@ def test_cameras_that_cannot_be_placed_are_named(tmp_path):
     path = calibrated(tmp_path, "scene")
     (tmp_path / "top.json").write_text(path.read_text().replace('"camera": "scene"', '"camera": "top"'))
     with pytest.raises(CalibrationError, match="no camera top here; there are: scene, wrist"):
-        pictures(partial(desk_view, placed=placements([tmp_path / "top.json"])))
+        images(partial(desk_view, placed=placements([tmp_path / "top.json"])))
     with pytest.raises(CalibrationError, match="no camera scene here; there are: none that can be placed"):
-        pictures(partial(PushTView, placed=placements([path])), task="push_t")
+        images(partial(PushTView, placed=placements([path])), task="push_t")
     with pytest.raises(SystemExit, match="isthmus-record: no camera scene here"):
         main(["push_t", str(tmp_path / "dataset"), "--episodes", "1", "--calibration", str(path)])
     assert not (tmp_path / "dataset").exists()
@@ -75,8 +75,8 @@ def test_cameras_that_cannot_be_placed_are_named(tmp_path):
 
 def test_a_random_camera_is_the_same_for_the_same_episode_only():
     """Where the task varies how desks look; what the model's cameras see there is what it was made from."""
-    first, again, other = (pictures(desk_view, seed, "pick_place-randomized") for seed in (3, 3, 4))
-    plain, plain_other = (pictures(model_view, seed, "pick_place-randomized") for seed in (3, 4))
+    first, again, other = (images(desk_view, seed, "pick_place-randomized") for seed in (3, 3, 4))
+    plain, plain_other = (images(model_view, seed, "pick_place-randomized") for seed in (3, 4))
     for name in ("scene", "wrist"):
         np.testing.assert_array_equal(first[name], again[name])
         changes = [

@@ -30,7 +30,7 @@ from isthmus_sim.tasks.velocity import VelocityTracking
 from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
 
 
-def pictures(path: Path) -> np.ndarray:
+def images(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
@@ -41,7 +41,7 @@ def film_episodes(name: str, steps: int, path: Path) -> np.ndarray:
     task = make_task(name, dataclasses.replace(TASKS[name].config, episode_steps=steps))
     config = default_config(name)
     policy = make_policy(config.policy_name, config.policy, dict(task.groups), task.action_size)
-    return pictures(episode_video(task, lambda env: NetworkRunner(policy, env), 3, path))
+    return images(episode_video(task, lambda env: NetworkRunner(policy, env), 3, path))
 
 
 def test_the_video_holds_whole_episodes_one_after_another(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_a_flights_video_shows_robot_caption_and_map(tmp_path: Path):
         ROBOTS["crazyflie"], flight, [("hover", 0.0, 0.5), ("landing", 0.5, 1.0)], "at {:.1f} s".format,
         tmp_path / "flight.mp4", on_frame=lambda *progress: done.append(progress),
     )  # fmt: skip
-    frames = pictures(path).astype(int)
+    frames = images(path).astype(int)
     assert len(frames) == FPS == len(done)
     assert done[-1] == (FPS, FPS)
     middle = frames[:, 160:320, 220:420]
@@ -85,7 +85,7 @@ def test_a_walks_video_moves_the_joints_whatever_their_order(tmp_path: Path):
 
     def film(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
         path = mission_video(ROBOTS["quadruped"], arrays, [("side 1", 0.0, 1.0)], str, tmp_path / name)
-        return pictures(path).astype(int)
+        return images(path).astype(int)
 
     moving, other = film(walk, "walk.mp4"), film({**walk, "reading/joint_position": angles - swing}, "still.mp4")
     assert len(moving) == FPS
@@ -128,9 +128,9 @@ def test_a_fixed_robot_is_filmed_by_its_joints(tmp_path: Path):
     angles = np.tile(robot.default_pose, (len(time), 1))
     arrays = {"time": time, "reading_order/joint_position": np.array(names), "reading_time/joint_position": time,
               "reading/joint_position": angles}  # fmt: skip
-    still = pictures(mission_video(robot, arrays, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "still.mp4"))
+    still = images(mission_video(robot, arrays, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "still.mp4"))
     turning = {**arrays, "reading/joint_position": angles + 0.8 * time[:, None] * (np.array(names) == names[0])}
-    moving = pictures(mission_video(robot, turning, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "moving.mp4"))
+    moving = images(mission_video(robot, turning, [("goal 1", 0.0, 1.0)], lambda _: "", tmp_path / "moving.mp4"))
     difference = np.abs(moving.astype(int) - still).mean(axis=(1, 2, 3))
     assert difference[-1] > 5 * max(difference[0], 0.05)
 

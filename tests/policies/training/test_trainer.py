@@ -147,8 +147,8 @@ def test_what_cannot_be_trained_is_refused_before_any_world_is_made(small: Small
         pytest.fail("an engine was made")
 
     monkeypatch.setattr("isthmus_policies.training.trainer.make_engine", no_engine)
-    with pytest.raises(ValueError, match="policy 'mlp': unknown observation group 'picture'"):
-        Trainer(small(policy=ActorCriticConfig(actor_groups=("picture",))))
+    with pytest.raises(ValueError, match="policy 'mlp': unknown observation group 'image'"):
+        Trainer(small(policy=ActorCriticConfig(actor_groups=("image",))))
     with pytest.raises(ValueError, match="policy 'gru' takes a GruConfig, not a ActorCriticConfig"):
         Trainer(small(policy_name="gru"))
     with pytest.raises(ValueError, match="algorithm 'ppo' takes a PPOConfig, not a ActorCriticConfig"):

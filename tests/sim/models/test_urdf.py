@@ -333,7 +333,7 @@ def test_looks_that_are_not_found_or_not_readable_are_left_out(write: Callable[.
     assert "hip.dae, trunk.stl" in mended.changes[0]
 
 
-def test_looks_are_there_for_pictures(write: Callable[..., Path], package: Path):
+def test_looks_are_there_for_images(write: Callable[..., Path], package: Path):
     look = mesh("package://dog_description/meshes/trunk.obj", "visual")
     path = write(f"<robot name='r'>{link('trunk', 7, BOX + look)}</robot>")
     spec = read_model(str(path), floating=True).spec

@@ -90,7 +90,7 @@ def test_all_that_is_not_its_own_is_said(dog: Dog):
         assert said in text
 
 
-def test_pictures_have_what_is_only_seen(dog: Dog):
+def test_images_have_what_is_only_seen(dog: Dog):
     look = "<visual><geometry><box size='0.5 0.1 0.1'/></geometry></visual></link>"
     robot, _ = dog(URDF, ("</link>", look))
     assert robot.model is not None

@@ -1,4 +1,4 @@
-"""Cameras: where a point is in the picture, by hand; whose world is drawn; that what is drawn repeats."""
+"""Cameras: where a point is in the image, by hand; whose world is drawn; that what is drawn repeats."""
 
 # pyright: reportAttributeAccessIssue=false
 
@@ -29,7 +29,7 @@ SCENE = desk_scene(ROBOT)
 ABOVE = Placement(
     position=(0.2, 0.25, 0.5), wxyz=(0.0, 1.0, 0.0, 0.0), focal=(300.0, 240.0), centre=(170.0, 100.0), size=(320, 240)
 )
-"""Half a meter above the table, looking down, right in the picture is x: half a turn about x from the world's frame."""
+"""Half a meter above the table, looking down, right in the image is x: half a turn about x from the world's frame."""
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def worlds() -> Iterator[Env]:
 
 def seen(engine: MujocoEngine, name: str, **options) -> NDArray[np.uint8]:
     with closing(WorldCameras(engine, (name,), **options)) as cameras:
-        return cameras.pictures()[name]
+        return cameras.images()[name]
 
 
-def middle(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+def middle(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(2,) px, x and y: of what is pure green, counted from the middle of the first pixel."""
-    rows, columns = np.nonzero((picture[..., 1] > 60) & (picture[..., 0] < 20) & (picture[..., 2] < 20))
+    rows, columns = np.nonzero((image[..., 1] > 60) & (image[..., 0] < 20) & (image[..., 2] < 20))
     return np.array((columns.mean(), rows.mean()))
 
 
@@ -66,7 +66,7 @@ def with_green_cube(place: tuple[float, float, float]) -> MujocoEngine:
     ("place", "expected"),
     [
         ((0.2, 0.25, 0.0), (170.0, 100.0)),  # straight below: at the centre
-        # 10 cm to the right, half a meter off but for the zone's 1 mm; y is up in the picture.
+        # 10 cm to the right, half a meter off but for the zone's 1 mm; y is up in the image.
         ((0.3, 0.25, 0.0), (170.0 + 300 * 0.1 / 0.499, 100.0)),
         ((0.2, 0.31, 0.0), (170.0, 100.0 - 240 * 0.06 / 0.499)),
         ((0.25, 0.15, 0.1), (170.0 + 300 * 0.05 / 0.399, 100.0 + 240 * 0.1 / 0.399)),
@@ -80,8 +80,8 @@ def test_a_calibrated_camera_sees_a_point_where_its_intrinsics_say(
     green = {"zone_rgb": torch.tensor([[0.0, 1.0, 0.0]])}
     engine.advance(None, Resets(ids=torch.tensor([0]), state={}, params=green))
     engine.mocap[0, 0] = torch.tensor(place)
-    picture = seen(engine, "scene", height=720, width=960, placements={"scene": ABOVE})
-    np.testing.assert_allclose((middle(picture) + 0.5) / 3 - 0.5, expected, atol=0.1)
+    image = seen(engine, "scene", height=720, width=960, placements={"scene": ABOVE})
+    np.testing.assert_allclose((middle(image) + 0.5) / 3 - 0.5, expected, atol=0.1)
 
 
 def test_the_same_camera_at_another_size_sees_the_same():
@@ -109,38 +109,38 @@ def test_a_wrist_camera_goes_along_with_the_gripper():
         mujoco.mj_kinematics(engine.model, data)
         engine.qpos[0, :6] = torch.from_numpy(data.qpos[:6])
         engine.qpos[0, 6:9] = torch.from_numpy(data.site("gripper_tip").xpos)
-        picture = seen(engine, "wrist", height=192, width=192, placements={"wrist": ahead})
-        np.testing.assert_allclose(middle(picture), (95.5, 95.5), atol=1.5)
+        image = seen(engine, "wrist", height=192, width=192, placements={"wrist": ahead})
+        np.testing.assert_allclose(middle(image), (95.5, 95.5), atol=1.5)
 
 
-def test_pictures_are_of_their_world_and_repeat(worlds: Env):
+def test_images_are_of_their_world_and_repeat(worlds: Env):
     engine = worlds.engine
     assert isinstance(engine, MujocoEngine)
     with closing(WorldCameras(engine, CAMERAS)) as first, closing(WorldCameras(engine, CAMERAS, world=1)) as second:
         assert first.shapes == {"scene": (96, 96), "wrist": (96, 96)}
-        ours, theirs, again = first.pictures(), second.pictures(), first.pictures()
+        ours, theirs, again = first.images(), second.images(), first.images()
         for name in CAMERAS:
             assert ours[name].shape == (96, 96, 3)
             assert ours[name].dtype == np.uint8
             assert np.array_equal(ours[name], again[name])
             assert np.abs(ours[name].astype(int) - theirs[name]).mean() > 10
         worlds.step(torch.full((2, 6), 0.2))
-        assert not np.array_equal(first.pictures()["wrist"], ours["wrist"]), "the arm has moved"
+        assert not np.array_equal(first.images()["wrist"], ours["wrist"]), "the arm has moved"
 
 
 def test_arm_cube_and_zone_can_be_seen():
-    """Most pictures of the scene show the cube and the zone by their colors; at the wrist both jaws' dark faces."""
+    """Most images of the scene show the cube and the zone by their colors; at the wrist both jaws' dark faces."""
     env = Env(make_task("pick_place"), MujocoEngine(SCENE, 1), seed=0)
     assert isinstance(env.engine, MujocoEngine)
     with closing(WorldCameras(env.engine, CAMERAS)) as cameras:
         for _ in range(10):
             env.reset()
-            pictures = {name: picture.astype(int) for name, picture in cameras.pictures().items()}
-            red, green, blue = np.moveaxis(pictures["scene"], -1, 0)
+            images = {name: image.astype(int) for name, image in cameras.images().items()}
+            red, green, blue = np.moveaxis(images["scene"], -1, 0)
             assert 15 < ((red > 2 * green) & (red > 2 * blue)).sum() < 150, "the cube"
             assert 80 < ((green > 1.5 * red) & (green > 1.3 * blue)).sum() < 700, "the zone"
             assert ((red > 150) & (green > 100) & (blue < 60)).sum() > 200, "the arm"
-            dark = pictures["wrist"].max(axis=-1)[40:] < 70
+            dark = images["wrist"].max(axis=-1)[40:] < 70
             assert dark[:, :48].sum() > 50, "the fixed jaw"
             assert dark[:, 60:].sum() > 50, "the moving jaw"
 

@@ -1,4 +1,4 @@
-"""Image randomisation: what each range does to a picture, that none leaves it, and that a seed repeats it."""
+"""Image randomisation: what each range does to an image, that none leaves it, and that a seed repeats it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ GREY = np.full((64, 96, 3), 100, np.uint8)
 RED = np.full((64, 96, 3), (200, 100, 100), np.uint8)
 
 
-def changed(picture: NDArray[np.uint8], seed: int = 0, **ranges: tuple[float, float]) -> NDArray[np.uint8]:
-    return randomize(picture, replace(UNCHANGED, **ranges), np.random.default_rng(seed))
+def changed(image: NDArray[np.uint8], seed: int = 0, **ranges: tuple[float, float]) -> NDArray[np.uint8]:
+    return randomize(image, replace(UNCHANGED, **ranges), np.random.default_rng(seed))
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_the_same_seed_is_the_same_picture_of_the_same_kind(seed: int):
+def test_the_same_seed_is_the_same_image_of_the_same_kind(seed: int):
     first, again, other = (
         randomize(GROUND, ImageRandomization(), np.random.default_rng(s)) for s in (seed, seed, seed + 1)
     )

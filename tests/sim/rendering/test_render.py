@@ -1,4 +1,4 @@
-"""Pictures of a movement: the robot, what it moves, its trail and the reference are really in them."""
+"""Images of a movement: the robot, what it moves, its trail and the reference are really in them."""
 
 # pyright: reportAttributeAccessIssue=false
 
@@ -34,7 +34,7 @@ from isthmus_sim.tasks import make_task
 FPS = 10
 FLYER = Scene(robot=ROBOTS["crazyflie"], timestep_s=0.002, quantities=free_body("base"))
 DOG = legged_scene(ROBOTS["quadruped"])
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
 def straight(duration_s: float = 1.0, *, reference_offset: float = 0.0) -> Motion:
@@ -51,7 +51,7 @@ def draw(motion: Motion, scene: Scene = FLYER, height: int = 120, **options: flo
         return np.stack([frame.copy() for frame in renderer.frames(motion, fps=FPS, **options)])
 
 
-def count(frame: Picture, *, more: int, than: int) -> int:
+def count(frame: Image, *, more: int, than: int) -> int:
     """Pixels whose channel `more` is well above channel `than` and which are no sky (red, green, blue = 0, 1, 2)."""
     values = frame.astype(int)
     return int((values[..., more] - values[..., than] > 90).sum())
@@ -59,7 +59,7 @@ def count(frame: Picture, *, more: int, than: int) -> int:
 
 # What flies
 # ---------------------------------------------------------------------------------------------------------------------
-def test_the_robot_is_in_the_middle_of_every_picture():
+def test_the_robot_is_in_the_middle_of_every_image():
     frames = draw(straight(), past_s=0.0)
     assert frames.shape == (10, 120, 160, 3)
     assert frames.dtype == np.uint8
@@ -102,7 +102,7 @@ def walking(pose: tuple[float, ...], height: float) -> Motion:
 def test_the_quadruped_is_drawn_in_its_pose_with_its_way_on_the_ground():
     poses = ((quadruped.DEFAULT_POSE, quadruped.STAND_HEIGHT), (quadruped.PRONE_POSE, 0.06))
     stands, lies = (draw(walking(pose, height), DOG, 360)[-1] for pose, height in poses)
-    assert np.abs(stands.astype(int) - lies)[120:300, 160:320].max() > 100, "another pose is another picture"
+    assert np.abs(stands.astype(int) - lies)[120:300, 160:320].max() > 100, "another pose is another image"
     assert count(stands, more=2, than=0) > 100, "the reference, beside the robot"
     trail = count(stands[200:], more=0, than=2)
     assert trail > count(stands[:100], more=0, than=2), "its way is on the ground, below it"
@@ -196,7 +196,7 @@ def test_a_strangers_robot_is_drawn_by_its_looks():
     red = [np.argwhere((frame[..., 0] > 90) & (frame[..., 2] < 40)).mean(0) for frame in (first, last)]
     blue = [np.argwhere((frame[..., 2] > 90) & (frame[..., 0] < 40)).mean(0) for frame in (first, last)]
     assert np.linalg.norm(red[0] - red[1]) < 2, "the camera and the upper arm stay"
-    assert blue[0][0] - blue[1][0] > 5, "the forearm has turned up in the picture"
+    assert blue[0][0] - blue[1][0] > 5, "the forearm has turned up in the image"
 
 
 # Records

@@ -82,7 +82,7 @@ def test_the_interface_is_the_published_one():
 
 
 def test_pixels_go_down_and_metres_up():
-    """The picture's corner at the top left is to the left and beyond the middle of the table."""
+    """The image's corner at the top left is to the left and beyond the middle of the table."""
     torch.testing.assert_close(to_metres(torch.tensor([[0.0, 0.0]])), torch.tensor([[-0.256, 0.256]]))
     torch.testing.assert_close(to_pixels(torch.tensor([[0.1, 0.1]])), torch.tensor([[356.0, 156.0]]))
 
@@ -419,18 +419,18 @@ def test_behaves_as_gym_pusht(published: Any):
     assert np.median(difference[:, 2:4]) < 0.5
 
 
-# Picture
+# Image
 # ---------------------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def picture() -> Callable[..., NDArray[np.uint8]]:
+def image() -> Callable[..., NDArray[np.uint8]]:
     pytest.importorskip("cv2", reason="OpenCV is not installed")
-    from isthmus_sim.robots.pusher.drawing import picture
+    from isthmus_sim.robots.pusher.drawing import image
 
-    return picture
+    return image
 
 
-def test_the_picture_shows_what_is_where(picture: Callable[..., NDArray[np.uint8]]):
-    seen = picture((100.0, 50.0), (400.0, 300.0, 0.0))
+def test_the_image_shows_what_is_where(image: Callable[..., NDArray[np.uint8]]):
+    seen = image((100.0, 50.0), (400.0, 300.0, 0.0))
     assert (seen.shape, seen.dtype) == ((96, 96, 3), np.uint8)
 
     def at(x: float, y: float) -> tuple[int, ...]:
@@ -440,14 +440,14 @@ def test_the_picture_shows_what_is_where(picture: Callable[..., NDArray[np.uint8
     assert at(400, 315) == at(400, 400) == (143, 163, 184), "bar and stem"
     assert at(245, 267) == (144, 238, 144), "the goal"
     assert at(400, 100) == (255, 255, 255)
-    assert picture((100.0, 50.0), (400.0, 300.0, 0.0), size=224).shape == (224, 224, 3)
+    assert image((100.0, 50.0), (400.0, 300.0, 0.0), size=224).shape == (224, 224, 3)
 
 
-def test_the_picture_is_the_recorded_one(picture: Callable[..., NDArray[np.uint8]], human: Human):
+def test_the_image_is_the_recorded_one(image: Callable[..., NDArray[np.uint8]], human: Human):
     zarr = pytest.importorskip("zarr")
     group: Any = zarr.open_group(str(DATA), mode="r")
     frames = group["data/img"][:60:4]  # of the first episode
-    drawn = np.stack([picture(state[:2], state[2:]) for state in human.states[0][:60:4]])
+    drawn = np.stack([image(state[:2], state[2:]) for state in human.states[0][:60:4]])
     difference = np.abs(drawn.astype(float) - frames)
     assert difference.mean() < 0.3, "of 255"
     assert (difference.max(-1) > 30).mean() < 0.005

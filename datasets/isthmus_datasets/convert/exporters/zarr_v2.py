@@ -24,7 +24,7 @@ CHUNK_BYTES = 8 * 2**20
 def export_replay_buffer(
     path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None = None
 ) -> Path:
-    """Write all `episodes`, one in memory at a time; returns `path`. Videos become arrays of uint8 pictures.
+    """Write all `episodes`, one in memory at a time; returns `path`. Videos become arrays of uint8 images.
 
     Args:
         path: The folder to write, ending in .zarr: it appears when it is complete.

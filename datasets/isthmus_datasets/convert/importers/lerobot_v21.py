@@ -41,11 +41,11 @@ def open_lerobot_v21(path: Path, options: ImportOptions) -> Source:
             wrong. While reading: a Parquet file is truncated, lacks a column, has not as many rows as the episode has
             steps, or names a task that meta/tasks.jsonl does not have.
     """
-    options.only("task", "robot_type", "pictures", path=path)
+    options.only("task", "robot_type", "images", path=path)
     info = _info(path)
     features = _features(path, info["features"])
-    if not options.pictures:
-        features = {name: feature for name, feature in features.items() if not feature.is_picture}
+    if not options.images:
+        features = {name: feature for name, feature in features.items() if not feature.is_image}
     findings: list[str] = []
     dataset = _Dataset(
         path=path,
@@ -171,14 +171,14 @@ def _info(path: Path) -> dict[str, Any]:
 
 
 def _features(path: Path, entries: dict[str, Any]) -> Features:
-    """Without the index columns. Pictures declared (3, H, W), as v2.0 did, are (H, W, 3) in their files."""
+    """Without the index columns. Images declared (3, H, W), as v2.0 did, are (H, W, 3) in their files."""
     features: Features = {}
     for name in [name for name in entries if name not in INDEX_FEATURES]:
         try:
             feature = Feature.from_json(entries[name])
         except ValueError as error:
             raise DatasetError(f"{path / 'meta/info.json'}: feature {name!r}: {error}") from error
-        if feature.is_picture and feature.shape[2] != 3 and feature.shape[0] == 3:
+        if feature.is_image and feature.shape[2] != 3 and feature.shape[0] == 3:
             feature = replace(feature, shape=(*feature.shape[1:], 3))
         features[name] = feature
     return features

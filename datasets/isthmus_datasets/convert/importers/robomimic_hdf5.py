@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.pictures import is_pictures, picture_feature
+from isthmus_datasets.convert.importers.images import image_feature, is_images
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
@@ -35,7 +35,7 @@ def recognises(path: Path) -> bool:
 
 
 def open_demos(path: Path, options: ImportOptions) -> Source:
-    """The demos by number. Pictures (uint8) become videos, all else is kept bit for bit; done is a bool.
+    """The demos by number. Images (uint8) become videos, all else is kept bit for bit; done is a bool.
 
     Every episode's facts have the demo's name, its masks, the file's env_args and the demo's own attributes.
 
@@ -44,7 +44,7 @@ def open_demos(path: Path, options: ImportOptions) -> Source:
             has or has one of another shape, arrays of a demo differ in length, the mask or an observation asked for is
             not there, or neither the file nor `options` says the rate and the task.
     """
-    options.only("fps", "task", "robot_type", "pictures", "filter_key", "state", path=path)
+    options.only("fps", "task", "robot_type", "images", "filter_key", "state", path=path)
     findings: list[str] = []
     with _reading(path) as file:
         masks = {name: [_text(demo) for demo in file["mask"][name]] for name in file.get("mask", ())}
@@ -52,7 +52,7 @@ def open_demos(path: Path, options: ImportOptions) -> Source:
         columns = _columns(path, file["data"][names[0]], options.state, findings)
         for name in names:
             _check_demo(path, file["data"][name], file["data"][names[0]], columns, findings)
-        columns = [column for column in columns if options.pictures or not column.feature.is_picture]
+        columns = [column for column in columns if options.images or not column.feature.is_image]
         env_args = _text(file["data"].attrs.get("env_args", "{}"))
     settings = _settings(path, env_args)
     kwargs = settings.get("env_kwargs", {})
@@ -179,9 +179,9 @@ def _is_array(demo: Any, part: str) -> bool:
 
 def _column(path: Path, demo: Any, part: str) -> _Column:
     shape, dtype, name = demo[part].shape, demo[part].dtype, part.removeprefix("obs/")
-    if is_pictures(shape, dtype) and dtype == np.uint8:
+    if is_images(shape, dtype) and dtype == np.uint8:
         camera = f"observation.images.{name.removesuffix('_image')}"
-        return _Column(name=camera, feature=picture_feature(shape), parts=(part,))
+        return _Column(name=camera, feature=image_feature(shape), parts=(part,))
     feature_name = FEATURE_NAMES.get(name, name) if part == name else f"observation.{name}"
     try:
         feature = Feature(dtype="bool" if feature_name == "next.done" else dtype.name, shape=shape[1:] or (1,))

@@ -100,8 +100,8 @@ class _Bags:
         path = Path(self.folder.name) / f"{name}.mp4"
         try:
             with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY) as video:
-                for picture in bag.pictures(track.topic, repeats):
-                    video.write(picture)
+                for image in bag.images(track.topic, repeats):
+                    video.write(image)
         except ValueError as error:
             raise DatasetError(f"{bag.path}: {track.topic}: {error}") from error
         return path

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.recording.ros2.messages import choose, numbers, picture
+from isthmus_datasets.recording.ros2.messages import choose, image_array, numbers
 
 
 class Readings:
@@ -106,8 +106,8 @@ class JointReadings:
         return tuple(dict.fromkeys(name for row in self._rows for name in row))
 
 
-class PictureReadings:
-    """Keeps the first picture's size: pictures are decoded again when their video is written."""
+class ImageReadings:
+    """Keeps the first image's size: images are decoded again when their video is written."""
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] | None = None
@@ -115,4 +115,4 @@ class PictureReadings:
     def add(self, message: Any) -> None:
         """Raises ValueError when the first one cannot be decoded."""
         if self.shape is None:
-            self.shape = picture(message).shape
+            self.shape = image_array(message).shape

@@ -18,10 +18,10 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from isthmus_datasets.convert.importers.ros2_readings import JointReadings, PictureReadings, Readings
+from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, capture_times
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.ros2.messages import picture, stamp_ns
+from isthmus_datasets.recording.ros2.messages import image_array, stamp_ns
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError
@@ -29,7 +29,7 @@ else:
     from backports.zstd import ZstdError
 
 STORAGES = (".mcap", ".db3")
-PICTURE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 JOINT_STATE = "sensor_msgs/msg/JointState"
 _DAMAGED = (
     *(AnyReaderError, ReaderError, apsw.Error, ZstdError, OSError),
@@ -52,7 +52,7 @@ class Track:
     Args:
         topic: Where they came from.
         times: (n,) ns: when they were taken.
-        values: (n, size), or None for pictures, which `Bag.pictures` reads.
+        values: (n, size), or None for images, which `Bag.images` reads.
         names: Names of the elements; None where they have none.
         shape: Shape of one reading.
         joints: Whether the elements are joints.
@@ -139,12 +139,12 @@ class Bag:
                     " file is damaged; copy it again, or run `ros2 bag reindex` if the recording was cut short"
                 )
 
-    def pictures(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """Picture k of a topic `repeats[k]` times, one after the other."""
+    def images(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """Image k of a topic `repeats[k]` times, one after the other."""
         for number, (_, _, message) in enumerate(self.messages({topic})):
             if repeats[number]:
                 with self._locating(topic, number):
-                    frame = picture(message)
+                    frame = image_array(message)
                 yield from [frame] * int(repeats[number])
 
     @contextmanager
@@ -202,18 +202,18 @@ def _parse(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _readings(
     kind: str, path: tuple[str, ...], unnamed_joints: tuple[str, ...]
-) -> Readings | JointReadings | PictureReadings:
-    if kind in PICTURE_TYPES:
-        return PictureReadings()
+) -> Readings | JointReadings | ImageReadings:
+    if kind in IMAGE_TYPES:
+        return ImageReadings()
     return JointReadings(path, unnamed_joints) if kind == JOINT_STATE else Readings(path)
 
 
 def _track(
-    topic: str, readings: Readings | JointReadings | PictureReadings, times: NDArray[np.int64], findings: list[str]
+    topic: str, readings: Readings | JointReadings | ImageReadings, times: NDArray[np.int64], findings: list[str]
 ) -> Track:
     taken, finding = capture_times(times[:, 0], times[:, 1], topic)
     findings += [finding] if finding else []
-    if isinstance(readings, PictureReadings):
+    if isinstance(readings, ImageReadings):
         return Track(topic=topic, times=taken, values=None, names=None, shape=readings.shape or ())
     findings += [f"{topic}: {text}" for text in readings.findings()]
     values, names, late = readings.table()

@@ -43,7 +43,7 @@ class ImportOptions:
     """What was asked of the operator, in words."""
     robot_type: str | None = None
     """What the robot is called."""
-    pictures: bool = True
+    images: bool = True
     """Whether videos and images are imported."""
     empty_chunks: bool = False
     """zarr: take a chunk without a file for one that was never written, and so all fill value."""

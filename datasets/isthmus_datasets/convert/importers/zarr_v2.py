@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.pictures import ROUNDING, is_pictures, picture_feature, picture_scale, to_uint8
+from isthmus_datasets.convert.importers.images import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.convert.importers.zarr_array import ArrayRows
 from isthmus_datasets.format.episode import Episode, Scalar
@@ -34,18 +34,18 @@ def recognises(path: Path) -> bool:
 
 
 def open_replay_buffer(path: Path, options: ImportOptions) -> Source:
-    """Episodes of a replay buffer. Pictures become videos, all else is kept bit for bit.
+    """Episodes of a replay buffer. Images become videos, all else is kept bit for bit.
 
     Raises:
         DatasetError: there is no data or no episode_ends, the ends do not rise or lie beyond the arrays, arrays differ
             in length, or neither the file nor `options` says the rate and the task. While reading: a chunk is missing
-            or damaged, a picture is not one; with file and episode.
+            or damaged, an image is not one; with file and episode.
     """
-    options.only("fps", "task", "robot_type", "pictures", "empty_chunks", path=path)
+    options.only("fps", "task", "robot_type", "images", "empty_chunks", path=path)
     findings: list[str] = []
     columns = [_column(folder, options, findings) for folder in _array_folders(path)]
     ends = _episode_ends(path, columns, findings)
-    columns = [column for column in columns if options.pictures or not column.feature.is_picture]
+    columns = [column for column in columns if options.images or not column.feature.is_image]
     said = _attributes(path)
     tasks = [options.task] * len(ends) if options.task else said.get("tasks")
     why = "a replay buffer says neither its rate nor what was asked"
@@ -95,12 +95,12 @@ class _Buffer:
         if not column.feature.is_video:
             return rows.reshape(stop - start, *column.feature.shape)
         try:
-            pictures, error = to_uint8(rows, column.scale)
+            images, error = to_uint8(rows, column.scale)
         except ValueError as problem:
             raise DatasetError(f"{column.array.path}: {where}: {problem}") from problem
         if error > ROUNDING:
             self.findings.append(f"{column.array.path.name}: {where}: grey levels rounded by up to {error:.2g}")
-        return pictures
+        return images
 
 
 def _attributes(path: Path) -> dict[str, Any]:
@@ -120,14 +120,14 @@ def _array_folders(path: Path) -> list[Path]:
 
 def _column(folder: Path, options: ImportOptions, findings: list[str]) -> _Column:
     array = ArrayRows(folder, empty_chunks=options.empty_chunks)
-    pictures = is_pictures(array.shape, array.dtype)
-    prefix = "observation.images." if pictures else "observation."
+    images = is_images(array.shape, array.dtype)
+    prefix = "observation.images." if images else "observation."
     name = array.attributes.get("feature") or FEATURE_NAMES.get(folder.name, f"{prefix}{folder.name}")
-    if pictures:
+    if images:
         first = array.rows(0, 1, "episode 0") if array.shape[0] else np.zeros(0)
-        return _Column(array=array, name=name, feature=picture_feature(array.shape), scale=picture_scale(first))
+        return _Column(array=array, name=name, feature=image_feature(array.shape), scale=image_scale(first))
     if len(array.shape) == 4:
-        findings.append(f"{folder.name} of shape {array.shape} is not (N, H, W, 3): kept as numbers, not as pictures")
+        findings.append(f"{folder.name} of shape {array.shape} is not (N, H, W, 3): kept as numbers, not as images")
     names = array.attributes.get("names")
     try:
         feature = Feature(

@@ -1,1 +1,1 @@
-"""Pictures from devices, ROS 2 topics and simulators, all read alike."""
+"""Images from devices, ROS 2 topics and simulators, all read alike."""

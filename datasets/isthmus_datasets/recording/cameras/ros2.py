@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from isthmus_datasets.recording.cameras.camera import Picture, check_age
+from isthmus_datasets.recording.cameras.camera import CameraImage, check_age
 from isthmus_datasets.recording.robot import CameraError
-from isthmus_datasets.recording.ros2.messages import picture
+from isthmus_datasets.recording.ros2.messages import image_array
 from isthmus_datasets.recording.ros2.topics import (
     close_node,
     open_node,
@@ -33,11 +33,11 @@ class Ros2Camera:
         name: Name of the camera.
         topic: Such as "/wrist/image_raw" or "/wrist/image_raw/compressed".
         stamps: "arrival" where the camera's machine does not synchronise its clock with this one's.
-        max_age_s: `read` refuses an older picture.
-        start_s: How long to wait for the first picture.
+        max_age_s: `read` refuses an older image.
+        start_s: How long to wait for the first image.
 
     Raises:
-        CameraError: there is no ROS 2, no such topic, no picture in time, or one that cannot be read.
+        CameraError: there is no ROS 2, no such topic, no image in time, or one that cannot be read.
     """
 
     def __init__(
@@ -55,35 +55,35 @@ class Ros2Camera:
         except ModuleNotFoundError as error:
             raise CameraError(name, _INSTALL) from error
         try:
-            self._picture = self._first(start_s)
+            self._image = self._first(start_s)
         except CameraError:
             self.close()
             raise
-        self.shape: tuple[int, int] = self._picture.image.shape[:2]
+        self.shape: tuple[int, int] = self._image.pixels.shape[:2]
 
-    def read(self) -> Picture:
-        """The newest picture."""
+    def read(self) -> CameraImage:
+        """The newest image."""
         newest = self._take()
         if newest is not None:
-            if newest.image.shape[:2] != self.shape:
-                raise self._error(f"gives {newest.image.shape[:2]} now, but {self.shape} at first")
-            self._picture = newest
+            if newest.pixels.shape[:2] != self.shape:
+                raise self._error(f"gives {newest.pixels.shape[:2]} now, but {self.shape} at first")
+            self._image = newest
         fix = f"is whoever publishes {self._topic} still running, and does its clock agree with this machine's?"
-        return check_age(self.name, self._picture, self._max_age_s, fix)
+        return check_age(self.name, self._image, self._max_age_s, fix)
 
     def close(self) -> None:
         """Leave the network."""
         close_node(self._node)
 
-    def _first(self, start_s: float) -> Picture:
+    def _first(self, start_s: float) -> CameraImage:
         within = f"within {start_s:g} s (ROS_DOMAIN_ID and namespace right?)"
         kind = wait_for(self._kind, start_s)
         if kind is None:
-            raise self._error(f"is not published {within}; topics with pictures: {', '.join(self._known()) or 'none'}")
+            raise self._error(f"is not published {within}; topics with images: {', '.join(self._known()) or 'none'}")
         self._subscription = self._subscribe(kind)
         first = wait_for(self._take, start_s)
         if first is None:
-            raise self._error(f"is there, but gave no picture {within}")
+            raise self._error(f"is there, but gave no image {within}")
         return first
 
     def _topics(self) -> dict[str, list[str]]:
@@ -107,7 +107,7 @@ class Ros2Camera:
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         return subscribe(self._node, Image if kind == _IMAGE else CompressedImage, self._topic, newest)
 
-    def _take(self) -> Picture | None:
+    def _take(self) -> CameraImage | None:
         """The newest message, if there is one that was not taken yet."""
         taken = take_newest(self._subscription)
         if taken is None:
@@ -116,10 +116,10 @@ class Ros2Camera:
         stamped_ns = stamp_ns(message)
         captured_ns = arrived_ns if self._stamps == "arrival" or stamped_ns == 0 else stamped_ns
         try:
-            image, time_ns = np.ascontiguousarray(picture(message)), to_monotonic_ns(captured_ns)
+            image, time_ns = np.ascontiguousarray(image_array(message)), to_monotonic_ns(captured_ns)
         except ValueError as error:
             raise self._error(str(error)) from error
-        return Picture(image=image, capture_time_ns=time_ns)
+        return CameraImage(pixels=image, capture_time_ns=time_ns)
 
     def _error(self, problem: str) -> CameraError:
         return CameraError(self.name, f"topic {self._topic} {problem}")

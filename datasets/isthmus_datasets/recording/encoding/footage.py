@@ -22,7 +22,7 @@ class Footage:
     Args:
         folder: Where the episodes in progress are; made when it is needed, gone at the end.
         shapes: camera -> (H, W, 3).
-        fps: Pictures per second.
+        fps: Images per second.
 
     Raises:
         OSError: a process cannot be started.
@@ -54,10 +54,10 @@ class Footage:
     def _start(self, camera: str) -> VideoProcess:
         return VideoProcess(self._shapes[camera], fps=self._fps, slots=max(2, round(RING_S * self._fps)))
 
-    def write(self, pictures: Mapping[str, Frame]) -> None:
-        """One picture of every camera. Waits for room; raises VideoError."""
+    def write(self, images: Mapping[str, Frame]) -> None:
+        """One image of every camera. Waits for room; raises VideoError."""
         for camera, process in self.processes.items():
-            process.write(pictures[camera])
+            process.write(images[camera])
 
     def finish(self) -> dict[str, Path]:
         """camera -> the file, complete; there until the next `clear`. Raises VideoError."""

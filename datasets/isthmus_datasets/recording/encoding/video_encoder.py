@@ -1,7 +1,7 @@
-"""The process that encodes one camera's pictures. VideoProcess starts it by `python -m` and this module's name.
+"""The process that encodes one camera's images. VideoProcess starts it by `python -m` and this module's name.
 
-Pictures come through shared memory; commands come and replies go as JSON lines through pipes:
-["begin", path], ["picture"] for each one, ["finish"] or ["abandon"]; ["ready"] at first and after each video,
+Images come through shared memory; commands come and replies go as JSON lines through pipes:
+["begin", path], ["image"] for each one, ["finish"] or ["abandon"]; ["ready"] at first and after each video,
 ["encoded", how many so far], ["failed", why]. After ["failed"] only ["abandon"] ends the video.
 """
 
@@ -33,7 +33,7 @@ class EncoderConfig:
 
     Args:
         memory: Descriptor of the shared memory.
-        slots: Pictures that fit into it.
+        slots: Images that fit into it.
         shape: (H, W, 3) of each.
         fps, crf, key_every: As `VideoWriter` has them.
         parent: Process whose end is this one's.
@@ -59,7 +59,7 @@ class EncoderConfig:
 
 
 def ring(memory: int, slots: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(slots, *shape): pictures in shared memory."""
+    """(slots, *shape): images in shared memory."""
     return np.frombuffer(mmap.mmap(memory, slots * int(np.prod(shape))), np.uint8).reshape(slots, *shape)
 
 
@@ -107,10 +107,10 @@ class Encoder:
 
     def _encode(self, path: Path) -> None:
         config = self._config
-        write_video(path, self._pictures(), fps=config.fps, crf=config.crf, key_every=config.key_every)
+        write_video(path, self._images(), fps=config.fps, crf=config.crf, key_every=config.key_every)
 
-    def _pictures(self) -> Iterator[Frame]:
-        """Those of one video. A slot is free again when the next picture is asked for."""
+    def _images(self) -> Iterator[Frame]:
+        """Those of one video. A slot is free again when the next image is asked for."""
         for command, *_ in self._commands:
             if command == "finish":
                 return
@@ -124,7 +124,7 @@ class Encoder:
         for command, *_ in self._commands:
             if command == "abandon":
                 return
-            self._taken += command == "picture"
+            self._taken += command == "image"
 
     def _receive(self) -> Iterator[Message]:
         messages = Messages(sys.stdin.fileno())

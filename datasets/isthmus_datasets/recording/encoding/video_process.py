@@ -1,4 +1,4 @@
-"""Encoding beside the recording loop: pictures go through shared memory to a process of their own."""
+"""Encoding beside the recording loop: images go through shared memory to a process of their own."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class VideoError(RuntimeError):
 
 
 class VideoProcess:
-    """Encodes one camera's pictures, one video after another, in a process of its own.
+    """Encodes one camera's images, one video after another, in a process of its own.
 
-    Pictures lie in a ring of shared memory until they are encoded. When it is full, `write` waits: no picture is ever
+    Images lie in a ring of shared memory until they are encoded. When it is full, `write` waits: no image is ever
     dropped. The memory has no name and the process watches its pipe, so that neither outlives this process, however it
     ends.
 
     Args:
-        shape: (H, W, 3) of every picture.
+        shape: (H, W, 3) of every image.
         fps: Rate of the videos.
-        slots: Pictures that may wait.
+        slots: Images that may wait.
 
     Raises:
         OSError: there is not so much memory, or no process can be started.
@@ -81,8 +81,8 @@ class VideoProcess:
         self._ready, self._begun = False, True
         self._send("begin", str(path))
 
-    def write(self, picture: Frame) -> None:
-        """Append a copy of `picture`, waiting for room if need be.
+    def write(self, image: Frame) -> None:
+        """Append a copy of `image`, waiting for room if need be.
 
         Raises:
             VideoError: the process has died or does not answer, or the file cannot be written.
@@ -90,9 +90,9 @@ class VideoProcess:
         self._receive(0.0)
         while self._sent - self._encoded >= self._slots:
             self._receive(PATIENCE_S)
-        self._ring[self._sent % self._slots] = picture
+        self._ring[self._sent % self._slots] = image
         self._sent += 1
-        self._send("picture")
+        self._send("image")
 
     def finish(self) -> None:
         """Wait until all is encoded and the file has its name. Raises as `write`."""

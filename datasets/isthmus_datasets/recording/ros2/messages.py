@@ -1,4 +1,4 @@
-"""What ROS 2 messages hold, as numbers and pictures.
+"""What ROS 2 messages hold, as numbers and images.
 
 A message is the object that rosbags makes of it: a dataclass whose fields are numbers, text, arrays, lists or messages.
 """
@@ -38,16 +38,16 @@ def stamp_ns(message: Any) -> int:
     return 0 if stamp is None else stamp.sec * SECOND + stamp.nanosec
 
 
-def picture(message: Any) -> NDArray[np.uint8]:
+def image_array(message: Any) -> NDArray[np.uint8]:
     """(H, W, 3) RGB of an Image or CompressedImage; of 16 bits the upper 8.
 
     Raises:
-        ValueError: the encoding is not one of a picture, or the data do not hold it.
+        ValueError: the encoding is not one of an image, or the data do not hold it.
     """
     if not hasattr(message, "encoding"):
         decoded = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
-            raise ValueError(f"holds {len(message.data)} bytes of {message.format!r} that are not a picture")
+            raise ValueError(f"holds {len(message.data)} bytes of {message.format!r} that are not an image")
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
     wide = message.encoding in _OF_16_BITS
     encoding = message.encoding.replace("16", "8") if wide else message.encoding

@@ -22,7 +22,7 @@ _DICTIONARIES = tuple(name for name in dir(cv2.aruco) if name.startswith("DICT_"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corners:
-    """Inner corners of the board that were found in a picture.
+    """Inner corners of the board that were found in an image.
 
     Args:
         ids: (n,) which ones, in increasing order.
@@ -77,7 +77,7 @@ class Board:
         """(width, height)."""
         return self.columns * self.square_m, self.rows * self.square_m
 
-    def picture(self, square_px: int) -> NDArray[np.uint8]:
+    def image(self, square_px: int) -> NDArray[np.uint8]:
         """(rows · square_px, columns · square_px) grey: the board without a margin."""
         size = (self.columns * square_px, self.rows * square_px)
         return np.asarray(self._charuco().generateImage(size, marginSize=0), np.uint8)
@@ -97,12 +97,12 @@ class Board:
         printed_m = square_px * INCH / dpi
         if abs(printed_m / self.square_m - 1.0) > 0.01:
             raise ValueError(f"at {dpi} dpi a square would be {1e3 * printed_m:.2f} mm: take more dots per inch")
-        picture = np.pad(self.picture(square_px), round(margin_m / INCH * dpi), constant_values=255)
-        Image.fromarray(picture).save(path, dpi=(dpi, dpi), resolution=dpi)
+        image = np.pad(self.image(square_px), round(margin_m / INCH * dpi), constant_values=255)
+        Image.fromarray(image).save(path, dpi=(dpi, dpi), resolution=dpi)
         return printed_m
 
     def detect(self, image: NDArray[np.uint8]) -> Corners:
-        """Those corners that are seen in a picture (H, W, 3) RGB or (H, W); none where there is no board."""
+        """Those corners that are seen in an image (H, W, 3) RGB or (H, W); none where there is no board."""
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         charuco = self._charuco()
         pixels, ids, _, _ = cv2.aruco.CharucoDetector(charuco).detectBoard(np.ascontiguousarray(grey))

@@ -1,4 +1,4 @@
-"""`isthmus-calibrate`: print a board, take pictures of it, and learn how a camera sees and where it is; or move a
+"""`isthmus-calibrate`: print a board, take images of it, and learn how a camera sees and where it is; or move a
 leader arm, and learn what its servos mean."""
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class MakeBoard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Take a picture whenever the board is seen from somewhere new and stands still. Move it, or the camera, and wait
+class Images:
+    """Take an image whenever the board is seen from somewhere new and stands still. Move it, or the camera, and wait
     for the line that says it was taken."""
 
     source: Annotated[str, tyro.conf.Positional]
@@ -70,9 +70,9 @@ class Pictures:
     patience_s: float = 120.0
     """Give up after so long."""
     width: int | None = None
-    """Width of the pictures, px."""
+    """Width of the images, px."""
     height: int | None = None
-    """Height of the pictures, px."""
+    """Height of the images, px."""
 
     def run(self, console: Console) -> None:
         board = Board.load(self.board)
@@ -82,29 +82,29 @@ class Pictures:
         deadline = time.monotonic() + self.patience_s
         with closing(OpenCVCamera("calibrated", source, width=self.width, height=self.height)) as camera:
             last = camera.read()
-            view = board.detect(last.image)
+            view = board.detect(last.pixels)
             while len(taken) < self.count and time.monotonic() < deadline:
-                picture = camera.read()
-                if picture is last:
+                image = camera.read()
+                if image is last:
                     time.sleep(_POLL_S)
                     continue
-                before, view, last = view, board.detect(picture.image), picture
+                before, view, last = view, board.detect(image.pixels), image
                 if not is_still(view, before) or not all(is_new(view, other) for other in taken):
                     continue
                 taken.append(view)
                 path = self.folder / f"{len(taken):03d}.png"
-                cv2.imwrite(str(path), cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR))
+                cv2.imwrite(str(path), cv2.cvtColor(image.pixels, cv2.COLOR_RGB2BGR))
                 console.print(f"{path}: {len(view.ids)} corners", highlight=False)
         if len(taken) < self.count:
-            raise CalibrationError(f"only {len(taken)} pictures of the board in {self.patience_s:g} s: is it in view?")
+            raise CalibrationError(f"only {len(taken)} images of the board in {self.patience_s:g} s: is it in view?")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitIntrinsics:
-    """Learn how a camera sees from pictures of the board: 15 and more, from near and far, all over the picture, and
+    """Learn how a camera sees from images of the board: 15 and more, from near and far, all over the image, and
     tilted by 30° and more to all sides."""
 
-    pictures: Annotated[Path, tyro.conf.Positional]
+    images: Annotated[Path, tyro.conf.Positional]
     """Folder of them."""
     board: Annotated[Path, tyro.conf.Positional]
     """JSON beside the board."""
@@ -112,13 +112,13 @@ class FitIntrinsics:
     """Where to write what was learnt: NAME.json for a camera NAME."""
 
     def run(self, console: Console) -> None:
-        views, (width, height) = read_views(self.pictures, Board.load(self.board))
+        views, (width, height) = read_views(self.images, Board.load(self.board))
         fit = fit_intrinsics(views, width=width, height=height)
-        _show(console, fit.refused, ("picture", "error px"), {n: (f"{e:.3f}",) for n, e in fit.errors_px.items()})
+        _show(console, fit.refused, ("image", "error px"), {n: (f"{e:.3f}",) for n, e in fit.errors_px.items()})
         CameraCalibration.of(self.calibration.stem, fit).save(self.calibration)
         found, sigma = fit.intrinsics, fit.uncertainty_px
         console.print(
-            f"{self.calibration}: {len(fit.errors_px)} pictures, reprojection {fit.rms_px:.3f} px; focal length "
+            f"{self.calibration}: {len(fit.errors_px)} images, reprojection {fit.rms_px:.3f} px; focal length "
             f"{found.fx:.1f} ± {sigma[0]:.1f}, {found.fy:.1f} ± {sigma[1]:.1f} px; "
             f"centre {found.cx:.1f} ± {sigma[2]:.1f}, {found.cy:.1f} ± {sigma[3]:.1f} px",
             highlight=False, soft_wrap=True,
@@ -127,15 +127,15 @@ class FitIntrinsics:
 
 @dataclass(frozen=True, kw_only=True)
 class FitHandEye:
-    """Learn where a camera is from pictures of the board at known poses of the gripper: 10 and more, turned by 30° and
+    """Learn where a camera is from images of the board at known poses of the gripper: 10 and more, turned by 30° and
     more about two axes."""
 
     calibration: Annotated[Path, tyro.conf.Positional]
     """What `intrinsics` wrote; the pose is added."""
-    pictures: Annotated[Path, tyro.conf.Positional]
+    images: Annotated[Path, tyro.conf.Positional]
     """Folder of them."""
     poses: Annotated[Path, tyro.conf.Positional]
-    """JSON: picture's name -> {"position": [x, y, z], "wxyz": [w, x, y, z]}, the gripper in the base's frame, m."""
+    """JSON: image's name -> {"position": [x, y, z], "wxyz": [w, x, y, z]}, the gripper in the base's frame, m."""
     board: Annotated[Path, tyro.conf.Positional]
     """JSON beside the board."""
     mode: Mode = "eye-in-hand"
@@ -143,16 +143,16 @@ class FitHandEye:
 
     def run(self, console: Console) -> None:
         calibration = CameraCalibration.load(self.calibration)
-        views, size = read_views(self.pictures, Board.load(self.board))
+        views, size = read_views(self.images, Board.load(self.board))
         seen = calibration.intrinsics
         if size != (seen.width, seen.height):
-            raise CalibrationError(f"pictures are {size}, but {self.calibration} is of {(seen.width, seen.height)}")
+            raise CalibrationError(f"images are {size}, but {self.calibration} is of {(seen.width, seen.height)}")
         fit = fit_hand_eye(views, read_poses(self.poses), seen, self.mode)
         rows = {
             name: (f"{px:.2f}", f"{1e3 * fit.errors_m[name]:.2f}", f"{np.degrees(fit.errors_rad[name]):.2f}")
             for name, px in fit.errors_px.items()
         }
-        _show(console, fit.refused, ("picture", "error px", "error mm", "error °"), rows)
+        _show(console, fit.refused, ("image", "error px", "error mm", "error °"), rows)
         placed = calibration.placed(fit)
         placed.save(self.calibration)
         console.print(
@@ -164,7 +164,7 @@ class FitHandEye:
 
 Command = (
     Annotated[MakeBoard, tyro.conf.subcommand("board")]
-    | Annotated[Pictures, tyro.conf.subcommand("pictures")]
+    | Annotated[Images, tyro.conf.subcommand("images")]
     | Annotated[FitIntrinsics, tyro.conf.subcommand("intrinsics")]
     | Annotated[FitHandEye, tyro.conf.subcommand("hand-eye")]
     | Annotated[FitLeader, tyro.conf.subcommand("leader")]

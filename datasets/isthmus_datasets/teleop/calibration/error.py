@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class CalibrationError(ValueError):
-    """Pictures or poses do not determine what is asked for. The message names them and says what to do."""
+    """Images or poses do not determine what is asked for. The message names them and says what to do."""

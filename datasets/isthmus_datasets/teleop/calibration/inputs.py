@@ -1,4 +1,4 @@
-"""What people bring to a calibration: pictures and poses, in files or from a camera."""
+"""What people bring to a calibration: images and poses, in files or from a camera."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from isthmus_datasets.teleop.calibration.intrinsics import unusable
 from isthmus_datasets.teleop.calibration.pose import Pose
 
 _KINDS = (".png", ".jpg", ".jpeg", ".bmp")
-_STILL_PX = 1.0  # from one picture to the next: what moves more is blurred, or its pose is another's
+_STILL_PX = 1.0  # from one image to the next: what moves more is blurred, or its pose is another's
 
 
 def is_new(view: Corners, other: Corners) -> bool:
-    """Whether the board has moved by a tenth of its size in the picture, or another part of it is seen."""
+    """Whether the board has moved by a tenth of its size in the image, or another part of it is seen."""
     both, mine, theirs = np.intersect1d(view.ids, other.ids, return_indices=True)
     if len(both) < 4:
         return True
@@ -30,37 +30,37 @@ def is_new(view: Corners, other: Corners) -> bool:
 
 
 def is_still(view: Corners, before: Corners) -> bool:
-    """Whether the board is seen well enough, and where it was in the picture before."""
+    """Whether the board is seen well enough, and where it was in the image before."""
     if unusable(view) or not np.array_equal(view.ids, before.ids):
         return False
     return bool(np.abs(view.pixels - before.pixels).max() < _STILL_PX)
 
 
 def read_views(folder: Path, board: Board) -> tuple[dict[str, Corners], tuple[int, int]]:
-    """File name -> corners, and the pictures' (width, height)."""
+    """File name -> corners, and the images' (width, height)."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _KINDS)
     if not paths:
-        raise CalibrationError(f"{folder} has no pictures ({', '.join(_KINDS)})")
+        raise CalibrationError(f"{folder} has no images ({', '.join(_KINDS)})")
     images = {path.name: _read(path) for path in paths}
     sizes = {image.shape[1::-1]: name for name, image in images.items()}
     if len(sizes) > 1:
-        raise CalibrationError(f"pictures differ in size: {', '.join(f'{n} is {s}' for s, n in sizes.items())}")
+        raise CalibrationError(f"images differ in size: {', '.join(f'{n} is {s}' for s, n in sizes.items())}")
     return {name: board.detect(image) for name, image in images.items()}, next(iter(sizes))
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise CalibrationError(f"{path} is not a picture that can be read")
+        raise CalibrationError(f"{path} is not an image that can be read")
     return np.asarray(image, np.uint8)
 
 
 def read_poses(path: Path) -> dict[str, Pose]:
-    """The gripper's poses in the base's frame, by picture. Raises CalibrationError naming file and picture, OSError."""
+    """The gripper's poses in the base's frame, by image. Raises CalibrationError naming file and image, OSError."""
     try:
         document: Any = json.loads(path.read_text())
         if not isinstance(document, dict):
-            raise ValueError("it must be picture -> pose")
+            raise ValueError("it must be image -> pose")
     except ValueError as error:
         raise CalibrationError(f"{path}: {error}") from error
     poses = {}

@@ -26,9 +26,9 @@ class Intrinsics:
     """A pinhole camera with OpenCV's five numbers of distortion.
 
     Args:
-        width, height: Size of the picture, px.
+        width, height: Size of the image, px.
         fx, fy: Focal length, px.
-        cx, cy: Where the optical axis meets the picture, px.
+        cx, cy: Where the optical axis meets the image, px.
         distortion: k1, k2, p1, p2, k3.
     """
 
@@ -72,7 +72,7 @@ class IntrinsicsFit:
 
 
 def fit_intrinsics(views: Mapping[str, Corners], *, width: int, height: int) -> IntrinsicsFit:
-    """Calibrate from views (name -> corners) in pictures of one size, px. Views that are useless or do not fit the
+    """Calibrate from views (name -> corners) in images of one size, px. Views that are useless or do not fit the
     others are left out, and named with the reason.
 
     Raises:
@@ -106,7 +106,7 @@ class _Fit:
     intrinsics: Intrinsics
     errors_px: list[float]
     uncertainty_px: tuple[float, float, float, float]
-    tilts: list[float]  # rad, between the board's and the picture's plane
+    tilts: list[float]  # rad, between the board's and the image's plane
 
 
 def _fit(views: list[Corners], width: int, height: int) -> _Fit:
@@ -163,7 +163,7 @@ def _check_determined(fit: _Fit, used: list[str], refused: Mapping[str, str]) ->
         return
     raise CalibrationError(
         f"the views leave the focal length uncertain by {100 * share:.1f} %: hold the board at more distances and tilt "
-        f"it by 30° and more, to all sides; nearly parallel to the picture: {', '.join(flat) or 'none'}{_why(refused)}"
+        f"it by 30° and more, to all sides; nearly parallel to the image: {', '.join(flat) or 'none'}{_why(refused)}"
     )
 
 

@@ -21,14 +21,14 @@ class MujocoCamera:
     """Attributes of MJCF's `camera` in the body that the pose is in (the gripper's or the base's).
 
     It is drawn at `resolution` (width, height), or smaller in the same proportion. MuJoCo draws no distortion: compare
-    with real pictures after `cv2.undistort`.
+    with real images after `cv2.undistort`.
 
     Args:
         pos: m.
         quat: wxyz.
         resolution: Width, height, px.
         focalpixel: Horizontal, vertical, px.
-        principalpixel: From the optical axis to the picture's middle, to the right and down, px.
+        principalpixel: From the optical axis to the image's middle, to the right and down, px.
         sensorsize: Width, height, m.
     """
 

@@ -1,6 +1,6 @@
 """Poses: position and orientation of one frame in another.
 
-A camera's frame is OpenCV's: z where it looks, x to the right of the picture, y down. The board's is on its upper left
+A camera's frame is OpenCV's: z where it looks, x to the right of the image, y down. The board's is on its upper left
 corner: x along its first row, y down its first column, z into it. Pixel (0, 0) is the centre of the upper left one.
 """
 

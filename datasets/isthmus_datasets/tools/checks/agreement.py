@@ -16,7 +16,7 @@ from isthmus_datasets.tools.scan.finding import Finding
 
 TOLERANCE = 1e-3  # of a channel's range: others sum in float32
 ROUNDING = 1e-6  # of the largest value
-PICTURE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
+IMAGE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
 FIX = "recompute the statistics: training would scale with wrong ones"
 Parts = dict[str, NDArray[Any]]
 
@@ -42,7 +42,7 @@ def statistics(evidence: DatasetScan) -> Iterator[Finding]:
 
 
 def _actual(evidence: DatasetScan, seen: EpisodeScan) -> Statistics:
-    """Statistics of the columns and pictures that an episode brought; those that are not all there, or not finite, are
+    """Statistics of the columns and images that an episode brought; those that are not all there, or not finite, are
     left out."""
     result: Statistics = {}
     for name in (name for name, feature in evidence.info.features.items() if not _is_index(evidence, name, feature)):
@@ -55,30 +55,30 @@ def _actual(evidence: DatasetScan, seen: EpisodeScan) -> Statistics:
 
 
 def _is_index(evidence: DatasetScan, name: str, feature: Feature) -> bool:
-    return feature.dtype == "string" or not (feature.is_picture or name in evidence.info.columns)
+    return feature.dtype == "string" or not (feature.is_image or name in evidence.info.columns)
 
 
 def _problems(evidence: DatasetScan, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
     """One for each feature. What is not said is a problem only if `everything` should be."""
     for name, parts in actual.items():
-        picture = evidence.info.features[name].is_picture
+        image = evidence.info.features[name].is_image
         if name not in said:
             problem = "are missing" if everything else None
         else:
-            problem = _difference(said[name], parts, picture) or _disorder(said[name])
+            problem = _difference(said[name], parts, image) or _disorder(said[name])
         if problem:
             yield f"{name} {problem}"
 
 
-def _difference(said: Parts, actual: Parts, picture: bool) -> str | None:
-    """The first statistic that is another one. Of pictures, count and extremes depend on which were sampled."""
+def _difference(said: Parts, actual: Parts, image: bool) -> str | None:
+    """The first statistic that is another one. Of images, count and extremes depend on which were sampled."""
     span = np.asarray(actual["max"] - actual["min"], float)
     largest = np.maximum(np.abs(np.ravel(actual["min"])), np.abs(np.ravel(actual["max"])))
-    for key in ("mean", "std") if picture else ("count", "min", "max", "mean", "std"):
+    for key in ("mean", "std") if image else ("count", "min", "max", "mean", "std"):
         if key not in said or said[key].dtype.kind not in "biuf" or said[key].size != actual[key].size:
             return f"lack {key}, or have no numbers of its shape"
         ours, theirs = np.ravel(actual[key]).astype(float), np.ravel(said[key]).astype(float)
-        limit = PICTURE_TOLERANCE if picture else TOLERANCE * np.ravel(span) + ROUNDING * largest
+        limit = IMAGE_TOLERANCE if image else TOLERANCE * np.ravel(span) + ROUNDING * largest
         off = ~(np.abs(theirs - ours) <= (0.0 if key == "count" else limit))
         if off.any():
             channel = int(off.argmax())

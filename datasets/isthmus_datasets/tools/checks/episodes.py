@@ -75,7 +75,7 @@ def _digest(evidence: DatasetScan, seen: EpisodeScan) -> bytes | None:
     digest = hashlib.blake2b()
     for name in evidence.info.columns:
         feature = evidence.info.features[name]
-        if feature.is_picture or name.endswith("_ns"):
+        if feature.is_image or name.endswith("_ns"):
             continue
         if name not in seen.columns or not seen.rows:
             return None

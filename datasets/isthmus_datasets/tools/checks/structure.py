@@ -99,7 +99,7 @@ def names(evidence: DatasetScan) -> Iterator[Finding]:
     for name, entry in evidence.plain_info["features"].items():
         feature = evidence.info.features[name]
         given = _flat(entry.get("names"))
-        if feature.is_picture or not given or len(given) == len(feature.shape) > 1:
+        if feature.is_image or not given or len(given) == len(feature.shape) > 1:
             continue
         if len(given) != feature.shape[-1]:
             problem = f"{len(given)} names for {feature.shape[-1]} elements of shape {feature.shape}"

@@ -10,8 +10,8 @@ from isthmus_datasets.tools.checks.agreement import statistics
 from isthmus_datasets.tools.checks.channels import constant, finite
 from isthmus_datasets.tools.checks.episodes import duplicates, short, unusual_length
 from isthmus_datasets.tools.checks.following import delay
+from isthmus_datasets.tools.checks.images import empty_images, frames, stuck
 from isthmus_datasets.tools.checks.indices import index
-from isthmus_datasets.tools.checks.pictures import empty_pictures, frames, stuck
 from isthmus_datasets.tools.checks.structure import files, leftovers, names, rows, tasks, totals
 from isthmus_datasets.tools.checks.timing import capture_time
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
@@ -22,7 +22,7 @@ Check = Callable[[DatasetScan], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (
     files, leftovers, totals, rows, names, tasks, index, frames, statistics,
     finite, short, unusual_length, duplicates,
-    constant, saturated, changed_actions, delay, capture_time, stuck, empty_pictures,
+    constant, saturated, changed_actions, delay, capture_time, stuck, empty_images,
 )  # fmt: skip
 
 

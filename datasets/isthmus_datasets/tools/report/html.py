@@ -36,12 +36,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequen
     return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def film(pictures: NDArray[np.uint8], caption: str) -> str:
-    """`pictures` (n, h, w, 3) side by side."""
-    images = "".join(
-        f'<img alt="" src="data:image/png;base64,{base64.b64encode(png(picture)).decode()}">' for picture in pictures
+def film(images: NDArray[np.uint8], caption: str) -> str:
+    """`images` (n, h, w, 3) side by side."""
+    tags = "".join(
+        f'<img alt="" src="data:image/png;base64,{base64.b64encode(png(image)).decode()}">' for image in images
     )
-    return f"<figure><div>{images}</div><figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure><div>{tags}</div><figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def fold(title: str, content: str) -> str:

@@ -51,7 +51,7 @@ def _lead(evidence: DatasetScan) -> str:
     tasks = "; ".join(evidence.tasks.words[:3]) if evidence.tasks else ""
     more = " …" if evidence.tasks and len(evidence.tasks.words) > 3 else ""
     robot = f"Robot: {info.robot_type}. " if info.robot_type else ""
-    cameras = [name for name, feature in info.features.items() if feature.is_picture]
+    cameras = [name for name, feature in info.features.items() if feature.is_image]
     seen = f" Cameras: {', '.join(cameras)}." if cameras else " No cameras."
     return f"{robot}{info.fps} steps a second.{seen} Task: {tasks}{more}"
 

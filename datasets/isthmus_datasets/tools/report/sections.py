@@ -16,16 +16,16 @@ LIMIT = 24  # channels
 ROUGHEST = 5  # episodes
 
 
-def pictures(evidence: DatasetScan) -> str:
+def images(evidence: DatasetScan) -> str:
     """Beginning, middle and end of a few episodes, camera by camera."""
     parts = []
-    for camera in (name for name, feature in evidence.info.features.items() if feature.is_picture):
+    for camera in (name for name, feature in evidence.info.features.items() if feature.is_image):
         shown = [(seen, seen.footage[camera].thumbnails) for seen in evidence.episodes if camera in seen.footage]
         films = [film(p, f"episode {seen.index}") for seen, p in shown if p is not None]
         if films:
             parts.append(f"<b>{camera}</b><div class='film'>{''.join(films)}</div>")
     text = "Beginning, middle and end of episodes, evenly chosen from first to last."
-    return section("Pictures", text, *parts) if parts else ""
+    return section("Images", text, *parts) if parts else ""
 
 
 def durations(evidence: DatasetScan) -> str:
@@ -134,4 +134,4 @@ def features(evidence: DatasetScan) -> str:
     return section("Features", "What a step holds.", table(("feature", "type", "shape", "elements"), rows))
 
 
-ALL = (pictures, durations, start_states, actions, delays, smoothness, operators, features)
+ALL = (images, durations, start_states, actions, delays, smoothness, operators, features)

@@ -17,11 +17,11 @@ from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
 from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
 from isthmus_datasets.tools.scan.finding import Problems
-from isthmus_datasets.tools.scan.footage import Span, watch_pictures, watch_video
+from isthmus_datasets.tools.scan.footage import Span, watch_images, watch_video
 from isthmus_datasets.tools.scan.schema import check_schema
 
 THUMBNAILS = 8
-"""Number of episodes whose pictures are kept."""
+"""Number of episodes whose images are kept."""
 
 
 def read_contents(
@@ -71,18 +71,18 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
 
 
 def _read_column(seen: EpisodeScan, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
-    if not feature.is_picture:
+    if not feature.is_image:
         seen.columns[name] = from_arrow(feature, column)
     elif len(column):
         span = Span(episode=seen.index, first=0, length=seen.row.length, thumbnails=shown)
-        seen.footage[name] = watch_pictures(_pictures(column), span)
+        seen.footage[name] = watch_images(_images(column), span)
 
 
-def _pictures(column: pa.ChunkedArray) -> Iterator[NDArray[np.uint8]]:
+def _images(column: pa.ChunkedArray) -> Iterator[NDArray[np.uint8]]:
     for i, cell in enumerate(column):
         row: dict[str, Any] | None = cell.as_py()
         if row is None or row["bytes"] is None:
-            raise ValueError(f"has no picture in row {i}")
+            raise ValueError(f"has no image in row {i}")
         yield decode_image(row["bytes"])
 
 

@@ -25,7 +25,7 @@ class EpisodeScan:
         row: What meta/episodes says of it.
         end: What meta/episodes says is the number of the row after its last.
         statistics: What meta/episodes says; empty where it says nothing.
-        columns: name -> (T', *shape): what the Parquet file holds, index columns included, without pictures; T' is
+        columns: name -> (T', *shape): what the Parquet file holds, index columns included, without images; T' is
             `row.length` unless that is a finding of the check `rows`. Columns that cannot be read are missing.
         footage: camera or image feature -> what was seen; without those that cannot be decoded.
     """

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.frames import TOLERANCE_S, decoded
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.statistics import MAX_SIDE, picture_statistics, sampled
+from isthmus_datasets.format.statistics import MAX_SIDE, image_statistics, sampled
 
-BLOCK = 8  # px: small enough for a gripper in a 96 px picture, large enough to average a sensor's noise away
+BLOCK = 8  # px: small enough for a gripper in a 96 px image, large enough to average a sensor's noise away
 CHANGE = (
-    4  # grey levels of a block: an unchanging picture stays below it through H.264 (crf 30), anything moving does not
+    4  # grey levels of a block: an unchanging image stays below it through H.264 (crf 30), anything moving does not
 )
 
 
@@ -68,8 +68,8 @@ class Span:
 
 
 class Thumbnailer:
-    """Makes small pictures of frames. Kept from frame to frame: setting up a conversion takes longer than using it, and
-    so do threads for pictures of this size."""
+    """Makes small images of frames. Kept from frame to frame: setting up a conversion takes longer than using it, and
+    so do threads for images of this size."""
 
     def __init__(self) -> None:
         self._to_blocks, self._to_rgb = VideoReformatter(), VideoReformatter()
@@ -96,7 +96,7 @@ class FrameStats:
         self.misplaced: int | None = None
         self._shrinker = shrinker
         self._sample = set(sampled(max(1, span.length)).tolist())
-        self._pictures: list[NDArray[np.uint8]] = []
+        self._images: list[NDArray[np.uint8]] = []
         self._numbers: list[tuple[int, int, int]] = []
         self._shape: tuple[int, ...] = ()
         self._since, self._reference = 0, np.empty(0, np.int16)
@@ -110,21 +110,21 @@ class FrameStats:
             self._since, self._reference = self.count, blocks
         self._numbers.append((int(blocks.min()), int(blocks.max()), self.count - self._since))
         if self.count in self._sample:
-            self._pictures.append(self._shrinker.rgb(frame))
+            self._images.append(self._shrinker.rgb(frame))
         self._shape = (frame.height, frame.width, 3)
         self.count += 1
 
     def footage(self) -> Footage:
         """What the frames that were added show: at least one frame."""
-        numbers, pictures = np.array(self._numbers), np.stack(self._pictures)
-        shown = pictures[[0, len(pictures) // 2, -1]] if self.span.thumbnails else None
+        numbers, images = np.array(self._numbers), np.stack(self._images)
+        shown = images[[0, len(images) // 2, -1]] if self.span.thumbnails else None
         return Footage(
             shape=self._shape,
             misplaced=self.misplaced,
             darkest=numbers[:, 0].astype(np.uint8),
             brightest=numbers[:, 1].astype(np.uint8),
             unchanged=numbers[:, 2],
-            statistics=picture_statistics(pictures),
+            statistics=image_statistics(images),
             thumbnails=shown,
         )
 
@@ -149,9 +149,9 @@ def watch_video(path: Path, spans: Sequence[Span], *, fps: int) -> tuple[dict[in
     return {watcher.span.episode: watcher.footage() for watcher in seen}, broken
 
 
-def watch_pictures(pictures: Iterable[NDArray[np.uint8]], span: Span) -> Footage:
-    """What the pictures of an image feature show: at least one picture (H, W, 3)."""
+def watch_images(images: Iterable[NDArray[np.uint8]], span: Span) -> Footage:
+    """What the images of an image feature show: at least one image (H, W, 3)."""
     watcher = FrameStats(span, Thumbnailer())
-    for picture in pictures:
-        watcher.add(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+    for image in images:
+        watcher.add(av.VideoFrame.from_ndarray(image, format="rgb24"))
     return watcher.footage()

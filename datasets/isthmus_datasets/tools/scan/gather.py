@@ -21,7 +21,7 @@ from isthmus_datasets.tools.scan.finding import Problems
 
 
 def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> DatasetScan:
-    """Read everything below `root`: every row, every frame. Afterwards all numbers are in memory, and no pictures but
+    """Read everything below `root`: every row, every frame. Afterwards all numbers are in memory, and no images but
     a few thumbnails.
 
     Args:

@@ -28,8 +28,8 @@ def check_schema(path: Path, schema: pa.Schema, info: DatasetInfo, episodes: Seq
 
 
 def _type_problem(feature: Feature, kind: pa.DataType) -> str | None:
-    if feature.is_picture:
-        return None if pa.types.is_struct(kind) else f"holds {kind}, declared are pictures"
+    if feature.is_image:
+        return None if pa.types.is_struct(kind) else f"holds {kind}, declared are images"
     element = kind
     while pa.types.is_list(element) or pa.types.is_large_list(element) or pa.types.is_fixed_size_list(element):
         if pa.types.is_fixed_size_list(element) and element.list_size not in feature.shape:

@@ -120,7 +120,7 @@ def biped_mjcf(*, scene: bool = False, timestep: float = 0.005) -> str:
     """MJCF of the biped on a plane, "ground"; `timestep` s. Base frame, the pelvis's: x forward, y left, z up.
 
     Controls are joint torques in N·m, in the order of `JOINTS`; limits are the engine's. Soles and the hull around the
-    trunk collide with the ground alone, whose friction counts. `scene` adds what only pictures need: the robot's looks,
+    trunk collide with the ground alone, whose friction counts. `scene` adds what only images need: the robot's looks,
     sky and light.
     """
     base = f"""{inertial(BODY)}

@@ -3,9 +3,9 @@
 Source: the environment "pusht" of Chi et al., "Diffusion Policy" (2023), in its public repository and as gym-pusht
 0.1.8 on PyPI; both run on Chipmunk (pymunk).
 
-Units. Data sets, policies and pictures of Push-T speak of pixels on a table of 512 x 512: x to the right, y down,
+Units. Data sets, policies and images of Push-T speak of pixels on a table of 512 x 512: x to the right, y down,
 angles clockwise as one sees it. So does this robot at its interface: its signals and its command. The world in the
-engine has metres: x to the right, y up in the picture, z towards the viewer, the origin in the middle of the table, a
+engine has metres: x to the right, y up in the image, z towards the viewer, the origin in the middle of the table, a
 pixel to the millimetre. `to_metres` and `to_pixels` are where one becomes the other, and an angle changes its sign
 with them.
 """

@@ -19,7 +19,7 @@ _WALL = (211, 211, 211)  # LightGray
 _WALL_LINES = (5, 506)  # px, drawn 4 wide
 
 
-def picture(agent: ArrayLike, block: ArrayLike, *, size: int = 96) -> Frame:
+def image(agent: ArrayLike, block: ArrayLike, *, size: int = 96) -> Frame:
     """(size, size, 3) uint8 RGB: the disc at `agent` (2,) px, the block at `block` (3,) px, px, rad, and the goal.
 
     Drawn at 512 x 512 without smoothing and made small by linear interpolation, which is why it looks like that.

@@ -93,7 +93,7 @@ def quadruped_mjcf(*, scene: bool = False, timestep: float = 0.005) -> str:
     """MJCF of the quadruped on a plane, "ground"; `timestep` s. Base frame: x forward, y left, z up.
 
     Controls are joint torques in N·m, in the order of `JOINTS`; limits are the engine's. Feet and trunk collide with
-    the ground alone, whose friction counts. `scene` adds what only pictures need: the robot's looks, sky and light.
+    the ground alone, whose friction counts. `scene` adds what only images need: the robot's looks, sky and light.
     """
     half = " ".join(f"{size / 2:.9g}" for size in TRUNK_SIZE)
     base = f"""{inertial(TRUNK)}

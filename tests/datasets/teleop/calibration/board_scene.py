@@ -1,4 +1,4 @@
-"""A ChArUco board on a table in MuJoCo, and pictures of it from known places."""
+"""A ChArUco board on a table in MuJoCo, and images of it from known places."""
 
 # pyright: reportAttributeAccessIssue=false
 
@@ -52,7 +52,7 @@ class Scene:
     """Draws with software, without shadows. Cameras are those of MJCF that calibrations give."""
 
     def __init__(self, pose: Matrix, intrinsics: Intrinsics = CAMERA, *, samples: int = 4) -> None:
-        png = cv2.imencode(".png", BOARD.picture(96))[1].tobytes()
+        png = cv2.imencode(".png", BOARD.image(96))[1].tobytes()
         xml = f"""
         <mujoco>
           <visual>
@@ -75,7 +75,7 @@ class Scene:
         self._data = mujoco.MjData(self._model)
         self._renderer = mujoco.Renderer(self._model, intrinsics.height, intrinsics.width)
 
-    def picture(self, pose: Matrix | None = None) -> NDArray[np.uint8]:
+    def image(self, pose: Matrix | None = None) -> NDArray[np.uint8]:
         """(H, W, 3) RGB: from where the camera was made, or from `pose` (world from camera)."""
         if pose is not None:
             camera = at(Pose.of(pose), CAMERA)

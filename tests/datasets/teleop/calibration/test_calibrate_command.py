@@ -22,18 +22,18 @@ GRIPPER_FROM_CAMERA = moved((0.3, -0.2, 1.1), (0.03, -0.05, 0.07))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """board.json, pictures/, poses.json and a film of the pictures: what a person has who did as told."""
+    """board.json, images/, poses.json and a film of the images: what a person has who did as told."""
     folder = tmp_path_factory.mktemp("calibration")
     main(["board", str(folder / "board.png")])
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     film = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (640, 480))
     poses = {}
     with Scene(next(iter(places(14).values()))) as scene:
         for name, place in places(14).items():
-            picture = cv2.cvtColor(scene.picture(place), cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(folder / "pictures" / f"{name}.png"), picture)
+            image = cv2.cvtColor(scene.image(place), cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(folder / "images" / f"{name}.png"), image)
             for _ in range(6):
-                film.write(picture)
+                film.write(image)
             poses[f"{name}.png"] = asdict(Pose.of(place @ inverse(GRIPPER_FROM_CAMERA)))
     film.release()
     (folder / "poses.json").write_text(json.dumps(poses))
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(folder: Path, *names: str) -> list[str]:
-    return [str(folder / name) if "." in name or name == "pictures" else name for name in names]
+    return [str(folder / name) if "." in name or name == "images" else name for name in names]
 
 
 def failure(arguments: list[str]) -> str:
@@ -50,12 +50,12 @@ def failure(arguments: list[str]) -> str:
     return str(caught.value.code)
 
 
-def test_from_pictures_to_a_camera_in_mujoco(folder, capsys):
-    main(words(folder, "intrinsics", "pictures", "board.json", "wrist.json"))
+def test_from_images_to_a_camera_in_mujoco(folder, capsys):
+    main(words(folder, "intrinsics", "images", "board.json", "wrist.json"))
     said = capsys.readouterr().out
-    assert "14 pictures, reprojection 0.0" in said
+    assert "14 images, reprojection 0.0" in said
     assert CameraCalibration.load(folder / "wrist.json").pose is None
-    main(words(folder, "hand-eye", "wrist.json", "pictures", "poses.json", "board.json"))
+    main(words(folder, "hand-eye", "wrist.json", "images", "poses.json", "board.json"))
     assert '<camera name="wrist" pos="0.0' in capsys.readouterr().out
     placed = CameraCalibration.load(folder / "wrist.json")
     assert placed.pose is not None
@@ -65,25 +65,25 @@ def test_from_pictures_to_a_camera_in_mujoco(folder, capsys):
     assert turn <= np.radians(0.2)
 
 
-def test_pictures_are_taken_of_what_is_new(folder, tmp_path, capsys):
-    main(["pictures", *words(folder, "film.avi", "board.json"), str(tmp_path / "taken"), "--count", "4"])
+def test_images_are_taken_of_what_is_new(folder, tmp_path, capsys):
+    main(["images", *words(folder, "film.avi", "board.json"), str(tmp_path / "taken"), "--count", "4"])
     assert sorted(path.name for path in (tmp_path / "taken").iterdir()) == ["001.png", "002.png", "003.png", "004.png"]
     assert len({path.read_bytes() for path in (tmp_path / "taken").iterdir()}) == 4, "each view is shown six times"
-    said = failure(["pictures", *words(folder, "missing.avi", "board.json"), str(tmp_path / "none")])
+    said = failure(["images", *words(folder, "missing.avi", "board.json"), str(tmp_path / "none")])
     assert "isthmus-calibrate: camera 'calibrated': cannot open" in said
 
 
 def test_what_is_wrong_is_said(folder, tmp_path):
     (tmp_path / "poses.json").write_text('{"view00.png": {"position": [1, 2], "wxyz": [1, 0, 0, 0]}}')
     (tmp_path / "board.json").write_text('{"columns": 7}')
-    main(words(folder, "intrinsics", "pictures", "board.json", "other.json"))
-    other = words(folder, "hand-eye", "other.json", "pictures")
+    main(words(folder, "intrinsics", "images", "board.json", "other.json"))
+    other = words(folder, "hand-eye", "other.json", "images")
     said = failure([*other, str(tmp_path / "poses.json"), str(folder / "board.json")])
     assert "poses.json: view00.png: position must be 3 finite numbers, not [1, 2]" in said
     said = failure([*other, str(folder / "poses.json"), str(tmp_path / "board.json")])
     assert "board.json is no board: it must have columns, dictionary, marker_m, rows, square_m" in said
     main(["board", str(tmp_path / "turned.png"), "--columns", "5", "--rows", "7"])
-    said = failure([*words(folder, "intrinsics", "pictures"), str(tmp_path / "turned.json"), str(tmp_path / "x.json")])
+    said = failure([*words(folder, "intrinsics", "images"), str(tmp_path / "turned.json"), str(tmp_path / "x.json")])
     assert "view00.png: 0 corners were found, not 6: is the whole board in sharp view, and the one that its" in said
     (tmp_path / "turned.png").unlink()
     board = json.loads((folder / "board.json").read_text())
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said(folder, tmp_path):
         assert f"board.json is no board: {name} must be a" in said
         assert said.endswith(f"not {wrong!r}")
     said = failure(["intrinsics", str(tmp_path), str(folder / "board.json"), str(tmp_path / "x.json")])
-    assert "has no pictures (.png" in said
-    (tmp_path / "a.png").write_bytes(b"not a picture")
+    assert "has no images (.png" in said
+    (tmp_path / "a.png").write_bytes(b"not an image")
     said = failure(["intrinsics", str(tmp_path), str(folder / "board.json"), str(tmp_path / "x.json")])
-    assert "a.png is not a picture that can be read" in said
+    assert "a.png is not an image that can be read" in said

@@ -34,7 +34,7 @@ GRIPPER_FROM_CAMERA = moved((0.3, -0.2, 1.1), (0.03, -0.05, 0.07))
 def views() -> dict[str, Corners]:
     """What is seen of the board from each of `PLACES`, rendered by MuJoCo."""
     with Scene(PLACES["view00"]) as scene:
-        return {name: BOARD.detect(scene.picture(place)) for name, place in PLACES.items()}
+        return {name: BOARD.detect(scene.image(place)) for name, place in PLACES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_simulated_camera_where_the_real_one_is_sees_the_same(views, fit):
     name = "view05"
     world_from_camera = in_hand()[name].matrix() @ found.camera.matrix()
     with Scene(world_from_camera, fit.intrinsics) as scene:
-        seen = BOARD.detect(scene.picture())
+        seen = BOARD.detect(scene.image())
     assert seen.ids.tolist() == views[name].ids.tolist()
     apart_px = np.linalg.norm(seen.pixels - views[name].pixels, axis=1)
     print(f"the simulated camera's corners: {apart_px.mean():.2f} px from the real one's, at most {apart_px.max():.2f}")
@@ -166,7 +166,7 @@ def test_a_pose_that_is_wrong_is_left_out_and_named(views, fit):
     assert apart(found.camera.matrix(), GRIPPER_FROM_CAMERA)[0] < 2 * MM
 
 
-def test_poses_that_do_not_belong_to_the_pictures(views, fit):
+def test_poses_that_do_not_belong_to_the_images(views, fit):
     names = list(PLACES)
     shifted = dict(zip(names, [*list(in_hand().values())[1:], in_hand()[names[0]]], strict=True))
     with pytest.raises(CalibrationError, match=r"contradict each other by .*do they belong together.*\n  view00: "):
@@ -205,7 +205,7 @@ def test_boards_that_cannot_be(change, problem):
         Board(**change)
 
 
-def test_a_picture_without_a_board():
+def test_an_image_without_a_board():
     assert len(BOARD.detect(np.full((60, 80, 3), 128, np.uint8)).ids) == 0
 
 

@@ -1,4 +1,4 @@
-"""Whether cameras gave a picture for every row, and pictures that show something."""
+"""Whether cameras gave an image for every row, and images that show something."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus_datasets.tools.scan.footage import Footage
 STUCK_S, STUCK_FRAMES = 1.0, 10
 MOVED = 0.1  # of a channel's range: what a camera should have seen
 BLACK, WHITE, FLAT = 24, 232, 10  # grey levels, of 255
-EMPTY_WARNING = 0.1  # of an episode's pictures; fewer are a note: a hand may have been in front of the lens
+EMPTY_WARNING = 0.1  # of an episode's images; fewer are a note: a hand may have been in front of the lens
 
 
 def frames(evidence: DatasetScan) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _frames_problem(evidence: DatasetScan, seen: EpisodeScan, camera: str, foota
 
 
 def stuck(evidence: DatasetScan) -> Iterator[Finding]:
-    """No camera shows one picture for long while the robot moves."""
+    """No camera shows one image for long while the robot moves."""
     spans = {name: evidence.span(name) for name in _robot(evidence)}
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():
@@ -60,7 +60,7 @@ def stuck(evidence: DatasetScan) -> Iterator[Finding]:
                 severity="warning",
                 check="stuck",
                 episode=seen.index,
-                message=f"{camera} shows one picture for {seconds:.1f} s from step {first}, while the robot moves",
+                message=f"{camera} shows one image for {seconds:.1f} s from step {first}, while the robot moves",
                 fix="delete the episode, and look at the camera's cable or driver",
             )
 
@@ -90,8 +90,8 @@ def _moves(seen: EpisodeScan, spans: dict[str, np.ndarray], first: int, count: i
     return False
 
 
-def empty_pictures(evidence: DatasetScan) -> Iterator[Finding]:
-    """No picture is black, washed out, or of one grey all over."""
+def empty_images(evidence: DatasetScan) -> Iterator[Finding]:
+    """No image is black, washed out, or of one grey all over."""
     for seen in evidence.episodes:
         for camera, footage in seen.footage.items():
             for kind, empty in _empty(footage).items():
@@ -100,7 +100,7 @@ def empty_pictures(evidence: DatasetScan) -> Iterator[Finding]:
                 share = f"{empty.sum()} of {len(empty)} frames"
                 yield Finding(
                     severity="warning" if empty.mean() >= EMPTY_WARNING else "note",
-                    check="empty-pictures",
+                    check="empty-images",
                     episode=seen.index,
                     message=f"{camera} is {kind} in {share}, first at step {empty.argmax()}",
                     fix="look at exposure, lens cap and cable; cut or delete the episode",
@@ -108,7 +108,7 @@ def empty_pictures(evidence: DatasetScan) -> Iterator[Finding]:
 
 
 def _empty(footage: Footage) -> dict[str, np.ndarray]:
-    """What is wrong with pictures, and with which: (n,) each."""
+    """What is wrong with images, and with which: (n,) each."""
     dark, bright = footage.darkest.astype(int), footage.brightest.astype(int)
     black, white = bright < BLACK, dark > WHITE
     return {"black": black, "washed out": white, "of one grey": ~black & ~white & (bright - dark < FLAT)}

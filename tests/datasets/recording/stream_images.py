@@ -1,4 +1,4 @@
-"""`python stream_pictures.py PORT`: a network camera (32 × 48, all of it red) at 30 pictures/s for at most 60 s; it
+"""`python stream_images.py PORT`: a network camera (32 × 48, all of it red) at 30 images/s for at most 60 s; it
 prints its port (0: a free one)."""
 
 import sys

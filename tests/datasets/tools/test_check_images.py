@@ -89,7 +89,7 @@ def test_a_lost_large_file_concerns_all_its_episodes(packed: Path, demonstration
 
 
 def filmed(demonstrations, root: Path, change) -> Path:
-    """With the pictures of episode 6 changed."""
+    """With the images of episode 6 changed."""
     episodes = demonstrations.episodes(8)
     frames = change(np.array(episodes[6].videos["camera"]))
     episodes[6] = replace(episodes[6], videos={"camera": frames})
@@ -112,18 +112,18 @@ def paint(start: int, stop: int, grey: int):
 @pytest.mark.parametrize(
     ("change", "expected", "message"),
     [
-        (stuck, ("warning", "stuck", 6), "camera shows one picture for 2.5 s from step 20, while the robot moves"),
-        (paint(0, 9, 5), ("warning", "empty-pictures", 6), "camera is black in 9 of 60 frames, first at step 0"),
-        (paint(50, 58, 250), ("warning", "empty-pictures", 6), "camera is washed out in 8 of 60 frames"),
+        (stuck, ("warning", "stuck", 6), "camera shows one image for 2.5 s from step 20, while the robot moves"),
+        (paint(0, 9, 5), ("warning", "empty-images", 6), "camera is black in 9 of 60 frames, first at step 0"),
+        (paint(50, 58, 250), ("warning", "empty-images", 6), "camera is washed out in 8 of 60 frames"),
         (
             paint(50, 53, 120),
-            ("note", "empty-pictures", 6),
+            ("note", "empty-images", 6),
             "camera is of one grey in 3 of 60 frames, first at step 50",
         ),
     ],
     ids=["stuck", "black", "white", "grey"],
 )
-def test_pictures_that_show_nothing_new(tmp_path: Path, demonstrations, change, expected: tuple, message: str):
+def test_images_that_show_nothing_new(tmp_path: Path, demonstrations, change, expected: tuple, message: str):
     found, said = demonstrations.check(filmed(demonstrations, tmp_path / "d", change))
     assert [each for each in found if each[1] != "statistics"] == [expected]
     assert message in said
@@ -160,7 +160,7 @@ def test_images_in_the_rows_are_looked_at_like_videos(tmp_path: Path, demonstrat
         episodes.append(replace(episode, columns=episode.columns | {"wrist_image": frames}, videos={}))
     found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, features))
     assert found == [("warning", "stuck", 1)]
-    assert "wrist_image shows one picture for 2.5 s" in said
+    assert "wrist_image shows one image for 2.5 s" in said
 
 
 def test_findings_carry_what_to_do(dataset: Path, tmp_path: Path):

@@ -1,7 +1,7 @@
-"""`python publish_pictures.py TOPIC:KIND:AGE_S …`: publishes pictures (6 × 8) at 50 Hz for at most 60 s.
+"""`python publish_images.py TOPIC:KIND:AGE_S …`: publishes images (6 × 8) at 50 Hz for at most 60 s.
 
 Pixel (row, column) is (10 row, 10 column, counter), red first. KIND is rgb8, bgr8, mono8 (whose pixels are 10 row) or
-jpeg (all of them grey 90). AGE_S is how long before its publication a picture is stamped, "none" for no stamp.
+jpeg (all of them grey 90). AGE_S is how long before its publication an image is stamped, "none" for no stamp.
 """
 
 import sys
@@ -31,10 +31,10 @@ def message(kind: str, counter: int) -> Image | CompressedImage:
     return Image(height=6, width=8, encoding=kind, step=rows.shape[1], data=rows.tobytes())
 
 
-def stamp(picture: Image | CompressedImage, age: str) -> None:
+def stamp(sent: Image | CompressedImage, age: str) -> None:
     if age != "none":
         seconds, nanoseconds = divmod(time.time_ns() - int(float(age) * 1e9), 10**9)
-        picture.header.stamp.sec, picture.header.stamp.nanosec = seconds, nanoseconds
+        sent.header.stamp.sec, sent.header.stamp.nanosec = seconds, nanoseconds
 
 
 rclpy.init()
@@ -46,7 +46,7 @@ for argument in sys.argv[1:]:
     cameras.append((publisher, kind, age))
 for counter in range(3000):
     for publisher, kind, age in cameras:
-        picture = message(kind, counter)
-        stamp(picture, age)
-        publisher.publish(picture)
+        sent = message(kind, counter)
+        stamp(sent, age)
+        publisher.publish(sent)
     time.sleep(0.02)
