@@ -27,7 +27,7 @@ class BrowserOperator:
 
     Args:
         page: Closed by the caller.
-        operator: Reads `page.wishes`, alone or with another device; closed with this one.
+        operator: Reads `page.device`, alone or with another device; closed with this one.
         guide: What `operator` moves; None where nothing can be dragged.
         rate_hz: Steps per second.
         at_page: Whether the person drives from the page; if they hold a device, it may be closed.
@@ -64,18 +64,18 @@ class BrowserOperator:
         """The guide goes where it was dragged, or stays where the robot is as nobody is there."""
         if self._guide is None:
             return
-        drag, gripper = self._page.wishes.take_drag(), self._page.wishes.take_gripper()
+        drag, gripper = self._page.device.take_drag(), self._page.device.take_gripper()
         if drag is not None:
             self._guide.goto(*drag)
         if gripper is not None:
             self._guide.gripper = gripper
-        alone = self._at_page and self._page.wishes.alone_s > 0.0
+        alone = self._at_page and self._page.device.alone_s > 0.0
         if alone and not self._alone:
             self._guide.reset(observation, self._sent)
         self._alone = alone
 
     def _given_up(self, decision: Decision) -> Decision:
-        patient = not self._at_page or self._page.wishes.alone_s < PATIENCE_S
+        patient = not self._at_page or self._page.device.alone_s < PATIENCE_S
         if patient or not self._recording or decision.event in _ENDS:
             return decision
         self.given_up = "the page was closed"

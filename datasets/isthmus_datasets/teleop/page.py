@@ -33,7 +33,7 @@ class Page:
         pose: Gives joint positions (nq,) and places of mocap bodies (nmocap, 3).
         titles: What stands on the page.
         stand: How it is looked at.
-        wishes: Where it puts down what people ask for.
+        device: Where it puts down what people ask for.
         guide: Its target is what is dragged; None where nothing is.
         cameras: name -> (height, width).
         gripper: Whether the robot has one.
@@ -47,7 +47,7 @@ class Page:
         pose: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
         titles: Titles,
         stand: Stand,
-        wishes: BrowserDevice,
+        device: BrowserDevice,
         *,
         guide: TeleopController | None,
         cameras: Mapping[str, tuple[int, int]],
@@ -56,7 +56,7 @@ class Page:
         host: str = "127.0.0.1",
         port: int = 8080,
     ) -> None:
-        self.wishes = wishes
+        self.device = device
         self._model, self._pose, self._guide = model, pose, guide
         with contextlib.redirect_stdout(io.StringIO()):  # it has a banner of its own
             self._server = viser.ViserServer(host=host, port=port, verbose=False)
@@ -66,9 +66,9 @@ class Page:
         self._view = View(self._server, model())
         self._handle = self._make_handle(stand)
         opening = guide.gripper if guide is not None and gripper else None
-        self.panel = Panel(self._server, self.wishes, titles, cameras=cameras, gripper=opening, take_over=take_over)
+        self.panel = Panel(self._server, self.device, titles, cameras=cameras, gripper=opening, take_over=take_over)
         if guide is not None:
-            on_moves(self._server, wishes.key)
+            on_moves(self._server, device.key)
         self._server.on_client_connect(self._came)
         self._server.on_client_disconnect(self._left)
 
@@ -89,17 +89,17 @@ class Page:
         if self._guide is None:
             return None
         if stand.plane_m is None:
-            return SpaceHandle(self._server, self.wishes.drag, size_m=stand.target_m)
+            return SpaceHandle(self._server, self.device.drag, size_m=stand.target_m)
         return PlaneHandle(
-            self._server, self.wishes.drag, height_m=stand.plane_m, radius_m=stand.target_m,
+            self._server, self.device.drag, height_m=stand.plane_m, radius_m=stand.target_m,
             meshes=self._view.meshes.values(),
         )  # fmt: skip
 
     async def _came(self, _: viser.ClientHandle) -> None:
-        self.wishes.came()
+        self.device.came()
 
     async def _left(self, _: viser.ClientHandle) -> None:
-        self.wishes.left()
+        self.device.left()
         if self._handle is not None:
             self._handle.release()
 

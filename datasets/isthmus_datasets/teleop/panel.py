@@ -52,7 +52,7 @@ class Panel:
 
     Args:
         server: The page's server.
-        wishes: Where presses go.
+        device: Where presses go.
         titles: What stands there.
         cameras: name -> (height, width).
         gripper: Its opening at first, 0..1; None where there is none.
@@ -62,7 +62,7 @@ class Panel:
     def __init__(
         self,
         server: viser.ViserServer,
-        wishes: BrowserDevice,
+        device: BrowserDevice,
         titles: Titles,
         *,
         cameras: Mapping[str, tuple[int, int]],
@@ -74,10 +74,10 @@ class Panel:
         self._style()
         self._gui.add_html(heading(titles))
         self._state, self._message = self._gui.add_html(""), self._gui.add_html("")
-        self._buttons = {button: self._add(button, wishes) for button in BUTTONS}
-        self._control = self._add_take_over(wishes) if take_over else None
-        self._gripper = None if gripper is None else self._add_gripper(gripper, wishes)
-        self._quit = self._press("Quit", None, lambda: wishes.ask(Event.QUIT), "gray", viser.Icon.LOGOUT)
+        self._buttons = {button: self._add(button, device) for button in BUTTONS}
+        self._control = self._add_take_over(device) if take_over else None
+        self._gripper = None if gripper is None else self._add_gripper(gripper, device)
+        self._quit = self._press("Quit", None, lambda: device.ask(Event.QUIT), "gray", viser.Icon.LOGOUT)
         self._gui.add_html(keys_table(titles.keys))
         self._images = self._add_images(cameras)
         self.tell("")
@@ -89,8 +89,8 @@ class Panel:
         self._gui.main_panel.dock_right()
         self._gui.main_panel.set_width(330)
 
-    def _add(self, button: Button, wishes: BrowserDevice) -> viser.GuiButtonHandle:
-        return self._press(button.label, button.key, lambda: wishes.ask(button.event), button.color, button.icon)
+    def _add(self, button: Button, device: BrowserDevice) -> viser.GuiButtonHandle:
+        return self._press(button.label, button.key, lambda: device.ask(button.event), button.color, button.icon)
 
     def _press(
         self, label: str, key: str | None, pressed: Callable[[], None], color: Any, icon: Any
@@ -105,17 +105,17 @@ class Panel:
             on_key(self._server, key, label, pressed)
         return handle
 
-    def _add_take_over(self, wishes: BrowserDevice) -> tuple[viser.GuiButtonHandle, viser.GuiButtonHandle]:
-        take = self._press("Take over", _TAKE, lambda: wishes.control(True), "orange", viser.Icon.HAND_GRAB)
-        give = self._press("Give back", _GIVE, lambda: wishes.control(False), "violet", viser.Icon.ROBOT)
+    def _add_take_over(self, device: BrowserDevice) -> tuple[viser.GuiButtonHandle, viser.GuiButtonHandle]:
+        take = self._press("Take over", _TAKE, lambda: device.control(True), "orange", viser.Icon.HAND_GRAB)
+        give = self._press("Give back", _GIVE, lambda: device.control(False), "violet", viser.Icon.ROBOT)
         return take, give
 
-    def _add_gripper(self, opening: float, wishes: BrowserDevice) -> viser.GuiSliderHandle[float]:
+    def _add_gripper(self, opening: float, device: BrowserDevice) -> viser.GuiSliderHandle[float]:
         slider = self._gui.add_slider("Gripper", 0.0, 1.0, 0.01, opening, hint="0 closed, 1 open; keys C and V")
 
         async def call(event: viser.GuiEvent) -> None:
             if event.client is not None:
-                wishes.grip(float(slider.value))
+                device.grip(float(slider.value))
 
         slider.on_update(call)
         return slider

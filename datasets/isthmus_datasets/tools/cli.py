@@ -38,11 +38,11 @@ class Check:
     """Write the findings to this file as well."""
 
     def run(self, console: Console) -> int:
-        evidence = _gather(self.path, console)
-        findings = run_checks(evidence)
-        show(console, evidence, findings)
+        scan = _gather(self.path, console)
+        findings = run_checks(scan)
+        show(console, scan, findings)
         if self.json:
-            replace_file(self.json, to_json(evidence, findings))
+            replace_file(self.json, to_json(scan, findings))
         bad = ("error", "warning") if self.strict else ("error",)
         return FOUND if any(finding.severity in bad for finding in findings) else CLEAN
 
@@ -58,10 +58,10 @@ class Report:
     """The page; by default FOLDER-report.html beside the dataset's folder."""
 
     def run(self, console: Console) -> int:
-        evidence = _gather(self.path, console)
+        scan = _gather(self.path, console)
         root = self.path.resolve()
         out = self.out or root.with_name(f"{root.name}-report.html")
-        replace_file(out, page(evidence, run_checks(evidence)).encode())
+        replace_file(out, page(scan, run_checks(scan)).encode())
         console.print(f"{out}", highlight=False)
         return CLEAN
 

@@ -100,7 +100,7 @@ class Session:
         except (RecordingError, DeviceError) as error:
             self._tell(str(error), good=False)
             self._page.panel.phase(Phase.FAILED)
-            return self._page.wishes.wait()  # Nothing is recorded until somebody says that the cause is gone.
+            return self._page.device.wait()  # Nothing is recorded until somebody says that the cause is gone.
         if outcome.steps:
             self._tell(outcome_message(outcome, self._operator.given_up), good=outcome.index is not None)
         return outcome.event
@@ -142,13 +142,13 @@ def run(options: Options) -> int:
     with ExitStack() as stack:
         robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
         other = other_operator(options.policy, demonstration, task.robot)
-        wishes = BrowserDevice(hand_over=other is not None)
-        stack.enter_context(ended_by_signals(wishes))
-        human, guide = person(options, demonstration, wishes, robot, task.robot)
+        browser = BrowserDevice(hand_over=other is not None)
+        stack.enter_context(ended_by_signals(browser))
+        human, guide = person(options, demonstration, browser, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
         writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
         page = stack.enter_context(
-            closing(make_page(options, demonstration, robot, wishes, guide, take_over=other is not None))
+            closing(make_page(options, demonstration, robot, browser, guide, take_over=other is not None))
         )
         at_page = guide is not None and options.device == "page"
         operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
@@ -186,13 +186,13 @@ def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescri
 def person(
     options: Options,
     demonstration: Demonstration,
-    wishes: BrowserDevice,
+    browser: BrowserDevice,
     robot: EnvRobot,
     description: RobotDescription,
 ) -> tuple[Human, TeleopController | None]:
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
     DeviceError."""
-    hands = CombinedDevice([wishes, DEVICES[options.device]()]) if options.device in DEVICES else wishes
+    hands = CombinedDevice([browser, DEVICES[options.device]()]) if options.device in DEVICES else browser
     if options.leader_arm.leader is not None:
         return leader_arm(options.leader_arm.leader, options.leader_arm, hands, description), None
     assert demonstration.guide is not None
@@ -205,7 +205,7 @@ def make_page(
     options: Options,
     demonstration: Demonstration,
     robot: EnvRobot,
-    wishes: BrowserDevice,
+    browser: BrowserDevice,
     guide: TeleopController | None,
     *,
     take_over: bool,
@@ -218,7 +218,7 @@ def make_page(
         lambda: (robot.qpos, robot.mocap),
         Titles(task=options.task, words=demonstration.words, dataset=str(options.dataset), keys=keys),
         demonstration.view,
-        wishes,
+        browser,
         guide=guide,
         cameras=robot.features.cameras,
         gripper=demonstration.gripper,
@@ -229,12 +229,12 @@ def make_page(
 
 
 @contextmanager
-def ended_by_signals(wishes: BrowserDevice) -> Iterator[None]:
+def ended_by_signals(browser: BrowserDevice) -> Iterator[None]:
     """Ctrl-C and SIGTERM press Quit, so that what is being saved is saved; a second one does not wait for that."""
 
     def quit_first(number: int, _: object) -> None:
         signal.signal(number, signal.default_int_handler)
-        wishes.ask(Event.QUIT)
+        browser.ask(Event.QUIT)
 
     before = {number: signal.signal(number, quit_first) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -31,13 +31,13 @@ class Held:
 
 
 def test_a_key_moves_the_target_until_it_is_let_go_of():
-    wishes = BrowserDevice()
-    wishes.key("W")
-    wishes.key("A")
-    assert wishes.read().linear.tolist() == [1.0, 1.0, 0.0] == wishes.read().linear.tolist()
-    wishes.key(STILL)
-    wishes.key("A")  # the page presses what is still held
-    assert wishes.read().linear.tolist() == [0.0, 1.0, 0.0]
+    device = BrowserDevice()
+    device.key("W")
+    device.key("A")
+    assert device.read().linear.tolist() == [1.0, 1.0, 0.0] == device.read().linear.tolist()
+    device.key(STILL)
+    device.key("A")  # the page presses what is still held
+    assert device.read().linear.tolist() == [0.0, 1.0, 0.0]
 
 
 @given(st.sets(st.sampled_from(sorted(MOVES))))
@@ -50,24 +50,24 @@ def test_no_keys_together_ask_for_more_than_full_speed(held: set[str]):
 
 
 def test_a_button_is_told_once_and_the_last_one_counts():
-    wishes = BrowserDevice()
-    wishes.ask(Event.START)
-    wishes.ask(Event.DISCARD)
-    assert [wishes.read().event for _ in range(2)] == [Event.DISCARD, Event.NONE]
+    device = BrowserDevice()
+    device.ask(Event.START)
+    device.ask(Event.DISCARD)
+    assert [device.read().event for _ in range(2)] == [Event.DISCARD, Event.NONE]
 
 
 def test_quitting_is_never_lost():
-    wishes = BrowserDevice()
-    wishes.ask(Event.QUIT)
-    wishes.ask(Event.START)
-    assert [wishes.read().event for _ in range(2)] == [Event.QUIT, Event.QUIT]
-    assert wishes.wait() is Event.QUIT
+    device = BrowserDevice()
+    device.ask(Event.QUIT)
+    device.ask(Event.START)
+    assert [device.read().event for _ in range(2)] == [Event.QUIT, Event.QUIT]
+    assert device.wait() is Event.QUIT
 
 
 def test_start_hands_over_only_where_somebody_else_drives():
     alone, with_policy = BrowserDevice(), BrowserDevice(hand_over=True)
-    for wishes in (alone, with_policy):
-        wishes.ask(Event.START)
+    for device in (alone, with_policy):
+        device.ask(Event.START)
     assert alone.read().in_control is None
     assert with_policy.read().in_control is False
     with_policy.control(True)
@@ -75,39 +75,39 @@ def test_start_hands_over_only_where_somebody_else_drives():
 
 
 def test_whoever_leaves_lets_go_of_everything():
-    wishes = BrowserDevice()
-    wishes.came()
-    assert wishes.alone_s == 0.0
-    wishes.key("D")
-    wishes.drag((0.1, 0.2, 0.3), (1, 0, 0, 0))
-    wishes.left()
-    assert wishes.read().linear.tolist() == [0.0, 0.0, 0.0]
-    assert wishes.take_drag() is None
-    assert wishes.alone_s > 0.0
+    device = BrowserDevice()
+    device.came()
+    assert device.alone_s == 0.0
+    device.key("D")
+    device.drag((0.1, 0.2, 0.3), (1, 0, 0, 0))
+    device.left()
+    assert device.read().linear.tolist() == [0.0, 0.0, 0.0]
+    assert device.take_drag() is None
+    assert device.alone_s > 0.0
 
 
 def test_a_drag_is_taken_once():
-    wishes = BrowserDevice()
-    wishes.drag((0.1, 0.2, 0.3), (1, 0, 0, 0))
-    wishes.drag((0.4, 0.5, 0.6), (1, 0, 0, 0))
-    wishes.grip(0.25)
-    drag = wishes.take_drag()
+    device = BrowserDevice()
+    device.drag((0.1, 0.2, 0.3), (1, 0, 0, 0))
+    device.drag((0.4, 0.5, 0.6), (1, 0, 0, 0))
+    device.grip(0.25)
+    drag = device.take_drag()
     assert drag is not None
     assert drag[0].tolist() == [0.4, 0.5, 0.6]
-    assert wishes.take_drag() is None
-    assert (wishes.take_gripper(), wishes.take_gripper()) == (0.25, None)
+    assert device.take_drag() is None
+    assert (device.take_gripper(), device.take_gripper()) == (0.25, None)
 
 
 def test_waiting_ends_when_somebody_starts():
-    wishes = BrowserDevice()
+    device = BrowserDevice()
     said: list[Event] = []
-    waiting = threading.Thread(target=lambda: said.append(wishes.wait()))
+    waiting = threading.Thread(target=lambda: said.append(device.wait()))
     waiting.start()
-    wishes.ask(Event.STOP)  # means nothing here
-    wishes.ask(Event.START)
+    device.ask(Event.STOP)  # means nothing here
+    device.ask(Event.START)
     waiting.join(timeout=5)
     assert said == [Event.START]
-    assert wishes.read().event is Event.NONE, "the press that ended the waiting starts no episode"
+    assert device.read().event is Event.NONE, "the press that ended the waiting starts no episode"
 
 
 def test_several_devices_are_one():

@@ -87,31 +87,31 @@ def page(guide: PlaneGuide) -> Iterator[Page]:
         cameras=FEATURES.cameras,
         port=0,
     )
-    page.wishes.came()
+    page.device.came()
     yield page
     page.close()
 
 
 @pytest.fixture
 def operator(page: Page, guide: PlaneGuide) -> BrowserOperator:
-    operator = BrowserOperator(page, HumanOperator(page.wishes, guide, rate_hz=10), guide, rate_hz=10)
+    operator = BrowserOperator(page, HumanOperator(page.device, guide, rate_hz=10), guide, rate_hz=10)
     operator.reset(0)
     return operator
 
 
 def test_the_target_begins_at_the_robot_and_goes_where_it_is_dragged(operator: BrowserOperator, page: Page):
     assert operator.decide(seen(0.3, 0.4)).action == pytest.approx((0.3, 0.4))
-    page.wishes.drag((0.5, -0.6, 0.0), UPRIGHT)
+    page.device.drag((0.5, -0.6, 0.0), UPRIGHT)
     decision = operator.decide(seen(0.3, 0.4))
     assert decision.action == pytest.approx((0.5, -0.6))
     assert decision.control is Controller.HUMAN
-    page.wishes.key("W")
+    page.device.key("W")
     assert operator.decide(seen(0.3, 0.4)).action == pytest.approx((0.6, -0.6)), "0.1 s at 1 m/s"
 
 
 def test_success_of_the_robot_ends_the_episode_only_while_it_is_recorded(operator: BrowserOperator, page: Page):
     assert operator.decide(seen(0, 0, success=True)).event is Event.NONE
-    page.wishes.ask(Event.START)
+    page.device.ask(Event.START)
     assert operator.decide(seen(0, 0)).event is Event.START
     assert operator.decide(seen(0, 0, success=True)).event is Event.SUCCESS
 
@@ -119,11 +119,11 @@ def test_success_of_the_robot_ends_the_episode_only_while_it_is_recorded(operato
 def test_a_closed_page_stops_the_robot_where_it_is_and_discards(
     operator: BrowserOperator, page: Page, monkeypatch: pytest.MonkeyPatch
 ):
-    page.wishes.ask(Event.START)
+    page.device.ask(Event.START)
     operator.decide(seen(0, 0))
-    page.wishes.drag((1.0, 1.0, 0.0), UPRIGHT)
+    page.device.drag((1.0, 1.0, 0.0), UPRIGHT)
     operator.decide(seen(0, 0))
-    page.wishes.left()
+    page.device.left()
     held = operator.decide(seen(0.2, 0.3))
     assert (held.action, held.event) == (pytest.approx((0.2, 0.3)), Event.NONE)
     assert operator.decide(seen(0.25, 0.3)).action == pytest.approx((0.2, 0.3)), "it does not creep"
@@ -136,38 +136,38 @@ def test_a_closed_page_stops_the_robot_where_it_is_and_discards(
 
 
 def test_a_page_that_comes_back_in_time_spoils_nothing(operator: BrowserOperator, page: Page):
-    page.wishes.ask(Event.START)
+    page.device.ask(Event.START)
     operator.decide(seen(0, 0))
-    page.wishes.left()
+    page.device.left()
     operator.decide(seen(0, 0))
-    page.wishes.came()
-    page.wishes.drag((0.5, 0.5, 0.0), UPRIGHT)
+    page.device.came()
+    page.device.drag((0.5, 0.5, 0.0), UPRIGHT)
     assert operator.decide(seen(0, 0)).action == pytest.approx((0.5, 0.5))
 
 
 def test_a_page_that_is_only_looked_at_may_be_closed(page: Page, guide: PlaneGuide, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(browser, "PATIENCE_S", 0.0)
-    operator = BrowserOperator(page, HumanOperator(page.wishes, guide, rate_hz=10), guide, rate_hz=10, at_page=False)
-    page.wishes.ask(Event.START)
+    operator = BrowserOperator(page, HumanOperator(page.device, guide, rate_hz=10), guide, rate_hz=10, at_page=False)
+    page.device.ask(Event.START)
     operator.decide(seen(0, 0))
-    page.wishes.left()
+    page.device.left()
     assert operator.decide(seen(0, 0)).event is Event.NONE
 
 
 def test_start_lets_the_policy_drive_from_the_first_step_and_people_take_over(page: Page, guide: PlaneGuide):
-    page.wishes._hand_over = True
-    human = HumanOperator(page.wishes, guide, rate_hz=10)
+    page.device._hand_over = True
+    human = HumanOperator(page.device, guide, rate_hz=10)
     operator = BrowserOperator(page, TakeOver(human, Policy(), human_first=True), guide, rate_hz=10)
     operator.reset(0)
     assert operator.decide(seen(0.1, 0.1)).action == pytest.approx((0.1, 0.1)), "it waits"
-    page.wishes.ask(Event.START)
+    page.device.ask(Event.START)
     first = operator.decide(seen(0.1, 0.1))
     assert (first.control, first.event) == (Controller.POLICY, Event.START)
-    page.wishes.control(True)
+    page.device.control(True)
     taken = operator.decide(seen(0.7, 0.7))
     assert taken.control is Controller.HUMAN
     assert taken.action == pytest.approx((0.7, 0.7)), "without a jump"
-    page.wishes.control(False)
+    page.device.control(False)
     assert operator.decide(seen(0.7, 0.7)).control is Controller.POLICY
 
 

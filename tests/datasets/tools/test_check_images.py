@@ -169,7 +169,7 @@ def test_findings_carry_what_to_do(dataset: Path, tmp_path: Path):
     from isthmus_datasets.tools.scan.gather import gather
 
     (dataset / VIDEO).unlink()
-    evidence = gather(dataset)
-    plain = json.loads(to_json(evidence, run_checks(evidence)))
+    scan = gather(dataset)
+    plain = json.loads(to_json(scan, run_checks(scan)))
     assert plain["errors"] == 1
     assert plain["findings"][0]["fix"].startswith("copy the file again")

@@ -92,7 +92,7 @@ def demonstrate(
 
 
 def ask(event: Event) -> Press:
-    return lambda wishes: wishes.ask(event)
+    return lambda device: device.ask(event)
 
 
 def test_the_arm_goes_to_the_leader_and_then_follows_it(
@@ -114,7 +114,7 @@ def test_the_arm_goes_to_the_leader_and_then_follows_it(
 
 
 def test_a_leader_takes_over_from_the_script(bus: Bus, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    presses = {1: ask(Event.START), 12: lambda wishes: wishes.control(True), 40: ask(Event.STOP)}
+    presses = {1: ask(Event.START), 12: lambda device: device.control(True), 40: ask(Event.STOP)}
     demonstrate(
         monkeypatch, presses, tmp_path / "d", "--leader", file, "--leader-port", bus.port, "--episodes", 1,
         "--policy", "script",

@@ -26,18 +26,18 @@ SENT, WANTED = ("sent", "applied", "executed"), ("operator", "wanted", "commande
 """Parts of the names of features with the action that the robot got, and the one that was asked for."""
 
 
-def saturated(evidence: DatasetScan) -> Iterator[Finding]:
+def saturated(scan: DatasetScan) -> Iterator[Finding]:
     """Actions do not stay at a channel's extreme while other channels move; grippers and other switches may."""
-    wanted, sent = _pair(evidence)
-    for name in evidence.numbers("action"):
+    wanted, sent = _pair(scan)
+    for name in scan.numbers("action"):
         if sent and name == wanted:
             continue  # what the operator's device cannot say, the robot was not sent either
-        everything = evidence.all_of(name)
+        everything = scan.all_of(name)
         if not len(everything):
             continue
         low, high = everything.min(axis=0), everything.max(axis=0)
         switch = np.array([_is_switch(column) for column in everything.T])
-        for seen, values in evidence.of(name):
+        for episode, values in scan.of(name):
             if len(values) < MIN_STEPS:
                 continue
             for channel, limit, share in _at_limits(values, low, high):
@@ -45,8 +45,8 @@ def saturated(evidence: DatasetScan) -> Iterator[Finding]:
                     yield Finding(
                         severity="warning",
                         check="saturated",
-                        episode=seen.index,
-                        message=f"{evidence.channel(name, channel)} is at its {limit} in {share:.0%} of the steps",
+                        episode=episode.index,
+                        message=f"{scan.channel(name, channel)} is at its {limit} in {share:.0%} of the steps",
                         fix="look whether a limit, the operator's reach or a conversion cuts it off there",
                     )
 
@@ -77,36 +77,36 @@ def _at_limits(values: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> I
         yield from ((int(c), f"{kind} value {limit[c]:.6g}", share[c]) for c in np.flatnonzero(share >= SATURATED))
 
 
-def changed_actions(evidence: DatasetScan) -> Iterator[Finding]:
+def changed_actions(scan: DatasetScan) -> Iterator[Finding]:
     """The action that was sent is the operator's; where both are recorded, they are compared."""
-    wanted, sent = _pair(evidence)
+    wanted, sent = _pair(scan)
     if wanted is None or sent is None:
         return
-    span = evidence.span(wanted)
-    for seen, values in evidence.of(wanted):
-        if sent not in seen.columns:
+    span = scan.span(wanted)
+    for episode, values in scan.of(wanted):
+        if sent not in episode.columns:
             continue
-        off = np.abs(seen.columns[sent].reshape(values.shape) - values) > CHANGED * span
+        off = np.abs(episode.columns[sent].reshape(values.shape) - values) > CHANGED * span
         share = float(off.any(axis=1).mean())
         if share >= CHANGED_NOTE:
-            worst = evidence.channel(wanted, int(off.mean(axis=0).argmax()))
+            worst = scan.channel(wanted, int(off.mean(axis=0).argmax()))
             yield Finding(
                 severity="warning" if share >= CHANGED_WARNING else "note",
                 check="changed-actions",
-                episode=seen.index,
+                episode=episode.index,
                 message=f"{sent} is not {wanted} in {share:.0%} of the steps, most often {worst}",
                 fix=f"train on {sent}, or look why the operator asks for what the robot does not do",
             )
 
 
-def _pair(evidence: DatasetScan) -> tuple[str | None, str | None]:
+def _pair(scan: DatasetScan) -> tuple[str | None, str | None]:
     """Names of the operator's and the sent action, where both are there and of one shape."""
-    names = evidence.numbers("action")
+    names = scan.numbers("action")
     sent = [name for name in names if any(part in name for part in SENT)]
     wanted = [name for name in names if name not in sent and (name == "action" or any(p in name for p in WANTED))]
     if not sent or not wanted:
         others = [name for name in names if name not in (*sent, *wanted)]
         return (others[0] if others and sent else None), (sent[0] if sent else None)
-    features = evidence.info.features
+    features = scan.info.features
     same = features[wanted[0]].shape == features[sent[0]].shape
     return (wanted[0], sent[0]) if same else (None, None)

@@ -21,47 +21,47 @@ FIX = "recompute the statistics: training would scale with wrong ones"
 Parts = dict[str, NDArray[Any]]
 
 
-def statistics(evidence: DatasetScan) -> Iterator[Finding]:
+def statistics(scan: DatasetScan) -> Iterator[Finding]:
     """meta/stats.json, and the statistics of each episode, are those of the data."""
     parts: list[Statistics] = []
-    for seen in evidence.episodes:
-        actual = _actual(evidence, seen)
+    for episode in scan.episodes:
+        actual = _actual(scan, episode)
         parts.append(actual)
-        for problem in _problems(evidence, seen.statistics, actual):
+        for problem in _problems(scan, episode.statistics, actual):
             yield Finding(
                 severity="error",
                 check="statistics",
-                episode=seen.index,
+                episode=episode.index,
                 message=f"meta/episodes: statistics of {problem}",
                 fix=FIX,
             )
-    if evidence.statistics is None or len(parts) < evidence.info.total_episodes:
+    if scan.statistics is None or len(parts) < scan.info.total_episodes:
         return
-    for problem in _problems(evidence, evidence.statistics, aggregate(parts), everything=True):
+    for problem in _problems(scan, scan.statistics, aggregate(parts), everything=True):
         yield Finding(severity="error", check="statistics", message=f"{STATS_FILE}: {problem}", fix=FIX)
 
 
-def _actual(evidence: DatasetScan, seen: EpisodeScan) -> Statistics:
+def _actual(scan: DatasetScan, episode: EpisodeScan) -> Statistics:
     """Statistics of the columns and images that an episode brought; those that are not all there, or not finite, are
     left out."""
     result: Statistics = {}
-    for name in (name for name, feature in evidence.info.features.items() if not _is_index(evidence, name, feature)):
-        values, footage = seen.columns.get(name), seen.footage.get(name)
-        if footage is not None and footage.frames == seen.row.length:
+    for name in (name for name, feature in scan.info.features.items() if not _is_index(scan, name, feature)):
+        values, footage = episode.columns.get(name), episode.footage.get(name)
+        if footage is not None and footage.frames == episode.row.length:
             result[name] = footage.statistics
-        if values is not None and len(values) == seen.row.length > 0 and np.isfinite(values).all():
+        if values is not None and len(values) == episode.row.length > 0 and np.isfinite(values).all():
             result[name] = column_statistics(values)
     return result
 
 
-def _is_index(evidence: DatasetScan, name: str, feature: Feature) -> bool:
-    return feature.dtype == "string" or not (feature.is_image or name in evidence.info.columns)
+def _is_index(scan: DatasetScan, name: str, feature: Feature) -> bool:
+    return feature.dtype == "string" or not (feature.is_image or name in scan.info.columns)
 
 
-def _problems(evidence: DatasetScan, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
+def _problems(scan: DatasetScan, said: Statistics, actual: Statistics, everything: bool = False) -> Iterator[str]:
     """One for each feature. What is not said is a problem only if `everything` should be."""
     for name, parts in actual.items():
-        image = evidence.info.features[name].is_image
+        image = scan.info.features[name].is_image
         if name not in said:
             problem = "are missing" if everything else None
         else:

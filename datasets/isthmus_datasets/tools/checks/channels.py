@@ -14,29 +14,29 @@ ALMOST_ALL = 0.9
 FEW_EPISODES = 10
 
 
-def finite(evidence: DatasetScan) -> Iterator[Finding]:
+def finite(scan: DatasetScan) -> Iterator[Finding]:
     """No number is NaN or infinite."""
-    for name in evidence.numbers(""):
-        for seen, values in evidence.of(name):
+    for name in scan.numbers(""):
+        for episode, values in scan.of(name):
             bad = ~np.isfinite(values)
             if bad.any():
                 step, channel = map(int, np.argwhere(bad)[0])
-                where = f"{evidence.channel(name, channel)} is {values[step, channel]} at step {step}"
+                where = f"{scan.channel(name, channel)} is {values[step, channel]} at step {step}"
                 yield Finding(
                     severity="error",
                     check="finite",
-                    episode=seen.index,
+                    episode=episode.index,
                     message=f"{where}; {bad.any(axis=1).sum()} of {len(bad)} steps have such",
                     fix="cut or delete the episode, and look for the sensor or division that gave it",
                 )
 
 
-def constant(evidence: DatasetScan) -> Iterator[Finding]:
+def constant(scan: DatasetScan) -> Iterator[Finding]:
     """No channel of an action or observation stays the same throughout, or dies in an episode where others move it."""
-    for name in evidence.numbers("action", "observation"):
+    for name in scan.numbers("action", "observation"):
         extremes = {
-            seen.index: (values.min(axis=0), values.max(axis=0))
-            for seen, values in evidence.of(name)
+            episode.index: (values.min(axis=0), values.max(axis=0))
+            for episode, values in scan.of(name)
             if np.isfinite(values).all()
         }
         if not extremes:
@@ -44,12 +44,12 @@ def constant(evidence: DatasetScan) -> Iterator[Finding]:
         low, high = (np.array(part) for part in zip(*extremes.values(), strict=True))
         still = high - low <= SAME * np.maximum(np.abs(low), np.abs(high))
         everywhere = high.max(axis=0) - low.min(axis=0) <= SAME * np.maximum(np.abs(low), np.abs(high)).max(axis=0)
-        long = any(seen.rows > 1 for seen, _ in evidence.of(name))
+        long = any(episode.rows > 1 for episode, _ in scan.of(name))
         for channel in np.flatnonzero(everywhere & long):
             yield Finding(
                 severity="warning" if len(still) > 1 else "note",  # a thing that nobody touched in one episode
                 check="constant",
-                message=f"{evidence.channel(name, channel)} is {low[0, channel]:.6g} in every row",
+                message=f"{scan.channel(name, channel)} is {low[0, channel]:.6g} in every row",
                 fix="leave the channel out, or mend its sensor: nothing can be learnt from it, and its spread is zero",
             )
         dead = still & (still.mean(axis=0) <= 1 - ALMOST_ALL) & (len(still) >= FEW_EPISODES)
@@ -58,7 +58,7 @@ def constant(evidence: DatasetScan) -> Iterator[Finding]:
                 severity="warning",
                 check="constant",
                 episode=list(extremes)[row],
-                message=f"{evidence.channel(name, channel)} is {low[row, channel]:.6g} throughout; it changes in"
+                message=f"{scan.channel(name, channel)} is {low[row, channel]:.6g} throughout; it changes in"
                 f" {1 - still[:, channel].mean():.0%} of the episodes",
                 fix="look whether its sensor or cable failed; delete the episode",
             )

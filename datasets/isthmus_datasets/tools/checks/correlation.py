@@ -48,38 +48,38 @@ class Delay:
     usual_correlation: NDArray[np.float64]
 
 
-def estimate(evidence: DatasetScan) -> list[Delay]:
+def estimate(scan: DatasetScan) -> list[Delay]:
     """For every channel of the action that a channel of the state follows: correlation of at least `CONFIDENT`.
 
     An action may be a target, which the state reaches, or a speed or a step, which the state adds up: its changes or
     itself are compared with the state's changes, whichever agrees better. A state that is in the next row where the
     action wanted it has a delay of one step.
     """
-    action = "action" if "action" in evidence.info.features else next(iter(evidence.numbers("action")), None)
-    states = _states(evidence)
+    action = "action" if "action" in scan.info.features else next(iter(scan.numbers("action")), None)
+    states = _states(scan)
     if action is None or not states:
         return []
-    longest = round(LONGEST_S * evidence.info.fps)
+    longest = round(LONGEST_S * scan.info.fps)
     episodes, curves = [], []
-    for seen, wanted in evidence.of(action):
-        if seen.rows < max(MIN_STEPS, 3 * longest) or any(name not in seen.columns for name, _ in states):
+    for episode, wanted in scan.of(action):
+        if episode.rows < max(MIN_STEPS, 3 * longest) or any(name not in episode.columns for name, _ in states):
             continue
-        state = np.stack([seen.columns[name].reshape(seen.rows, -1)[:, c] for name, c in states], axis=1)
+        state = np.stack([episode.columns[name].reshape(episode.rows, -1)[:, c] for name, c in states], axis=1)
         if np.isfinite(wanted).all() and np.isfinite(state).all():
-            episodes.append(seen.index)
+            episodes.append(episode.index)
             curves.append(_curves(wanted, state, longest))
     if not episodes:
         return []
     stacked = np.stack(curves)
-    found = [_delay(evidence, action, states, c, np.array(episodes), stacked) for c in range(stacked.shape[3])]
+    found = [_delay(scan, action, states, c, np.array(episodes), stacked) for c in range(stacked.shape[3])]
     return [delay for delay in found if delay and abs(delay.correlation) >= CONFIDENT]
 
 
-def _states(evidence: DatasetScan) -> list[Channel]:
+def _states(scan: DatasetScan) -> list[Channel]:
     """Channels of the state: of observation.state, or else of every observation that is numbers."""
-    names = evidence.numbers("observation")
+    names = scan.numbers("observation")
     names = [name for name in names if name == "observation.state"] or names
-    channels = [(n, c) for n in names for c in range(int(np.prod(evidence.info.features[n].shape)))]
+    channels = [(n, c) for n in names for c in range(int(np.prod(scan.info.features[n].shape)))]
     return channels[:MAX_CHANNELS]
 
 
@@ -107,7 +107,7 @@ def _correlation(x: Curves, y: Curves) -> Curves:
 
 
 def _delay(
-    evidence: DatasetScan,
+    scan: DatasetScan,
     action: str,
     states: list[Channel],
     channel: int,
@@ -117,7 +117,7 @@ def _delay(
     """`curves` (E, 2, lags, A, S)."""
     mine = curves[:, :, :, channel]
     mean = mine.mean(axis=0)
-    allowed = _same_name(evidence, action, channel, states)
+    allowed = _same_name(scan, action, channel, states)
     kind, lag, state = np.unravel_index(np.abs(np.where(allowed, mean, 0.0)).argmax(), mean.shape)
     if mean[kind, lag, state] == 0.0:
         return None
@@ -128,8 +128,8 @@ def _delay(
     steps = np.array([_peak(np.abs(e), int(b)) for e, b in zip(each, best, strict=True)]) - longest
     sure = np.abs(correlation) >= CONFIDENT
     return Delay(
-        action=evidence.channel(action, channel),
-        state=evidence.channel(*states[int(state)]),
+        action=scan.channel(action, channel),
+        state=scan.channel(*states[int(state)]),
         action_channel=(action, channel),
         state_channel=states[int(state)],
         target=kind == 0,
@@ -142,9 +142,9 @@ def _delay(
     )
 
 
-def _same_name(evidence: DatasetScan, action: str, channel: int, states: list[Channel]) -> NDArray[np.bool_]:
+def _same_name(scan: DatasetScan, action: str, channel: int, states: list[Channel]) -> NDArray[np.bool_]:
     """(S,): the states that are called as the action's channel, or all where none is."""
-    features = evidence.info.features
+    features = scan.info.features
     names = features[action].names
     called = [features[name].names for name, _ in states]
     wanted = names[channel % len(names)] if names else None

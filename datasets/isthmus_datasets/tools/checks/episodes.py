@@ -15,70 +15,70 @@ TIMES = 3.0  # longer or shorter than the median
 DEVIATIONS = 6.0  # robust standard deviations of the logarithm
 
 
-def short(evidence: DatasetScan) -> Iterator[Finding]:
+def short(scan: DatasetScan) -> Iterator[Finding]:
     """No episode has zero steps or ends before anything can have happened."""
-    for seen in evidence.episodes:
-        length = seen.row.length
+    for episode in scan.episodes:
+        length = episode.row.length
         if length == 0:
             message, severity = "it has zero steps", "error"
-        elif length < max(SHORT_STEPS, SHORT_S * evidence.info.fps):
-            message, severity = f"it has only {length} steps, {length / evidence.info.fps:.2f} s", "warning"
+        elif length < max(SHORT_STEPS, SHORT_S * scan.info.fps):
+            message, severity = f"it has only {length} steps, {length / scan.info.fps:.2f} s", "warning"
         else:
             continue
         yield Finding(
             severity=severity,
             check="short",
-            episode=seen.index,
+            episode=episode.index,
             message=message,
             fix="delete it: the recording was probably stopped at once",
         )
 
 
-def unusual_length(evidence: DatasetScan) -> Iterator[Finding]:
+def unusual_length(scan: DatasetScan) -> Iterator[Finding]:
     """No episode is far longer or shorter than the others."""
-    lengths = np.array([seen.row.length for seen in evidence.episodes], float)
+    lengths = np.array([episode.row.length for episode in scan.episodes], float)
     if len(lengths) < 5 or not lengths.all():
         return
     logarithms = np.log(lengths / np.median(lengths))
     spread = 1.4826 * float(np.median(np.abs(logarithms)))
     limit = max(np.log(TIMES), DEVIATIONS * spread)
-    for seen, logarithm in zip(evidence.episodes, logarithms, strict=True):
+    for episode, logarithm in zip(scan.episodes, logarithms, strict=True):
         if abs(logarithm) > limit:
-            seconds, usual = seen.row.length / evidence.info.fps, float(np.median(lengths)) / evidence.info.fps
+            seconds, usual = episode.row.length / scan.info.fps, float(np.median(lengths)) / scan.info.fps
             yield Finding(
                 severity="note",
                 check="unusual-length",
-                episode=seen.index,
+                episode=episode.index,
                 message=f"it takes {seconds:.1f} s, half of the others less than {usual:.1f} s",
                 fix="look at it: the operator may have failed, waited, or forgotten to stop",
             )
 
 
-def duplicates(evidence: DatasetScan) -> Iterator[Finding]:
+def duplicates(scan: DatasetScan) -> Iterator[Finding]:
     """No episode is another one's copy."""
     first: dict[bytes, int] = {}
-    for seen in evidence.episodes:
-        digest = _digest(evidence, seen)
-        if digest is not None and first.setdefault(digest, seen.index) != seen.index:
+    for episode in scan.episodes:
+        digest = _digest(scan, episode)
+        if digest is not None and first.setdefault(digest, episode.index) != episode.index:
             yield Finding(
                 severity="warning",
                 check="duplicates",
-                episode=seen.index,
+                episode=episode.index,
                 message=f"its columns are those of episode {first[digest]}, number for number",
                 fix="delete one of the two: it was merged or imported twice, and counts double in training",
             )
 
 
-def _digest(evidence: DatasetScan, seen: EpisodeScan) -> bytes | None:
+def _digest(scan: DatasetScan, episode: EpisodeScan) -> bytes | None:
     """Digest of all columns that the episode brought; None where one is missing. Capture times do not count, which may
     be of another import."""
     digest = hashlib.blake2b()
-    for name in evidence.info.columns:
-        feature = evidence.info.features[name]
+    for name in scan.info.columns:
+        feature = scan.info.features[name]
         if feature.is_image or name.endswith("_ns"):
             continue
-        if name not in seen.columns or not seen.rows:
+        if name not in episode.columns or not episode.rows:
             return None
-        values = seen.columns[name]
+        values = episode.columns[name]
         digest.update("\0".join(values.ravel()).encode() if feature.dtype == "string" else values.tobytes())
     return digest.digest()

@@ -17,12 +17,12 @@ OTHER_STEPS, OTHER_S = 2.0, 0.1  # from the usual delay
 BETTER = 0.15  # than at the usual delay, in correlation: repeated movements agree at several delays
 
 
-def delay(evidence: DatasetScan) -> Iterator[Finding]:
+def delay(scan: DatasetScan) -> Iterator[Finding]:
     """The state follows the action, by less than half a second, the same way and equally late in every episode."""
-    for each in estimate(evidence):
-        yield from _overall(each, evidence.info.fps)
+    for each in estimate(scan):
+        yield from _overall(each, scan.info.fps)
         if len(each.episodes) >= ENOUGH:
-            yield from _by_episode(each, evidence.info.fps)
+            yield from _by_episode(each, scan.info.fps)
 
 
 def _overall(delay: Delay, fps: int) -> Iterator[Finding]:

@@ -16,58 +16,60 @@ BLACK, WHITE, FLAT = 24, 232, 10  # grey levels, of 255
 EMPTY_WARNING = 0.1  # of an episode's images; fewer are a note: a hand may have been in front of the lens
 
 
-def frames(evidence: DatasetScan) -> Iterator[Finding]:
+def frames(scan: DatasetScan) -> Iterator[Finding]:
     """Every video has, when decoded, one frame for each row, at its row's time and of the declared size."""
-    for seen in evidence.episodes:
-        for camera, footage in seen.footage.items():
-            problem = _frames_problem(evidence, seen, camera, footage)
+    for episode in scan.episodes:
+        for camera, footage in episode.footage.items():
+            problem = _frames_problem(scan, episode, camera, footage)
             if problem:
                 yield Finding(
                     severity="error",
                     check="frames",
-                    episode=seen.index,
+                    episode=episode.index,
                     message=f"{camera} {problem}",
                     fix="delete the episode, or record it again: which row lacks its frame, nobody can tell",
                 )
 
 
-def _frames_problem(evidence: DatasetScan, seen: EpisodeScan, camera: str, footage: Footage) -> str | None:
-    declared, fps = evidence.info.features[camera].shape, evidence.info.fps
+def _frames_problem(scan: DatasetScan, episode: EpisodeScan, camera: str, footage: Footage) -> str | None:
+    declared, fps = scan.info.features[camera].shape, scan.info.fps
     if footage.shape != declared:
         return f"has frames of shape {footage.shape}, declared is {declared}"
-    if footage.frames != seen.row.length:
-        return f"has {footage.frames} frames when decoded, the episode has {seen.row.length} rows"
+    if footage.frames != episode.row.length:
+        return f"has {footage.frames} frames when decoded, the episode has {episode.row.length} rows"
     if footage.misplaced is not None:
         return f"has frame {footage.misplaced} not at {footage.misplaced / fps:.4g} s after the episode's first"
-    place = seen.row.videos.get(camera)
-    if place and abs(place.end_s - place.start_s - seen.row.length / fps) > 0.5 / fps:
-        return f"is from {place.start_s:g} to {place.end_s:g} s in meta/episodes, which is not {seen.row.length} rows"
+    place = episode.row.videos.get(camera)
+    if place and abs(place.end_s - place.start_s - episode.row.length / fps) > 0.5 / fps:
+        return (
+            f"is from {place.start_s:g} to {place.end_s:g} s in meta/episodes, which is not {episode.row.length} rows"
+        )
     return None
 
 
-def stuck(evidence: DatasetScan) -> Iterator[Finding]:
+def stuck(scan: DatasetScan) -> Iterator[Finding]:
     """No camera shows one image for long while the robot moves."""
-    spans = {name: evidence.span(name) for name in _robot(evidence)}
-    for seen in evidence.episodes:
-        for camera, footage in seen.footage.items():
+    spans = {name: scan.span(name) for name in _robot(scan)}
+    for episode in scan.episodes:
+        for camera, footage in episode.footage.items():
             first, count = _longest(footage)
-            seconds = count / evidence.info.fps
-            if count < STUCK_FRAMES or seconds < STUCK_S or not _moves(seen, spans, first, count):
+            seconds = count / scan.info.fps
+            if count < STUCK_FRAMES or seconds < STUCK_S or not _moves(episode, spans, first, count):
                 continue
             if any(empty[first] for empty in _empty(footage).values()):
                 continue  # said by the check below
             yield Finding(
                 severity="warning",
                 check="stuck",
-                episode=seen.index,
+                episode=episode.index,
                 message=f"{camera} shows one image for {seconds:.1f} s from step {first}, while the robot moves",
                 fix="delete the episode, and look at the camera's cable or driver",
             )
 
 
-def _robot(evidence: DatasetScan) -> list[str]:
+def _robot(scan: DatasetScan) -> list[str]:
     """Columns that tell whether the robot moves: its state, where that is apart from what is around it."""
-    names = evidence.numbers("observation") or evidence.numbers("action")
+    names = scan.numbers("observation") or scan.numbers("action")
     return [name for name in names if name == "observation.state"] or names
 
 
@@ -78,10 +80,10 @@ def _longest(footage: Footage) -> tuple[int, int]:
     return last - count, count + 1
 
 
-def _moves(seen: EpisodeScan, spans: dict[str, np.ndarray], first: int, count: int) -> bool:
+def _moves(episode: EpisodeScan, spans: dict[str, np.ndarray], first: int, count: int) -> bool:
     """Whether a channel goes somewhere in these steps: by means over quarters, which leave noise out."""
     for name, span in spans.items():
-        values = seen.columns.get(name, np.empty(0))[first : first + count]
+        values = episode.columns.get(name, np.empty(0))[first : first + count]
         if len(values) < 4:
             continue
         quarters = np.array([part.mean(axis=0) for part in np.array_split(values.reshape(len(values), -1), 4)])
@@ -90,10 +92,10 @@ def _moves(seen: EpisodeScan, spans: dict[str, np.ndarray], first: int, count: i
     return False
 
 
-def empty_images(evidence: DatasetScan) -> Iterator[Finding]:
+def empty_images(scan: DatasetScan) -> Iterator[Finding]:
     """No image is black, washed out, or of one grey all over."""
-    for seen in evidence.episodes:
-        for camera, footage in seen.footage.items():
+    for episode in scan.episodes:
+        for camera, footage in episode.footage.items():
             for kind, empty in _empty(footage).items():
                 if not empty.any():
                     continue
@@ -101,7 +103,7 @@ def empty_images(evidence: DatasetScan) -> Iterator[Finding]:
                 yield Finding(
                     severity="warning" if empty.mean() >= EMPTY_WARNING else "note",
                     check="empty-images",
-                    episode=seen.index,
+                    episode=episode.index,
                     message=f"{camera} is {kind} in {share}, first at step {empty.argmax()}",
                     fix="look at exposure, lens cap and cable; cut or delete the episode",
                 )

@@ -13,11 +13,11 @@ from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 
-def index(evidence: DatasetScan) -> Iterator[Finding]:
+def index(scan: DatasetScan) -> Iterator[Finding]:
     """frame_index, episode_index, index and timestamp are as the step, the episode and fps say."""
-    for seen in evidence.episodes:
-        for name, expected in _expected(seen, evidence.info.fps).items():
-            values = seen.columns.get(name)
+    for episode in scan.episodes:
+        for name, expected in _expected(episode, scan.info.fps).items():
+            values = episode.columns.get(name)
             if values is None or not len(values):
                 continue
             limit = TOLERANCE_S + 1e-7 * expected if name == "timestamp" else 0  # float32 has 7 digits
@@ -28,18 +28,18 @@ def index(evidence: DatasetScan) -> Iterator[Finding]:
                 yield Finding(
                     severity="error",
                     check="index",
-                    episode=seen.index,
+                    episode=episode.index,
                     message=f"{message}; wrong at {wrong.sum()} of {len(wrong)} steps{_where(name)}",
                     fix=_fix(name),
                 )
 
 
-def _expected(seen: EpisodeScan, fps: int) -> dict[str, NDArray[Any]]:
-    steps = np.arange(seen.rows)
+def _expected(episode: EpisodeScan, fps: int) -> dict[str, NDArray[Any]]:
+    steps = np.arange(episode.rows)
     return {
         "frame_index": steps,
-        "episode_index": np.full(seen.rows, seen.index),
-        "index": seen.row.first + steps,
+        "episode_index": np.full(episode.rows, episode.index),
+        "index": episode.row.first + steps,
         "timestamp": steps / fps,
     }
 

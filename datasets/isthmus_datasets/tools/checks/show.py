@@ -49,12 +49,12 @@ def what(group: Group) -> str:
     return group[0].message + (f" (and {more} more like it)" if more else "")
 
 
-def summary(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
+def summary(scan: DatasetScan, findings: Sequence[Finding]) -> str:
     """One line."""
-    steps = sum(seen.row.length for seen in evidence.episodes)
-    minutes = steps / evidence.info.fps / 60
+    steps = sum(episode.row.length for episode in scan.episodes)
+    minutes = steps / scan.info.fps / 60
     said = ", ".join(count(sum(f.severity == severity for f in findings), severity) for severity in SEVERITIES)
-    size = f"{count(len(evidence.episodes), 'episode')}, {count(steps, 'step')}, {minutes:.1f} min"
+    size = f"{count(len(scan.episodes), 'episode')}, {count(steps, 'step')}, {minutes:.1f} min"
     return f"{size}: {said if findings else 'nothing found'}"
 
 
@@ -63,7 +63,7 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def show(console: Console, evidence: DatasetScan, findings: Sequence[Finding]) -> None:
+def show(console: Console, scan: DatasetScan, findings: Sequence[Finding]) -> None:
     """A table, one row a group, and the summary."""
     table = Table(
         "severity", "check", Column("episode", max_width=16), Column("what was seen, what to do", overflow="fold")
@@ -74,16 +74,16 @@ def show(console: Console, evidence: DatasetScan, findings: Sequence[Finding]) -
         table.add_row(Text(first.severity, STYLES[first.severity]), first.check, where(group), text)
     if findings:
         console.print(table)
-    console.print(summary(evidence, findings), highlight=False)
+    console.print(summary(scan, findings), highlight=False)
 
 
-def to_json(evidence: DatasetScan, findings: Sequence[Finding]) -> bytes:
+def to_json(scan: DatasetScan, findings: Sequence[Finding]) -> bytes:
     """Everything, for programs."""
     counts = {f"{severity}s": sum(f.severity == severity for f in findings) for severity in SEVERITIES}
     plain: dict[str, Any] = {
-        "dataset": str(evidence.root),
-        "episodes": len(evidence.episodes),
-        "steps": sum(seen.row.length for seen in evidence.episodes),
+        "dataset": str(scan.root),
+        "episodes": len(scan.episodes),
+        "steps": sum(episode.row.length for episode in scan.episodes),
         **counts,
         "findings": [asdict(finding) for finding in findings],
     }

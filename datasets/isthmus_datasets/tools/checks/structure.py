@@ -14,45 +14,45 @@ from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 
-def files(evidence: DatasetScan) -> Iterator[Finding]:
+def files(scan: DatasetScan) -> Iterator[Finding]:
     """Every file is there, whole, and holds the columns that meta/info.json declares."""
-    yield from evidence.problems
+    yield from scan.problems
 
 
-def leftovers(evidence: DatasetScan) -> Iterator[Finding]:
+def leftovers(scan: DatasetScan) -> Iterator[Finding]:
     """No files beyond the episodes that count: LeRobot would read them too."""
-    if evidence.leftover and len(evidence.episodes) == evidence.info.total_episodes:
-        shown = ", ".join(map(str, evidence.leftover[:3])) + (" …" if len(evidence.leftover) > 3 else "")
+    if scan.leftover and len(scan.episodes) == scan.info.total_episodes:
+        shown = ", ".join(map(str, scan.leftover[:3])) + (" …" if len(scan.leftover) > 3 else "")
         yield Finding(
             severity="warning",
             check="leftovers",
-            message=f"{len(evidence.leftover)} files belong to no episode that counts: {shown}",
+            message=f"{len(scan.leftover)} files belong to no episode that counts: {shown}",
             fix="open the dataset with DatasetWriter, which removes what a crash has left over; or delete them",
         )
 
 
-def totals(evidence: DatasetScan) -> Iterator[Finding]:
+def totals(scan: DatasetScan) -> Iterator[Finding]:
     """The totals and splits of meta/info.json are those of meta/episodes, and episodes follow on one another."""
-    info, rows = evidence.info, [seen.row for seen in evidence.episodes]
+    info, rows = scan.info, [episode.row for episode in scan.episodes]
     fix = "correct it, with an eye to which of the two is right: a file may be of an older copy"
     steps = sum(row.length for row in rows)
     whole = [row.index for row in rows] == list(range(info.total_episodes))
     if whole and steps != info.total_frames:
         message = f"{INFO_FILE} says total_frames {info.total_frames}, the episodes have {steps}"
         yield Finding(severity="error", check="totals", message=message, fix=fix)
-    if evidence.tasks and len(evidence.tasks.words) < info.total_tasks:
-        message = f"{INFO_FILE} says total_tasks {info.total_tasks}, {TASKS_FILE} has {len(evidence.tasks.words)}"
+    if scan.tasks and len(scan.tasks.words) < info.total_tasks:
+        message = f"{INFO_FILE} says total_tasks {info.total_tasks}, {TASKS_FILE} has {len(scan.tasks.words)}"
         yield Finding(severity="error", check="totals", message=message, fix=fix)
-    splits = evidence.plain_info.get("splits")
+    splits = scan.plain_info.get("splits")
     for name, split in (splits if isinstance(splits, dict) else {}).items():
         if not _within(split, info.total_episodes):
             message = f"{INFO_FILE}: split {name!r} is {split!r}, there are {info.total_episodes} episodes"
             yield Finding(severity="warning", check="totals", message=message, fix="correct the split")
-    for seen, problem in _out_of_line(evidence.episodes):
+    for episode, problem in _out_of_line(scan.episodes):
         yield Finding(
             severity="error",
             check="totals",
-            episode=seen.index,
+            episode=episode.index,
             message=f"meta/episodes: {problem}",
             fix="correct dataset_from_index and dataset_to_index: LeRobot cuts the rows there",
         )
@@ -70,34 +70,37 @@ def _within(split: Any, episodes: int) -> bool:
 def _out_of_line(episodes: list[EpisodeScan]) -> Iterator[tuple[EpisodeScan, str]]:
     if episodes and episodes[0].index == 0 and episodes[0].row.first != 0:
         yield episodes[0], f"begins at row {episodes[0].row.first}, not 0"
-    for seen in episodes:
-        if seen.end != seen.row.first + seen.row.length:
-            yield seen, f"rows {seen.row.first} to {seen.end} (exclusive) are not its {seen.row.length} steps"
-    for before, seen in pairwise(episodes):
-        if seen.index == before.index:
-            yield seen, "has two rows about it"
-        elif seen.index == before.index + 1 and seen.row.first != before.end:
-            yield seen, f"begins at row {seen.row.first}, the episode before it ends at {before.end}"
+    for episode in episodes:
+        if episode.end != episode.row.first + episode.row.length:
+            yield (
+                episode,
+                f"rows {episode.row.first} to {episode.end} (exclusive) are not its {episode.row.length} steps",
+            )
+    for before, episode in pairwise(episodes):
+        if episode.index == before.index:
+            yield episode, "has two rows about it"
+        elif episode.index == before.index + 1 and episode.row.first != before.end:
+            yield episode, f"begins at row {episode.row.first}, the episode before it ends at {before.end}"
 
 
-def rows(evidence: DatasetScan) -> Iterator[Finding]:
+def rows(scan: DatasetScan) -> Iterator[Finding]:
     """Every episode has as many rows as meta/episodes says."""
-    for seen in evidence.episodes:
-        if seen.columns and seen.rows != seen.row.length:
-            path = evidence.info.data_file(seen.row.chunk, seen.row.file)
+    for episode in scan.episodes:
+        if episode.columns and episode.rows != episode.row.length:
+            path = scan.info.data_file(episode.row.chunk, episode.row.file)
             yield Finding(
                 severity="error",
                 check="rows",
-                episode=seen.index,
-                message=f"{path} has {seen.rows} rows of it, meta/episodes says {seen.row.length}",
+                episode=episode.index,
+                message=f"{path} has {episode.rows} rows of it, meta/episodes says {episode.row.length}",
                 fix="copy the file again from where it was recorded, or delete the episode",
             )
 
 
-def names(evidence: DatasetScan) -> Iterator[Finding]:
+def names(scan: DatasetScan) -> Iterator[Finding]:
     """A feature that names its elements has one name, a different one, for each."""
-    for name, entry in evidence.plain_info["features"].items():
-        feature = evidence.info.features[name]
+    for name, entry in scan.plain_info["features"].items():
+        feature = scan.info.features[name]
         given = _flat(entry.get("names"))
         if feature.is_image or not given or len(given) == len(feature.shape) > 1:
             continue
@@ -123,27 +126,31 @@ def _flat(names: Any) -> list[str]:
     return list(map(str, names)) if isinstance(names, list) else []
 
 
-def tasks(evidence: DatasetScan) -> Iterator[Finding]:
+def tasks(scan: DatasetScan) -> Iterator[Finding]:
     """meta/tasks.parquet is in the order of task_index, and every row's task is one that its episode was given."""
-    if evidence.tasks is None:
+    if scan.tasks is None:
         return
-    table = evidence.tasks
+    table = scan.tasks
     if not table.indexed:
         message = f"{TASKS_FILE} has no pandas index of the words: LeRobot takes every task for 0"
         yield Finding(severity="error", check="tasks", message=message, fix="write it with the words as pandas index")
-    count = evidence.info.total_tasks
+    count = scan.info.total_tasks
     if table.numbers[:count] != list(range(len(table.numbers[:count]))):
         message = f"{TASKS_FILE} has the task_index {table.numbers[:5]}, LeRobot takes the row's number for it"
         yield Finding(severity="error", check="tasks", message=message, fix="sort its rows by task_index")
     words = dict(zip(table.numbers, table.words, strict=True))
-    for seen in evidence.episodes:
-        used = np.unique(seen.columns["task_index"]).tolist() if seen.rows and "task_index" in seen.columns else []
-        if used and {words.get(number) for number in used} != set(seen.row.tasks):
+    for episode in scan.episodes:
+        used = (
+            np.unique(episode.columns["task_index"]).tolist()
+            if episode.rows and "task_index" in episode.columns
+            else []
+        )
+        if used and {words.get(number) for number in used} != set(episode.row.tasks):
             there = ", ".join(f"{number} ({words.get(number, 'no task')!r})" for number in used)
             yield Finding(
                 severity="error",
                 check="tasks",
-                episode=seen.index,
-                message=f"its rows have the task_index {there}, meta/episodes says {', '.join(seen.row.tasks)!r}",
+                episode=episode.index,
+                message=f"its rows have the task_index {there}, meta/episodes says {', '.join(episode.row.tasks)!r}",
                 fix=f"correct task_index in its rows, or {TASKS_FILE}",
             )

@@ -31,9 +31,9 @@ def name_of(check: Check) -> str:
     return check.__name__.replace("_", "-")
 
 
-def run_checks(evidence: DatasetScan) -> list[Finding]:
+def run_checks(scan: DatasetScan) -> list[Finding]:
     """All findings: errors first, then in the order of `CHECKS`, then by episode."""
-    findings = [finding for check in CHECKS for finding in check(evidence)]
+    findings = [finding for check in CHECKS for finding in check(scan)]
     order = [name_of(check) for check in CHECKS]
     key = lambda f: (SEVERITIES.index(f.severity), order.index(f.check), -1 if f.episode is None else f.episode)  # noqa: E731
     return sorted(findings, key=key)

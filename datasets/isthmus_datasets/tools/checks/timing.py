@@ -55,18 +55,18 @@ class _Source:
         return gaps
 
 
-def capture_time(evidence: DatasetScan) -> Iterator[Finding]:
+def capture_time(scan: DatasetScan) -> Iterator[Finding]:
     """Capture times rise steadily at fps: none goes back, no gap, no reading held long, no jitter, no other rate."""
-    for name, feature in evidence.info.features.items():
+    for name, feature in scan.info.features.items():
         if feature.dtype != "int64" or not name.endswith("_ns"):
             continue
-        for seen, values in evidence.of(name):
+        for episode, values in scan.of(name):
             for channel in range(values.shape[1]):
                 times = values[:, channel]
                 if len(times) < MIN_STEPS:
                     continue
-                for finding in capture_time_findings(evidence.channel(name, channel), times, fps=evidence.info.fps):
-                    yield Finding(**{**vars(finding), "episode": seen.index})
+                for finding in capture_time_findings(scan.channel(name, channel), times, fps=scan.info.fps):
+                    yield Finding(**{**vars(finding), "episode": episode.index})
 
 
 def capture_time_findings(name: str, times: NDArray[np.int64], *, fps: int) -> Iterator[Finding]:

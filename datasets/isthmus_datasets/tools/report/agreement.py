@@ -36,10 +36,10 @@ def operator_of(facts: Any) -> str:
     return str(facts.get("operator") or UNNAMED)
 
 
-def agreement(evidence: DatasetScan, delays: list[Delay]) -> Agreement | None:
+def agreement(scan: DatasetScan, delays: list[Delay]) -> Agreement | None:
     """Between all operators, and of each with themselves in other episodes. None where there are no actions and states,
     or one episode only. Targets count relative to the state that follows them: else they would agree by themselves."""
-    columns = _steps(evidence, delays)
+    columns = _steps(scan, delays)
     if columns is None:
         return None
     episode, operator, state, action, names = columns
@@ -57,16 +57,16 @@ def agreement(evidence: DatasetScan, delays: list[Delay]) -> Agreement | None:
     return Agreement(operators=names, values=values)
 
 
-def _steps(evidence: DatasetScan, delays: list[Delay]) -> tuple[Any, Any, Numbers, Numbers, list[str]] | None:
+def _steps(scan: DatasetScan, delays: list[Delay]) -> tuple[Any, Any, Numbers, Numbers, list[str]] | None:
     """(N,) episode, (N,) operator's number, (N, S) state and (N, A) action in standard deviations, of all steps; and
     the operators' names."""
-    actions, states = evidence.numbers("action"), evidence.numbers("observation")
+    actions, states = scan.numbers("action"), scan.numbers("observation")
     action = "action" if "action" in actions else next(iter(actions), None)
     states = [name for name in states if name == "observation.state"] or states
-    whole = [seen for seen in evidence.episodes if seen.rows and {action, *states} <= set(seen.columns)]
+    whole = [episode for episode in scan.episodes if episode.rows and {action, *states} <= set(episode.columns)]
     if action is None or not states or len(whole) < 2:
         return None
-    names = sorted({operator_of(seen.row.facts) for seen in whole})
+    names = sorted({operator_of(episode.row.facts) for episode in whole})
     state = np.concatenate([np.hstack([s.columns[n].reshape(s.rows, -1) for n in states]) for s in whole])
     wanted = np.concatenate([s.columns[action].reshape(s.rows, -1) for s in whole]).astype(np.float64)
     for delay in delays:

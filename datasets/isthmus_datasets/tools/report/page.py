@@ -16,10 +16,10 @@ from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import SEVERITIES, Finding
 
 
-def page(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
+def page(scan: DatasetScan, findings: Sequence[Finding]) -> str:
     """The whole page."""
     css = files("isthmus_datasets.tools.report").joinpath("report.css").read_text()
-    name = escape(evidence.root.resolve().name)
+    name = escape(scan.root.resolve().name)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -34,50 +34,50 @@ def page(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
 <header>
 <div class="brand">Isthmus</div>
 <h1>{name}</h1>
-<p>{escape(_lead(evidence))}</p>
+<p>{escape(_lead(scan))}</p>
 </header>
-<div class="facts">{_facts(evidence, findings)}</div>
+<div class="facts">{_facts(scan, findings)}</div>
 {_findings(findings)}
-{"".join(part(evidence) for part in sections.ALL)}
-<footer>{escape(summary(evidence, findings))}</footer>
+{"".join(part(scan) for part in sections.ALL)}
+<footer>{escape(summary(scan, findings))}</footer>
 </main>
 </body>
 </html>
 """
 
 
-def _lead(evidence: DatasetScan) -> str:
-    info = evidence.info
-    tasks = "; ".join(evidence.tasks.words[:3]) if evidence.tasks else ""
-    more = " …" if evidence.tasks and len(evidence.tasks.words) > 3 else ""
+def _lead(scan: DatasetScan) -> str:
+    info = scan.info
+    tasks = "; ".join(scan.tasks.words[:3]) if scan.tasks else ""
+    more = " …" if scan.tasks and len(scan.tasks.words) > 3 else ""
     robot = f"Robot: {info.robot_type}. " if info.robot_type else ""
     cameras = [name for name, feature in info.features.items() if feature.is_image]
     seen = f" Cameras: {', '.join(cameras)}." if cameras else " No cameras."
     return f"{robot}{info.fps} steps a second.{seen} Task: {tasks}{more}"
 
 
-def _facts(evidence: DatasetScan, findings: Sequence[Finding]) -> str:
-    seconds = np.array([seen.row.length for seen in evidence.episodes]) / evidence.info.fps
+def _facts(scan: DatasetScan, findings: Sequence[Finding]) -> str:
+    seconds = np.array([episode.row.length for episode in scan.episodes]) / scan.info.fps
     counts = [count(sum(f.severity == severity for f in findings), severity) for severity in SEVERITIES]
     cards = [
-        ("Episodes", f"{len(seconds):,}", count(evidence.info.total_tasks, "task")),
-        ("Recorded", _duration(seconds.sum()), f"{round(seconds.sum() * evidence.info.fps):,} steps"),
+        ("Episodes", f"{len(seconds):,}", count(scan.info.total_tasks, "task")),
+        ("Recorded", _duration(seconds.sum()), f"{round(seconds.sum() * scan.info.fps):,} steps"),
         ("Findings", str(len(findings)), ", ".join(counts)),
     ]
     if len(seconds):
         span = f"median; {seconds.min():.1f} to {seconds.max():.1f} s"
         cards.insert(2, ("Episode", f"{np.median(seconds):.1f} s", span))
-    said = [seen.row.facts["success"] for seen in evidence.episodes if "success" in seen.row.facts]
+    said = [episode.row.facts["success"] for episode in scan.episodes if "success" in episode.row.facts]
     if said:
         cards.append(("Success", f"{np.mean([bool(each) for each in said]):.0%}", f"of {len(said)} that say it"))
-    return "".join(fact(*card) for card in cards + _control(evidence))
+    return "".join(fact(*card) for card in cards + _control(scan))
 
 
-def _control(evidence: DatasetScan) -> list[tuple[str, str, str]]:
+def _control(scan: DatasetScan) -> list[tuple[str, str, str]]:
     """Who was in control, where the recorder says so: a column of numbers whose meanings info.json has."""
-    feature = evidence.info.features.get("control")
+    feature = scan.info.features.get("control")
     names = list((feature.info or {}).get("values", [])) if feature else []
-    columns = [values[:, 0] for _, values in evidence.of("control")] if names else []
+    columns = [values[:, 0] for _, values in scan.of("control")] if names else []
     if not columns:
         return []
     shares = np.bincount(np.concatenate(columns), minlength=len(names)) / sum(map(len, columns))

@@ -16,28 +16,30 @@ LIMIT = 24  # channels
 ROUGHEST = 5  # episodes
 
 
-def images(evidence: DatasetScan) -> str:
+def images(scan: DatasetScan) -> str:
     """Beginning, middle and end of a few episodes, camera by camera."""
     parts = []
-    for camera in (name for name, feature in evidence.info.features.items() if feature.is_image):
-        shown = [(seen, seen.footage[camera].thumbnails) for seen in evidence.episodes if camera in seen.footage]
-        films = [film(p, f"episode {seen.index}") for seen, p in shown if p is not None]
+    for camera in (name for name, feature in scan.info.features.items() if feature.is_image):
+        shown = [
+            (episode, episode.footage[camera].thumbnails) for episode in scan.episodes if camera in episode.footage
+        ]
+        films = [film(p, f"episode {episode.index}") for episode, p in shown if p is not None]
         if films:
             parts.append(f"<b>{camera}</b><div class='film'>{''.join(films)}</div>")
     text = "Beginning, middle and end of episodes, evenly chosen from first to last."
     return section("Images", text, *parts) if parts else ""
 
 
-def durations(evidence: DatasetScan) -> str:
+def durations(scan: DatasetScan) -> str:
     """How long episodes take."""
-    seconds = np.array([seen.row.length for seen in evidence.episodes]) / evidence.info.fps
+    seconds = np.array([episode.row.length for episode in scan.episodes]) / scan.info.fps
     text = "How long episodes take. A tail to the right may be waiting, or a recording that nobody stopped."
     return section("Durations", text, plots.durations(seconds)) if len(seconds) else ""
 
 
-def start_states(evidence: DatasetScan) -> str:
+def start_states(scan: DatasetScan) -> str:
     """Where episodes start."""
-    found = starts(evidence, LIMIT)
+    found = starts(scan, LIMIT)
     if found is None:
         return ""
     text = (
@@ -49,15 +51,15 @@ def start_states(evidence: DatasetScan) -> str:
     return section("Start states", text, plots.start_states(found))
 
 
-def actions(evidence: DatasetScan) -> str:
+def actions(scan: DatasetScan) -> str:
     """What actions were taken."""
-    names = [name for name in evidence.numbers("action") if len(evidence.all_of(name))]
+    names = [name for name in scan.numbers("action") if len(scan.all_of(name))]
     if not names:
         return ""
     name = "action" if "action" in names else names[0]
-    others = [n for n in names if n != name and evidence.info.features[n].shape == evidence.info.features[name].shape]
-    drawn = [evidence.all_of(n) for n in (name, *others[:1])]
-    channels = {evidence.channel(name, c): [values[:, c] for values in drawn] for c in range(drawn[0].shape[1])}
+    others = [n for n in names if n != name and scan.info.features[n].shape == scan.info.features[name].shape]
+    drawn = [scan.all_of(n) for n in (name, *others[:1])]
+    channels = {scan.channel(name, c): [values[:, c] for values in drawn] for c in range(drawn[0].shape[1])}
     kept = dict(list(channels.items())[:LIMIT])
     text = (
         "How often each value was asked for. A peak at an end is a limit that was reached; one peak alone, a channel "
@@ -66,13 +68,13 @@ def actions(evidence: DatasetScan) -> str:
     return section("Actions", text, plots.histograms(kept, (name, *others[:1])))
 
 
-def delays(evidence: DatasetScan) -> str:
+def delays(scan: DatasetScan) -> str:
     """How late the state follows the action."""
-    found = estimate(evidence)
+    found = estimate(scan)
     if not found:
         return ""
     rows = [
-        (d.action, d.state, f"{d.steps / evidence.info.fps:+.3f}", f"{d.steps:+.1f}", f"{d.correlation:.2f}",
+        (d.action, d.state, f"{d.steps / scan.info.fps:+.3f}", f"{d.steps:+.1f}", f"{d.correlation:.2f}",
          f"{np.percentile(d.each_steps, 5):+.1f} … {np.percentile(d.each_steps, 95):+.1f}")
         for d in found
     ]  # fmt: skip
@@ -84,12 +86,12 @@ def delays(evidence: DatasetScan) -> str:
     return section("Delay from action to state", text, table(head, rows, numbers=(2, 3, 4, 5)))
 
 
-def smoothness(evidence: DatasetScan) -> str:
+def smoothness(scan: DatasetScan) -> str:
     """How smooth each episode is."""
-    values = action_smoothness(evidence)
+    values = action_smoothness(scan)
     if not values:
         return ""
-    failed = {seen.index for seen in evidence.episodes if seen.row.facts.get("success") is False}
+    failed = {episode.index for episode in scan.episodes if episode.row.facts.get("success") is False}
     roughest = sorted(values, key=values.__getitem__)[:ROUGHEST]
     text = (
         "Spectral arc length of the action: 0 at best, about −1.4 for one reach, less for every stop and jerk, so "
@@ -99,19 +101,19 @@ def smoothness(evidence: DatasetScan) -> str:
     return section("Smoothness", text, plots.smoothness(values, failed))
 
 
-def operators(evidence: DatasetScan) -> str:
+def operators(scan: DatasetScan) -> str:
     """Who did what, and whether they agree."""
-    found = agreement(evidence, estimate(evidence))
-    smooth = action_smoothness(evidence)
-    names = sorted({operator_of(seen.row.facts) for seen in evidence.episodes})
+    found = agreement(scan, estimate(scan))
+    smooth = action_smoothness(scan)
+    names = sorted({operator_of(episode.row.facts) for episode in scan.episodes})
     rows = []
     for name in names:
-        mine = [seen for seen in evidence.episodes if operator_of(seen.row.facts) == name]
+        mine = [episode for episode in scan.episodes if operator_of(episode.row.facts) == name]
         said = [bool(s.row.facts["success"]) for s in mine if "success" in s.row.facts]
         values = [smooth[s.index] for s in mine if s.index in smooth]
         agreed = found.values[found.operators.index(name)] if found and name in found.operators else np.array([])
         rows.append((
-            name, str(len(mine)), f"{np.median([s.row.length for s in mine]) / evidence.info.fps:.1f}",
+            name, str(len(mine)), f"{np.median([s.row.length for s in mine]) / scan.info.fps:.1f}",
             f"{np.mean(said):.0%}" if said else "–", f"{np.median(values):.1f}" if values else "–",
             *(f"{value:.2f}" if np.isfinite(value) else "–" for value in agreed),
         ))  # fmt: skip
@@ -125,10 +127,10 @@ def operators(evidence: DatasetScan) -> str:
     return section("Operators", text, table(head, rows, numbers=range(1, len(head)))) if rows else ""
 
 
-def features(evidence: DatasetScan) -> str:
+def features(scan: DatasetScan) -> str:
     """What is recorded."""
     rows = []
-    for name, feature in evidence.info.features.items():
+    for name, feature in scan.info.features.items():
         names = ", ".join(feature.names) if feature.names else ""
         rows.append((name, feature.dtype, " × ".join(map(str, feature.shape)), names))
     return section("Features", "What a step holds.", table(("feature", "type", "shape", "elements"), rows))

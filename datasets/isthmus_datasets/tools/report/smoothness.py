@@ -34,15 +34,15 @@ def spectral_arc_length(speed: Numbers, rate: float) -> float:
     return -float(np.hypot(1 / last, np.diff(spectrum[: last + 1])).sum())
 
 
-def action_smoothness(evidence: DatasetScan) -> dict[int, float]:
+def action_smoothness(scan: DatasetScan) -> dict[int, float]:
     """Smoothness of each episode's action: episode -> spectral arc length. Channels count by their range."""
-    name = next((name for name in ("action", *evidence.numbers("action")) if name in evidence.info.features), None)
-    if name is None or name not in evidence.numbers("action"):
+    name = next((name for name in ("action", *scan.numbers("action")) if name in scan.info.features), None)
+    if name is None or name not in scan.numbers("action"):
         return {}
-    span = evidence.span(name)
+    span = scan.span(name)
     result = {}
-    for seen, values in evidence.of(name):
+    for episode, values in scan.of(name):
         if len(values) >= 4 and np.isfinite(values).all():
             steps = np.diff(values, axis=0) / np.where(span > 0, span, 1.0)
-            result[seen.index] = spectral_arc_length(np.linalg.norm(steps, axis=1), evidence.info.fps)
+            result[episode.index] = spectral_arc_length(np.linalg.norm(steps, axis=1), scan.info.fps)
     return {index: value for index, value in result.items() if np.isfinite(value)}

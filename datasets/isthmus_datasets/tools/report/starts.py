@@ -46,18 +46,18 @@ class Starts:
         return scaled @ directions[:2].T, float((strength[:2] ** 2).sum() / (strength**2).sum())
 
 
-def starts(evidence: DatasetScan, limit: int) -> Starts | None:
+def starts(scan: DatasetScan, limit: int) -> Starts | None:
     """Starts of the state, in `limit` channels at most that ever change; None where no observation is numbers."""
     names, firsts, lows, highs = [], [], [], []
-    states = evidence.numbers("observation")
+    states = scan.numbers("observation")
     for name in [name for name in states if name == "observation.state"] or states:
-        everything = evidence.all_of(name)
+        everything = scan.all_of(name)
         if not len(everything):
             continue
-        begin = np.array([values[0] for _, values in evidence.of(name)], float)
+        begin = np.array([values[0] for _, values in scan.of(name)], float)
         low, high = np.quantile(everything, [0.01, 0.99], axis=0)
         for channel in np.flatnonzero(np.ptp(everything, axis=0) > 0):
-            names.append(evidence.channel(name, int(channel)))
+            names.append(scan.channel(name, int(channel)))
             firsts.append(begin[:, channel])
             lows.append(low[channel])
             highs.append(high[channel])

@@ -34,10 +34,10 @@ def read_contents(
     """Fill in `columns` and `footage` of every episode, file by file; what cannot be read becomes a problem."""
     data: dict[Path, list[EpisodeScan]] = defaultdict(list)
     videos: dict[tuple[Path, str], list[EpisodeScan]] = defaultdict(list)
-    for seen in episodes:
-        data[info.data_file(seen.row.chunk, seen.row.file)].append(seen)
-        for camera, place in seen.row.videos.items():
-            videos[info.video_file(camera, place.chunk, place.file), camera].append(seen)
+    for episode in episodes:
+        data[info.data_file(episode.row.chunk, episode.row.file)].append(episode)
+        for camera, place in episode.row.videos.items():
+            videos[info.video_file(camera, place.chunk, place.file), camera].append(episode)
     shown = set(np.linspace(0, info.total_episodes - 1, THUMBNAILS).round().astype(int).tolist())
     total = len(data) + len(videos)
     for done, (path, inside) in enumerate(data.items()):
@@ -50,7 +50,7 @@ def read_contents(
 
 
 def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:
-    indices = [seen.index for seen in inside]
+    indices = [episode.index for episode in inside]
     try:
         with open_parquet(path) as file:
             check_schema(path, file.schema_arrow, info, indices, problems)
@@ -60,22 +60,24 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
         problems.add(error, *indices)
         return
     strangers = ~np.isin(_episode_numbers(table), indices)
-    if len(table) != sum(seen.row.length for seen in inside) and strangers.any():
+    if len(table) != sum(episode.row.length for episode in inside) and strangers.any():
         problems.add(f"{path} has {strangers.sum()} rows of no episode that is in it", *indices)
-    for seen, rows in zip(inside, _cut(table, inside), strict=True):
+    for episode, rows in zip(inside, _cut(table, inside), strict=True):
         for name in wanted:
             try:
-                _read_column(seen, name, info.features[name], rows[name], seen.index in shown)
+                _read_column(episode, name, info.features[name], rows[name], episode.index in shown)
             except ValueError as error:
-                problems.add(f"{path}: column {name!r} {error}", seen.index, fix="record or convert the episode again")
+                problems.add(
+                    f"{path}: column {name!r} {error}", episode.index, fix="record or convert the episode again"
+                )
 
 
-def _read_column(seen: EpisodeScan, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
+def _read_column(episode: EpisodeScan, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
     if not feature.is_image:
-        seen.columns[name] = from_arrow(feature, column)
+        episode.columns[name] = from_arrow(feature, column)
     elif len(column):
-        span = Span(episode=seen.index, first=0, length=seen.row.length, thumbnails=shown)
-        seen.footage[name] = watch_images(_images(column), span)
+        span = Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=shown)
+        episode.footage[name] = watch_images(_images(column), span)
 
 
 def _images(column: pa.ChunkedArray) -> Iterator[NDArray[np.uint8]]:
@@ -96,32 +98,32 @@ def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
 def _cut(table: pa.Table, inside: list[EpisodeScan]) -> Iterator[pa.Table]:
     """Each episode's rows: by their lengths where these add up, else by the number of the episode that stands in
     every row."""
-    lengths = [seen.row.length for seen in inside]
+    lengths = [episode.row.length for episode in inside]
     if len(table) == sum(lengths):
         starts = np.cumsum([0, *lengths])
         yield from (table.slice(start, length) for start, length in zip(starts, lengths, strict=False))
         return
     numbers = _episode_numbers(table)
-    for seen in inside:
-        mine = np.flatnonzero(numbers == seen.index)
+    for episode in inside:
+        mine = np.flatnonzero(numbers == episode.index)
         yield table.slice(mine[0], len(mine)) if len(mine) else table.slice(0, 0)
 
 
 def _watch(path: Path, camera: str, fps: int, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:
-    places = {seen.index: seen.row.videos[camera] for seen in inside}
+    places = {episode.index: episode.row.videos[camera] for episode in inside}
     spans = [
         Span(
-            episode=seen.index,
-            first=round(places[seen.index].start_s * fps),
-            length=seen.row.length,
-            thumbnails=seen.index in shown,
+            episode=episode.index,
+            first=round(places[episode.index].start_s * fps),
+            length=episode.row.length,
+            thumbnails=episode.index in shown,
         )
-        for seen in inside
+        for episode in inside
     ]
     spans.sort(key=lambda span: span.first)
     footage, broken = watch_video(path, spans, fps=fps)
-    for seen in inside:
-        if seen.index in footage:
-            seen.footage[camera] = footage[seen.index]
+    for episode in inside:
+        if episode.index in footage:
+            episode.footage[camera] = footage[episode.index]
         else:
-            problems.add(broken or f"{path} has no frame of this episode", seen.index)
+            problems.add(broken or f"{path} has no frame of this episode", episode.index)

@@ -87,9 +87,9 @@ class DatasetScan:
 
     def of(self, name: str) -> Iterator[tuple[EpisodeScan, NDArray[Any]]]:
         """Every episode whose column `name` could be read, with it as (T', channels)."""
-        for seen in self.episodes:
-            if name in seen.columns and seen.rows:
-                yield seen, seen.columns[name].reshape(seen.rows, -1)
+        for episode in self.episodes:
+            if name in episode.columns and episode.rows:
+                yield episode, episode.columns[name].reshape(episode.rows, -1)
 
     def all_of(self, name: str) -> NDArray[Any]:
         """The column in all episodes, (N, channels); those that are not numbers left out."""

@@ -34,7 +34,9 @@ def gather(root: Path, progress: Callable[[int, int], None] = lambda done, total
     info = DatasetInfo.from_file(root)
     problems = Problems(root)
     there = _read_episodes(root, info, problems)
-    episodes = sorted((seen for seen in there if seen.index < info.total_episodes), key=lambda seen: seen.index)
+    episodes = sorted(
+        (episode for episode in there if episode.index < info.total_episodes), key=lambda episode: episode.index
+    )
     read_contents(root, info, episodes, problems, progress)
     return DatasetScan(
         root=root,
@@ -61,7 +63,7 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Ep
                 episodes.append(EpisodeScan(row=episode_row(path, plain, info), end=end, statistics=statistics))
         except DatasetError as error:
             damage.append(error)
-    lost = sorted(set(range(info.total_episodes)) - {seen.index for seen in episodes})
+    lost = sorted(set(range(info.total_episodes)) - {episode.index for episode in episodes})
     for error in damage:
         problems.add(error, *(lost if len(damage) == 1 else ()))
     if len(damage) != 1 and lost:
@@ -71,7 +73,7 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Ep
 
 def _leftover(root: Path, info: DatasetInfo, episodes: list[EpisodeScan]) -> list[Path]:
     """Files of episodes that do not count, by their names."""
-    rows = [seen.row for seen in episodes]
+    rows = [episode.row for episode in episodes]
     used = {info.data_file(row.chunk, row.file) for row in rows}
     used |= {info.video_file(camera, v.chunk, v.file) for row in rows for camera, v in row.videos.items()}
     there = {path.relative_to(root) for folder in ("data", "videos") for path in (root / folder).rglob("*.*")}
