@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
 from isthmus_datasets.format.frames import read_frames
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, read_rows
-from isthmus_datasets.format.rows import EpisodeRow, read_episodes
 from isthmus_datasets.format.tasks import read_tasks
 
 

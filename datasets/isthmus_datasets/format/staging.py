@@ -13,12 +13,12 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, row_table
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
 from isthmus_datasets.format.frames import VideoFacts, scan_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import parquet_bytes, table
-from isthmus_datasets.format.rows import EpisodeRow, VideoPlace, row_table
 from isthmus_datasets.format.statistics import (
     Statistics,
     aggregate,

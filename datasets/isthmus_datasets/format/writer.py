@@ -6,10 +6,10 @@ from pathlib import Path
 from types import TracebackType
 
 from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode_index import read_episode_statistics, read_episodes
 from isthmus_datasets.format.features import INDEX_FEATURES, Features
 from isthmus_datasets.format.files import Lock, Staging, make_folder, move, remove_folder, sync, write_synced
 from isthmus_datasets.format.info import DATA_PATH, INFO_FILE, VIDEO_PATH, DatasetError, DatasetInfo, check_declaration
-from isthmus_datasets.format.rows import read_episode_statistics, read_episodes
 from isthmus_datasets.format.staging import STATS_FILE, Committed, Staged, check_episode, stage
 from isthmus_datasets.format.statistics import Statistics, aggregate, from_json
 from isthmus_datasets.format.tasks import read_tasks

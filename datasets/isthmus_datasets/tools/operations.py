@@ -16,12 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode_index import episode_files, statistics_columns
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.rows import episode_files, statistics_columns
 from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
 from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, sampled, to_json
 from isthmus_datasets.format.video import write_video

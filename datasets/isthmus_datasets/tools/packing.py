@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, read_episode_statistics, row_table
 from isthmus_datasets.format.files import Staging, make_folder, move, sync, write_synced
 from isthmus_datasets.format.info import DATA_PATH, INFO_FILE, VIDEO_PATH, DatasetError
 from isthmus_datasets.format.parquet import parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.rows import EpisodeRow, VideoPlace, read_episode_statistics, row_table
 from isthmus_datasets.format.staging import STATS_FILE
 from isthmus_datasets.format.statistics import Statistics, aggregate, to_json
 from isthmus_datasets.format.tasks import TASKS_FILE, tasks_bytes

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.rows import EpisodeRow
 
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.frame_cache import cached_frames
-from isthmus_datasets.training.memory import load_columns
 from isthmus_datasets.training.windows import WindowConfig, Windows
 
 Batch = dict[str, NDArray[Any]]

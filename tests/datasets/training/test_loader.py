@@ -27,9 +27,9 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.frame_cache import cached_frames, default_folder
 from isthmus_datasets.training.loader import Batch, Loader
-from isthmus_datasets.training.memory import load_columns
 from isthmus_datasets.training.windows import WindowConfig, Windows
 
 LENGTHS = (4, 1, 6)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetInfo
-from isthmus_datasets.format.rows import EpisodeRow
 from isthmus_datasets.format.statistics import Statistics
 from isthmus_datasets.tools.scan.finding import Finding
 from isthmus_datasets.tools.scan.footage import Footage

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from isthmus_datasets.format.episode_index import episode_files, episode_row, row_statistics
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet
-from isthmus_datasets.format.rows import episode_files, episode_row, row_statistics
 from isthmus_datasets.format.staging import STATS_FILE
 from isthmus_datasets.format.statistics import Statistics, from_json
 from isthmus_datasets.format.tasks import TASKS_FILE

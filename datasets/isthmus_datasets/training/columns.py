@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.parquet import from_arrow, read_rows
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.rows import EpisodeRow
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
