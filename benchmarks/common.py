@@ -7,6 +7,7 @@ Benchmarks import this module before torch, so that torch's threads do not spin 
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 import shlex
@@ -64,7 +65,10 @@ def _command() -> str:
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One measured number. spread: least and most over the seeds or repeats; must, aim: bounds such as "<= 60"; peer:
-    what stands beside it, measured in the same run or quoted with its source."""
+    what stands beside it, measured in the same run or quoted with its source.
+
+    A value that is infinite could not be measured, because every episode failed, say: it keeps no upper bound, the
+    table shows a dash and JSON has null."""
 
     metric: str
     value: float
@@ -124,8 +128,22 @@ def report(name: str, rows: list[Row], options: BenchOptions) -> int:
     Console(width=None if os.isatty(1) else 180).print(_table(rows, title))
     FIGURES.mkdir(parents=True, exist_ok=True)
     for folder in (FIGURES, RESULTS) if options.save else (FIGURES,):
-        write_json(folder / f"{name}.json", [asdict(row) | facts for row in rows])
+        write_json(folder / f"{name}.json", [_figure(row) | facts for row in rows])
     return int(any(meets(row, row.must) is False for row in rows))
+
+
+def _figure(row: Row) -> dict[str, Any]:
+    """A row as JSON can hold it."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    spread = row.spread and tuple(map(finite, row.spread))
+    return asdict(row) | {"value": finite(row.value), "spread": spread}
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
 
 
 def _table(rows: list[Row], title: str) -> Table:
@@ -135,9 +153,9 @@ def _table(rows: list[Row], title: str) -> Table:
     for heading in ("must", "aim", "beside it"):
         table.add_column(heading)
     for row in rows:
-        spread = f"{row.spread[0]:.4g} … {row.spread[1]:.4g}" if row.spread else ""
+        spread = " … ".join(map(_shown, row.spread)) if row.spread else ""
         must, aim = _mark(meets(row, row.must), row.must), _mark(meets(row, row.aim), row.aim)
-        table.add_row(row.metric, f"{row.value:.4g} {row.unit}", spread, str(row.seeds), must, aim, row.peer or "")
+        table.add_row(row.metric, f"{_shown(row.value)} {row.unit}", spread, str(row.seeds), must, aim, row.peer or "")
     return table
 
 

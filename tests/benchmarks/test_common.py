@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -52,6 +53,17 @@ def test_the_worst_of_the_spread_is_held_to_the_bound(common: Any, monkeypatch: 
     row = common.Row(metric="speed", value=3.0, unit="1/s", spread=(1.9, 4.0), must=">= 2")
     assert common.report("push_t", [row], common.BenchOptions()) == 1
     assert written(tmp_path) == ["runs/bench/push_t.json"], "nothing is kept unasked"
+
+
+def test_what_could_not_be_measured_is_shown_and_kept_as_nothing(
+    common: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    told(monkeypatch)
+    row = common.Row(metric="error", value=math.inf, unit="m", spread=(0.5, math.inf), must="<= 1")
+    assert common.report("push_t", [row], common.BenchOptions()) == 1
+    (figure,) = json.loads((tmp_path / "runs" / "bench" / "push_t.json").read_text())
+    assert (figure["value"], figure["spread"]) == (None, [0.5, None])
+    assert "0.5 … –" in capsys.readouterr().out
 
 
 def test_a_quick_run_judges_nothing_and_keeps_nothing(
