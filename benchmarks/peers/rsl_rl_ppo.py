@@ -86,10 +86,12 @@ def with_mirror_images(
 
 
 class BudgetedPPO(PPO):
-    """rsl_rl's PPO; torch's threads work on the update alone, as they do here."""
+    """rsl_rl's PPO; torch's threads work on the update alone, and are as many as here."""
+
+    threads: int = THREADS.torch
 
     def update(self) -> dict[str, float]:
-        torch.set_num_threads(THREADS.torch)
+        torch.set_num_threads(min(self.threads, THREADS.torch))
         try:
             return super().update()
         finally:
@@ -112,6 +114,7 @@ class RslRl:
             self._runner = OnPolicyRunner(
                 RslRlEnv(self.env, reward_scale), configuration(config), device=str(engine.device)
             )
+        self._runner.alg.threads = config.torch_threads  # pyright: ignore[reportAttributeAccessIssue]
 
     def iterate(self, progress: float) -> None:
         """One roll-out and update, with the reward's curriculum at `progress`."""

@@ -38,7 +38,7 @@ def test_images_go_through_a_network_of_their_own_in_sequences_too():
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (("actor", "image"), "unknown observation group 'image'; the task has: actor, past, image, flags"),
+        (("actor", "depth"), "unknown observation group 'depth'; the task has: actor, past, image, flags"),
         ((), "no observation group to read; the task has: actor, past, image, flags"),
         (("image",), r"'image' is an image \(8, 8, 3\), and this policy reads vectors only \(actor, past\); choose"),
         (("flags",), r"'flags' is uint8 of shape \(4,\): neither a vector of float32 nor images"),

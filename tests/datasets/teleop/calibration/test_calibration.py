@@ -142,7 +142,7 @@ def test_too_few_views():
 def test_views_of_a_board_that_is_never_tilted():
     flat = {f"flat{k}": looking((0.02 * k - 0.1, 0.0), 0.4, 0.02, k, 0.1 * k) for k in range(10)}
     with pytest.raises(
-        CalibrationError, match=r"focal length uncertain.*tilt it.*nearly parallel to the pic.*flat0, fl"
+        CalibrationError, match=r"focal length uncertain.*tilt it.*nearly parallel to the image.*flat0, fl"
     ):
         fit_intrinsics({name: seen_from(at, CAMERA, 0.1) for name, at in flat.items()}, width=640, height=480)
 
