@@ -67,10 +67,10 @@ def record(
 
 def bare_jitter_ms(seconds: float) -> float:
     """p99 of a loop of the same rate that does nothing."""
-    pace, timing = Rate(FPS, WallClock()), Timing(FPS)
-    pace.wait()
+    rate, timing = Rate(FPS, WallClock()), Timing(FPS)
+    rate.wait()
     for _ in range(round(seconds * FPS)):
-        timing.add(pace.wait())
+        timing.add(rate.wait())
     return timing.jitter_ms(99)
 
 

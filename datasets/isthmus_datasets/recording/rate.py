@@ -94,7 +94,7 @@ class Rate:
 
 
 class Timing:
-    """How well some ticks kept the pace.
+    """How well some ticks kept the rate.
 
     Args:
         rate_hz: Rate of the ticks.

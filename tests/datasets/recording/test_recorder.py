@@ -383,9 +383,9 @@ def test_the_rate_and_what_is_said_of_it(tmp_path: Path):
 def test_deadlines_do_not_drift():
     """30 Hz does not divide a second: after ten minutes the grid is still exact."""
     clock, timing = VirtualClock(), Timing(30)
-    pace = Rate(30, clock)
-    pace.wait()
+    rate = Rate(30, clock)
+    rate.wait()
     for _ in range(18_000):
-        timing.add(pace.wait())
+        timing.add(rate.wait())
     assert clock.now_ns() == 600 * 10**9
     assert timing.jitter_ms(100) < 1e-5
