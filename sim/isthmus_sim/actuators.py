@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_sim.description import JointSpec, Parameter, scalar
+from isthmus_sim.specs import JointSpec, Parameter, scalar
 
 clip, sqrt, expm1, where = np.clip, np.sqrt, np.expm1, np.where
 

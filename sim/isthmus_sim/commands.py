@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import CommandSpec
 from isthmus_sim.engine import Commands
+from isthmus_sim.specs import CommandSpec
 
 
 class DelayLine:

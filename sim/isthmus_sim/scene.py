@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isthmus_sim.description import Parameter, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.scenes.terrain import Terrain
+from isthmus_sim.specs import Parameter
 from isthmus_sim.variations import Variation
 
 Kind = Literal[

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import SignalSpec
 from isthmus_sim.rotations import turn_by
+from isthmus_sim.specs import SignalSpec
 
 Signals = dict[str, Tensor]
 """Raw, robot-side readings of one control step: name -> (num_envs, *shape), units and frames as in the `SignalSpec`."""

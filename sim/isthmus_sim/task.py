@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, Resets, State
 from isthmus_sim.rotations import rotation_matrix, to_body
 from isthmus_sim.scene import Scene
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals, longest_latency
+from isthmus_sim.specs import MemorySpec
 
 Memory = dict[str, Tensor]
 """What the policy carries between control steps: name -> (num_envs, *shape)."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from isthmus_sim.description import Parameter, scalar
+from isthmus_sim.specs import Parameter, scalar
 
 Array = Any
 """A NumPy array or a torch tensor."""

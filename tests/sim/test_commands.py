@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from isthmus_deploy.contract import Contract
 from isthmus_deploy.safety import SafetyFilter
 from isthmus_sim.commands import CommandLine, DelayLine
-from isthmus_sim.description import CommandSpec
+from isthmus_sim.specs import CommandSpec
 
 # 1 V/s at most on the first element, and no bound that matters on the second; the other command is its own.
 SPEED = CommandSpec(

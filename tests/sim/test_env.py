@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import CommandSpec, MemorySpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Resets, State
 from isthmus_sim.env import Env, Step
 from isthmus_sim.scene import Scene
 from isthmus_sim.sensors import SensorModel, SignalNoise
+from isthmus_sim.specs import CommandSpec, MemorySpec, SignalSpec
 from isthmus_sim.task import Event, Group, Reward, Task, Transition
 
 

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_sim.description import SignalSpec
 from isthmus_sim.rotations import rotation_matrix
 from isthmus_sim.sensors import SensorModel, Sensors, SignalNoise, longest_latency
+from isthmus_sim.specs import SignalSpec
 
 N = 20_000
 STEP = 0.01  # s

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.registry import RegistryError
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.scene import Scene, joint_motion
 from isthmus_sim.sensors import SensorModel, SignalNoise
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 from isthmus_sim.task import Group, Reward, Task
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.velocity_config import VelocityConfig

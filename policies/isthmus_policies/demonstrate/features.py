@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
-from isthmus_sim.description import RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.specs import SignalSpec
 
 STATE = "state"
 """The column of all readings that are numbers; LeRobot's name for it."""

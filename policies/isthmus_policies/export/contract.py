@@ -8,7 +8,7 @@ from isthmus_deploy.contract import Command, Contract, Memory, Noise, Provenance
 from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
-from isthmus_sim.description import SignalSpec
+from isthmus_sim.specs import SignalSpec
 from isthmus_sim.task import Task
 
 _NOWHERE = Provenance(

@@ -7,10 +7,11 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.limits import is_positions
 from isthmus_sim.models.robot_file import MOTOR_UNITS, ByJoint, RobotFile
+from isthmus_sim.specs import CommandSpec, JointSpec
 
 _LIKE = 0.25  # share by which a robot may be heavier or lighter than the one whose gains and motors it has
 _SLOWEST = 0.1  # share of the fastest joint's transition rate that joints get which have no way to go

@@ -13,8 +13,9 @@ import mujoco
 import numpy as np
 
 from isthmus_sim.actuators import Actuator, Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.models.errors import ModelError
+from isthmus_sim.specs import CommandSpec, JointSpec
 
 _POSITIONS = ("rad", "m")  # units of commands that joints' positions bound
 _LIMITS: dict[str, Callable[[JointSpec], str]] = {

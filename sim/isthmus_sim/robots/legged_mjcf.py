@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from isthmus_sim.actuators import Motor
-from isthmus_sim.description import JointSpec, Vector3
+from isthmus_sim.description import Vector3
 from isthmus_sim.robots.inertia import Inertial
+from isthmus_sim.specs import JointSpec
 
 SHELL, DARK, METAL, RUBBER = "0.66 0.67 0.70 1", "0.13 0.14 0.16 1", "0.36 0.38 0.42 1", "0.85 0.35 0.12 1"
 LAMP = "0.30 0.70 0.95 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from isthmus_sim.description import JointSpec, SignalSpec
+from isthmus_sim.specs import JointSpec, SignalSpec
 
 _AGE = 0.1  # s
 # The limits of joint angles are soft stops, and a fall presses a joint past them by a few degrees; 0.3 rad beyond, the

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_sim.description import Parameter, scalar
 from isthmus_sim.scenes.desk import (
     CAMERAS,
     CUBE,
@@ -25,6 +24,7 @@ from isthmus_sim.scenes.desk import (
     TABLE,
     ZONE,
 )
+from isthmus_sim.specs import Parameter, scalar
 from isthmus_sim.variations import Array, rows
 
 _COLORED = (CUBE, ZONE, TABLE, FLOOR)

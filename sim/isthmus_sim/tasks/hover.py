@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.robots.quadrotor.description import GRAVITY, ROBOT, RPM, sample_parameters
 from isthmus_sim.rotations import random_orientation, rotation_matrix, to_body, to_world
 from isthmus_sim.scene import Scene, free_body, remembered
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
+from isthmus_sim.specs import MemorySpec
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
 from isthmus_sim.terms.events import ConstantWrench
 from isthmus_sim.terms.randomization import bounded

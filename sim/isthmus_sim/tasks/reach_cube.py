@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
 from isthmus_sim.robots.so101.description import NO_LOAD_SPEED, OFFSET
 from isthmus_sim.scenes.desk import desk_scene
 from isthmus_sim.scenes.desk_looks import VisualRandomization, draw
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
+from isthmus_sim.specs import MemorySpec
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
 from isthmus_sim.terms.randomization import Range, uniform
 from isthmus_sim.terms.rewards import command_change

@@ -12,13 +12,14 @@ import math
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import MemorySpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
 from isthmus_sim.rotations import rotation_matrix, to_body, yaw_rotation
 from isthmus_sim.scene import legged_scene
 from isthmus_sim.scenes.terrain import KINDS, Terrain
 from isthmus_sim.sensors import Signals
+from isthmus_sim.specs import MemorySpec
 from isthmus_sim.task import BaseMotion, Goal, Group, Memory, Mirror, Reward, Task, Transition
 from isthmus_sim.tasks import symmetry
 from isthmus_sim.tasks.velocity_config import VelocityConfig

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from isthmus_sim.description import Parameter, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Params
 from isthmus_sim.on_device import Constant
 from isthmus_sim.scene import Scene
+from isthmus_sim.specs import Parameter
 from isthmus_sim.task import Draw
 
 Range = tuple[float, float]

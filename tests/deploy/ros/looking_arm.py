@@ -16,7 +16,8 @@ from untrained import contract_for
 from isthmus_deploy.contract import Contract
 from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 
 JOINTS = ("shoulder", "elbow")
 _REACH = (2.0, 2.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, SignalSpec, Stance
+from isthmus_sim.description import Looks, RobotDescription, Stance
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 
 JOINTS = ("shoulder", "elbow")
 LIMIT = 2.0  # rad, both ways

@@ -9,8 +9,9 @@ from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_policies.demonstrate.demonstration import Demonstration
 from isthmus_policies.demonstrate.features import joined
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.scene import Scene, joint_motion
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 from isthmus_sim.task import Group, Reward, Task
 from isthmus_sim.tasks import TaskEntry
 

@@ -15,10 +15,11 @@ from isthmus_policies.evaluation import evaluate as module
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate, levels
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_policies.files import write_json
-from isthmus_sim.description import CommandSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, Resets, State
 from isthmus_sim.env import Env, Step
 from isthmus_sim.scene import Scene
+from isthmus_sim.specs import CommandSpec, SignalSpec
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
 
 CLOCK = RobotDescription(

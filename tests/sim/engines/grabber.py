@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus_sim.actuators import Motor, PDMotors, PositionServos
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription, SignalSpec
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.scene import Quantity, Scene, joint_load, joint_motion, remembered
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 
 MJCF = """
 <mujoco>

@@ -8,11 +8,12 @@ import pytest
 from grabber import ARM, DRIVES, JAW, JOINTS, MJCF, MOTOR, ROBOT, command, joint, position, scene
 
 from isthmus_sim.actuators import PositionServos, Rotors, Torques
-from isthmus_sim.description import JointSpec, RobotDescription, scalar
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines.agreement import DescriptionError
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.scene import Quantity, Scene, joint_load
+from isthmus_sim.specs import JointSpec, scalar
 from isthmus_sim.variations import GroundFriction, Load
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus_sim.description import Parameter
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
@@ -23,6 +22,7 @@ from isthmus_sim.robots.quadrotor.description import (
     sample_parameters,
 )
 from isthmus_sim.rotations import rotation_matrix, tilt
+from isthmus_sim.specs import Parameter
 from isthmus_sim.task import Goal, Transition
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.hover import Hover, HoverConfig, RewardWeights, figure_eight, randomized

@@ -9,9 +9,10 @@ walk on the robot, for gains and default pose (g1_config.py) and for dry frictio
 from __future__ import annotations
 
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, Stance, Vector3
+from isthmus_sim.description import Looks, RobotDescription, Stance, Vector3
 from isthmus_sim.robots.biped.links import LEG, MASS, PITCH, SIDES, SOLE, SOLE_RADIUS, Array, frames
 from isthmus_sim.robots.legged_signals import legged_signals
+from isthmus_sim.specs import CommandSpec, JointSpec
 from isthmus_sim.variations import GroundFriction, Load
 
 GRAVITY = 9.81  # m/s²

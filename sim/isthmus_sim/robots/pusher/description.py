@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import CommandSpec, Looks, RobotDescription, SignalSpec
+from isthmus_sim.description import Looks, RobotDescription
 from isthmus_sim.on_device import Constant
+from isthmus_sim.specs import CommandSpec, SignalSpec
 
 PIXEL = 0.001  # m
 TABLE = 512.0  # px, its side

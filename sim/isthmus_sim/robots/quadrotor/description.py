@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.actuators import Rotors
-from isthmus_sim.description import CommandSpec, Looks, Parameter, RobotDescription, SignalSpec, Stance
+from isthmus_sim.description import Looks, RobotDescription, Stance
+from isthmus_sim.specs import CommandSpec, Parameter, SignalSpec
 from isthmus_sim.variations import Array, rows
 
 GRAVITY = 9.81  # m/s²

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 
 from isthmus_sim.actuators import Motor, PDMotors
-from isthmus_sim.description import CommandSpec, JointSpec, Looks, RobotDescription, Stance, Vector3
+from isthmus_sim.description import Looks, RobotDescription, Stance, Vector3
 from isthmus_sim.robots.inertia import Inertial
 from isthmus_sim.robots.legged_signals import legged_signals
+from isthmus_sim.specs import CommandSpec, JointSpec
 from isthmus_sim.variations import GroundFriction, Load
 
 GRAVITY = 9.81  # m/s²

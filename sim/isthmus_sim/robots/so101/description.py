@@ -17,17 +17,9 @@ from __future__ import annotations
 import math
 
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import (
-    CommandSpec,
-    JointSpec,
-    Looks,
-    RobotDescription,
-    SignalSpec,
-    Stance,
-    Vector3,
-    with_camera,
-)
+from isthmus_sim.description import Looks, RobotDescription, Stance, Vector3, with_camera
 from isthmus_sim.robots.inertia import Inertial
+from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 PERIOD = 1 / 30  # s

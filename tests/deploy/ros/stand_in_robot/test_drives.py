@@ -13,10 +13,11 @@ import pytest
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.ros.stand_in_robot.drives import Drive, make_drive
 from isthmus_sim.actuators import Motor, PDMotors, PositionServos, Torques
-from isthmus_sim.description import CommandSpec, JointSpec, RobotDescription
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots.quadrotor.description import GRAVITY
 from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.scene import Scene
+from isthmus_sim.specs import CommandSpec, JointSpec
 
 _JOINT = JointSpec(
     stiffness=4.0, damping=0.5, position_min=-1.0, position_max=1.0, velocity_limit=10.0, effort_limit=2.0,
