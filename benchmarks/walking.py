@@ -3,8 +3,8 @@
 Each seed trains in a process of its own with the defaults of `isthmus-train TASK`. Quality is what the export measures:
 500 episodes of 20 s on another seed, with pushes, payloads and weak motors as in training; errors and power are of the
 last 40 % of those that did not fall. Then the exported policy walks the mission's square on the stand-in robot, in one
-process: other physics, hidden bodies, the whole safety chain. Every walk starts with standing still, so a robot that
-can only walk falls at once.
+process: other physics, hidden bodies, the whole safety chain, steered and judged as `isthmus-walk` does it over ROS 2.
+Every walk starts with standing still, so a robot that can only walk falls at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from common import BenchOptions, Row, over_seeds, parse, report, training
 
 from rich.console import Console
 
-from isthmus_deploy.ros.missions.walk_plan import WalkPlan
-from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial, walk
+from isthmus_deploy.ros.stand_in_robot.trial import Trial, walk
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.export.export import export_run
 from isthmus_sim.description import RobotDescription
@@ -124,11 +124,7 @@ def cost_of_transport(power: float, speed: float, mass: float) -> float:
 def transfer(path: Path, robot: RobotDescription, walks: int) -> list[Trial]:
     """Walk the mission's square with the exported policy, every time on another hidden body."""
     runtime = Runtime(path)
-    plan = [
-        Segment(duration_s=leg.duration_s, vx=leg.velocity[0], vy=leg.velocity[1], yaw_rate=leg.velocity[2])
-        for leg in WalkPlan().legs
-    ]
-    return [walk(runtime, robot, BODY_SEED + i, plan) for i in range(walks)]
+    return [walk(runtime, robot, BODY_SEED + i) for i in range(walks)]
 
 
 def rows_of(results: list[Result], bounds: Bounds) -> list[Row]:
@@ -150,16 +146,25 @@ def rows_of(results: list[Result], bounds: Bounds) -> list[Row]:
 
 def transfer_rows(results: list[Result], bounds: Bounds) -> list[Row]:
     """The walks on the stand-in robot. A fault of the safety chain counts like a fall."""
-    falls = [100 * sum(w.fell or w.fault is not None for w in r.walks) / len(r.walks) for r in results]
+    falls = [_share(w.fell or w.fault is not None for w in r.walks) for r in results]
+    successes = [_share(not w.failures for w in r.walks) for r in results]
+    away = [[w.away_m for w in r.walks if w.away_m is not None] for r in results]
     errors = [[w.velocity_error for w in r.walks if w.velocity_error is not None] for r in results]
     costs = [[w.cost_of_transport for w in r.walks] for r in results]
     must, aim = bounds.transfer
     return [
         over_seeds("stand-in robot: falls or faults", falls, "%", must=must, aim=aim,
                    peer=f"{len(results[0].walks)} walks each"),
+        over_seeds("stand-in robot: walks that succeed, by the mission's bounds", successes, "%"),
+        over_seeds("stand-in robot: end of the walk missed by", [_mean(values) for values in away], "m"),
         over_seeds("stand-in robot: velocity error", [_mean(values) for values in errors], "m/s"),
         over_seeds("stand-in robot: cost of transport", [_mean(values) for values in costs], ""),
     ]  # fmt: skip
+
+
+def _share(whether: Iterable[bool]) -> float:
+    """%."""
+    return 100 * _mean([float(each) for each in whether])
 
 
 def _mean(values: list[float]) -> float:

@@ -11,7 +11,7 @@ import pytest
 from isthmus_deploy.ros.missions.flight import Flight, Options
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
 from isthmus_deploy.ros.missions.log import MissionLog, Series
-from isthmus_deploy.ros.missions.mission import Truth
+from isthmus_deploy.ros.truth import Truth
 from isthmus_policies.demo.report.flight import FLIGHT
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.missions.log import MissionLog, Series
-from isthmus_deploy.ros.missions.mission import Truth
 from isthmus_deploy.ros.missions.walk import Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
+from isthmus_deploy.ros.truth import Truth
 from isthmus_policies.demo.report.gait import standing
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report

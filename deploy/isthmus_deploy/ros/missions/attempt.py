@@ -13,7 +13,8 @@ import numpy as np
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Mission, Truth, Vector
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Vector
+from isthmus_deploy.ros.truth import Truth
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.flight_log import ASKED, tracking
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Mission, Truth, Vector
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Vector
+from isthmus_deploy.ros.truth import Truth
 
 _TOUCHDOWN_S = 1.0  # after the landing's end, for a policy that is late on the ground
 _ON_GROUND_M = 0.06

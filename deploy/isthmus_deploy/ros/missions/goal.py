@@ -11,8 +11,9 @@ import tyro
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Truth, Vector
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Vector
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.truth import Truth
 
 _QUANTITY = ("shape", "unit", "frame", "order")
 

@@ -5,10 +5,9 @@ What every mission needs done, `operator` does. A mission fits every robot that 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.truth import Truth
 
 Vector = NDArray[np.float64]
 
@@ -33,39 +33,6 @@ class Options:
     """How long to wait for the policy node and the robot, s."""
     log: Path | None = None
     """Folder for the record: NAME.npz and NAME.json."""
-
-
-@dataclass(kw_only=True, eq=False)
-class Truth:
-    """The robot as it is: position (3,) m world, orientation (4,) wxyz world_from_body, linear velocity (3,) m/s and
-    angular velocity (3,) rad/s in the body. All zero until it is known."""
-
-    position: Vector = field(default_factory=lambda: np.zeros(3))
-    orientation: Vector = field(default_factory=lambda: np.zeros(4))
-    linear_velocity: Vector = field(default_factory=lambda: np.zeros(3))
-    angular_velocity: Vector = field(default_factory=lambda: np.zeros(3))
-
-    @property
-    def known(self) -> bool:
-        """Whether it has been heard."""
-        return bool(self.orientation.any())
-
-    @property
-    def heading(self) -> float:
-        """The heading of the body's x axis over the ground, rad from the world's x axis."""
-        return heading(self.orientation)
-
-    @property
-    def tilt(self) -> float:
-        """Angle of the body's z axis from the vertical, rad."""
-        _, x, y, _ = self.orientation
-        return math.acos(min(1.0, max(-1.0, 1.0 - 2.0 * (x * x + y * y))))
-
-
-def heading(orientation: Vector) -> float:
-    """The body's heading over the ground, rad from the world's x axis; `orientation` (4,) wxyz world_from_body."""
-    w, x, y, z = orientation
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,10 @@ from isthmus_deploy.ros.bindings.messages import read_quaternion, read_vector
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.missions.goal_publisher import GoalPublisher
 from isthmus_deploy.ros.missions.log import MissionLog, Series
-from isthmus_deploy.ros.missions.mission import Judgement, Mission, Options, Truth
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Options
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import read_diagnostics
+from isthmus_deploy.ros.truth import Truth
 from isthmus_deploy.schema import ContractError
 
 NODE = "policy_node"

@@ -11,9 +11,10 @@ import numpy as np
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Truth, Vector, heading
+from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Vector
 from isthmus_deploy.ros.missions.walk_log import ASKED, following
 from isthmus_deploy.ros.missions.walk_plan import Pose, WalkPlan
+from isthmus_deploy.ros.truth import Truth, heading
 
 _REACTION_S = 0.15  # a person lets go of the stick a moment before the turn is done, since the robot takes one to stop
 _PATIENCE = 3.0  # times its duration, after which a turn has failed

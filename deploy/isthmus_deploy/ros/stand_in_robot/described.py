@@ -14,7 +14,8 @@ from isthmus_deploy.ros.stand_in_robot.drives import make_drive
 from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody
 from isthmus_deploy.ros.stand_in_robot.sensing import Sensing
 from isthmus_deploy.ros.stand_in_robot.unit import Values, compile_unit, draw_unit
-from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
+from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.description import RobotDescription, Stance
 from isthmus_sim.scene import Scene
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
+from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.engines.mujoco_model import base_joint
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody, turned
-from isthmus_deploy.ros.stand_in_robot.world import Array, Truth
+from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.robots.quadrotor.description import ROBOT, QuadrotorParameters, one_quadrotor, sample_parameters
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 

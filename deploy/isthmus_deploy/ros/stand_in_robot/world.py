@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots import ROBOTS
 
 Array = NDArray[Any]
 
 QUADROTOR = "crazyflie"
-
-
-@dataclass(kw_only=True)
-class Truth:
-    """The base as it is: position (3,) m world, orientation (4,) wxyz world_from_body, linear velocity (3,) m/s and
-    angular velocity (3,) rad/s in the body."""
-
-    position: Array
-    orientation: Array
-    linear_velocity: Array
-    angular_velocity: Array
 
 
 class World(Protocol):

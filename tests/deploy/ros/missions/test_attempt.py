@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from isthmus_deploy.ros.missions.attempt import Attempt, Options
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Truth
+from isthmus_deploy.ros.missions.mission import Judgement
+from isthmus_deploy.ros.truth import Truth
 
 
 def attempted(done_s: float) -> tuple[float, Judgement]:

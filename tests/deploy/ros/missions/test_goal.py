@@ -10,8 +10,9 @@ import pytest
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions.goal import GoalMission, Options
 from isthmus_deploy.ros.missions.log import MissionLog, Series
-from isthmus_deploy.ros.missions.mission import Judgement, Truth
+from isthmus_deploy.ros.missions.mission import Judgement
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.truth import Truth
 
 GOALS = (0.5, -0.25, -0.5, 0.75)
 HOLD_S = 1.0

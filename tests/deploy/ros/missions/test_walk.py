@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.missions.mission import Judgement, Truth
+from isthmus_deploy.ros.missions.mission import Judgement
 from isthmus_deploy.ros.missions.walk import Limits, Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.truth import Truth
 
 STEP_S = 0.02
 PLAN = WalkPlan(side_m=1.0, stand_s=0.6, sideways_m=0.6)

@@ -11,9 +11,10 @@ import pytest
 import standing_policy
 
 from isthmus_deploy.robot_interface import ContractMismatch
+from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
 from isthmus_deploy.ros.stand_in_robot import trial
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
-from isthmus_deploy.ros.stand_in_robot.trial import Segment, Trial
+from isthmus_deploy.ros.stand_in_robot.trial import Trial
 from isthmus_deploy.runtime import Runtime
 from isthmus_sim.robots.quadruped.description import ROBOT
 
@@ -25,8 +26,24 @@ def runtime(tmp_path_factory) -> Runtime:
     return Runtime(path)
 
 
-def walked(runtime: Runtime, seed: int, plan: list[Segment]) -> Trial:
-    return trial.walk(runtime, ROBOT, seed, plan)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan(WalkPlan):
+    """Legs that are no square."""
+
+    its: tuple[Leg, ...]
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return self.its
+
+
+def leg(duration_s: float, *velocity: float) -> Leg:
+    forward, left, turning = velocity or (0.0, 0.0, 0.0)
+    return Leg(name=f"{forward:g} {left:g} {turning:g}", velocity=(forward, left, turning), duration_s=duration_s)
+
+
+def walked(runtime: Runtime, seed: int, *legs: Leg) -> Trial:
+    return trial.walk(runtime, ROBOT, seed, Plan(its=legs))
 
 
 class Robot(DescribedWorld):
@@ -52,12 +69,14 @@ def robot(monkeypatch):
 
 
 def test_it_stands_up_stands_and_lies_down(runtime, robot):
-    result = walked(runtime, 0, [Segment(duration_s=1.0), Segment(duration_s=1.0, vx=0.5, yaw_rate=0.2)])
+    result = walked(runtime, 0, leg(1.0), leg(1.0, 0.5, 0.0, 0.2))
     assert not result.fell
     assert result.fault is None
     assert result.walked_s == pytest.approx(2.0)
     assert result.hidden == robot().hidden()
     assert result.distance_m < 0.2
+    assert result.away_m == pytest.approx(0.5, abs=0.05)
+    assert result.failures[0] == "did not follow in 0.5 0 0.2: 0.50 m/s off (at most 0.2 m/s)"
     # Half of what counts asks for 0 and half for 0.5 m/s and 0.2 rad/s, and it does not move.
     assert result.velocity_error == pytest.approx(0.25, abs=0.05)
     assert result.yaw_rate_error == pytest.approx(0.1, abs=0.03)
@@ -71,8 +90,12 @@ def test_it_stands_up_stands_and_lies_down(runtime, robot):
     assert (changes[-40:] <= rate * (1 + 1e-9)).all(), "and lies down slowly"
 
 
+def test_a_robot_that_does_as_it_is_told_succeeds(runtime):
+    assert walked(runtime, 0, leg(1.0)).failures == ()
+
+
 def test_the_same_seed_walks_the_same_walk(runtime):
-    plan = [Segment(duration_s=0.3, vx=0.3)]
+    plan = leg(0.3, 0.3, 0.0, 0.0)
     first, again, other = walked(runtime, 3, plan), walked(runtime, 3, plan), walked(runtime, 4, plan)
     assert first == again
     assert first.energy_j != other.energy_j
@@ -85,8 +108,9 @@ def test_a_robot_that_tips_over_fell(runtime, monkeypatch):
         DescribedWorld.step(self, commands, n)
 
     monkeypatch.setattr(trial, "DescribedWorld", type("Pushed", (DescribedWorld,), {"step": push}))
-    result = walked(runtime, 0, [Segment(duration_s=5.0)])
+    result = walked(runtime, 0, leg(5.0))
     assert result.fell
+    assert result.failures == ("fell in 0 0 0",)
     assert 0.0 < result.walked_s < 5.0
 
 
@@ -98,15 +122,16 @@ def test_a_sensor_that_fails_is_a_fault_and_it_still_lies_down(runtime, monkeypa
         return readings
 
     monkeypatch.setattr(Robot, "sense", sense)
-    result = walked(runtime, 0, [Segment(duration_s=5.0)])
+    result = walked(runtime, 0, leg(5.0))
     assert result.fault == "joint_velocity.FR_hip_joint: not finite (nan)"
+    assert result.failures == (result.fault,)
     assert not result.fell
     assert result.walked_s < 5.0
     assert robot().told[-1].tolist() == list(runtime.contract.commands[0].safe)
 
 
 def test_a_plan_too_short_to_settle_has_no_errors(runtime):
-    result = walked(runtime, 0, [Segment(duration_s=0.2)])
+    result = walked(runtime, 0, leg(0.2))
     assert result.velocity_error is None
     assert dataclasses.asdict(result)["walked_s"] == pytest.approx(0.2)
 
@@ -114,7 +139,7 @@ def test_a_plan_too_short_to_settle_has_no_errors(runtime):
 def test_a_policy_of_another_robot_is_refused(runtime):
     other = dataclasses.replace(ROBOT, name="another")
     with pytest.raises(ContractMismatch, match="robot: contract quadruped, robot another"):
-        trial.walk(runtime, other, 0, [])
+        trial.walk(runtime, other, 0)
 
 
 def test_it_needs_no_ros():
