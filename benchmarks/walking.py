@@ -163,7 +163,7 @@ def transfer_rows(results: list[Result], bounds: Bounds) -> list[Row]:
 
 
 def _share(whether: Iterable[bool]) -> float:
-    """%."""
+    """How many of them it is true of, %."""
     return 100 * _mean([float(each) for each in whether])
 
 

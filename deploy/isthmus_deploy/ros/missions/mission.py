@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import tyro
-from numpy.typing import NDArray
 
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.missions.log import MissionLog
-from isthmus_deploy.ros.truth import Truth
-
-Vector = NDArray[np.float64]
+from isthmus_deploy.ros.truth import Truth, Vector
 
 
 @dataclass(frozen=True, kw_only=True)

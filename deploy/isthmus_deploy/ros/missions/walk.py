@@ -104,12 +104,16 @@ class Walk(Mission):
         return np.array((*leg.velocity, x, y, 0.0, turned))
 
     def failure(self, truth: Truth) -> str | None:
+        return self.fall(truth) or self._stuck
+
+    def fall(self, truth: Truth) -> str | None:
+        """How the robot has fallen, in words; None for one that stands."""
         limit, tilt = self._limits.tilt_deg, math.degrees(truth.tilt)
         if tilt > limit:
             return f"fell: tilted by {tilt:.0f}° in {self.phase} (at most {limit:g}°)"
         if truth.position[2] < self._fallen_m:
             return f"fell: base at {truth.position[2]:.2f} m in {self.phase} (at least {self._fallen_m:.2f} m)"
-        return self._stuck
+        return None
 
     @property
     def _fallen_m(self) -> float:

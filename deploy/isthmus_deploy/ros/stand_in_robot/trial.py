@@ -25,7 +25,6 @@ from isthmus_sim.description import RobotDescription
 
 _GRAVITY = 9.81  # m/s²
 _STAND_S = 0.5  # to come to rest in stand-by before the policy starts, and on the ground at the end
-_UPRIGHT = 0.5  # least cosine of the tilt: 60°
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Trial:
     failures: tuple[str, ...]
     """Why the walk failed, in words: a fall, a fault, or what the mission's judge says. Nothing: it succeeded."""
     fell: bool
-    """Whether the base touched the ground or tilted by more than 60°, in stand-by or walking."""
+    """Whether the base touched the ground, or the mission says that the robot fell, in stand-by or walking."""
     fault: str | None
     """Why the safety chain stopped it; None when it did not."""
     walked_s: float
@@ -99,7 +98,7 @@ class _Trial:
         energy_j = self._world.energy_j
         failure = self._lead()
         energy_j = self._world.energy_j - energy_j
-        fell, fault = self._down(), self._fault()
+        fell, fault = self._fall() is not None, self._fault()
         self._lie_down()
         return self._result(energy_j, fell, fault, failure)
 
@@ -110,7 +109,7 @@ class _Trial:
             self._tick()
         for _ in range(round(_STAND_S / self._period_s)):
             self._tick()
-        if self._controller.state is State.STANDBY and not self._down():
+        if self._controller.state is State.STANDBY and not self._fall():
             self._controller.start(self._now_ns())
 
     def _lead(self) -> str | None:
@@ -118,16 +117,14 @@ class _Trial:
         truth = self._world.truth()
         self._mission.begin(truth)
         while (asked := self._mission.ask(self._walked_s, truth)) is not None:
-            if self._down() or self._controller.state not in ACTIVE:
-                return self._fault() or f"fell in {self._mission.phase}"
-            if failure := self._mission.failure(truth):
+            if failure := self._fall() or self._fault() or self._mission.failure(truth):
                 return failure
             self._record(truth, asked)
             self._tick(asked)
             self._periods += 1
             truth = self._world.truth()
             self._distance_m += float(np.hypot(*truth.linear_velocity[:2])) * self._period_s
-        return None
+        return self._fall() or self._fault()
 
     def _lie_down(self) -> None:
         if self._controller.state in ACTIVE:
@@ -150,8 +147,10 @@ class _Trial:
     def _walked_s(self) -> float:
         return self._periods * self._period_s
 
-    def _down(self) -> bool:
-        return self._world.base_touches or bool(np.cos(self._world.truth().tilt) < _UPRIGHT)
+    def _fall(self) -> str | None:
+        if self._world.base_touches:
+            return f"fell: the base touches the ground in {self._mission.phase}"
+        return self._mission.fall(self._world.truth())
 
     def _fault(self) -> str | None:
         return self._controller.cause if self._controller.state is State.FAULT else None

@@ -30,11 +30,11 @@ def runtime(tmp_path_factory) -> Runtime:
 class Plan(WalkPlan):
     """Legs that are no square."""
 
-    its: tuple[Leg, ...]
+    parts: tuple[Leg, ...]
 
     @property
     def legs(self) -> tuple[Leg, ...]:
-        return self.its
+        return self.parts
 
 
 def leg(duration_s: float, *velocity: float) -> Leg:
@@ -43,7 +43,7 @@ def leg(duration_s: float, *velocity: float) -> Leg:
 
 
 def walked(runtime: Runtime, seed: int, *legs: Leg) -> Trial:
-    return trial.walk(runtime, ROBOT, seed, Plan(its=legs))
+    return trial.walk(runtime, ROBOT, seed, Plan(parts=legs))
 
 
 class Robot(DescribedWorld):
@@ -110,7 +110,22 @@ def test_a_robot_that_tips_over_fell(runtime, monkeypatch):
     monkeypatch.setattr(trial, "DescribedWorld", type("Pushed", (DescribedWorld,), {"step": push}))
     result = walked(runtime, 0, leg(5.0))
     assert result.fell
-    assert result.failures == ("fell in 0 0 0",)
+    assert result.failures[0].startswith("fell: ")
+    assert 0.0 < result.walked_s < 5.0
+
+
+def test_a_robot_that_the_mission_calls_fallen_fell(runtime, monkeypatch):
+    """Sunk to a third of its height, with its base still off the ground: one definition for trial and mission."""
+
+    def truth(self):
+        true = DescribedWorld.truth(self)
+        true.position[2] *= 1.0 if self.time_s < 2.5 else 0.3
+        return true
+
+    monkeypatch.setattr(trial, "DescribedWorld", type("Sinking", (DescribedWorld,), {"truth": truth}))
+    result = walked(runtime, 0, leg(5.0))
+    assert result.fell
+    assert result.failures[0].startswith("fell: base at 0.")
     assert 0.0 < result.walked_s < 5.0
 
 
