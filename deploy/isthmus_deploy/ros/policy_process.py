@@ -22,6 +22,7 @@ from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers
 from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.runtime import Runtime
@@ -121,8 +122,7 @@ class PolicyNode:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
         """
         self._joined_ns = time.monotonic_ns() + _JOINING_NS
-        gc.collect()
-        gc.freeze()  # what start-up made stays; the collector never looks at it again
+        freeze_garbage()
         gc.disable()
         try:
             self._loop.run(lambda: not stop)

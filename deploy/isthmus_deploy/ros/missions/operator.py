@@ -22,6 +22,7 @@ from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.missions.goal_publisher import GoalPublisher
 from isthmus_deploy.ros.missions.log import MissionLog, Series
 from isthmus_deploy.ros.missions.mission import Judgement, Mission, Options
+from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import read_diagnostics
 from isthmus_deploy.ros.truth import Truth
@@ -48,6 +49,7 @@ def carry_out(mission: Mission, options: Options) -> int:
         operator = Operator(mission, options, link)
         operator.meet(stop)
         operator.look_around()
+        freeze_garbage()
         operator.call("arm")
         failure = operator.start(stop) or operator.lead(stop)
         return operator.conclude(failure)

@@ -18,6 +18,7 @@ from isthmus_deploy.ros.bindings.body import odometry_writer
 from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.files import write_json
+from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
 from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
@@ -90,6 +91,7 @@ class StandIn:
     def run(self, stop: StopRequest) -> None:
         """Simulate in real time until told to stop."""
         self._log.info(f"{self._interface.robot} at rest, body of seed {self._config.seed}")
+        freeze_garbage()
         simulated_ns = time.monotonic_ns()
         while not stop:
             self._link.wait_until(simulated_ns + self._period_ns)
