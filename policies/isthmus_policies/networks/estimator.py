@@ -41,13 +41,18 @@ class EstimatorPolicy(ActorCritic):
     """Observations -> estimate; observations and estimate -> action. The estimate is in units of each number's
     deviation from its mean."""
 
+    told = 1
+    """How many numbers the actor is told for each one that is estimated."""
+
     def __init__(self, groups: Groups, action_size: int, config: EstimatorConfig) -> None:
         truth = Encoder(groups, (config.target,))
         first, end = config.first, truth.size if config.end is None else config.end
         if not 0 <= first < end <= truth.size:
             raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {truth.size}")
         inputs = Encoder(groups, config.actor_groups, config.image).size
-        super().__init__(groups, action_size, config, image=config.image, actor_inputs=inputs + end - first)
+        super().__init__(
+            groups, action_size, config, image=config.image, actor_inputs=inputs + self.told * (end - first)
+        )
         self._target = Elements(name=config.target, first=first, end=end)
         self._weight = config.weight
         self.estimator = mlp((inputs, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)
@@ -67,7 +72,7 @@ class EstimatorPolicy(ActorCritic):
 
     def estimation_loss(self, observations: Tensors, features: Tensor) -> Tensor:
         """Mean squared error of the estimate, weighted."""
-        truth = self.truth_encoder(observations)[:, self._target.first : self._target.end]
+        truth = self.truth_encoder(observations)[..., self._target.first : self._target.end]
         return self._weight * (self.estimator(features) - truth).square().mean()
 
     def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
@@ -77,7 +82,7 @@ class EstimatorPolicy(ActorCritic):
         actor, critic = super().wires()
         return [
             Wire(network=self.estimator, reads=whole(self.groups), gives=self._target),
-            Wire(network=actor.network, reads=(*actor.reads, self._target), gives=actor.gives),
+            Wire(network=actor.network, reads=(*actor.reads, *[self._target] * self.told), gives=actor.gives),
             critic,
         ]
 

@@ -27,11 +27,13 @@ from isthmus_sim.terms import rewards, terminations
 from isthmus_sim.terms.curricula import terrain_level
 from isthmus_sim.terms.events import Push
 from isthmus_sim.terms.randomization import Range, check_goal_range, scaled, uniform
-from isthmus_sim.terms.rewards import TURNING_GOAL, VELOCITY_GOAL
+from isthmus_sim.terms.rewards import COURSE, TURNING_GOAL, VELOCITY_GOAL
 
 GRAVITY = 9.81  # m/s²
 COMMAND = "joint_position_target"
 _READ = ("joint_position", "joint_velocity", "angular_velocity", "imu_orientation", VELOCITY_GOAL, TURNING_GOAL)
+TRACKING_ERROR = "tracking_error"
+"""A group (n, 3) of what simulation knows: velocity less what is asked, forward and left m/s, turning rad/s."""
 _SCAN = (11, 7)  # places forward and left at which the critic knows rough ground
 _TOUCHES = 1.0  # N
 
@@ -64,9 +66,9 @@ class VelocityTracking(Task):
             MemorySpec(name="past", shape=(c.history, frame), order="oldest first", initial=0.0),
             MemorySpec(name="phase", shape=(1,), order="cycles", initial=0.0),
         )
-        sizes = {"actor": self._pieces("actor"), "critic": self._pieces("critic")}
-        self.groups = {name: Group(shape=(sum(len(index) for index, _ in p),)) for name, p in sizes.items()}
-        self.mirror = self._mirror(sizes)
+        pieces = {name: self._pieces(name) for name in ("actor", "critic", TRACKING_ERROR)}
+        self.groups = {name: Group(shape=(sum(len(index) for index, _ in p),)) for name, p in pieces.items()}
+        self.mirror = self._mirror(pieces)
         self.rewards = self._rewards()
         self.randomization = self._randomization()
         forward, sideways, turning = (_with_standing(bounds, c) for bounds in (c.forward, c.sideways, c.turning))
@@ -146,7 +148,11 @@ class VelocityTracking(Task):
         every = round(self.config.command_s / self.robot.control_period_s)
         due = (episode_step % every == 0).unsqueeze(-1)
         goal = {name: torch.where(due, value, previous[name]) for name, value in drawn.items()}
-        return goal | {"phase": self._next_phase(previous["phase"])}
+        return goal | {"phase": self._next_phase(previous["phase"]), COURSE: previous[COURSE]}
+
+    def track(self, goal: Goal, state: State) -> Goal:
+        share = self.robot.control_period_s / self.config.reward.course_s
+        return goal | {COURSE: torch.lerp(goal[COURSE], _tracking_error(state, goal), share)}
 
     def _draw_command(self, n: int, generator: torch.Generator) -> Goal:
         c = self.config
@@ -154,8 +160,8 @@ class VelocityTracking(Task):
         share = torch.rand(n, 4, generator=generator, device=generator.device)
         command = bounds[:, 0] + share[:, :3] * (bounds[:, 1] - bounds[:, 0])
         command = torch.where(share[:, 3:] < c.standing_share, 0.0, command)
-        phase = torch.zeros(n, 1, device=generator.device)
-        return {VELOCITY_GOAL: command[:, :2], TURNING_GOAL: command[:, 2:], "phase": phase}
+        start = {"phase": command.new_zeros(n, 1), COURSE: command.new_zeros(n, 3)}
+        return {VELOCITY_GOAL: command[:, :2], TURNING_GOAL: command[:, 2:], **start}
 
     def sense(self, state: State, goal: Goal) -> Signals:
         return {
@@ -174,6 +180,7 @@ class VelocityTracking(Task):
         seen = (
             self._proprioception(self.sense(state, goal)),
             self._command(goal, goal["phase"]),
+            goal[COURSE],
             state["actuator"] - self._default.to(state["actuator"]),
             base.velocity,
             self._height(state).unsqueeze(-1),
@@ -189,11 +196,13 @@ class VelocityTracking(Task):
             to_body(base.matrix, engine.force[rows]) / weight,
             self._heights_around(state),
         )
-        return {"critic": torch.cat(seen, dim=-1)}
+        return {"critic": torch.cat(seen, dim=-1), TRACKING_ERROR: _tracking_error(state, goal)}
 
     def _pieces(self, group: str) -> list[symmetry.Piece]:
         """What `observe` and `privileged` put into a group, one after the other, as a mirror sees it."""
-        robot = self.robot
+        robot, off = self.robot, symmetry.signs(1, -1, -1)
+        if group == TRACKING_ERROR:
+            return [off]
         joints, vector, spin, same = symmetry.joints(robot), symmetry.VECTOR, symmetry.SPIN, symmetry.SAME
         felt = [spin, vector, joints, joints]
         asked = [symmetry.signs(1, -1, -1, self._clock_sign, self._clock_sign)]
@@ -202,7 +211,7 @@ class VelocityTracking(Task):
         per_foot, per_joint = symmetry.per_foot(robot), symmetry.per_joint(robot)
         drawn = [same, same, vector, same, per_joint, same, same, vector]
         scan = symmetry.grid(*(_SCAN if self.terrain else (0, 0)))
-        return [*felt, *asked, joints, vector, same, per_foot, per_foot, *drawn, scan]
+        return [*felt, *asked, off, joints, vector, same, per_foot, per_foot, *drawn, scan]
 
     @property
     def _clock_sign(self) -> float:
@@ -248,6 +257,9 @@ class VelocityTracking(Task):
         return {
             "velocity": Reward(weight=w.velocity, function=lambda step: rewards.planar_velocity(step, w.width)),
             "turning": Reward(weight=w.turning, function=lambda step: rewards.yaw_rate(step, w.width)),
+            "course": Reward(
+                weight=w.course, function=lambda step: step.progress * rewards.course(step, w.course_width)
+            ),
             "gait": Reward(weight=w.gait, function=self._gait),
             "clearance": Reward(weight=-w.clearance, function=self._lack_of_clearance),
             "level": Reward(weight=-w.level, function=rewards.tilt),
@@ -340,6 +352,12 @@ class VelocityTracking(Task):
             "joint_position": default + around_zero(0.1, joints),
             "joint_velocity": around_zero(0.5, joints),
         }
+
+
+def _tracking_error(state: State, goal: Goal) -> Tensor:
+    """(n, 3): velocity less what is asked, in the body: forward and left m/s, turning rad/s."""
+    base = BaseMotion.of(state)
+    return torch.cat((base.velocity[:, :2] - goal[VELOCITY_GOAL], base.turning[:, 2:] - goal[TURNING_GOAL]), dim=-1)
 
 
 def _touches(step: Transition) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 from isthmus_sim.task import Transition
 
 VELOCITY_GOAL, TURNING_GOAL = "linear_velocity_command", "yaw_rate_command"
+COURSE = "course"
+"""What of a goal holds how far a robot has been off what was asked on average: forward and left m/s, turning rad/s."""
 
 
 def planar_velocity(step: Transition, width: float) -> Tensor:
@@ -24,6 +26,12 @@ def yaw_rate(step: Transition, width: float) -> Tensor:
     """exp(-|ω_z - asked| / width), `width` rad/s."""
     off = (step.base.turning[:, 2:] - step.goal[TURNING_GOAL]).abs().squeeze(-1)
     return (-off / width).exp()
+
+
+def course(step: Transition, width: float) -> Tensor:
+    """As the two above together, 0 to 2, of the average errors in the goal's `COURSE`."""
+    off = step.goal[COURSE].abs()
+    return (-off[:, :2].norm(dim=-1) / width).exp() + (-off[:, 2] / width).exp()
 
 
 def tilt(step: Transition) -> Tensor:

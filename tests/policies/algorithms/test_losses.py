@@ -15,6 +15,7 @@ from isthmus_policies.algorithms.losses import Autograd, gaussian_kl, gaussian_l
 from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.algorithms.rollout import Rollout
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
+from isthmus_policies.networks.averaging_estimator import AveragingEstimator, AveragingEstimatorConfig
 from isthmus_policies.networks.estimator import EstimatorConfig, EstimatorPolicy
 from isthmus_policies.networks.gru import GruConfig, GruPolicy
 from isthmus_policies.networks.normalizer import moments
@@ -129,10 +130,19 @@ def test_a_gradient_goes_back_through_the_steps_and_not_across_an_episodes_end(g
     assert (felt > 0).tolist() == [[True, True], [True, True], [True, False], [True, False]]
 
 
-def test_a_sequence_is_its_steps(groups: Groups, experience: Experience):
+def averaging(groups: Groups) -> ActorCritic:
+    return AveragingEstimator(groups, 2, AveragingEstimatorConfig(end=2, steps=3))
+
+
+def recurrent(groups: Groups) -> ActorCritic:
+    return GruPolicy(groups, 2, GruConfig(units=4))
+
+
+@pytest.mark.parametrize("make", [recurrent, averaging])
+def test_a_sequence_is_its_steps(groups: Groups, experience: Experience, make: Callable[[Groups], ActorCritic]):
     """The means of an update before it changes anything are those of the roll-out, memory and ends included."""
     torch.manual_seed(0)
-    policy = GruPolicy(groups, 2, GruConfig(units=4))
+    policy = make(groups)
     with torch.no_grad():
         policy.actor[-1].weight *= 50  # pyright: ignore
     rollout = experience(policy, ends=0.3)

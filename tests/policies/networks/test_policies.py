@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from isthmus_policies.networks.averaging_estimator import AveragingEstimator, AveragingEstimatorConfig
 from isthmus_policies.networks.estimator import EstimatorConfig, EstimatorPolicy
 from isthmus_policies.networks.gru import GruConfig, GruPolicy
 from isthmus_policies.networks.policy import (
@@ -27,7 +28,7 @@ from isthmus_sim.task import Group
 GROUPS = {
     "actor": Group(shape=(4,)), "critic": Group(shape=(6,)), "image": Group(shape=(16, 16, 3), dtype="uint8"),
 }  # fmt: skip
-SHIPPED = ["cnn", "estimator", "gru", "mlp"]
+SHIPPED = ["averaging_estimator", "cnn", "estimator", "gru", "mlp"]
 
 
 def made(name: str) -> Policy:
@@ -126,6 +127,19 @@ def test_an_estimate_may_be_of_a_group_that_nobody_else_reads():
     assert [name for name, _ in policy.normalizers()] == ["actor", "critic", "truth"]
 
 
+def test_the_average_of_estimates_moves_towards_them_by_hand():
+    """With a time constant of 4 steps by a quarter of what is left, and the actor sees it."""
+    policy = AveragingEstimator(GROUPS, 2, AveragingEstimatorConfig(first=1, end=3, steps=4))
+    seen = observations(5)
+    with torch.no_grad():
+        next(policy.actor.parameters()).mul_(10)
+        estimate = policy.estimator(policy.actor_encoder(seen))
+        action, memory = policy.act(seen, {"average": torch.full((5, 2), 0.8)}, {})
+        other, _ = policy.act(seen, {"average": torch.zeros(5, 2)}, {})
+    torch.testing.assert_close(memory["average"], 0.6 + 0.25 * estimate)
+    assert not torch.allclose(action, other)
+
+
 def test_memory_begins_anew_for_those_whose_episode_ended():
     memory = {"hidden": torch.ones(3, 2)}
     restart(memory, torch.tensor([2, 0]))
@@ -140,6 +154,7 @@ def test_memory_begins_anew_for_those_whose_episode_ended():
         ("mlp", {"actor_groups": ("actor", "image")}, "policy 'mlp': observation group 'image' is an image"),
         ("mlp", {"critic_groups": ("state",)}, "policy 'mlp': unknown observation group 'state'; the task has: actor"),
         ("gru", {"units": 0}, "policy 'gru': units must be at least 1, got 0"),
+        ("averaging_estimator", {"steps": 0}, "policy 'averaging_estimator': steps must be at least 1, got 0"),
         ("estimator", {"target": "truth"}, "policy 'estimator': unknown observation group 'truth'"),
         ("estimator", {"first": 4, "end": 9}, "numbers 4 to 9 are none of group 'critic', which has 6"),
         ("estimator", {"target": "image"}, "policy 'estimator': .*'image' is an image"),

@@ -89,7 +89,7 @@ def test_numbers_that_cannot_be_are_named(field: str, value: float):
 # On disk
 # ---------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", TRAINED)
-@pytest.mark.parametrize("policy", ["mlp", "cnn", "gru", "estimator"])
+@pytest.mark.parametrize("policy", ["mlp", "cnn", "gru", "estimator", "averaging_estimator"])
 def test_every_registered_configuration_comes_back_from_its_file(name: str, policy: str, tmp_path: Path):
     config = replace(default_config(name, policy), seed=7, episode_steps=33)
     write_json(tmp_path / "config.json", config)

@@ -14,6 +14,7 @@ from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
+from isthmus_policies.networks.averaging_estimator import AveragingEstimatorConfig
 from isthmus_policies.networks.estimator import EstimatorConfig
 from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.training.config import default_config
@@ -25,6 +26,7 @@ POLICIES = {
     "mlp": ActorCriticConfig(actor=(16,), critic=(16,)),
     "gru": GruConfig(actor=(16,), critic=(16,), units=8),
     "estimator": EstimatorConfig(actor=(16,), critic=(16,), estimator=(8,)),
+    "averaging_estimator": AveragingEstimatorConfig(actor=(16,), critic=(16,), estimator=(8,), end=4),
 }
 
 

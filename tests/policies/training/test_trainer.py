@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
+from isthmus_policies.networks.averaging_estimator import AveragingEstimatorConfig
 from isthmus_policies.networks.estimator import EstimatorConfig
 from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.networks.policy import Policy
@@ -49,6 +50,7 @@ POLICIES = {
     "mlp": ActorCriticConfig(actor=(16, 16), critic=(16, 16)),
     "gru": GruConfig(actor=(16,), critic=(16,), units=8),
     "estimator": EstimatorConfig(actor=(16,), critic=(16,), estimator=(8,), first=12, end=15),
+    "averaging_estimator": AveragingEstimatorConfig(actor=(16,), critic=(16,), estimator=(8,), first=12, end=15),
 }
 
 
@@ -59,6 +61,7 @@ POLICIES = {
         ("quadrotor-randomized", "mujoco", "mlp"),
         ("quadrotor", "analytic", "gru"),
         ("quadrotor", "analytic", "estimator"),
+        ("quadrotor", "analytic", "averaging_estimator"),
     ],
 )
 def test_a_resumed_run_is_the_uninterrupted_run(small: Small, tmp_path: Path, task: str, engine: str, policy: str):

@@ -20,7 +20,7 @@ from isthmus_sim.robots.quadruped.mjcf import quadruped_mjcf
 from isthmus_sim.scenes.terrain import TerrainConfig
 from isthmus_sim.task import Mirror, Transition
 from isthmus_sim.tasks.velocity import VelocityTracking
-from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig, rough
+from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig, VelocityReward, rough
 
 Standing = Callable[..., State]
 COMMAND = "joint_position_target"
@@ -60,6 +60,7 @@ IMAGES: dict[str, Callable[[Tensor], Tensor]] = {
     "imu_orientation": lambda value: value * QUATERNION,
     "linear_velocity_command": lambda value: value * VECTOR[:2],
     "yaw_rate_command": lambda value: -value,
+    "course": lambda value: value * torch.tensor((1.0, -1.0, -1.0)),
     "phase": lambda value: torch.remainder(value + 0.5, 1.0),
     **{name: lambda value: value[:, JOINT_INDEX] for name in ("stiffness", "damping", "strength")},
     **dict.fromkeys(("command_delay_s", "friction", "payload"), same),
@@ -118,7 +119,7 @@ def symmetric() -> VelocityTracking:
         spec.body("base").fullinertia = inertia
         return spec
 
-    return VelocityTracking(replace(ROBOT, model=model), VelocityConfig())
+    return VelocityTracking(replace(ROBOT, model=model), VelocityConfig(reward=VelocityReward(course=1.0)))
 
 
 def near(found: Tensor, expected: Tensor, name: str) -> None:
@@ -137,7 +138,7 @@ def test_the_mirror_image_of_a_state_has_the_mirror_image_of_its_future():
     force = 30.0 * torch.randn(n, 3, generator=generator)
     engine.apply_wrench(torch.cat((force, force * VECTOR)), torch.zeros(2 * n, 3))
     goal = task.goal(torch.zeros(n, dtype=torch.long), None, generator)
-    goal = with_mirrored(goal | {"phase": torch.rand(n, 1, generator=generator)})
+    goal = task.track(with_mirrored(goal | {"phase": torch.rand(n, 1, generator=generator)}), state)
     past = torch.randn(n, task.config.history, 42, generator=generator)
     memory = {"past": torch.cat((past, mirrored_past(past))), "phase": goal["phase"]}
     commands = {COMMAND: state["actuator"]}
@@ -152,8 +153,8 @@ def test_the_mirror_image_of_a_state_has_the_mirror_image_of_its_future():
         previous, commands = commands, task.act(both, signals, memory)
         torch.testing.assert_close(commands[COMMAND][n:], joints(commands[COMMAND][:n]), rtol=0, atol=1e-5)
         memory = task.remember(memory, signals, both)
-        goal = goal | {"phase": memory["phase"]}
         state = engine.advance(commands)
+        goal = task.track(goal | {"phase": memory["phase"]}, state)
         for name, value in state.items():
             near(value[n:], IMAGES[name](value[:n]), name)
         step = Transition(state=state, goal=goal, commands=commands, previous=previous, progress=1.0)
