@@ -1,4 +1,4 @@
-"""What a process needs that keeps time with a robot: scheduling, where the machine permits it, and a collector at peace."""
+"""What a process that keeps time with a robot needs: scheduling, where it is permitted, and no long collection."""
 
 import gc
 import os
@@ -24,6 +24,6 @@ def prefix() -> list[str]:
 
 
 def freeze_garbage() -> None:
-    """Let the collector never look again at what start-up made: it would take 0.2 s at any moment, torch's part most."""
+    """Let the collector never look again at what start-up made: with torch, that takes it 0.2 s, at any moment."""
     gc.collect()
     gc.freeze()
