@@ -2,6 +2,8 @@
 
 Differential inverse kinematics by mink: every step one quadratic programme for the change of the joints, within their
 limits and speeds. An arm of five joints cannot turn its tool every way: the place counts far more than the orientation.
+An arm that folds a joint to its limit on the way rests there, its tool turned otherwise than it could be: a swing to
+another configuration would come unasked, and near a person. Some one in a hundred far targets leads there.
 """
 
 # pyright: reportAttributeAccessIssue=false
