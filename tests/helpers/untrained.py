@@ -9,6 +9,9 @@ from isthmus_deploy.contract import Command, Contract, Provenance, Signal
 from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_sim.description import RobotDescription
 
+MAX_AGE_S = 1.0
+"""A busy test machine holds a process up for some 0.3 s now and then."""
+
 _NOWHERE = Provenance(
     task="", task_config={}, package="isthmus", package_version="0", robot_model="own", engine="none",
     code_revision="hand-made", seed=0, data=None, evaluation={}, created="2026-11-21T00:00:00+00:00",
@@ -35,7 +38,7 @@ def contract_for(robot: RobotDescription, task: str, **known: Any) -> Contract:
     return replace(contract, **known)
 
 
-def patient(contract: Contract, max_age_s: float) -> Contract:
-    """Let the readings of a contract be so late: a busy test machine stalls."""
-    aged = (s if s.max_age_s is None else replace(s, max_age_s=max_age_s) for s in contract.signals)
+def patient(contract: Contract) -> Contract:
+    """Let the readings of a contract be as old as `MAX_AGE_S`."""
+    aged = (s if s.max_age_s is None else replace(s, max_age_s=MAX_AGE_S) for s in contract.signals)
     return replace(contract, signals=tuple(aged))

@@ -35,7 +35,6 @@ MOTOR_LAG_S = 0.15
 LEAD = 2.5  # how much faster than their lag the motors are driven
 HOVER = float(np.sqrt(MASS * GRAVITY / (4 * THRUST)))  # rad/s
 DT = ROBOT.control_period_s
-MAX_AGE_S = 0.25
 
 POSITION_GAIN, VELOCITY_GAIN, INTEGRAL_GAIN = 1.6, 2.2, 0.5  # 1/s², 1/s, 1/s³
 TILT_GAIN, RATE_GAIN = 45.0, 11.0  # 1/s², 1/s
@@ -187,7 +186,7 @@ def contract() -> Contract:
         Memory(name="integral", shape=(3,), order="x y z", initial=0.0),
         Memory(name="rotor_speed", shape=(4,), order="as the command", initial=0.0),
     )
-    return patient(contract_for(ROBOT, "quadrotor", memory=memory), MAX_AGE_S)
+    return patient(contract_for(ROBOT, "quadrotor", memory=memory))
 
 
 def model() -> bytes:

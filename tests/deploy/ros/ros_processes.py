@@ -184,14 +184,16 @@ class Operator:
         """Arm, wait until the robot stands, and start."""
         self.wait("readiness to arm", lambda: self.ask("arm").success)
         self.wait("stand-by", lambda: self.ask("start").success or self.state == "fault")
-        self.wait("the policy", lambda: self.state in ("running", "fault"))
-        assert self.state != "fault", self.diagnostics[-1]["cause"]
 
-    def take_off(self, height: float = 0.8) -> None:
-        """Give a goal above the ground, arm, start, and wait until the robot is in the air."""
-        self.give_goal(0.0, 0.0, height)
+    def launch(self) -> None:
+        """Give a goal above the ground, arm, and start."""
+        self.give_goal(0.0, 0.0, 0.8)
         self.wait("readiness to arm", lambda: self.ask("arm").success)
         assert self.ask("start").success
+
+    def take_off(self) -> None:
+        """Launch, and wait until the robot is in the air."""
+        self.launch()
         self.wait("flight", lambda: self.position[2] > 0.1 or self.state == "fault")
         assert self.state != "fault", self.diagnostics[-1]["cause"]
 

@@ -17,14 +17,13 @@ from isthmus_deploy.contract import Contract
 from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_sim.robots.quadruped.description import ROBOT
 
-MAX_AGE_S = 0.5
 GAIN = np.float32(0.01)
 DEFAULT = np.array(ROBOT.commands[0].standby, np.float32)
 
 
 def contract() -> Contract:
     """The contract of a policy for the quadruped without memory."""
-    return patient(contract_for(ROBOT, "quadruped"), MAX_AGE_S)
+    return patient(contract_for(ROBOT, "quadruped"))
 
 
 def model() -> bytes:
