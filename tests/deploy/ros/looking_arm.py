@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from untrained import contract_for
+from untrained import contract_for, patient
 
 from isthmus_deploy.contract import Contract
 from isthmus_deploy.policy_file import ReplayStep, seal
@@ -85,7 +85,7 @@ ROBOT = RobotDescription(
 
 def contract() -> Contract:
     """The contract of its policy; it was asked for angles up to 1 rad."""
-    own = contract_for(ROBOT, "look")
+    own = patient(contract_for(ROBOT, "look"))
     *readings, goal = own.signals
     goal = replace(goal, trained_minimum=(-1.0, -1.0), trained_maximum=(1.0, 1.0))
     return replace(own, signals=(*readings, goal))
