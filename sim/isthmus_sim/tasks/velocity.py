@@ -22,16 +22,16 @@ from isthmus_sim.sensors import Signals
 from isthmus_sim.specs import MemorySpec
 from isthmus_sim.task import BaseMotion, Goal, Group, Memory, Mirror, Reward, Task, Transition
 from isthmus_sim.tasks import symmetry
+from isthmus_sim.tasks.gait import Gait, first
+from isthmus_sim.tasks.velocity_check import COMMAND, check
 from isthmus_sim.tasks.velocity_config import VelocityConfig
 from isthmus_sim.terms import rewards, terminations
 from isthmus_sim.terms.curricula import terrain_level
 from isthmus_sim.terms.events import Push
-from isthmus_sim.terms.randomization import Range, check_goal_range, scaled, uniform
+from isthmus_sim.terms.randomization import Range, scaled, uniform
 from isthmus_sim.terms.rewards import COURSE, TURNING_GOAL, VELOCITY_GOAL
 
 GRAVITY = 9.81  # m/s²
-COMMAND = "joint_position_target"
-_READ = ("joint_position", "joint_velocity", "angular_velocity", "imu_orientation", VELOCITY_GOAL, TURNING_GOAL)
 TRACKING_ERROR = "tracking_error"
 """A group (n, 3) of what simulation knows: velocity less what is asked, forward and left m/s, turning rad/s."""
 _SCAN = (11, 7)  # places forward and left at which the critic knows rough ground
@@ -48,7 +48,7 @@ class VelocityTracking(Task):
     name = "velocity"
 
     def __init__(self, robot: RobotDescription, config: VelocityConfig) -> None:
-        _check(robot, config)
+        check(robot, config)
         self.robot, self.config = robot, config
         c, period_s = config, robot.control_period_s
         self.terrain = Terrain(c.terrain) if c.terrain else None
@@ -60,6 +60,7 @@ class VelocityTracking(Task):
         self.episode_steps = c.episode_steps
         self.sensors, self.noise, self.command_delay_steps = c.sensors, c.noise, c.command_delay_steps
         self.actuation_delay_s = c.actuation_delay_s[1]
+        self._gait = Gait(robot, c.gait)
         self._constants()
         frame = 6 + 3 * len(robot.joints)
         self.memory = (
@@ -90,12 +91,7 @@ class VelocityTracking(Task):
         command = robot.command(COMMAND)
         self._low, self._high = (Constant(torch.tensor(v)) for v in (command.minimum, command.maximum))
         self._default = Constant(torch.tensor(robot.default_pose))
-        names = list(robot.joints)
-        legs = [i for name in names for i, chain in enumerate(robot.legs.values()) if name in chain]
-        self._leg = Constant(torch.tensor(legs))
-        self._phases = Constant(torch.tensor(c.gait.phases))
-        self._lift = Constant(torch.tensor([_first(c.gait.joints, name, 0.0) for name in names]))
-        self._posture = Constant(torch.tensor([_first(c.reward.posture_of, name, 1.0) for name in names]))
+        self._posture = Constant(torch.tensor([first(c.reward.posture_of, name, 1.0) for name in robot.joints]))
         self._scan = Constant(_scan_points())
 
     # --- on the robot and in simulation ---
@@ -106,38 +102,24 @@ class VelocityTracking(Task):
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
         command = torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL]), dim=-1)
-        gait = self.config.gait
-        swing, stance = self._swing(memory["phase"], command), self._swing(memory["phase"] + 0.5, command)
-        step = (gait.lift * swing - gait.press * stance)[:, self._leg.on(action)]
-        target = self._default.to(action) + self.config.action_scale * action + step * self._lift.to(action)
+        step = self._gait.joints(memory["phase"], command)
+        target = self._default.to(action) + self.config.action_scale * action + step
         return {COMMAND: torch.minimum(torch.maximum(target, self._low.to(action)), self._high.to(action))}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         frame = torch.cat((self._proprioception(signals), action), dim=-1)
         past = torch.cat((memory["past"][:, 1:], frame.unsqueeze(1)), dim=1)
-        return {"past": past, "phase": self._next_phase(memory["phase"])}
-
-    def _next_phase(self, phase: Tensor) -> Tensor:
-        return torch.remainder(phase + self.config.gait.frequency_hz * self.robot.control_period_s, 1.0)
+        return {"past": past, "phase": self._gait.next(memory["phase"])}
 
     def _command(self, signals: Signals, phase: Tensor) -> Tensor:
         """(n, 5): the operator's command and the clock."""
-        turn = 2 * math.pi * phase
-        return torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL], turn.sin(), turn.cos()), dim=-1)
+        return torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL], self._gait.clock(phase)), dim=-1)
 
     def _proprioception(self, signals: Signals) -> Tensor:
         """(n, 6 + 2j): what the robot feels of itself: gyro, direction of gravity in the body, joints."""
         gravity = -rotation_matrix(signals["imu_orientation"])[:, 6:]
         joints = signals["joint_position"] - self._default.to(gravity)
         return torch.cat((signals["angular_velocity"], gravity, joints, signals["joint_velocity"]), dim=-1)
-
-    def _swing(self, phase: Tensor, command: Tensor) -> Tensor:
-        """(n, f), 0 to 1: how high each foot should be in its swing; 0 where it should stand, as all do without a
-        command if the gait rests. phase (n, 1) cycles; command (n, 3)."""
-        swing = torch.sin(-2 * math.pi * (phase + self._phases.to(phase))).clamp_min(0.0)
-        if not self.config.gait.rests:
-            return swing
-        return swing * (command.norm(dim=-1, keepdim=True) > 0.05).to(phase)
 
     # --- in simulation only ---
 
@@ -148,7 +130,7 @@ class VelocityTracking(Task):
         every = round(self.config.command_s / self.robot.control_period_s)
         due = (episode_step % every == 0).unsqueeze(-1)
         goal = {name: torch.where(due, value, previous[name]) for name, value in drawn.items()}
-        return goal | {"phase": self._next_phase(previous["phase"]), COURSE: previous[COURSE]}
+        return goal | {"phase": self._gait.next(previous["phase"]), COURSE: previous[COURSE]}
 
     def track(self, goal: Goal, state: State) -> Goal:
         share = self.robot.control_period_s / self.config.reward.course_s
@@ -200,12 +182,12 @@ class VelocityTracking(Task):
 
     def _pieces(self, group: str) -> list[symmetry.Piece]:
         """What `observe` and `privileged` put into a group, one after the other, as a mirror sees it."""
-        robot, off = self.robot, symmetry.signs(1, -1, -1)
+        robot, clock, off = self.robot, self._gait.clock_sign, symmetry.signs(1, -1, -1)
         if group == TRACKING_ERROR:
             return [off]
         joints, vector, spin, same = symmetry.joints(robot), symmetry.VECTOR, symmetry.SPIN, symmetry.SAME
         felt = [spin, vector, joints, joints]
-        asked = [symmetry.signs(1, -1, -1, self._clock_sign, self._clock_sign)]
+        asked = [symmetry.signs(1, -1, -1, clock, clock)]
         if group == "actor":
             return [*felt, *asked, *[*felt, joints] * self.config.history]
         per_foot, per_joint = symmetry.per_foot(robot), symmetry.per_joint(robot)
@@ -213,19 +195,9 @@ class VelocityTracking(Task):
         scan = symmetry.grid(*(_SCAN if self.terrain else (0, 0)))
         return [*felt, *asked, off, joints, vector, same, per_foot, per_foot, *drawn, scan]
 
-    @property
-    def _clock_sign(self) -> float:
-        """The clock's sign in a mirror: feet on opposite sides swing half a cycle apart, or together."""
-        phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
-        return -1.0 if (phases[others[0]] - phases[0]) % 1.0 == 0.5 else 1.0
-
     def _mirror(self, pieces: dict[str, list[symmetry.Piece]]) -> dict[str, Mirror]:
-        if not self.robot.mirror:
+        if not self.robot.mirror or not self._gait.mirrors:
             return {}
-        phases, others = self.config.gait.phases, symmetry.other_feet(self.robot)
-        shifts = {(phases[other] - phases[foot]) % 1.0 for foot, other in enumerate(others)}
-        if shifts not in ({0.0}, {0.5}):
-            return {}  # such a gait is not its own mirror image
         images = {name: symmetry.joined(*its_pieces) for name, its_pieces in pieces.items()}
         return images | {"action": symmetry.joined(symmetry.joints(self.robot))}
 
@@ -260,7 +232,7 @@ class VelocityTracking(Task):
             "course": Reward(
                 weight=w.course, function=lambda step: step.progress * rewards.course(step, w.course_width)
             ),
-            "gait": Reward(weight=w.gait, function=self._gait),
+            "gait": Reward(weight=w.gait, function=self._in_step),
             "clearance": Reward(weight=-w.clearance, function=self._lack_of_clearance),
             "level": Reward(weight=-w.level, function=rewards.tilt),
             "height": Reward(weight=-w.height, function=self._height_error),
@@ -274,9 +246,9 @@ class VelocityTracking(Task):
 
     def _swing_asked(self, step: Transition) -> Tensor:
         command = torch.cat((step.goal[VELOCITY_GOAL], step.goal[TURNING_GOAL]), dim=-1)
-        return self._swing(step.goal["phase"], command)
+        return self._gait.swing(step.goal["phase"], command)
 
-    def _gait(self, step: Transition) -> Tensor:
+    def _in_step(self, step: Transition) -> Tensor:
         return (_touches(step) == (self._swing_asked(step) == 0)).float().mean(-1)
 
     def _lack_of_clearance(self, step: Transition) -> Tensor:
@@ -370,53 +342,7 @@ def _with_standing(bounds: Range, c: VelocityConfig) -> Range:
     return (min(low, 0.0), max(high, 0.0)) if c.standing_share > 0 else bounds
 
 
-def _first(by_part: dict[str, float], name: str, otherwise: float) -> float:
-    """The value of the first key that is part of `name`."""
-    return next((value for part, value in by_part.items() if part in name), otherwise)
-
-
 def _scan_points() -> Tensor:
     """(77, 2) m: places around the base, forward and left, at which the critic knows the ground."""
     forward, left = torch.linspace(-0.5, 0.75, _SCAN[0]), torch.linspace(-0.45, 0.45, _SCAN[1])
     return torch.cartesian_prod(forward, left)
-
-
-def _check_robot(robot: RobotDescription) -> None:
-    signals, commands = ([spec.name for spec in specs] for specs in (robot.signals, robot.commands))
-    lacking = [name for name in ("joints", "legs", "base", "mass") if not getattr(robot, name)]
-    lacking += [] if "stand" in robot.stances else ['the stance "stand"']
-    lacking += [f"the signal {name!r}" for name in _READ if name not in signals]
-    lacking += [] if COMMAND in commands else [f"the command {COMMAND!r}"]
-    if lacking:
-        raise ValueError(
-            f"{robot.name} cannot be trained to walk: its description lacks {', '.join(lacking)}; its signals: "
-            f"{', '.join(signals) or 'none'}; its commands: {', '.join(commands) or 'none'}"
-        )
-    in_legs = [joint for chain in robot.legs.values() for joint in chain]
-    everything = dict.fromkeys((*robot.joints, *in_legs))
-    wrong = [joint for joint in everything if joint not in robot.joints or in_legs.count(joint) != 1]
-    if wrong:
-        raise ValueError(
-            f"the legs of {robot.name} must have each of its joints once, since a walk moves only legs; correct `legs` "
-            f"or `joints` where it is not so: {', '.join(wrong)}"
-        )
-    symmetry.check_mirror(robot)
-
-
-def _check(robot: RobotDescription, c: VelocityConfig) -> None:
-    _check_robot(robot)
-    if len(c.gait.phases) != len(robot.legs):
-        raise ValueError(
-            f"gait.phases: {len(c.gait.phases)} phases for the {len(robot.legs)} legs of {robot.name}: "
-            f"{', '.join(robot.legs)}"
-        )
-    check_goal_range(robot, VELOCITY_GOAL, 0, "forward", c.forward)
-    check_goal_range(robot, VELOCITY_GOAL, 1, "sideways", c.sideways)
-    check_goal_range(robot, TURNING_GOAL, 0, "turning", c.turning)
-    if c.command_s < robot.control_period_s:
-        raise ValueError(f"command_s must be at least a control period, {robot.control_period_s} s")
-    if not 0.0 <= c.actuation_delay_s[0] <= c.actuation_delay_s[1] <= robot.control_period_s:
-        raise ValueError(
-            f"actuation_delay_s: {c.actuation_delay_s} must rise and lie within a control period, "
-            f"[0, {robot.control_period_s:g}] s; longer delays are command_delay_steps"
-        )
