@@ -265,12 +265,11 @@ class VelocityTracking(Task):
         return rewards.posture(step, self._default.to(joints), self._posture.to(joints))
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
-        base = BaseMotion.of(state)
-        turning = base.turning[:, 2:] - goal[TURNING_GOAL]
+        off = _tracking_error(state, goal)
         return {
-            "velocity_error_mps": (base.velocity[:, :2] - goal[VELOCITY_GOAL]).norm(dim=-1),
-            "yaw_rate_error_radps": turning.abs().squeeze(-1),
-            "speed_mps": base.velocity[:, :2].norm(dim=-1),
+            "velocity_error_mps": off[:, :2].norm(dim=-1),
+            "yaw_rate_error_radps": off[:, 2].abs(),
+            "speed_mps": BaseMotion.of(state).velocity[:, :2].norm(dim=-1),
             "power_w": state["joint_power"].clamp_min(0.0).sum(-1),
         }
 
