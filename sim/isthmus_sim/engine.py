@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-State = dict[str, Tensor]
+State = dict[str, "Tensor"]
 """True quantities of n worlds as the scene declares them: name -> (n, *shape) float32, no noise, no delay."""
 
-Params = dict[str, Tensor]
+Params = dict[str, "Tensor"]
 """Physical parameters of n worlds: name -> (n, size) float32."""
 
-Commands = dict[str, Tensor]
+Commands = dict[str, "Tensor"]
 """Robot commands of n worlds: name -> (n, size) in the command's unit."""
 
 SPEED_LIMIT = 1e6

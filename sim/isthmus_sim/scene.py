@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus_sim.description import RobotDescription
-from isthmus_sim.scenes.terrain import Terrain
 from isthmus_sim.specs import Parameter
 from isthmus_sim.variations import Variation
+
+if TYPE_CHECKING:
+    from isthmus_sim.scenes.terrain import Terrain
 
 Kind = Literal[
     "position", "orientation", "linear_velocity", "angular_velocity",

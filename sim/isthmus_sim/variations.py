@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from isthmus_sim.specs import Parameter, scalar
 
@@ -36,9 +35,9 @@ class Variation(Protocol):
 def rows(model: Any, field: str, like: Array) -> Array:
     """A model's field once for each row of `like`: (n, ...), float64, of the same library and on the same device."""
     one = np.asarray(getattr(model, field), np.float64)[None]
-    if isinstance(like, torch.Tensor):
-        return torch.tensor(one, device=like.device).repeat(len(like), *(1,) * (one.ndim - 1))
-    return np.repeat(one, len(like), axis=0)
+    if isinstance(like, np.ndarray):
+        return np.repeat(one, len(like), axis=0)
+    return like.double().new_tensor(one).repeat(len(like), *(1,) * (one.ndim - 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import mujoco
 import numpy as np
 
 from isthmus_sim.actuators import PDMotors
 from isthmus_sim.engines.agreement import check_agreement
 from isthmus_sim.scene import Quantity, Scene
-from isthmus_sim.scenes.terrain import Terrain
+
+if TYPE_CHECKING:
+    from isthmus_sim.scenes.terrain import Terrain
 
 ITERATIONS = 50
 """Iterations of the contact solver at most; it ends by itself, and cut short it has been seen to throw a foot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from nav_msgs.msg import Odometry
@@ -21,12 +21,14 @@ from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
-from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
 from isthmus_sim.models.user_robot import robot_of
+
+if TYPE_CHECKING:
+    from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 
 
 def simulate(config: Config) -> int:
@@ -80,7 +82,7 @@ class StandIn:
         self._sensors = Sensors(node, self._interface)
         self._write_truth = odometry_writer()
         self._publish_truth = node.create_publisher(Odometry, "ground_truth", qos.SENSOR).publish
-        self._task = world if isinstance(world, TaskWorld) else None
+        self._task = cast("TaskWorld", world) if config.task else None
         self._measured: dict[str, float] = {}
         if self._task:
             self._publish_success = node.create_publisher(Bool, "task_succeeded", qos.SENSOR).publish

@@ -70,7 +70,7 @@ def make_world(robot: RobotDescription | None, seed: int, task: str | None = Non
 
         return TaskWorld(make_task(task, robot=robot), seed)
     robot = robot or ROBOTS[QUADROTOR]
-    if robot == ROBOTS[QUADROTOR]:  # how its body varies is published, and more than bounds
+    if robot.name == QUADROTOR and robot == ROBOTS[QUADROTOR]:  # how its body varies is published, and more than bounds
         from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
 
         return QuadrotorWorld(seed)

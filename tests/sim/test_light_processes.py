@@ -1,4 +1,5 @@
-"""What a process without MuJoCo needs, such as another simulator's worker, does without it."""
+"""What a process needs that is no training, such as another simulator's worker or a stand-in robot, does without the
+rest."""
 
 from __future__ import annotations
 
@@ -38,5 +39,22 @@ def test_tasks_scenes_and_the_analytic_engine_do_without_mujoco():
     """Only the model of a scene is MuJoCo's affair, and it is text."""
     imports = "\n".join(f"import isthmus_sim.{module}" for module in MODULES)
     code = f"import sys; sys.modules['mujoco'] = None\n{imports}\n{DESCRIBE}\n{FLY}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_descriptions_and_stand_ins_of_them_do_without_torch():
+    """It takes seconds to load, and another simulator's Python may have none."""
+    code = """
+import sys; sys.modules['torch'] = None
+import isthmus_sim.engines
+from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_sim.robots import ROBOTS
+
+for name in ("quadruped", "biped", "so101"):
+    world = make_world(ROBOTS[name], seed=1)
+    world.step({command.name: None for command in ROBOTS[name].commands}, 5)
+    assert world.sense().keys() >= {"joint_position", "joint_velocity"}
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
