@@ -101,10 +101,10 @@ def arms(options: Options) -> dict[str, TrainConfig]:
 
 def unmeasured(config: TrainConfig) -> tuple[int, int]:
     """Where in the critic's group velocity and height of the base, forces and heights of the feet are: after what the
-    robot feels (gyro, gravity, joint positions and velocities), command and clock, and the motors' targets."""
+    robot feels (gyro, gravity, joint positions and velocities), command, clock, average errors and targets."""
     robot = make_task(config.name, config.task).robot
     joints, feet = len(robot.joints), 4
-    first = (3 + 3 + 2 * joints) + 5 + joints
+    first = (3 + 3 + 2 * joints) + 5 + 3 + joints
     return first, first + 3 + 1 + 2 * feet
 
 
