@@ -134,7 +134,7 @@ class VelocityTracking(Task):
 
     def track(self, goal: Goal, state: State) -> Goal:
         share = self.robot.control_period_s / self.config.reward.course_s
-        return goal | {COURSE: torch.lerp(goal[COURSE], _tracking_error(state, goal), share)}
+        return goal | {COURSE: torch.lerp(goal[COURSE], _tracking_error(BaseMotion.of(state), goal), share)}
 
     def _draw_command(self, n: int, generator: torch.Generator) -> Goal:
         c = self.config
@@ -178,7 +178,7 @@ class VelocityTracking(Task):
             to_body(base.matrix, engine.force[rows]) / weight,
             self._heights_around(state),
         )
-        return {"critic": torch.cat(seen, dim=-1), TRACKING_ERROR: _tracking_error(state, goal)}
+        return {"critic": torch.cat(seen, dim=-1), TRACKING_ERROR: _tracking_error(base, goal)}
 
     def _pieces(self, group: str) -> list[symmetry.Piece]:
         """What `observe` and `privileged` put into a group, one after the other, as a mirror sees it."""
@@ -265,11 +265,12 @@ class VelocityTracking(Task):
         return rewards.posture(step, self._default.to(joints), self._posture.to(joints))
 
     def metrics(self, state: State, goal: Goal) -> dict[str, Tensor]:
-        off = _tracking_error(state, goal)
+        base = BaseMotion.of(state)
+        off = _tracking_error(base, goal)
         return {
             "velocity_error_mps": off[:, :2].norm(dim=-1),
             "yaw_rate_error_radps": off[:, 2].abs(),
-            "speed_mps": BaseMotion.of(state).velocity[:, :2].norm(dim=-1),
+            "speed_mps": base.velocity[:, :2].norm(dim=-1),
             "power_w": state["joint_power"].clamp_min(0.0).sum(-1),
         }
 
@@ -325,9 +326,8 @@ class VelocityTracking(Task):
         }
 
 
-def _tracking_error(state: State, goal: Goal) -> Tensor:
+def _tracking_error(base: BaseMotion, goal: Goal) -> Tensor:
     """(n, 3): velocity less what is asked, in the body: forward and left m/s, turning rad/s."""
-    base = BaseMotion.of(state)
     return torch.cat((base.velocity[:, :2] - goal[VELOCITY_GOAL], base.turning[:, 2:] - goal[TURNING_GOAL]), dim=-1)
 
 

@@ -20,6 +20,11 @@ def check(robot: RobotDescription, c: VelocityConfig) -> None:
     check_goal_range(robot, TURNING_GOAL, 0, "turning", c.turning)
     if c.command_s < robot.control_period_s:
         raise ValueError(f"command_s must be at least a control period, {robot.control_period_s} s")
+    if not c.reward.course_s >= robot.control_period_s:  # not a number, neither
+        raise ValueError(f"reward.course_s must be at least a control period, {robot.control_period_s} s")
+    for name in ("width", "course_width"):
+        if not getattr(c.reward, name) > 0.0:
+            raise ValueError(f"reward.{name} must be positive, got {getattr(c.reward, name)}")
     if not 0.0 <= c.actuation_delay_s[0] <= c.actuation_delay_s[1] <= robot.control_period_s:
         raise ValueError(
             f"actuation_delay_s: {c.actuation_delay_s} must rise and lie within a control period, "

@@ -18,7 +18,7 @@ from isthmus_sim.env import Env
 from isthmus_sim.robots.quadruped.description import ROBOT
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.tasks.velocity import VelocityTracking
-from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig
+from isthmus_sim.tasks.velocity_config import GaitConfig, VelocityConfig, VelocityReward
 
 Walking = Callable[..., Env]
 Standing = Callable[..., State]
@@ -218,6 +218,8 @@ def test_the_trained_latency_is_the_longest_drawn():
         ({"strength": (1.0, 0.5)}, "strength"),
         ({"gains": (1.1, 0.9)}, "stiffness"),
         ({"actuation_delay_s": (0.0, 0.03)}, r"actuation_delay_s: .* within .* \[0, 0\.02\]"),
+        ({"reward": VelocityReward(course_s=0.0)}, "reward.course_s must be at least a control period"),
+        ({"reward": VelocityReward(course_width=0.0)}, "reward.course_width must be positive, got 0"),
         ({"gait": GaitConfig(phases=(0.0, 0.5))}, "gait.phases: 2 phases for the 4 legs of quadruped: FL, FR, RL, RR"),
     ],
 )
