@@ -12,11 +12,10 @@ from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Vector
-from isthmus_deploy.ros.missions.walk_log import ASKED, following
+from isthmus_deploy.ros.missions.walk_log import ASKED, SETTLE_S, following
 from isthmus_deploy.ros.missions.walk_plan import Pose, WalkPlan
 from isthmus_deploy.ros.truth import Truth, heading
 
-_REACTION_S = 0.15  # a person lets go of the stick a moment before the turn is done, since the robot takes one to stop
 _PATIENCE = 3.0  # times its duration, after which a turn has failed
 _LIES = 0.55  # of the height at which its base stood
 _SLOW = 0.05  # m/s and rad/s
@@ -50,7 +49,8 @@ class Options(mission.Options):
     """Walk a robot that isthmus-deploy drives: stand up, a square, sideways, sit down.
 
     Velocities are streamed on cmd_vel. Sides are walked by time alone; the operator looks at the robot only to end its
-    turns. Exits with 0 when the walk succeeded, 1 when it failed, and says why. Judged by the topic ground_truth.
+    turns, and lets go the earlier the further it turned on after the turn before. Exits with 0 when the walk succeeded,
+    1 when it failed, and says why. Judged by the topic ground_truth.
     """
 
     plan: WalkPlan = field(default_factory=WalkPlan)
@@ -72,6 +72,8 @@ class Walk(Mission):
         self._home: Pose = (0.0, 0.0, 0.0)
         self._starts: list[float] = []  # of the legs so far, s
         self._now_s = 0.0
+        self._let_go: float | None = None  # heading at which a turn has just been let go, rad
+        self._turns_on = 0.0  # angle by which the robot turned on after that, rad
         self._stuck: str | None = None
         self._stood_m = 0.0  # height of the base at the start, m
 
@@ -93,6 +95,7 @@ class Walk(Mission):
 
     def ask(self, time_s: float, truth: Truth) -> Vector | None:
         self._now_s = time_s
+        self._watch_it_stop(time_s - self._starts[-1], truth)
         if self._leg_is_over(time_s - self._starts[-1], truth):
             self._starts.append(time_s)
         i = len(self._starts) - 1
@@ -145,7 +148,16 @@ class Walk(Mission):
         left = _wrapped(leg.towards - (truth.heading - self._home[2]))
         if time_s > _PATIENCE * leg.duration_s:
             self._stuck = f"{leg.name}: {math.degrees(left):.0f}° still to go after {time_s:.1f} s"
-        return left <= leg.velocity[2] * _REACTION_S
+        if left > self._turns_on:
+            return False
+        self._let_go = truth.heading
+        return True
+
+    def _watch_it_stop(self, time_s: float, truth: Truth) -> None:
+        """Learns from the turn before how early to let go of the next, as a person does: robots differ."""
+        if self._let_go is not None and time_s >= SETTLE_S:
+            self._turns_on = _wrapped(truth.heading - self._let_go)
+            self._let_go = None
 
     def _in_world(self, x: float, y: float, turned: float) -> Pose:
         home_x, home_y, home_turned = self._home
