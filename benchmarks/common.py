@@ -7,11 +7,14 @@ Benchmarks import this module before torch, so that torch's threads do not spin 
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import os
 import platform
 import shlex
+import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,6 +87,39 @@ def training(task: str, seed: int, run: Path, iterations: int | None = None) -> 
     """The command that trains `task` into the folder `run`; its own number of iterations unless another is given."""
     command = [sys.executable, "-m", "isthmus_policies.training.train", task, "--seed", str(seed), "--run", str(run)]
     return [*command, "--iterations", str(iterations)] if iterations else command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A training that was run: wall minutes of the whole command, imports and files included, by which revision, and
+    what it was told."""
+
+    minutes: float
+    code_revision: str
+    arguments: str = ""
+
+
+def train(command: list[str], run: Path) -> Trained:
+    """Run the command, which trains into the folder `run`. A training that a benchmark finished there before is not
+    repeated: many seeds together may take longer than one sitting."""
+    finished, arguments = run / "bench.json", shlex.join(word for word in command[1:] if word != str(run))
+    if finished.is_file():
+        trained = Trained(**json.loads(finished.read_text(encoding="utf-8")))
+        if trained.arguments != arguments:
+            sys.exit(f"{run} was trained by {trained.arguments}, not by {arguments}: choose another folder")
+        return trained
+    begun = time.perf_counter()
+    subprocess.run(command, check=True)
+    minutes = (time.perf_counter() - begun) / 60
+    trained = Trained(minutes=minutes, code_revision=code_revision(), arguments=arguments)
+    write_json(finished, asdict(trained))
+    return trained
+
+
+def revisions(trainings: list[Trained]) -> str | None:
+    """What a row says of trainings that other revisions than this one have run; None where there are none."""
+    others = {each.code_revision for each in trainings} - {code_revision()}
+    return f"trained at {', '.join(sorted(others))}" if others else None
 
 
 def meets(row: Row, bound: str | None) -> bool | None:

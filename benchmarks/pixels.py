@@ -11,7 +11,6 @@ Where the time goes is measured in this process, over some iterations of the tra
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import BenchOptions, Row, over_seeds, parse, report, training
+from common import BenchOptions, Row, Trained, over_seeds, parse, report, revisions, train, training
 
 from rich.console import Console
 
@@ -58,7 +57,7 @@ class Options(BenchOptions):
     timed: int = 5
     """Iterations over which the shares of time are measured."""
     keep: Path | None = None
-    """Folder in which the runs are kept, by default nowhere."""
+    """Folder in which the runs are kept, by default nowhere. Those that are there already are not trained again."""
 
 
 QUICK = Options(seeds=(601,), iterations=1, worlds=16, episodes=4, timed=1)
@@ -66,20 +65,16 @@ QUICK = Options(seeds=(601,), iterations=1, worlds=16, episodes=4, timed=1)
 
 @dataclass(kw_only=True)
 class Measured:
-    """One variant, seed by seed: minutes of the whole command, and success in %."""
+    """One variant, seed by seed: its training, and success in %."""
 
-    minutes: list[float] = field(default_factory=list)
+    trainings: list[Trained] = field(default_factory=list)
     success: list[float] = field(default_factory=list)
 
 
-def train(options: Options, seed: int, variant: str, folder: Path) -> float:
-    """Wall minutes of the whole command, imports and files included."""
-    command = [*training(TASK, seed, folder, options.iterations), *VARIANTS[variant]]
-    if options.worlds:
-        command += ["--num-envs", str(options.worlds)]
-    begun = time.perf_counter()
-    subprocess.run(command, check=True)
-    return (time.perf_counter() - begun) / 60
+def command(options: Options, seed: int, variant: str, folder: Path) -> list[str]:
+    """What trains a variant into a folder."""
+    worlds = ["--num-envs", str(options.worlds)] if options.worlds else []
+    return [*training(TASK, seed, folder, options.iterations), *VARIANTS[variant], *worlds]
 
 
 def success(folder: Path, episodes: int) -> float:
@@ -130,11 +125,17 @@ def shares(options: Options) -> dict[str, float]:
 def rows_of(table: dict[str, Measured], shared: dict[str, float]) -> list[Row]:
     """Success and time of each variant, then the shares of time."""
     seen, *others = table
+
+    def time_row(name: str, must: str | None = None) -> Row:
+        trainings = table[name].trainings
+        minutes = [each.minutes for each in trainings]
+        return over_seeds(f"training {name}, whole command", minutes, "min", must=must, peer=revisions(trainings))
+
     rows = [
         over_seeds(f"success, {seen}", table[seen].success, "%", must=">= 80", aim=">= 95"),
         *(over_seeds(f"success, {name}", table[name].success, "%") for name in others),
-        over_seeds(f"training {seen}, whole command", table[seen].minutes, "min", must="<= 60"),
-        *(over_seeds(f"training {name}, whole command", table[name].minutes, "min") for name in others),
+        time_row(seen, must="<= 60"),
+        *(time_row(name) for name in others),
     ]
     return rows + [Row(metric=f"share of time, {part}", value=value, unit="%") for part, value in shared.items()]
 
@@ -149,11 +150,10 @@ def main() -> int:
         for variant, measured in table.items():
             with tempfile.TemporaryDirectory() as temporary:
                 folder = (options.keep or Path(temporary)) / f"{variant.replace(' ', '-')}-{seed}"
-                measured.minutes.append(train(options, seed, variant, folder))
+                measured.trainings.append(train(command(options, seed, variant, folder), folder))
                 measured.success.append(success(folder, options.episodes))
-            console.print(
-                f"seed {seed}, {variant}: {measured.minutes[-1]:.1f} minutes, {measured.success[-1]:.1f} % reach it"
-            )
+            minutes = measured.trainings[-1].minutes
+            console.print(f"seed {seed}, {variant}: {minutes:.1f} minutes, {measured.success[-1]:.1f} % reach it")
     return report("pixels", rows_of(table, shares(options)), options)
 
 

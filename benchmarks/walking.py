@@ -11,14 +11,12 @@ time. With --trained nothing is trained: the policies of an earlier --keep walk 
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import BenchOptions, Row, over_seeds, parse, report, training
+from common import BenchOptions, Row, Trained, over_seeds, parse, report, revisions, train, training
 
 from rich.console import Console
 from walks import Walks, walk_all, walk_rows
@@ -72,7 +70,8 @@ class Options(BenchOptions):
     episodes: int = 500
     """Episodes of an evaluation."""
     keep: Path | None = None
-    """Folder in which runs and exported policies are kept, by default nowhere."""
+    """Folder in which runs and exported policies are kept, by default nowhere. Runs that are there already are not
+    trained again."""
     trained: Path | None = None
     """Folder of an earlier --keep, whose policies walk again; the figures are then those of TASK_walks."""
 
@@ -84,7 +83,7 @@ QUICK = Options(seeds=(301,), iterations=1, walks=1, bodies=(1,), episodes=4)
 class Result:
     """What training with one seed came to. Falls in %."""
 
-    minutes: float
+    training: Trained
     falls: float
     velocity_error: float
     turning_error: float
@@ -92,25 +91,18 @@ class Result:
 
     def __str__(self) -> str:
         return (
-            f"{self.minutes:.1f} minutes, {self.falls:.1f} % fall, off {self.velocity_error:.3f} m/s and "
+            f"{self.training.minutes:.1f} minutes, {self.falls:.1f} % fall, off {self.velocity_error:.3f} m/s and "
             f"{self.turning_error:.3f} rad/s, cost of transport {self.cost_of_transport:.2f}"
         )
 
 
-def train(options: Options, seed: int, folder: Path) -> float:
-    """Wall minutes of the whole command, imports and files included."""
-    begun = time.perf_counter()
-    subprocess.run(training(options.task, seed, folder, options.iterations), check=True)
-    return (time.perf_counter() - begun) / 60
-
-
 def measure(options: Options, robot: RobotDescription, seed: int, folder: Path) -> Result:
     """Train with one seed, export the policy into the folder and judge it in simulation."""
-    minutes = train(options, seed, folder)
+    trained = train(training(options.task, seed, folder, options.iterations), folder)
     _, quality = export_run(folder, episodes=options.episodes)
     steady = {name: interval[1] if interval else math.inf for name, interval in quality.steady.items()}
     return Result(
-        minutes=minutes,
+        training=trained,
         falls=100 * quality.failed[1],
         velocity_error=steady["velocity_error_mps"],
         turning_error=steady["yaw_rate_error_radps"],
@@ -130,8 +122,10 @@ def rows_of(results: list[Result], bounds: Bounds) -> list[Row]:
         values = [getattr(result, field) for result in results]
         return over_seeds(metric, values, unit, must=bound[0], aim=bound[1], peer=peer)
 
+    trainings = [result.training for result in results]
     return [
-        row("training, whole command", "minutes", "min", bounds.minutes),
+        over_seeds("training, whole command", [each.minutes for each in trainings], "min",
+                   must=bounds.minutes[0], aim=bounds.minutes[1], peer=revisions(trainings)),
         row("falls in 20 s with pushes", "falls", "%", bounds.falls),
         row("velocity error", "velocity_error", "m/s", bounds.velocity),
         row("yaw rate error", "turning_error", "rad/s", bounds.turning),

@@ -106,6 +106,22 @@ def test_a_busy_machine_is_said(common: Any, monkeypatch: pytest.MonkeyPatch, ca
     assert "bench-push-t: this machine is busy" in capsys.readouterr().err
 
 
+def test_a_training_that_is_kept_is_not_repeated(common: Any, tmp_path: Path):
+    """What it took and who ran it stay as they were; one that was told something else is not taken for it."""
+    run = tmp_path / "run"
+    script = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'count').write_text('once')"
+    command = [sys.executable, "-c", script, str(run)]
+    first = common.train(command, run)
+    (run / "count").write_text("kept")
+    assert common.train(command, run) == first
+    assert (run / "count").read_text() == "kept"
+    assert 0.0 < first.minutes < 1.0
+    assert common.revisions([first]) is None
+    assert common.revisions([common.Trained(minutes=1.0, code_revision="abc")]) == "trained at abc"
+    with pytest.raises(SystemExit, match="choose another folder"):
+        common.train([*command, "--iterations", "3"], run)
+
+
 def test_every_benchmark_can_be_quick_and_saved(common: Any, benchmarks: Path):
     peers = {"train": "rsl_rl", "adapter": "stable_baselines3"}
     left_out = {"common", "walks", *(name for name, peer in peers.items() if find_spec(peer) is None)}

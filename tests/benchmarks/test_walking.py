@@ -23,7 +23,10 @@ def test_the_cost_of_transport_is_energy_over_weight_and_way(walking: Any):
 
 def test_each_robot_is_held_to_its_own_bounds(walking: Any):
     common = importlib.import_module("common")
-    slow = walking.Result(minutes=40.0, falls=4.0, velocity_error=0.18, turning_error=0.3, cost_of_transport=0.5)
+    slow = walking.Result(
+        training=common.Trained(minutes=40.0, code_revision="abc"),
+        falls=4.0, velocity_error=0.18, turning_error=0.3, cost_of_transport=0.5,
+    )  # fmt: skip
 
     def missed(task: str) -> list[str]:
         rows = walking.rows_of([slow], walking.BOUNDS.get(task, walking.Bounds()))
