@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -18,6 +20,7 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
+from isthmus_datasets.convert.importers import mcap_salvage
 from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, capture_times
 from isthmus_datasets.format.info import DatasetError
@@ -33,7 +36,7 @@ IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 JOINT_STATE = "sensor_msgs/msg/JointState"
 _DAMAGED = (
     *(AnyReaderError, ReaderError, apsw.Error, ZstdError, OSError),
-    *(ValueError, OverflowError, LookupError, RuntimeError, MemoryError, AssertionError, struct.error),
+    *(ValueError, OverflowError, LookupError, RuntimeError, MemoryError, AssertionError, TypeError, struct.error),
 )
 """What rosbags and the libraries under it raise on bytes that are not what they were."""
 
@@ -72,10 +75,11 @@ class Bag:
     Args:
         path: Its folder or file.
         reader: rosbags' reader of it.
+        defects: What was wrong with its files, and worked round.
     """
 
-    def __init__(self, path: Path, reader: AnyReader) -> None:
-        self.path, self._reader = path, reader
+    def __init__(self, path: Path, reader: AnyReader, defects: list[str]) -> None:
+        self.path, self._reader, self._defects = path, reader, defects
         self.types = {connection.topic: connection.msgtype for connection in reader.connections}
         self._counts: Counter[str] = Counter()
         for connection in reader.connections:
@@ -87,11 +91,16 @@ class Bag:
         return "\n  ".join(["", *lines]) if lines else " none"
 
     def findings(self) -> list[str]:
-        """Topics whose messages nobody can read."""
+        """Files that are not whole, and topics whose messages nobody can read."""
+        total = sum(self._counts.values())
+        found = [f"{text}: {total} messages can be read" for text in self._defects]
         unknown = [f"{topic} ({kind})" for topic, kind in sorted(self.types.items()) if not self._is_known(kind)]
         if not unknown:
-            return []
-        return [f"neither the bag nor ROS 2 Jazzy defines the messages of {', '.join(unknown)}: they cannot be read"]
+            return found
+        return [
+            *found,
+            f"neither the bag nor ROS 2 Jazzy defines the messages of {', '.join(unknown)}: they cannot be read",
+        ]
 
     def _is_known(self, kind: str) -> bool:
         return kind in self._reader.typestore.fielddefs
@@ -136,7 +145,7 @@ class Bag:
             if seen[topic] < self._counts[topic]:
                 raise DatasetError(
                     f"{self.path}: only {seen[topic]} of {self._counts[topic]} messages on {topic} can be read: the"
-                    " file is damaged; copy it again, or run `ros2 bag reindex` if the recording was cut short"
+                    " file is damaged: copy it again"
                 )
 
     def images(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
@@ -166,32 +175,49 @@ class Bag:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Bag]:
-    """Open a bag. Raises DatasetError where it cannot be read."""
-    file = _without_metadata(path)
+    """Open a bag, whole or not: MCAP files that were cut short or have no index are copied for it. Raises DatasetError
+    where it cannot be read."""
     with ExitStack() as stack:
         with _reading(path):
-            reader = AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+            files, defects = _readable(path, stack)
+            reader = AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY))
             stack.enter_context(reader)
-        yield Bag(path, reader)
+        yield Bag(path, reader, defects)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """For rosbags' calls only."""
+    """For what reads files of others."""
     try:
         yield
+    except DatasetError:
+        raise
     except _DAMAGED as error:
-        raise DatasetError(f"{path} cannot be read ({error!r}): copy it again, or run `ros2 bag reindex`") from error
+        raise DatasetError(f"{path} cannot be read ({error!r}): copy it again") from error
 
 
-def _without_metadata(path: Path) -> Path:
-    """The only file of a bag whose recorder did not live to write metadata.yaml; else `path`."""
-    if not path.is_dir() or (path / "metadata.yaml").is_file():
-        return path
+def _readable(path: Path, stack: ExitStack) -> tuple[list[Path], list[str]]:
+    """What rosbags is to open, and what is wrong with the bag's files. Copies last as long as `stack`."""
+    files = _files(path)
+    found = {file: mcap_salvage.defect(file) for file in files if file.suffix == ".mcap"}
+    defects = {file: why for file, why in found.items() if why}
+    if not defects and (not path.is_dir() or (path / "metadata.yaml").is_file()):
+        return [path], []
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="isthmus-import-"))) if defects else path
+    for file in defects:
+        mcap_salvage.salvage(file, folder / file.name)
+    return (
+        [folder / file.name if file in defects else file for file in files],
+        [why if file == path else f"{file.name} {why}" for file, why in defects.items()],
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    """A bag's files in the order of their numbers: recorders split long ones."""
+    if not path.is_dir():
+        return [path]
     files = [child for child in path.iterdir() if child.suffix in STORAGES]
-    if len(files) != 1:
-        raise DatasetError(f"{path} has {len(files)} files and no metadata.yaml: run `ros2 bag reindex {path}`")
-    return files[0]
+    return sorted(files, key=lambda file: ([int(number) for number in re.findall(r"\d+", file.stem)], file.name))
 
 
 def _parse(text: str) -> tuple[str, tuple[str, ...]]:
