@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -166,6 +167,33 @@ def test_joints_are_matched_by_name(tmp_path: Path):
     ]
 
 
+def test_joints_can_be_chosen(tmp_path: Path):
+    """In the order in which they are said; one that is not there is refused with those that are."""
+    messages = [(100 * k, joints(100 * k, ["a", "b", "c"], [1, 2, 3])) for k in range(3)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    source = open_source(bag, options(STATE, joints=("c", "a")))
+    assert source.features["observation.state"].names == ("c", "a")
+    assert source.episodes[0].columns["observation.state"].tolist() == [[3, 1]] * 3
+    with pytest.raises(DatasetError, match="/state has no joint d; there are a, b, c"):
+        open_source(bag, options(STATE, joints=("d",)))
+
+
+def test_joints_that_are_never_a_number_are_left_out(tmp_path: Path):
+    """As elements of any other message are. One that is a number now and then is named, and can be left out by hand."""
+    rows = [[np.nan, 2.0, 3.0], [np.nan, 4.0, np.nan], [np.nan, 6.0, 7.0]]
+    messages = [(100 * k, joints(100 * k, ["a", "b", "c"], [0, 0, 0], row)) for k, row in enumerate(rows)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    velocity = {"observation.state": "/state:velocity"}
+    source = open_source(bag, options(velocity))
+    assert source.findings == ["bag: /state: joints a are never a number: left out"]
+    with pytest.raises(DatasetError, match=r"observation\.state: c is not a number at step 1"):
+        list(source.episodes)
+    (episode,) = open_source(bag, options(velocity, joints=("b",))).episodes
+    assert episode.columns["observation.state"].tolist() == [[2.0], [4.0], [6.0]]
+    with pytest.raises(DatasetError, match="/state has nothing that is ever a number"):
+        open_source(bag, options(velocity, joints=("a",)))
+
+
 def test_joints_without_names_are_reported_or_named_by_hand(tmp_path: Path):
     messages = [(100 * k, joints(100 * k, [], [1, 2])) for k in range(3)]
     bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
@@ -286,7 +314,7 @@ def test_a_topic_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
                 states(3),
                 ("/cmd", "sensor_msgs/msg/JointState", [(0, joints(0, ["a"], [np.nan])), (9, joints(9, ["a"], [1]))]),
             ],
-            "action: element 0 is not a number at step 0",
+            "action: a is not a number at step 0",
         ),
     ],
 )
@@ -374,6 +402,20 @@ def without_index(content: bytes) -> bytes:
         if kind == 0x0F:
             summary = len(result)
     return result + magic
+
+
+@pytest.mark.parametrize(
+    ("form", "bits"),
+    [("16UC1; png compressed", 16), ("png", 16), ("16UC1; compressedDepth png", 8), ("32FC1; tiff", 8)],
+)
+def test_depth_is_refused(tmp_path: Path, form: str, bits: int):
+    """8 bits would make 2.5 m of it grey 9."""
+    png = cv2.imencode(".png", np.full((4, 6), 2500, np.uint16) if bits == 16 else np.zeros((4, 6), np.uint8))[1]
+    kind = "sensor_msgs/msg/CompressedImage"
+    message = make(kind, header=header(0), format=form, data=png.ravel())
+    bag = write_bag(tmp_path / "bag", states(), ("/depth", kind, [(0, message)]))
+    with pytest.raises(DatasetError, match="message 0 on /depth is a depth image"):
+        open_source(bag, options({**STATE, "observation.images.depth": "/depth"}))
 
 
 def test_the_parts_of_a_split_bag_without_metadata_are_one_episode(tmp_path: Path):

@@ -82,7 +82,7 @@ class _Bags:
             _note(self.findings, path, time_findings(grid, times))
             columns = {n: t.values[grid.rows[n]] for n, t in tracks.items() if t.values is not None}
             videos = {n: self._video(bag, n, t, grid.rows[n]) for n, t in tracks.items() if t.values is None}
-        _check_finite(path, columns)
+        _check_finite(path, columns, {name: track.names for name, track in tracks.items()})
         columns[CAPTURE_TIME] = np.stack([times[name][grid.rows[name]] for name in tracks], axis=1)
         facts = {"bag": path.name, "start_ns": int(grid.ticks[0])}
         return Episode(columns=columns, videos=videos, task=self.task, facts=facts)
@@ -158,8 +158,9 @@ def _feature(track: Track) -> Feature:
     return Feature(dtype=track.values.dtype.name, shape=track.shape, names=track.names)
 
 
-def _check_finite(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+def _check_finite(path: Path, columns: Mapping[str, NDArray[Any]], names: Mapping[str, tuple[str, ...] | None]) -> None:
     for name, values in columns.items():
         if not np.isfinite(values).all():
-            step, element = np.argwhere(~np.isfinite(values))[0]
-            raise DatasetError(f"{path}: {name}: element {element} is not a number at step {step}: choose other fields")
+            step, element = map(int, np.argwhere(~np.isfinite(values))[0])
+            which = (names[name] or {element: f"element {element}"})[element]
+            raise DatasetError(f"{path}: {name}: {which} is not a number at step {step}: choose other fields or joints")

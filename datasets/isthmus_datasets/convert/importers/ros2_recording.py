@@ -105,9 +105,7 @@ class Bag:
     def _is_known(self, kind: str) -> bool:
         return kind in self._reader.typestore.fielddefs
 
-    def tracks(
-        self, wanted: Mapping[str, str], unnamed_joints: tuple[str, ...], findings: list[str]
-    ) -> dict[str, Track]:
+    def tracks(self, wanted: Mapping[str, str], joints: tuple[str, ...], findings: list[str]) -> dict[str, Track]:
         """The readings of every feature of `wanted` (feature -> TOPIC or TOPIC:FIELD).
 
         Raises:
@@ -116,7 +114,7 @@ class Bag:
         places = {feature: _parse(text) for feature, text in wanted.items()}
         for topic, _ in places.values():
             self._check_topic(topic)
-        readings = {name: _readings(self.types[topic], path, unnamed_joints) for name, (topic, path) in places.items()}
+        readings = {name: _readings(self.types[topic], path, joints) for name, (topic, path) in places.items()}
         times: dict[str, list[tuple[int, int]]] = {topic: [] for topic, _ in places.values()}
         for topic, received, message in self.messages(set(times)):
             for name in [name for name, (of, _) in places.items() if of == topic]:
@@ -226,12 +224,10 @@ def _parse(text: str) -> tuple[str, tuple[str, ...]]:
     return topic, tuple(fields.split(".")) if fields else ()
 
 
-def _readings(
-    kind: str, path: tuple[str, ...], unnamed_joints: tuple[str, ...]
-) -> Readings | JointReadings | ImageReadings:
+def _readings(kind: str, path: tuple[str, ...], joints: tuple[str, ...]) -> Readings | JointReadings | ImageReadings:
     if kind in IMAGE_TYPES:
         return ImageReadings()
-    return JointReadings(path, unnamed_joints) if kind == JOINT_STATE else Readings(path)
+    return JointReadings(path, joints) if kind == JOINT_STATE else Readings(path)
 
 
 def _track(
@@ -241,8 +237,11 @@ def _track(
     findings += [finding] if finding else []
     if isinstance(readings, ImageReadings):
         return Track(topic=topic, times=taken, values=None, names=None, shape=readings.shape or ())
-    findings += [f"{topic}: {text}" for text in readings.findings()]
-    values, names, late = readings.table()
+    try:
+        findings += [f"{topic}: {text}" for text in readings.findings()]
+        values, names, late = readings.table()
+    except ValueError as error:
+        raise DatasetError(f"{topic} {error}") from error
     return Track(
         topic=topic,
         times=taken[late:],

@@ -54,7 +54,7 @@ class ImportOptions:
     topics: dict[str, str] = field(default_factory=dict)
     """ROS 2: feature -> TOPIC or TOPIC:FIELD, such as observation.state -> /joint_states:position."""
     joints: tuple[str, ...] = ()
-    """ROS 2: what the joints of a JointState without names are called, in its order."""
+    """ROS 2: the joints of a JointState to take, in this order; of one without names, what all of them are called."""
 
     def only(self, *allowed: str, path: Path) -> None:
         """Raise DatasetError when anything but `allowed` is said: it would be ignored."""

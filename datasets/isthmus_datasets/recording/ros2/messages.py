@@ -42,9 +42,11 @@ def image_array(message: Any) -> NDArray[np.uint8]:
     """(H, W, 3) RGB of an Image or CompressedImage; of 16 bits the upper 8.
 
     Raises:
-        ValueError: the encoding is not one of an image, or the data do not hold it.
+        ValueError: the encoding is not one of an image, or the data do not hold it; or they are depths, of which 8 bits
+            would leave nothing.
     """
     if not hasattr(message, "encoding"):
+        _refuse_depth(message)
         decoded = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise ValueError(f"holds {len(message.data)} bytes of {message.format!r} that are not an image")
@@ -64,6 +66,16 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         values = values[:, (0 if message.is_bigendian else 1) :: 2]
     pixels = values.reshape(message.height, message.width, channels)
     return pixels if conversion is None else np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
+
+
+def _refuse_depth(message: Any) -> None:
+    """Of a CompressedImage, whose format begins with the encoding before compression where the driver says it: a PNG
+    file with one channel of 16 bits, or what compressed_depth_image_transport makes."""
+    encoding, _, transport = str(message.format).partition(";")
+    start = bytes(message.data[:26])
+    wide = start.startswith(b"\x89PNG") and start[24:25] == b"\x10" and start[25:26] == b"\x00"  # bits, colour type
+    if "compressedDepth" in transport or encoding == "32FC1" or (wide and encoding != "mono16"):
+        raise ValueError(f"is a depth image ({message.format!r}), which 8 bits cannot hold: leave the topic out")
 
 
 def numbers(value: Any, name: str = "") -> list[tuple[str, float | int | bool]]:
