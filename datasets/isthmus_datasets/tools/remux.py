@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 from av.container import OutputContainer
@@ -58,7 +59,7 @@ class VideoJoiner:
 
     def _start(self, stream: VideoStream) -> None:
         if self._stream is None:
-            self._stream, self._format = self._container.add_stream_from_template(stream), _format(stream)
+            self._stream, self._format = _add_stream(self._container, stream), _format(stream)
         if self._format != _format(stream):
             raise DatasetError(f"{stream.container.name} is encoded in another way than the rest of {self.path}")
 
@@ -98,6 +99,16 @@ def cut_video(source: Path, target: Path, *, first: int, count: int, fps: int) -
     with VideoJoiner(target, fps=fps) as joiner:
         joiner.add(source, first=first, count=count)
     return target
+
+
+def _add_stream(container: OutputContainer, like: VideoStream) -> VideoStream:
+    """A stream for the packets of another. FFmpeg's decoder of AV1 is no encoder, so it cannot be a template: LeRobot's
+    videos are AV1."""
+    context = like.codec_context
+    if context.codec.name == context.codec.canonical_name:
+        return container.add_stream_from_template(like)
+    name, size = context.codec.canonical_name, {"width": context.width, "height": context.height}
+    return cast(VideoStream, container.add_mux_stream(name, rate=like.average_rate, **size))
 
 
 def _format(stream: VideoStream) -> tuple:

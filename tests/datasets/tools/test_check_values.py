@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,23 @@ def test_a_channel_that_never_changes(tmp_path: Path, demonstrations, numbers):
     found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
     assert found == [("warning", "constant", None)]
     assert "observation.state[elbow] is 4 in every row" in said
+
+
+@pytest.mark.parametrize(("said_std", "errors"), [(0.0197808, 0), (0.5, 1)])
+def test_a_held_joints_spread_is_as_good_as_float32(
+    tmp_path: Path, demonstrations, numbers, said_std: float, errors: int
+):
+    """LeRobot sums in float32, so the variance of a joint that rests at -12.3456 comes out as a rounding error."""
+    held = [
+        changed(e, state=e.columns["observation.state"] * [1, 0, 1] - [0, 12.3456, 0])
+        for e in demonstrations.episodes()
+    ]
+    root = demonstrations.save(tmp_path / "d", held, numbers)
+    statistics = json.loads((root / "meta/stats.json").read_text())
+    statistics["observation.state"]["std"][1] = said_std
+    (root / "meta/stats.json").write_text(json.dumps(statistics))
+    found, _ = demonstrations.check(root)
+    assert [item for item in found if item[1] == "statistics"] == [("error", "statistics", None)] * errors
 
 
 def test_a_single_episode_proves_little(tmp_path: Path, demonstrations, numbers):

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -77,6 +78,38 @@ def test_keep_and_delete(source: DatasetReader, tmp_path: Path):
     np.testing.assert_array_equal(kept.columns(1)["index"].ravel(), np.arange(14, 19))
     delete_episodes(source.root, tmp_path / "rest", [3, 0])
     assert [row.facts["seed"] for row in DatasetReader(tmp_path / "rest").episodes] == [1, 2]
+
+
+@pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="PyAV here has no encoder for AV1")
+def test_av1_is_copied_and_not_encoded_anew(tmp_path: Path):
+    """LeRobot's videos: key frames every second frame, as it makes them."""
+    features = {"action": FEATURES["action"], "camera": FEATURES["camera"]}
+    random = np.random.default_rng(0)
+    with DatasetWriter.create(tmp_path / "av1", fps=10, features=features) as writer:
+        for i in range(3):
+            video, images = tmp_path / f"{i}.mp4", random.integers(0, 256, (6, 32, 32, 3), np.uint8)
+            write_av1(video, images)
+            columns = {"action": random.random((6, 2))}
+            writer.append(Episode(columns=columns, videos={"camera": video}, task="lift", facts={}))
+    whole = DatasetReader(tmp_path / "av1")
+    keep_episodes(whole.root, tmp_path / "kept", [2, 0])
+    split(whole.root, {tmp_path / "a": [0], tmp_path / "b": [1, 2]})
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "merged")
+    pack(whole.root, tmp_path / "packed")
+    keep_episodes(tmp_path / "packed", tmp_path / "unpacked", [2, 0])
+    for name, order in (("kept", (2, 0)), ("merged", (0, 1, 2)), ("packed", (0, 1, 2)), ("unpacked", (2, 0))):
+        made = DatasetReader(tmp_path / name)
+        for i, of in enumerate(order):
+            np.testing.assert_array_equal(made.frames(i, "camera"), whole.frames(of, "camera"))
+
+
+def write_av1(path: Path, images: np.ndarray) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=10, options={"g": "2", "crf": "30"})
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"  # pyright: ignore[reportAttributeAccessIssue]
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))  # pyright: ignore
+        container.mux(stream.encode())  # pyright: ignore
 
 
 def test_split_and_merge_give_the_whole_again(source: DatasetReader, tmp_path: Path):
