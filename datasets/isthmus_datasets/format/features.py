@@ -114,8 +114,10 @@ INDEX_FEATURES: Features = {
 
 
 def _element_names(names: Any, size: int) -> tuple[str, ...] | None:
-    """LeRobot's names are a list, or a mapping such as {"motors": [..]}."""
+    """LeRobot's names are a list, or a mapping such as {"motors": [..]}; Unitree's are a list in a list."""
     if isinstance(names, Mapping):
         names = next((value for value in names.values() if isinstance(value, list)), None)
+    while isinstance(names, list) and len(names) == 1 and isinstance(names[0], list):
+        names = names[0]
     fits = isinstance(names, list) and len(names) == size and all(isinstance(name, str) for name in names)
     return tuple(names) if fits and names else None

@@ -134,6 +134,19 @@ def test_inconsistencies_are_reported(dataset: Path, changed: dict, finding: str
     assert finding in source.findings
 
 
+def test_a_template_may_call_the_chunk_by_its_newer_name(dataset: Path):
+    path = dataset / "meta/info.json"
+    path.write_text(path.read_text().replace("{episode_chunk", "{chunk_index"))
+    assert len(open_source(dataset).episodes) == 2
+
+
+def test_a_template_that_nobody_can_fill_is_refused(dataset: Path):
+    path = dataset / "meta/info.json"
+    path.write_text(path.read_text().replace("{episode_chunk", "{year"))
+    with pytest.raises(DatasetError, match=r"data_path '.*{year.*it may hold episode_chunk, chunk_index"):
+        open_source(dataset)
+
+
 def test_a_total_that_is_wrong_is_reported(dataset: Path):
     path = dataset / "meta/info.json"
     write_json(path, json.loads(path.read_text()) | {"total_episodes": 3})

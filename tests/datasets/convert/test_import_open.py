@@ -37,6 +37,12 @@ def test_what_is_not_known_is_answered_with_what_is(tmp_path: Path):
         open_source(tmp_path / "missing")
 
 
+def test_a_newer_zarr_is_called_by_its_name(tmp_path: Path):
+    (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    with pytest.raises(DatasetError, match="is of zarr v3, and only v2 is read"):
+        open_source(tmp_path)
+
+
 def test_the_folder_above_is_answered_with_the_one_that_was_meant(buffer: Path):
     with pytest.raises(DatasetError, match=r"did you mean .*a\.zarr\?"):
         open_source(buffer.parent)

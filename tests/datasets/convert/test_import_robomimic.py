@@ -90,6 +90,21 @@ def test_observations_are_joined_to_a_state(demos: Path):
         open_source(demos, ImportOptions(state=("wrist",)))
 
 
+def test_observations_in_groups_are_taken_too(demos: Path):
+    """As Isaac Lab writes them. A group itself makes no state; what could is said."""
+    with h5py.File(demos, "a") as file:
+        for number, steps in ((0, 3), (2, 4), (10, 5)):
+            file[f"data/demo_{number}/obs/policy/joint_vel"] = np.full((steps, 2), number, np.float32)
+    source = open_source(demos)
+    assert source.features["observation.policy.joint_vel"].shape == (2,)
+    assert source.episodes[2].columns["observation.policy.joint_vel"].tolist() == [[10.0, 10.0]] * 5
+    assert any("gripper, policy/joint_vel" in finding for finding in source.findings)
+    joined = open_source(demos, ImportOptions(state=("gripper", "policy/joint_vel"))).features["observation.state"]
+    assert joined.names == ("gripper.0", "policy.joint_vel.0", "policy.joint_vel.1")
+    with pytest.raises(DatasetError, match=r"has no observation policy; it has .*policy/joint_vel"):
+        open_source(demos, ImportOptions(state=("policy",)))
+
+
 def test_a_dataset_of_them_reads_back(demos: Path, tmp_path: Path):
     source = open_source(demos)
     with DatasetWriter.create(tmp_path / "lift", fps=source.fps, features=source.features) as writer:

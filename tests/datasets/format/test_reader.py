@@ -365,3 +365,9 @@ def test_a_reader_does_not_see_what_comes_later(tmp_path: Path):
         writer.append(reader.episode(0))
     assert (reader.num_episodes, DatasetReader(root).num_episodes) == (3, 4)
     np.testing.assert_array_equal(DatasetReader(root).episode(3).columns["action"], reader.episode(0).columns["action"])
+
+
+@pytest.mark.parametrize("names", [["a", "b"], {"motors": ["a", "b"]}, [["a", "b"]], {"motors": [["a", "b"]]}])
+def test_names_in_whatever_way_others_write_them(names: object):
+    """Unitree's are nested once more."""
+    assert Feature.from_json({"dtype": "float32", "shape": [2], "names": names}).names == ("a", "b")

@@ -192,6 +192,23 @@ def test_the_delay_of_a_good_dataset_is_what_it_was_made_with(clean_dataset: Pat
         assert delay.target
 
 
+def test_a_state_under_another_name_is_seen(tmp_path: Path, demonstrations, numbers):
+    """A set with `state` and `actions`: that the arm follows 0.9 s late, and an elbow that never moves, are found."""
+    renamed = {"observation.state": "state", "action": "actions"}
+    features = {renamed.get(name, name): feature for name, feature in numbers.items() if name != "action.sent"}
+    episodes = []
+    for episode in demonstrations.episodes():
+        columns = {renamed.get(name, name): v for name, v in episode.columns.items() if name != "action.sent"}
+        late = round(0.9 * demonstrations.fps)
+        state = np.concatenate((np.repeat(columns["actions"][:1], late, axis=0), columns["actions"][:-late]))
+        state[:, 1] = 4.0
+        episodes.append(replace(episode, columns=columns | {"state": state}, videos={}))
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, features))
+    assert ("warning", "delay", None) in found
+    assert "state[shoulder] follows actions[shoulder] by +0.9" in said
+    assert "state[elbow] is 4 in every row" in said
+
+
 def test_speeds_as_actions_have_a_delay_too(tmp_path: Path, demonstrations, numbers):
     episodes = []
     for episode in demonstrations.episodes():

@@ -98,7 +98,14 @@ class _Dataset:
     def _file(self, template: str, row: dict[str, Any], **names: str) -> Path:
         index = row["episode_index"]
         chunk = index // self.info.get("chunks_size", 1000)
-        return self.path / self.info[template].format(episode_chunk=chunk, episode_index=index, **names)
+        known = {"episode_chunk": chunk, "chunk_index": chunk, "episode_index": index, **names}
+        try:
+            return self.path / self.info[template].format(**known)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise DatasetError(
+                f"{self.path}/meta/info.json: {template} {self.info[template]!r} is no name of an episode's file"
+                f" ({error!r}); it may hold {', '.join(known)}"
+            ) from error
 
     def episode(self, index: int) -> Episode:
         row = self.rows[index]

@@ -32,6 +32,8 @@ def open_source(path: Path, options: ImportOptions | None = None) -> Source:
     for _, recognises, open_it in _IMPORTERS:
         if recognises(path):
             return open_it(path, options or ImportOptions())
+    if (path / "zarr.json").is_file():
+        raise DatasetError(f"{path} is of zarr v3, and only v2 is read: write its arrays again with zarr_format=2")
     inside = [child for child in path.iterdir() if _is_known(child)] if path.is_dir() else []
     hint = f"; did you mean {' or '.join(map(str, sorted(inside)))}?" if inside else "."
     known = "".join(f"\n  {kind}" for kind, _, _ in _IMPORTERS)

@@ -1,7 +1,7 @@
 """Demonstrations in robomimic's layout: one HDF5 file, one group a demo.
 
 data (attribute env_args: JSON of the simulator's settings)
-data/demo_N: actions (T, A), rewards (T,), dones (T,), states (T, S), obs/NAME (T, …)
+data/demo_N: actions (T, A), rewards (T,), dones (T,), states (T, S), obs/NAME (T, …); Isaac Lab nests obs/GROUP/NAME
 mask/NAME: the demos of a split, by name
 """
 
@@ -26,7 +26,8 @@ from isthmus_datasets.format.info import DatasetError
 
 KIND = "robomimic demonstrations: an HDF5 file with data/demo_0, data/demo_1, …"
 FEATURE_NAMES = {"actions": "action", "rewards": "next.reward", "dones": "next.done", "states": "simulator_state"}
-"""What a demo's own arrays are called here; others keep their name, and obs/NAME becomes observation.NAME."""
+"""What a demo's own arrays are called here; others keep their name, and obs/GROUP/NAME becomes
+observation.GROUP.NAME."""
 
 
 def recognises(path: Path) -> bool:
@@ -151,7 +152,7 @@ def _chosen(path: Path, file: Any, masks: dict[str, list[str]], filter_key: str 
 
 def _columns(path: Path, demo: Any, state: tuple[str, ...], findings: list[str]) -> list[_Column]:
     """What the first demo has, all of which the others must have."""
-    obs = demo.get("obs", {})
+    obs = [part.removeprefix("obs/") for part in _arrays(demo) if part.startswith("obs/")]
     if unknown := [name for name in state if name not in obs]:
         raise DatasetError(f"{path}: {demo.name} has no observation {', '.join(unknown)}; it has {', '.join(obs)}")
     parts = tuple(f"obs/{name}" for name in state)
@@ -168,8 +169,10 @@ def _columns(path: Path, demo: Any, state: tuple[str, ...], findings: list[str])
 
 
 def _arrays(demo: Any) -> list[str]:
-    """Those of the demo itself, then those of its obs, by path."""
-    parts = [*demo, *(f"obs/{name}" for name in demo.get("obs", ()))]
+    """Those of the demo itself, then those of its obs and the groups in it, by path."""
+    parts = list(demo)
+    if isinstance(demo.get("obs"), h5py.Group):
+        demo["obs"].visit(lambda name: parts.append(f"obs/{name}"))
     return [part for part in parts if _is_array(demo, part)]
 
 
@@ -178,7 +181,7 @@ def _is_array(demo: Any, part: str) -> bool:
 
 
 def _column(path: Path, demo: Any, part: str) -> _Column:
-    shape, dtype, name = demo[part].shape, demo[part].dtype, part.removeprefix("obs/")
+    shape, dtype, name = demo[part].shape, demo[part].dtype, part.removeprefix("obs/").replace("/", ".")
     if is_images(shape, dtype) and dtype == np.uint8:
         camera = f"observation.images.{name.removesuffix('_image')}"
         return _Column(name=camera, feature=image_feature(shape), parts=(part,))
@@ -192,7 +195,9 @@ def _column(path: Path, demo: Any, part: str) -> _Column:
 
 def _state_column(demo: Any, parts: tuple[str, ...]) -> _Column:
     sizes = {part: int(np.prod(demo[part].shape[1:])) for part in parts}
-    names = tuple(f"{part.removeprefix('obs/')}.{i}" for part, size in sizes.items() for i in range(size))
+    names = tuple(
+        f"{part.removeprefix('obs/').replace('/', '.')}.{i}" for part, size in sizes.items() for i in range(size)
+    )
     dtype = np.result_type(*(demo[part].dtype for part in parts))
     feature = Feature(dtype=dtype.name, shape=(len(names),), names=names)
     return _Column(name="observation.state", feature=feature, parts=parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
+from isthmus_datasets.tools.scan.dataset_scan import OBSERVED, DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
 SAME = 1e-6  # of a channel's largest value, or of its range: float32 has 7 digits
@@ -33,7 +33,7 @@ def finite(scan: DatasetScan) -> Iterator[Finding]:
 
 def constant(scan: DatasetScan) -> Iterator[Finding]:
     """No channel of an action or observation stays the same throughout, or dies in an episode where others move it."""
-    for name in scan.numbers("action", "observation"):
+    for name in scan.numbers("action", *OBSERVED):
         extremes = {
             episode.index: (values.min(axis=0), values.max(axis=0))
             for episode, values in scan.of(name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
+from isthmus_datasets.tools.scan.dataset_scan import OBSERVED, DatasetScan
 
 LONGEST_S = 1.0
 MIN_STEPS = 20
@@ -76,9 +76,9 @@ def estimate(scan: DatasetScan) -> list[Delay]:
 
 
 def _states(scan: DatasetScan) -> list[Channel]:
-    """Channels of the state: of observation.state, or else of every observation that is numbers."""
-    names = scan.numbers("observation")
-    names = [name for name in names if name == "observation.state"] or names
+    """Channels of the state: of the column that is called so, or else of every observation that is numbers."""
+    names = scan.numbers(*OBSERVED)
+    names = [name for name in names if name in ("observation.state", "state")] or names
     channels = [(n, c) for n in names for c in range(int(np.prod(scan.info.features[n].shape)))]
     return channels[:MAX_CHANNELS]
 

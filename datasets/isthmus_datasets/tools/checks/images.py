@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
+from isthmus_datasets.tools.scan.dataset_scan import OBSERVED, DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 from isthmus_datasets.tools.scan.footage import Footage
 
@@ -69,7 +69,7 @@ def stuck(scan: DatasetScan) -> Iterator[Finding]:
 
 def _robot(scan: DatasetScan) -> list[str]:
     """Columns that tell whether the robot moves: its state, where that is apart from what is around it."""
-    names = scan.numbers("observation") or scan.numbers("action")
+    names = scan.numbers(*OBSERVED) or scan.numbers("action")
     return [name for name in names if name == "observation.state"] or names
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
+from isthmus_datasets.tools.scan.dataset_scan import OBSERVED, DatasetScan
 
 Numbers = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class Starts:
 def starts(scan: DatasetScan, limit: int) -> Starts | None:
     """Starts of the state, in `limit` channels at most that ever change; None where no observation is numbers."""
     names, firsts, lows, highs = [], [], [], []
-    states = scan.numbers("observation")
+    states = scan.numbers(*OBSERVED)
     for name in [name for name in states if name == "observation.state"] or states:
         everything = scan.all_of(name)
         if not len(everything):

@@ -16,6 +16,9 @@ from isthmus_datasets.format.statistics import Statistics
 from isthmus_datasets.tools.scan.finding import Finding
 from isthmus_datasets.tools.scan.footage import Footage
 
+OBSERVED = ("observation", "state")
+"""What the names of columns with observations begin with; LeRobot has "observation.", others "state" alone."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpisodeScan:
