@@ -121,6 +121,22 @@ def test_a_folder_of_bags_is_an_episode_each(tmp_path: Path):
     assert [(episode.facts["bag"], episode.length) for episode in source.episodes] == [("a", 3), ("b", 5)]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_camera_at_the_grids_rate_gives_every_tick_an_image_of_its_own(tmp_path: Path, seed: int):
+    """30 Hz with a jitter of 2 ms, no frame missing, on a grid of 30 Hz: stamps come before and after a tick that lies
+    on one of them."""
+    random = np.random.default_rng(seed)
+    ms = np.arange(300) * 1000 / 30 + np.clip(random.normal(0.0, 2.0, 300), -8, 8) + 20
+    messages = [(int(t) + 5, joints(float(t), ["a"], [float(k)])) for k, t in enumerate(ms)]
+    source = open_source(
+        write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages)), options(STATE, fps=30)
+    )
+    (episode,) = source.episodes
+    assert np.diff(episode.columns["observation.state"][:, 0]).tolist() == [1.0] * (episode.length - 1)
+    assert episode.length >= 299
+    assert source.findings == []
+
+
 def test_zero_stamps_give_way_to_the_bags_time(tmp_path: Path):
     messages = [(100 * k, joints(None if k == 1 else 100 * k - 30, ["a"], [float(k)])) for k in range(4)]
     bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))

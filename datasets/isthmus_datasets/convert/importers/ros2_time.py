@@ -13,6 +13,10 @@ from isthmus_datasets.format.info import DatasetError
 SECOND = 10**9  # ns
 OTHER_CLOCK_S = 1.0
 """Where stamp and receive time differ by more, they come from clocks that do not agree."""
+PHASES = 24
+"""How many beginnings within a period are tried for a grid."""
+OFTEN = 1.1
+"""Of the grid's period: observations whose readings are no farther apart should have a new one at every tick."""
 STALE_PERIODS = 5
 """A reading held for more than so many of its topic's usual periods is reported."""
 
@@ -64,6 +68,9 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
     """From the time at which every feature has its first reading to the end of the observation that ends first.
 
     A command that is no longer sent still holds, so only observations end a grid (all features where none is one).
+    Where it begins within its first period is chosen so that the fewest ticks have the reading of the tick before, of
+    observations that come at least as often: a camera at the grid's own rate, with a little jitter, would else come before
+    and after the tick in turns.
 
     Args:
         times: feature -> (n,) ns, never falling, n > 0.
@@ -79,6 +86,13 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
         first = min(int(t[0]) for t in times.values())
         spans = [f"{n} {(t[0] - first) / SECOND:.3f} to {(t[-1] - first) / SECOND:.3f} s" for n, t in times.items()]
         raise DatasetError(f"{where}: the topics have no time in common: {'; '.join(spans)}")
+    begins = (start + SECOND * phase // (fps * PHASES) for phase in range(PHASES))
+    grids = [_grid(times, fps, begin, stop) for begin in begins if begin <= stop]
+    often = [n for n in observed if len(times[n]) > 1 and np.median(np.diff(times[n])) < OFTEN * SECOND / fps]
+    return min(grids, key=lambda grid: sum(int((np.diff(grid.rows[name]) == 0).sum()) for name in often))
+
+
+def _grid(times: Mapping[str, Nanoseconds], fps: int, start: int, stop: int) -> Grid:
     steps = np.arange((stop - start) * fps // SECOND + 1, dtype=np.int64)
     ticks = start + steps * SECOND // fps
     return Grid(ticks=ticks, rows={name: np.searchsorted(t, ticks, side="right") - 1 for name, t in times.items()})
