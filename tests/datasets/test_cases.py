@@ -71,7 +71,7 @@ def test_isaac_labs_demonstrations():
 
 def test_a_template_of_version_2_with_the_names_of_version_3():
     """Its rows are not among the cases: the file is named that the template leads to."""
-    with pytest.raises(DatasetError, match=r"chunk-000/episode_000000\.parquet is missing"):
+    with pytest.raises(DatasetError, match=r"files: data/chunk-000/episode_000000\.parquet"):
         open_source(CASES / "lerobot_v21_chunk_index_template")
 
 

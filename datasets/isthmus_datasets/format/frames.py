@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.lfs import lfs_pointer
 
 TOLERANCE_S = 1e-4
 """How far a frame may be from its row's time: LeRobot's limit."""
@@ -59,7 +60,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             stream.codec_context.options = {"err_detect": "explode"}  # no image made up from half a packet
             yield container, stream
     except FFmpegError as error:
-        raise DatasetError(f"{path} is not a whole video ({error}): copy the dataset again") from error
+        damage = lfs_pointer(path) or f"{path} is not a whole video ({error}): copy the dataset again"
+        raise DatasetError(damage) from error
 
 
 def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64] = ()) -> VideoFacts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
+from isthmus_datasets.format.lfs import lfs_pointer
 
 CODEBASE_VERSION = "v3.0"
 INFO_FILE = Path("meta/info.json")
@@ -111,8 +112,12 @@ class DatasetInfo:
             entry = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise DatasetError(f"{root} is no dataset: there is no {INFO_FILE}") from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error}") from error
+        except ValueError as error:
+            empty = not path.stat().st_size
+            problem = f"{path} is empty: copy the dataset again" if empty else f"{path} cannot be read: {error}"
+            raise DatasetError(lfs_pointer(path) or problem) from error
         try:
             return cls.from_json(entry)
         except ValueError as error:

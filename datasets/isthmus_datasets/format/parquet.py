@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.frames import decode_image, png
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.lfs import lfs_pointer
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -102,7 +103,8 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is not a whole Parquet file ({error}): copy the dataset again") from error
+        damage = lfs_pointer(path) or f"{path} is not a whole Parquet file ({error}): copy the dataset again"
+        raise DatasetError(damage) from error
 
 
 def read_rows(path: Path, names: Sequence[str], *, first: int, count: int) -> pa.Table:

@@ -27,7 +27,7 @@ from isthmus_datasets.tools.operations import (
     reencode,
     split,
 )
-from isthmus_datasets.tools.packing import pack
+from isthmus_datasets.tools.packing import new_dataset, pack
 
 Source = Annotated[Path, tyro.conf.Positional]
 Target = Annotated[Path, tyro.conf.Positional]
@@ -69,8 +69,12 @@ class Import:
 
     def run(self, console: Console) -> int:
         source = open_source(self.source, self.options)
-        made = DatasetWriter.create(self.target, fps=source.fps, features=source.features, robot_type=source.robot_type)
-        with made as writer, console.status(f"importing {len(source.episodes)} episodes"):
+        declared = {"fps": source.fps, "features": source.features, "robot_type": source.robot_type}
+        with (
+            new_dataset(self.target) as folder,
+            DatasetWriter.create(folder, **declared) as writer,
+            console.status(f"importing {len(source.episodes)} episodes"),
+        ):
             import_dataset(source, writer)
         for finding in source.findings:
             console.print(f"  {finding}", highlight=False, markup=False)

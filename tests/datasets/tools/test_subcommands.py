@@ -92,7 +92,31 @@ def test_what_cannot_be_is_said_and_leaves_nothing(dataset: Path, tmp_path: Path
         (("merge", dataset, dataset), "there already"),
         (("view", tmp_path / "x"), "no dataset"),
         (("import", tmp_path / "nothing", tmp_path / "x"), "nothing"),
+        (("import", dataset, tmp_path / "x"), "is of LeRobot v3.0, as datasets are here: use it as it is"),
     ):
         assert run(*arguments) == 2
         assert problem in " ".join(capsys.readouterr().err.split())
         assert not (tmp_path / "x").exists()
+
+
+def test_an_import_that_fails_leaves_nothing(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The first episode could be read, the last cannot: a dataset of two episodes would look whole."""
+    assert run("export-zarr", dataset, tmp_path / "replay.zarr") == 0
+    chunk = max((tmp_path / "replay.zarr/data/action").glob("[0-9]*"))
+    chunk.write_bytes(chunk.read_bytes()[:-4])
+    assert run("import", tmp_path / "replay.zarr", tmp_path / "again") == 2
+    assert "error" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("name", ["meta/info.json", "data/chunk-000/file-000.parquet"])
+def test_a_file_that_git_has_not_fetched_is_called_so(dataset: Path, name: str, capsys: pytest.CaptureFixture[str]):
+    (dataset / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n")
+    assert run("pack", dataset, dataset.with_name("packed")) == 2
+    assert "is a Git LFS pointer" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_empty_description_is_called_empty(dataset: Path, capsys: pytest.CaptureFixture[str]):
+    (dataset / "meta/info.json").write_text("")
+    assert run("check", dataset) == 2
+    assert "json is empty: copy the dataset again" in " ".join(capsys.readouterr().err.split())

@@ -23,6 +23,8 @@ from isthmus_datasets.format.parquet import from_arrow, open_parquet, read_rows
 
 KIND = "LeRobot v2.1 or v2.0: a folder with meta/info.json that says so, and meta/episodes.jsonl"
 VERSIONS = ("v2.0", "v2.1")
+MOST_NAMED = 10
+"""Missing files that are named."""
 TOLERANCE_S = 1e-4
 """How far a row's timestamp may be from frame_index / fps: LeRobot's limit."""
 
@@ -80,10 +82,12 @@ class _Dataset:
 
     def check(self) -> None:
         """All files are there; what cannot be kept is reported."""
-        for row in self.rows:
-            for file in [self.data_file(row), *self.videos(row).values()]:
-                if not file.is_file():
-                    raise DatasetError(f"{file} is missing, which episode {row['episode_index']} needs; copy it again")
+        files = [file for row in self.rows for file in (self.data_file(row), *self.videos(row).values())]
+        missing = [str(file.relative_to(self.path)) for file in files if not file.is_file()]
+        if missing:
+            more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+            named = ", ".join(missing[:MOST_NAMED])
+            raise DatasetError(f"{self.path} lacks {len(missing)} of {len(files)} files: {named}{more}; copy it again")
         said = self.info.get("total_episodes", len(self.rows))
         if said != len(self.rows):
             self.findings.append(f"meta/info.json says {said} episodes, meta/episodes.jsonl lists {len(self.rows)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, ros2_bag, zarr_v2
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
-from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 
 if TYPE_CHECKING:
     from isthmus_datasets.format.writer import DatasetWriter
@@ -32,6 +32,9 @@ def open_source(path: Path, options: ImportOptions | None = None) -> Source:
     for _, recognises, open_it in _IMPORTERS:
         if recognises(path):
             return open_it(path, options or ImportOptions())
+    if (path / INFO_FILE).is_file():
+        version = DatasetInfo.from_file(path).codebase_version
+        raise DatasetError(f"{path} is of LeRobot {version}, as datasets are here: use it as it is")
     if (path / "zarr.json").is_file():
         raise DatasetError(f"{path} is of zarr v3, and only v2 is read: write its arrays again with zarr_format=2")
     inside = [child for child in path.iterdir() if _is_known(child)] if path.is_dir() else []

@@ -69,8 +69,8 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
 
     A command that is no longer sent still holds, so only observations end a grid (all features where none is one).
     Where it begins within its first period is chosen so that the fewest ticks have the reading of the tick before, of
-    observations that come at least as often: a camera at the grid's own rate, with a little jitter, would else come before
-    and after the tick in turns.
+    observations that come at least as often: a camera at the grid's own rate, with a little jitter, would else come
+    before and after the tick in turns.
 
     Args:
         times: feature -> (n,) ns, never falling, n > 0.
