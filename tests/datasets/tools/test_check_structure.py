@@ -250,3 +250,9 @@ def test_statistics_of_an_episode_that_are_not_its_own(dataset: Path, demonstrat
     edit_parquet(dataset / ROW, lambda table: with_column(table, name, [[[[0.9]], [[0.9]], [[0.9]]]]))
     found, _ = demonstrations.check(dataset)
     assert found == [("error", "statistics", 3)]
+
+
+def test_a_dataset_without_episodes_is_not_whole(tmp_path: Path, demonstrations):
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", []))
+    assert found == [("error", "totals", None)]
+    assert "says that there is no episode" in said

@@ -32,8 +32,11 @@ def leftovers(scan: DatasetScan) -> Iterator[Finding]:
 
 
 def totals(scan: DatasetScan) -> Iterator[Finding]:
-    """The totals and splits of meta/info.json are those of meta/episodes, and episodes follow on one another."""
+    """There are episodes, as many as meta/info.json says in its totals and splits, and they follow on one another."""
     info, rows = scan.info, [episode.row for episode in scan.episodes]
+    if info.total_episodes == 0:
+        fix = "record or import again: what made it was interrupted, or nothing has been saved yet"
+        yield Finding(severity="error", check="totals", message=f"{INFO_FILE} says that there is no episode", fix=fix)
     fix = "correct it, with an eye to which of the two is right: a file may be of an older copy"
     steps = sum(row.length for row in rows)
     whole = [row.index for row in rows] == list(range(info.total_episodes))
