@@ -69,6 +69,14 @@ def test_a_held_joints_spread_is_as_good_as_float32(
     assert [item for item in found if item[1] == "statistics"] == [("error", "statistics", None)] * errors
 
 
+def test_a_robot_that_was_off_is_one_error(tmp_path: Path, demonstrations, numbers):
+    episodes = [replace(e, columns={n: np.full_like(v, 4) for n, v in e.columns.items()}) for e in
+                demonstrations.episodes()]  # fmt: skip
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert [item for item in found if item[1] == "constant"] == [("error", "constant", None)]
+    assert "no channel of action, observation.state ever changes" in said
+
+
 def test_a_single_episode_proves_little(tmp_path: Path, demonstrations, numbers):
     """A thing that nobody touched, or that moves as the hand does later: said, but no warning."""
     still = [
