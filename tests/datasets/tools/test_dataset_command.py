@@ -143,7 +143,7 @@ def test_a_name_is_not_taken_for_html(demonstrations, tmp_path: Path):
 
 def test_a_dataset_without_episodes_has_a_page(demonstrations, tmp_path: Path):
     demonstrations.save(tmp_path / "d", [])
-    assert run("check", tmp_path / "d") == 0
+    assert run("check", tmp_path / "d") == 1, "a page all the same"
     assert run("report", tmp_path / "d", "--out", tmp_path / "page.html") == 0
     assert ">0</b>" in (tmp_path / "page.html").read_text()
 
