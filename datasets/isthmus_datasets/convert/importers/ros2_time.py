@@ -16,7 +16,7 @@ OTHER_CLOCK_S = 1.0
 PHASES = 24
 """How many beginnings within a period are tried for a grid."""
 OFTEN = 1.1
-"""Of the grid's period: observations whose readings are no farther apart should have a new one at every tick."""
+"""Observations whose readings are at most so many grid periods apart should have a new one at every tick."""
 STALE_PERIODS = 5
 """A reading held for more than so many of its topic's usual periods is reported."""
 

@@ -69,8 +69,9 @@ def image_array(message: Any) -> NDArray[np.uint8]:
 
 
 def _refuse_depth(message: Any) -> None:
-    """Of a CompressedImage, whose format begins with the encoding before compression where the driver says it: a PNG
-    file with one channel of 16 bits, or what compressed_depth_image_transport makes."""
+    """Raises ValueError where a CompressedImage holds depths: a PNG file with one channel of 16 bits, or what
+    compressed_depth_image_transport makes. Its format begins with the encoding before compression, where the driver
+    says it."""
     encoding, _, transport = str(message.format).partition(";")
     start = bytes(message.data[:26])
     wide = start.startswith(b"\x89PNG") and start[24:25] == b"\x10" and start[25:26] == b"\x00"  # bits, colour type

@@ -61,7 +61,7 @@ class _Spread:
 
 
 def _spread(scan: DatasetScan, name: str) -> _Spread | None:
-    """Of the episodes in which all is finite; None where there is none."""
+    """The column's spread in the episodes in which all is finite; None where there is none."""
     extremes = {
         episode.index: (values.min(axis=0), values.max(axis=0))
         for episode, values in scan.of(name)
