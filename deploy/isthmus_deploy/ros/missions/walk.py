@@ -97,6 +97,8 @@ class Walk(Mission):
         self._now_s = time_s
         self._watch_it_stop(time_s - self._starts[-1], truth)
         if self._leg_is_over(time_s - self._starts[-1], truth):
+            turned = self._legs[len(self._starts) - 1].towards is not None
+            self._let_go = truth.heading if turned else None  # too short a leg shows nothing of the turn before
             self._starts.append(time_s)
         i = len(self._starts) - 1
         if i == len(self._legs):
@@ -148,10 +150,7 @@ class Walk(Mission):
         left = _wrapped(leg.towards - (truth.heading - self._home[2]))
         if time_s > _PATIENCE * leg.duration_s:
             self._stuck = f"{leg.name}: {math.degrees(left):.0f}° still to go after {time_s:.1f} s"
-        if left > self._turns_on:
-            return False
-        self._let_go = truth.heading
-        return True
+        return left <= self._turns_on
 
     def _watch_it_stop(self, time_s: float, truth: Truth) -> None:
         """Learns from the turn before how early to let go of the next, as a person does: robots differ."""

@@ -112,6 +112,13 @@ def test_the_operator_learns_how_far_the_robot_turns_on(steps: int):
     assert too_far[1:] == pytest.approx([0.0, 0.0], abs=STEP_S * PLAN.turn_rate)
 
 
+def test_a_side_that_is_too_short_to_watch_the_robot_stop_teaches_nothing():
+    """Else half of the next turn would be taken for how far the robot turns on, and the one after it be cut short."""
+    _, judgement = walked(Point(), WalkPlan(side_m=0.2, sideways_m=0.6))
+    assert abs(judgement.facts["end"]["heading_deg"]) < math.degrees(STEP_S * PLAN.turn_rate) + 0.1
+    assert judgement.facts["end"]["away_m"] < 0.05
+
+
 def test_the_reference_stays_on_the_plan_while_the_robot_strays():
     walk = Walk(Options(plan=PLAN))
     start = Point().truth(np.zeros(3))
