@@ -49,7 +49,7 @@ class Engine(Protocol):
     force: Tensor
     torque: Tensor
     params: Params
-    """What `apply_wrench` and resets last set, for every world: what only simulation knows."""
+    """What `apply_wrench`, resets and `set_params` last set, for every world: what only simulation knows."""
 
     def advance(self, commands: Commands | None, resets: Resets | None = None) -> State:
         """One trip to the simulator. First the worlds to reset are put where they start; then, with commands, every
@@ -61,6 +61,11 @@ class Engine(Protocol):
         Raises:
             UnsupportedError: a parameter or a quantity that cannot be set.
         """
+        ...
+
+    def set_params(self, ids: Tensor, params: Params) -> None:
+        """Change parameters of worlds `ids` (k,) while they go on, k rows of those that change; seen from the next
+        `advance`. Raises UnsupportedError for one that cannot be set."""
         ...
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:

@@ -74,6 +74,7 @@ class Env:
         engine: Where, N worlds of the task's scene.
         seed: Seed of everything random.
         random_initial_age: For training: first episodes end at random times, so that time-outs do not come all at once.
+        training: Whether `task.training_events` happen too.
         episode_steps: Cuts episodes earlier than the task does.
         measure: Whether steps carry the task's metrics.
         keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
@@ -89,6 +90,7 @@ class Env:
         seed: int,
         *,
         random_initial_age: bool = False,
+        training: bool = False,
         episode_steps: int | None = None,
         measure: bool = False,
         keep_divergences: bool = False,
@@ -99,6 +101,7 @@ class Env:
         self.progress = 1.0
         self.episode_steps = episode_steps or task.episode_steps
         self.measure = measure
+        self._events = (*task.events, *(task.training_events if training else ()))
         self._keep = keep_divergences and "snapshots" in engine.capabilities
         self._random_initial_age = random_initial_age
         n, device, period_s = self.num_envs, engine.device, task.robot.control_period_s
@@ -149,7 +152,7 @@ class Env:
         """Apply robot commands (num_envs, size) in their units, from whoever keeps a memory of its own: an exported
         graph."""
         task, engine, previous = self.task, self.engine, self.command_line.sent
-        for event in task.events:
+        for event in self._events:
             event.step(engine, self.episode_step, self.generator)
         sent, acting = self.command_line.send(commands)
         before = engine.snapshot() if self._keep else {}

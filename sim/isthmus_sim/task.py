@@ -144,6 +144,8 @@ class Task:
     actuation_delay_s: float = 0.0
     """Longest time, s, that actuators may wait beside that."""
     events: tuple[Event, ...] = ()
+    training_events: tuple[Event, ...] = ()
+    """What happens while a policy is trained and never to a robot or in an evaluation. They have no part in resets."""
     randomization: tuple[Draw, ...] = ()
     """What is drawn for each episode."""
     levels: int = 1

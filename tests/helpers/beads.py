@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.description import RobotDescription
-from isthmus_sim.engine import Commands, Engine, Resets, State
+from isthmus_sim.engine import Commands, Engine, Params, Resets, State
 from isthmus_sim.env import Env, Step
 from isthmus_sim.scene import Scene
 from isthmus_sim.specs import CommandSpec, MemorySpec, SignalSpec
@@ -66,6 +66,9 @@ class Line(Engine):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.x = state["x"].clone()
+
+    def set_params(self, ids: Tensor, params: Params) -> None:
+        self.params |= params
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
         self.force, self.torque = force, torque

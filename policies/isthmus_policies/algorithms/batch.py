@@ -32,6 +32,8 @@ class Batch:
     returns: Tensor
     old_std: Tensor
     """The acting policy's standard deviation (k,)."""
+    features: Tensor | None = None
+    """What the actor's encoder made of the observations (n, size), where that does not learn with the actor."""
 
     @property
     def axis(self) -> int:
@@ -56,5 +58,5 @@ class Batch:
             memory={name: value.index_select(0, rows) for name, value in self.memory.items()},
             done=select(self.done), action=select(self.action), mean=select(self.mean),
             log_prob=select(self.log_prob), advantage=select(self.advantage), value=select(self.value),
-            returns=select(self.returns),
+            returns=select(self.returns), features=None if self.features is None else select(self.features),
         )  # fmt: skip

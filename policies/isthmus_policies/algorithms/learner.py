@@ -11,13 +11,19 @@ from isthmus_policies.algorithms.batch import Batch
 from isthmus_policies.algorithms.gradients import WrittenOut
 from isthmus_policies.algorithms.losses import Autograd, Backward, gaussian_log_prob
 from isthmus_policies.algorithms.optimizer import in_one_piece, load_optimizer, optimizer_tensors
+from isthmus_policies.algorithms.perception import Perception
 from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.algorithms.rollout import Rollout, advantages, values
 from isthmus_policies.algorithms.symmetry import Reflection, Ties
 from isthmus_policies.distributed import copy_first_, gathered, mean_
 from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.networks.normalizer import moments
+from isthmus_policies.networks.policy import Tensors
 from isthmus_sim.task import Mirror
+
+_PERCEPTION = "perception."
+_ROWS = 512
+"""Images that are encoded at once: more do not fit into the cores' caches."""
 
 
 class Learner:
@@ -35,7 +41,14 @@ class Learner:
         self.config = config
         self.learning_rate = config.learning_rate
         self._generator = generator
-        self.parameters, self.gradient = in_one_piece(list(policy.parameters()))
+        if policy.apart is not None and config.symmetry:
+            raise ValueError(
+                "what is learned apart from the actions cannot be kept symmetric: leave out the estimator's "
+                "learning_rate, or the algorithm's symmetry"
+            )
+        self.perception = None if policy.apart is None else Perception(policy, policy.apart, generator)
+        apart = set(self.perception.learned) if self.perception else set()
+        self.parameters, self.gradient = in_one_piece([p for p in policy.parameters() if p not in apart])
         copy_first_(self.parameters.detach())
         self.optimizer = torch.optim.Adam([self.parameters], lr=config.learning_rate, fused=True)
         self.backward: Backward = (WrittenOut if WrittenOut.suits(policy) else Autograd)(policy, config)
@@ -52,7 +65,8 @@ class Learner:
         batch = self._batch(rollout)
         c, first, last = self.config, *self.config.kl_target
         target = first + (last - first) * progress
-        sums = torch.zeros(len(self.columns) - 2, device=rollout.reward.device)
+        together = 0 if self.perception else len(self.policy.auxiliary)
+        sums = torch.zeros(4 + together, device=rollout.reward.device)
         for _ in range(c.epochs):
             seen = torch.zeros_like(sums)
             for minibatch in batch.minibatches(c.minibatches, self._generator):
@@ -62,8 +76,11 @@ class Learner:
             self._adapt(float(seen[0]) / c.minibatches, target)
         if self._reflection is not None:
             self._ties.project_(self.parameters.detach())  # the optimiser rounds what is alike in different ways
-        self._normalize(rollout)
         losses = (sums / (c.epochs * c.minibatches)).tolist()
+        if self.perception is not None:
+            rows = {name: value.flatten(0, 1) for name, value in rollout.observations.items()}
+            losses += self.perception.update(rows, progress).tolist()
+        self._normalize(rollout)
         std = float(self.policy.std().detach().mean())
         return dict(zip(self.columns, (*losses, self.learning_rate, std), strict=True))
 
@@ -85,12 +102,24 @@ class Learner:
         def normalized(value: Tensor) -> Tensor:
             return laid_out(policy.value_normalizer(value.unsqueeze(-1)).squeeze(-1))
 
+        observations = {name: laid_out(rows) for name, rows in rollout.observations.items()}
+        features = self._features(observations)
+        if features is not None:
+            observations = {name: observations[name] for name in policy.critic_groups}
         return Batch(
-            observations={name: laid_out(rows) for name, rows in rollout.observations.items()},
+            observations=observations, features=features,
             memory=rollout.memory, done=laid_out(rollout.done), action=laid_out(rollout.action),
             mean=laid_out(rollout.mean), log_prob=laid_out(gaussian_log_prob(rollout.action, rollout.mean, std)),
             advantage=laid_out(advantage), value=normalized(now), returns=normalized(returns), old_std=std,
         )  # fmt: skip
+
+    def _features(self, observations: Tensors) -> Tensor | None:
+        """What the actor's encoder makes of them, some rows at a time; None where it learns with the actor."""
+        if self.perception is None:
+            return None
+        names = self.policy.groups
+        parts = zip(*(observations[name].split(_ROWS) for name in names), strict=True)
+        return torch.cat([self.policy.actor_encoder(dict(zip(names, part, strict=True))) for part in parts])
 
     def _step(self, batch: Batch) -> Tensor:
         """One gradient step; what `Backward` returns."""
@@ -127,8 +156,17 @@ class Learner:
     def state_dict(self) -> dict[str, Tensor]:
         """The optimiser and its learning rate."""
         rate = torch.tensor(self.learning_rate, dtype=torch.float64, device="cpu")
-        return {"learning_rate": rate, **optimizer_tensors(self.optimizer)}
+        apart = self.perception.state_dict() if self.perception else {}
+        return {
+            "learning_rate": rate,
+            **optimizer_tensors(self.optimizer),
+            **{f"{_PERCEPTION}{name}": value for name, value in apart.items()},
+        }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        load_optimizer(self.optimizer, {name: value for name, value in state.items() if name != "learning_rate"})
+        apart = {k.removeprefix(_PERCEPTION): v for k, v in state.items() if k.startswith(_PERCEPTION)}
+        own = {k: v for k, v in state.items() if k != "learning_rate" and not k.startswith(_PERCEPTION)}
+        load_optimizer(self.optimizer, own)
+        if self.perception is not None:
+            self.perception.load_state_dict(apart)
         self.set_learning_rate(float(state["learning_rate"]))

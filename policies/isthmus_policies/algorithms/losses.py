@@ -17,7 +17,8 @@ class Backward(Protocol):
     """Writes the gradient of the whole loss into every parameter's `grad`, which must be there."""
 
     def __call__(self, batch: Batch) -> Tensor:
-        """KL from the policy that acted, surrogate, value loss, share of clipped ratios, then the auxiliary losses."""
+        """KL from the policy that acted, surrogate, value loss, share of clipped ratios, then the auxiliary losses,
+        unless they are learned from apart."""
         ...
 
 
@@ -34,13 +35,14 @@ class Autograd:
         for parameter in self._parameters:
             assert parameter.grad is not None
             parameter.grad.zero_()
-        features = policy.actor_encoder(batch.observations)  # once: images take long
+        features = policy.actor_encoder(batch.observations) if batch.features is None else batch.features
         mean, std = policy.mean(features, batch.memory, batch.done), policy.std()
         ratio = (gaussian_log_prob(batch.action, mean, std) - batch.log_prob).exp()
         held = ratio.clamp(1 - c.clip, 1 + c.clip)
         surrogate = -torch.minimum(ratio * batch.advantage, held * batch.advantage).mean()
         value_loss = _value_loss(policy.normalized_value(batch.observations), batch, c.clip)
-        auxiliary = [loss(batch.observations, features) for loss in policy.auxiliary.values()]
+        together = policy.auxiliary.values() if policy.apart is None else ()
+        auxiliary = [loss(batch.observations, features) for loss in together]
         loss = surrogate + c.value_weight * value_loss - c.entropy_weight * std.log().sum()
         torch.stack((loss, *auxiliary)).sum().backward()
         kl, clipped = gaussian_kl(batch.mean, batch.old_std, mean, std).mean(), (held != ratio).float().mean()

@@ -78,12 +78,23 @@ class Wire:
     gives: Elements
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """Modules that learn from the auxiliary losses alone, after each update of actor and critic."""
+
+    modules: tuple[nn.Module, ...]
+    learning_rate: float
+    """It is held for the first half of a training, then falls to nothing."""
+    epochs: int = 2
+    minibatches: int = 4
+
+
 class ActorCritic(Policy):
     """Feed-forward networks over groups of their own.
 
     `sizes` says how many numbers the action and each group has that it reads. A subclass with a memory overrides `act`
     and `mean`. One with a further loss puts it into `auxiliary` by name, and the groups that it reads beyond those of
-    actor and critic into `target_groups`.
+    actor and critic into `target_groups`. What of it learns by that loss alone is `apart`.
     """
 
     def __init__(
@@ -97,6 +108,7 @@ class ActorCritic(Policy):
         self.critic_groups = config.critic_groups
         self.target_groups: tuple[str, ...] = ()
         self.auxiliary: dict[str, AuxiliaryLoss] = {}
+        self.apart: Apart | None = None
         self.actor_encoder = Encoder(groups, config.actor_groups, image)
         self.critic_encoder = Encoder(groups, config.critic_groups, image)
         self.sizes = {name: groups[name].size for name in (*self.groups, *self.critic_groups)} | {"action": action_size}

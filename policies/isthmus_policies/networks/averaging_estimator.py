@@ -42,7 +42,7 @@ class AveragingEstimator(EstimatorPolicy):
         features = self.actor_encoder(observations)
         estimate = self.estimator(features)
         average = torch.lerp(memory["average"], estimate, self._share)
-        return self.actor(torch.cat((features, estimate, average), dim=-1)), {"average": average}
+        return self.actor(torch.cat((self.direct(features), estimate, average), dim=-1)), {"average": average}
 
     def mean(self, features: Tensor, memory: Tensors, done: Tensor) -> Tensor:
         estimates, average, averages = self.estimator(features).detach(), memory["average"], []
@@ -50,7 +50,7 @@ class AveragingEstimator(EstimatorPolicy):
             average = torch.lerp(average, estimate, self._share)
             averages.append(average)
             average = average.masked_fill(ends.unsqueeze(-1), 0.0)
-        return self.actor(torch.cat((features, estimates, torch.stack(averages)), dim=-1))
+        return self.actor(torch.cat((self.direct(features), estimates, torch.stack(averages)), dim=-1))
 
 
 AVERAGING_ESTIMATOR = PolicyEntry(

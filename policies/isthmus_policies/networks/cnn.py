@@ -17,8 +17,10 @@ class CnnConfig:
     """Sizes of the image encoder. It sees 64x64 images at some thousand a second and core."""
 
     patch: int = 4
-    """The first layer looks at squares of so many pixels, side by side."""
-    channels: tuple[int, ...] = (16, 32)
+    """The first layer makes one place of each square of so many pixels."""
+    overlap: int = 1
+    """By so many pixels it also looks over the square's edges, so that what lies across one is seen whole."""
+    channels: tuple[int, ...] = (16, 16, 32)
     """Channels of each layer; those after the first have 3x3 kernels."""
     spatial_softmax: bool = True
     """Whether features are the places at which each channel is strongest (Levine et al. 2016, "End-to-End Training of
@@ -27,8 +29,8 @@ class CnnConfig:
     """Number of features without the spatial softmax."""
 
     def __post_init__(self) -> None:
-        if min(self.patch, self.features, *self.channels) < 1 or not self.channels:
-            raise ValueError(f"an image encoder's patch, channels and features are at least 1, got {self}")
+        if min(self.patch, self.features, *self.channels) < 1 or self.overlap < 0 or not self.channels:
+            raise ValueError(f"an image encoder's patch, channels and features are at least 1, overlap 0; got {self}")
 
 
 class Cnn(nn.Module):
@@ -44,9 +46,13 @@ class Cnn(nn.Module):
         self._axes = len(group.shape)
         rows, columns = height // config.patch, width // config.patch
         channels = group.shape[-1] * math.prod(group.shape[:-3])
-        layers = [nn.Conv2d(channels, config.channels[0], config.patch, config.patch)]
+        kernel = config.patch + 2 * config.overlap
+        layers = [nn.Conv2d(channels, config.channels[0], kernel, config.patch, config.overlap)]
         layers += [nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(config.channels)]
-        self.layers = nn.Sequential(*(part for conv in layers for part in _normalised(conv)))
+        # What goes into a softmax needs neither norm nor activation before it.
+        bare = 1 if config.spatial_softmax else 0
+        count = len(layers) - bare
+        self.layers = nn.Sequential(*(part for conv in layers[:count] for part in _normalised(conv)), *layers[count:])
         last = config.channels[-1]
         if config.spatial_softmax:
             self.pool, self.size = SpatialSoftmax(rows, columns), 2 * last
@@ -64,13 +70,15 @@ class SpatialSoftmax(nn.Module):
     """Feature maps (n, channels, rows, columns) to the mean place of each, its softmax being the weight: (n, 2 *
     channels), columns then rows, each from -1 to 1. How sharp the softmax is, is learned."""
 
+    SHARPNESS = 5.0
+    """At the start: with 1, the mean of a map that has a peak is still near its middle, and learning begins slowly."""
     grid: Tensor
 
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
         y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("grid", torch.stack((x.flatten(), y.flatten()), dim=-1), persistent=False)
-        self.sharpness = nn.Parameter(torch.ones(()))
+        self.sharpness = nn.Parameter(torch.tensor(self.SHARPNESS))
 
     def forward(self, maps: Tensor) -> Tensor:
         weight = (self.sharpness * maps.flatten(2)).softmax(-1)

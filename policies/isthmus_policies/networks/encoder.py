@@ -23,12 +23,24 @@ class Encoder(nn.Module):
         self.names = names
         self._axes = {name: len(groups[name].shape) for name in names}
         parts = {name: _part(name, groups, image) for name in names}
-        self.size = sum(part.size for part in parts.values())
+        self._sizes = [part.size for part in parts.values()]
+        self.size = sum(self._sizes)
         self.parts = nn.ModuleDict(parts)
 
     def forward(self, observations: Tensors) -> Tensor:
         features = [self._read(name, observations[name]) for name in self.names]
         return features[0] if len(features) == 1 else torch.cat(features, dim=-1)
+
+    def part_of(self, features: Tensor, names: tuple[str, ...]) -> Tensor:
+        """Those of the features (..., size) that come from the groups `names`."""
+        if names == self.names:
+            return features
+        parts = dict(zip(self.names, features.split(self._sizes, dim=-1), strict=True))
+        return torch.cat([parts[name] for name in names], dim=-1)
+
+    def size_of(self, names: tuple[str, ...]) -> int:
+        """How many features come from the groups `names`."""
+        return sum(size for name, size in zip(self.names, self._sizes, strict=True) if name in names)
 
     def _read(self, name: str, rows: Tensor) -> Tensor:
         part = self.parts[name]

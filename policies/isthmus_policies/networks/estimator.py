@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Elements, Wire, whole
+from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig, Apart, Elements, Wire, whole
 from isthmus_policies.networks.cnn import CnnConfig
 from isthmus_policies.networks.encoder import Encoder
 from isthmus_policies.networks.mlp import mlp
 from isthmus_policies.networks.normalizer import RunningNormalizer
-from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors
+from isthmus_policies.networks.policy import Groups, PolicyEntry, Tensors, require_groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,12 @@ class EstimatorConfig(ActorCriticConfig):
     """The number before which the estimate ends; by default the group's end."""
     weight: float = 1.0
     """Weight of the squared error, in units of each number's variance, beside the policy's loss."""
+    learning_rate: float | None = None
+    """None: the estimator, and what reads the observations, learn together with the actor. Otherwise in a phase of
+    their own after each of its updates, from the estimate's error alone and at this rate, which is held for half of
+    the training and then falls to nothing."""
+    direct_groups: tuple[str, ...] | None = None
+    """Groups that the actor reads itself, beside the estimate; by default all that the estimator reads."""
     image: CnnConfig = field(default_factory=CnnConfig)
     """How images among the groups are read."""
 
@@ -49,17 +55,21 @@ class EstimatorPolicy(ActorCritic):
         first, end = config.first, truth.size if config.end is None else config.end
         if not 0 <= first < end <= truth.size:
             raise ValueError(f"numbers {first} to {end} are none of group {config.target!r}, which has {truth.size}")
-        inputs = Encoder(groups, config.actor_groups, config.image).size
-        super().__init__(
-            groups, action_size, config, image=config.image, actor_inputs=inputs + self.told * (end - first)
-        )
+        direct = config.actor_groups if config.direct_groups is None else config.direct_groups
+        read = Encoder(groups, config.actor_groups, config.image)
+        require_groups(direct, {name: groups[name] for name in config.actor_groups})
+        told = self.told * (end - first)
+        super().__init__(groups, action_size, config, image=config.image, actor_inputs=read.size_of(direct) + told)
         self._target = Elements(name=config.target, first=first, end=end)
         self._weight = config.weight
-        self.estimator = mlp((inputs, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)
+        self._direct = direct
+        self.estimator = mlp((read.size, *config.estimator, end - first), 1.0, config.activation, config.hidden_gain)
         self.truth_encoder = truth
         self.target_groups = (config.target,)
         self.sizes[config.target] = truth.size
         self.auxiliary["estimate"] = self.estimation_loss
+        if config.learning_rate is not None:
+            self.apart = Apart(modules=(self.actor_encoder, self.estimator), learning_rate=config.learning_rate)
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
         return self._action(self.actor_encoder(observations)), {}
@@ -68,7 +78,11 @@ class EstimatorPolicy(ActorCritic):
         return self._action(features)
 
     def _action(self, features: Tensor) -> Tensor:
-        return self.actor(torch.cat((features, self.estimator(features).detach()), dim=-1))
+        return self.actor(torch.cat((self.direct(features), self.estimator(features).detach()), dim=-1))
+
+    def direct(self, features: Tensor) -> Tensor:
+        """What of the encoder's features the actor reads itself."""
+        return self.actor_encoder.part_of(features, self._direct)
 
     def estimation_loss(self, observations: Tensors, features: Tensor) -> Tensor:
         """Mean squared error of the estimate, weighted."""
@@ -82,7 +96,7 @@ class EstimatorPolicy(ActorCritic):
         actor, critic = super().wires()
         return [
             Wire(network=self.estimator, reads=whole(self.groups), gives=self._target),
-            Wire(network=actor.network, reads=(*actor.reads, *[self._target] * self.told), gives=actor.gives),
+            Wire(network=actor.network, reads=(*whole(self._direct), *[self._target] * self.told), gives=actor.gives),
             critic,
         ]
 

@@ -53,7 +53,7 @@ class Trainer:
         seed = distributed.own_seed(config.seed)
         self.env = Env(
             self.task, engine, seed,
-            random_initial_age=True, episode_steps=config.episode_steps, keep_divergences=True,
+            random_initial_age=True, training=True, episode_steps=config.episode_steps, keep_divergences=True,
         )  # fmt: skip
         self.policy.to(self.env.device)
         generator = torch.Generator(self.env.device).manual_seed(seed + 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus_sim.actuators import Rotors, bound_to, lag_share, lagged
 from isthmus_sim.engine import (
     Commands,
+    Params,
     Resets,
     State,
     UnsupportedError,
@@ -138,16 +139,20 @@ class AnalyticQuadrotor:
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
         refuse_unknown_state(_SIZES, resets.state)
-        refuse_unknown_params(self.capabilities, resets.params)
+        refuse_unknown_params(self.capabilities, resets.params)  # before anything is changed
         self.state[:, ids] = 0.0
         self.state[3, ids] = 1.0
         state = self._by_name()
         for name, rows in resets.state.items():
             state[name][ids] = rows
-        for name, rows in resets.params.items():
-            self.params[name][ids] = rows
         if resets.params:
-            self._derive()
+            self.set_params(ids, resets.params)
+
+    def set_params(self, ids: Tensor, params: Params) -> None:
+        refuse_unknown_params(self.capabilities, params)
+        for name, rows in params.items():
+            self.params[name][ids] = rows
+        self._derive()
 
     def apply_wrench(self, force: Tensor, torque: Tensor) -> None:
         self.force, self.torque = force, torque

@@ -134,7 +134,7 @@ class MujocoEngine:
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
         refuse_unknown_state(self._writings, resets.state)
-        self._set_params(ids, resets.params)
+        self.set_params(ids, resets.params)
         worlds = np.unique(ids.numpy())
         self.batch.reset(worlds, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._hold_wrench()
@@ -150,7 +150,7 @@ class MujocoEngine:
         if stage is not None:
             self._noting_failures(lambda: self.batch.forward(worlds, stage))
 
-    def _set_params(self, ids: Tensor, params: Params) -> None:
+    def set_params(self, ids: Tensor, params: Params) -> None:
         if not params:
             return
         refuse_unknown_params(self.capabilities, params)
@@ -210,7 +210,7 @@ class MujocoEngine:
         given = {name: state[f"params.{name}"] for name in self.params}
         # Those that differ: a model field that no world varies is not expanded.
         changed = {name: rows for name, rows in given.items() if not torch.equal(rows, self.params[name])}
-        self._set_params(torch.arange(self.num_envs), changed)
+        self.set_params(torch.arange(self.num_envs), changed)
         self._recall(state)
         if self._base is not None:
             wrench = self._applied[:, self._base : self._base + 6].float()

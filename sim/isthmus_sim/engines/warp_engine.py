@@ -90,7 +90,7 @@ class WarpEngine:
             {"snapshots", *(f"params:{p.name}" for source in sources for p in source.parameters)}
             | ({"wrench"} if scene.robot.base else set())
         )
-        self._set_params(torch.arange(num_envs, device=self.device), self._settable_params())
+        self.set_params(torch.arange(num_envs, device=self.device), self._settable_params())
 
     def _find_base(self, robot: RobotDescription) -> None:
         self.force, self.torque = (torch.zeros(self.num_envs, 3, device=self.device) for _ in range(2))
@@ -171,7 +171,7 @@ class WarpEngine:
     def _reset(self, resets: Resets) -> None:
         ids = resets.ids
         refuse_unknown_state(self._writings, resets.state)
-        self._set_params(ids, resets.params)
+        self.set_params(ids, resets.params)
         self._rest(ids)
         for name, rows in resets.state.items():
             self._writings[name](ids, rows)
@@ -192,7 +192,7 @@ class WarpEngine:
     def _settable_params(self) -> Params:
         return {name: value.clone() for name, value in self.params.items() if f"params:{name}" in self.capabilities}
 
-    def _set_params(self, ids: Tensor, params: Params) -> None:
+    def set_params(self, ids: Tensor, params: Params) -> None:
         refuse_unknown_params(self.capabilities, params)
         fields = self._fields_for(ids, params)  # may refuse, and then nothing has been set
         for name, rows in params.items():
@@ -239,7 +239,7 @@ class WarpEngine:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, live in self.state_dict().items():
             live.copy_(state[name])
-        self._set_params(torch.arange(self.num_envs, device=self.device), self._settable_params())
+        self.set_params(torch.arange(self.num_envs, device=self.device), self._settable_params())
         if self.scene.robot.base is not None:
             wrench = self._applied[:, self._base_dof : self._base_dof + 6].clone()
             self.force, self.torque = wrench[:, :3], wrench[:, 3:]

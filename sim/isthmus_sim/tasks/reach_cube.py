@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from isthmus_sim.scenes.desk_looks import VisualRandomization, draw
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
 from isthmus_sim.specs import MemorySpec
 from isthmus_sim.task import Goal, Group, Memory, Reward, Task, Transition
+from isthmus_sim.terms.events import Redraw
 from isthmus_sim.terms.randomization import Range, uniform
 from isthmus_sim.terms.rewards import command_change
 from isthmus_sim.terms.terminations import not_finite
@@ -114,11 +116,9 @@ class ReachCube(Task):
         self._step = config.speed * period_s
         self._hold_steps = round(config.hold_s / period_s)
         self.rewards = self._rewards()
-        visuals = config.visuals
-        self.randomization = (
-            uniform(self.scene, "cube_edge", config.cube_edge),
-            *((lambda n, generator: draw(visuals, n, generator),) if visuals else ()),
-        )
+        looks = partial(draw, config.visuals) if config.visuals else None
+        self.randomization = (uniform(self.scene, "cube_edge", config.cube_edge), *([looks] if looks else []))
+        self.training_events = (Redraw(looks),) if looks and self.sees else ()
 
     # --- on the robot and in simulation ---
 

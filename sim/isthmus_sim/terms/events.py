@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.engine import Engine, Params
-from isthmus_sim.task import Event
+from isthmus_sim.task import Draw, Event
 
 _GRAVITY = 9.81  # m/s²
 
@@ -47,6 +47,18 @@ class Push(Event):
         turn = (episode_step % self._every).unsqueeze(-1)
         force = torch.where((turn == 0) & (episode_step > 0).unsqueeze(-1), drawn, engine.force)
         engine.apply_wrench(torch.where(turn == self._length, 0.0, force), engine.torque)
+
+
+class Redraw(Event):
+    """Parameters that are drawn anew at every control step rather than for an episode, such as looks: as many images
+    of a training then show as many scenes, and an encoder that sees few worlds does not learn these by heart."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def step(self, engine: Engine, episode_step: Tensor, generator: torch.Generator) -> None:
+        n = len(episode_step)
+        engine.set_params(torch.arange(n, device=episode_step.device), self._draw(n, generator))
 
 
 class ConstantWrench(Event):

@@ -16,6 +16,7 @@ from isthmus_policies.algorithms.losses import gaussian_kl, gaussian_log_prob
 from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.algorithms.rollout import Rollout
 from isthmus_policies.networks.actor_critic import ActorCritic, ActorCriticConfig
+from isthmus_policies.networks.estimator import EstimatorConfig, EstimatorPolicy
 from isthmus_policies.networks.gru import GruConfig, GruPolicy
 from isthmus_sim.task import Group
 
@@ -133,6 +134,59 @@ def test_the_learning_rate_follows_the_divergence(
     expected = 1e-3 * 1.5 ** (2 if grows else -2)
     assert logged["learner/learning_rate"] == pytest.approx(expected)
     assert learner.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_what_perceives_learns_apart_from_the_actor(experience: Experience, groups: dict[str, Group]):
+    """By the estimate's error alone, at a rate that is held for the first half and then falls to nothing."""
+    config = EstimatorConfig(actor=(8,), critic=(8,), estimator=(4,), learning_rate=0.01)
+    learner = Learner(policy := EstimatorPolicy(groups, 2, config), PPOConfig(), torch.Generator())
+    assert learner.perception is not None
+    for progress, rate in ((0.0, 0.01), (0.5, 0.01), (0.75, 0.005)):
+        before = next(policy.estimator.parameters()).clone()
+        assert learner.update(experience(policy), progress)["learner/estimate"] > 0
+        assert learner.perception.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+        assert not torch.equal(next(policy.estimator.parameters()), before)
+    estimator, actor = next(policy.estimator.parameters()).clone(), next(policy.actor.parameters()).clone()
+    learner.update(experience(policy), 1.0)
+    assert torch.equal(next(policy.estimator.parameters()), estimator), (
+        "its rate is zero; the actor's loss is none of it"
+    )
+    assert not torch.equal(next(policy.actor.parameters()), actor)
+
+
+def test_the_actor_learns_from_features_that_stand_still(experience: Experience, groups: dict[str, Group]):
+    """Without a step of its own nothing moves the ratio, however fast the estimator learns."""
+    config = EstimatorConfig(actor=(8,), critic=(8,), estimator=(4,), learning_rate=0.1)
+    still = PPOConfig(learning_rate=0.0, learning_rate_range=(0.0, 0.0), epochs=2)
+    learner = Learner(policy := EstimatorPolicy(groups, 2, config), still, torch.Generator())
+    for _ in range(3):
+        logged = learner.update(experience(policy), 0.0)
+        assert logged["learner/kl"] == pytest.approx(0.0, abs=1e-6)
+        assert logged["learner/clipped"] == 0.0
+
+
+def test_what_learns_apart_goes_on_bit_for_bit(experience: Experience, groups: dict[str, Group]):
+    def learner() -> Learner:
+        torch.manual_seed(0)
+        policy = EstimatorPolicy(groups, 2, EstimatorConfig(actor=(8,), critic=(8,), learning_rate=0.01))
+        return Learner(policy, PPOConfig(), torch.Generator().manual_seed(1))
+
+    first, second = learner(), learner()
+    first.update(experience(first.policy), 0.1)
+    state = {name: value.clone() for name, value in first.state_dict().items()}
+    second.policy.load_state_dict({name: value.clone() for name, value in first.policy.state_dict().items()})
+    second.load_state_dict(state)
+    second._generator.set_state(first._generator.get_state())
+    for each in (first, second):
+        each.update(experience(each.policy), 0.2)
+    for name, value in first.policy.state_dict().items():
+        assert torch.equal(value, second.policy.state_dict()[name]), name
+
+
+def test_what_learns_apart_cannot_be_kept_symmetric(groups: dict[str, Group]):
+    policy = EstimatorPolicy(groups, 2, EstimatorConfig(learning_rate=0.01))
+    with pytest.raises(ValueError, match="leave out the estimator's learning_rate"):
+        Learner(policy, PPOConfig(symmetry=True), torch.Generator())
 
 
 @pytest.mark.parametrize(("target", "end"), [((1e6, 1e6), 1.2e-3), ((1e-9, 1e-9), 0.9e-3)])

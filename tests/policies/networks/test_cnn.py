@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus_policies.networks.cnn import Cnn, CnnConfig, SpatialSoftmax
+from isthmus_policies.networks.cnn import Cnn, CnnConfig, SpatialSoftmax, _planes
 from isthmus_sim.task import Group
 
 IMAGE = Group(shape=(64, 64, 3), dtype="uint8")
@@ -103,7 +103,24 @@ def test_what_is_no_image_is_refused(group: Group, told: str):
         Cnn(group, CnnConfig())
 
 
-@pytest.mark.parametrize("wrong", [{"channels": ()}, {"channels": (4, 0)}, {"patch": 0}, {"features": -1}])
+def test_a_place_sees_over_its_edges_as_far_as_it_is_told():
+    """The second place of a row, of patches of 4 pixels, sees columns 4 to 7, and with an overlap 3 to 8."""
+    image = torch.zeros(1, 8, 16, 3, dtype=torch.uint8)
+    group = Group(shape=(8, 16, 3), dtype="uint8")
+    for overlap, seen in ((0, range(4, 8)), (1, range(3, 9))):
+        layer = Cnn(group, CnnConfig(patch=4, overlap=overlap, channels=(4,))).layers[0]
+        changes = []
+        for column in range(16):
+            other = image.clone()
+            other[:, 0, column] = 255
+            before, after = (layer(_planes(rows))[0, :, 0, 1] for rows in (image, other))
+            changes.append(not torch.allclose(before, after))
+        assert [column for column, changed in enumerate(changes) if changed] == list(seen)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"channels": ()}, {"channels": (4, 0)}, {"patch": 0}, {"features": -1}, {"overlap": -1}]
+)
 def test_sizes_that_cannot_be_are_refused(wrong: dict):
     with pytest.raises(ValueError, match="at least 1"):
         CnnConfig(**wrong)

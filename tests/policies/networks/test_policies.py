@@ -119,6 +119,24 @@ def test_an_estimate_reaches_the_actor_but_its_gradient_does_not_come_back():
     assert policy.learns_from() == ("actor", "critic")
 
 
+@pytest.mark.parametrize("name", ["estimator", "averaging_estimator"])
+def test_an_actor_may_read_only_some_of_what_is_estimated_from(name: str):
+    """The image then reaches the actor through the estimate alone."""
+    config = replace(POLICIES[name].config, actor_groups=("actor", "image"), direct_groups=("actor",))
+    policy = make_policy(name, config, GROUPS, 2)
+    assert isinstance(policy, EstimatorPolicy)
+    assert policy.groups == ("actor", "image")
+    seen = observations(5)
+    other = seen | {"image": 255 - seen["image"]}
+    memory = policy.initial_memory(5, torch.device("cpu"))
+    with torch.no_grad():
+        next(policy.actor.parameters()).mul_(10)
+        assert not torch.allclose(policy.act(seen, memory, {})[0], policy.act(other, memory, {})[0])
+        for parameter in policy.estimator.parameters():
+            parameter.zero_()
+        torch.testing.assert_close(policy.act(seen, memory, {})[0], policy.act(other, memory, {})[0])
+
+
 def test_an_estimate_may_be_of_a_group_that_nobody_else_reads():
     groups = GROUPS | {"truth": Group(shape=(3,))}
     policy = EstimatorPolicy(groups, 2, EstimatorConfig(target="truth"))

@@ -90,6 +90,22 @@ def test_params_tells_what_was_set(make_engine: MakeEngine):
     assert float(engine.params["mass"][1]) == pytest.approx(0.027)
 
 
+def test_parameters_that_change_while_a_world_goes_on_act_as_if_it_had_begun_with_them(make_engine: MakeEngine):
+    """World 1 begins as it is and gets the parameters before its first step, world 0 begins with them."""
+    engine, params = make_engine(2), drawn(1)
+    begin(engine, tumbling(1), [0], **params)
+    begin(engine, tumbling(1), [1])
+    engine.set_params(torch.tensor([1]), params)
+    for _ in range(5):
+        state = step(engine, torch.tensor([[1500.0, 1100.0, 1400.0, 1300.0]] * 2))
+    for name in ("position", "angular_velocity"):
+        torch.testing.assert_close(state[name][0], state[name][1])
+    torch.testing.assert_close(engine.params["mass"][:1], params["mass"])
+    torch.testing.assert_close(engine.params["mass"][1:], params["mass"])
+    with pytest.raises(UnsupportedError, match="cannot set drag; it can set: arm"):
+        engine.set_params(torch.tensor([1]), {"drag": torch.ones(1, 1)})
+
+
 def test_an_unknown_parameter_is_refused_with_the_known_ones(make_engine: MakeEngine):
     engine, one = make_engine(1), torch.ones(1, 1)
     with pytest.raises(UnsupportedError, match=r"cannot set drag, wheel; it can set: arm, battery, .*torque_ratio"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from beads import Bead, Line, beads, near, pushed
 
+from isthmus_sim.engine import Engine
 from isthmus_sim.env import Env
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.specs import MemorySpec
@@ -52,6 +53,27 @@ def test_observations_given_out_do_not_change_later():
         copies.append({name: value.clone() for name, value in steps[-1].observations.items()})
     for step, copy in zip(steps, copies, strict=True):
         assert all(torch.equal(step.observations[name], copy[name]) for name in copy)
+
+
+class Counted(Event):
+    """Counts the control steps that it sees."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self, engine: Engine, episode_step: torch.Tensor, generator: torch.Generator) -> None:
+        self.steps += 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_events_of_training_happen_in_training_only(training: bool):
+    task, always, trained = Bead(), Counted(), Counted()
+    task.events, task.training_events = (always,), (trained,)
+    env = Env(task, Line(2), seed=0, training=training)
+    env.reset()
+    for _ in range(3):
+        env.step(torch.zeros(2, 1))
+    assert (always.steps, trained.steps) == (3, 3 if training else 0)
 
 
 class Told(Bead):

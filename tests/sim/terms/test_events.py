@@ -12,8 +12,11 @@ import torch
 
 from isthmus_sim.engine import Resets
 from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, MASS, ROBOT
 from isthmus_sim.scene import legged_scene
+from isthmus_sim.tasks import make_task
 from isthmus_sim.terms.events import ConstantWrench, Push
 
 
@@ -85,6 +88,21 @@ def _momentum(engine: Any, world: int) -> torch.Tensor:
     mujoco.mj_forward(engine.model, data)
     mujoco.mj_subtreeVel(engine.model, data)
     return MASS * torch.from_numpy(data.subtree_linvel[engine.model.body("base").id].copy()).float()
+
+
+@pytest.mark.skipif(available_backend() is None, reason="needs off-screen OpenGL")
+def test_looks_are_drawn_anew_at_every_step():
+    """Two images of a scene at rest differ in training; the cube has not moved."""
+    task = make_task("reach_cube")
+    env = Env(task, make_engine(task.scene, 2, "mujoco"), seed=0, training=True)
+    try:
+        env.reset()
+        first, second = (env.step(torch.zeros(2, 5)) for _ in range(2))
+    finally:
+        env.close()
+    change = (first.observations["image"].float() - second.observations["image"].float()).abs().mean(dim=(1, 2, 3))
+    assert (change > 5).all(), "of 255"
+    torch.testing.assert_close(first.observations["cube"], second.observations["cube"], rtol=0, atol=1e-4)
 
 
 def test_a_constant_wrench_is_a_share_of_the_weight_of_the_drawn_mass():
