@@ -128,7 +128,7 @@ REACH_CUBE = TaskEntry(
     # What sees learns where the cube is from simulation's truth, apart from the actions: far fewer images than by
     # reward alone. Short episodes show more cubes in as many images.
     training={
-        "iterations": 600,
+        "iterations": 500,
         "num_envs": 128,
         "episode_steps": 75,
         "policy_name": "estimator",
