@@ -15,6 +15,9 @@ from isthmus_policies.networks.actor_critic import ActorCritic, Apart
 from isthmus_policies.networks.policy import Tensors
 
 
+_PASSES, _ROWS = 2, 512  # over a roll-out, and in a gradient step
+
+
 class Perception:
     """Improves a policy's modules that learn `apart`, by its auxiliary losses."""
 
@@ -28,12 +31,11 @@ class Perception:
     def update(self, rows: Tensors, progress: float) -> Tensor:
         """Passes over the groups' rows (n, *shape). Returns each auxiliary loss, the mean over all steps."""
         n = len(next(iter(rows.values())))
-        size = max(1, n // self._apart.minibatches)
         self.optimizer.param_groups[0]["lr"] = self._apart.learning_rate * min(1.0, 2 * (1 - progress))
-        losses = []
-        for _ in range(self._apart.epochs):
+        losses: list[Tensor] = []
+        for _ in range(_PASSES):
             order = torch.randperm(n, generator=self._generator, device=self.parameters.device)
-            losses += [self._step({k: v[chosen] for k, v in rows.items()}) for chosen in order.split(size)]
+            losses += [self._step({k: v[chosen] for k, v in rows.items()}) for chosen in order.split(_ROWS)]
         return mean_(torch.stack(losses).mean(0))
 
     def _step(self, rows: Tensors) -> Tensor:

@@ -85,8 +85,6 @@ class Apart:
     modules: tuple[nn.Module, ...]
     learning_rate: float
     """It is held for the first half of a training, then falls to nothing."""
-    epochs: int = 2
-    minibatches: int = 4
 
 
 class ActorCritic(Policy):
