@@ -76,6 +76,8 @@ class Env:
         random_initial_age: For training: first episodes end at random times, so that time-outs do not come all at once.
         training: Whether `task.training_events` happen too.
         episode_steps: Cuts episodes earlier than the task does.
+        autoreset: Whether worlds that have ended begin anew in the same step. Otherwise they stay as they are, for
+            somebody who looks at how they ended and calls `reset`.
         measure: Whether steps carry the task's metrics.
         keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
 
@@ -92,6 +94,7 @@ class Env:
         random_initial_age: bool = False,
         training: bool = False,
         episode_steps: int | None = None,
+        autoreset: bool = True,
         measure: bool = False,
         keep_divergences: bool = False,
     ) -> None:
@@ -101,6 +104,7 @@ class Env:
         self.progress = 1.0
         self.episode_steps = episode_steps or task.episode_steps
         self.measure = measure
+        self._autoreset = autoreset
         self._events = (*task.events, *(task.training_events if training else ()))
         self._keep = keep_divergences and "snapshots" in engine.capabilities
         self._random_initial_age = random_initial_age
@@ -190,7 +194,7 @@ class Env:
             diverged=count,
             divergence=self._divergence(diverged, before, acting) if count and self._keep else None,
         )
-        if len(ended):
+        if len(ended) and self._autoreset:
             self._regrade(ended, failure, state, goal)
             self._replace(step, ended)
         return step

@@ -13,6 +13,7 @@ from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 
@@ -22,31 +23,44 @@ def column_name(name: str) -> str:
     return f"observation.{name}"
 
 
+def simulation_name(name: str) -> str:
+    """What a column is called that only a simulator knows."""
+    return f"simulation.{name}"
+
+
 def camera_name(name: str) -> str:
     """What a camera is called in the dataset."""
     return f"observation.images.{name}"
 
 
 def dataset_features(robot: RobotFeatures) -> Features:
-    """What is recorded of a robot: observation.*, action (the operator's), action.sent (what the robot made of it),
-    control (see `Controller`), capture_time_ns (one per sensor) and, where the robot has them, simulator_state (at the
-    observation), next.reward and next.success (after the action)."""
+    """What is recorded of a robot: observation.*, action (the operator's), sent_action (what the robot made of it),
+    control (see `Controller`), capture_time_ns (one per sensor), what followed the action (next.done, next.truncated,
+    next.success and, where the robot tells it, next.reward) and, where there is a simulator, simulation.* and
+    simulator_state, at the observation.
+
+    Learners take what begins with "observation" for input and with "action" for output, so nothing else does.
+    """
     control = {"values": [controller.name.lower() for controller in Controller]}
     optional = {
         "simulator_state": Feature(dtype="float64", shape=(robot.simulator_state,)) if robot.simulator_state else None,
         "next.reward": Feature(dtype="float32", shape=(1,)) if robot.reward else None,
-        "next.success": Feature(dtype="bool", shape=(1,)) if robot.success else None,
     }
+    flag = Feature(dtype="bool", shape=(1,))
     return {
         **{column_name(name): feature for name, feature in robot.columns.items()},
         **{camera_name(name): Feature(dtype="video", shape=(*size, 3)) for name, size in robot.cameras.items()},
         "action": robot.action,
-        "action.sent": robot.action,
+        "sent_action": robot.action,
         "control": Feature(dtype="int64", shape=(1,), info=control),
         "capture_time_ns": Feature(
             dtype="int64", shape=(len(robot.sensors),), names=robot.sensors, info={"units": ["ns"] * len(robot.sensors)}
         ),
+        **{simulation_name(name): feature for name, feature in robot.simulation.items()},
         **{name: feature for name, feature in optional.items() if feature},
+        "next.success": flag,
+        "next.done": flag,
+        "next.truncated": flag,
     }
 
 
@@ -95,19 +109,27 @@ def observed(robot: RobotFeatures, observation: Observation) -> dict[str, Any]:
     """The columns of a step that an observation fills. Raises DatasetError when it lacks something or has more."""
     _check_names("column", robot.columns, observation.columns)
     _check_names("image", robot.cameras, observation.images)
+    _check_names("simulation's column", robot.simulation, observation.simulation)
     _check_names("capture time", robot.sensors, observation.capture_time_ns)
     times = [observation.capture_time_ns[sensor] for sensor in robot.sensors]
     columns = {column_name(name): values for name, values in observation.columns.items()}
+    columns |= {simulation_name(name): values for name, values in observation.simulation.items()}
     return columns | {"capture_time_ns": np.array(times)}
 
 
-def followed(robot: RobotFeatures, observation: Observation) -> dict[str, Any]:
-    """The columns of a step that the next observation fills. Raises DatasetError when that lacks one."""
+def followed(robot: RobotFeatures, observation: Observation, end: Ending | None) -> dict[str, Any]:
+    """The columns of a step that the next observation fills, and how the episode ends with it, if it does. Raises
+    DatasetError when the observation lacks one."""
     told = {"reward": (robot.reward, observation.reward), "success": (robot.success, observation.success)}
     lacking = [name for name, (declared, value) in told.items() if declared and value is None]
     if lacking:
         raise DatasetError(f"the robot declares {' and '.join(lacking)}, but did not tell it after an action")
-    return {f"next.{name}": [value] for name, (declared, value) in told.items() if declared}
+    reward = {"next.reward": [observation.reward]} if robot.reward else {}
+    return reward | {
+        "next.success": [end is Ending.SUCCESS or bool(observation.success)],
+        "next.done": [end is not None],
+        "next.truncated": [end is not None and end.truncated],
+    }
 
 
 def _check_names(kind: str, declared: Any, given: Mapping[str, Any]) -> None:

@@ -37,6 +37,8 @@ class Event(enum.Enum):
     """End the episode and keep it: the task is done."""
     STOP = "stop"
     """End the episode and keep it; whether the task is done, the robot may know."""
+    TIME = "time"
+    """The same, because it has lasted as long as it may."""
     DISCARD = "discard"
     """End the episode and forget it."""
     QUIT = "quit"

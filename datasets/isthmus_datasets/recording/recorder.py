@@ -12,12 +12,14 @@ from isthmus_datasets.format.writer import RECORDING, DatasetWriter
 from isthmus_datasets.recording.columns import checked, differences, followed, observed
 from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
+from isthmus_datasets.recording.ending import Ending, ending
 from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
 from isthmus_datasets.recording.operator import Decision, DeviceError, Event, Operator
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
 from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
 
-_ENDS = (Event.SUCCESS, Event.STOP, Event.DISCARD, Event.QUIT)
+_LEFT = (Event.DISCARD, Event.QUIT)
+_KEPT = (Event.SUCCESS, Event.STOP, Event.TIME)
 
 
 class RecordingError(RuntimeError):
@@ -32,13 +34,15 @@ class Outcome:
     Args:
         index: Its number in the dataset; None when it was not saved.
         steps: How many rows it had.
-        event: What ended it; NONE where it was an error.
+        event: What the operator wanted with it; NONE where something else ended it.
+        ending: How it ended; None when it was not saved.
         reason: Why it was not saved; empty when it was.
     """
 
     index: int | None
     steps: int
     event: Event
+    ending: Ending | None = None
     reason: str = ""
 
 
@@ -78,16 +82,16 @@ class Recorder:
     """Records one episode after another; a context manager.
 
     Every step the robot is observed, the operator decides, and the robot acts. What a step led to (next.*) is read off
-    the observation after it, so that the operator ends an episode upon an observation, and the action that comes with
-    it is not sent. Steps are `writer.info.fps` a second by the clock; between episodes, while one is saved, there are
-    none.
+    the observation after it, so that an episode ends upon an observation, and the action that comes with it is not
+    sent. A world that ends ends the episode; before the start, it begins anew. Steps are `writer.info.fps` a second by
+    the clock; between episodes, while one is saved, there are none.
 
     Args:
         robot: Stays the caller's to close, as do the next two.
         operator: Decides, and says when to start and to end.
         writer: The dataset, as `open_dataset` gives it.
         task: What is asked, in words.
-        max_steps: After so many an episode is ended as by STOP; None for no limit.
+        max_steps: After so many an episode's time is over; None for no limit.
         clock: `VirtualClock` for a simulated robot that shall be as fast as it can.
 
     Raises:
@@ -142,8 +146,8 @@ class Recorder:
         """
         take, timing = EpisodeBuffer(self._features, self.footage), Timing(self._writer.info.fps)
         try:
-            event = self._run(take, timing, seed)
-            outcome = self._close(take, timing, event, seed)
+            event, end = self._run(take, timing, seed)
+            outcome = self._close(take, timing, event, end, seed)
         except (CameraError, DatasetError, DeviceError, RobotError, VideoError, OSError) as error:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps: {error}"
             self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
@@ -154,31 +158,38 @@ class Recorder:
             self.outcomes.append(outcome)
         return outcome
 
-    def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> Event:
-        """Returns what has ended the episode."""
+    def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> tuple[Event, Ending | None]:
+        """Returns the operator's last event, and how the episode has ended; None where it is not to be kept."""
         self.footage.begin()
-        self._robot.reset(seed)
-        self._operator.reset(seed)
+        self._reset(seed)
         self._pace.start()
         self._pace.wait()
         observation, decision = self._look()
         while decision.event is not Event.START:
-            if decision.event in (Event.DISCARD, Event.QUIT):
-                return decision.event
-            if decision.event in _ENDS:
+            if decision.event in _LEFT:
+                return decision.event, None
+            if decision.event in _KEPT:
                 raise DatasetError(f"it has zero steps: {decision.event.value!r} came before 'start'")
-            self._robot.act(checked("action", self._features.action, decision.action))
+            if observation.ended:
+                self._reset(seed)
+            else:
+                self._robot.act(checked("action", self._features.action, decision.action))
             self._pace.wait()
             observation, decision = self._look()
         while True:
             self._step(take, observation, decision)
             timing.add(self._pace.wait())
             observation, decision = self._look()
-            take.add(followed(self._features, observation))
-            if decision.event in _ENDS:
-                return decision.event
-            if take.length == self._max_steps:
-                return Event.STOP
+            if decision.event in _LEFT:
+                return decision.event, None
+            end = ending(observation, decision.event, out_of_time=take.length == self._max_steps)
+            take.add(followed(self._features, observation, end))
+            if end is not None:
+                return decision.event, end
+
+    def _reset(self, seed: int) -> None:
+        self._robot.reset(seed)
+        self._operator.reset(seed)
 
     def _look(self) -> tuple[Observation, Decision]:
         observation = self._robot.observe()
@@ -191,26 +202,28 @@ class Recorder:
         take.add({"action": action, "control": [int(decision.control)]})
         if self._features.simulator_state:
             take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
-        take.add({"action.sent": self._robot.act(action)})
+        take.add({"sent_action": self._robot.act(action)})
         take.add_images(observation.images)
 
-    def _close(self, take: EpisodeBuffer, timing: Timing, event: Event, seed: int) -> Outcome:
+    def _close(self, take: EpisodeBuffer, timing: Timing, event: Event, end: Ending | None, seed: int) -> Outcome:
         """Save the episode, unless the operator does not want it."""
-        if event in (Event.DISCARD, Event.QUIT):
+        if end is None:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps by the operator"
             return Outcome(index=None, steps=take.length, event=event, reason=reason)
-        told = take.last("next.success")
+        success = take.last("next.success")
+        knows = self._features.success or end is Ending.SUCCESS
         facts: dict[str, Scalar] = {
             "operator": self._operator.name,
             "seed": seed,
-            "success": True if event is Event.SUCCESS else None if told is None else bool(told[0]),
+            "success": bool(success[0]) if knows and success is not None else None,
+            "ending": end.value,
             "overruns": timing.overruns,
             "dropped_frames": timing.skipped,
             "jitter_p99_ms": timing.jitter_ms(99),
         }
         index = self._writer.append(take.episode(self.task, facts))
         self._total.include(timing)
-        return Outcome(index=index, steps=take.length, event=event)
+        return Outcome(index=index, steps=take.length, event=event, ending=end)
 
     @property
     def _saved(self) -> int:

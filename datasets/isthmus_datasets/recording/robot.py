@@ -36,6 +36,7 @@ class RobotFeatures:
     Args:
         robot_type: Such as "so101".
         columns: name -> an observation column, such as {"state": quantities({"shoulder": "rad"})}.
+        simulation: name -> a column of what only a simulator knows, such as where things around the robot are.
         cameras: name -> (height, width) of its images.
         action: What `act` takes and gives back.
         reward, success: Whether observations tell what the last action earned, and whether the task is done.
@@ -47,6 +48,7 @@ class RobotFeatures:
 
     robot_type: str
     columns: Features
+    simulation: Features = field(default_factory=dict)
     cameras: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     action: Feature
     reward: bool = False
@@ -54,7 +56,7 @@ class RobotFeatures:
     simulator_state: int = 0
 
     def __post_init__(self) -> None:
-        for name, feature in {**self.columns, "action": self.action}.items():
+        for name, feature in {**self.columns, **self.simulation, "action": self.action}.items():
             if feature.is_image or feature.dtype == "string":
                 raise ValueError(f"{name!r} is {feature.dtype}, but columns and actions are numbers; see `cameras`")
         if set(self.columns) & set(self.cameras):
@@ -74,15 +76,20 @@ class Observation:
         columns: name -> values of the declared shape.
         images: camera -> (H, W, 3) uint8 RGB.
         capture_time_ns: sensor -> when it measured, int64 ns of a clock that all sensors share.
+        simulation: name -> values of what only a simulator knows, as declared.
         reward: What the action before this observation has earned; None after a reset, or where the robot cannot tell.
         success: Whether the task is done now; None where the robot cannot tell.
+        ended: Whether the robot's world has ended with that action, by success or failure: it moves no more until the
+            next `reset`.
     """
 
     columns: Mapping[str, NDArray[Any]]
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     capture_time_ns: Mapping[str, int]
+    simulation: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     reward: float | None = None
     success: bool | None = None
+    ended: bool = False
 
 
 class Robot(Protocol):

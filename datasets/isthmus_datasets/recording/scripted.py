@@ -57,7 +57,7 @@ class ScriptedOperator(ABC):
             return Event.START
         if observation.success:
             return Event.SUCCESS
-        return Event.STOP if self._step >= self._steps else Event.NONE
+        return Event.TIME if self._step >= self._steps else Event.NONE
 
     def close(self) -> None:  # noqa: B027 (for those that hold something)
         """Nothing is held."""

@@ -16,7 +16,7 @@ from isthmus_datasets.teleop.page import Page
 
 PATIENCE_S = 2.0
 """So long may the page be gone, as when it is loaded anew or the network falters, before the episode is discarded."""
-_ENDS = (Event.SUCCESS, Event.STOP, Event.DISCARD, Event.QUIT)
+_ENDS = (Event.SUCCESS, Event.STOP, Event.TIME, Event.DISCARD, Event.QUIT)
 
 
 class BrowserOperator:

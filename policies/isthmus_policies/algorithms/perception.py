@@ -14,7 +14,6 @@ from isthmus_policies.distributed import copy_first_, mean_
 from isthmus_policies.networks.actor_critic import ActorCritic, Apart
 from isthmus_policies.networks.policy import Tensors
 
-
 _PASSES, _ROWS = 2, 512  # over a roll-out, and in a gradient step
 
 

@@ -15,24 +15,24 @@ from isthmus_datasets.recording.robot import Observation, RobotError, RobotFeatu
 from isthmus_policies.demonstrate.features import joined, observation_parts, robot_features, split
 from isthmus_policies.demonstrate.views import View, mujoco_engine
 from isthmus_sim.engines import make_engine
-from isthmus_sim.env import Env, Observations, Step
+from isthmus_sim.env import Env, Observations
 from isthmus_sim.task import Task
 from isthmus_sim.threads import one_torch_thread
 
 ENVIRONMENT = "environment_state"
-"""The column of what is around the robot; LeRobot's name for it."""
+"""The simulation's column of what is around the robot."""
 _ENDLESS = 2**31
 _COMMANDS = "commands."
 
 
 class EnvRobot:
     """One world of `task`. Its column "state" is all signals of the robot one after the other, as noisy and late as the
-    task makes them; "environment_state", where the task has it, what only the simulator knows of things around it. Its
-    action is the robot's commands one after the other. What is sent of them is within the same limits of range and rate
-    that the robot's safety chain keeps.
+    task makes them; the simulation's column "environment_state", where the task has it, what only the simulator knows
+    of things around it. Its action is the robot's commands one after the other. What is sent of them is within the same
+    limits of range and rate that the robot's safety chain keeps.
 
-    Time is the simulation's: a control period per action, from 0, on through all episodes. An episode ends when whoever
-    records says so, but a world that has succeeded begins anew by itself: that is told with the next observation.
+    Time is the simulation's: a control period per action, from 0, on through all episodes. A world that has succeeded
+    or failed stays as it is until `reset`; the observation says that it has ended.
 
     Args:
         task: What is done.
@@ -42,12 +42,13 @@ class EnvRobot:
 
     def __init__(self, task: Task, *, cameras: Callable[[Env], View] | None = None, engine: str | None = None) -> None:
         worlds = make_engine(task.scene, 1, engine or task.engines[0])
-        self._env = Env(task, worlds, seed=0, episode_steps=_ENDLESS)
+        self._env = Env(task, worlds, seed=0, episode_steps=_ENDLESS, autoreset=False)
         self._robot = task.robot
         self._period_ns = round(task.robot.control_period_s * 1e9)
         self._steps = 0
         self._reward: float | None = None
         self._success: bool | None = None
+        self._ended = False
         self._seen: Observations = self._env.reset()
         self._view = cameras(self._env) if cameras else None
         self.features = self._features()
@@ -58,7 +59,7 @@ class EnvRobot:
         seen = self._view.shapes if self._view else {}
         return replace(
             own,
-            columns={**own.columns, **around},
+            simulation=around,
             cameras={**own.cameras, **seen},
             reward=True,
             success=True,
@@ -71,39 +72,41 @@ class EnvRobot:
         with one_torch_thread():
             self._seen = self._env.reset()
         self._reward = self._success = None
+        self._ended = False
 
     def observe(self) -> Observation:
         """The signals, and what the last action has earned."""
         columns, images = observation_parts(self._robot, _first_rows(self._env.signals))
-        if ENVIRONMENT in self.features.columns:
-            columns[ENVIRONMENT] = self._seen["environment"][0].numpy()
+        around = {name: self._seen["environment"][0].numpy() for name in self.features.simulation}
         seen = self._view.images() if self._view else {}
         return Observation(
             columns=columns,
             images={**images, **seen},
             capture_time_ns=dict.fromkeys(self.features.sensors, self._steps * self._period_ns),
+            simulation=around,
             reward=self._reward,
             success=self._success,
+            ended=self._ended,
         )
 
     def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """Send commands (k,) in their units and step the world by a control period; what was sent of them.
 
         Raises:
-            RobotError: the world has failed, or diverged; it begins anew.
+            RobotError: the simulation has diverged, or the world had ended before.
         """
+        if self._ended:
+            raise RobotError(f"{self._robot.name}: the task {self._env.task.name!r} has ended: reset it first")
         wanted = split(self._robot.commands, np.asarray(action, np.float32))
         with one_torch_thread():
             step = self._env.step_commands({name: torch.tensor(value[None]) for name, value in wanted.items()})
         self._steps += 1
         self._seen = step.observations
         self._reward, self._success = float(step.reward[0]), bool(step.succeeded[0])
-        if bool(step.terminated[0]) and not self._success:
-            raise RobotError(f"{self._robot.name}: {self._failure(step)}, so its episode cannot go on")
+        self._ended = bool(step.terminated[0])
+        if step.diverged:
+            raise RobotError(f"{self._robot.name}: the simulation has diverged, so its episode cannot go on")
         return joined(self._robot.commands, _first_rows(step.commands))
-
-    def _failure(self, step: Step) -> str:
-        return "the simulation has diverged" if step.diverged else f"the task {self._env.task.name!r} has failed"
 
     def simulator_state(self) -> NDArray[np.float64]:
         """(n,): the engine's state and the commands that are on their way; `restore` goes back to it."""

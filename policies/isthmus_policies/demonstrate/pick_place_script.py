@@ -69,7 +69,7 @@ class PickPlaceScript(ScriptedOperator):
 
     def plan(self, observation: Observation, step: int) -> NDArray[np.float32]:
         """Joint targets (6,) rad."""
-        self._around = dict(zip(NAMES, observation.columns[ENVIRONMENT].tolist(), strict=True))
+        self._around = dict(zip(NAMES, observation.simulation[ENVIRONMENT].tolist(), strict=True))
         if step == 0:
             self._guide.reset(observation)
             self._course = self._run()

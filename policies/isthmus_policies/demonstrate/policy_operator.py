@@ -56,7 +56,7 @@ class PolicyOperator:
             return Event.START
         if observation.success:
             return Event.SUCCESS
-        return Event.STOP if self._step >= self._steps else Event.NONE
+        return Event.TIME if self._step >= self._steps else Event.NONE
 
     def close(self) -> None:
         """Nothing is held."""

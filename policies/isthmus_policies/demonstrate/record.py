@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from rich.progress import track
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
+from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder, RecordingError
 from isthmus_datasets.recording.robot import RobotError
@@ -52,7 +54,7 @@ class Options:
 
 
 def record(options: Options, console: Console) -> str:
-    """Record; a line that says what there is now. An episode whose world fails is told and left out.
+    """Record; a line that says what there is now. An episode whose simulation diverges is told and left out.
 
     Raises:
         RegistryError: nobody demonstrates the task.
@@ -74,8 +76,9 @@ def record(options: Options, console: Console) -> str:
         first = next_seed(options.dataset) if options.seed is None else options.seed
         seeds = range(first, first + options.episodes)
         record_all(recorder, track(seeds, "recording", console=console, disable=not console.is_terminal), console)
-        summary = recorder.summary()
-    return f"{options.dataset}: {summary.saved} episodes more, {summary.steps} steps"
+        summary, endings = recorder.summary(), Counter(outcome.ending for outcome in recorder.outcomes)
+    told = ", ".join(f"{endings[end]} ended by {end.value}" for end in Ending if endings[end])
+    return f"{options.dataset}: {summary.saved} episodes more, {summary.steps} steps{': ' if told else ''}{told}"
 
 
 def record_all(recorder: Recorder, seeds: Iterable[int], console: Console) -> None:

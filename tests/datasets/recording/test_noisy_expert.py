@@ -27,7 +27,7 @@ def succeeds(operator: ScriptedOperator, seed: int) -> bool:
         done = kept >= 6
         columns = {"place": place}
         decision = operator.decide(Observation(columns=columns, capture_time_ns={"place": 0}, success=done))
-        if decision.event in (Event.SUCCESS, Event.STOP):
+        if decision.event in (Event.SUCCESS, Event.TIME):
             return decision.event is Event.SUCCESS
         place = place + np.clip(decision.action - place, -0.1, 0.1)
         kept = kept + 1 if np.abs(place - (1.0, -1.0)).max() < 0.25 else 0

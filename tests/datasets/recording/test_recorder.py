@@ -19,6 +19,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
 from isthmus_datasets.recording.recorder import Recorder, RecordingError
@@ -96,14 +97,16 @@ def test_every_row_of_a_recorded_episode(tmp_path: Path):
     columns, row = reader.columns(0), reader.episodes[0]
     assert (reader.num_episodes, row.length, row.tasks) == (1, 3, ("push",))
     assert columns["action"].tolist() == [[2, -3], [3, -3], [4, -3]], "two steps before the start are not recorded"
-    assert columns["action.sent"].tolist() == [[1, -1]] * 3, "what the robot has made of it"
+    assert columns["sent_action"].tolist() == [[1, -1]] * 3, "what the robot has made of it"
     assert columns["control"][:, 0].tolist() == [0, 1, 0]
     # by hand: accelerated by (0, -1) and then (1, -1) m/s² four times, 0.1 s each, from (3, -6) m at rest
     np.testing.assert_allclose(columns["observation.speed"], [[0.1, -0.2], [0.2, -0.3], [0.3, -0.4]], atol=1e-6)
     np.testing.assert_allclose(columns["observation.state"], [[3, -6.01], [3.01, -6.03], [3.03, -6.06]], atol=1e-6)
     assert columns["observation.state"].dtype == np.float32
     np.testing.assert_allclose(columns["next.reward"][:, 0], [-3.01, -3.03, -3.06], atol=1e-6)
-    assert columns["next.success"][:, 0].tolist() == [False] * 3
+    for name in ("next.success", "next.done"):
+        assert columns[name][:, 0].tolist() == [False, False, True], "the operator has said so"
+    assert columns["next.truncated"][:, 0].tolist() == [False] * 3
     late = np.array([1, 2, -3_000_001, -7_000_003])
     times = [(10**18 + step * PERIOD_NS + late).tolist() for step in (2, 3, 4)]
     assert columns["capture_time_ns"].tolist() == times, "the robot's, to the nanosecond"
@@ -112,8 +115,8 @@ def test_every_row_of_a_recorded_episode(tmp_path: Path):
         images = reader.frames(0, f"observation.images.{camera}").astype(int)
         assert images.shape == (3, height, width, 3)
         assert np.abs(images - np.array([50, 55, 60])[:, None, None, None]).max() <= 3
-    facts = {"operator": "tester", "seed": 3, "success": True, "overruns": 0, "dropped_frames": 0, "jitter_p99_ms": 0}
-    assert row.facts == facts
+    facts = {"operator": "tester", "seed": 3, "success": True, "ending": "success"}
+    assert row.facts == facts | {"overruns": 0, "dropped_frames": 0, "jitter_p99_ms": 0}
     assert not (tmp_path / "data/.recording").exists()
 
 
@@ -121,7 +124,7 @@ def test_what_the_columns_are(tmp_path: Path):
     open_dataset(tmp_path / "data", FEATURES, fps=10).close()
     features = DatasetReader(tmp_path / "data").info.features
     assert features["capture_time_ns"].names == ("state", "speed", "scene", "wrist")
-    assert features["action.sent"].names == ("ax", "ay")
+    assert features["sent_action"].names == ("ax", "ay")
     assert features["action"].info == {"units": ["m/s^2", "m/s^2"]}
     assert features["control"].info == {"values": ["human", "policy", "script"]}
     assert features["observation.images.scene"].shape == (32, 48, 3)
@@ -132,7 +135,7 @@ def test_an_episode_replays_exactly_from_the_simulator_state(tmp_path: Path):
     columns = DatasetReader(tmp_path / "data").columns(0)
     robot = PointMass()
     for before, sent, after in zip(
-        columns["simulator_state"], columns["action.sent"], columns["simulator_state"][1:], strict=False
+        columns["simulator_state"], columns["sent_action"], columns["simulator_state"][1:], strict=False
     ):
         robot.state = before.copy()
         robot.act(sent.copy())
@@ -161,6 +164,58 @@ def test_the_robot_says_whether_it_was_done_when_the_operator_does_not(tmp_path:
 def test_a_limit_ends_an_episode(tmp_path: Path):
     record(tmp_path / "data", Robot(), Script("start", *["none"] * 9), max_steps=5)
     assert DatasetReader(tmp_path / "data").episodes[0].length == 5
+
+
+ENDS = {
+    "the operator's success": (Script("start", "none", "success"), {}, None, "success", False),
+    "the operator's stop": (Script("start", "none", "stop"), {}, None, "operator", True),
+    "a script's time": (Push(steps=2), {}, None, "time", True),
+    "the limit": (Script("start", "none", "none"), {"max_steps": 2}, None, "time", True),
+    "the world's success": (Script("start", "none", "none"), {}, True, "success", False),
+    "the world's failure": (Script("start", "none", "none"), {}, False, "failure", False),
+    "a success that ends no world": (Script("start", "none", "success"), {}, False, "success", False),
+    "a stop upon the world's failure": (Script("start", "none", "stop"), {}, False, "failure", False),
+}
+
+
+@pytest.mark.parametrize(("operator", "options", "world", "ending", "truncated"), ENDS.values(), ids=ENDS.keys())
+def test_every_row_tells_how_its_episode_goes_on(
+    tmp_path: Path, operator: Any, options: dict, world: bool | None, ending: str, truncated: bool
+):
+    """Of two steps the second is the last; `world`: whether the robot's world ends there, and with success."""
+    robot = Robot(lambda seen: seen if world is None else replace(seen, ended=True, success=world))
+    outcome = record(tmp_path / "data", robot, operator, **options).outcomes[0]
+    reader = DatasetReader(tmp_path / "data")
+    columns, facts = reader.columns(0), reader.episodes[0].facts
+    assert outcome.ending is Ending(ending)
+    assert facts["ending"] == ending
+    assert columns["next.done"][:, 0].tolist() == [False, True]
+    assert columns["next.truncated"][:, 0].tolist() == [False, truncated]
+    assert columns["next.success"][:, 0].tolist() == [False, ending == "success"]
+    assert facts["success"] is (ending == "success")
+    assert len(robot.acts) == 2, "a world that has ended is not acted in"
+
+
+def test_a_success_that_only_the_operator_can_tell(tmp_path: Path):
+    robot = Robot(lambda seen: replace(seen, success=None))
+    robot.features = replace(robot.features, success=False)
+    observe = robot.observe
+    robot.observe = lambda: replace(observe(), success=None)
+    with recording(tmp_path / "data", robot, Script("start", "success", "start", "stop")) as recorder:
+        recorder.run(2)
+    reader = DatasetReader(tmp_path / "data")
+    assert [row.facts.get("success") for row in reader.episodes] == [True, None], "a stop does not tell"
+    assert [reader.columns(i)["next.success"].tolist() for i in range(2)] == [[[True]], [[False]]]
+
+
+def test_a_world_that_ends_before_the_start_begins_anew(tmp_path: Path):
+    robot, resets = Robot(lambda seen: replace(seen, ended=True)), []
+    reset = robot.reset
+    robot.reset = lambda seed: (resets.append(seed), reset(seed))[1]
+    record(tmp_path / "data", robot, Script("none", "none", "none", "start", "stop"))
+    assert resets == [3, 3]
+    columns = DatasetReader(tmp_path / "data").columns(0)
+    np.testing.assert_allclose(columns["observation.state"], [[3, -6]], err_msg="where it began anew")
 
 
 def test_a_discarded_episode_leaves_nothing(tmp_path: Path):

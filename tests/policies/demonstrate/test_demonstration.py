@@ -28,13 +28,13 @@ def test_another_packages_task_is_recorded(gantry: ModuleType, tmp_path: Path):
     assert reader.info.features["action"].names == ("x", "y")
     goal = [value for target in gantry.GOAL.values() for value in target]
     np.testing.assert_allclose(columns["action"], np.tile(goal, (len(columns["action"]), 1)), atol=1e-6)
-    steps = np.abs(np.diff(columns["action.sent"], axis=0, prepend=0.0))
+    steps = np.abs(np.diff(columns["sent_action"], axis=0, prepend=0.0))
     assert steps.max() == pytest.approx(gantry.RATE * gantry.PERIOD, abs=1e-6)
-    np.testing.assert_allclose(columns["action.sent"][:3, 0], (0.05, 0.1, 0.15), atol=1e-6)
+    np.testing.assert_allclose(columns["sent_action"][:3, 0], (0.05, 0.1, 0.15), atol=1e-6)
     assert len(reader.frames(0, "observation.images.eye")) == len(columns["action"])
 
 
-def test_an_episode_that_fails_is_told_and_left_out(
+def test_an_episode_that_fails_ends_there_and_is_told(
     gantry: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     """The goal is off the rails in every other episode."""
@@ -49,11 +49,13 @@ def test_an_episode_that_fails_is_told_and_left_out(
     monkeypatch.setattr(gantry.GoThere, "reset", reset)
     record.main(["gantry-reach", str(tmp_path / "set"), "--episodes", "3", "--seed", "6"])
     assert starts[-3:] == [6, 7, 8]
-    assert [row.facts["seed"] for row in DatasetReader(tmp_path / "set").episodes] == [6, 8]
-    said = " ".join(capsys.readouterr().out.split())
-    assert "seed 7: " in said
-    assert "the task 'reach' has failed" in said
-    assert "2 episodes more" in said
+    reader = DatasetReader(tmp_path / "set")
+    told = [(row.facts["seed"], row.facts["ending"], row.facts["success"]) for row in reader.episodes]
+    assert told == [(6, "success", True), (7, "failure", False), (8, "success", True)]
+    assert [bool(reader.columns(i)["next.done"][-1]) for i in range(3)] == [True] * 3
+    assert not reader.columns(1)["next.truncated"].any()
+    assert "3 episodes more" in (said := " ".join(capsys.readouterr().out.split()))
+    assert "2 ended by success, 1 ended by failure" in said
 
 
 def test_help_lists_what_can_be_demonstrated(gantry: ModuleType, capsys: pytest.CaptureFixture[str]):

@@ -95,14 +95,19 @@ def test_the_last_step_says_what_was_sent_in_it(two_commands: EnvRobot, gantry: 
     np.testing.assert_allclose(sent, goal, atol=1e-6)
 
 
-def test_a_world_that_fails_ends_its_episode(two_commands: EnvRobot):
-    def run_off() -> None:
-        for _ in range(20):
-            two_commands.act(np.array([0.5, 0.0], np.float32))
-
-    with pytest.raises(RobotError, match="gantry: the task 'reach' has failed"):
-        run_off()
+def test_a_world_that_fails_stays_as_it_is_until_it_is_reset(two_commands: EnvRobot):
+    """What the last action led to is seen, and not the beginning of another episode."""
+    assert two_commands.observe().ended is False
+    while not two_commands.observe().ended:
+        two_commands.act(np.array([0.5, 0.0], np.float32))
+    last = two_commands.observe()
+    assert last.success is False
+    assert last.columns["state"][0] > 0.3
+    with pytest.raises(RobotError, match="gantry: the task 'reach' has ended: reset it first"):
+        two_commands.act(np.array([0.5, 0.0], np.float32))
+    np.testing.assert_array_equal(two_commands.observe().columns["state"], last.columns["state"])
     two_commands.reset(0)
+    assert two_commands.observe().ended is False
     assert abs(two_commands.observe().columns["state"][0]) <= 0.1
 
 

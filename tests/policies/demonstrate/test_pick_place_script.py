@@ -45,7 +45,7 @@ def demonstrate(robot: EnvRobot, script: PickPlaceScript, seed: int) -> tuple[Ev
     robot.reset(seed)
     script.reset(seed)
     actions = []
-    while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.STOP):
+    while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.TIME):
         actions.append(decision.action)
         robot.act(decision.action)
     return decision.event, np.array(actions)
@@ -63,7 +63,7 @@ def test_without_noise_the_script_asks_for_nothing_that_is_limited(robot: EnvRob
     robot.reset(100)
     script.reset(100)
     changes, before = [], None
-    while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.STOP):
+    while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.TIME):
         np.testing.assert_allclose(robot.act(decision.action), decision.action, atol=1e-5)
         changes.append(0.0 if before is None else np.abs(decision.action - before).max())
         before = decision.action
@@ -91,8 +91,8 @@ def test_a_cube_that_is_not_in_the_hand_is_taken_again(robot: EnvRobot):
     script = PickPlaceScript()
     script.reset(0)
     moved = False
-    while (decision := script.decide(observation := robot.observe())).event not in (Event.SUCCESS, Event.STOP):
-        if not moved and observation.columns["environment_state"][2] > 0.04:
+    while (decision := script.decide(observation := robot.observe())).event not in (Event.SUCCESS, Event.TIME):
+        if not moved and observation.simulation["environment_state"][2] > 0.04:
             robot.qpos[6:9] += (0.0, 0.05, -0.02)
             moved = True
         robot.act(decision.action)
@@ -122,7 +122,7 @@ def test_what_was_recorded_is_clean_and_says_what_it_is(recorded: Path):
     assert features["observation.state"].names == tuple(
         f"{kind}.{joint}" for kind in ("joint_position", "joint_velocity") for joint in JOINTS
     )
-    around = features["observation.environment_state"]
+    around = features["simulation.environment_state"]
     assert around.names is not None
     assert around.names[:3] == ("cube.x", "cube.y", "cube.z")
     for camera in ("scene", "wrist"):
@@ -138,7 +138,7 @@ def test_every_step_replays_to_the_bit(recorded: Path):
     with closing(EnvRobot(make_task("pick_place"))) as robot:
         for t in range(0, len(columns["action"]) - 1, 5):
             robot.restore(columns["simulator_state"][t])
-            robot.act(columns["action.sent"][t])
+            robot.act(columns["sent_action"][t])
             assert np.array_equal(robot.simulator_state(), columns["simulator_state"][t + 1])
-            around = robot.observe().columns["environment_state"]
-            assert np.array_equal(around, columns["observation.environment_state"][t + 1])
+            around = robot.observe().simulation["environment_state"]
+            assert np.array_equal(around, columns["simulation.environment_state"][t + 1])

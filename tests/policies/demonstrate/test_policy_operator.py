@@ -16,6 +16,7 @@ from untrained import contract_for
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.columns import open_dataset
+from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller, Event
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
@@ -143,7 +144,7 @@ def test_it_may_start_and_end_episodes_by_itself(path: Path, robot: EnvRobot):
     operator = PolicyOperator(path, pusher.ROBOT, steps=3)
     operator.reset(0)
     decisions, _ = drive(operator, robot, 4)
-    assert [d.event for d in decisions] == [Event.START, Event.NONE, Event.NONE, Event.STOP]
+    assert [d.event for d in decisions] == [Event.START, Event.NONE, Event.NONE, Event.TIME]
     operator.reset(0)
     seen = robot.observe()
     assert operator.decide(seen).event is Event.START
@@ -203,7 +204,7 @@ def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot,
         open_dataset(tmp_path / "set", robot.features, fps=10) as writer,
         Recorder(robot, operator, writer, task="follow the block", clock=VirtualClock()) as recorder,
     ):
-        assert recorder.record(5).event is Event.STOP
+        assert recorder.record(5).ending is Ending.TIME
     rows = DatasetReader(tmp_path / "set").columns(0)
     assert rows["control"].ravel().tolist() == [1, 1, 0, 0, 1, 1, 1]
     action, state = rows["action"], rows["observation.state"]

@@ -15,7 +15,7 @@ def successes(robot: EnvRobot, skill: float) -> int:
     for seed in range(EPISODES):
         robot.reset(seed)
         operator.reset(seed)
-        while (decision := operator.decide(robot.observe())).event not in (Event.SUCCESS, Event.STOP):
+        while (decision := operator.decide(robot.observe())).event not in (Event.SUCCESS, Event.TIME):
             robot.act(decision.action)
         count += decision.event is Event.SUCCESS
     return count

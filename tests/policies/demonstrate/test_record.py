@@ -43,7 +43,7 @@ def test_the_script_pushes_the_block_home():
     for seed in range(5):
         robot.reset(seed)
         script.reset(seed)
-        while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.STOP):
+        while (decision := script.decide(robot.observe())).event not in (Event.SUCCESS, Event.TIME):
             robot.act(decision.action)
         ends.append(decision.event)
     assert ends.count(Event.SUCCESS) >= 4
@@ -58,7 +58,7 @@ def test_what_was_recorded_is_clean_and_says_how_it_came(recorded: Path):
     assert [row.facts["seed"] for row in reader.episodes] == [10, 11, 12, 13]
     assert {row.tasks for row in reader.episodes} == {("push the T into its goal",)}
     columns = reader.columns(0)
-    assert np.array_equal(columns["action.sent"], columns["action"].clip(0, 512))
+    assert np.array_equal(columns["sent_action"], columns["action"].clip(0, 512))
     assert columns["next.reward"][-1] >= columns["next.reward"][0]
     assert len(reader.frames(0, "observation.images.scene")) == reader.episodes[0].length
 
@@ -68,7 +68,7 @@ def test_every_step_replays_to_the_bit(recorded: Path):
     robot = EnvRobot(make_task("push_t"))
     for t in range(0, len(columns["action"]) - 1, 7):
         robot.restore(columns["simulator_state"][t])
-        robot.act(columns["action.sent"][t])
+        robot.act(columns["sent_action"][t])
         assert np.array_equal(robot.observe().columns["state"], columns["observation.state"][t + 1])
 
 

@@ -109,7 +109,7 @@ def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
     reader = DatasetReader(tmp_path / "walk")
     assert [row.length for row in reader.episodes] == [STEPS]
     columns = reader.columns(0)
-    assert np.array_equal(columns["action.sent"], np.tile(STAND, (STEPS, 1))), "it is within the limits"
+    assert np.array_equal(columns["sent_action"], np.tile(STAND, (STEPS, 1))), "it is within the limits"
     position = columns["observation.state"][:, : len(JOINTS)]
     off = np.abs(position - STAND).mean(axis=1)
     assert off[-1] < 0.5 * off[0], "the robot did what it was told"

@@ -29,7 +29,7 @@ SENT, WANTED = ("sent", "applied", "executed"), ("operator", "wanted", "commande
 def saturated(scan: DatasetScan) -> Iterator[Finding]:
     """Actions do not stay at a channel's extreme while other channels move; grippers and other switches may."""
     wanted, sent = _pair(scan)
-    for name in scan.numbers("action"):
+    for name in scan.actions():
         if sent and name == wanted:
             continue  # what the operator's device cannot say, the robot was not sent either
         everything = scan.all_of(name)
@@ -101,7 +101,7 @@ def changed_actions(scan: DatasetScan) -> Iterator[Finding]:
 
 def _pair(scan: DatasetScan) -> tuple[str | None, str | None]:
     """Names of the operator's and the sent action, where both are there and of one shape."""
-    names = scan.numbers("action")
+    names = scan.actions()
     sent = [name for name in names if any(part in name for part in SENT)]
     wanted = [name for name in names if name not in sent and (name == "action" or any(p in name for p in WANTED))]
     if not sent or not wanted:

@@ -36,7 +36,7 @@ def finite(scan: DatasetScan) -> Iterator[Finding]:
 
 def constant(scan: DatasetScan) -> Iterator[Finding]:
     """No channel of an action or observation stays the same throughout, or dies in an episode where others move it."""
-    found = {name: spread for name in scan.numbers("action", *OBSERVED) if (spread := _spread(scan, name))}
+    found = {name: spread for name in [*scan.actions(), *scan.numbers(*OBSERVED)] if (spread := _spread(scan, name))}
     if found and all(spread.everywhere.all() for spread in found.values()):
         yield Finding(
             severity="error",

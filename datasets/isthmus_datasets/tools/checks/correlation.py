@@ -55,7 +55,7 @@ def estimate(scan: DatasetScan) -> list[Delay]:
     itself are compared with the state's changes, whichever agrees better. A state that is in the next row where the
     action wanted it has a delay of one step.
     """
-    action = "action" if "action" in scan.info.features else next(iter(scan.numbers("action")), None)
+    action = "action" if "action" in scan.info.features else next(iter(scan.actions()), None)
     states = _states(scan)
     if action is None or not states:
         return []

@@ -69,7 +69,7 @@ def stuck(scan: DatasetScan) -> Iterator[Finding]:
 
 def _robot(scan: DatasetScan) -> list[str]:
     """Columns that tell whether the robot moves: its state, where that is apart from what is around it."""
-    names = scan.numbers(*OBSERVED) or scan.numbers("action")
+    names = scan.numbers(*OBSERVED) or scan.actions()
     return [name for name in names if name == "observation.state"] or names
 
 

@@ -60,7 +60,7 @@ def agreement(scan: DatasetScan, delays: list[Delay]) -> Agreement | None:
 def _steps(scan: DatasetScan, delays: list[Delay]) -> tuple[Any, Any, Numbers, Numbers, list[str]] | None:
     """(N,) episode, (N,) operator's number, (N, S) state and (N, A) action in standard deviations, of all steps; and
     the operators' names."""
-    actions, states = scan.numbers("action"), scan.numbers(*OBSERVED)
+    actions, states = scan.actions(), scan.numbers(*OBSERVED)
     action = "action" if "action" in actions else next(iter(actions), None)
     states = [name for name in states if name == "observation.state"] or states
     whole = [episode for episode in scan.episodes if episode.rows and {action, *states} <= set(episode.columns)]

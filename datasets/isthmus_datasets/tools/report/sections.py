@@ -53,7 +53,7 @@ def start_states(scan: DatasetScan) -> str:
 
 def actions(scan: DatasetScan) -> str:
     """What actions were taken."""
-    names = [name for name in scan.numbers("action") if len(scan.all_of(name))]
+    names = [name for name in scan.actions() if len(scan.all_of(name))]
     if not names:
         return ""
     name = "action" if "action" in names else names[0]

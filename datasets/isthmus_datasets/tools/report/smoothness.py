@@ -36,8 +36,8 @@ def spectral_arc_length(speed: Numbers, rate: float) -> float:
 
 def action_smoothness(scan: DatasetScan) -> dict[int, float]:
     """Smoothness of each episode's action: episode -> spectral arc length. Channels count by their range."""
-    name = next((name for name in ("action", *scan.numbers("action")) if name in scan.info.features), None)
-    if name is None or name not in scan.numbers("action"):
+    name = next((name for name in ("action", *scan.actions()) if name in scan.info.features), None)
+    if name is None or name not in scan.actions():
         return {}
     span = scan.span(name)
     result = {}

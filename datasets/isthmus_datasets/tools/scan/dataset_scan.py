@@ -88,6 +88,10 @@ class DatasetScan:
         features = self.info.features
         return [name for name in self.info.columns if name.startswith(prefixes) and features[name].numpy.kind == "f"]
 
+    def actions(self) -> list[str]:
+        """Names of those that are actions: they begin or end so, such as "action" and "sent_action"."""
+        return [name for name in self.numbers("") if name.startswith("action") or name.endswith("action")]
+
     def of(self, name: str) -> Iterator[tuple[EpisodeScan, NDArray[Any]]]:
         """Every episode whose column `name` could be read, with it as (T', channels)."""
         for episode in self.episodes:
