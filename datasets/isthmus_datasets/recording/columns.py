@@ -35,24 +35,27 @@ def camera_name(name: str) -> str:
 
 def dataset_features(robot: RobotFeatures) -> Features:
     """What is recorded of a robot: observation.*, action (the operator's), sent_action (what the robot made of it),
-    control (see `Controller`), capture_time_ns (one per sensor), what followed the action (next.done, next.truncated,
-    next.success and, where the robot tells it, next.reward) and, where there is a simulator, simulation.* and
-    simulator_state, at the observation.
+    control (see `Controller`), intervention (whether a person drove where a policy would have), policy_action (what
+    that would have done; elsewhere the action), capture_time_ns (one per sensor), what followed the action (next.done,
+    next.truncated, next.success and, where the robot tells it, next.reward) and, where there is a simulator,
+    simulation.* and simulator_state, at the observation.
 
     Learners take what begins with "observation" for input and with "action" for output, so nothing else does.
     """
     control = {"values": [controller.name.lower() for controller in Controller]}
+    flag = Feature(dtype="bool", shape=(1,))
     optional = {
         "simulator_state": Feature(dtype="float64", shape=(robot.simulator_state,)) if robot.simulator_state else None,
         "next.reward": Feature(dtype="float32", shape=(1,)) if robot.reward else None,
     }
-    flag = Feature(dtype="bool", shape=(1,))
     return {
         **{column_name(name): feature for name, feature in robot.columns.items()},
         **{camera_name(name): Feature(dtype="video", shape=(*size, 3)) for name, size in robot.cameras.items()},
         "action": robot.action,
         "sent_action": robot.action,
+        "policy_action": robot.action,
         "control": Feature(dtype="int64", shape=(1,), info=control),
+        "intervention": flag,
         "capture_time_ns": Feature(
             dtype="int64", shape=(len(robot.sensors),), names=robot.sensors, info={"units": ["ns"] * len(robot.sensors)}
         ),

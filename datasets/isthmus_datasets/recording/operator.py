@@ -53,11 +53,13 @@ class Decision:
         action: As the robot declares it; not sent when `event` ends the episode.
         control: Who decided it.
         event: What else is wanted.
+        policy: Where a policy or script was asked beside the person who drives, what it would have done.
     """
 
     action: NDArray[Any]
     control: Controller
     event: Event = Event.NONE
+    policy: NDArray[Any] | None = None
 
 
 class Operator(Protocol):
@@ -78,4 +80,13 @@ class Operator(Protocol):
 
     def close(self) -> None:
         """Let go of devices."""
+        ...
+
+
+class Driver(Operator, Protocol):
+    """A policy or script, which a person may interrupt."""
+
+    def resume(self) -> None:
+        """A person has driven for a while and gives control back: what was planned before is stale. It was asked all
+        the while, so what it has observed is not."""
         ...

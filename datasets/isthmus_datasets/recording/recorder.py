@@ -14,7 +14,7 @@ from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
 from isthmus_datasets.recording.ending import Ending, ending
 from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
-from isthmus_datasets.recording.operator import Decision, DeviceError, Event, Operator
+from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event, Operator
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
 from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
 
@@ -199,7 +199,10 @@ class Recorder:
         """Act, and keep it all; images last, because that may have to wait."""
         action = checked("action", self._features.action, decision.action)
         take.add(observed(self._features, observation))
+        planned = action if decision.policy is None else decision.policy
+        taken_over = decision.policy is not None and decision.control is Controller.HUMAN
         take.add({"action": action, "control": [int(decision.control)]})
+        take.add({"policy_action": planned, "intervention": [taken_over]})
         if self._features.simulator_state:
             take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
         take.add({"sent_action": self._robot.act(action)})

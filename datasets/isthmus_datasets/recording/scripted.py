@@ -59,5 +59,8 @@ class ScriptedOperator(ABC):
             return Event.SUCCESS
         return Event.TIME if self._step >= self._steps else Event.NONE
 
+    def resume(self) -> None:  # noqa: B027 (for those that plan ahead)
+        """The plan is made anew at every step."""
+
     def close(self) -> None:  # noqa: B027 (for those that hold something)
         """Nothing is held."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.recording.operator import Driver
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.env_robot import EnvRobot
@@ -25,7 +25,7 @@ class Demonstration:
 
     words: str = ""
     """What is asked of the robot, for the dataset; by default the task's summary."""
-    script: Callable[[float, float], Operator] | None = None
+    script: Callable[[float, float], Driver] | None = None
     """`script(noise, skill)` makes an operator that starts and ends episodes by itself."""
     noise: float = 0.0
     """Standard deviation of what the script adds to its actions unless something else is asked for, in their unit."""

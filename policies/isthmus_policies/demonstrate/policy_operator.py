@@ -58,5 +58,8 @@ class PolicyOperator:
             return Event.SUCCESS
         return Event.TIME if self._step >= self._steps else Event.NONE
 
+    def resume(self) -> None:
+        """It decides anew at every step."""
+
     def close(self) -> None:
         """Nothing is held."""

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
-from isthmus_datasets.recording.operator import DeviceError, Event, Operator
+from isthmus_datasets.recording.operator import DeviceError, Driver, Event
 from isthmus_datasets.recording.recorder import Outcome, Recorder, RecordingError
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.browser_device import BrowserDevice
@@ -173,7 +173,7 @@ def needed_parts(options: Options) -> list[str]:
     return ["view", *(["guide"] if guide else []), *(["script"] if script else [])]
 
 
-def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescription) -> Operator | None:
+def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescription) -> Driver | None:
     """Who else drives. Raises PolicyFileError, UnsupportedError."""
     if not policy:
         return None

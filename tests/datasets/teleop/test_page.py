@@ -60,6 +60,9 @@ class Policy:
     def decide(self, observation: Observation) -> Decision:
         return Decision(action=np.array((1.0, 1.0), np.float32), control=Controller.POLICY)
 
+    def resume(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

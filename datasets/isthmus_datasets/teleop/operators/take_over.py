@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from isthmus_datasets.recording.operator import Decision, Event, Operator
+from isthmus_datasets.recording.operator import Decision, Driver, Event, Operator
 from isthmus_datasets.recording.robot import Observation
 
 
@@ -29,8 +29,8 @@ class TakeOver:
 
     While the other drives, the human's target stays where the robot is, so that there is no jump when control changes
     hands. From the moment it first drives, the other is asked upon every observation, also while the human drives, so
-    that what it remembers is never old. Events of both count, the human's first. `take` and `give_back` may be called
-    from any thread; they hold from the next decision on.
+    that what it remembers is never old; when it gets control back it is told to plan anew. Events of both count, the
+    human's first. `take` and `give_back` may be called from any thread; they hold from the next decision on.
 
     Args:
         human: A person. Closed with this operator, as is the next.
@@ -38,7 +38,7 @@ class TakeOver:
         human_first: The human has control when an episode begins, until it is given back.
     """
 
-    def __init__(self, human: Human, other: Operator, *, human_first: bool = False) -> None:
+    def __init__(self, human: Human, other: Driver, *, human_first: bool = False) -> None:
         self.name = f"{human.name} over {other.name}"
         self._human, self._other, self._human_first = human, other, human_first
         self._begin()
@@ -77,13 +77,16 @@ class TakeOver:
             event = other.event
         self._recording |= event is Event.START
         self._last = driver.action.copy()
-        return Decision(action=driver.action, control=driver.control, event=event)
+        planned = None if other is None else other.action
+        return Decision(action=driver.action, control=driver.control, event=event, policy=planned)
 
     def _switch(self, wanted: bool | None) -> None:
-        asked, self._asked = self._asked, None
+        asked, self._asked, before = self._asked, None, self.human_in_control
         for wish in (wanted, asked):
             if wish is not None:
                 self.human_in_control = wish
+        if before and not self.human_in_control and self._other_began:
+            self._other.resume()
 
     def _ask_other(self, observation: Observation) -> Decision | None:
         self._other_began |= not self.human_in_control

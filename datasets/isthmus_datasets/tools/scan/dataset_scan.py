@@ -89,8 +89,8 @@ class DatasetScan:
         return [name for name in self.info.columns if name.startswith(prefixes) and features[name].numpy.kind == "f"]
 
     def actions(self) -> list[str]:
-        """Names of those that are actions: they begin or end so, such as "action" and "sent_action"."""
-        return [name for name in self.numbers("") if name.startswith("action") or name.endswith("action")]
+        """Names of those that are actions, the one that was sent among them."""
+        return self.numbers("action", "sent_action")
 
     def of(self, name: str) -> Iterator[tuple[EpisodeScan, NDArray[Any]]]:
         """Every episode whose column `name` could be read, with it as (T', channels)."""

@@ -254,6 +254,9 @@ class Script:
         event, self.begun = (Event.NONE if self.begun else Event.START), True
         return Decision(action=np.array([0.0, 0.3, 0.2], np.float32), control=Controller.SCRIPT, event=event)
 
+    def resume(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -74,6 +74,10 @@ class Walk:
 
     def __init__(self, events: dict[int, Event] | None = None) -> None:
         self.events, self.step, self.seen = events or {}, 0, []
+        self.resumed: list[int] = []
+
+    def resume(self) -> None:
+        self.resumed.append(self.step)
 
     def reset(self, seed: int) -> None:
         self.step, self.seen = 0, []
@@ -161,6 +165,7 @@ def test_taking_over_and_giving_back_without_a_jump():
     assert decisions[0].event is Event.START
     assert len(other.seen) == 7  # it has seen what the person did
     np.testing.assert_allclose(other.seen[4], (0.11, 0.5))
+    assert other.resumed == [4], "what it had planned before is stale, and it is told so before it decides"
 
 
 def test_a_button_of_a_page_takes_over_and_gives_back():
@@ -214,6 +219,21 @@ def test_who_was_in_control_is_in_the_dataset(tmp_path: Path):
     rows = DatasetReader(tmp_path / "set").columns(0)
     assert rows["control"].ravel().tolist() == [2, 2, 0, 0, 2, 2]
     np.testing.assert_allclose(rows["action"][3], (0.06, 0.5), atol=1e-6)
+    assert rows["intervention"].ravel().tolist() == [False, False, True, True, False, False]
+    would_have = [(0.01 * step, 0.5) for step in range(6)]
+    np.testing.assert_allclose(rows["policy_action"], would_have, atol=1e-6)
+
+
+def test_a_person_who_is_alone_intervenes_in_nothing(tmp_path: Path):
+    operator = human(Motion(event=Event.START), RIGHT, Motion(event=Event.STOP))
+    with (
+        open_dataset(tmp_path / "set", FEATURES, fps=10) as writer,
+        Recorder(Cart(), operator, writer, task="walk", clock=VirtualClock()) as recorder,
+    ):
+        recorder.record(0)
+    rows = DatasetReader(tmp_path / "set").columns(0)
+    assert not rows["intervention"].any()
+    np.testing.assert_array_equal(rows["policy_action"], rows["action"])
 
 
 def test_a_device_that_is_unplugged_costs_the_episode_and_nothing_else(tmp_path: Path):
