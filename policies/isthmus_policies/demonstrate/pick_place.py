@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.recording.operator import Driver
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration
@@ -20,7 +20,7 @@ def desk_view(env: Env, placed: Placements | None = None) -> View:
 
 
 # What follows needs inverse kinematics, which is imported when it is asked for: not everybody has installed it.
-def _script(noise: float, skill: float) -> Operator:
+def _script(noise: float, skill: float) -> Driver:
     try:
         from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
     except ModuleNotFoundError as error:
