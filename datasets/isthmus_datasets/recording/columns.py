@@ -17,6 +17,12 @@ from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 
+RENAMED = {
+    "action.sent": "sent_action",
+    "observation.environment_state": "simulation.environment_state",
+}
+"""What an earlier version called columns, and what they are called now."""
+
 
 def column_name(name: str) -> str:
     """What an observation column is called in the dataset."""
@@ -77,6 +83,12 @@ def open_dataset(root: Path, robot: RobotFeatures, *, fps: int) -> DatasetWriter
     if not (root / INFO_FILE).exists():
         return DatasetWriter.create(root, fps=fps, features=dataset_features(robot), robot_type=robot.robot_type)
     writer = DatasetWriter.open(root)
+    if RENAMED.keys() & writer.info.features.keys():
+        writer.close()
+        raise DatasetError(
+            f"{root} was recorded by an earlier version of this program: make today's of it by "
+            f"`isthmus-dataset migrate {root} NEW` and go on there"
+        )
     found = differences(writer.info, robot, fps=fps)
     if found:
         writer.close()

@@ -19,7 +19,18 @@ from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.report.page import page
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.gather import gather
-from isthmus_datasets.tools.subcommands import Export, Import, Merge, Pack, Reencode, Select, Split, Statistics, View
+from isthmus_datasets.tools.subcommands import (
+    Export,
+    Import,
+    Merge,
+    Migrate,
+    Pack,
+    Reencode,
+    Select,
+    Split,
+    Statistics,
+    View,
+)
 
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 """Exit codes."""
@@ -76,6 +87,7 @@ Command = (
     | Annotated[Select, tyro.conf.subcommand("select")]
     | Annotated[Split, tyro.conf.subcommand("split")]
     | Annotated[Pack, tyro.conf.subcommand("pack")]
+    | Annotated[Migrate, tyro.conf.subcommand("migrate")]
     | Annotated[Reencode, tyro.conf.subcommand("reencode")]
     | Annotated[Statistics, tyro.conf.subcommand("statistics")]
 )

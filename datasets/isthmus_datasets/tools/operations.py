@@ -6,7 +6,7 @@ not encoded anew, unless that is what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,14 +44,14 @@ def merge(sources: Sequence[Path], target: Path) -> None:
         _check_same(readers[0], other)
     robots = dict.fromkeys(reader.info.robot_type for reader in readers if reader.info.robot_type)
     info = replace(readers[0].info, robot_type="+".join(robots) or None)
-    _write(target, info, ((reader, index) for reader in readers for index in range(reader.num_episodes)))
+    write_episodes(target, info, ((reader, index) for reader in readers for index in range(reader.num_episodes)))
 
 
 def keep_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
     """Only the episodes `indices`, in that order; errors as `merge`, and DatasetError for one that is not there."""
     reader = DatasetReader(source)
     _check_indices(reader, indices)
-    _write(target, reader.info, ((reader, index) for index in indices))
+    write_episodes(target, reader.info, ((reader, index) for index in indices))
 
 
 def delete_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
@@ -59,7 +59,7 @@ def delete_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
     reader = DatasetReader(source)
     _check_indices(reader, indices)
     left = [index for index in range(reader.num_episodes) if index not in set(indices)]
-    _write(target, reader.info, ((reader, index) for index in left))
+    write_episodes(target, reader.info, ((reader, index) for index in left))
 
 
 def split(source: Path, targets: Mapping[Path, Sequence[int]]) -> None:
@@ -68,7 +68,7 @@ def split(source: Path, targets: Mapping[Path, Sequence[int]]) -> None:
     for indices in targets.values():
         _check_indices(reader, indices)
     for target, indices in targets.items():
-        _write(target, reader.info, ((reader, index) for index in indices))
+        write_episodes(target, reader.info, ((reader, index) for index in indices))
 
 
 def reencode(source: Path, target: Path, *, crf: int = CRF, key_every: int = KEY_EVERY) -> None:
@@ -76,7 +76,7 @@ def reencode(source: Path, target: Path, *, crf: int = CRF, key_every: int = KEY
     reader = DatasetReader(source)
     features = {name: replace(feature, info=None) for name, feature in reader.info.features.items()}
     everything = ((reader, index) for index in range(reader.num_episodes))
-    _write(target, replace(reader.info, features=features), everything, encoding=(crf, key_every))
+    write_episodes(target, replace(reader.info, features=features), everything, encoding=(crf, key_every))
 
 
 def recompute_statistics(root: Path) -> None:
@@ -100,12 +100,22 @@ def recompute_statistics(root: Path) -> None:
         lock.close()
 
 
-def _write(
+def write_episodes(
     target: Path,
     info: DatasetInfo,
     episodes: Iterable[tuple[DatasetReader, int]],
     encoding: tuple[int, int] | None = None,
+    change: Callable[[Episode], Episode] = lambda episode: episode,
 ) -> None:
+    """A new dataset of episodes of others, each of them changed; errors as `merge`.
+
+    Args:
+        target: Its folder.
+        info: What it declares.
+        episodes: Which ones.
+        encoding: Quality and frames between key frames of videos that are encoded anew; None to copy them.
+        change: What becomes of an episode.
+    """
     features = {name: feature for name, feature in info.features.items() if name not in INDEX_FEATURES}
     with (
         new_dataset(target) as folder,
@@ -113,7 +123,7 @@ def _write(
     ):
         for reader, index in episodes:
             with TemporaryDirectory(prefix="isthmus-") as scratch:
-                writer.append(_standalone(reader, index, Path(scratch), encoding))
+                writer.append(change(_standalone(reader, index, Path(scratch), encoding)))
 
 
 def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tuple[int, int] | None) -> Episode:

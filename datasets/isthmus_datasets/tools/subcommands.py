@@ -19,6 +19,7 @@ from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.migration import migrate
 from isthmus_datasets.tools.operations import (
     delete_episodes,
     keep_episodes,
@@ -190,6 +191,24 @@ class Reencode:
 
     def run(self, console: Console) -> int:
         reencode(self.source, self.target, crf=self.crf, key_every=self.key_every)
+        return _made(self.target, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migrate:
+    """Make today's dataset of one that an earlier version of this program recorded."""
+
+    source: Source
+    """Folder of the dataset."""
+    target: Target
+    """Folder of the new dataset."""
+
+    def run(self, console: Console) -> int:
+        unknown = migrate(self.source, self.target)
+        if unknown:
+            console.print(
+                f"  what the policy would have done was not recorded in {unknown} steps: the action stands there"
+            )
         return _made(self.target, console)
 
 
