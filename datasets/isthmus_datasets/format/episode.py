@@ -23,12 +23,15 @@ class Episode:
         videos: camera -> (T, H, W, 3) uint8 RGB, or the path of an mp4 file that holds them.
         task: What was asked, in words.
         facts: Per-episode scalars, such as success, operator and seed.
+        final: What was observed after the last action: observation column or camera -> its values (*shape); None where
+            it was not kept.
     """
 
     columns: dict[str, NDArray[Any]]
     videos: Mapping[str, NDArray[np.uint8] | Path] = field(default_factory=dict)
     task: str
     facts: dict[str, Scalar] = field(default_factory=dict)
+    final: Mapping[str, NDArray[Any]] | None = None
 
     @property
     def length(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
+from isthmus_datasets.format.final import final_file, read_final
 from isthmus_datasets.format.frames import read_frames
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, read_rows
@@ -56,7 +57,15 @@ class DatasetReader:
             videos={camera: self.frames(index, camera) for camera in self.info.cameras} if videos else {},
             task=row.tasks[0],
             facts=dict(row.facts),
+            final=self.final(index),
         )
+
+    def final(self, index: int) -> dict[str, NDArray[Any]] | None:
+        """What was observed after an episode's last action: observation column or camera -> (*shape), images uint8 RGB;
+        None where that was not kept, as by LeRobot itself. Raises as `columns`."""
+        row = self._row(index)
+        with self._naming(index):
+            return read_final(self.root / final_file(row.chunk, row.file), self.info.features, index)
 
     def columns(self, index: int, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """Columns of one episode: name -> (T, *shape) of the declared type; strings are objects.

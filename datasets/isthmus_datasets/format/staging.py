@@ -16,6 +16,7 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, row_table
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
+from isthmus_datasets.format.final import Final, final_file, final_problem, final_table
 from isthmus_datasets.format.frames import VideoFacts, scan_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import parquet_bytes, table
@@ -66,6 +67,8 @@ def check_episode(info: DatasetInfo, episode: Episode) -> None:
         raise DatasetError(f"{where} has zero steps: there is nothing to append")
     if not isinstance(episode.task, str) or not episode.task:
         raise DatasetError(f"{where} does not say what was asked: give its task in words")
+    if episode.final is not None and (problem := final_problem(info.features, episode.final)):
+        raise DatasetError(f"{where}: {problem}")
     arrays = {name: v for name, v in {**episode.columns, **episode.videos}.items() if not isinstance(v, Path)}
     for name, values in arrays.items():
         problem = info.features[name].problem(values)
@@ -114,6 +117,7 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
     files = {
         info.data_file(chunk, file): parquet_bytes(table(info.parquet_features, columns)),
         **{info.video_file(camera, chunk, file): None for camera in info.cameras},
+        final_file(chunk, file): None if episode.final is None else _final_bytes(info, index, episode.final),
         info.episodes_file(chunk, file): _row_bytes(row, statistics, chunk, file),
         TASKS_FILE: tasks_bytes(tasks) if tasks != before.tasks else None,
         STATS_FILE: to_json(committed.statistics),
@@ -136,6 +140,10 @@ def _write(folder: Path, files: Mapping[Path, bytes | None]) -> list[tuple[Path,
 def staged_name(folder: Path, target: Path) -> Path:
     """Where a file waits: a flat folder, so that one flush is enough."""
     return folder / "_".join(target.parts)
+
+
+def _final_bytes(info: DatasetInfo, index: int, final: Final) -> bytes:
+    return parquet_bytes(final_table(info.features, index, final), wide=True)
 
 
 def _row_bytes(row: EpisodeRow, statistics: Statistics, chunk: int, file: int) -> bytes:

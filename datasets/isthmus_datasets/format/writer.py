@@ -181,7 +181,7 @@ def _remove_leftovers(root: Path, info: DatasetInfo) -> None:
 
 def _patterns(info: DatasetInfo) -> list[str]:
     """Patterns of the names of all files that belong to episodes."""
-    parquet = ["data/chunk-*/file-*.parquet", "meta/episodes/chunk-*/file-*.parquet"]
+    parquet = [f"{folder}/chunk-*/file-*.parquet" for folder in ("data", "meta/episodes", "meta/final")]
     return parquet + [f"videos/{camera}/chunk-*/file-*.mp4" for camera in info.cameras]
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import camera_name, checked, dataset_features
+from isthmus_datasets.recording.columns import camera_name, checked, dataset_features, observed
 from isthmus_datasets.recording.encoding.footage import Footage
-from isthmus_datasets.recording.robot import RobotFeatures
+from isthmus_datasets.recording.robot import Observation, RobotFeatures
 
 
 class EpisodeBuffer:
@@ -30,6 +30,8 @@ class EpisodeBuffer:
         self._cameras = {name: features[camera_name(name)] for name in robot.cameras}
         self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._columns}
         self._footage = footage
+        self._robot = robot
+        self._final: dict[str, NDArray[Any]] | None = None
 
     @property
     def length(self) -> int:
@@ -52,6 +54,14 @@ class EpisodeBuffer:
             _check_image(name, feature, images[name])
         self._footage.write(images)
 
+    def finish(self, observation: Observation) -> None:
+        """What the last action has led to: copied. Raises DatasetError when it is not as declared."""
+        seen = observed(self._robot, observation)
+        columns = {name: checked(name, self._columns[name], seen[name]) for name in seen if name != "capture_time_ns"}
+        for name, feature in self._cameras.items():
+            _check_image(name, feature, observation.images[name])
+        self._final = columns | {camera_name(name): observation.images[name].copy() for name in self._cameras}
+
     def last(self, column: str) -> NDArray[Any] | None:
         """The column's newest row."""
         return self._rows[column][-1] if self._rows.get(column) else None
@@ -64,6 +74,7 @@ class EpisodeBuffer:
             videos={camera_name(camera): path for camera, path in paths.items()},
             task=task,
             facts=facts,
+            final=self._final,
         )
 
 

@@ -185,6 +185,7 @@ class Recorder:
             end = ending(observation, decision.event, out_of_time=take.length == self._max_steps)
             take.add(followed(self._features, observation, end))
             if end is not None:
+                take.finish(observation)
                 return decision.event, end
 
     def _reset(self, seed: int) -> None:

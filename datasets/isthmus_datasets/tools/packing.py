@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, read_episode_statistics, row_table
 from isthmus_datasets.format.files import Staging, make_folder, move, sync, write_synced
+from isthmus_datasets.format.final import final_file, final_table
 from isthmus_datasets.format.info import DATA_PATH, INFO_FILE, VIDEO_PATH, DatasetError
 from isthmus_datasets.format.parquet import parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
@@ -49,6 +51,7 @@ def pack(source: Path, target: Path, *, data_mb: int | None = None, video_mb: in
         raise DatasetError(f"{source}/meta/episodes lacks the statistics of an episode: recompute them")
     with new_dataset(target) as folder:
         places = _pack_data(reader, folder, info.data_files_size_in_mb * MEGABYTE)
+        _pack_final(reader, places, folder)
         limit = info.video_files_size_in_mb * MEGABYTE
         videos = {camera: _pack_videos(reader, camera, folder, limit) for camera in info.cameras}
         rows = [
@@ -102,6 +105,17 @@ def _pack_data(reader: DatasetReader, folder: Path, limit: int) -> list[tuple[in
             size = handle.tell()
             places.append(divmod(number, reader.info.chunks_size))
     return places
+
+
+def _pack_final(reader: DatasetReader, places: list[tuple[int, int]], folder: Path) -> None:
+    """The final observations of a data file's episodes in one file; written one place after the other."""
+    for place, group in groupby(zip(places, reader.episodes, strict=True), key=lambda each: each[0]):
+        kept = [(row.index, final) for _, row in group if (final := reader.final(row.index)) is not None]
+        if kept:
+            path = folder / final_file(*place)
+            make_folder(path.parent)
+            rows = pa.concat_tables([final_table(reader.info.features, index, final) for index, final in kept])
+            write_synced(path, parquet_bytes(rows))
 
 
 def _pack_videos(reader: DatasetReader, camera: str, folder: Path, limit: int) -> list[VideoPlace]:

@@ -117,6 +117,11 @@ def test_every_row_of_a_recorded_episode(tmp_path: Path):
         assert np.abs(images - np.array([50, 55, 60])[:, None, None, None]).max() <= 3
     facts = {"operator": "tester", "seed": 3, "success": True, "ending": "success"}
     assert row.facts == facts | {"overruns": 0, "dropped_frames": 0, "jitter_p99_ms": 0}
+    final = reader.final(0)
+    assert final is not None
+    np.testing.assert_allclose(final["observation.state"], [3.06, -6.1], atol=1e-6, err_msg="after the last action")
+    np.testing.assert_allclose(final["observation.speed"], [0.4, -0.5], atol=1e-6)
+    assert np.unique(final["observation.images.wrist"]).tolist() == [65], "without loss"
     assert not (tmp_path / "data/.recording").exists()
 
 
