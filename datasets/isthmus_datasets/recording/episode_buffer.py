@@ -62,9 +62,9 @@ class EpisodeBuffer:
             _check_image(name, feature, observation.images[name])
         self._final = columns | {camera_name(name): observation.images[name].copy() for name in self._cameras}
 
-    def last(self, column: str) -> NDArray[Any] | None:
+    def last(self, column: str) -> NDArray[Any]:
         """The column's newest row."""
-        return self._rows[column][-1] if self._rows.get(column) else None
+        return self._rows[column][-1]
 
     def episode(self, task: str, facts: dict[str, Scalar]) -> Episode:
         """All of it, its videos as files that are there until the footage is cleared. Raises VideoError."""

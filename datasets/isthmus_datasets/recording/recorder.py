@@ -214,12 +214,11 @@ class Recorder:
         if end is None:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps by the operator"
             return Outcome(index=None, steps=take.length, event=event, reason=reason)
-        success = take.last("next.success")
-        knows = self._features.success or end is Ending.SUCCESS
+        knows, success = self._features.success or end is Ending.SUCCESS, take.last("next.success")
         facts: dict[str, Scalar] = {
             "operator": self._operator.name,
             "seed": seed,
-            "success": bool(success[0]) if knows and success is not None else None,
+            "success": bool(success[0]) if knows else None,
             "ending": end.value,
             "overruns": timing.overruns,
             "dropped_frames": timing.skipped,
