@@ -1,8 +1,8 @@
-"""`make bench-contention`: training beside other programs, as it is done here and with two threads of torch that spin
-while they wait, as OpenMP has it where nobody says otherwise.
+"""`make bench-contention`: training beside other programs, as it is done here, where torch's threads soon sleep when
+they wait, and with threads that spin, as OpenMP has it where nobody says otherwise.
 
-Here they sleep, and the quadrotor's run has only one. Each training is `isthmus-train` in a process of its own. They
-take turns: alone, then beside more and more programs that never rest; with each of these first asleep, then spinning.
+Each training is `isthmus-train` in a process of its own. They take turns: alone, then beside more and more programs
+that never rest; with each of these first asleep, then spinning.
 What counts is the seconds of an iteration. A training that lasts too long is ended, and its iterations until then
 count.
 
@@ -33,7 +33,6 @@ from isthmus_sim.threads import SPIN_COUNT, WAIT_POLICY
 
 ENVIRONMENTS = {"asleep": {}, "spinning": {SPIN_COUNT: "300000"}}
 """What the processes are told; 300,000 turns are what GNU OpenMP does where nothing is said."""
-ARGUMENTS = {"asleep": (), "spinning": ("--torch-threads", "2")}
 UNFAIR = 4 / 3
 QUIET = 0
 
@@ -98,7 +97,7 @@ def train(options: Options, seed: int, how: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary) / "run"
         begun = time.perf_counter()
-        command = [*training(options.task, seed, run, options.iterations), *ARGUMENTS[how]]
+        command = training(options.task, seed, run, options.iterations)
         process = subprocess.Popen(command, env=environment | ENVIRONMENTS[how], stdout=subprocess.DEVNULL)
         try:
             status = ended(process, run, options.limit_s)

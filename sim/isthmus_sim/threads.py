@@ -2,13 +2,13 @@
 
 Physics and torch take turns within a control step, so each may use every core. torch has one thread while worlds are
 stepped (`one_torch_thread`: its operations are small there), and at most two while a policy is improved: networks of
-this size gain nothing from more, and the smallest nothing from a second one, which is a run's own choice. Measured on
-2 cores in docs/results/quadrotor.md and training_speed.md.
+this size gain nothing from more. Measured on 2 cores in docs/results/training_speed.md.
 
-No thread spins while it waits. torch's wheels for Linux run on GNU OpenMP, whose threads by default turn in a loop
+A thread that waits soon sleeps. torch's wheels for Linux run on GNU OpenMP, whose threads by default turn in a loop
 300,000 times (10 ms here) at every wait before they sleep. Where other programs want the cores too, a spinning thread
-burns the time that the thread it waits for needs, and training takes many times as long. The threads of
-`mujoco.batch.Batch` sleep; ONNX Runtime's are told to (`isthmus_deploy.runtime.session_options`).
+burns the time that the thread it waits for needs, and training takes many times as long. A thread that sleeps at once
+must be woken after every operation, which costs a tenth on a quiet machine. So they turn `TURNS` times. The threads of
+`mujoco.batch.Batch` sleep at once; ONNX Runtime's are told to (`isthmus_deploy.runtime.session_options`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
+TURNS = 1_000
+"""How often a thread of GNU OpenMP turns before it sleeps: some 30 µs, as long as it takes to wake one."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ THREADS = ThreadBudget(physics=cores(), torch=min(2, cores()))
 
 
 def sleep_while_waiting() -> None:
-    """Let torch's threads, and those of the processes that this one starts, sleep while they wait, unless the person
-    has set `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Works only before the first `import torch`: OpenMP reads them when it
-    is loaded. Warns where that is too late."""
+    """Let torch's threads, and those of the processes that this one starts, sleep soon when they wait, unless the
+    person has set `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Works only before the first `import torch`: OpenMP reads them
+    when it is loaded. Warns where that is too late."""
     if WAIT_POLICY in os.environ or SPIN_COUNT in os.environ:
         return
-    os.environ[WAIT_POLICY] = "PASSIVE"
+    os.environ[WAIT_POLICY] = "PASSIVE"  # for the OpenMP of other builds, which counts no turns
+    os.environ[SPIN_COUNT] = str(TURNS)
     if "torch" in sys.modules:
         warnings.warn(
             "torch was imported before isthmus_sim, so its threads spin while they wait: beside other busy programs "

@@ -21,7 +21,6 @@ _WALKING = {
         "num_steps": 24, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.006), "symmetry": True,
     },
 }  # fmt: skip
-_FLYING = {"torch_threads": 1}  # two hidden layers of 64, minibatches of 1024 rows
 _ARM = "isthmus_policies.demonstrate.pick_place:DEMONSTRATION"
 _DISC = "isthmus_policies.demonstrate.push_t:DEMONSTRATION"
 
@@ -29,7 +28,6 @@ QUADROTOR = TaskEntry(
     make=Hover,
     robot="crazyflie",
     config=HoverConfig(),
-    training=_FLYING,
     summary="hold a position by direct motor commands",
     mission="isthmus_policies.demo.report.flight:FLIGHT",
 )
@@ -39,7 +37,7 @@ QUADROTOR_RANDOMIZED = TaskEntry(
     make=Hover,
     robot="crazyflie",
     config=randomized(),
-    training={**_FLYING, "iterations": 700, "episode_steps": 200, "curriculum_end": 0.6},
+    training={"iterations": 700, "episode_steps": 200, "curriculum_end": 0.6},
     summary="the same for a real airframe: another one every episode",
 )
 FIGURE_EIGHT_SLOW = TaskEntry(
