@@ -1,8 +1,8 @@
-"""`make bench-contention`: training beside other programs, as it is done here, where torch's threads soon sleep when
-they wait, and with threads that spin, as OpenMP has it where nobody says otherwise.
+"""`make bench-contention`: training beside other programs, as it is done here, where torch's threads sleep while they
+wait if other programs want the cores, and with threads that always spin, as OpenMP has it where nobody says otherwise.
 
 Each training is `isthmus-train` in a process of its own. They take turns: alone, then beside more and more programs
-that never rest; with each of these first asleep, then spinning.
+that never rest; with each of these first as it is done here, then spinning.
 What counts is the seconds of an iteration. A training that lasts too long is ended, and its iterations until then
 count.
 
@@ -31,7 +31,7 @@ from rich.console import Console
 from isthmus_policies.training.logs import read_metrics
 from isthmus_sim.threads import SPIN_COUNT, WAIT_POLICY
 
-ENVIRONMENTS = {"asleep": {}, "spinning": {SPIN_COUNT: "300000"}}
+ENVIRONMENTS = {"ours": {}, "spinning": {SPIN_COUNT: "300000"}}
 """What the processes are told; 300,000 turns are what GNU OpenMP does where nothing is said."""
 UNFAIR = 4 / 3
 QUIET = 0
@@ -139,28 +139,28 @@ def measure(options: Options, console: Console) -> Table:
 
 def quiet_rows(table: Table) -> list[Row]:
     """Alone. The fastest trainings are compared: whatever else the machine does makes the others slower."""
-    asleep, spinning = (table[QUIET, how] for how in ENVIRONMENTS)
+    ours, spinning = (table[QUIET, how] for how in ENVIRONMENTS)
     return [
-        over_seeds("alone: an iteration", _ms(asleep.iteration), "ms"),
+        over_seeds("alone: an iteration", _ms(ours.iteration), "ms"),
         over_seeds("… spinning", _ms(spinning.iteration), "ms"),
-        Row(metric="… asleep / spinning, the fastest of each", value=min(asleep.iteration) / min(spinning.iteration),
-            unit="", seeds=len(asleep.iteration), must="<= 1.03"),
-        over_seeds("… the whole process", asleep.process, "s"),
+        Row(metric="… ours / spinning, the fastest of each", value=min(ours.iteration) / min(spinning.iteration),
+            unit="", seeds=len(ours.iteration), must="<= 1.03"),
+        over_seeds("… the whole process", ours.process, "s"),
     ]  # fmt: skip
 
 
 def busy_rows(busy: int, table: Table) -> list[Row]:
     """Beside so many programs, and how many times as long as alone with the same seed."""
-    asleep, spinning, alone = table[busy, "asleep"], table[busy, "spinning"], table[QUIET, "asleep"]
+    ours, spinning, alone = table[busy, "ours"], table[busy, "spinning"], table[QUIET, "ours"]
     fair = 1 + busy / len(os.sched_getaffinity(0))
-    times, spun = (_ratios(measured.iteration, alone.iteration) for measured in (asleep, spinning))
+    times, spun = (_ratios(measured.iteration, alone.iteration) for measured in (ours, spinning))
     return [
-        over_seeds(f"beside {busy}: an iteration", _ms(asleep.iteration), "ms"),
+        over_seeds(f"beside {busy}: an iteration", _ms(ours.iteration), "ms"),
         over_seeds("… times as long as alone", times, "", must=f"<= {UNFAIR * fair:.3g}", peer=f"fair: {fair:g}"),
         over_seeds("… spinning", _ms(spinning.iteration), "ms"),
-        over_seeds("… spinning, times as long as alone and asleep", spun, "",
-                   peer=f"median spinning / asleep: {statistics.median(spun) / statistics.median(times):.1f}"),
-        over_seeds("… the whole process", asleep.process, "s"),
+        over_seeds("… spinning, times as long as ours alone", spun, "",
+                   peer=f"median spinning / ours: {statistics.median(spun) / statistics.median(times):.1f}"),
+        over_seeds("… the whole process", ours.process, "s"),
     ]  # fmt: skip
 
 

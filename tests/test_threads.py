@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_sim.threads import SPIN_COUNT, TURNS, WAIT_POLICY, sleep_while_waiting
+from isthmus_sim.threads import SPIN_COUNT, TURNS, WAIT_POLICY, settle_waiting
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -95,7 +95,7 @@ def test_a_setting_of_the_persons_is_left_alone(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv(name, value)
     before = dict(os.environ)
-    sleep_while_waiting()
+    settle_waiting()
     assert dict(os.environ) == before
 
 
@@ -104,5 +104,5 @@ def test_torch_imported_first_is_told(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setitem(sys.modules, "torch", object())
     with pytest.warns(RuntimeWarning, match="torch.*OMP_WAIT_POLICY=PASSIVE"):
-        sleep_while_waiting()
+        settle_waiting()
     assert os.environ[WAIT_POLICY] == "PASSIVE", "processes that are started from here can still be told"

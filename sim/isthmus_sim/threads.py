@@ -4,11 +4,8 @@ Physics and torch take turns within a control step, so each may use every core. 
 stepped (`one_torch_thread`: its operations are small there), and at most two while a policy is improved: networks of
 this size gain nothing from more. Measured on 2 cores in docs/results/training_speed.md.
 
-A thread that waits soon sleeps. torch's wheels for Linux run on GNU OpenMP, whose threads by default turn in a loop
-300,000 times (10 ms here) at every wait before they sleep. Where other programs want the cores too, a spinning thread
-burns the time that the thread it waits for needs, and training takes many times as long. A thread that sleeps at once
-must be woken after every operation, which costs a tenth on a quiet machine. So they turn `TURNS` times. The threads of
-`mujoco.batch.Batch` sleep at once; ONNX Runtime's are told to (`isthmus_deploy.runtime.session_options`).
+While they wait, threads turn in a loop or sleep, as it suits what else the machine does (`isthmus_sim.waiting`). The
+threads of `mujoco.batch.Batch` sleep at once; ONNX Runtime's are told to (`isthmus_deploy.runtime.session_options`).
 """
 
 from __future__ import annotations
@@ -20,9 +17,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from isthmus_sim.waiting import Waiting
+
 WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
-TURNS = 1_000
-"""How often a thread of GNU OpenMP turns before it sleeps: some 30 µs, as long as it takes to wake one."""
+TURNS = 30_000
+"""How often a thread of GNU OpenMP turns before it sleeps, where it turns at all: 1 ms, many times what it takes to wake
+one."""
+WAITING = Waiting()
+"""How this process's threads wait."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,17 @@ def cores() -> int:
 THREADS = ThreadBudget(physics=cores(), torch=min(2, cores()))
 
 
-def sleep_while_waiting() -> None:
-    """Let torch's threads, and those of the processes that this one starts, sleep soon when they wait, unless the
-    person has set `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Works only before the first `import torch`: OpenMP reads them
-    when it is loaded. Warns where that is too late."""
-    if WAIT_POLICY in os.environ or SPIN_COUNT in os.environ:
+def settle_waiting() -> None:
+    """Tell the OpenMP of this process, and of those that it starts, how threads wait, unless the person has set
+    `OMP_WAIT_POLICY` or `GOMP_SPINCOUNT`. Works only before the first `import torch`: OpenMP reads them when it is
+    loaded. Warns where that is too late."""
+    # Whoever has no turns to count sleeps; so does GNU's OpenMP while it is crowded.
+    ours = {WAIT_POLICY: "PASSIVE", SPIN_COUNT: str(TURNS)}
+    said = {name: os.environ[name] for name in ours if name in os.environ}
+    WAITING.settled = said not in ({}, ours)
+    if said:
         return
-    os.environ[WAIT_POLICY] = "PASSIVE"  # for the OpenMP of other builds, which counts no turns
-    os.environ[SPIN_COUNT] = str(TURNS)
+    os.environ.update(ours)
     if "torch" in sys.modules:
         warnings.warn(
             "torch was imported before isthmus_sim, so its threads spin while they wait: beside other busy programs "
@@ -62,10 +67,12 @@ def sleep_while_waiting() -> None:
 
 
 def use_thread_budget() -> None:
-    """Give torch its share. Programs call this once, before the first tensor operation."""
+    """Give torch its share, its threads asleep while they wait. Programs call this once, before the first tensor
+    operation."""
     import torch
 
     torch.set_num_threads(THREADS.torch)
+    WAITING.sleep()
 
 
 @contextmanager

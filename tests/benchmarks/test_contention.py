@@ -57,11 +57,11 @@ def test_a_busy_program_ends_when_its_starter_is_killed(contention: Any):
 def test_a_collapse_misses_the_must(contention: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     common = importlib.import_module("common")
-    times = {(0, "asleep"): [0.100, 0.103], (0, "spinning"): [0.102, 0.110], (4, "asleep"): [0.300, 0.403],
+    times = {(0, "ours"): [0.100, 0.103], (0, "spinning"): [0.102, 0.110], (4, "ours"): [0.300, 0.403],
              (4, "spinning"): [2.0, 3.0]}  # fmt: skip
     table = {key: contention.Measured(iteration=value, process=[9.0, 9.0]) for key, value in times.items()}
     quiet = {row.metric: row for row in contention.quiet_rows(table)}
-    fastest = quiet["… asleep / spinning, the fastest of each"]
+    fastest = quiet["… ours / spinning, the fastest of each"]
     assert fastest.value == pytest.approx(0.100 / 0.102)
     assert common.meets(fastest, fastest.must)
 
@@ -70,6 +70,6 @@ def test_a_collapse_misses_the_must(contention: Any, monkeypatch: pytest.MonkeyP
     assert slower.spread == pytest.approx((3.0, 0.403 / 0.103))
     assert slower.must == "<= 4", "1 + 4 / 2 is fair, a third more is allowed"
     assert common.meets(slower, slower.must)
-    table[4, "asleep"].iteration[0] = 0.41
+    table[4, "ours"].iteration[0] = 0.41
     slower = {row.metric: row for row in contention.busy_rows(4, table)}["… times as long as alone"]
     assert not common.meets(slower, slower.must)

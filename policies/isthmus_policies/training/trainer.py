@@ -29,7 +29,8 @@ from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
 from isthmus_policies.training.worlds import make_engine, make_task, require_same_robot, robot_digest
 from isthmus_sim.env import Divergence, Env
-from isthmus_sim.threads import one_torch_thread, torch_threads
+from isthmus_sim.threads import WAITING, one_torch_thread, torch_threads
+from isthmus_sim.waiting import OtherPrograms
 
 
 class Trainer:
@@ -63,6 +64,7 @@ class Trainer:
         self.iteration = 0
         self.steps = 0
         self.seconds = 0.0
+        self._others = OtherPrograms()
 
     def close(self) -> None:
         """Release the worlds."""
@@ -81,7 +83,8 @@ class Trainer:
         return "snapshots" in self.env.engine.capabilities
 
     def iterate(self) -> dict[str, float]:
-        """Collect and improve once; what to log."""
+        """Collect and improve once; what to log. Threads wait as it suits what else the machine did meanwhile."""
+        WAITING.suit(self._others.cores())
         begun = time.perf_counter()
         ramp = self.config.curriculum_share * self.config.iterations
         self.env.progress = self.config.curriculum_end * min(1.0, self.iteration / max(1.0, ramp))
