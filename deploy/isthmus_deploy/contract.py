@@ -8,21 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus_deploy.consistency import (
-    InconsistentContract,
-    check_image,
-    check_initial,
-    check_inside_range,
-    check_joints,
-    check_length,
-    check_order,
-    check_range,
-    check_trained_range,
-    check_transition_rate,
-    check_unique,
-    paths,
-    text,
-)
+from isthmus_deploy.consistency import check_initial, check_joints, check_unique, paths
+from isthmus_deploy.limits import Command, Limits, Signal
 from isthmus_deploy.robot_interface import (
     CommandInterface,
     ContractMismatch,
@@ -33,44 +20,6 @@ from isthmus_deploy.robot_interface import (
     narrowed,
 )
 from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
-
-_QUANTITY = ("shape", "unit", "frame", "order")  # two things that agree in these are the same quantity
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Signal(SignalInterface):
-    """One raw reading that the graph takes, and the bounds outside which it is implausible.
-
-    A tuple "per element" has one entry per element of the last axis, named by `order`.
-    """
-
-    minimum: tuple[float, ...]
-    """Smallest plausible value per element, in `unit`."""
-    maximum: tuple[float, ...]
-    """Largest plausible value per element, in `unit`."""
-    max_jump: tuple[float, ...]
-    """Largest plausible change in one control period per element, in `unit`."""
-    max_age_s: float | None
-    """Age at which the reading is stale; None for one that stays valid until replaced, such as a goal."""
-    trained_minimum: tuple[float, ...] | None = None
-    """Smallest value of a goal that was asked in training per element, in `unit`; None where nothing was asked."""
-    trained_maximum: tuple[float, ...] | None = None
-    """Largest value that was asked."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Command(CommandInterface):
-    """One command that the graph gives, and its limits. A tuple has one entry per element of the last axis."""
-
-    max_rate: tuple[float, ...]
-    """Largest change, in `unit` per second."""
-    safe: tuple[float, ...]
-    """Sent when stopped or in fault, in `unit`."""
-    standby: tuple[float, ...]
-    """Sent in stand-by and at the start of the ramp-in, in `unit`."""
-    transition_rate: tuple[float, ...] | None = None
-    """How fast stand-by (after arming) and safe (after a stop or a fault) are approached, in `unit` per second: all
-    elements arrive together, none faster than this. None: stand-by at `max_rate`, safe at once."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +74,7 @@ class Provenance:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Contract:
+class Contract(Limits):
     """Everything a robot must know of a policy.
 
     Raises:
@@ -134,11 +83,8 @@ class Contract:
 
     robot: str
     """Name of the robot, such as "crazyflie"."""
-    control_period_s: float
     trained_latency_s: float
     """Sensor-to-motor latency that the policy was trained for."""
-    signals: tuple[Signal, ...]
-    commands: tuple[Command, ...]
     memory: tuple[Memory, ...]
     joints: Mapping[str, Joint]
     """Joints by name; empty for a robot without joints."""
@@ -148,41 +94,11 @@ class Contract:
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
-        for path, signal in paths("signals", self.signals):
-            check_order(path, signal)
-            check_image(path, signal)
-            check_range(path, signal)
-            check_trained_range(path, signal)
-            check_length(path, signal, "max_jump")
-        for path, command in paths("commands", self.commands):
-            check_order(path, command)
-            check_range(path, command)
-            check_length(path, command, "max_rate")
-            check_inside_range(path, command, "safe")
-            check_inside_range(path, command, "standby")
-            check_transition_rate(path, command)
-            self._check_start(path, command)
+        super().__post_init__()
         for path, memory in paths("memory", self.memory):
             check_initial(path, memory)
         check_joints(self.joints)
         check_unique(self._graph_names())
-
-    def _check_start(self, path: str, command: Command) -> None:
-        names = [signal.name for signal in self._measuring(command)]
-        if command.transition_rate is not None and len(names) > 1:
-            problem = f"{text(tuple(names))} all measure it, so where it starts from is not clear"
-            raise InconsistentContract(f"{path}.transition_rate", problem)
-
-    def _measuring(self, command: Command) -> list[Signal]:
-        same = [signal for signal in self.signals if all(getattr(signal, f) == getattr(command, f) for f in _QUANTITY)]
-        return [signal for signal in same if signal.max_age_s is not None]  # a goal measures nothing
-
-    def measured(self, command: Command) -> Signal | None:
-        """The reading of what `command` sets, such as the joint positions for their targets; None when there is none.
-
-        It is the one reading of the same shape, unit, frame and order.
-        """
-        return next(iter(self._measuring(command)), None)
 
     def _graph_names(self) -> list[tuple[str, str]]:
         names = [("signals", signal.name) for signal in self.signals]

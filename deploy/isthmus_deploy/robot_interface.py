@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from isthmus_deploy.consistency import (
     check_image,
     check_joints,
+    check_length,
     check_order,
     check_range,
     check_unique,
@@ -61,6 +62,14 @@ class SignalInterface:
     """What each element of the last axis is: axis, quaternion component or joint name."""
     dtype: str = "float32"
     """Type of the elements: "float32", or "uint8" for an RGB image (height, width, 3)."""
+    minimum: tuple[float, ...] | None = None
+    """Smallest plausible value per element, in `unit`; here and below, None where the robot does not say."""
+    maximum: tuple[float, ...] | None = None
+    """Largest plausible value per element, in `unit`."""
+    max_jump: tuple[float, ...] | None = None
+    """Largest plausible change in one control period per element, in `unit`."""
+    max_age_s: float | None = None
+    """Age at which the reading is stale."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +92,15 @@ class CommandInterface:
     maximum: tuple[float, ...]
     """Largest value that is ever sent, in `unit`."""
     dtype: str = "float32"
+    max_rate: tuple[float, ...] | None = None
+    """Largest change, in `unit` per second; here and below, None where the robot does not say."""
+    safe: tuple[float, ...] | None = None
+    """Sent when stopped or in fault, in `unit`."""
+    standby: tuple[float, ...] | None = None
+    """Sent in stand-by and at the start of the ramp-in, in `unit`."""
+    transition_rate: tuple[float, ...] | None = None
+    """How fast stand-by (after arming) and safe (after a stop or a fault) are approached, in `unit` per second: all
+    elements arrive together, none faster than this. None: stand-by at `max_rate`, safe at once."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,8 +123,10 @@ class RobotInterface:
             check_order(path, item)
         for path, signal in paths("signals", self.signals):
             check_image(path, signal)
+            _check_given(path, signal, ("minimum", "maximum", "max_jump"))
         for path, command in paths("commands", self.commands):
             check_range(path, command)
+            _check_given(path, command, ("max_rate", "safe", "standby", "transition_rate"))
         check_joints(self.joints)
         check_unique([("signals", signal.name) for signal in self.signals])
         check_unique([("commands", command.name) for command in self.commands])
@@ -131,6 +151,13 @@ class RobotInterface:
             commands=tuple(build(CommandInterface, item) for item in document["commands"]),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
         )
+
+
+def _check_given(path: str, item: Any, fields: Sequence[str]) -> None:
+    """What the robot says has a value for each element."""
+    for field in fields:
+        if getattr(item, field) is not None:
+            check_length(path, item, field)
 
 
 class Described(Protocol):
@@ -168,8 +195,8 @@ def narrowed(target: Callable[..., _Item], item: Any, **known: Any) -> _Item:
 def differences(needed: RobotInterface, robot: RobotInterface) -> list[str]:
     """Every line in which `robot` is not the `needed` one; empty when it fits.
 
-    The robot may give more signals and have more joints than are needed, and may take a wider range of commands. Its
-    set of commands must be the same: what nobody commands, nobody stops.
+    The robot may give more signals and have more joints than are needed, and may take commands in a wider range and
+    that change faster. Its set of commands must be the same: what nobody commands, nobody stops.
     """
     lines = _value_differences("robot", needed.robot, robot.robot)
     lines += _value_differences("control_period_s", needed.control_period_s, robot.control_period_s)
@@ -222,6 +249,10 @@ def _range_differences(needed: Sequence[CommandInterface], offered: Sequence[Com
                 lines.append(f"{path}.minimum: contract {low} for {name}, robot {robot_low}")
             if high > robot_high and not _same(high, robot_high):
                 lines.append(f"{path}.maximum: contract {high} for {name}, robot {robot_high}")
+        rates = zip(own.order, own.max_rate, robot.max_rate, strict=True) if own.max_rate and robot.max_rate else ()
+        for name, rate, robot_rate in rates:
+            if rate > robot_rate and not _same(rate, robot_rate):
+                lines.append(f"commands.{own.name}.max_rate: contract {rate} for {name}, robot {robot_rate}")
     return lines
 
 

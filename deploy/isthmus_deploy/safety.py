@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from isthmus_deploy.contract import Command, Contract, Signal
+from isthmus_deploy.limits import Command, Limits, Signal
 
 _QUATERNION = ("w", "x", "y", "z")
 _QUATERNION_NORM_TOLERANCE = 1e-2
@@ -19,15 +19,15 @@ class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
 
 
 class SignalGuard:
-    """Judges every reading before the policy sees it. Knows limits from the contract, and the last accepted reading.
+    """Judges every reading before whoever drives sees it. Knows the limits, and the last accepted reading.
 
     An image is judged by its form and its age alone.
     """
 
-    def __init__(self, contract: Contract):
-        self._signals = contract.signals
-        self._period_s = contract.control_period_s
-        self._numbers = [signal for signal in contract.signals if signal.dtype != "uint8"]
+    def __init__(self, limits: Limits):
+        self._signals = limits.signals
+        self._period_s = limits.control_period_s
+        self._numbers = [signal for signal in limits.signals if signal.dtype != "uint8"]
         self._slices = _slices(self._numbers)
         self._minimum = _flat(self._numbers, "minimum")
         self._maximum = _flat(self._numbers, "maximum")
@@ -41,12 +41,15 @@ class SignalGuard:
         quaternions = [signal.order == _QUATERNION for signal in self._numbers]
         self._quaternions = [part for part, is_one in zip(self._slices, quaternions, strict=True) if is_one]
         self._last_ages: list[float] | None = None
+        self._elapsed_s = self._period_s
 
     def reset(self) -> None:
         """Forget the last reading: the next one is not checked for a jump."""
         self._last_ages = None
 
-    def check(self, signals: Mapping[str, np.ndarray], ages_s: Mapping[str, float]) -> str | None:
+    def check(
+        self, signals: Mapping[str, np.ndarray], ages_s: Mapping[str, float], elapsed_s: float = 0.0
+    ) -> str | None:
         """Judge the readings of one control period.
 
         A reading may move by `max_jump` for every control period since the reading before it, so that a lost message
@@ -54,11 +57,13 @@ class SignalGuard:
 
         Args:
             signals: Every signal of the contract by name, unbatched.
-            ages_s: Age of each reading, in seconds; signals whose contract has no `max_age_s` may be left out.
+            ages_s: Age of each reading, in seconds; signals without `max_age_s` may be left out.
+            elapsed_s: Time since the last call; less than a control period counts as one.
 
         Returns:
             None when every reading is plausible, otherwise the cause in words.
         """
+        self._elapsed_s = max(self._period_s, elapsed_s)
         cause = self._check_ages(ages_s) or self._gather(signals) or self._check_range() or self._check_norms()
         if cause:
             return cause
@@ -125,7 +130,7 @@ class SignalGuard:
         """The cause, unless the readings lie far enough apart in time to allow for it."""
         assert self._last_ages is not None
         for part, age, last_age in zip(self._slices, ages, self._last_ages, strict=True):
-            periods = max(1.0, (self._period_s + last_age - age) / self._period_s)
+            periods = max(1.0, (self._elapsed_s + last_age - age) / self._period_s)
             excess = jump[part] - self._max_jump[part] * periods
             index = part.start + int(np.argmax(excess))
             if excess[index - part.start] > 0.0:
@@ -151,10 +156,10 @@ class GoalLimiter:
     A robot may be able to go at 3.8 m/s; what a policy that was trained to 1 m/s does there, nobody knows.
     """
 
-    def __init__(self, contract: Contract):
+    def __init__(self, limits: Limits):
         self._ranges = {
             signal.name: (full(signal, signal.trained_minimum), full(signal, signal.trained_maximum))
-            for signal in contract.signals
+            for signal in limits.signals
             if signal.trained_minimum is not None and signal.trained_maximum is not None
         }
         self.clamped_steps = 0
@@ -173,13 +178,18 @@ class GoalLimiter:
 
 
 class SafetyFilter:
-    """Makes commands finite, in range and rate-limited. Its arrays are float64, so that no limit is rounded away."""
+    """Makes commands finite, in range and rate-limited. Its arrays are float64, so that no limit is rounded away.
 
-    def __init__(self, contract: Contract):
-        self._commands = contract.commands
+    Args:
+        limits: Of range and rate.
+        period_s: Time from one call to the next.
+    """
+
+    def __init__(self, limits: Limits, period_s: float):
+        self._commands = limits.commands
         self._minimum = [full(item, item.minimum) for item in self._commands]
         self._maximum = [full(item, item.maximum) for item in self._commands]
-        self._step = [full(item, item.max_rate) * contract.control_period_s for item in self._commands]
+        self._step = [full(item, item.max_rate) * period_s for item in self._commands]
         self._counted = [_COUNTED * (high - low) for low, high in zip(self._minimum, self._maximum, strict=True)]
         self._last = {item.name: full(item, item.safe) for item in self._commands}
         self.clipped_steps = 0
@@ -201,7 +211,7 @@ class SafetyFilter:
         """Limit the commands of one control period to their range, and to their rate since the last call.
 
         Args:
-            commands: Every command of the contract by name, unbatched, in its unit.
+            commands: Every command by name, unbatched, in its unit.
 
         Returns:
             The commands to send, by name: new arrays, float64.
@@ -228,7 +238,7 @@ class SafetyFilter:
 def _check_finite(name: str, order: Sequence[str], values: np.ndarray) -> None:
     if not np.isfinite(values).all():
         index = int(np.argmin(np.isfinite(values).reshape(-1)))
-        raise UnsafeCommand(f"{name}.{order[index % len(order)]}: the policy gave {values.reshape(-1)[index]}")
+        raise UnsafeCommand(f"{name}.{order[index % len(order)]}: asked for {values.reshape(-1)[index]}")
 
 
 def full(item: Signal | Command, values: Sequence[float]) -> np.ndarray:

@@ -4,27 +4,29 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isthmus_deploy.contract import Command, Contract
+from isthmus_deploy.limits import Command, Limits
 from isthmus_deploy.safety import full
 
 Commands = Mapping[str, np.ndarray]
 
 
 class Transition:
-    """Moves commands along a straight line to a target at the contract's `transition_rate`; open loop.
+    """Moves commands along a straight line to a target at their `transition_rate`; open loop.
 
     The elements of a command arrive together, so that the legs of a robot that stands up go through the poses between.
     A command without `transition_rate` is at its target at once.
+
+    Args:
+        limits: The commands' rates and ranges.
+        period_s: Time from one call of `towards` to the next.
     """
 
-    def __init__(self, contract: Contract):
-        self._period_s = contract.control_period_s
+    def __init__(self, limits: Limits, period_s: float):
+        self._period_s = period_s
         self._rates = {
-            item.name: full(item, item.transition_rate)
-            for item in contract.commands
-            if item.transition_rate is not None
+            item.name: full(item, item.transition_rate) for item in limits.commands if item.transition_rate is not None
         }
-        self._starts = {item.name: _Start(contract, item) for item in contract.commands}
+        self._starts = {item.name: _Start(limits, item) for item in limits.commands}
 
     @property
     def slow(self) -> bool:
@@ -34,7 +36,7 @@ class Transition:
     def start(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Where the commands begin after arming: where the robot is, so that no limb jumps.
 
-        That is the reading of the same quantity (`Contract.measured`), in the command's range. Where there is none, or
+        That is the reading of the same quantity (`Limits.measured`), in the command's range. Where there is none, or
         an implausible one, and for commands without `transition_rate`, it is the safe command.
         """
         return {name: start(signals if name in self._rates else {}) for name, start in self._starts.items()}
@@ -56,8 +58,8 @@ class Transition:
 class _Start:
     """Where one command begins."""
 
-    def __init__(self, contract: Contract, command: Command):
-        self._signal = contract.measured(command)
+    def __init__(self, limits: Limits, command: Command):
+        self._signal = limits.measured(command)
         if self._signal is not None:
             self._plausible = full(self._signal, self._signal.minimum), full(self._signal, self._signal.maximum)
         self._minimum, self._maximum = full(command, command.minimum), full(command, command.maximum)

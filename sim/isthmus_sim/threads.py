@@ -21,8 +21,7 @@ from isthmus_sim.waiting import Waiting
 
 WAIT_POLICY, SPIN_COUNT = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
 TURNS = 30_000
-"""How often a thread of GNU OpenMP turns before it sleeps, where it turns at all: 1 ms, many times what it takes to wake
-one."""
+"""How often a thread of GNU OpenMP turns before it sleeps, where it turns at all: 1 ms, far longer than waking one."""
 WAITING = Waiting()
 """How this process's threads wait."""
 

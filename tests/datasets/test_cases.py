@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.episode_index import episode_files
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import keep_episodes
 from isthmus_datasets.tools.packing import pack
+from isthmus_datasets.tools.scan.gather import gather
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "datasets"
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason=f"the cases are not at {CASES}")
@@ -81,3 +89,30 @@ def test_videos_in_av1(tmp_path: Path):
     pack(source, tmp_path / "packed")
     assert DatasetReader(tmp_path / "kept").num_episodes == 1
     assert DatasetReader(tmp_path / "packed").info.total_frames == DatasetReader(source).info.total_frames
+
+
+def test_a_dataset_of_lerobots_is_gone_on_with_in_its_own_columns(tmp_path: Path):
+    """Readers take the columns of the first file of meta/episodes for all."""
+    root = tmp_path / "native"
+    shutil.copytree(CASES / "lerobot_0.4.4_native", root)
+    before = DatasetReader(root)
+    again = replace(before.episode(1), facts={}, final=None)
+    with DatasetWriter.open(root) as writer:
+        with pytest.raises(DatasetError, match=r"no column for what is known of it, operator, seed: append it without"):
+            writer.append(replace(again, facts={"operator": "me", "seed": 3, "success": None}))
+        assert writer.num_episodes == before.num_episodes, "nothing was written"
+        writer.append(again)
+    first, *_, last = (pq.read_schema(path) for path in episode_files(root))
+    assert last.remove_metadata() == first.remove_metadata()
+    assert np.array_equal(DatasetReader(root).columns(4)["action"], again.columns["action"])
+    assert [finding for finding in run_checks(gather(root)) if finding.check in ("files", "totals")] == []
+
+
+def test_columns_that_do_not_match_are_found(tmp_path: Path):
+    root = tmp_path / "native"
+    shutil.copytree(CASES / "lerobot_0.4.4_native", root)
+    rows = pq.read_table(episode_files(root)[0])
+    pq.write_table(rows.slice(0, 3), episode_files(root)[0])
+    pq.write_table(rows.slice(3).append_column("facts", [["{}"]]), episode_files(root)[0].with_name("file-001.parquet"))
+    (finding,) = (each for each in run_checks(gather(root)) if each.check == "files")
+    assert "file-001.parquet has other columns than file-000.parquet, facts more" in finding.message

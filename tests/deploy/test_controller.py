@@ -129,7 +129,7 @@ def test_a_policy_that_gives_no_number_is_stopped(change, make_model, tmp_path, 
     assert robot.tick(0.4) != SAFE
     assert robot.tick(0.8) != SAFE
     assert robot.tick(1.2) == SAFE
-    assert (robot.controller.state, robot.controller.cause) == (State.FAULT, "joint_command.hip: the policy gave inf")
+    assert (robot.controller.state, robot.controller.cause) == (State.FAULT, "joint_command.hip: asked for inf")
 
 
 def test_after_a_fault_one_must_reset_and_arm_again(robot):

@@ -193,7 +193,7 @@ def sent(safety_filter, hip, knee):
 
 def test_commands_are_clipped_and_rate_limited(contract):
     """Range ±2 and ±1 rad, rate 20 and 10 rad/s: 0.2 and 0.1 rad in a period of 0.01 s."""
-    safety_filter = SafetyFilter(contract)
+    safety_filter = SafetyFilter(contract, contract.control_period_s)
     assert sent(safety_filter, 0.125, -0.0625) == [0.125, -0.0625]
     assert (safety_filter.clipped_steps, safety_filter.rate_limited_steps) == (0, 0)
     assert sent(safety_filter, 0.5, -0.0625) == pytest.approx([0.325, -0.0625])
@@ -205,8 +205,8 @@ def test_commands_are_clipped_and_rate_limited(contract):
     assert (safety_filter.clipped_steps, safety_filter.rate_limited_steps) == (2, 2)
 
 
-def test_it_starts_from_the_safe_command(change):
-    safety_filter = SafetyFilter(change("commands", 0, safe=(1.0, -0.5)))
+def test_it_starts_from_the_safe_command(contract, change):
+    safety_filter = SafetyFilter(change("commands", 0, safe=(1.0, -0.5)), contract.control_period_s)
     assert sent(safety_filter, -2.0, 1.0) == pytest.approx([0.8, -0.4])
 
 
@@ -214,7 +214,7 @@ def test_a_limit_rounded_to_float32_is_kept_but_not_counted(change):
     """2272.63 becomes 2272.6299 or 2272.6301 in float32; what is sent is never past the limit."""
     limit = 2272.63
     contract = change("commands", 0, minimum=(-limit, -limit), maximum=(limit, limit), max_rate=(1e6, 1e6))
-    safety_filter = SafetyFilter(contract)
+    safety_filter = SafetyFilter(contract, contract.control_period_s)
     for value in (np.float32(limit), np.nextafter(np.float32(limit), np.float32(np.inf))):
         assert max(sent(safety_filter, value, value)) <= limit
     assert safety_filter.clipped_steps == 0
@@ -222,8 +222,8 @@ def test_a_limit_rounded_to_float32_is_kept_but_not_counted(change):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_command_that_is_not_finite_is_refused(contract, value):
-    safety_filter = SafetyFilter(contract)
-    with pytest.raises(UnsafeCommand, match=rf"joint_command.knee: the policy gave {value}"):
+    safety_filter = SafetyFilter(contract, contract.control_period_s)
+    with pytest.raises(UnsafeCommand, match=rf"joint_command.knee: asked for {value}"):
         safety_filter.apply(commands(0.1, value))
     assert sent(safety_filter, 2.0, 0.0) == pytest.approx([0.2, 0.0])
 
@@ -236,7 +236,7 @@ FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_whatever_is_asked_what_is_sent_is_finite_in_range_and_within_rate(contract: Contract, sequence):
     command = contract.commands[0]
     step = np.array(command.max_rate) * contract.control_period_s
-    safety_filter, last = SafetyFilter(contract), np.array(command.safe)
+    safety_filter, last = SafetyFilter(contract, contract.control_period_s), np.array(command.safe)
     for hip, knee in sequence:
         now = safety_filter.apply(commands(hip, knee))["joint_command"]
         assert np.isfinite(now).all()
@@ -248,7 +248,7 @@ def test_whatever_is_asked_what_is_sent_is_finite_in_range_and_within_rate(contr
 
 @given(hip=st.floats(-2.0, 2.0), knee=st.floats(-1.0, 1.0))
 def test_a_constant_command_in_range_is_reached(contract: Contract, hip, knee):
-    safety_filter = SafetyFilter(contract)
+    safety_filter = SafetyFilter(contract, contract.control_period_s)
     wanted = np.array([hip, knee])
     for _ in range(11):
         now = safety_filter.apply({"joint_command": wanted})["joint_command"]

@@ -79,6 +79,49 @@ def row_table(row: EpisodeRow, statistics: Statistics, *, chunk: int, file: int)
     return pa.table(columns | statistics_columns(statistics))
 
 
+def conformed(row: pa.Table, schema: pa.Schema | None, facts: Mapping[str, Scalar]) -> pa.Table:
+    """The row with exactly the columns that the dataset's meta/episodes has: readers take those of the first file for
+    all of them. Statistics that it does not hold are left out, columns of others are filled with facts of their name.
+
+    Args:
+        row: As `row_table` gives it.
+        schema: The dataset's; None for one without episodes, which has any.
+        facts: The episode's.
+
+    Raises:
+        ValueError: a fact has no column there, or a value does not fit one.
+    """
+    if schema is None:
+        return row
+    there = set(schema.names)
+    homeless = [name for name, value in facts.items() if value is not None and not {_column_of(name), name} & there]
+    if homeless:
+        raise ValueError(
+            f"meta/episodes of this dataset has no column for what is known of it, {', '.join(homeless)}: append it "
+            "without, or to a copy that `isthmus-dataset select` has made"
+        )
+    columns = {name: row.column(name) for name in row.column_names if name in there}
+    given = {name: facts.get(name) for name in there - set(columns)}
+    columns |= {name: pa.chunked_array([pa.array([value])]) for name, value in given.items()}
+    try:
+        arrays = [columns[field.name].cast(field.type) for field in schema]
+    except pa.ArrowException as error:
+        raise ValueError(f"meta/episodes of this dataset takes other values: {error}") from error
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def episode_schema(root: Path) -> pa.Schema | None:
+    """The columns of meta/episodes, as its first file has them; None where there is none. Raises DatasetError."""
+    for path in episode_files(root)[:1]:
+        with open_parquet(path) as file:
+            return file.schema_arrow.remove_metadata()
+    return None
+
+
+def _column_of(fact: str) -> str:
+    return fact if fact in TYPED_FACTS else "facts"
+
+
 def statistics_columns(statistics: Statistics) -> dict[str, pa.Array]:
     """One episode's statistics as columns of one row."""
     nested = {f"stats/{feature}/{name}": value for feature, each in statistics.items() for name, value in each.items()}

@@ -120,28 +120,68 @@ def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: 
         distinct = np.unique(wanted)
         images = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
         for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):
-            if len(run):
-                _read_run(container, stream, distinct[run], fps, images[run[0] : run[-1] + 1], path)
+            found = _frames_at(container, stream, distinct[run].tolist(), fps, path)
+            for place, frame in zip(run, found, strict=True):
+                images[place] = frame.to_ndarray(format="rgb24")
     return images[np.searchsorted(distinct, wanted)]
 
 
-def _read_run(
-    container: InputContainer, stream: VideoStream, numbers: NDArray[np.int64], fps: int, out: NDArray, path: Path
-) -> None:
+def stream_frames(
+    path: Path, first: int, count: int, *, fps: int, shape: tuple[int, ...], size: tuple[int, int] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames from time first / fps on, one after the other: each (H, W, 3) uint8 RGB, and at most a few of them in
+    memory.
+
+    Args:
+        path: The video.
+        first, count: Which.
+        fps: Frames a second.
+        shape: (H, W, 3) that they should have.
+        size: (H, W) that they are scaled to, by the mean of what each pixel covers; None for their own.
+
+    Raises:
+        DatasetError: the file is missing, broken, of another shape, or lacks one of them; the frames before it come
+            first.
+    """
+    height, width = size or shape[:2]
+    with open_video(path) as (container, stream):
+        found = (stream.codec_context.height, stream.codec_context.width, 3)
+        if found != shape:
+            raise DatasetError(f"{path} has frames of shape {found}, declared is {shape}: copy the dataset again")
+        for frame in _frames_at(container, stream, range(first, first + count), fps, path):
+            yield frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="AREA")
+
+
+def scaled(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """An image (H, W, 3) at another size (H, W), by the mean of what each pixel covers."""
+    if size is None or image.shape[:2] == size:
+        return image
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    return frame.to_ndarray(format="rgb24", height=size[0], width=size[1], interpolation="AREA")
+
+
+def _frames_at(
+    container: InputContainer, stream: VideoStream, numbers: Sequence[int], fps: int, path: Path
+) -> Iterator[av.VideoFrame]:
     """Decode from the key frame before the first of `numbers` (ascending) to the last."""
+    if not numbers:
+        return
     assert stream.time_base is not None
-    container.seek(round(int(numbers[0]) / fps / stream.time_base), stream=stream)
-    found = 0
+    container.seek(round(numbers[0] / fps / stream.time_base), stream=stream)
+    left = iter(numbers)
+    wanted = next(left)
     for frame in container.decode(stream):
         number = -1 if frame.time is None else round(frame.time * fps)
-        if number > numbers[found]:
+        if number > wanted:
             break
-        if number == numbers[found]:
-            out[found] = frame.to_ndarray(format="rgb24")
-            found += 1
-        if found == len(numbers):
+        if number < wanted:
+            continue
+        yield frame
+        following = next(left, None)
+        if following is None:
             return
-    raise DatasetError(f"{path} lacks the frame at {numbers[found] / fps:.3f} s: copy the dataset again")
+        wanted = following
+    raise DatasetError(f"{path} lacks the frame at {wanted / fps:.3f} s: copy the dataset again")
 
 
 def png(image: NDArray[np.uint8]) -> bytes:

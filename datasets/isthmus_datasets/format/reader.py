@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
 from isthmus_datasets.format.final import final_file, read_final
-from isthmus_datasets.format.frames import read_frames
+from isthmus_datasets.format.frames import read_frames, scaled, stream_frames
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, read_rows
 from isthmus_datasets.format.tasks import read_tasks
@@ -118,6 +118,21 @@ class DatasetReader:
         with self._naming(index):
             path, first = self.footage(index, camera)
             return read_frames(path, numbers + first, fps=self.info.fps)
+
+    def stream(self, index: int, camera: str, *, size: tuple[int, int] | None = None) -> Iterator[NDArray[np.uint8]]:
+        """All frames of one episode's camera or image column, one after the other: each (H, W, 3) uint8 RGB, scaled to
+        `size` (H, W). Raises as `frames`, and DatasetError where they have another shape than declared."""
+        row, feature = self._row(index), self.info.features.get(camera)
+        with self._naming(index):
+            if feature is not None and feature.dtype == "image":
+                rows, path = self.table(index, [camera])[camera], self._data_file(index)
+                for number in range(row.length):
+                    (image,) = _column(path, camera, feature, rows.slice(number, 1))
+                    yield scaled(image, size)
+                return
+            path, first = self.footage(index, camera)
+            shape = self.info.features[camera].shape
+            yield from stream_frames(path, first, row.length, fps=self.info.fps, shape=shape, size=size)
 
     def footage(self, index: int, camera: str) -> tuple[Path, int]:
         """The mp4 file that holds an episode's frames, and the number of the first one in it. Raises as `frames`."""

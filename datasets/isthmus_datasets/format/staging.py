@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
-from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, row_table
+from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, conformed, row_table
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
 from isthmus_datasets.format.final import Final, final_file, final_problem, final_table
@@ -42,6 +43,7 @@ class Committed:
     info: DatasetInfo
     tasks: tuple[str, ...]
     statistics: Statistics
+    episode_schema: pa.Schema | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,16 +111,18 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
         first=info.total_frames,
         videos=dict.fromkeys(info.cameras, span),
     )
+    row_columns = _row(row, statistics, before.episode_schema)
     committed = Committed(
         info=_grown(info, scans, frames=episode.length, tasks=len(tasks)),
         tasks=tasks,
         statistics=aggregate([before.statistics, statistics]) if index else statistics,
+        episode_schema=row_columns.schema,
     )
     files = {
         info.data_file(chunk, file): parquet_bytes(table(info.parquet_features, columns)),
         **{info.video_file(camera, chunk, file): None for camera in info.cameras},
         final_file(chunk, file): None if episode.final is None else _final_bytes(info, index, episode.final),
-        info.episodes_file(chunk, file): _row_bytes(row, statistics, chunk, file),
+        info.episodes_file(chunk, file): parquet_bytes(row_columns, wide=True),
         TASKS_FILE: tasks_bytes(tasks) if tasks != before.tasks else None,
         STATS_FILE: to_json(committed.statistics),
         INFO_FILE: committed.info.to_json(),
@@ -146,9 +150,10 @@ def _final_bytes(info: DatasetInfo, index: int, final: Final) -> bytes:
     return parquet_bytes(final_table(info.features, index, final), wide=True)
 
 
-def _row_bytes(row: EpisodeRow, statistics: Statistics, chunk: int, file: int) -> bytes:
+def _row(row: EpisodeRow, statistics: Statistics, schema: pa.Schema | None) -> pa.Table:
+    """What meta/episodes says of it, in a file that has its rows' numbers."""
     try:
-        return parquet_bytes(row_table(row, statistics, chunk=chunk, file=file), wide=True)
+        return conformed(row_table(row, statistics, chunk=row.chunk, file=row.file), schema, row.facts)
     except ValueError as error:
         raise DatasetError(f"episode {row.index}: {error}") from error
 

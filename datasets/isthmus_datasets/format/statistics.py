@@ -88,8 +88,10 @@ def _histogram_statistics(histogram: NDArray[np.int64]) -> dict[str, float]:
 
 
 def aggregate(parts: Sequence[Statistics]) -> Statistics:
-    """Statistics of all episodes from those of each, as LeRobot puts them together: pooled mean and variance, quantiles
-    averaged by count.
+    """Statistics of all episodes from those of each, as LeRobot puts them together: pooled mean and variance. Quantiles
+    of the whole cannot be had from those of parts: low ones become the least, high ones the greatest of the parts, so
+    that a policy which normalizes by them never finds the data far outside; the median is averaged by count. (Since
+    https://github.com/huggingface/lerobot/pull/3804; averaging them all drew the tails inward.)
 
     A feature or a statistic that one part lacks is left out. Order and grouping do not matter but for rounding.
     """
@@ -113,7 +115,10 @@ def _aggregate(parts: list[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         "std": np.sqrt(variance),
         "count": stacked["count"].sum(axis=0),
     }
-    return result | {name: (weights * stacked[name]).sum(axis=0) for name in QUANTILES if name in kept}
+    medians = {name: (weights * stacked[name]).sum(axis=0) for name in ("q50",) if name in kept}
+    low = {name: stacked[name].min(axis=0) for name in ("q01", "q10") if name in kept}
+    high = {name: stacked[name].max(axis=0) for name in ("q90", "q99") if name in kept}
+    return result | low | medians | high
 
 
 def to_json(statistics: Statistics) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from isthmus_datasets.format.episode import Episode
-from isthmus_datasets.format.episode_index import read_episode_statistics, read_episodes
+from isthmus_datasets.format.episode_index import episode_schema, read_episode_statistics, read_episodes
 from isthmus_datasets.format.features import INDEX_FEATURES, Features
 from isthmus_datasets.format.files import Lock, Staging, make_folder, move, remove_folder, sync, write_synced
 from isthmus_datasets.format.info import DATA_PATH, INFO_FILE, VIDEO_PATH, DatasetError, DatasetInfo, check_declaration
@@ -83,7 +83,12 @@ class DatasetWriter:
             remove_folder(root / STAGING)
             remove_folder(root / RECORDING)
             _remove_leftovers(root, info)
-            committed = Committed(info=info, tasks=read_tasks(root, info), statistics=_read_statistics(root, info))
+            committed = Committed(
+                info=info,
+                tasks=read_tasks(root, info),
+                statistics=_read_statistics(root, info),
+                episode_schema=episode_schema(root),
+            )
         except (DatasetError, OSError):
             lock.close()
             raise
@@ -104,8 +109,8 @@ class DatasetWriter:
 
         Raises:
             DatasetError: the episode is not what the dataset declares (zero steps; a column missing, not declared, of
-                another type or shape, or not finite; a video whose decoded frames are not one for each row), or the
-                writer is closed.
+                another type or shape, or not finite; a fact that the dataset has no column for; a video whose decoded
+                frames are not one for each row), or the writer is closed.
             OSError: a file cannot be written, such as on a full disk; the message names it.
             In all cases what was saved stays as it was, and another episode can be appended.
         """

@@ -6,16 +6,51 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from isthmus_datasets.recording.operator import Driver
+from isthmus_datasets.recording.robot import Observation, Robot
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
-from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements
 from isthmus_sim.env import Env
 from isthmus_sim.registry import RegistryError, does_not_load
 from isthmus_sim.tasks import TASKS, TaskEntry
+
+
+class MeasuredRobot(Robot, Protocol):
+    """A robot, simulated or real, whose readings have the names that a policy knows."""
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Names of what `signals` gives."""
+        ...
+
+    def signals(self, observation: Observation) -> Mapping[str, NDArray[Any]]:
+        """The readings in an observation by the names that the robot's description has, unbatched; images too."""
+        ...
+
+
+class ShownRobot(MeasuredRobot, Protocol):
+    """One that the page can show."""
+
+    @property
+    def model(self) -> Any:
+        """Its `mujoco.MjModel`, as this episode has it."""
+        ...
+
+    @property
+    def qpos(self) -> NDArray[np.float64]:
+        """(nq,): the joint positions of `model` now."""
+        ...
+
+    @property
+    def mocap(self) -> NDArray[np.float64]:
+        """(nmocap, 3): where the mocap bodies of `model` are, m."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +69,11 @@ class Demonstration:
     robot's own camera signals alone."""
     view: Stand | None = None
     """How the page looks at the robot, and what is dragged."""
-    guide: Callable[[EnvRobot, int], TeleopController] | None = None
+    guide: Callable[[ShownRobot, int], TeleopController] | None = None
     """`guide(robot, rate_hz)` makes what turns the target that a person moves into actions."""
-    model: Callable[[EnvRobot], Any] = lambda robot: robot.model
-    """`model(robot)` gives what the page shows, a `mujoco.MjModel` with the joints and mocap bodies of the one that is
-    simulated; by default that one."""
+    model: Callable[[ShownRobot], Any] = lambda robot: robot.model
+    """`model(robot)` gives what the page shows, a `mujoco.MjModel` with the joints and mocap bodies of the robot's own;
+    by default that one."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys that move the target -> what they do, for the page."""
     gripper: bool = False
@@ -55,7 +90,7 @@ class Demonstration:
 
 
 def find_demonstration(task: str, *parts: str) -> Demonstration:
-    """How a task is demonstrated.
+    """How a task is demonstrated. Where no part is needed, every task has at least words.
 
     Args:
         task: Its registered name.
@@ -73,6 +108,8 @@ def find_demonstration(task: str, *parts: str) -> Demonstration:
         found = _load(task, entry)
     except RegistryError as error:
         raise RegistryError(f"{error}; {there}") from error
+    if found is None and not parts:
+        return Demonstration(words=_words(task, entry))
     if found is None:
         raise RegistryError(f"the task {task!r} has no demonstration (`demonstration` of its entry); {there}")
     lacking = [part for part in parts if getattr(found, part) is None]
@@ -106,4 +143,8 @@ def _load(task: str, entry: TaskEntry) -> Demonstration | None:
         raise RegistryError(f"{whose} {does_not_load(package, where, error)}") from error
     if not isinstance(found, Demonstration):
         raise RegistryError(f"{whose} of {package}: {where} is a {type(found).__name__}, it must be a Demonstration")
-    return replace(found, words=found.words or entry.summary or task)
+    return replace(found, words=found.words or _words(task, entry))
+
+
+def _words(task: str, entry: TaskEntry) -> str:
+    return entry.summary or task

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus_datasets.recording.robot import Observation, RobotError, RobotFeatures, quantities
-from isthmus_policies.demonstrate.features import joined, observation_parts, robot_features, split
+from isthmus_policies.demonstrate.features import joined, observation_parts, robot_features, signals_of, split
 from isthmus_policies.demonstrate.views import View, mujoco_engine
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Observations
@@ -88,6 +88,15 @@ class EnvRobot:
             success=self._success,
             ended=self._ended,
         )
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Names of what `signals` gives."""
+        return tuple(signal.name for signal in self._robot.signals)
+
+    def signals(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        """The robot's signals in an observation by name, unbatched."""
+        return signals_of(self._robot, observation)
 
     def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """Send commands (k,) in their units and step the world by a control period; what was sent of them.

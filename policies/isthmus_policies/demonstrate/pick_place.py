@@ -5,8 +5,7 @@ from __future__ import annotations
 from isthmus_datasets.recording.operator import Driver
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
-from isthmus_policies.demonstrate.demonstration import Demonstration
-from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.demonstration import Demonstration, ShownRobot
 from isthmus_policies.demonstrate.views import Placements, RandomView, View, model_view
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.env import Env
@@ -28,7 +27,7 @@ def _script(noise: float, skill: float) -> Driver:
     return PickPlaceScript(noise=noise, skill=skill)
 
 
-def _guide(robot: EnvRobot, rate_hz: int) -> TeleopController:
+def _guide(robot: ShownRobot, rate_hz: int) -> TeleopController:
     """The person stands behind the arm and looks along it."""
     from isthmus_policies.demonstrate.pick_place_script import arm_guide
 

@@ -11,8 +11,7 @@ import mujoco
 
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.stand import Stand
-from isthmus_policies.demonstrate.demonstration import Demonstration
-from isthmus_policies.demonstrate.env_robot import EnvRobot
+from isthmus_policies.demonstrate.demonstration import Demonstration, ShownRobot
 from isthmus_policies.demonstrate.push_t_script import PushTScript
 from isthmus_policies.demonstrate.views import Images, Placements, check_placed
 from isthmus_sim.env import Env
@@ -41,12 +40,12 @@ class PushTView:
         pass
 
 
-def _shown(robot: EnvRobot) -> mujoco.MjModel:
+def _shown(robot: ShownRobot) -> mujoco.MjModel:
     """The table with its goal and walls, which the simulated model lacks."""
     return mujoco.MjModel.from_xml_string(pusher_mjcf(scene=True))
 
 
-def _guide(robot: EnvRobot, rate_hz: int) -> PlaneGuide:
+def _guide(robot: ShownRobot, rate_hz: int) -> PlaneGuide:
     return PlaneGuide(
         robot.features, place=("agent_position.x", "agent_position.y"), scale=(1 / PIXEL, -1 / PIXEL),
         origin=(MIDDLE, MIDDLE), minimum=(0.0, 0.0), maximum=(TABLE, TABLE), height_m=_ABOVE_M,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from std_msgs.msg import String
 
+from isthmus_datasets.recording.cameras.ros2 import Ros2Camera
+from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.recording.ros2.topics import subscribe, take_newest, wait_for
-from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.limits import Limits, limits_of
+from isthmus_deploy.robot_interface import CommandInterface, RobotInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.command_publisher import CommandPublisher
@@ -55,7 +59,23 @@ def _open(node: Any, command: CommandInterface, wait_s: float) -> CommandPublish
     return publisher
 
 
-def measuring(robot: RobotInterface, command: CommandInterface) -> SignalInterface | None:
-    """The reading of what the command sets, such as joint positions for their targets."""
-    wanted = command.unit, command.frame, command.order
-    return next((signal for signal in robot.signals if (signal.unit, signal.frame, signal.order) == wanted), None)
+def announced_limits(robot: RobotInterface) -> Limits:
+    """What a robot says of its limits. Raises Refusal where it says too little."""
+    try:
+        return limits_of(robot)
+    except ContractError as error:
+        fix = "a driver that cannot say it is helped by isthmus-announce"
+        raise Refusal(f"{robot.robot} announces too little to be driven safely: {error}; {fix}") from error
+
+
+def announced_cameras(node: Any, robot: RobotInterface, wait_s: float) -> Iterator[Ros2Camera]:
+    """One for each of the robot's signals that are images, under the signal's name. Raises CameraError when it gives
+    none, or one of another size."""
+    for signal in robot.signals:
+        if signal.dtype != "uint8":
+            continue
+        topic = node.resolve_topic_name(bindings().signal(signal).sources[0].topic.name)
+        camera = Ros2Camera(signal.name, topic, start_s=wait_s)
+        yield camera
+        if (*camera.shape, 3) != signal.shape:
+            raise CameraError(signal.name, f"topic {topic} gives images of {camera.shape}, announced is {signal.shape}")

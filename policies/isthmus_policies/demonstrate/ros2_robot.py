@@ -5,45 +5,53 @@ This module needs ROS 2: `isthmus_deploy.ros.ros2.require()` before its import s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.cameras.camera import Camera, look
-from isthmus_datasets.recording.robot import Observation, RobotFeatures
+from isthmus_datasets.recording.robot import CameraError, Observation, RobotError, RobotFeatures
 from isthmus_datasets.recording.ros2.topics import close_node, open_node, wait_for
-from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
+from isthmus_deploy.limits import Limits
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.features import action_column, joined, split
-from isthmus_policies.demonstrate.ros2_connection import hear_interface, measuring, open_commands
+from isthmus_policies.demonstrate.ros2_connection import (
+    announced_cameras,
+    announced_limits,
+    hear_interface,
+    open_commands,
+)
+from isthmus_policies.demonstrate.ros2_drive import Readings, Ros2Drive
 from isthmus_policies.demonstrate.ros2_sensor import RobotLost, Sensor, sensors
-
-_LAST_COMMAND_S = 0.5  # how long to wait until the robot has each last command
 
 
 class Ros2Robot:
     """What the robot announces on `robot_interface` is its description: names, order, units and limits are not typed
     again. A topic is a column: joint states are "state", as LeRobot has it, others have their topic's name. Its action
-    is its commands one after the other, clipped to the range it announces. Capture times are those of the messages, all
-    told by `time.monotonic_ns`.
+    is its commands one after the other. Capture times are those of the messages, all told by `time.monotonic_ns`.
 
+    Commands go through the safety chain that policies are driven through too (`isthmus_deploy.chain`), with the limits
+    that the robot announces: `reset` leads it to stand-by; whatever trips, and `close`, lead it to its safe command.
     The robot's drives, or a watchdog beside them, must stop it when commands stay away: nothing is sent between
     episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
 
     Args:
         namespace: Namespace of the robot, such as "/arm1".
-        cameras: name -> camera; closed with the robot.
-        safe: What `close` sends last, (k,) as an action; None: joints stay where they are measured then.
-        max_age_s: `observe` refuses an older reading.
+        cameras: name -> camera, beside those that the robot announces; closed with the robot.
+        rate_hz: How often `act` is called; by default once in the robot's control period.
         wait_s: How long to wait for the robot at first, and for new readings in `reset`.
 
     Raises:
-        Refusal: there is no robot, it is driven by somebody else, or it cannot be read or commanded.
+        Refusal: there is no robot, it does not announce its limits, it is driven by somebody else, or it cannot be read
+            or commanded.
+        CameraError: a camera that it announces gives no image.
     """
 
     def __init__(
@@ -51,13 +59,11 @@ class Ros2Robot:
         *,
         namespace: str = "",
         cameras: Mapping[str, Camera] | None = None,
-        safe: Sequence[float] | None = None,
-        max_age_s: float = 0.2,
+        rate_hz: int | None = None,
         wait_s: float = 15.0,
     ) -> None:
         ros2.require()
-        self._cameras, self._max_age_s, self._wait_s = dict(cameras or {}), max_age_s, wait_s
-        self._moved = False
+        self._cameras, self._wait_s = dict(cameras or {}), wait_s
         with ExitStack() as devices:
             for camera in self._cameras.values():
                 devices.callback(camera.close)
@@ -65,38 +71,29 @@ class Ros2Robot:
             node = open_node("recorder", namespace)
             devices.callback(close_node, node)
             self.interface = hear_interface(node, wait_s)
+            self._limits = announced_limits(self.interface)
             self._commands = self.interface.commands
-            self._low, self._high = (
-                np.concatenate([getattr(command, end) for command in self._commands]) for end in ("minimum", "maximum")
-            )
             self._sensors = sensors(node, self.interface)
-            self._last = self._last_action(safe)
-            self._publishers = open_commands(node, self.interface, wait_s)
+            for camera in announced_cameras(node, self.interface, wait_s):
+                devices.callback(camera.close)
+                self._cameras[camera.name] = camera
+            self._drive = Ros2Drive(
+                self._limits_of_readings(),
+                open_commands(node, self.interface, wait_s),
+                self._read,
+                rate_hz=rate_hz or round(1 / self.interface.control_period_s),
+            )
+            devices.callback(self._drive.end)
             silent = self._silent()
             if silent:
                 raise Refusal(f"{self.interface.robot}: nothing from {', '.join(silent)} within {wait_s:g} s")
             self._devices = devices.pop_all()
         self.features = self._features()
 
-    def _last_action(self, safe: Sequence[float] | None) -> Callable[[], NDArray[Any]]:
-        """What gives it when it is due."""
-        if safe is not None:
-            if len(safe) != len(self._low) or not np.isfinite(safe).all():
-                names = ", ".join(action_column(self._commands).names or ())
-                raise Refusal(f"`safe` must be finite numbers for {names}, not {list(safe)}")
-            return lambda: np.array(safe)
-        measured = {command.name: self._measured(command) for command in self._commands}
-        return lambda: joined(
-            self._commands, {name: sensor.part(signal) for name, (sensor, signal) in measured.items()}
-        )
-
-    def _measured(self, command: CommandInterface) -> tuple[Sensor, SignalInterface]:
-        """The reading of what a command sets, and who gives it."""
-        signal = measuring(self.interface, command)
-        sensor = next((sensor for sensor in self._sensors if signal in sensor.signals), None)
-        if signal is None or sensor is None:
-            raise Refusal(f"nothing measures {command.name}: say by `safe` what is to be sent last, in {command.unit}")
-        return sensor, signal
+    def _limits_of_readings(self) -> Limits:
+        """Without those of goals, which an operator gives, and of images, which cameras do."""
+        read = {signal.name for sensor in self._sensors for signal in sensor.signals}
+        return replace(self._limits, signals=tuple(signal for signal in self._limits.signals if signal.name in read))
 
     def _features(self) -> RobotFeatures:
         return RobotFeatures(
@@ -119,42 +116,65 @@ class Ros2Robot:
         return list(waiting)
 
     def reset(self, seed: int) -> None:
-        """Wait for a new reading of everything; the robot does not move. Raises RobotLost naming what is silent."""
+        """Wait for a new reading of everything, then go to stand-by. Raises RobotLost naming what is silent or
+        implausible."""
         for sensor in self._sensors:
             sensor.update()  # what has come until now is not new
         silent = self._silent()
         if silent:
             raise RobotLost(f"{self.interface.robot}: nothing from {', '.join(silent)} for {self._wait_s:g} s")
+        self._drive.begin()
 
     def observe(self) -> Observation:
         """The newest readings. Raises RobotLost naming a topic that is silent or says what cannot be; CameraError."""
-        for sensor in self._sensors:
-            sensor.update()
-        times = {sensor.column: sensor.taken_within(self._max_age_s) for sensor in self._sensors}
-        images, image_times = look(self._cameras)
+        try:
+            self._read()
+            images, image_times = look(self._cameras)
+        except (RobotLost, CameraError) as error:
+            self._drive.fault(str(error))
+            raise
         columns = {sensor.column: sensor.values for sensor in self._sensors}
+        times = {sensor.column: sensor.taken() for sensor in self._sensors}
         return Observation(columns=columns, images=images, capture_time_ns={**times, **image_times})
 
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Names of what `signals` gives."""
+        return (*(signal.name for sensor in self._sensors for signal in sensor.signals), *self._cameras)
+
+    def signals(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        """The readings in an observation, by the names that the robot announces, unbatched; images too."""
+        numbers = {
+            name: part
+            for sensor in self._sensors
+            for name, part in split(sensor.signals, observation.columns[sensor.column]).items()
+        }
+        return {**numbers, **observation.images}
+
     def act(self, action: NDArray[Any]) -> NDArray[np.float32]:
-        """Send commands (k,) in their units; what was sent, clipped. Raises ValueError unless these are k finite
-        numbers."""
-        if action.shape != self._low.shape or not np.isfinite(action).all():
-            raise ValueError(f"an action must be {len(self._low)} finite numbers, not {action.tolist()}")
-        sent = np.clip(action.astype(np.float64), self._low, self._high)
-        for publisher, values in zip(self._publishers, split(self._commands, sent).values(), strict=True):
-            publisher.send(values)
-        self._moved = True
-        return sent.astype(np.float32)
+        """Send commands (k,) in their units; what was sent, within the robot's limits.
+
+        Raises:
+            ValueError: the action is not (k,).
+            RobotError: it was not reset, or has had a fault since.
+            RobotLost: a reading is implausible or stale, or the action not finite. The robot is safe then.
+        """
+        if not self._drive.driven:
+            raise RobotError(f"{self.interface.robot}: it is not driven now: reset it first")
+        sent = self._drive.send(split(self._commands, action.astype(np.float64)))
+        return joined(self._commands, sent)
+
+    def _read(self) -> Readings:
+        """The newest readings by name, and their ages in s. Raises RobotLost."""
+        for sensor in self._sensors:
+            sensor.update()
+        now_ns = time.monotonic_ns()
+        ages = {sensor.topic: 1e-9 * (now_ns - sensor.taken()) for sensor in self._sensors}
+        return (
+            {signal.name: sensor.part(signal) for sensor in self._sensors for signal in sensor.signals},
+            {signal.name: ages[sensor.topic] for sensor in self._sensors for signal in sensor.signals},
+        )
 
     def close(self) -> None:
-        """If it was moved, send the last command and wait until the robot has it; then let go of everything."""
-        with self._devices:
-            if not self._moved:
-                return
-            for sensor in self._sensors:
-                with suppress(RobotLost):  # then what it said before counts
-                    sensor.update()
-            self.act(self._last())
-            for publisher in self._publishers:
-                publisher.wait_until_taken(_LAST_COMMAND_S)
-            self._moved = False
+        """If it was moved, lead it to its safe command and wait until it has that; then let go of everything."""
+        self._devices.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -41,6 +42,7 @@ class Sensor:
         self.capture_time_ns: int | None = None
         self._check, self._stamp_ns = topic.check, 0
         self.signals = signals
+        self._max_age_s = min(signal.max_age_s or math.inf for signal in signals)
         self._readers = {
             signal.name: source.reader(signal)
             for signal in signals
@@ -74,15 +76,15 @@ class Sensor:
         self.values, self._stamp_ns = values, stamped_ns
         return True
 
-    def taken_within(self, max_age_s: float) -> int:
-        """When the newest reading was taken. Raises RobotLost when it is older than that."""
+    def taken(self) -> int:
+        """When the newest reading was taken. Raises RobotLost when it is older than the robot lets a reading be."""
         if self.capture_time_ns is None:
             raise RobotLost(f"topic {self.topic}: it has given nothing yet")
         age_s = (time.monotonic_ns() - self.capture_time_ns) * 1e-9
-        if age_s > max_age_s:
+        if age_s > self._max_age_s:
             raise RobotLost(
-                f"topic {self.topic}: its newest reading is {age_s:.2f} s old, {max_age_s:g} s are allowed: does the "
-                "robot still run, and does its clock agree with this machine's?"
+                f"topic {self.topic}: its newest reading is {age_s:.2f} s old, {self._max_age_s:g} s are allowed: does "
+                "the robot still run, and does its clock agree with this machine's?"
             )
         return self.capture_time_ns
 

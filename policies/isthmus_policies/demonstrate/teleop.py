@@ -18,6 +18,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.operator import DeviceError, Driver, Event
 from isthmus_datasets.recording.recorder import Outcome, Recorder, RecordingError
+from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.calibration.error import CalibrationError
@@ -34,13 +35,21 @@ from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.tools.cli import Check
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_policies.demonstrate.demonstration import Demonstration, demonstrated_tasks, find_demonstration
+from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_policies.demonstrate.demonstration import (
+    Demonstration,
+    ShownRobot,
+    demonstrated_tasks,
+    find_demonstration,
+)
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
-from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_policies.demonstrate.policy_operator import policy_for
+from isthmus_policies.demonstrate.ros2_options import Ros2Options, connect_shown
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.registry import RegistryError
+from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -50,7 +59,8 @@ DEVICES: dict[str, Callable[[], Device]] = {"keyboard": Keyboard, "gamepad": Gam
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Demonstrate a task by hand, in a new dataset or one to go on with. Open the page that is printed."""
+    """Demonstrate a task by hand, in simulation or with a robot on ROS 2, in a new dataset or one to go on with. Open
+    the page that is printed."""
 
     task: Annotated[str, tyro.conf.Positional]
     """Name of the task."""
@@ -62,6 +72,7 @@ class Options:
     """Length of the longest episode, s: then it is ended and kept."""
     device: Literal["page", "keyboard", "gamepad", "spacemouse"] = "page"
     """What the person holds besides the page: the keyboard of this terminal, a gamepad, a SpaceMouse."""
+    robot: Annotated[Ros2Options, tyro.conf.OmitArgPrefixes] = field(default_factory=Ros2Options)
     leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
@@ -128,9 +139,11 @@ def run(options: Options) -> int:
 
     Raises:
         CalibrationError: a camera cannot be placed.
+        CameraError: one of a robot on ROS 2 gives nothing.
         DatasetError: the dataset cannot be gone on with.
         DeviceError: the device is not there.
         PolicyFileError: the policy cannot be used.
+        Refusal: there is no such robot on ROS 2, or it may not be driven.
         RegistryError: nobody demonstrates the task so.
         UnsupportedError: something is not installed.
         OSError: the page cannot be served, or the disk is full.
@@ -140,8 +153,8 @@ def run(options: Options) -> int:
     demonstration, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
-        robot = stack.enter_context(closing(EnvRobot(task, cameras=demonstration.view_maker(options.calibration))))
-        other = other_operator(options.policy, demonstration, task.robot)
+        robot = stack.enter_context(closing(make_robot(options, demonstration, task)))
+        other = other_operator(options, demonstration, task.robot, robot)
         browser = BrowserDevice(hand_over=other is not None)
         stack.enter_context(ended_by_signals(browser))
         human, guide = person(options, demonstration, browser, robot, task.robot)
@@ -167,27 +180,41 @@ def run(options: Options) -> int:
     return checked(options.dataset) if saved else 0
 
 
+def make_robot(options: Options, demonstration: Demonstration, task: Task) -> ShownRobot:
+    """The robot, simulated or on ROS 2. Raises CalibrationError, CameraError, Refusal, UnsupportedError."""
+    options.robot.refuse_unused()
+    if not options.robot.ros:
+        return EnvRobot(task, cameras=demonstration.view_maker(options.calibration))
+    if options.calibration:
+        raise CalibrationError("--calibration places simulated cameras; with --ros they are where they are")
+    return connect_shown(options.robot, task.robot)
+
+
 def needed_parts(options: Options) -> list[str]:
     """What the task's demonstration must have for what is asked."""
     guide, script = options.leader_arm.leader is None, options.policy == SCRIPT
     return ["view", *(["guide"] if guide else []), *(["script"] if script else [])]
 
 
-def other_operator(policy: str, demonstration: Demonstration, robot: RobotDescription) -> Driver | None:
+def other_operator(
+    options: Options, demonstration: Demonstration, description: RobotDescription, robot: ShownRobot
+) -> Driver | None:
     """Who else drives. Raises PolicyFileError, UnsupportedError."""
-    if not policy:
+    if not options.policy:
         return None
-    if policy == SCRIPT:
-        assert demonstration.script is not None
-        return demonstration.script(0.0, 1.0)
-    return PolicyOperator(Path(policy), robot)
+    if options.policy != SCRIPT:
+        return policy_for(Path(options.policy), description, robot)
+    if options.robot.ros:
+        raise UnsupportedError("a script sees what only a simulator tells: it cannot drive with --ros")
+    assert demonstration.script is not None
+    return demonstration.script(0.0, 1.0)
 
 
 def person(
     options: Options,
     demonstration: Demonstration,
     browser: BrowserDevice,
-    robot: EnvRobot,
+    robot: ShownRobot,
     description: RobotDescription,
 ) -> tuple[Human, TeleopController | None]:
     """Who demonstrates, by the page and what they hold, and the guide that they move; a leader arm moves none. Raises
@@ -204,7 +231,7 @@ def person(
 def make_page(
     options: Options,
     demonstration: Demonstration,
-    robot: EnvRobot,
+    robot: ShownRobot,
     browser: BrowserDevice,
     guide: TeleopController | None,
     *,
@@ -259,7 +286,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(run(options))
     except (
-        RegistryError, DatasetError, DeviceError, PolicyFileError, UnsupportedError, CalibrationError, OSError,
+        RegistryError, DatasetError, DeviceError, PolicyFileError, UnsupportedError, CalibrationError, CameraError,
+        Refusal, OSError,
     ) as error:  # fmt: skip
         sys.exit(f"isthmus-teleop: {error}")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from isthmus_datasets.format.statistics import (
+    QUANTILES,
     aggregate,
     column_statistics,
     from_json,
@@ -89,9 +90,19 @@ def test_parts_give_the_whole(parts: list[np.ndarray]):
         np.testing.assert_allclose(value, together[name], atol=1e-9)
 
 
-def test_quantiles_are_weighted_by_count():
+def test_quantiles_enclose_those_of_all_parts_and_the_median_is_weighted_by_count():
     one, two = (column_statistics(np.full((n, 1), value)) for n, value in [(1, 0.0), (3, 4.0)])
-    assert aggregate([{"a": one}, {"a": two}])["a"]["q50"] == [3.0]
+    together = aggregate([{"a": one}, {"a": two}])["a"]
+    found = {name: together[name].tolist() for name in QUANTILES}
+    assert found == {"q01": [0.0], "q10": [0.0], "q50": [3.0], "q90": [4.0], "q99": [4.0]}
+
+
+def test_one_wide_episode_among_many_narrow_ones_keeps_its_quantiles():
+    """An average said 14 where the data reach 50, and a policy saw actions three times its range."""
+    narrow, wide = (column_statistics(np.linspace(-end, end, n)[:, None]) for n, end in [(900, 10.0), (100, 50.0)])
+    together = aggregate([{"a": narrow}, {"a": wide}])["a"]
+    assert together["q99"] == wide["q99"]
+    assert together["q01"] == wide["q01"]
 
 
 def test_what_one_part_lacks_is_left_out():

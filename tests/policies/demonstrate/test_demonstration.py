@@ -101,5 +101,6 @@ def test_the_projects_own(gantry: ModuleType):
     assert sorted(demonstrated_tasks("script")) == ["gantry-reach", *own]
     assert find_demonstration("push_t").words == "push the T into its goal"
     assert find_demonstration("gantry-silent").words == "nobody shows it"
+    assert find_demonstration("quadrotor").words == "hold a position by direct motor commands"
     with pytest.raises(RegistryError, match="quadrotor"):
-        find_demonstration("quadrotor")
+        find_demonstration("quadrotor", "script")

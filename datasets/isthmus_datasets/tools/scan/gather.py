@@ -54,11 +54,13 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Ep
     """All of meta/episodes that can be read; an episode that is not there is a problem."""
     episodes: list[EpisodeScan] = []
     damage: list[DatasetError] = []
+    columns: dict[Path, set[str]] = {}
     for path in episode_files(root):
         try:
             with open_parquet(path) as file:
-                rows = file.read(use_threads=False).to_pylist()
-            for plain in rows:
+                rows = file.read(use_threads=False)
+            columns[path] = set(rows.column_names)
+            for plain in rows.to_pylist():
                 end, statistics = plain.get("dataset_to_index"), row_statistics(plain, info)
                 episodes.append(EpisodeScan(row=episode_row(path, plain, info), end=end, statistics=statistics))
         except DatasetError as error:
@@ -68,7 +70,22 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Ep
         problems.add(error, *(lost if len(damage) == 1 else ()))
     if len(damage) != 1 and lost:
         problems.add("meta/episodes has no row about it that can be read", *lost)
+    _compare_columns(columns, problems)
     return episodes
+
+
+def _compare_columns(columns: dict[Path, set[str]], problems: Problems) -> None:
+    """All files of meta/episodes have the columns of the first one; the first other file is a problem."""
+    for path in columns:
+        first = next(iter(columns))
+        more, fewer = sorted(columns[path] - columns[first]), sorted(columns[first] - columns[path])
+        if more or fewer:
+            said = [f"{', '.join(names)} {word}" for names, word in ((more, "more"), (fewer, "less")) if names]
+            problems.add(
+                f"{path} has other columns than {first.name}, {' and '.join(said)}: LeRobot does not load them together",
+                fix="copy it with isthmus-dataset select, which writes all of them anew",
+            )
+            return
 
 
 def _leftover(root: Path, info: DatasetInfo, episodes: list[EpisodeScan]) -> list[Path]:
