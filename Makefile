@@ -11,8 +11,8 @@ STAMP := .venv/.ready-$(ROS)
 PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train teleop play export deploy test test-long lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-loader bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+.PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-bags bench-loader bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -49,6 +49,10 @@ test: lint ## lint and all tests but the long ones
 
 test-long: $(STAMP) ## the tests that take minutes each
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+test-lerobot: $(STAMP) ## LeRobot itself, in .lerobot, reads, trains on and appends to what is made here, and the other way round
+	@scripts/lerobot.sh
+	$(BIN)/python benchmarks/lerobot.py $(ARGS)
 
 lint: $(STAMP) ## ruff and pyright
 	$(BIN)/ruff check .
@@ -100,7 +104,10 @@ bench-rendering: $(STAMP) ## images per second of the arm's two cameras on one c
 bench-importing: $(STAMP) ## ARGS=....zarr: an import compared with its source: numbers to the bit, images within the codec
 	$(BIN)/python benchmarks/importing.py $(ARGS)
 
-bench-loader: $(STAMP) ## windows per second of the training loader, state and images
+bench-bags: $(STAMP) ## actions of imported bags beside what they were decided on, in every phase, where that is known
+	$(BIN)/python benchmarks/bags.py $(ARGS)
+
+bench-loader: $(STAMP) ## windows per second for training, the first epoch, memory and disk of large images
 	$(BIN)/python benchmarks/loader.py $(ARGS)
 
 bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop

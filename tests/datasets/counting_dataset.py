@@ -12,7 +12,7 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.training.loader import Batch, Loader
+from isthmus_datasets.training.dataset import Subset, WindowDataset
 from isthmus_datasets.training.windows import WindowConfig
 
 LENGTHS = (4, 1, 6)
@@ -49,18 +49,24 @@ def make_episode(index: int, length: int) -> Episode:
     )
 
 
-def write(root: Path, lengths: Sequence[int] = LENGTHS) -> Path:
-    with DatasetWriter.create(root, fps=10, features=FEATURES) as writer:
+def write(root: Path, lengths: Sequence[int] = LENGTHS, *, fps: int = 10) -> Path:
+    with DatasetWriter.create(root, fps=fps, features=FEATURES) as writer:
         for index, length in enumerate(lengths):
             writer.append(make_episode(index, length))
     return root
 
 
-def load(reader: DatasetReader, config: WindowConfig | None = None, **settings: Any) -> Loader:
-    return Loader(reader, config or WindowConfig(columns=CURRENT), **{"batch_size": 4, **settings})
+def append(root: Path, *lengths: int) -> None:
+    with DatasetWriter.open(root) as writer:
+        for length in lengths:
+            writer.append(make_episode(writer.num_episodes, length))
 
 
-def whole(loader: Loader) -> Batch:
-    """An epoch as one batch."""
-    batches = list(loader)
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+def windows(reader: DatasetReader | Subset, config: WindowConfig | None = None, **settings: Any) -> WindowDataset:
+    return WindowDataset(reader, config or WindowConfig(columns=CURRENT), **settings)
+
+
+def whole(dataset: WindowDataset) -> dict[str, np.ndarray]:
+    """All windows in their order."""
+    numbers = np.arange(len(dataset))
+    return {name: values.numpy() for name, values in dataset.batch(numbers, numbers).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Scalar = str | bool | int | float | None
 """A fact about an episode: what a JSON value can be without being a list or an object."""
+Frames = Callable[[], Iterable[NDArray[np.uint8]]]
+"""Gives the frames of a video one after the other, each (H, W, 3) uint8 RGB, as often as it is called."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,7 +22,8 @@ class Episode:
 
     Args:
         columns: name -> (T, *shape), without the index columns. An "image" feature is a column (T, H, W, 3) uint8.
-        videos: camera -> (T, H, W, 3) uint8 RGB, or the path of an mp4 file that holds them.
+        videos: camera -> (T, H, W, 3) uint8 RGB, the path of an mp4 file that holds them, or what gives one after the
+            other.
         task: What was asked, in words.
         facts: Per-episode scalars, such as success, operator and seed.
         final: What was observed after the last action: observation column or camera -> its values (*shape); None where
@@ -28,7 +31,7 @@ class Episode:
     """
 
     columns: dict[str, NDArray[Any]]
-    videos: Mapping[str, NDArray[np.uint8] | Path] = field(default_factory=dict)
+    videos: Mapping[str, NDArray[np.uint8] | Path | Frames] = field(default_factory=dict)
     task: str
     facts: dict[str, Scalar] = field(default_factory=dict)
     final: Mapping[str, NDArray[Any]] | None = None
@@ -36,7 +39,7 @@ class Episode:
     @property
     def length(self) -> int:
         """T. Raises ValueError when there is neither a column nor a video in memory to tell."""
-        arrays = [*self.columns.values(), *(video for video in self.videos.values() if not isinstance(video, Path))]
+        arrays = [*self.columns.values(), *(v for v in self.videos.values() if isinstance(v, np.ndarray))]
         if not arrays:
             raise ValueError("an episode needs at least one column")
         return len(arrays[0])

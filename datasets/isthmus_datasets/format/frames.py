@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -143,21 +144,19 @@ def stream_frames(
         DatasetError: the file is missing, broken, of another shape, or lacks one of them; the frames before it come
             first.
     """
-    height, width = size or shape[:2]
     with open_video(path) as (container, stream):
         found = (stream.codec_context.height, stream.codec_context.width, 3)
         if found != shape:
             raise DatasetError(f"{path} has frames of shape {found}, declared is {shape}: copy the dataset again")
         for frame in _frames_at(container, stream, range(first, first + count), fps, path):
-            yield frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="AREA")
+            yield scaled(frame.to_ndarray(format="rgb24"), size)
 
 
 def scaled(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """An image (H, W, 3) at another size (H, W), by the mean of what each pixel covers."""
     if size is None or image.shape[:2] == size:
         return image
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    return frame.to_ndarray(format="rgb24", height=size[0], width=size[1], interpolation="AREA")
+    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _frames_at(

@@ -71,7 +71,7 @@ def check_episode(info: DatasetInfo, episode: Episode) -> None:
         raise DatasetError(f"{where} does not say what was asked: give its task in words")
     if episode.final is not None and (problem := final_problem(info.features, episode.final)):
         raise DatasetError(f"{where}: {problem}")
-    arrays = {name: v for name, v in {**episode.columns, **episode.videos}.items() if not isinstance(v, Path)}
+    arrays = {name: v for name, v in {**episode.columns, **episode.videos}.items() if isinstance(v, np.ndarray)}
     for name, values in arrays.items():
         problem = info.features[name].problem(values)
         if problem:
@@ -179,11 +179,14 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
         if isinstance(source, Path):
             shutil.copyfile(source, path)
         else:
-            write_video(path, source, fps=info.fps, crf=CRF, key_every=KEY_EVERY)
+            frames = source if isinstance(source, np.ndarray) else source()
+            write_video(path, frames, fps=info.fps, crf=CRF, key_every=KEY_EVERY)
     except FileNotFoundError:
         raise DatasetError(f"{where}: {source} is missing") from None
     except (OSError, FFmpegError) as error:
         raise not_written(path, error) from error
+    except ValueError as error:
+        raise DatasetError(f"{where}: {error}") from error
     sync(path)
     try:
         facts = scan_video(path, fps=info.fps, sample=sampled(episode.length))

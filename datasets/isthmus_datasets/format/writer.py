@@ -20,6 +20,14 @@ RECORDING = ".recording"
 LOCK = ".lock"
 
 
+class Unconfirmed(OSError):  # noqa: N818 (reads as what it is)
+    """An episode is saved, but the disk has not confirmed that it will survive a power cut."""
+
+    def __init__(self, error: OSError, root: Path, index: int) -> None:
+        super().__init__(error.errno, f"episode {index} is in {root}, but the disk does not confirm it: check the disk")
+        self.index = index
+
+
 class DatasetWriter:
     """Appends episodes to a LeRobot v3.0 dataset, each in files of its own, which makes the thousandth cost what the
     first did. Made by `create` or `open`; a context manager.
@@ -112,6 +120,7 @@ class DatasetWriter:
                 another type or shape, or not finite; a fact that the dataset has no column for; a video whose decoded
                 frames are not one for each row), or the writer is closed.
             OSError: a file cannot be written, such as on a full disk; the message names it.
+            Unconfirmed: the episode is saved, perhaps not for good.
             In all cases what was saved stays as it was, and another episode can be appended.
         """
         if self._closed:
@@ -137,10 +146,7 @@ class DatasetWriter:
         try:
             sync(committed.parent)
         except OSError as error:
-            problem = (
-                f"episode {self.num_episodes - 1} is in {self.root}, but the disk does not confirm it: check the disk"
-            )
-            raise OSError(error.errno, problem) from error
+            raise Unconfirmed(error, self.root, self.num_episodes - 1) from error
 
     def close(self) -> None:
         """Let others write. Nothing is left to be saved."""

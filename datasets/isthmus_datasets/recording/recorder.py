@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import cast
 
-from isthmus_datasets.format.episode import Scalar
+from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.writer import RECORDING, DatasetWriter
+from isthmus_datasets.format.writer import RECORDING, DatasetWriter, Unconfirmed
 from isthmus_datasets.recording.columns import checked, differences, followed, observed
 from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
@@ -27,6 +27,10 @@ class RecordingError(RuntimeError):
     another episode can be recorded once the cause is gone."""
 
 
+class UnsavedError(RecordingError):
+    """A finished episode could not be written, as on a full disk. It is kept, and saved before the next one begins."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of an episode.
@@ -36,7 +40,7 @@ class Outcome:
         steps: How many rows it had.
         event: What the operator wanted with it; NONE where something else ended it.
         ending: How it ended; None when it was not saved.
-        reason: Why it was not saved; empty when it was.
+        reason: Why it was not saved, or that the disk did not confirm it; empty when all is well.
     """
 
     index: int | None
@@ -56,7 +60,7 @@ class Summary:
         dropped_frames: Rows that the grid of the saved ones should have, but no step was there in time.
         overruns: Steps that took longer than the period.
         jitter_p50_ms, jitter_p99_ms, jitter_max_ms: How far the time from step to step was from the period.
-        reasons: Why episodes were discarded, in order.
+        reasons: Why episodes were discarded or are in doubt, in order.
     """
 
     saved: int
@@ -76,6 +80,16 @@ class Summary:
             f"p50 {self.jitter_p50_ms:.2f} ms, p99 {self.jitter_p99_ms:.2f} ms, at most {self.jitter_max_ms:.2f} ms"
         )
         return "\n  ".join((text, *self.reasons))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Finished:
+    """An episode that is to be saved."""
+
+    episode: Episode
+    timing: Timing
+    event: Event
+    ending: Ending
 
 
 class Recorder:
@@ -125,6 +139,7 @@ class Recorder:
         self._pace, self._total = Rate(fps, clock or WallClock()), Timing(fps)
         shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
         self.footage = Footage(writer.root / RECORDING, shapes, fps=fps)
+        self._unsaved: _Finished | None = None
 
     def run(self, episodes: int, *, seed: int = 0) -> Summary:
         """Record until so many are saved, or the operator quits. They begin with `seed`, `seed` + 1, … Raises as
@@ -137,13 +152,16 @@ class Recorder:
         return self.summary()
 
     def record(self, seed: int) -> Outcome:
-        """Reset the robot, let the operator drive it, and record from START to the episode's end.
+        """Reset the robot, let the operator drive it, and record from START to the episode's end. An episode that could
+        not be saved before is saved first.
 
         Raises:
+            UnsavedError: this episode, or that one, is finished and could not be written; it is kept.
             RecordingError: it was ended before it was started; the robot cannot go on; a camera or what the operator
                 holds disappeared; an observation or action is not what was declared, or not finite; a video cannot be
-                written or its process died; the disk is full.
+                written or its process died.
         """
+        self.save_again()
         take, timing = EpisodeBuffer(self._features, self.footage), Timing(self._writer.info.fps)
         try:
             event, end = self._run(take, timing, seed)
@@ -153,7 +171,8 @@ class Recorder:
             self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
             raise RecordingError(f"{self._writer.root}: {reason}") from error
         finally:
-            self.footage.clear()
+            if self._unsaved is None:
+                self.footage.clear()
         if outcome.steps:
             self.outcomes.append(outcome)
         return outcome
@@ -224,9 +243,29 @@ class Recorder:
             "dropped_frames": timing.skipped,
             "jitter_p99_ms": timing.jitter_ms(99),
         }
-        index = self._writer.append(take.episode(self.task, facts))
-        self._total.include(timing)
-        return Outcome(index=index, steps=take.length, event=event, ending=end)
+        return self._save(_Finished(episode=take.episode(self.task, facts), timing=timing, event=event, ending=end))
+
+    def _save(self, finished: _Finished) -> Outcome:
+        reason, steps, self._unsaved = "", finished.episode.length, None
+        try:
+            index = self._writer.append(finished.episode)
+        except Unconfirmed as error:
+            index, reason = error.index, error.strerror
+        except OSError as error:
+            self._unsaved = finished
+            raise UnsavedError(
+                f"{self._writer.root}: episode {self._writer.num_episodes} of {steps} steps is not saved yet: {error}: "
+                "it is kept, and saved before the next one begins, once the cause is gone"
+            ) from error
+        self._total.include(finished.timing)
+        return Outcome(index=index, steps=steps, event=finished.event, ending=finished.ending, reason=reason)
+
+    def save_again(self) -> None:
+        """Save the finished episode that could not be written, if there is one. Raises UnsavedError when it still
+        cannot."""
+        if self._unsaved is not None:
+            self.outcomes.append(self._save(self._unsaved))
+            self.footage.clear()
 
     @property
     def _saved(self) -> int:
@@ -247,8 +286,12 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """End the encoding processes; an episode in progress is forgotten."""
-        self.footage.close()
+        """Save what could not be saved before, and end the encoding processes; an episode in progress is forgotten.
+        Raises UnsavedError when an episode is lost with it."""
+        try:
+            self.save_again()
+        finally:
+            self.footage.close()
 
     def __enter__(self) -> Recorder:
         return self

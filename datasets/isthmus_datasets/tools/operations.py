@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode import Episode, Frames
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
@@ -126,12 +125,18 @@ def write_episodes(
                 writer.append(change(_standalone(reader, index, Path(scratch), encoding)))
 
 
+def streamed(reader: DatasetReader, index: int) -> Episode:
+    """An episode whose videos' frames are read as they are needed. Raises as `DatasetReader.episode`."""
+    videos = {camera: partial(reader.stream, index, camera) for camera in reader.info.cameras}
+    return replace(reader.episode(index, videos=False), videos=videos)
+
+
 def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tuple[int, int] | None) -> Episode:
     """The episode, its videos as files of its own."""
     tasks = reader.episodes[index].tasks
     if len(tasks) != 1:
         raise DatasetError(f"{reader.root}: episode {index} has {len(tasks)} tasks, one can be copied: split it first")
-    videos: dict[str, NDArray[np.uint8] | Path] = {}
+    videos: dict[str, Path | Frames] = {}
     for camera in reader.info.cameras:
         path = scratch / f"{camera}.mp4"
         if encoding is None:
@@ -139,18 +144,18 @@ def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tupl
         else:
             crf, key_every = encoding
             videos[camera] = write_video(
-                path, reader.frames(index, camera), fps=reader.info.fps, crf=crf, key_every=key_every
+                path, reader.stream(index, camera), fps=reader.info.fps, crf=crf, key_every=key_every
             )
     return replace(reader.episode(index, videos=False), videos=videos)
 
 
-def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> NDArray[np.uint8] | Path:
+def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> Path | Frames:
     """The episode's part of its file; or its frames, to be encoded, where that cannot be cut out."""
     source, first = reader.footage(index, camera)
     try:
         return cut_video(source, path, first=first, count=reader.episodes[index].length, fps=reader.info.fps)
     except DatasetError:
-        return reader.frames(index, camera)  # no key frame at its start; real damage is named here
+        return partial(reader.stream, index, camera)  # no key frame at its start; real damage is named there
 
 
 def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:

@@ -27,6 +27,7 @@ from isthmus_datasets.tools.operations import (
     recompute_statistics,
     reencode,
     split,
+    streamed,
 )
 from isthmus_datasets.tools.packing import new_dataset, pack
 
@@ -97,7 +98,7 @@ class Export:
         reader = DatasetReader(self.source)
         info = reader.info
         features = {name: f for name, f in info.features.items() if name in info.columns or name in info.cameras}
-        episodes = (reader.episode(i) for i in range(reader.num_episodes))
+        episodes = (streamed(reader, index) for index in range(reader.num_episodes))
         export_replay_buffer(self.target, episodes, fps=info.fps, features=features, robot_type=info.robot_type)
         console.print(f"{self.target}: {reader.num_episodes} episodes", highlight=False)
         return 0

@@ -18,12 +18,15 @@ from isthmus_datasets.format.reader import DatasetReader
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def load_columns(reader: DatasetReader, names: Sequence[str], *, limit: int | None = None) -> dict[str, NDArray[Any]]:
-    """name -> (rows of all episodes, *shape) of the declared type, episodes in order.
+def load_columns(
+    reader: DatasetReader, names: Sequence[str], *, episodes: Sequence[int] | None = None, limit: int | None = None
+) -> dict[str, NDArray[Any]]:
+    """name -> (rows of the episodes, *shape) of the declared type, episodes in the order of the dataset.
 
     Args:
         reader: The dataset.
         names: Columns of numbers, index columns among them.
+        episodes: Whose; None for all.
         limit: Bytes that they may take; None for what is available.
 
     Raises:
@@ -35,7 +38,8 @@ def load_columns(reader: DatasetReader, names: Sequence[str], *, limit: int | No
             raise DatasetError(f"{reader.root} has no column of numbers {name!r}; there is {', '.join(numeric)}")
     if not names:
         return {}
-    total = sum(row.length for row in reader.episodes)
+    chosen = {row.index for row in reader.episodes} if episodes is None else set(episodes)
+    total = sum(row.length for row in reader.episodes if row.index in chosen)
     needed = total * sum(numeric[name].numpy.itemsize * int(np.prod(numeric[name].shape)) for name in names)
     limit = available_memory() if limit is None else limit
     if needed > limit:
@@ -46,13 +50,18 @@ def load_columns(reader: DatasetReader, names: Sequence[str], *, limit: int | No
     columns = {name: np.empty((total, *numeric[name].shape), numeric[name].numpy) for name in names}
     start = 0
     for _, rows in groupby(reader.episodes, key=lambda row: (row.chunk, row.file)):
-        start = _read_file(reader, list(rows), columns, start)
+        start = _read_file(reader, list(rows), chosen, columns, start)
     return columns
 
 
-def _read_file(reader: DatasetReader, episodes: list[EpisodeRow], columns: dict[str, NDArray[Any]], start: int) -> int:
-    """Fill in `columns` from row `start` on with all of a file's episodes at once: a file of thousands takes long to
-    open. Returns the row behind them."""
+def _read_file(
+    reader: DatasetReader, episodes: list[EpisodeRow], chosen: set[int], columns: dict[str, NDArray[Any]], start: int
+) -> int:
+    """Fill in `columns` from row `start` on with the chosen ones of a file's episodes at once: a file of thousands
+    takes long to open. Returns the row behind them."""
+    wanted = [row.index in chosen for row in episodes]
+    if not any(wanted):
+        return start
     path = reader.root / reader.info.data_file(episodes[0].chunk, episodes[0].file)
     counts = [row.length for row in episodes]
     table = read_rows(path, list({*columns, "episode_index"}), first=0, count=sum(counts))
@@ -62,10 +71,11 @@ def _read_file(reader: DatasetReader, episodes: list[EpisodeRow], columns: dict[
         raise DatasetError(
             f"{path}: row {wrong[0]} is not of episode {episode}, as meta/episodes says: check the dataset"
         )
-    stop = start + sum(counts)
+    inside = np.repeat(wanted, counts)
+    stop = start + int(inside.sum())
     for name, values in columns.items():
         try:
-            values[start:stop] = from_arrow(reader.info.features[name], table[name])
+            values[start:stop] = from_arrow(reader.info.features[name], table[name])[inside]
         except ValueError as error:
             raise DatasetError(f"{path}: column {name!r} {error}") from error
     return stop

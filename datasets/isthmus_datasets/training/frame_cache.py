@@ -1,4 +1,4 @@
-"""Frames of all episodes, decoded once into a file that every process maps into its memory."""
+"""Frames of chosen episodes, decoded once at training resolution into a file that processes map into their memory."""
 
 from __future__ import annotations
 
@@ -9,54 +9,24 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.episode_index import EpisodeRow
+from isthmus_datasets.format.files import write_synced
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
+INDEX = "index.jsonl"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Contents:
-    """What a cache file holds; its name is a hash of this.
-
-    Args:
-        shape: (H, W, 3).
-        fps: Rows a second: which of a video's frames are meant depends on it.
-        parts: One for each episode, in order.
-    """
-
-    shape: tuple[int, ...]
-    fps: int
-    parts: tuple[Part, ...]
-
-    @property
-    def array_shape(self) -> tuple[int, ...]:
-        return sum(part[-1] for part in self.parts), *self.shape
-
-    @property
-    def size(self) -> int:
-        """Bytes that all frames take."""
-        return int(np.prod(self.array_shape))
-
-    def to_json(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, content: bytes) -> _Contents:
-        plain = json.loads(content)
-        parts = tuple((*part,) for part in plain["parts"])
-        return cls(shape=tuple(plain["shape"]), fps=plain["fps"], parts=parts)
 
 
 def default_folder(root: Path) -> Path:
@@ -65,46 +35,224 @@ def default_folder(root: Path) -> Path:
     return root.with_name(f".{root.name}.frames")
 
 
-def cached_frames(reader: DatasetReader, camera: str, folder: Path | None = None) -> NDArray[np.uint8]:
-    """All frames of a camera: (rows of all episodes, H, W, 3) uint8 RGB, read-only, fetched from disk as needed.
+def folder_in(cache: Path, root: Path) -> Path:
+    """A dataset's own folder in one that several share."""
+    return cache / f"{root.resolve().name}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
 
-    The first call decodes them into a file whose name stands for the names, sizes and times of change of the videos.
-    When one of these is another, its episodes are decoded anew; the rest is copied. Of processes that call at the same
-    time one decodes and the others wait.
+
+@dataclass(kw_only=True)
+class _Index:
+    """What stands where in a file of frames. On disk: a line that says whose frames these are, then one an episode.
+
+    Args:
+        data: Name of the file.
+        starts: Episode's part -> number of its first frame.
+    """
+
+    data: str
+    starts: dict[Part, int]
+
+    @property
+    def end(self) -> int:
+        """Number behind the last frame."""
+        return max((start + part[-1] for part, start in self.starts.items()), default=0)
+
+
+class FrameCache:
+    """Frames of one camera of one dataset, (3, H, W) uint8 RGB.
+
+    The file grows by whole episodes and changes in no other way, so that several processes may use and extend it at the
+    same time; what a process had begun when it died is written over. An episode is known by its video's name, size and
+    time of change: one whose video is another is decoded anew.
 
     Args:
         reader: The dataset.
         camera: A video or image feature.
-        folder: For decoded frames of this dataset alone; None for `default_folder`.
+        size: (H, W) of the frames; None for those that the dataset has.
+        cache: A folder for the caches of any datasets; None for one beside the dataset.
+        limit: Bytes that the file may have; None for what the disk has.
 
     Raises:
-        DatasetError: there is no such camera; a video is missing, damaged, lacks frames, has them in another shape
-            than declared, or changes meanwhile. The message names the file and episode.
-        OSError: the cache cannot be written, such as on a full disk; the message says where and how much.
+        DatasetError: there is no such camera, or what is in the folder is of another dataset, camera or resolution.
     """
-    cameras = [name for name, feature in reader.info.features.items() if feature.is_image]
-    if camera not in cameras:
-        raise DatasetError(f"{reader.root} has no camera {camera!r}; there is {', '.join(cameras) or 'none'}")
-    contents = _contents(reader, camera)
-    if not contents.size:
-        return np.empty(contents.array_shape, np.uint8)
-    path = (folder or default_folder(reader.root)) / camera / f"{_key(contents.to_json())}.u8"
-    if not _is_whole(path, contents):
-        with _naming(path, contents.size):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(path.with_name(".lock")):
-                if not _is_whole(path, contents):
-                    _build(reader, camera, contents, path)
-    return _map(path, contents)
+
+    def __init__(
+        self,
+        reader: DatasetReader,
+        camera: str,
+        *,
+        size: tuple[int, int] | None = None,
+        cache: Path | None = None,
+        limit: int | None = None,
+    ) -> None:
+        cameras = [name for name, feature in reader.info.features.items() if feature.is_image]
+        if camera not in cameras:
+            raise DatasetError(f"{reader.root} has no camera {camera!r}; there is {', '.join(cameras) or 'none'}")
+        self.size = size or reader.info.features[camera].shape[:2]
+        self._camera, self._limit, self._bytes = camera, limit, 3 * self.size[0] * self.size[1]
+        self._about = {"dataset": reader.root.resolve().name, "camera": camera, "shape": [3, *self.size]}
+        folder = default_folder(reader.root) if cache is None else folder_in(cache, reader.root)
+        self._folder = folder / camera / f"{self.size[0]}x{self.size[1]}"
+        self._index = self._read_index()
+        self._frames: NDArray[np.uint8] | None = None
+
+    def prepare(self, reader: DatasetReader, episodes: Sequence[int]) -> None:
+        """Decode those that are not there yet. Of processes that ask at the same time one decodes and the others wait.
+
+        Raises:
+            DatasetError: a video is missing, damaged, lacks frames, has them in another shape than declared, or changes
+                meanwhile (the message names file and episode); or they do not fit into the limit.
+            OSError: the file cannot be written, such as on a full disk; the message says where and how much.
+        """
+        parts = {index: _part(reader, self._camera, index) for index in episodes}
+        self._index = self._read_index()
+        if parts.keys() and not set(parts.values()) <= self._index.starts.keys():
+            with self._naming(sum(part[-1] for part in parts.values())):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with _alone(self._folder / ".lock"):
+                    self._fill(reader, parts)
+        self._frames = None
+
+    def start(self, reader: DatasetReader, episode: int) -> int:
+        """Number of the episode's first frame in `frames`; it was prepared."""
+        return self._index.starts[_part(reader, self._camera, episode)]
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(n, 3, H, W), read-only, fetched from the disk as needed."""
+        if self._frames is None:
+            shape = (self._index.end, 3, *self.size)
+            empty = not self._index.end
+            path = self._folder / self._index.data
+            self._frames = (
+                np.empty(shape, np.uint8) if empty else np.asarray(np.memmap(path, np.uint8, "r", shape=shape))
+            )
+        return self._frames
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_frames": None}  # another process maps the file itself
+
+    def _read_index(self) -> _Index:
+        """What is whole: a line that a crash has torn, and frames that the file does not have, do not count."""
+        path = self._folder / INDEX
+        if not path.exists():
+            return _Index(data="frames-0.u8", starts={})
+        about, *lines = [line for line in map(_parsed, path.read_bytes().splitlines()) if line is not None]
+        data = str(about.pop("data", ""))
+        if about != self._about:
+            raise DatasetError(
+                f"{self._folder} holds frames of {about}, wanted are {self._about}: delete it, or give another folder"
+            )
+        there = (self._folder / data).stat().st_size // self._bytes if (self._folder / data).exists() else 0
+        starts = {(*line["part"],): line["start"] for line in lines}
+        return _Index(data=data, starts={part: start for part, start in starts.items() if start + part[-1] <= there})
+
+    def _fill(self, reader: DatasetReader, parts: dict[int, Part]) -> None:
+        """Append what is missing; nobody else does meanwhile."""
+        self._index = self._read_index()
+        missing = {index: part for index, part in parts.items() if part not in self._index.starts}
+        if not missing:
+            return  # another process has done it meanwhile
+        needed = sum(part[-1] for part in missing.values())
+        if self._too_large(needed):
+            self._keep(set(parts.values()))
+        if self._too_large(needed):
+            raise DatasetError(
+                f"{reader.root}: {self._camera!r} of {len(parts)} episodes takes "
+                f"{(self._index.end + needed) * self._bytes / 1e9:.3g} GB at {self.size[0]} × {self.size[1]}, the "
+                f"limit is {(self._limit or 0) / 1e9:.3g} GB: choose fewer episodes, a smaller size or a higher limit"
+            )
+        begun, path = time.perf_counter(), self._folder / self._index.data
+        if not (self._folder / INDEX).exists():
+            write_synced(self._folder / INDEX, _line(self._about | {"data": self._index.data}))
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            os.posix_fallocate(
+                file.fileno(), self._index.end * self._bytes, needed * self._bytes
+            )  # a full disk says so
+            self._decode(reader, missing, file.fileno())
+        seconds = time.perf_counter() - begun
+        _log.info("%s: %d frames decoded in %.1f s", self._camera, needed, seconds)
+
+    def _too_large(self, more: int) -> bool:
+        return self._limit is not None and (self._index.end + more) * self._bytes > self._limit
+
+    def _decode(self, reader: DatasetReader, missing: dict[int, Part], file: int) -> None:
+        """Episodes in as many threads as there are cores, each to its own place, into the index as they are done."""
+        starts = self._index.end + np.cumsum([0, *(part[-1] for part in missing.values())])[:-1]
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        try:
+            done = [
+                pool.submit(self._write, reader, index, part, file, int(start))
+                for (index, part), start in zip(missing.items(), starts, strict=True)
+            ]
+            with (self._folder / INDEX).open("r+b") as index:
+                index.truncate(index.read().rfind(b"\n") + 1)  # a line that a crash has torn
+                index.seek(0, os.SEEK_END)
+                for each in done:
+                    part, start = each.result()
+                    os.fdatasync(file)
+                    index.write(_line({"part": part, "start": start}))
+                    index.flush()
+                    self._index.starts[part] = start
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _write(self, reader: DatasetReader, index: int, part: Part, file: int, start: int) -> tuple[Part, int]:
+        """One episode's frames into the file."""
+        for number, image in enumerate(reader.stream(index, self._camera, size=self.size), start=start):
+            os.pwrite(file, np.ascontiguousarray(image.transpose(2, 0, 1)).data, number * self._bytes)
+        if _part(reader, self._camera, index) != part:
+            raise DatasetError(
+                f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: start anew"
+            )
+        return part, start
+
+    def _keep(self, wanted: set[Part]) -> None:
+        """Copy the wanted episodes to another file, and let go of the others. Who has the old file mapped keeps it."""
+        kept = {part: start for part, start in self._index.starts.items() if part in wanted}
+        old, number = self._folder / self._index.data, int(self._index.data.split("-")[1].split(".")[0])
+        new = _Index(data=f"frames-{number + 1}.u8", starts={})
+        lines = [_line(self._about | {"data": new.data})]
+        with (self._folder / new.data).open("wb") as file:
+            for part, start in kept.items():
+                new.starts[part] = file.tell() // self._bytes
+                lines.append(_line({"part": part, "start": new.starts[part]}))
+                file.write(self.frames[start : start + part[-1]].data)
+            file.flush()
+            os.fsync(file.fileno())
+        write_synced(self._folder / f".{INDEX}", b"".join(lines))
+        (self._folder / f".{INDEX}").replace(self._folder / INDEX)
+        self._index, self._frames = new, None
+        old.unlink(missing_ok=True)
+
+    @contextmanager
+    def _naming(self, frames: int) -> Iterator[None]:
+        """Name the place and what is needed when it cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            there = next(each for each in self._folder.parents if each.exists())
+            problem = (
+                f"could not write {frames * self._bytes / 1e9:.3g} GB of decoded frames to {self._folder} "
+                f"({error.strerror}); the disk has {shutil.disk_usage(there).free / 1e9:.3g} GB free: free some, or "
+                "give another folder for the cache"
+            )
+            raise OSError(error.errno, problem) from error
 
 
-def _contents(reader: DatasetReader, camera: str) -> _Contents:
-    parts = tuple(_part(reader, camera, row) for row in reader.episodes)
-    return _Contents(shape=reader.info.features[camera].shape, fps=reader.info.fps, parts=parts)
+def _line(plain: dict[str, Any]) -> bytes:
+    return json.dumps(plain).encode() + b"\n"
 
 
-def _part(reader: DatasetReader, camera: str, row: EpisodeRow) -> Part:
-    info = reader.info
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _part(reader: DatasetReader, camera: str, index: int) -> Part:
+    info, row = reader.info, reader.episodes[index]
     if info.features[camera].is_video:
         place = row.videos[camera]
         file, first = info.video_file(camera, place.chunk, place.file), round(place.start_s * info.fps)
@@ -115,85 +263,6 @@ def _part(reader: DatasetReader, camera: str, row: EpisodeRow) -> Part:
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete episode {row.index}")
     facts = path.stat()
     return str(file), facts.st_size, facts.st_mtime_ns, first, row.length
-
-
-def _key(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _is_whole(path: Path, contents: _Contents) -> bool:
-    return path.is_file() and path.stat().st_size == contents.size
-
-
-def _map(path: Path, contents: _Contents) -> NDArray[np.uint8]:
-    return np.asarray(np.memmap(path, np.uint8, "r", shape=contents.array_shape))
-
-
-def _build(reader: DatasetReader, camera: str, contents: _Contents, path: Path) -> None:
-    """Write beside the name, flush, rename; then remove what is of earlier states of the dataset."""
-    begun, partial = time.perf_counter(), path.with_name(".partial")
-    earlier, decoded = _earlier(path.parent, contents), 0
-    try:
-        with partial.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, contents.size)  # a full disk says so now, not after an hour
-            for row, part in zip(reader.episodes, contents.parts, strict=True):
-                decoded += row.length if part not in earlier else 0
-                file.write(earlier[part] if part in earlier else _decode(reader, camera, row))
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave a file of the right size without images
-        if _contents(reader, camera) != contents:
-            raise DatasetError(f"{reader.root}: videos of {camera!r} changed while they were decoded: start again")
-        path.with_suffix(".json").write_bytes(contents.to_json())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    for old in path.parent.glob("*.*"):
-        if old.suffix in (".u8", ".json") and old.stem != path.stem:
-            old.unlink()  # those who have it mapped keep it
-    seconds = time.perf_counter() - begun
-    _log.info(
-        "%s: %d frames decoded, %d kept, in %.1f s", camera, decoded, len(_map(path, contents)) - decoded, seconds
-    )
-
-
-def _earlier(folder: Path, contents: _Contents) -> dict[Part, NDArray[np.uint8]]:
-    """What is decoded already: part -> (T, H, W, 3)."""
-    frames: dict[Part, NDArray[np.uint8]] = {}
-    for facts in folder.glob("*.json"):
-        content, path = facts.read_bytes(), facts.with_suffix(".u8")
-        if _key(content) != facts.stem:
-            continue  # torn by a crash
-        old = _Contents.from_json(content)
-        if (old.shape, old.fps) == (contents.shape, contents.fps) and _is_whole(path, old):
-            starts = np.cumsum([part[-1] for part in old.parts])[:-1]
-            frames |= zip(old.parts, np.split(_map(path, old), starts), strict=True)
-    return frames
-
-
-def _decode(reader: DatasetReader, camera: str, row: EpisodeRow) -> NDArray[np.uint8]:
-    """All frames of an episode, of the declared shape; C-contiguous."""
-    feature = reader.info.features[camera]
-    if not feature.is_video:
-        return reader.columns(row.index, [camera])[camera]
-    frames = reader.frames(row.index, camera)
-    problem = feature.problem(frames)
-    if problem:
-        raise DatasetError(f"{reader.root}: episode {row.index}: the video of {camera!r} {problem}")
-    return np.ascontiguousarray(frames)
-
-
-@contextmanager
-def _naming(path: Path, size: int) -> Iterator[None]:
-    """Name the place and what is needed when it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        there = next(each for each in path.parents if each.exists())
-        problem = (
-            f"could not write {size / 1e9:.3g} GB of decoded frames to {path} ({error.strerror}); the disk has"
-            f" {shutil.disk_usage(there).free / 1e9:.3g} GB free: free some, or give another folder for the cache"
-        )
-        raise OSError(error.errno, problem) from error
 
 
 @contextmanager

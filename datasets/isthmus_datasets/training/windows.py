@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
 
 Offsets = tuple[int, int]
 """First and last row of a window, both in it, relative to the current step: (-1, 0) is the previous and this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """Which rows of a window count, such as those in which a person drove.
+
+    Args:
+        column: A column of one number a row, such as "control".
+        values: Those with which a row counts, such as (0,).
+        offsets: The rows; beyond an episode's ends none counts.
+    """
+
+    column: str
+    values: tuple[float, ...]
+    offsets: Offsets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A later moment of the same episode, drawn anew each time: what was reached there was, in hindsight, a goal
+    (Andrychowicz et al. 2017, "Hindsight Experience Replay").
+
+    Args:
+        columns, cameras: What is seen of it; batches call it "goal.NAME".
+        least, most: How many steps later it is. It is never later than the episode's last step, and None sets no other
+            bound.
+
+    Raises:
+        ValueError: nothing is seen of it, or it would not be later.
+    """
+
+    columns: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    least: int = 1
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.columns and not self.cameras:
+            raise ValueError("a goal needs at least one column or camera")
+        if not 0 <= self.least <= (math.inf if self.most is None else self.most):
+            raise ValueError(f"a goal is {self.least} to {self.most} steps later: least must be from 0 to most")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +62,8 @@ class WindowConfig:
         pad_before, pad_after: How many rows a window, taken as the whole of its columns and cameras, may reach over
             the start and the end of an episode; steps with windows that reach further are no current steps. None sets
             no bound: every step of an episode is a current step.
+        masks: Name in a batch -> which rows count.
+        goal: A later moment that belongs to each window; None for none.
 
     Raises:
         ValueError: neither a column nor a camera, offsets that hold no row, or negative padding.
@@ -33,11 +73,14 @@ class WindowConfig:
     cameras: Mapping[str, Offsets] = field(default_factory=dict)
     pad_before: int | None = None
     pad_after: int | None = None
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    goal: Goal | None = None
 
     def __post_init__(self) -> None:
         if not self.columns and not self.cameras:
             raise ValueError("a window needs at least one column or camera")
-        for name, (first, last) in {**self.columns, **self.cameras}.items():
+        masks = {name: mask.offsets for name, mask in self.masks.items()}
+        for name, (first, last) in {**self.columns, **self.cameras, **masks}.items():
             if first > last:
                 raise ValueError(f"{name!r}: offsets ({first}, {last}) hold no row: the first is behind the last")
         if min(self.pad_before or 0, self.pad_after or 0) < 0:
@@ -65,6 +108,17 @@ class WindowConfig:
             pad_after=executed - 1,
         )
 
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """Every column that is read, each once."""
+        goal = self.goal.columns if self.goal else ()
+        return tuple(dict.fromkeys((*self.columns, *(mask.column for mask in self.masks.values()), *goal)))
+
+    @property
+    def all_cameras(self) -> tuple[str, ...]:
+        """Every camera that is looked at, each once."""
+        return tuple(dict.fromkeys((*self.cameras, *(self.goal.cameras if self.goal else ()))))
+
     def current_steps(self, length: int) -> range:
         """The current steps of an episode of so many rows."""
         offsets = [*self.columns.values(), *self.cameras.values()]
@@ -72,49 +126,3 @@ class WindowConfig:
         start = 0 if self.pad_before is None else -first - self.pad_before
         stop = length if self.pad_after is None else length + self.pad_after - last
         return range(max(start, 0), max(min(stop, length), 0))
-
-
-class Windows:
-    """All windows of a dataset whose episodes stand one behind the other.
-
-    Args:
-        config: What is cut out.
-        lengths: Rows of every episode.
-        episodes: Those whose steps are current steps; None for all.
-
-    Raises:
-        IndexError: there is no such episode.
-        ValueError: no episode has a window.
-    """
-
-    def __init__(self, config: WindowConfig, lengths: Sequence[int], episodes: Sequence[int] | None = None) -> None:
-        chosen = list(range(len(lengths))) if episodes is None else list(episodes)
-        if any(not 0 <= index < len(lengths) for index in chosen):
-            raise IndexError(f"there are {len(lengths)} episodes, asked for {chosen}")
-        starts = np.cumsum([0, *lengths])
-        steps = [config.current_steps(lengths[index]) for index in chosen]
-        counts = [len(each) for each in steps]
-        if not sum(counts):
-            raise ValueError(f"no step of {len(chosen)} episodes has a window: allow more padding, or shorten it")
-        self._current = np.concatenate(
-            [starts[i] + np.arange(s.start, s.stop) for i, s in zip(chosen, steps, strict=True)]
-        )
-        self._low = np.repeat(starts[chosen], counts)
-        self._high = np.repeat(starts[np.array(chosen) + 1] - 1, counts)
-
-    def __len__(self) -> int:
-        return len(self._current)
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells windows with other current steps, or episodes cut otherwise, from these."""
-        checksum = zlib.crc32(self._low.tobytes(), zlib.crc32(self._current.tobytes()))
-        return f"{len(self)}-{checksum:08x}"
-
-    def rows(self, chosen: NDArray[np.int64], offsets: Offsets) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Rows of the dataset that stand in the windows numbered `chosen` (B,), and which of them are padding: each
-        (B, n)."""
-        first, last = offsets
-        wanted = self._current[chosen, None] + np.arange(first, last + 1)
-        rows = wanted.clip(self._low[chosen, None], self._high[chosen, None])
-        return rows, rows != wanted

@@ -131,7 +131,8 @@ def outcome_message(outcome: Outcome, why: str) -> str:
     if outcome.index is None:
         return f"{outcome.reason}{': ' if why else ''}{why}"
     success = ", success" if outcome.event is Event.SUCCESS else ""
-    return f"episode {outcome.index} saved: {outcome.steps} steps{success}"
+    doubt = f", but {outcome.reason}" if outcome.reason else ""
+    return f"episode {outcome.index} saved: {outcome.steps} steps{success}{doubt}"
 
 
 def run(options: Options) -> int:

@@ -22,7 +22,7 @@ from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
-from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.recorder import Recorder, RecordingError, UnsavedError
 from isthmus_datasets.recording.robot import Observation, quantities
 
 _names = runpy.run_path(str(Path(__file__).with_name("point_mass.py")))
@@ -378,9 +378,38 @@ def test_a_disk_that_is_full_for_the_dataset(tmp_path: Path, monkeypatch: pytest
     with recording(tmp_path / "data", Robot(), Push(steps=3)) as recorder:
         with monkeypatch.context() as patch:
             patch.setattr("isthmus_datasets.format.staging.write_synced", full)
-            with pytest.raises(RecordingError, match=r"episode 0 was discarded after 3 steps: .*could not write"):
-                recorder.record(1)
-        assert recorder.record(1).index == 0
+            for _ in range(2):
+                with pytest.raises(
+                    UnsavedError, match=r"episode 0 of 3 steps is not saved yet: .*could not write .*is ke"
+                ):
+                    recorder.record(1)
+        assert recorder.record(2).index == 1
+        assert [outcome.index for outcome in recorder.outcomes] == [0, 1]
+    assert [row.facts["seed"] for row in DatasetReader(tmp_path / "data").episodes] == [1, 2]
+
+
+def test_what_could_not_be_saved_is_saved_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch, recording(tmp_path / "data", PointMass(), Push(steps=20)) as recorder:
+        patch.setattr(DatasetWriter, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(UnsavedError):
+            recorder.record(5)
+        patch.undo()
+    reader = DatasetReader(tmp_path / "data")
+    assert len(reader.frames(0, "observation.images.scene")) == reader.episodes[0].length == 20
+
+
+def test_an_episode_that_the_disk_does_not_confirm_is_told_as_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def failing(path: Path) -> None:
+        if (path / "info.json").exists() and DatasetReader(path.parent).num_episodes:
+            raise OSError(5, "Input/output error")
+
+    with recording(tmp_path / "data", Robot(), Push(steps=3)) as recorder:
+        monkeypatch.setattr("isthmus_datasets.format.writer.sync", failing)
+        outcome = recorder.record(1)
+        assert (outcome.index, recorder.summary().saved) == (0, 1)
+        assert "episode 0 is in " in outcome.reason
+        assert "the disk does not confirm it" in str(recorder.summary())
+    assert DatasetReader(tmp_path / "data").num_episodes == 1
 
 
 def test_two_recorders_on_one_dataset(tmp_path: Path):

@@ -134,6 +134,32 @@ def test_a_gripper_and_a_robot_at_rest_are_not_saturated(tmp_path: Path, demonst
     assert [each for each in found if each[1] == "saturated"] == []
 
 
+def test_a_hand_that_rests_open_is_not_saturated(tmp_path: Path, demonstrations, numbers):
+    """It is open when episodes begin, closes for a while, and is open again while the arm goes on."""
+    episodes = []
+    for episode in demonstrations.episodes():
+        action = episode.columns["action"].copy()
+        steps = np.arange(len(action))
+        action[:, 1] = 1.0 - np.exp(-(((steps - len(steps) / 2) / 8) ** 2))
+        action[np.abs(steps - len(steps) / 2) > 20, 1] = 1.0
+        episodes.append(changed(episode, action=action))
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert [each for each in found if each[1] == "saturated"] == []
+
+
+def test_action_and_state_of_different_spaces_are_noted(tmp_path: Path, demonstrations, numbers):
+    """Seven numbers of noise are nothing that six, or three, could be compared with."""
+    random = np.random.default_rng(0)
+    features = {**numbers, "observation.state": Feature(dtype="float32", shape=(7,))}
+    episodes = [
+        changed(episode, state=random.normal(size=(episode.length, 7)).astype(np.float32))
+        for episode in demonstrations.episodes()
+    ]
+    found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, features))
+    assert ("note", "delay", None) in found
+    assert "action has 3 channels, observation.state has 7, and none of which follows one of those" in said
+
+
 @pytest.mark.parametrize(("factor", "severity"), [(0.8, "warning"), (0.97, "note")])
 def test_an_action_that_was_changed_before_it_was_sent(
     tmp_path: Path, demonstrations, numbers, factor: float, severity: str

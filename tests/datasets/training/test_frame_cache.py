@@ -1,4 +1,4 @@
-"""The cache of frames: decoded once, shared, and never stale."""
+"""The cache of frames: decoded once, shared, grown by whole episodes, and never stale."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from counting_dataset import load, make_episode
+from counting_dataset import append
 from full_disk import file_size_limit
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
-from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.training.frame_cache import cached_frames, default_folder
-from isthmus_datasets.training.windows import WindowConfig
+from isthmus_datasets.training.frame_cache import INDEX, FrameCache, default_folder
+
+FRAME = 3 * 16 * 32  # bytes of one of "front"
 
 
 class Counting(DatasetReader):
@@ -29,92 +30,145 @@ class Counting(DatasetReader):
         super().__init__(root)
         self.decoded: list[int] = []
 
-    def frames(self, index: int, camera: str, rows: Any = None) -> np.ndarray:
+    def stream(self, index: int, camera: str, **options: Any) -> Iterator[np.ndarray]:
         self.decoded.append(index)
-        return super().frames(index, camera, rows)
+        return super().stream(index, camera, **options)
 
 
-def shades(frames: np.ndarray) -> list[int]:
-    """Grey level of every frame."""
+def prepared(reader: DatasetReader, *episodes: int, camera: str = "front", **options: Any) -> FrameCache:
+    """A cache with these episodes, or all."""
+    cache = FrameCache(reader, camera, **options)
+    cache.prepare(reader, episodes or range(reader.num_episodes))
+    return cache
+
+
+def shades(cache: FrameCache, reader: DatasetReader, episode: int) -> list[int]:
+    """Grey level of every frame of an episode."""
+    start = cache.start(reader, episode)
+    frames = cache.frames[start : start + reader.episodes[episode].length]
     return frames.mean(axis=(1, 2, 3)).round().astype(int).tolist()
 
 
-def files(root: Path, camera: str = "front") -> list[str]:
-    return sorted(path.suffix for path in (default_folder(root) / camera).iterdir() if path.name != ".lock")
+def folder(root: Path, camera: str = "front", size: str = "16x32") -> Path:
+    return default_folder(root) / camera / size
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.name for path in folder(root).iterdir() if path.name != ".lock")
 
 
 def test_frames_are_decoded_once_and_shared(root: Path):
     first, second = Counting(root), Counting(root)
-    frames = cached_frames(first, "front")
-    assert frames.shape == (11, 16, 32, 3)
-    assert not frames.flags.writeable
-    assert cached_frames(second, "front").tobytes() == frames.tobytes()
-    assert (first.decoded, second.decoded) == ([0, 1, 2], [])
-    assert files(root) == [".json", ".u8"]
+    cache = prepared(first)
+    assert cache.frames.shape == (11, 3, 16, 32)
+    assert not cache.frames.flags.writeable
+    for row in first.episodes:
+        start = cache.start(first, row.index)
+        np.testing.assert_array_equal(
+            cache.frames[start : start + row.length], first.frames(row.index, "front").transpose(0, 3, 1, 2)
+        )
+    assert prepared(second).frames.tobytes() == cache.frames.tobytes()
+    assert (sorted(first.decoded), second.decoded) == ([0, 1, 2], [])
+    assert files(root) == ["frames-0.u8", INDEX]
     assert sorted(path.name for path in root.iterdir()) == [".lock", "data", "meta", "videos"], "LeRobot's, untouched"
 
 
-def test_a_changed_video_is_decoded_anew_and_only_that(root: Path, tmp_path: Path):
-    before = shades(cached_frames(DatasetReader(root), "front"))
-    other = np.full((1, 16, 32, 3), 250, np.uint8)
-    write_video(root / "videos/front/chunk-000/file-001.mp4", other, fps=10)
+def test_only_what_is_asked_for_is_decoded_and_appended(root: Path):
     reader = Counting(root)
-    after = shades(cached_frames(reader, "front"))
-    assert before[4] < 200 < after[4]
-    assert after[:4] + after[5:] == before[:4] + before[5:]
-    assert reader.decoded == [1]
-    assert files(root) == [".json", ".u8"], "what is stale is removed"
+    prepared(reader, 2)
+    data = folder(root) / "frames-0.u8"
+    before = data.read_bytes()
+    assert (reader.decoded, len(before)) == ([2], 6 * FRAME)
+    cache = prepared(reader, 1, 2)
+    assert (reader.decoded, cache.start(reader, 2), cache.start(reader, 1)) == ([2, 1], 0, 6)
+    assert data.read_bytes()[: len(before)] == before
+    append(root, 5)
+    grown = Counting(root)
+    prepared(grown)
+    assert sorted(grown.decoded) == [0, 3]
 
 
-def test_an_episode_more_costs_one_episode(root: Path, caplog: pytest.LogCaptureFixture):
-    caplog.set_level("INFO", logger="isthmus_datasets")
-    before = shades(cached_frames(DatasetReader(root), "front"))
-    with DatasetWriter.open(root) as writer:
-        writer.append(make_episode(3, 5))
+def test_a_changed_video_is_decoded_anew_and_only_that(root: Path):
+    reader = DatasetReader(root)
+    before = [shades(prepared(reader), reader, episode) for episode in range(3)]
+    write_video(root / "videos/front/chunk-000/file-001.mp4", np.full((1, 16, 32, 3), 250, np.uint8), fps=10)
+    changed = Counting(root)
+    after = [shades(prepared(changed), changed, episode) for episode in range(3)]
+    assert before[1][0] < 200 < after[1][0]
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert changed.decoded == [1]
+
+
+def test_each_resolution_has_a_file_of_its_own(root: Path):
+    reader = DatasetReader(root)
+    own, small = prepared(reader), prepared(reader, size=(8, 8))
+    assert small.frames.shape == (11, 3, 8, 8)
+    assert (folder(root, size="8x8") / "frames-0.u8").stat().st_size == 11 * 3 * 8 * 8
+    assert shades(small, reader, 2) == pytest.approx(shades(own, reader, 2), abs=1)
+
+
+def test_a_limit_lets_go_of_what_is_not_wanted_or_refuses(root: Path):
     reader = Counting(root)
-    after = shades(cached_frames(reader, "front"))
-    assert (after[:11], len(after), reader.decoded) == (before, 16, [3])
-    assert [text.partition(", in ")[0] for text in caplog.messages] == [
-        "front: 11 frames decoded, 0 kept",
-        "front: 5 frames decoded, 11 kept",
-    ]
+    early = prepared(reader, 0, limit=7 * FRAME)
+    kept = early.frames[:4].copy()
+    later = prepared(reader, 2, limit=7 * FRAME)
+    assert files(root) == ["frames-1.u8", INDEX]
+    assert (folder(root) / "frames-1.u8").stat().st_size == 6 * FRAME
+    assert shades(later, reader, 2)[0] > 0
+    np.testing.assert_array_equal(early.frames[:4], kept, "who has the old file mapped keeps it")
+    with pytest.raises(
+        DatasetError,
+        match=r"data: 'front' of 3 episodes takes 1.69e-05 GB at 16 × 32, the limit is 1.08e-05 GB: choose",
+    ):
+        prepared(reader, limit=7 * FRAME)
+
+
+def test_a_cache_of_something_else_is_refused(root: Path):
+    reader = DatasetReader(root)
+    prepared(reader)
+    index = folder(root) / INDEX
+    index.write_text(index.read_text().replace('"dataset": "data"', '"dataset": "other"'))
+    with pytest.raises(DatasetError, match=r"16x32 holds frames of .*'other'.*, wanted are .*'data'.*: delete it, or"):
+        FrameCache(reader, "front")
 
 
 def test_a_video_that_changes_while_it_is_decoded_is_not_kept(root: Path):
     class Changing(Counting):
-        def frames(self, index: int, camera: str, rows: Any = None) -> np.ndarray:
-            os.utime(root / "videos/front/chunk-000/file-000.mp4", ns=(0, 10**9 * index))
-            return super().frames(index, camera, rows)
+        def stream(self, index: int, camera: str, **options: Any) -> Iterator[np.ndarray]:
+            os.utime(root / f"videos/front/chunk-000/file-{index:03d}.mp4", ns=(0, 10**9))
+            return super().stream(index, camera, **options)
 
-    with pytest.raises(DatasetError, match="videos of 'front' changed while they were decoded"):
-        cached_frames(Changing(root), "front")
-    assert files(root) == []
+    with pytest.raises(DatasetError, match="the video of 'front' changed while it was decoded"):
+        prepared(Changing(root))
+    reader = Counting(root)
+    prepared(reader)
+    assert sorted(reader.decoded) == [0, 1, 2]
 
 
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, threading
 from pathlib import Path
-from isthmus_datasets.training.frame_cache import cached_frames
+from isthmus_datasets.training.frame_cache import FrameCache
 from isthmus_datasets.format.reader import DatasetReader
 
 class Reader(DatasetReader):
     decoded = 0
-    def frames(self, *args):
-        if self.decoded == int(sys.argv[2]):
+    def stream(self, index, camera, **options):
+        if index == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
         self.decoded += 1
-        return super().frames(*args)
+        return super().stream(index, camera, **options)
 
 reader = Reader(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.read(1)
-cached_frames(reader, "front")
+FrameCache(reader, "front").prepare(reader, range(reader.num_episodes))
 print(reader.decoded)
 """
 
 
 def start(root: Path, *, die_at: int = -1) -> subprocess.Popen[str]:
-    """A process that fills the cache when it is told to, and is killed before it decodes so many episodes more."""
+    """A process that fills the cache when it is told to, and is killed before it decodes that episode."""
     command = [sys.executable, "-c", SCRIPT, str(root), str(die_at)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert process.stdout
@@ -122,18 +176,23 @@ def start(root: Path, *, die_at: int = -1) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_killed_build_is_not_taken_for_a_whole_one(root: Path):
+def test_what_a_killed_process_had_begun_is_written_over(root: Path):
     process = start(root, die_at=2)
     process.communicate("x", timeout=60)
     assert process.returncode == -signal.SIGKILL
-    assert (default_folder(root) / "front" / ".partial").stat().st_size == 11 * 16 * 32 * 3, "as large as a whole one"
+    assert (folder(root) / "frames-0.u8").stat().st_size == 11 * FRAME, "as large as a whole one"
+    with (folder(root) / INDEX).open("ab") as index:
+        index.write(b'{"part": ["vid')
     reader = Counting(root)
-    frames = cached_frames(reader, "front")
-    assert reader.decoded == [0, 1, 2]
+    cache = prepared(reader)
+    assert 2 in reader.decoded
     for row in reader.episodes:
-        part = frames[row.first : row.first + row.length]
-        np.testing.assert_array_equal(part, reader.frames(row.index, "front"))
-    assert files(root) == [".json", ".u8"]
+        first = cache.start(reader, row.index)
+        np.testing.assert_array_equal(
+            cache.frames[first : first + row.length], reader.frames(row.index, "front").transpose(0, 3, 1, 2)
+        )
+    assert prepared(Counting(root)).frames.shape == (11, 3, 16, 32)
+    assert files(root) == ["frames-0.u8", INDEX]
 
 
 def test_of_two_processes_one_decodes(root: Path):
@@ -144,32 +203,33 @@ def test_of_two_processes_one_decodes(root: Path):
         process.stdin.flush()
     counts = [int(process.communicate(timeout=60)[0]) for process in both]
     assert sorted(counts) == [0, 3]
-    assert files(root) == [".json", ".u8"]
 
 
-def test_a_cache_file_cut_short_is_made_anew(root: Path):
-    cached_frames(DatasetReader(root), "front")
-    (path,) = (default_folder(root) / "front").glob("*.u8")
+def test_frames_that_the_file_has_lost_are_decoded_anew(root: Path):
+    prepared(DatasetReader(root))
+    path = folder(root) / "frames-0.u8"
     path.write_bytes(path.read_bytes()[:-1])
     reader = Counting(root)
-    assert min(shades(cached_frames(reader, "front"))) > 0
-    assert reader.decoded == [0, 1, 2]
+    cache = prepared(reader)
+    assert len(reader.decoded) == 1
+    assert min(min(shades(cache, reader, episode)) for episode in range(3)) > 0
 
 
 def test_a_full_disk_is_named_before_anything_is_decoded(root: Path):
     reader = Counting(root)
     message = r"could not write 1.69e-05 GB of decoded frames to .*data.frames/front"
     with file_size_limit(10_000), pytest.raises(OSError, match=message) as caught:
-        cached_frames(reader, "front")
+        prepared(reader)
     assert "GB free: free some, or give another folder" in str(caught.value)
     assert reader.decoded == []
-    assert files(root) == []
 
 
-def test_the_cache_can_be_elsewhere(root: Path, tmp_path: Path):
-    loader = load(DatasetReader(root), WindowConfig(cameras={"front": (0, 0)}), cache=tmp_path / "elsewhere")
-    assert len(next(iter(loader))["front"]) == 4
-    assert list((tmp_path / "elsewhere/front").glob("*.u8"))
+def test_the_cache_can_be_elsewhere_for_datasets_of_the_same_name_too(root: Path, tmp_path: Path):
+    reader = DatasetReader(root)
+    prepared(reader, cache=tmp_path / "elsewhere")
+    (own,) = (tmp_path / "elsewhere").iterdir()
+    assert own.name.startswith("data-")
+    assert (own / "front/16x32/frames-0.u8").exists()
     assert not default_folder(root).exists()
 
 
@@ -178,11 +238,10 @@ def test_damage_names_file_and_episode(root: Path):
     content = video.read_bytes()
     video.unlink()
     with pytest.raises(DatasetError, match=r"wrist/chunk-000/file-002.mp4 is missing: .*episode 2"):
-        cached_frames(DatasetReader(root), "wrist")
+        prepared(DatasetReader(root), camera="wrist")
     video.write_bytes(content[: len(content) // 2])
     with pytest.raises(DatasetError, match=r"episode 2: .*file-002.mp4 (is not a whole video|lacks)"):
-        cached_frames(DatasetReader(root), "wrist")
+        prepared(DatasetReader(root), camera="wrist")
     write_video(video, np.zeros((6, 16, 16, 3), np.uint8), fps=10)
-    with pytest.raises(DatasetError, match=r"episode 2: the video of 'wrist' has shape \(6, 16, 16, 3\), declared"):
-        cached_frames(DatasetReader(root), "wrist")
-    assert files(root, "wrist") == []
+    with pytest.raises(DatasetError, match=r"episode 2: .*file-002.mp4 has frames of shape \(16, 16, 3\), declared is"):
+        prepared(DatasetReader(root), camera="wrist", size=(8, 8))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from counting_dataset import CURRENT, LENGTHS, load, whole
+import torch
+from counting_dataset import CURRENT, LENGTHS, whole, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.training.windows import WindowConfig, Windows
+from isthmus_datasets.training.dataset import Subset
+from isthmus_datasets.training.windows import Goal, Mask, WindowConfig
 
 
 def test_first_and_last_row_stand_beyond_the_ends(reader: DatasetReader):
     config = WindowConfig(columns={"action": (-2, 1), "contact": (0, 0), "frame_index": (1, 2)})
-    batch = whole(load(reader, config, shuffle=False))
-    windows, is_pad = batch["action"], batch["action_is_pad"]
-    assert (windows.shape, windows.dtype, is_pad.shape, is_pad.dtype) == ((11, 4, 2), np.float64, (11, 4), np.bool_)
-    assert windows[:, :, 1].tolist() == [
+    batch = whole(windows(reader, config))
+    actions, is_pad = batch["action"], batch["action_is_pad"]
+    assert (actions.shape, actions.dtype, is_pad.shape, is_pad.dtype) == ((11, 4, 2), np.float32, (11, 4), np.bool_)
+    assert actions[:, :, 1].tolist() == [
         [0, 0, 0, 1],
         [0, 0, 1, 2],
         [0, 1, 2, 3],
@@ -30,7 +33,7 @@ def test_first_and_last_row_stand_beyond_the_ends(reader: DatasetReader):
         [2, 3, 4, 5],
         [3, 4, 5, 5],
     ]
-    assert (windows[:, :, 0] == np.repeat([0, 1, 2], LENGTHS)[:, None]).all(), "no row of another episode"
+    assert (actions[:, :, 0] == np.repeat([0, 1, 2], LENGTHS)[:, None]).all(), "no row of another episode"
     assert is_pad[:5].tolist() == [
         [True, True, False, False],
         [True, False, False, False],
@@ -53,10 +56,47 @@ def test_padding_bounds_which_steps_are_current(before: int | None, after: int |
     assert config.current_steps(6) == expected
 
 
-def test_episodes_shorter_than_a_window_have_none(reader: DatasetReader):
-    windows = whole(load(reader, WindowConfig(columns={"action": (0, 3)}, pad_after=0)))
-    assert sorted(windows["action"][:, 0].tolist()) == [[0, 0], [2, 0], [2, 1], [2, 2]]
-    assert not windows["action_is_pad"].any()
+def test_an_episode_shorter_than_a_window_is_named(reader: DatasetReader):
+    config = WindowConfig(columns={"action": (0, 3)}, pad_after=0)
+    with pytest.raises(DatasetError, match=r"counting: episode 1 has 1 rows, too few for one window of action: allow"):
+        windows(reader, config)
+    batch = whole(windows(Subset(reader=reader, episodes=[0, 2]), config))
+    assert batch["action"][:, 0].tolist() == [[0, 0], [2, 0], [2, 1], [2, 2]]
+    assert not batch["action_is_pad"].any()
+
+
+def test_a_mask_says_which_rows_count(reader: DatasetReader):
+    config = WindowConfig(columns=CURRENT, masks={"even": Mask(column="contact", values=(True,), offsets=(-1, 1))})
+    assert whole(windows(reader, config))["even"][:5].tolist() == [
+        [False, True, False],  # beyond the end none counts
+        [True, False, True],
+        [False, True, False],
+        [True, False, False],
+        [False, True, False],
+    ]
+
+
+@given(least=st.integers(0, 3), more=st.none() | st.integers(0, 3), draw=st.integers(0, 2**63 - 1))
+def test_a_goal_is_a_later_moment_of_the_same_episode(reader: DatasetReader, least: int, more: int | None, draw: int):
+    goal = Goal(columns=("action",), cameras=("front",), least=least, most=None if more is None else least + more)
+    dataset = windows(reader, WindowConfig(columns={"action": (0, 0)}, goal=goal))
+    batch = dataset.batch(np.arange(11), np.full(11, draw) + np.arange(11))
+    now, then, steps = batch["action"][:, 0], batch["goal.action"], batch["goal.steps"]
+    left = torch.tensor([length - 1 - step for length in LENGTHS for step in range(length)])
+    assert (then - now).tolist() == [[0.0, step] for step in steps.tolist()]
+    assert (steps <= left).all()
+    assert (steps >= left.clamp(max=least)).all()
+    assert more is None or (steps <= least + more).all()
+    first = dataset.batch(np.arange(11), np.full(11, draw) + np.arange(11))
+    assert torch.equal(first["goal.front"], batch["goal.front"]), "the same draw is the same goal"
+
+
+def test_goals_differ_from_draw_to_draw_and_reach_every_later_step(reader: DatasetReader):
+    dataset = windows(reader, WindowConfig(columns=CURRENT, goal=Goal(columns=("action",))))
+    steps = dataset.batch(np.full(600, 5), np.arange(600))["goal.steps"]
+    counts = torch.bincount(steps, minlength=6).tolist()
+    assert counts[0] == 0
+    assert min(counts[1:]) > 80, "of 600 draws, 120 for each of five steps"
 
 
 def reference_windows(length: int, horizon: int, pad_before: int, pad_after: int) -> list[list[int]]:
@@ -71,15 +111,11 @@ def reference_windows(length: int, horizon: int, pad_before: int, pad_after: int
 def test_windows_are_those_of_diffusion_policy(length: int, observed: int, executed: int, more: int):
     predicted = observed + executed - 1 + more
     config = WindowConfig.diffusion(observations=["s"], observed=observed, predicted=predicted, executed=executed)
-    expected = reference_windows(length, predicted, observed - 1, executed - 1)
-    if not expected:
-        with pytest.raises(ValueError, match="no step of 1 episodes has a window"):
-            Windows(config, [length])
-        return
-    windows = Windows(config, [length])
-    chosen = np.arange(len(windows))
-    assert windows.rows(chosen, config.columns["action"])[0].tolist() == expected
-    assert windows.rows(chosen, config.columns["s"])[0].tolist() == [rows[:observed] for rows in expected]
+    steps = config.current_steps(length)
+    for name, (first, last) in config.columns.items():
+        rows = [[min(max(step + n, 0), length - 1) for n in range(first, last + 1)] for step in steps]
+        expected = reference_windows(length, predicted, observed - 1, executed - 1)
+        assert rows == [row[: last - first + 1] for row in expected], name
 
 
 def test_the_reference_settings_leave_an_episodes_last_7_steps_out():
@@ -93,8 +129,16 @@ def test_the_reference_settings_leave_an_episodes_last_7_steps_out():
         ({"columns": {"action": (1, 0)}}, r"'action': offsets \(1, 0\) hold no row"),
         ({"cameras": {"front": (0, -1)}}, r"'front': offsets \(0, -1\) hold no row"),
         ({"columns": CURRENT, "pad_after": -1}, "must not be negative"),
+        ({"columns": CURRENT, "masks": {"x": Mask(column="c", values=(1,), offsets=(1, 0))}}, "'x': .* hold no row"),
     ],
 )
 def test_windows_that_hold_nothing_are_refused(config: dict, message: str):
     with pytest.raises(ValueError, match=message):
         WindowConfig(**config)
+
+
+def test_goals_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="at least one column or camera"):
+        Goal()
+    with pytest.raises(ValueError, match="a goal is 3 to 2 steps later"):
+        Goal(columns=("action",), least=3, most=2)

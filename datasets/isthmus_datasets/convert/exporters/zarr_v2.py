@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import read_frames
+from isthmus_datasets.format.frames import stream_frames
 from isthmus_datasets.format.info import DatasetError
 
 ARRAY_NAMES = {"observation.images.scene": "img", "observation.state": "state", "action": "action"}
@@ -24,7 +25,8 @@ CHUNK_BYTES = 8 * 2**20
 def export_replay_buffer(
     path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None = None
 ) -> Path:
-    """Write all `episodes`, one in memory at a time; returns `path`. Videos become arrays of uint8 images.
+    """Write all `episodes`, one in memory at a time, of its videos only as far as they are given so; returns `path`.
+    Videos become arrays of uint8 images.
 
     Args:
         path: The folder to write, ending in .zarr: it appears when it is complete.
@@ -58,7 +60,8 @@ def _write(path: Path, episodes: Iterable[Episode], *, fps: int, features: Featu
     tasks, facts = [], []
     for index, episode in enumerate(episodes):
         for name, feature in features.items():
-            arrays[name].append(_values(episode, name, feature, fps, f"episode {index}"))
+            for values in _parts(episode, name, feature, fps, f"episode {index}"):
+                arrays[name].append(values)
         lengths = {name: array.shape[0] - (ends[-1] if ends else 0) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not episode.length:
             raise DatasetError(f"episode {index} has not as many rows in every feature: {lengths}")
@@ -80,11 +83,10 @@ def _array_names(features: Features) -> dict[str, str]:
 
 
 def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
-    row_bytes = max(1, int(np.prod(feature.shape)) * feature.numpy.itemsize)
     created = data.create_array(
         array,
         shape=(0, *feature.shape),
-        chunks=(min(1000, max(1, CHUNK_BYTES // row_bytes)), *feature.shape),
+        chunks=(_rows_a_chunk(feature), *feature.shape),
         dtype=str if feature.dtype == "string" else feature.numpy,
         config={"write_empty_chunks": True},  # a chunk that is not there is damage, not zeros
     )
@@ -92,13 +94,30 @@ def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
     return created
 
 
-def _values(episode: Episode, name: str, feature: Feature, fps: int, where: str) -> NDArray[Any]:
-    """(T, *shape). Raises DatasetError when the episode does not have it like that."""
+def _parts(episode: Episode, name: str, feature: Feature, fps: int, where: str) -> Iterator[NDArray[Any]]:
+    """Its rows (n, *shape) in order, as many at a time as a chunk holds. Raises DatasetError when the episode does not
+    have it like that."""
     values = episode.videos.get(name) if feature.is_video else episode.columns.get(name)
     if values is None:
         raise DatasetError(f"{where} lacks {name}")
-    if isinstance(values, Path):
-        values = read_frames(values, np.arange(episode.length), fps=fps)
-    if problem := feature.problem(values):
-        raise DatasetError(f"{where}: {name} {problem}")
-    return values
+    if isinstance(values, np.ndarray):
+        parts = iter([values])
+    else:
+        steps, shape = episode.length, feature.shape
+        frames = stream_frames(values, 0, steps, fps=fps, shape=shape) if isinstance(values, Path) else values()
+        parts = _stacked(frames, _rows_a_chunk(feature))
+    for part in parts:
+        if problem := feature.problem(part):
+            raise DatasetError(f"{where}: {name} {problem}")
+        yield part
+
+
+def _stacked(frames: Iterable[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
+    left = iter(frames)
+    while part := list(itertools.islice(left, count)):
+        yield np.stack(part)
+
+
+def _rows_a_chunk(feature: Feature) -> int:
+    row_bytes = max(1, int(np.prod(feature.shape)) * feature.numpy.itemsize)
+    return min(1000, max(1, CHUNK_BYTES // row_bytes))

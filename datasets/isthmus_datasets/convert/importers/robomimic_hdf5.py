@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ KIND = "robomimic demonstrations: an HDF5 file with data/demo_0, data/demo_1, â€
 FEATURE_NAMES = {"actions": "action", "rewards": "next.reward", "dones": "next.done", "states": "simulator_state"}
 """What a demo's own arrays are called here; others keep their name, and obs/GROUP/NAME becomes
 observation.GROUP.NAME."""
+_READ = 16  # images at a time
 
 
 def recognises(path: Path) -> bool:
@@ -99,15 +101,23 @@ class _Demos:
         name = self.names[index]
         with _reading(self.path, f"episode {index} ({name})") as file:
             demo = file["data"][name]
-            values = {column.name: column.read(demo) for column in self.columns}
+            columns = {c.name: c.read(demo) for c in self.columns if not c.feature.is_video}
             facts = _own_facts(demo)
         masks = ", ".join(mask for mask, demos in self.masks.items() if name in demos)
         return Episode(
-            columns={c.name: values[c.name] for c in self.columns if not c.feature.is_video},
-            videos={c.name: values[c.name] for c in self.columns if c.feature.is_video},
+            columns=columns,
+            videos={c.name: partial(self._images, c, index) for c in self.columns if c.feature.is_video},
             task=self.task,
             facts={**facts, "demo": name, "masks": masks, "env_args": self.env_args},
         )
+
+    def _images(self, column: _Column, index: int) -> Iterator[NDArray[np.uint8]]:
+        """One after the other."""
+        name = self.names[index]
+        with _reading(self.path, f"episode {index} ({name})") as file:
+            images = file["data"][name][column.parts[0]]
+            for first in range(0, len(images), _READ):
+                yield from images[first : first + _READ]
 
 
 @contextmanager

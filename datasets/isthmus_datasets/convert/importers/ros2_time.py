@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,8 @@ class Grid:
 
     Args:
         ticks: (T,) ns.
-        rows: feature -> (T,): the last reading not after the tick.
+        rows: feature -> (T,): the last reading not after the tick; of an action the one that was decided on the newest
+            of these.
     """
 
     ticks: Nanoseconds
@@ -89,13 +90,40 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
     begins = (start + SECOND * phase // (fps * PHASES) for phase in range(PHASES))
     grids = [_grid(times, fps, begin, stop) for begin in begins if begin <= stop]
     often = [n for n in observed if len(times[n]) > 1 and np.median(np.diff(times[n])) < OFTEN * SECOND / fps]
-    return min(grids, key=lambda grid: sum(int((np.diff(grid.rows[name]) == 0).sum()) for name in often))
+    best = min(grids, key=lambda grid: sum(int((np.diff(grid.rows[name]) == 0).sum()) for name in often))
+    actions = [name for name in times if name not in observed]
+    return replace(best, rows={**best.rows, **{name: _decided(times, best, observed, name) for name in actions}})
+
+
+def _decided(times: Mapping[str, Nanoseconds], grid: Grid, observed: Sequence[str], action: str) -> NDArray[np.int64]:
+    """(T,): the action that was decided on what each row observes.
+
+    A command follows the reading that it was decided on by some time, the same in all of a recording but for jitter.
+    The observation that commands follow most regularly is what they are decided on, and the usual time from its newest
+    reading to a command is that time. So a row's command is the one nearest to its reading and that time later. The
+    last one not after the tick would be the command before, wherever the tick falls between a reading and its command.
+    Where none is near, as when commands are slower or pause, the last one still holds.
+    """
+    sent = times[action]
+    delays = {name: _since(times[name], sent) for name in observed}
+    leading = min(observed, key=lambda name: np.subtract(*np.percentile(delays[name], (75, 25))))
+    due = times[leading][grid.rows[leading]] + int(np.median(delays[leading]))
+    last = (np.searchsorted(sent, due, side="right") - 1).clip(0)
+    following = (last + 1).clip(max=len(sent) - 1)
+    nearer = (sent[following] - due) < (due - sent[last])
+    half = np.median(np.diff(grid.ticks)) / 2 if len(grid.ticks) > 1 else 0.0
+    return np.where(nearer & (sent[following] - due <= half), following, last)
 
 
 def _grid(times: Mapping[str, Nanoseconds], fps: int, start: int, stop: int) -> Grid:
     steps = np.arange((stop - start) * fps // SECOND + 1, dtype=np.int64)
     ticks = start + steps * SECOND // fps
     return Grid(ticks=ticks, rows={name: np.searchsorted(t, ticks, side="right") - 1 for name, t in times.items()})
+
+
+def _since(readings: Nanoseconds, sent: Nanoseconds) -> Nanoseconds:
+    """Time from the newest reading to each command; of those before the first reading, to that (negative)."""
+    return sent - readings[(np.searchsorted(readings, sent, side="right") - 1).clip(0)]
 
 
 def time_findings(grid: Grid, times: Mapping[str, Nanoseconds]) -> list[str]:

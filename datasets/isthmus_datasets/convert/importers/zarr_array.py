@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ class ArrayRows:
             return np.asarray(self._array[start:stop]).astype(self.dtype)
         except (RuntimeError, ValueError, OSError, TypeError) as error:
             raise DatasetError(f"{self.path}: {where} cannot be decoded ({error}); copy the array again") from error
+
+    def chunks(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Ranges of rows that together are start … stop, none of them in two chunks."""
+        while start < stop:
+            end = min(stop, (start // self._chunks[0] + 1) * self._chunks[0])
+            yield start, end
+            start = end
 
     def _keys(self, start: int, stop: int) -> list[str]:
         """Names of the chunks that hold rows start … stop."""

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,25 +84,26 @@ class _Buffer:
 
     def episode(self, index: int) -> Episode:
         start, stop = [0, *self.ends][index], self.ends[index]
-        values = {c.name: self._values(c, start, stop, f"episode {index}") for c in self.columns}
+        where, numbers = f"episode {index}", [column for column in self.columns if not column.feature.is_video]
         return Episode(
-            columns={c.name: values[c.name] for c in self.columns if not c.feature.is_video},
-            videos={c.name: values[c.name] for c in self.columns if c.feature.is_video},
+            columns={c.name: c.array.rows(start, stop, where).reshape(stop - start, *c.feature.shape) for c in numbers},
+            videos={c.name: partial(self._images, c, start, stop, where) for c in self.columns if c.feature.is_video},
             task=self.tasks[index],
             facts=dict(self.facts[index]),
         )
 
-    def _values(self, column: _Column, start: int, stop: int, where: str) -> NDArray[Any]:
-        rows = column.array.rows(start, stop, where)
-        if not column.feature.is_video:
-            return rows.reshape(stop - start, *column.feature.shape)
-        try:
-            images, error = to_uint8(rows, column.scale)
-        except ValueError as problem:
-            raise DatasetError(f"{column.array.path}: {where}: {problem}") from problem
-        if error > ROUNDING:
-            self.findings.append(f"{column.array.path.name}: {where}: grey levels rounded by up to {error:.2g}")
-        return images
+    def _images(self, column: _Column, start: int, stop: int, where: str) -> Iterator[NDArray[np.uint8]]:
+        """One after the other; as many are read at a time as a chunk holds."""
+        rounded = 0.0
+        for begin, end in column.array.chunks(start, stop):
+            try:
+                images, error = to_uint8(column.array.rows(begin, end, where), column.scale)
+            except ValueError as problem:
+                raise DatasetError(f"{column.array.path}: {where}: {problem}") from problem
+            rounded = max(rounded, error)
+            yield from images
+        if rounded > ROUNDING:
+            self.findings.append(f"{column.array.path.name}: {where}: grey levels rounded by up to {rounded:.2g}")
 
 
 def _attributes(path: Path) -> dict[str, Any]:

@@ -22,12 +22,13 @@ SWITCH_ENDS, SWITCH_SHARE = (
 )  # a channel that is at one or the other end, but for so much of its range and time
 CHANGED = 0.01  # of a channel's range
 CHANGED_NOTE, CHANGED_WARNING = 0.02, 0.2  # of an episode's steps
+RESTS = 0.5  # of the episodes begin there: a hand that is open, an arm at its home
 SENT, WANTED = ("sent", "applied", "executed"), ("operator", "wanted", "commanded", "raw")
 """Parts of the names of features with the action that the robot got, and the one that was asked for."""
 
 
 def saturated(scan: DatasetScan) -> Iterator[Finding]:
-    """Actions do not stay at a channel's extreme while other channels move; grippers and other switches may."""
+    """Actions do not stay at a channel's extreme while others move, but for switches and what rests there at first."""
     wanted, sent = _pair(scan)
     for name in scan.actions():
         if sent and name == wanted:
@@ -37,11 +38,14 @@ def saturated(scan: DatasetScan) -> Iterator[Finding]:
             continue
         low, high = everything.min(axis=0), everything.max(axis=0)
         switch = np.array([_is_switch(column) for column in everything.T])
+        first = np.array([values[0] for _, values in scan.of(name)])
+        at_rest = [(first <= low + AT_LIMIT * (high - low)), (first >= high - AT_LIMIT * (high - low))]
+        rests = dict(zip(("lowest", "highest"), (each.mean(axis=0) >= RESTS for each in at_rest), strict=True))
         for episode, values in scan.of(name):
             if len(values) < MIN_STEPS:
                 continue
             for channel, limit, share in _at_limits(values, low, high):
-                if not switch[channel]:
+                if not switch[channel] and not rests[limit.split()[0]][channel]:
                     yield Finding(
                         severity="warning",
                         check="saturated",

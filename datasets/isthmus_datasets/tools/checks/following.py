@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus_datasets.tools.checks.correlation import CONFIDENT, Delay, estimate
+from isthmus_datasets.tools.checks.correlation import CONFIDENT, MIN_STEPS, Delay, estimate
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.finding import Finding
 
@@ -19,10 +19,29 @@ BETTER = 0.15  # than at the usual delay, in correlation: repeated movements agr
 
 def delay(scan: DatasetScan) -> Iterator[Finding]:
     """The state follows the action, by less than half a second, the same way and equally late in every episode."""
-    for each in estimate(scan):
+    found = estimate(scan)
+    if not found:
+        yield from _different_spaces(scan)
+    for each in found:
         yield from _overall(each, scan.info.fps)
         if len(each.episodes) >= ENOUGH:
             yield from _by_episode(each, scan.info.fps)
+
+
+def _different_spaces(scan: DatasetScan) -> Iterator[Finding]:
+    """Nothing follows: where action and state are of different size, they may speak of different things."""
+    features = scan.info.features
+    names = [name for name in ("observation.state", "state") if name in features]
+    if "action" not in features or not names or max((episode.rows for episode in scan.episodes), default=0) < MIN_STEPS:
+        return
+    sizes = [int(np.prod(features[name].shape)) for name in ("action", names[0])]
+    if sizes[0] != sizes[1]:
+        yield Finding(
+            severity="note",
+            check="delay",
+            message=f"action has {sizes[0]} channels, {names[0]} has {sizes[1]}, and none of which follows one of those",
+            fix="if one is of joints and the other of poses, a delay between them cannot be told",
+        )
 
 
 def _overall(delay: Delay, fps: int) -> Iterator[Finding]:

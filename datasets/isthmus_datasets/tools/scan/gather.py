@@ -82,7 +82,7 @@ def _compare_columns(columns: dict[Path, set[str]], problems: Problems) -> None:
         if more or fewer:
             said = [f"{', '.join(names)} {word}" for names, word in ((more, "more"), (fewer, "less")) if names]
             problems.add(
-                f"{path} has other columns than {first.name}, {' and '.join(said)}: LeRobot does not load them together",
+                f"{path} has other columns than {first.name}, {' and '.join(said)}: LeRobot loads no such",
                 fix="copy it with isthmus-dataset select, which writes all of them anew",
             )
             return

@@ -1,0 +1,210 @@
+"""`make test-lerobot`: LeRobot itself opens what was recorded, imported, merged and packed here, trains on it and
+appends to it; and what it has written is appended to, selected from and checked here.
+
+LeRobot has a Python of its own (`scripts/lerobot.sh`); `peers/inside_lerobot.py` runs there. Every frame, time and
+statistic is compared with what is read here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from common import BenchOptions, Row, parse, report
+
+import numpy as np
+
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.checks.suite import run_checks
+from isthmus_datasets.tools.operations import keep_episodes
+from isthmus_datasets.tools.scan.gather import gather
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+TOLERANCES = {"min": 1e-6, "max": 1e-6, "mean": 1e-5, "std": 1e-4}  # of a column's range: it sums in float32
+GREY_LEVELS = 3.0  # two decoders turn YUV into RGB by other roundings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(BenchOptions):
+    """Compare with LeRobot."""
+
+    python: Path = ROOT / ".lerobot/bin/python"
+    """The Python that has LeRobot."""
+    episodes: int = 4
+    """Episodes that are recorded."""
+
+
+QUICK = Options(episodes=2)
+
+
+class LeRobot:
+    """Runs `peers/inside_lerobot.py` there."""
+
+    def __init__(self, python: Path) -> None:
+        self._command = [str(python), str(ROOT / "benchmarks/peers/inside_lerobot.py")]
+
+    def run(self, *arguments: object) -> str:
+        """The last line that it prints. Raises RuntimeError with what it said when it fails."""
+        result = subprocess.run([*self._command, *map(str, arguments)], capture_output=True, text=True, cwd="/")
+        if result.returncode:
+            raise RuntimeError(f"LeRobot could not {' '.join(map(str, arguments))}:\n{result.stderr[-3000:]}")
+        return (result.stdout.strip().splitlines() or [""])[-1]
+
+    def look(self, root: Path) -> dict[str, Any]:
+        """Every frame of a dataset as it reads it, and its statistics."""
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "seen.npz"
+            self.run("look", root, out)
+            with np.load(out, allow_pickle=False) as seen:
+                plain = {name: json.loads(str(seen[name])) for name in ("told", "found", "tasks")}
+                return plain | {"frames": {name: seen[name] for name in seen.files if name not in plain}}
+
+
+def command(program: str, *arguments: object) -> None:
+    """Run a program of this project, and raise RuntimeError with what it said when it fails."""
+    result = subprocess.run([str(BIN / program), *map(str, arguments)], capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{program} {' '.join(map(str, arguments))}:\n{result.stdout}{result.stderr}")
+
+
+def prepare(folder: Path, episodes: int) -> dict[str, Path]:
+    """Datasets that were made here: how -> where."""
+    made = {name: folder / name for name in ("recorded", "imported", "merged", "packed")}
+    command("isthmus-record", "push_t", made["recorded"], "--episodes", episodes)
+    command("isthmus-dataset", "export-zarr", made["recorded"], folder / "buffer.zarr")
+    subprocess.run([BIN / "isthmus-dataset", "import", folder / "buffer.zarr", made["imported"]], capture_output=True)
+    command("isthmus-dataset", "merge", made["merged"], made["recorded"], made["recorded"])
+    command("isthmus-dataset", "pack", made["merged"], made["packed"])
+    return made
+
+
+def compared(root: Path, seen: dict[str, Any]) -> dict[str, float]:
+    """How far what LeRobot reads is from what is read here, at most: numbers, times (s), images (grey levels, mean of
+    an image), tasks (1 where they differ), and statistics that it is told and that it computes (times the tolerance)."""
+    reader = DatasetReader(root)
+    own = {name: [] for name in seen["frames"]}
+    for row in reader.episodes:
+        columns = reader.columns(row.index)
+        for name, parts in own.items():
+            if name in reader.info.cameras:
+                parts.append(reader.frames(row.index, name).transpose(0, 3, 1, 2))
+            elif name in columns:
+                parts.append(columns[name].reshape(row.length, -1))
+    off = {"numbers": 0.0, "times": 0.0, "images": 0.0}
+    for name, parts in own.items():
+        if not parts:
+            continue
+        ours, theirs = np.concatenate(parts), seen["frames"][name]
+        kind = "images" if name in reader.info.cameras else "times" if name == "timestamp" else "numbers"
+        far = np.abs(theirs.reshape(ours.shape).astype(np.float64) - ours)
+        off[kind] = max(off[kind], float(far.mean(axis=(1, 2, 3)).max() if kind == "images" else far.max()))
+    words = [row.tasks[0] for row in reader.episodes for _ in range(row.length)]
+    return off | {"tasks": float(words != seen["tasks"]), "statistics": _statistics_off(root, seen)}
+
+
+def _statistics_off(root: Path, seen: dict[str, Any]) -> float:
+    """Times what is tolerated."""
+    ours, worst = json.loads((root / "meta/stats.json").read_bytes()), 0.0
+    for name, each in ours.items():
+        for key, value in each.items():
+            worst = max(worst, math.inf if not np.allclose(seen["told"][name][key], value, atol=0, rtol=1e-6) else 0.0)
+        found = seen["found"].get(name)
+        span = np.maximum(np.subtract(each["max"], each["min"]), 1e-12)
+        for key, tolerance in TOLERANCES.items() if found else ():
+            worst = max(
+                worst, float((np.abs(np.subtract(found[key], np.ravel(each[key]))) / np.ravel(span)).max()) / tolerance
+            )
+    return worst
+
+
+def errors(root: Path) -> int:
+    """What `isthmus-dataset check` calls errors, but for statistics of images: LeRobot's are known to be wrong."""
+    found = [finding for finding in run_checks(gather(root)) if finding.severity == "error"]
+    return len([finding for finding in found if "images" not in finding.message])
+
+
+def ours(lerobot: LeRobot, folder: Path, options: Options) -> list[Row]:
+    """What was made here, there."""
+    made = prepare(folder, options.episodes)
+    rows = []
+    for how, root in made.items():
+        off = compared(root, lerobot.look(root))
+        rows += [
+            Row(metric=f"{how}: numbers and tasks that differ, at most", value=off["numbers"] + off["tasks"], unit="", must="<= 0"),
+            Row(metric="… times", value=1e6 * off["times"], unit="µs", must="<= 1"),
+            Row(metric="… images, the worst one's mean", value=off["images"], unit="of 255", must=f"<= {GREY_LEVELS:g}"),
+            Row(metric="… statistics, times what is tolerated", value=off["statistics"], unit="", must="<= 1"),
+        ]  # fmt: skip
+    for kind in ("act", "diffusion"):
+        trained = json.loads(lerobot.run("train", made["recorded"], kind))
+        finite = float(math.isfinite(trained["loss"]))
+        peer = f"reads {', '.join(trained['inputs'])}; gives {', '.join(trained['outputs'])}"
+        rows.append(
+            Row(metric=f"a training step of {kind} on the recorded one", value=finite, unit="", must=">= 1", peer=peer)
+        )
+        rows.append(
+            Row(metric="… inputs that only a simulator knows", value=float(sum("state" in name and name != "observation.state" for name in trained["inputs"])), unit="", must="<= 0")
+        )  # fmt: skip
+    before = DatasetReader(made["recorded"])
+    lerobot.run("append", made["recorded"])
+    after = DatasetReader(made["recorded"])
+    whole = float(
+        after.num_episodes == before.num_episodes + 1 and after.episodes[-1].length == before.episodes[0].length
+    )
+    rows.append(Row(metric="LeRobot appends to ours: read here", value=whole, unit="", must=">= 1"))
+    rows.append(Row(metric="… errors that check finds", value=float(errors(made["recorded"])), unit="", must="<= 0"))
+    return rows
+
+
+def theirs(lerobot: LeRobot, folder: Path) -> list[Row]:
+    """What LeRobot has made, here and back."""
+    root, kept = folder / "theirs", folder / "kept"
+    lerobot.run("make", root)
+    rows = [Row(metric="LeRobot's own: errors that check finds", value=float(errors(root)), unit="", must="<= 0")]
+    steps: list[tuple[str, Callable[[], None], Path, int]] = [
+        ("appended to here", lambda: _append(root), root, 4),
+        ("selected from here", lambda: keep_episodes(root, kept, [2, 0]), kept, 2),
+    ]
+    for what, step, where, episodes in steps:
+        step()
+        seen = lerobot.look(where)
+        off = compared(where, seen)
+        count = float(len(np.unique(seen["frames"]["episode_index"])))
+        rows += [
+            Row(metric=f"… {what}: episodes that LeRobot reads", value=count, unit="", must=f">= {episodes}"),
+            Row(metric="… … numbers and tasks that differ", value=off["numbers"] + off["tasks"], unit="", must="<= 0"),
+        ]
+    shutil.rmtree(root)
+    return rows
+
+
+def _append(root: Path) -> None:
+    episode = DatasetReader(root).episode(0)
+    with DatasetWriter.open(root) as writer:
+        writer.append(replace(episode, facts={}, final=None))
+
+
+def main() -> int:
+    """Entry point; 1 when a must is missed."""
+    options = parse(Options(), QUICK)
+    if not options.python.exists():
+        print(f"there is no {options.python}: scripts/lerobot.sh makes it")
+        return 0
+    lerobot = LeRobot(options.python)
+    with tempfile.TemporaryDirectory() as temporary:
+        rows = ours(lerobot, Path(temporary), options) + theirs(lerobot, Path(temporary))
+    return report("lerobot", rows, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""One dataset in memory, for windows: columns of the chosen episodes, and where their frames are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus_datasets.format.episode_index import EpisodeRow
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.columns import load_columns
+from isthmus_datasets.training.frame_cache import FrameCache
+from isthmus_datasets.training.windows import WindowConfig
+
+Choice = Callable[[EpisodeRow], bool] | Sequence[int] | None
+"""Which episodes: those that a function says yes to, those of these numbers, or all."""
+
+
+class Source:
+    """Grows with its dataset: `look` sees what was appended, `take` loads it.
+
+    Args:
+        reader: The dataset.
+        config: What is cut out.
+        episodes: Which are chosen.
+        size: (H, W) of images; None for the dataset's own.
+        cache, cache_limit: As `FrameCache` takes them.
+
+    Raises:
+        DatasetError: there is no such column or camera.
+        IndexError: there is no such episode.
+    """
+
+    def __init__(
+        self,
+        reader: DatasetReader,
+        config: WindowConfig,
+        *,
+        episodes: Choice,
+        size: tuple[int, int] | None,
+        cache: Path | None,
+        cache_limit: int | None,
+    ) -> None:
+        self.reader, self._config, self._choice = reader, config, episodes
+        self.caches = {
+            camera: FrameCache(reader, camera, size=size, cache=cache, limit=cache_limit)
+            for camera in config.all_cameras
+        }
+        if isinstance(episodes, Sequence) and not all(0 <= index < reader.num_episodes for index in episodes):
+            raise IndexError(f"{reader.root} has {reader.num_episodes} episodes, asked for {list(episodes)}")
+        self.rows: list[EpisodeRow] = []
+        """The chosen episodes, in the order in which their rows stand in `columns`."""
+        self.columns = self._load([])
+        self.frame_starts: dict[str, NDArray[np.int64]] = {}
+        """camera -> number of each chosen episode's first frame."""
+        self._seen = 0
+
+    def look(self) -> int:
+        """How many episodes the dataset has by now.
+
+        Raises:
+            DatasetError: one that was taken is another one now.
+        """
+        now = DatasetReader(self.reader.root)
+        for before, after in zip(self.reader.episodes, now.episodes, strict=False):
+            if before != after:
+                raise DatasetError(
+                    f"{now.root}: episode {before.index} has changed while it was trained on: it had {before.length} "
+                    f"rows and has {after.length}: begin anew"
+                )
+        if now.num_episodes < self.reader.num_episodes:
+            raise DatasetError(
+                f"{now.root} had {self.reader.num_episodes} episodes, and has {now.num_episodes}: begin anew"
+            )
+        self.reader = now
+        return now.num_episodes
+
+    def take(self, count: int) -> list[EpisodeRow]:
+        """Load those of the first `count` episodes that are chosen and not loaded yet. Raises as `load_columns` and
+        `FrameCache.prepare`, and DatasetError for one that no window fits into."""
+        new = [row for row in self.reader.episodes[self._seen : count] if self._chosen(row)]
+        for row in new:
+            self._check_length(row)
+        self._seen = max(self._seen, count)
+        if not new:
+            return []
+        loaded = self._load([row.index for row in new])
+        self.columns = {name: np.concatenate([values, loaded[name]]) for name, values in self.columns.items()}
+        self.rows += new
+        for camera, cache in self.caches.items():
+            cache.prepare(self.reader, [row.index for row in self.rows])
+            self.frame_starts[camera] = np.array([cache.start(self.reader, row.index) for row in self.rows])
+        return new
+
+    def _load(self, episodes: list[int]) -> dict[str, NDArray[Any]]:
+        """Floats as float32, which is what networks take."""
+        columns = load_columns(self.reader, self._config.all_columns, episodes=episodes)
+        return {name: v.astype(np.float32) if v.dtype == np.float64 else v for name, v in columns.items()}
+
+    def _chosen(self, row: EpisodeRow) -> bool:
+        if self._choice is None:
+            return True
+        return self._choice(row) if callable(self._choice) else row.index in self._choice
+
+    def _check_length(self, row: EpisodeRow) -> None:
+        if not self._config.current_steps(row.length):
+            names = ", ".join((*self._config.columns, *self._config.cameras))
+            raise DatasetError(
+                f"{self.reader.root}: episode {row.index} has {row.length} rows, too few for one window of {names}: "
+                "allow more padding (pad_before, pad_after), or leave the episode out"
+            )

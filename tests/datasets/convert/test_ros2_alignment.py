@@ -1,0 +1,75 @@
+"""Which action stands beside which observation, where it is known what was decided on what, in every phase."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus_datasets.convert.importers.ros2_time import SECOND, Grid, make_grid
+
+FPS = 50
+PERIOD = SECOND // FPS
+
+
+def times(rate: int, *, phase: float = 0.0, jitter: float = 0.0, seconds: float = 2.0) -> np.ndarray:
+    """Of readings, ns; phase and jitter in their periods."""
+    random = np.random.default_rng(0)
+    count = round(rate * seconds)
+    noise = jitter * random.uniform(-0.5, 0.5, count)
+    return ((np.arange(count) + phase + noise) * SECOND / rate).astype(np.int64) + SECOND
+
+
+def off(grid: Grid, observed: np.ndarray, decided_at: np.ndarray) -> np.ndarray:
+    """By how much of a period the reading that a row's action was decided on is from the one that it observes."""
+    newest = observed[grid.rows["observation.state"]]
+    return np.abs(decided_at[grid.rows["action"]] - newest) / PERIOD
+
+
+@settings(max_examples=60, deadline=None)
+@given(latency=st.floats(0.02, 0.95), phase=st.floats(0.0, 1.0), jitter=st.floats(0.0, 0.3), camera=st.booleans())
+def test_an_action_stands_beside_the_reading_that_it_was_decided_on(
+    latency: float, phase: float, jitter: float, camera: bool
+):
+    """A policy that runs at the rate of its sensor and takes so much of a period, beside a camera in another phase."""
+    state = times(FPS, jitter=jitter)
+    recorded = {"observation.state": state, "action": state + int(latency * PERIOD)}
+    if camera:
+        recorded["observation.images.scene"] = times(30, phase=phase)
+    grid = make_grid(recorded, FPS, "it")
+    assert (off(grid, state, state)[2:-2] <= 0.5).all()
+    assert camera or (off(grid, state, state)[1:-1] == 0).all(), "with the sensor alone it is that very one"
+
+
+@settings(max_examples=40, deadline=None)
+@given(latency=st.floats(0.02, 0.45), phase=st.floats(0.0, 1.0), rate=st.sampled_from([100, 200, 500]))
+def test_a_faster_sensor_is_at_most_half_a_period_off(latency: float, phase: float, rate: int):
+    """When a free-running policy wakes, nobody can see: what it takes is the error, at most."""
+    state = times(rate)
+    ticks = times(FPS, phase=phase)
+    used = state[(np.searchsorted(state, ticks, side="right") - 1).clip(0)]
+    grid = make_grid({"observation.state": state, "action": ticks + int(latency * PERIOD)}, FPS, "it")
+    assert (off(grid, state, used)[2:-2] <= 0.5 + FPS / rate).all()
+
+
+def test_commands_that_come_less_often_or_pause_hold():
+    state = times(FPS)
+    sent = state[::5] + PERIOD // 4
+    grid = make_grid({"observation.state": state, "action": sent}, FPS, "it")
+    holding = sent[grid.rows["action"]] - state[grid.rows["observation.state"]]
+    assert (np.diff(grid.rows["action"]) >= 0).all()
+    assert np.bincount(grid.rows["action"])[1:-1].tolist() == [5] * (len(sent) - 2)
+    assert holding.max() <= PERIOD * 2.5
+    paused = np.concatenate([state[:20], state[60:]]) + PERIOD // 4
+    grid = make_grid({"observation.state": state, "action": paused}, FPS, "it")
+    assert (grid.rows["action"][25:55] == 19).all()
+
+
+@pytest.mark.parametrize("latency", [0.1, 0.9])
+def test_without_observations_nothing_is_moved(latency: float):
+    recorded = {"state": times(FPS), "command": times(FPS, phase=latency)}
+    grid = make_grid(recorded, FPS, "it")
+    ages = grid.ticks - recorded["command"][grid.rows["command"]]
+    assert (ages >= 0).all()
+    assert (ages < PERIOD).all()

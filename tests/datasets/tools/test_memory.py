@@ -1,0 +1,71 @@
+"""No operation holds a whole episode's images: 100 s of 640 × 480 within 500 MB, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.writer import DatasetWriter
+
+pytestmark = pytest.mark.long
+
+STEPS, FPS, CAMERA = 3000, 30, "observation.images.scene"
+LIMIT_MB = 500
+SCRIPT = """
+import resource, sys
+from isthmus_datasets.tools.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code, end.code
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def images() -> Iterator[np.ndarray]:
+    ground = np.linspace(40, 200, 480 * 640 * 3).reshape(480, 640, 3).astype(np.uint8)
+    for step in range(STEPS):
+        image = ground.copy()
+        image[step % 400 : step % 400 + 40, 100:140] = 250
+        yield image
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("large")
+    video = write_video(folder / "scene.mp4", images(), fps=FPS, crf=30, key_every=10)
+    features = {
+        "action": Feature(dtype="float32", shape=(2,)),
+        CAMERA: Feature(dtype="video", shape=(480, 640, 3)),
+    }
+    columns = {"action": np.random.default_rng(0).normal(size=(STEPS, 2)).astype(np.float32)}
+    with DatasetWriter.create(folder / "set", fps=FPS, features=features) as writer:
+        writer.append(Episode(columns=columns, videos={CAMERA: video}, task="look"))
+    return folder / "set"
+
+
+def peak_mb(*arguments: object) -> int:
+    """The most memory of an `isthmus-dataset` with these arguments."""
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr + result.stdout
+    return int(result.stdout.split()[-1])
+
+
+@pytest.mark.parametrize(
+    "operation", [("reencode",), ("pack",), ("select", "--episodes", "0"), ("export-zarr",)], ids=lambda each: each[0]
+)
+def test_what_is_made_of_it(source: Path, tmp_path: Path, operation: tuple[str, ...]):
+    name, *options = operation
+    target = tmp_path / ("made.zarr" if name == "export-zarr" else "made")
+    assert peak_mb(name, source, target, *options) < LIMIT_MB
+    if name == "export-zarr":
+        assert peak_mb("import", target, tmp_path / "back") < LIMIT_MB

@@ -1,0 +1,213 @@
+"""Windows as tensors: what is in them, of one dataset and of several, and how they grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from counting_dataset import CURRENT, LENGTHS, append, images, whole, windows, write
+
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.augmentation import RandomCrop
+from isthmus_datasets.training.columns import load_columns
+from isthmus_datasets.training.dataset import Subset, WindowDataset
+from isthmus_datasets.training.windows import Goal, WindowConfig
+
+
+def test_frames_are_those_of_the_reader_with_channels_first(reader: DatasetReader):
+    config = WindowConfig(columns={"action": (0, 0)}, cameras={"front": (-1, 0), "wrist": (0, 2), "still": (0, 0)})
+    batch = whole(windows(reader, config))
+    assert {name: batch[name].shape for name in config.cameras} == {
+        "front": (11, 2, 3, 16, 32),
+        "wrist": (11, 3, 3, 32, 16),
+        "still": (11, 1, 3, 5, 7),
+    }
+    for i, (episode, step) in enumerate(batch["action"][:, 0].astype(int)):
+        last = LENGTHS[episode] - 1
+        front = reader.frames(episode, "front", [max(step - 1, 0), step])
+        np.testing.assert_array_equal(batch["front"][i], front.transpose(0, 3, 1, 2))
+        rows = [min(step + n, last) for n in range(3)]
+        np.testing.assert_array_equal(batch["wrist"][i], reader.frames(episode, "wrist", rows).transpose(0, 3, 1, 2))
+        still = images("still", episode, last + 1)[step]
+        np.testing.assert_array_equal(batch["still"][i, 0], still.transpose(2, 0, 1))
+        assert batch["wrist_is_pad"][i].tolist() == [step + n > last for n in range(3)]
+
+
+def test_images_come_at_the_size_that_is_asked_for(reader: DatasetReader):
+    config = WindowConfig(columns=CURRENT, cameras={"front": (0, 0), "still": (0, 0)})
+    small = whole(windows(reader, config, size=(4, 8)))
+    own = whole(windows(reader, config))
+    for camera in config.cameras:
+        assert small[camera].shape == (11, 1, 3, 4, 8)
+        means = [batch[camera].mean(axis=(1, 2, 3, 4)) for batch in (small, own)]
+        np.testing.assert_allclose(*means, atol=1.5)
+
+
+def test_a_window_by_itself_is_the_one_in_a_batch_and_batches_are_the_callers_own(reader: DatasetReader):
+    dataset = windows(reader, WindowConfig(columns={"action": (0, 1)}, cameras={"front": (0, 0)}))
+    batch = dataset.batch(np.arange(11), np.arange(11))
+    assert all(torch.equal(values[7], dataset[7][name]) for name, values in batch.items())
+    for values in batch.values():
+        assert values.is_contiguous()
+        values.zero_()
+    assert dataset[1]["action"].tolist() == [[0, 1], [0, 2]]
+    assert dataset[1]["front"].min() > 0
+    with pytest.raises(IndexError, match="there are 11 windows, there is no 11"):
+        dataset[11]
+
+
+def test_images_of_a_window_change_alike_and_as_the_draw_says(reader: DatasetReader):
+    config = WindowConfig(columns=CURRENT, cameras={"front": (-1, 0)}, goal=Goal(cameras=("front",)))
+    seen: list[torch.Tensor] = []
+
+    def note(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        seen.append(frames)
+        return frames + torch.randint(1, 9, (len(frames), 1, 1, 1, 1), generator=random, dtype=torch.uint8)
+
+    dataset = windows(reader, config, transform=note)
+    plain = windows(reader, config)
+    chosen, draws = np.array([3, 8]), np.array([5, 6])
+    one, same, other = (dataset.batch(chosen, d) for d in (draws, draws, draws + 1))
+    moved = one["front"] - plain.batch(chosen, draws)["front"]
+    assert all(len(change.unique()) == 1 for change in moved), "both frames of a window by the same"
+    assert torch.equal(one["front"], same["front"])
+    assert not torch.equal(one["front"], other["front"])
+    assert [tuple(frames.shape) for frames in seen[:2]] == [(2, 2, 3, 16, 32), (2, 1, 3, 16, 32)], "goals too"
+
+
+def test_wrong_names_are_answered_with_the_valid_ones(reader: DatasetReader):
+    with pytest.raises(DatasetError, match=r"no column of numbers 'actoin'; there is action, contact, timestamp"):
+        windows(reader, WindowConfig(columns={"actoin": (0, 0)}))
+    with pytest.raises(DatasetError, match=r"no column of numbers 'said'"):
+        windows(reader, WindowConfig(columns={"said": (0, 0)}))
+    with pytest.raises(DatasetError, match=r"no camera 'top'; there is front, wrist, still"):
+        windows(reader, WindowConfig(cameras={"top": (0, 0)}))
+
+
+# ---- which episodes
+
+
+@pytest.mark.parametrize("episodes", [[2, 1], lambda row: row.index > 0], ids=["numbers", "function"])
+def test_only_chosen_episodes_are_read_and_decoded(root: Path, episodes):
+    (root / "data/chunk-000/file-000.parquet").unlink()
+    (root / "videos/front/chunk-000/file-000.mp4").unlink()
+    subset = Subset(reader=DatasetReader(root), episodes=episodes)
+    dataset = windows(subset, WindowConfig(columns=CURRENT, cameras={"front": (0, 0)}))
+    assert whole(dataset)["index"].ravel().tolist() == list(range(4, 11))
+
+
+def test_episodes_that_are_not_there_are_refused(reader: DatasetReader):
+    with pytest.raises(IndexError, match=r"counting has 3 episodes, asked for \[3\]"):
+        windows(Subset(reader=reader, episodes=[3]))
+    with pytest.raises(ValueError, match="at least one dataset"):
+        WindowDataset([], WindowConfig(columns=CURRENT))
+
+
+def test_columns_that_would_not_fit_into_memory_are_refused(reader: DatasetReader):
+    assert load_columns(reader, ["action"], limit=11 * 16)["action"].nbytes == 11 * 16
+    assert load_columns(reader, ["action"], episodes=[1], limit=16)["action"].tolist() == [[1.0, 0.0]]
+    with pytest.raises(DatasetError, match=r"action of 11 rows take 1.76e-07 GB of memory, 1.75e-07 GB are available"):
+        load_columns(reader, ["action"], limit=11 * 16 - 1)
+
+
+def test_many_episodes_in_a_file_are_read_as_well(root: Path):
+    """As LeRobot writes them."""
+    expected = load_columns(DatasetReader(root), ["action", "index"])
+    data, meta = root / "data/chunk-000", root / "meta/episodes/chunk-000"
+    together = pa.concat_tables([pq.read_table(data / f"file-{i:03d}.parquet") for i in range(3)])
+    rows = [pq.read_table(meta / f"file-{i:03d}.parquet") for i in range(3)]
+    column = rows[0].schema.get_field_index("data/file_index")
+    for path in data.iterdir():
+        path.unlink()
+    pq.write_table(together, data / "file-000.parquet", row_group_size=4)
+    for i in range(3):
+        pq.write_table(rows[i].set_column(column, "data/file_index", pa.array([0])), meta / f"file-{i:03d}.parquet")
+    got = load_columns(DatasetReader(root), ["action", "index"])
+    assert {name: values.tobytes() for name, values in got.items()} == {
+        name: values.tobytes() for name, values in expected.items()
+    }
+    some = load_columns(DatasetReader(root), ["index"], episodes=[0, 2])
+    assert some["index"].ravel().tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
+    pq.write_table(together.take([0, 1, 2, 3, 5, 4, *range(6, 11)]), data / "file-000.parquet")
+    with pytest.raises(DatasetError, match=r"file-000.parquet: row 4 is not of episode 1"):
+        load_columns(DatasetReader(root), ["action"])
+
+
+# ---- several datasets, and more of each
+
+
+def test_windows_of_two_datasets_hold_their_own_rows_and_frames(reader: DatasetReader, tmp_path: Path):
+    other = DatasetReader(write(tmp_path / "other", (2, 3)))
+    config = WindowConfig(columns={"action": (0, 1)}, cameras={"front": (0, 0)}, goal=Goal(cameras=("wrist",)))
+    both = whole(WindowDataset([reader, Subset(reader=other, episodes=[1])], config))
+    first, second = whole(windows(reader, config)), whole(windows(Subset(reader=other, episodes=[1]), config))
+    for name in ("action", "action_is_pad", "front"):
+        np.testing.assert_array_equal(both[name], np.concatenate([first[name], second[name]]))
+    shuffled = WindowDataset([reader, other], config).batch(np.array([12, 0, 15, 7]), np.zeros(4, np.int64))
+    assert shuffled["action"][:, 0].tolist() == [[0, 1], [0, 0], [1, 2], [2, 2]]
+
+
+def test_datasets_that_differ_are_named(reader: DatasetReader, tmp_path: Path):
+    faster = DatasetReader(write(tmp_path / "faster", fps=20))
+    with pytest.raises(DatasetError, match=r"faster has 20 rows a second, .*counting 10: a window would last another"):
+        WindowDataset([reader, faster], WindowConfig(columns=CURRENT))
+    wrist = {"front": (0, 0)}
+    root = write(tmp_path / "other")
+    info = (root / "meta/info.json").read_text()
+    start = info.index('"front"')
+    (root / "meta/info.json").write_text(info[:start] + info[start:].replace("32", "30", 1))
+    with pytest.raises(
+        DatasetError, match=r"'front' is video \(16, 32, 3\) in .*, video \(16, 30, 3\) in .*: give the s"
+    ):
+        WindowDataset([reader, DatasetReader(root)], WindowConfig(cameras=wrist))
+
+
+def test_what_is_appended_is_taken_in_behind_what_was_there(root: Path, tmp_path: Path):
+    other = write(tmp_path / "other", (2,))
+    config = WindowConfig(columns={"action": (0, 1)}, cameras={"front": (0, 0)})
+    dataset = WindowDataset([DatasetReader(root), DatasetReader(other)], config)
+    before = whole(dataset)
+    assert dataset.refresh() == 0
+    append(root, 5)
+    append(other, 3)
+    assert dataset.refresh() == 8
+    after = whole(dataset)
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name][:13], values)
+    assert after["action"][13:, 0].tolist() == [[3, s] for s in range(5)] + [[1, s] for s in range(3)]
+    assert dataset.arrivals == [[3, 1], [4, 2]]
+    again = WindowDataset([DatasetReader(root), DatasetReader(other)], config, arrivals=dataset.arrivals)
+    assert again.fingerprint(21) == dataset.fingerprint(21), "windows have the same numbers as where it grew"
+    assert WindowDataset([DatasetReader(root), DatasetReader(other)], config).fingerprint(21) != again.fingerprint(21)
+
+
+def test_only_chosen_ones_of_the_new_episodes_are_taken(root: Path):
+    dataset = windows(Subset(reader=DatasetReader(root), episodes=lambda row: row.length > 4))
+    append(root, 2, 7)
+    assert dataset.refresh() == 7
+    fixed = windows(Subset(reader=DatasetReader(root), episodes=[0]))
+    append(root, 9)
+    assert fixed.refresh() == 0
+
+
+def test_a_dataset_that_changed_under_a_training_is_named(root: Path, tmp_path: Path):
+    dataset = windows(DatasetReader(root))
+    for path in sorted(root.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    write(root, (4, 2, 6))
+    with pytest.raises(
+        DatasetError, match=r"data: episode 1 has changed while it was trained on: it had 1 rows and has"
+    ):
+        dataset.refresh()
+
+
+def test_a_crop_shows_what_was_there(reader: DatasetReader):
+    config = WindowConfig(cameras={"front": (0, 0)})
+    plain, cropped = whole(windows(reader, config)), whole(windows(reader, config, transform=RandomCrop(pixels=2)))
+    assert cropped["front"].shape == plain["front"].shape
+    np.testing.assert_allclose(cropped["front"].mean((1, 2, 3, 4)), plain["front"].mean((1, 2, 3, 4)), atol=3)

@@ -1,0 +1,249 @@
+"""The order of windows: every one once an epoch, or as often as weights say; resumed in mid-epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from counting_dataset import CURRENT, append, windows, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.dataset import Batch, Subset, WindowDataset, as_it_is
+from isthmus_datasets.training.prefetch import Prefetch
+from isthmus_datasets.training.sampler import Weights, WindowSampler
+from isthmus_datasets.training.windows import Goal, WindowConfig
+
+CONFIG = WindowConfig(columns={**CURRENT, "action": (0, 1)}, goal=Goal(columns=("index",)))
+
+
+def sampler(dataset: WindowDataset, **options: Any) -> WindowSampler:
+    return WindowSampler(dataset, **{"batch_size": 4, **options})
+
+
+def order(batches: Iterable[np.ndarray]) -> list[list[int]]:
+    """Numbers of the windows, batch by batch."""
+    return [batch[:, 0].tolist() for batch in batches]
+
+
+def flat(parts: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
+
+
+def test_order_repeats_for_a_seed_and_differs_between_epochs(reader: DatasetReader):
+    dataset = windows(reader)
+    one, same, other = sampler(dataset), sampler(dataset), sampler(dataset, seed=1)
+    epochs = [order(one) for _ in range(3)]
+    assert [len(batch) for batch in epochs[0]] == [4, 4, 3]
+    assert epochs == [order(same) for _ in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert epochs[0] != order(other)
+    assert all(sorted(flat(epoch)) == list(range(11)) for epoch in epochs)
+    in_order = sampler(dataset, shuffle=False)
+    assert flat(order(in_order)) == flat(order(in_order)) == list(range(11))
+
+
+def test_sizes_that_make_no_batch_are_refused(reader: DatasetReader):
+    dataset = windows(reader)
+    with pytest.raises(ValueError, match="at least 1 window, not 0"):
+        sampler(dataset, batch_size=0)
+    with pytest.raises(ValueError, match="go from 0 to 1, there is no 2"):
+        sampler(dataset, rank=2, world_size=2)
+    with pytest.raises(ValueError, match=r"11 windows fill no batch of 12 for 1 rank"):
+        sampler(dataset, batch_size=12, drop_last=True)
+    with pytest.raises(ValueError, match="3 batches an epoch: it must be positive, and needs weights"):
+        sampler(dataset, batches=3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(batch_size=st.integers(1, 12), world_size=st.integers(1, 4), drop_last=st.booleans(), seed=st.integers(0, 9))
+def test_ranks_share_an_epoch_evenly(
+    reader: DatasetReader, batch_size: int, world_size: int, drop_last: bool, seed: int
+):
+    size = {"batch_size": min(batch_size, 11 // world_size), "drop_last": drop_last, "seed": seed}
+    dataset = windows(reader)
+    ranks = [order(sampler(dataset, rank=rank, world_size=world_size, **size)) for rank in range(world_size)]
+    each = 11 // world_size
+    each -= each % size["batch_size"] if drop_last else 0
+    assert [sum(map(len, rank)) for rank in ranks] == [each] * world_size
+    seen = flat(flat(ranks))
+    assert len(set(seen)) == len(seen), "no window in two ranks"
+
+
+# ---- weights
+
+
+def drawn(dataset: WindowDataset, weights: Weights, count: int = 4000) -> np.ndarray:
+    """How often each window comes among so many."""
+    (batch,) = sampler(dataset, weights=weights, batch_size=count, batches=1)
+    return np.bincount(batch[:, 0], minlength=len(dataset)) / count
+
+
+def test_windows_come_as_often_as_their_episodes_and_steps_weigh(reader: DatasetReader):
+    """Windows of 4, 1 and 6 steps: 4 · 1 + 1 · 0 + 3 · 2 in all, since only even steps of the last one count."""
+    dataset = windows(reader, WindowConfig(columns={"contact": (0, 0), "frame_index": (0, 0)}))
+    weights = Weights(
+        episodes=lambda row: float(row.index),
+        steps=lambda columns: np.where(columns["contact"][:, 0], 1.0, 0.0),
+    )
+    expected = np.array([0, 0, 0, 0, 1, 2, 0, 2, 0, 2, 0]) / 7
+    found = drawn(dataset, weights)
+    assert (found[expected == 0] == 0).all()
+    np.testing.assert_allclose(found, expected, atol=0.04)
+
+
+def test_datasets_have_their_share_however_large_they_are(reader: DatasetReader, tmp_path: Path):
+    both = WindowDataset([reader, DatasetReader(write(tmp_path / "one", (1,)))], WindowConfig(columns=CURRENT))
+    found = drawn(both, Weights(datasets=(1.0, 3.0)))
+    assert found[11] == pytest.approx(0.75, abs=0.03)
+    assert drawn(both, Weights())[11] == pytest.approx(1 / 12, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        (Weights(episodes=lambda row: 0.0), "weights of all windows of .*counting sum to zero"),
+        (Weights(episodes=lambda row: -1.0), "weights of .*counting are negative or not finite"),
+        (Weights(episodes=lambda row: float("nan")), "weights of .*counting are negative or not finite"),
+        (Weights(datasets=(1.0, 1.0)), "there are 1 datasets, and shares of 2"),
+        (Weights(datasets=(-1.0,)), "the share of .*counting is -1.0"),
+        (Weights(datasets=(1.0,), episodes=lambda row: 0.0), "counting sum to zero, so it cannot have a share of 1"),
+    ],
+)
+def test_weights_that_are_none_are_refused(reader: DatasetReader, weights: Weights, reason: str):
+    with pytest.raises(ValueError, match=reason):
+        sampler(windows(reader), weights=weights)
+
+
+def test_what_comes_in_meanwhile_is_drawn_from_the_next_batch_or_epoch_on(root: Path):
+    dataset = windows(DatasetReader(root))
+    plain, weighted = sampler(dataset), iter(sampler(dataset, weights=Weights(), batch_size=400, batches=2))
+    epoch = iter(plain)
+    first = [next(epoch), next(weighted)]
+    append(root, 5)
+    dataset.refresh()
+    assert max(batch[:, 0].max() for batch in first) < 11
+    assert next(weighted)[:, 0].max() >= 11
+    assert max(flat(order(epoch))) < 11
+    assert sorted(flat(order(plain))) == list(range(16))
+
+
+# ---- going on
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch_size=st.integers(1, 6),
+    taken=st.integers(0, 30),
+    drop_last=st.booleans(),
+    weighted=st.booleans(),
+    seed=st.integers(0, 3),
+)
+def test_a_resumed_training_gets_the_remaining_batches(
+    reader: DatasetReader, batch_size: int, taken: int, drop_last: bool, weighted: bool, seed: int
+):
+    options = {"batch_size": batch_size, "drop_last": drop_last, "seed": seed}
+    options["weights"] = Weights(episodes=lambda row: 1.0 + row.index) if weighted else None
+    dataset = windows(reader, CONFIG)
+    batches = Prefetch(dataset, sampler(dataset, **options), ahead=3, threads=2)
+    forever = chain.from_iterable(repeat(batches))
+    for _ in range(taken):
+        next(forever)
+    state = json.loads(json.dumps(batches.state_dict()))
+    again = windows(reader, CONFIG)
+    resumed = Prefetch(again, sampler(again, **options))
+    resumed.load_state_dict(state)
+    assert state["epoch"] == taken // len(batches)
+    expected = [next(forever) for _ in range(len(batches) - taken % len(batches) + 2)]
+    for batch, other in zip(chain.from_iterable(repeat(resumed)), expected, strict=False):
+        assert same(batch, other)
+
+
+def same(batch: Batch, other: Batch) -> bool:
+    return batch.keys() == other.keys() and all(torch.equal(values, other[name]) for name, values in batch.items())
+
+
+def test_a_training_on_a_dataset_that_grew_is_resumed_too(root: Path):
+    dataset = windows(DatasetReader(root), CONFIG)
+    batches = Prefetch(dataset, sampler(dataset))
+    assert len(list(batches)) == 3
+    append(root, 5, 2)
+    dataset.refresh()
+    forever = chain.from_iterable(repeat(batches))
+    next(forever)
+    state, arrivals = batches.state_dict(), dataset.arrivals
+    expected = [next(forever) for _ in range(6)]
+    append(root, 3)
+    again = windows(DatasetReader(root), CONFIG, arrivals=arrivals)
+    resumed = Prefetch(again, sampler(again))
+    resumed.load_state_dict(state)
+    for batch, other in zip(chain.from_iterable(repeat(resumed)), expected, strict=False):
+        assert same(batch, other)
+
+
+def test_the_rest_of_an_epoch_follows_after_a_break(reader: DatasetReader):
+    dataset = windows(reader)
+    epoch = [batch["index"].ravel().tolist() for batch in Prefetch(dataset, sampler(dataset))]
+    batches = Prefetch(dataset, sampler(dataset), ahead=2)
+    first = next(iter(batches))["index"].ravel().tolist()
+    rest = [batch["index"].ravel().tolist() for batch in batches]
+    assert [first, *rest] == epoch, "what was made ahead and not taken comes again"
+    assert (batches.state_dict()["epoch"], batches.state_dict()["batch"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"batch_size": 5},
+        {"shuffle": False},
+        {"drop_last": True},
+        {"weights": Weights()},
+        {"episodes": [0]},
+    ],
+)
+def test_a_state_of_another_order_is_refused(reader: DatasetReader, other: dict):
+    state = sampler(windows(reader)).state_dict()
+    name = {"episodes": "windows", "weights": "weighted"}.get(next(iter(other)), next(iter(other)))
+    dataset = windows(Subset(reader=reader, episodes=other.pop("episodes", None)))
+    with pytest.raises(ValueError, match=f"the state is of a sampler with {name} "):
+        sampler(dataset, **other).load_state_dict(state)
+
+
+def test_what_is_no_state_is_refused(reader: DatasetReader):
+    one = sampler(windows(reader))
+    with pytest.raises(ValueError, match="windows None"):
+        one.load_state_dict({})
+    with pytest.raises(ValueError, match="at batch 3 of epoch 0; an epoch has 3 batches"):
+        one.load_state_dict(one.state_dict() | {"batch": 3})
+
+
+# ---- by torch's own loader, and ahead
+
+
+def test_torchs_loader_gives_the_same_from_processes_of_its_own(reader: DatasetReader):
+    config = WindowConfig(columns=CURRENT, cameras={"front": (-1, 0)})
+    dataset = windows(reader, config)
+    ours = list(Prefetch(dataset, sampler(dataset)))
+    theirs = torch.utils.data.DataLoader(
+        dataset, batch_sampler=sampler(dataset), collate_fn=as_it_is, num_workers=2, multiprocessing_context="spawn"
+    )
+    assert all(same(batch, other) for batch, other in zip(theirs, ours, strict=True))
+
+
+def test_what_fails_while_it_is_made_ahead_is_told(reader: DatasetReader):
+    def broken(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        raise RuntimeError("no such augmentation")
+
+    dataset = windows(reader, WindowConfig(cameras={"front": (0, 0)}), transform=broken)
+    with pytest.raises(RuntimeError, match="no such augmentation"):
+        list(Prefetch(dataset, sampler(dataset)))
+    with pytest.raises(ValueError, match="0 batches ahead by 1 threads: both must be positive"):
+        Prefetch(dataset, sampler(dataset), ahead=0)
