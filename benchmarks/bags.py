@@ -1,4 +1,4 @@
-"""`make bench-bags`: actions of imported ROS 2 bags beside the observations that they were decided on, where it is known.
+"""`make bench-bags`: actions of imported ROS 2 bags beside the observations that they were decided on.
 
 Each bag holds a sensor and a policy that counts: a reading says its number, and a command the number of the reading
 that it was decided on. So every row of the import says by how much the two are apart. A policy waits for a sensor that
@@ -65,8 +65,8 @@ class Truth:
 
 
 def simulated(options: Options, rate: int, phase: float, latency: float, seed: int) -> Truth:
-    """A policy that wakes with a reading of a sensor at its own rate, or else in its phase; takes the newest reading; and
-    sends a command so much later."""
+    """A policy that wakes with a reading of a sensor at its own rate, or else in its phase; takes the newest reading;
+    and sends a command so much later."""
     random, period = np.random.default_rng(seed), SECOND / RATE
     count = round(rate * options.seconds)
     noise = options.jitter * period * random.uniform(size=(2, count))

@@ -115,4 +115,4 @@ def test_columns_that_do_not_match_are_found(tmp_path: Path):
     pq.write_table(rows.slice(0, 3), episode_files(root)[0])
     pq.write_table(rows.slice(3).append_column("facts", [["{}"]]), episode_files(root)[0].with_name("file-001.parquet"))
     (finding,) = (each for each in run_checks(gather(root)) if each.check == "files")
-    assert "file-001.parquet has other columns than file-000.parquet, facts more" in finding.message
+    assert "file-001.parquet has the columns facts, file-000.parquet has not" in finding.message

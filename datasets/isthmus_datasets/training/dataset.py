@@ -22,8 +22,8 @@ from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
 """Column -> (B, n, *shape), floats as float32; camera -> (B, n, 3, H, W) uint8 RGB; NAME_is_pad -> (B, n) bool, True
-for rows beyond the episode's ends; a mask's name -> (B, n) bool; goal.NAME -> (B, *shape), and goal.steps -> (B,) int64,
-how many steps later it is."""
+for rows beyond the episode's ends; a mask's name -> (B, n) bool; goal.NAME -> (B, *shape), and goal.steps -> (B,)
+int64, how many steps later it is."""
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Changes images (B, n, 3, H, W) uint8, all n of a window alike, by numbers drawn from the generator."""
 _BITS = 2.0**-53

@@ -203,7 +203,7 @@ class FrameCache:
             os.pwrite(file, np.ascontiguousarray(image.transpose(2, 0, 1)).data, number * self._bytes)
         if _part(reader, self._camera, index) != part:
             raise DatasetError(
-                f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: start anew"
+                f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: try again"
             )
         return part, start
 

@@ -157,7 +157,7 @@ def test_action_and_state_of_different_spaces_are_noted(tmp_path: Path, demonstr
     ]
     found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, features))
     assert ("note", "delay", None) in found
-    assert "action has 3 channels, observation.state has 7, and none of which follows one of those" in said
+    assert "action has 3 channels, observation.state has 7, none of which follows one of those" in said
 
 
 @pytest.mark.parametrize(("factor", "severity"), [(0.8, "warning"), (0.97, "note")])

@@ -16,6 +16,7 @@ from isthmus_datasets.tools.scan.finding import Finding
 
 TOLERANCE = 1e-3  # of a channel's range: others sum in float32
 ROUNDING = 1e-6  # of the largest value
+HISTOGRAM = 1e-9  # LeRobot widens a histogram by a tenth of that on either side
 SQUARES = 1e-5  # of the largest value squared: a variance that is the difference of sums of squares in float32
 IMAGE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
 FIX = "recompute the statistics: training would scale with wrong ones"
@@ -109,7 +110,7 @@ def _disorder(said: Parts) -> str | None:
     if len(keys) < 2:
         return None
     values = np.array([np.ravel(said[key]).astype(float) for key in keys])
-    slack = TOLERANCE * (values[-1] - values[0]) + ROUNDING * np.abs(values).max(axis=0)
+    slack = TOLERANCE * (values[-1] - values[0]) + ROUNDING * np.abs(values).max(axis=0) + HISTOGRAM
     falls = np.diff(values, axis=0) < -slack
     if not falls.any():
         return None

@@ -39,7 +39,7 @@ def _different_spaces(scan: DatasetScan) -> Iterator[Finding]:
         yield Finding(
             severity="note",
             check="delay",
-            message=f"action has {sizes[0]} channels, {names[0]} has {sizes[1]}, and none of which follows one of those",
+            message=f"action has {sizes[0]} channels, {names[0]} has {sizes[1]}, none of which follows one of those",
             fix="if one is of joints and the other of poses, a delay between them cannot be told",
         )
 

@@ -75,14 +75,13 @@ def _read_episodes(root: Path, info: DatasetInfo, problems: Problems) -> list[Ep
 
 
 def _compare_columns(columns: dict[Path, set[str]], problems: Problems) -> None:
-    """All files of meta/episodes have the columns of the first one; the first other file is a problem."""
+    """No file of meta/episodes has columns that the first one lacks; the first that has is a problem. LeRobot takes
+    those of the first for all: what it lacks in another is empty, what another has more it refuses."""
     for path in columns:
         first = next(iter(columns))
-        more, fewer = sorted(columns[path] - columns[first]), sorted(columns[first] - columns[path])
-        if more or fewer:
-            said = [f"{', '.join(names)} {word}" for names, word in ((more, "more"), (fewer, "less")) if names]
+        if more := sorted(columns[path] - columns[first]):
             problems.add(
-                f"{path} has other columns than {first.name}, {' and '.join(said)}: LeRobot loads no such",
+                f"{path} has the columns {', '.join(more)}, {first.name} has not: LeRobot does not load them together",
                 fix="copy it with isthmus-dataset select, which writes all of them anew",
             )
             return
