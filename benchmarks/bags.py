@@ -113,13 +113,13 @@ def apart(options: Options, rate: int, phase: float, latency: float, seed: int) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bag"
         write(path, truth)
-        topics = {"observation.state": f"{STATE}:position", "action": COMMAND}
+        topics = {"observation.state": f"{STATE}:position", "action": f"{COMMAND}:data"}
         (episode,) = open_source(path, ImportOptions(fps=RATE, task="count", topics=topics)).episodes
     seen = episode.columns["observation.state"].ravel().astype(int)
     ticks = truth.readings[seen]
     last = truth.decided_on[(np.searchsorted(truth.commands, ticks, side="right") - 1).clip(0)]
     found = episode.columns["action"].ravel().astype(int)
-    inside = slice(2, -3)  # before the first and after the last command nothing can be right
+    inside = slice(3, -6)  # before the first and after the last command nothing can be right
     times = truth.readings / (SECOND / RATE)
     return np.abs(times[found] - times[seen])[inside], np.abs(times[last] - times[seen])[inside]
 

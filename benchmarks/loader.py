@@ -94,12 +94,10 @@ def moving_square(random: np.random.Generator, steps: int, size: tuple[int, int]
 
 
 def batches(dataset: WindowDataset, options: Options) -> Iterator[Batch]:
-    """One after the other, epoch after epoch, made ahead by as many threads as there are cores."""
+    """One after the other, epoch after epoch; those with images made ahead by as many threads as there are cores."""
     sampler = WindowSampler(dataset, batch_size=min(options.batch_size, len(dataset)))
-    threads = len(os.sched_getaffinity(0))
-    return itertools.chain.from_iterable(
-        itertools.repeat(Prefetch(dataset, sampler, ahead=2 * threads, threads=threads))
-    )
+    threads = len(os.sched_getaffinity(0)) if dataset.config.cameras else 0
+    return itertools.chain.from_iterable(itertools.repeat(Prefetch(dataset, sampler, ahead=4, threads=threads)))
 
 
 def rate(work: Callable[[], int], seconds: float) -> float:

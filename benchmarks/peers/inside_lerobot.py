@@ -3,7 +3,7 @@
 usage: inside_lerobot.py make ROOT | look ROOT OUT.npz | append ROOT | train ROOT act|diffusion
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportArgumentType=false
 
 import json
 import sys

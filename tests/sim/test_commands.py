@@ -82,7 +82,7 @@ def test_limits_are_those_of_the_robots_safety_chain(wishes: list[tuple[float, f
     """Step by step the same numbers as where the robot limits them, whatever is wished for."""
     line = command_line()
     item = SimpleNamespace(**{field.name: getattr(SPEED, field.name) for field in fields(SPEED)}, shape=(2,))
-    robot = SafetyFilter(cast(Contract, SimpleNamespace(commands=(item,), control_period_s=0.1)))
+    robot = SafetyFilter(cast(Contract, SimpleNamespace(commands=(item,), control_period_s=0.1)), 0.1)
     for wish in wishes:
         sent, _ = line.send({"speed": torch.tensor([wish]), "grip": torch.zeros(1, 1)})
         expected = robot.apply({"speed": np.array(wish)})["speed"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -23,6 +23,9 @@ from isthmus_datasets.format.lfs import lfs_pointer
 
 TOLERANCE_S = 1e-4
 """How far a frame may be from its row's time: LeRobot's limit."""
+_SCALING = Interpolation.AREA.value | 0x40000 | 0x2000 | 0x4000
+"""swscale's SWS_AREA with SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT and _INP: without these it is one grey level too dark. A
+quarter of the time of scaling in RGB, and within a grey level of that."""
 _NEAR = 32  # frames: decoding so many is cheaper than another seek
 
 
@@ -149,14 +152,23 @@ def stream_frames(
         if found != shape:
             raise DatasetError(f"{path} has frames of shape {found}, declared is {shape}: copy the dataset again")
         for frame in _frames_at(container, stream, range(first, first + count), fps, path):
-            yield scaled(frame.to_ndarray(format="rgb24"), size)
+            yield _pixels(frame, size)
 
 
 def scaled(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """An image (H, W, 3) at another size (H, W), by the mean of what each pixel covers."""
     if size is None or image.shape[:2] == size:
         return image
-    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
+    return _pixels(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"), size)
+
+
+def _pixels(frame: av.VideoFrame, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB; a frame that has that size already is converted as everywhere else."""
+    if size in (None, (frame.height, frame.width)):
+        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    height, width = size
+    pixels = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation=_SCALING)
+    return np.asarray(pixels, np.uint8)
 
 
 def _frames_at(

@@ -250,7 +250,7 @@ class Recorder:
         try:
             index = self._writer.append(finished.episode)
         except Unconfirmed as error:
-            index, reason = error.index, error.strerror
+            index, reason = error.index, str(error.strerror)
         except OSError as error:
             self._unsaved = finished
             raise UnsavedError(

@@ -267,7 +267,7 @@ def _uniform(draws: NDArray[np.int64]) -> NDArray[np.float64]:
     z = draws.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * _BITS
+    return np.float64(_BITS) * ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64)
 
 
 def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_size: bool) -> None:

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ from isthmus_datasets.format.reader import DatasetReader
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
 INDEX = "index.jsonl"
+_SYNC = 256 * 2**20  # bytes after which what was decoded is flushed: a crash costs no more than decoding these again
 _log = logging.getLogger(__name__)
 
 
@@ -88,7 +90,8 @@ class FrameCache:
         cameras = [name for name, feature in reader.info.features.items() if feature.is_image]
         if camera not in cameras:
             raise DatasetError(f"{reader.root} has no camera {camera!r}; there is {', '.join(cameras) or 'none'}")
-        self.size = size or reader.info.features[camera].shape[:2]
+        height, width, _ = reader.info.features[camera].shape
+        self.size = size or (height, width)
         self._camera, self._limit, self._bytes = camera, limit, 3 * self.size[0] * self.size[1]
         self._about = {"dataset": reader.root.resolve().name, "camera": camera, "shape": [3, *self.size]}
         folder = default_folder(reader.root) if cache is None else folder_in(cache, reader.root)
@@ -181,26 +184,34 @@ class FrameCache:
         starts = self._index.end + np.cumsum([0, *(part[-1] for part in missing.values())])[:-1]
         pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
         try:
-            done = [
+            decoding = [
                 pool.submit(self._write, reader, index, part, file, int(start))
                 for (index, part), start in zip(missing.items(), starts, strict=True)
             ]
             with (self._folder / INDEX).open("r+b") as index:
                 index.truncate(index.read().rfind(b"\n") + 1)  # a line that a crash has torn
                 index.seek(0, os.SEEK_END)
-                for each in done:
-                    part, start = each.result()
-                    os.fdatasync(file)
-                    index.write(_line({"part": part, "start": start}))
-                    index.flush()
-                    self._index.starts[part] = start
+                finished: dict[Part, int] = {}
+                for each in decoding:
+                    finished |= [each.result()]
+                    if sum(part[-1] for part in finished) * self._bytes >= _SYNC or each is decoding[-1]:
+                        self._commit(index, file, finished)
+                        finished = {}
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _commit(self, index: BinaryIO, file: int, finished: dict[Part, int]) -> None:
+        """Frames reach the disk before the index says that they are there."""
+        os.fdatasync(file)
+        index.write(b"".join(_line({"part": part, "start": start}) for part, start in finished.items()))
+        index.flush()
+        self._index.starts |= finished
 
     def _write(self, reader: DatasetReader, index: int, part: Part, file: int, start: int) -> tuple[Part, int]:
         """One episode's frames into the file."""
         for number, image in enumerate(reader.stream(index, self._camera, size=self.size), start=start):
-            os.pwrite(file, np.ascontiguousarray(image.transpose(2, 0, 1)).data, number * self._bytes)
+            channels = [np.asarray(channel).data for channel in cv2.split(image)]
+            os.pwritev(file, channels, number * self._bytes)
         if _part(reader, self._camera, index) != part:
             raise DatasetError(
                 f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: try again"

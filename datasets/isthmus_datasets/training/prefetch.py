@@ -1,4 +1,4 @@
-"""Batches that are made while the learner works on the one before."""
+"""Batches, made while the learner works on the one before."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from isthmus_datasets.training.sampler import WindowSampler
 
 
 class Prefetch:
-    """An epoch of batches, some of them made ahead by threads. Gathering is copying, which frees the interpreter, so
-    that threads do what processes would, without copies between these.
+    """An epoch of batches, some of them made ahead by threads. Gathering images is copying, which frees the
+    interpreter, so that threads do what processes would, without copies between these. Windows of a few numbers are
+    made faster than they are handed from thread to thread: for those, no threads.
 
     `state_dict` tells of the batches that were given out, not of those made ahead.
 
@@ -25,7 +26,7 @@ class Prefetch:
         dataset: Whose windows.
         sampler: Which, in which order.
         ahead: How many batches are made ahead.
-        threads: How many make them.
+        threads: How many make them; 0: each batch is made when it is asked for.
         pin_memory: Whether batches lie in memory that a GPU can fetch from; None for where there is CUDA.
     """
 
@@ -38,8 +39,8 @@ class Prefetch:
         threads: int = 1,
         pin_memory: bool | None = None,
     ) -> None:
-        if ahead < 1 or threads < 1:
-            raise ValueError(f"{ahead} batches ahead by {threads} threads: both must be positive")
+        if ahead < 1 or threads < 0:
+            raise ValueError(f"{ahead} batches ahead by {threads} threads: there must be at least 1 and 0")
         self._dataset, self._sampler, self._ahead, self._threads = dataset, sampler, ahead, threads
         self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._state = sampler.state_dict()
@@ -50,6 +51,15 @@ class Prefetch:
 
     def __iter__(self) -> Iterator[Batch]:
         self._sampler.load_state_dict(self._state)  # what was made ahead and never taken is made again
+        yield from self._made_ahead() if self._threads else self._made_now()
+
+    def _made_now(self) -> Iterator[Batch]:
+        for drawn in self._sampler:
+            batch = self._make(drawn)
+            self._state = self._sampler.state_dict()
+            yield batch
+
+    def _made_ahead(self) -> Iterator[Batch]:
         waiting: deque[tuple[Future[Batch], dict[str, Any]]] = deque()
         pool = ThreadPoolExecutor(self._threads)
         try:

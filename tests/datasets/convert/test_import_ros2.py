@@ -319,7 +319,7 @@ def test_the_servo_arms_bag_has_its_defects_reported():
     for text in (
         "/servo/out/state: `name` is empty: the joints are called joint_0, joint_1, joint_2",
         "action has the joints q1, q2, q3, observation.state has joint_0, joint_1, joint_2: not matched",
-        "action pauses: a reading is held for up to 63.5",
+        "action pauses: a reading is held for up to 63.",
     ):
         assert any(text in finding for finding in source.findings), text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streams import frames
 import zarr
 
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
@@ -66,7 +67,7 @@ def test_arrays_are_cut_at_the_ends_and_named(buffer: Path):
     assert [e.length for e in (first, second, third)] == [5, 7, 8]
     np.testing.assert_array_equal(second.columns["action"], arrays["action"][5:12])
     np.testing.assert_array_equal(third.columns["observation.state"], arrays["state"][12:])
-    np.testing.assert_array_equal(np.stack(list(second.videos[CAMERA]())), arrays["img"][5:12])
+    np.testing.assert_array_equal(frames(second, CAMERA), arrays["img"][5:12])
     assert second.columns["observation.contacts"].tolist() == [[6], [7], [8], [9], [10], [11], [12]]
     assert second.task == "push the T"
 
@@ -78,7 +79,7 @@ def test_float_images_become_bytes(tmp_path: Path, scale: int):
     source = open_source(write_buffer(tmp_path / "a.zarr", images, [20]), SAID)
     expected = levels if scale == 255 else np.rint(levels / 255 * 255)
     (episode,) = source.episodes
-    np.testing.assert_array_equal(np.stack(list(episode.videos[CAMERA]())), expected)
+    np.testing.assert_array_equal(frames(episode, CAMERA), expected)
     assert source.findings == []
 
 
@@ -86,7 +87,7 @@ def test_grey_levels_between_whole_numbers_are_reported(tmp_path: Path):
     arrays = {"camera_0": np.full((4, 8, 8, 3), 7.25, np.float32), "action": np.ones((4, 2))}
     source = open_source(write_buffer(tmp_path / "a.zarr", arrays, [4]), SAID)
     (episode,) = source.episodes
-    assert np.unique(np.stack(list(episode.videos["observation.images.camera_0"]()))).tolist() == [7]
+    assert np.unique(frames(episode, "observation.images.camera_0")).tolist() == [7]
     assert source.findings == ["camera_0: episode 0: grey levels rounded by up to 0.25"]
 
 
@@ -172,7 +173,7 @@ def test_an_image_out_of_range_names_file_and_episode(tmp_path: Path):
     images[4] = 256
     source = open_source(write_buffer(tmp_path / "a.zarr", {"img": images}, [3, 6]), SAID)
     with pytest.raises(DatasetError, match=r"data/img: episode 1: grey levels from 9 to 256 do not fit"):
-        [list(episode.videos[CAMERA]()) for episode in source.episodes]
+        [frames(episode, CAMERA) for episode in source.episodes]
 
 
 @needs_pusht

@@ -144,15 +144,16 @@ def test_what_comes_in_meanwhile_is_drawn_from_the_next_batch_or_epoch_on(root: 
     taken=st.integers(0, 30),
     drop_last=st.booleans(),
     weighted=st.booleans(),
+    threads=st.integers(0, 2),
     seed=st.integers(0, 3),
 )
 def test_a_resumed_training_gets_the_remaining_batches(
-    reader: DatasetReader, batch_size: int, taken: int, drop_last: bool, weighted: bool, seed: int
+    reader: DatasetReader, batch_size: int, taken: int, drop_last: bool, weighted: bool, threads: int, seed: int
 ):
     options = {"batch_size": batch_size, "drop_last": drop_last, "seed": seed}
     options["weights"] = Weights(episodes=lambda row: 1.0 + row.index) if weighted else None
     dataset = windows(reader, CONFIG)
-    batches = Prefetch(dataset, sampler(dataset, **options), ahead=3, threads=2)
+    batches = Prefetch(dataset, sampler(dataset, **options), ahead=3, threads=threads)
     forever = chain.from_iterable(repeat(batches))
     for _ in range(taken):
         next(forever)
@@ -232,9 +233,8 @@ def test_torchs_loader_gives_the_same_from_processes_of_its_own(reader: DatasetR
     config = WindowConfig(columns=CURRENT, cameras={"front": (-1, 0)})
     dataset = windows(reader, config)
     ours = list(Prefetch(dataset, sampler(dataset)))
-    theirs = torch.utils.data.DataLoader(
-        dataset, batch_sampler=sampler(dataset), collate_fn=as_it_is, num_workers=2, multiprocessing_context="spawn"
-    )
+    options: dict[str, Any] = {"batch_sampler": sampler(dataset), "collate_fn": as_it_is}
+    theirs = torch.utils.data.DataLoader(dataset, **options, num_workers=2, multiprocessing_context="spawn")
     assert all(same(batch, other) for batch, other in zip(theirs, ours, strict=True))
 
 
@@ -245,5 +245,5 @@ def test_what_fails_while_it_is_made_ahead_is_told(reader: DatasetReader):
     dataset = windows(reader, WindowConfig(cameras={"front": (0, 0)}), transform=broken)
     with pytest.raises(RuntimeError, match="no such augmentation"):
         list(Prefetch(dataset, sampler(dataset)))
-    with pytest.raises(ValueError, match="0 batches ahead by 1 threads: both must be positive"):
+    with pytest.raises(ValueError, match="0 batches ahead by 1 threads: there must be at least 1 and 0"):
         Prefetch(dataset, sampler(dataset), ahead=0)

@@ -17,6 +17,8 @@ PHASES = 24
 """How many beginnings within a period are tried for a grid."""
 OFTEN = 1.1
 """Observations whose readings are at most so many grid periods apart should have a new one at every tick."""
+NEAR = 0.75
+"""Of a tick: a command that comes so much later than usual may still be that of a row."""
 STALE_PERIODS = 5
 """A reading held for more than so many of its topic's usual periods is reported."""
 
@@ -111,8 +113,8 @@ def _decided(times: Mapping[str, Nanoseconds], grid: Grid, observed: Sequence[st
     last = (np.searchsorted(sent, due, side="right") - 1).clip(0)
     following = (last + 1).clip(max=len(sent) - 1)
     nearer = (sent[following] - due) < (due - sent[last])
-    half = np.median(np.diff(grid.ticks)) / 2 if len(grid.ticks) > 1 else 0.0
-    return np.where(nearer & (sent[following] - due <= half), following, last)
+    tick = np.median(np.diff(grid.ticks)) if len(grid.ticks) > 1 else 0.0
+    return np.where(nearer & (sent[following] - due <= NEAR * tick), following, last)
 
 
 def _grid(times: Mapping[str, Nanoseconds], fps: int, start: int, stop: int) -> Grid:

@@ -40,7 +40,7 @@ def saturated(scan: DatasetScan) -> Iterator[Finding]:
         switch = np.array([_is_switch(column) for column in everything.T])
         first = np.array([values[0] for _, values in scan.of(name)])
         at_rest = [(first <= low + AT_LIMIT * (high - low)), (first >= high - AT_LIMIT * (high - low))]
-        rests = dict(zip(("lowest", "highest"), (each.mean(axis=0) >= RESTS for each in at_rest), strict=True))
+        rests = {end: each.mean(axis=0) >= RESTS for end, each in zip(("lowest", "highest"), at_rest, strict=True)}
         for episode, values in scan.of(name):
             if len(values) < MIN_STEPS:
                 continue
