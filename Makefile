@@ -52,7 +52,7 @@ test-long: $(STAMP) ## the tests that take minutes each
 
 test-lerobot: $(STAMP) ## LeRobot itself, in .lerobot, reads, trains on and appends to what is made here, and the other way round
 	@scripts/lerobot.sh
-	$(BIN)/python benchmarks/lerobot.py $(ARGS)
+	$(BIN)/python benchmarks/with_lerobot.py $(ARGS)
 
 lint: $(STAMP) ## ruff and pyright
 	$(BIN)/ruff check .

@@ -31,7 +31,8 @@ from isthmus_policies.algorithms.symmetry import Reflection
 from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.worlds import make_engine, make_task
 from isthmus_sim.env import Env, Observations
-from isthmus_sim.threads import THREADS, one_torch_thread
+from isthmus_sim.threads import THREADS, WAITING, one_torch_thread
+from isthmus_sim.waiting import OtherPrograms
 
 GROUPS = {"policy": "actor", "critic": "critic"}
 """Observation groups: rsl_rl's name -> ours."""
@@ -115,9 +116,11 @@ class RslRl:
                 RslRlEnv(self.env, reward_scale), configuration(config), device=str(engine.device)
             )
         self._runner.alg.threads = config.torch_threads  # pyright: ignore[reportAttributeAccessIssue]
+        self._others = OtherPrograms()
 
     def iterate(self, progress: float) -> None:
-        """One roll-out and update, with the reward's curriculum at `progress`."""
+        """One roll-out and update, with the reward's curriculum at `progress`; threads wait as in our own training."""
+        WAITING.suit(self._others.cores())
         self.env.progress = progress
         with one_torch_thread():
             self._runner.learn(1)

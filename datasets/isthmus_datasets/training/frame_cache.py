@@ -152,7 +152,7 @@ class FrameCache:
 
     def _fill(self, reader: DatasetReader, parts: dict[int, Part]) -> None:
         """Append what is missing; nobody else does meanwhile."""
-        self._index = self._read_index()
+        self._index, self._frames = self._read_index(), None
         missing = {index: part for index, part in parts.items() if part not in self._index.starts}
         if not missing:
             return  # another process has done it meanwhile

@@ -72,8 +72,7 @@ class Options:
 
 
 def record(options: Options, console: Console) -> str:
-    """Record; a line that says what there is now. An episode whose simulation diverges, or whose robot has a fault, is
-    told and left out.
+    """Record; a line that says what there is now. An episode whose simulation diverges is told and left out.
 
     Raises:
         RegistryError: nobody demonstrates the task.
@@ -102,7 +101,8 @@ def record(options: Options, console: Console) -> str:
         first = next_seed(options.dataset) if options.seed is None else options.seed
         seeds = range(first, first + options.episodes)
         by_hand = options.robot.ros and console.is_terminal
-        record_all(recorder, when_ready(seeds, console) if by_hand else shown(seeds, console), console)
+        turns = when_ready(seeds, console) if by_hand else shown(seeds, console)
+        record_all(recorder, turns, console, simulated=not options.robot.ros)
         summary, endings = recorder.summary(), Counter(outcome.ending for outcome in recorder.outcomes)
     told = ", ".join(f"{endings[end]} ended by {end.value}" for end in Ending if endings[end])
     return f"{options.dataset}: {summary.saved} episodes more, {summary.steps} steps{': ' if told else ''}{told}"
@@ -137,13 +137,14 @@ def shown(seeds: Iterable[int], console: Console) -> Iterable[int]:
     return track(seeds, "recording", console=console, disable=not console.is_terminal)
 
 
-def record_all(recorder: Recorder, seeds: Iterable[int], console: Console) -> None:
-    """An episode a seed. Raises RecordingError where the next one would fare no better."""
+def record_all(recorder: Recorder, seeds: Iterable[int], console: Console, *, simulated: bool) -> None:
+    """An episode a seed. Raises RecordingError where the next one would fare no better, and where a real robot has had
+    a fault: somebody has to look at it first."""
     for seed in seeds:
         try:
             recorder.record(seed)
         except RecordingError as error:
-            if not isinstance(error.__cause__, RobotError):
+            if not (simulated and isinstance(error.__cause__, RobotError)):
                 raise
             console.print(f"seed {seed}: {error}", highlight=False)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
-from streams import frames
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streams import frames
 
 from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
 from isthmus_datasets.convert.importers.opening import open_source

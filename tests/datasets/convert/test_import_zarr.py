@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from streams import frames
 import zarr
+from streams import frames
 
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions, Source

@@ -61,7 +61,7 @@ def peak_mb(*arguments: object) -> int:
 
 
 @pytest.mark.parametrize(
-    "operation", [("reencode",), ("pack",), ("select", "--episodes", "0"), ("export-zarr",)], ids=lambda each: each[0]
+    "operation", [("reencode",), ("pack",), ("select", "--keep", "0"), ("export-zarr",)], ids=lambda each: each[0]
 )
 def test_what_is_made_of_it(source: Path, tmp_path: Path, operation: tuple[str, ...]):
     name, *options = operation
