@@ -1,4 +1,4 @@
-"""What `benchmarks/with_lerobot.py` has done by LeRobot itself, in a Python of its own. It knows nothing of this project.
+"""What `benchmarks/with_lerobot.py` has done by LeRobot itself, in a Python of its own that knows nothing of us.
 
 usage: inside_lerobot.py make ROOT | look ROOT OUT.npz | append ROOT | train ROOT act|diffusion
 """
