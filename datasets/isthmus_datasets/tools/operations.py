@@ -25,6 +25,7 @@ from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
 from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, sampled, to_json
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import LOCK, STAGING, DatasetWriter
+from isthmus_datasets.tools.losses import only_task, refuse_losses
 from isthmus_datasets.tools.packing import new_dataset
 from isthmus_datasets.tools.remux import cut_video
 
@@ -120,22 +121,26 @@ def write_episodes(
         new_dataset(target) as folder,
         DatasetWriter.create(folder, fps=info.fps, features=features, robot_type=info.robot_type) as writer,
     ):
+        asked: set[Path] = set()
         for reader, index in episodes:
+            if reader.root not in asked:
+                refuse_losses(reader)
+                asked.add(reader.root)
             with TemporaryDirectory(prefix="isthmus-") as scratch:
                 writer.append(change(_standalone(reader, index, Path(scratch), encoding)))
 
 
 def streamed(reader: DatasetReader, index: int) -> Episode:
-    """An episode whose videos' frames are read as they are needed. Raises as `DatasetReader.episode`."""
+    """An episode whose videos' frames are read as they are needed. Raises as `DatasetReader.episode`, and DatasetError
+    where what was asked changed on the way."""
+    only_task(reader, index)
     videos = {camera: partial(reader.stream, index, camera) for camera in reader.info.cameras}
     return replace(reader.episode(index, videos=False), videos=videos)
 
 
 def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tuple[int, int] | None) -> Episode:
     """The episode, its videos as files of its own."""
-    tasks = reader.episodes[index].tasks
-    if len(tasks) != 1:
-        raise DatasetError(f"{reader.root}: episode {index} has {len(tasks)} tasks, one can be copied: split it first")
+    only_task(reader, index)
     videos: dict[str, Path | Frames] = {}
     for camera in reader.info.cameras:
         path = scratch / f"{camera}.mp4"

@@ -20,6 +20,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.staging import STATS_FILE
 from isthmus_datasets.format.statistics import Statistics, aggregate, to_json
 from isthmus_datasets.format.tasks import TASKS_FILE, tasks_bytes
+from isthmus_datasets.tools.losses import refuse_losses
 from isthmus_datasets.tools.remux import VideoJoiner
 
 MEGABYTE = 2**20
@@ -39,6 +40,7 @@ def pack(source: Path, target: Path, *, data_mb: int | None = None, video_mb: in
         OSError: a file cannot be written.
     """
     reader = DatasetReader(source)
+    refuse_losses(reader)
     info = replace(
         reader.info,
         data_path=DATA_PATH,

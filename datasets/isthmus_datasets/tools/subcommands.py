@@ -19,6 +19,7 @@ from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.losses import refuse_losses
 from isthmus_datasets.tools.migration import migrate
 from isthmus_datasets.tools.operations import (
     delete_episodes,
@@ -96,6 +97,7 @@ class Export:
 
     def run(self, console: Console) -> int:
         reader = DatasetReader(self.source)
+        refuse_losses(reader)
         info = reader.info
         features = {name: f for name, f in info.features.items() if name in info.columns or name in info.cameras}
         episodes = (streamed(reader, index) for index in range(reader.num_episodes))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
@@ -27,6 +30,7 @@ from isthmus_datasets.tools.operations import (
     split,
 )
 from isthmus_datasets.tools.packing import pack
+from isthmus_datasets.tools.subcommands import Export
 
 FEATURES: Features = {
     "action": Feature(dtype="float64", shape=(2,)),
@@ -267,3 +271,27 @@ def test_statistics_computed_anew(source: DatasetReader, tmp_path: Path):
 def test_statistics_are_not_computed_while_another_writes(source: DatasetReader):
     with DatasetWriter.open(source.root), pytest.raises(DatasetError, match="is being written by"):
         recompute_statistics(source.root)
+
+
+OPERATIONS: dict[str, Callable[[Path, Path], object]] = {
+    "select": lambda source, new: keep_episodes(source, new, [0]),
+    "merge": lambda source, new: merge([source], new),
+    "pack": pack,
+    "export": lambda source, new: Export(source=source, target=new).run(Console(quiet=True)),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_would_be_lost_is_refused_by_name(tmp_path: Path, edit_parquet, operation: str):
+    """A column of lists in meta/episodes, and one of the data that nobody declares."""
+    source = make(tmp_path / "source")
+    for path, column, value in (
+        (source / "meta/episodes/chunk-000/file-000.parquet", "subtasks", ["reach", "grasp"]),
+        (source / "data/chunk-000/file-000.parquet", "depth", 0.5),
+    ):
+        before = path.read_bytes()
+        edit_parquet(path, lambda t, c=column, v=value: t.append_column(c, pa.array([v] * len(t))))
+        with pytest.raises(DatasetError, match=f"source/.*: {column} would be lost"):
+            OPERATIONS[operation](source, tmp_path / "new.zarr")
+        assert not (tmp_path / "new.zarr").exists()
+        path.write_bytes(before)
