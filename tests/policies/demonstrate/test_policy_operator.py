@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import cast
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -27,8 +29,10 @@ from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_deploy.contract import Contract, Memory
 from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, seal
+from isthmus_policies.demonstrate.demonstration import MeasuredRobot
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_policies.demonstrate.policy_operator import PolicyOperator, policy_for
+from isthmus_policies.demonstrate.record import main as record
 from isthmus_sim.robots.pusher import description as pusher
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL, TABLE
 from isthmus_sim.robots.quadrotor import description as quadrotor
@@ -218,3 +222,33 @@ def test_an_observation_without_its_signals_is_told(path: Path):
     columns = {"state": np.zeros(3, np.float32)}
     with pytest.raises(ValueError, match=r"\(3,\), it must be \(5,\): .*1 of block_angle"):
         operator.decide(Observation(columns=columns, capture_time_ns={"state": 0}))
+
+
+def test_it_is_recorded_from_the_command_line(path: Path, tmp_path: Path):
+    record(
+        ["push_t", str(tmp_path / "d"), "--policy", str(path), "--episodes", "2", "--max-seconds", "2", "--no-images"]
+    )
+    episodes = DatasetReader(tmp_path / "d").episodes
+    assert [(row.length, row.facts["operator"], row.facts["ending"]) for row in episodes] == [
+        (20, "policy hand_made", "time")
+    ] * 2
+
+
+def test_what_it_needs_and_nobody_measures_is_named(tmp_path: Path):
+    """The quadrotor's goal, which an operator gives."""
+
+    class Flying:
+        readings = ("position", "orientation")
+
+        def signals(self, observation: Observation) -> dict:
+            return {}
+
+    goals = [signal.name for signal in quadrotor.ROBOT.signals if signal.is_goal]
+    operator = SimpleNamespace(needs=tuple(signal.name for signal in quadrotor.ROBOT.signals))
+    with (
+        mock.patch("isthmus_policies.demonstrate.policy_operator.PolicyOperator", return_value=operator),
+        pytest.raises(
+            PolicyFileError, match=f"needs .*{goals[0]}.*, which the robot does not measure: .*isthmus-deploy"
+        ),
+    ):
+        policy_for(tmp_path / "x.onnx", quadrotor.ROBOT, cast(MeasuredRobot, Flying()))
