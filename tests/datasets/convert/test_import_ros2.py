@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -105,6 +106,25 @@ def test_stamps_that_cannot_be_believed_give_way(tmp_path: Path, stamps: list[in
     source = open_source(bag, options(STATE))
     assert why in source.findings[0]
     assert source.episodes[0].columns["observation.state"].tolist() == [[0], [1], [2], [3]]
+
+
+def test_whoever_knows_which_times_are_right_says_so(tmp_path: Path):
+    """The robot's clock is 5 s behind; each message takes 20 ms and a bit more than the one before."""
+    messages = [(100 * k + 20 + k, joints(100 * k - 5000, ["a"], [float(k)])) for k in range(4)]
+    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+
+    def taken(stamps: Literal["header", "arrival"]) -> list[int]:
+        source = open_source(bag, replace(options(STATE), stamps=stamps))
+        (episode,) = source.episodes
+        assert source.findings == []
+        return ((episode.columns["capture_time_ns"][:, 0] - START) // MS).tolist()
+
+    assert taken("header") == [-5000, -4900, -4800, -4700]
+    assert taken("arrival") == [20, 121, 222], "at 320 ms the fourth has not come yet"
+    zero = [(k, joints(None, ["a"], [0.0])) for k in (0, 100)]
+    bag = write_bag(tmp_path / "zero", ("/state", "sensor_msgs/msg/JointState", zero))
+    with pytest.raises(DatasetError, match="/state: 2 of 2 messages have no header stamp or a zero one: they are"):
+        open_source(bag, replace(options(STATE), stamps="header"))
 
 
 def test_joints_are_matched_by_name(tmp_path: Path):

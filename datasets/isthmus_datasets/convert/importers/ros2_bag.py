@@ -40,7 +40,7 @@ def open_bags(path: Path, options: ImportOptions) -> Source:
         DatasetError: rate, task or topics are not said, a bag is damaged, a topic is missing (those there are listed),
             has messages that nobody defines or that differ in size, or the topics have no time in common.
     """
-    options.only("fps", "task", "robot_type", "topics", "joints", path=path)
+    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", path=path)
     paths = _find_bags(path)
     if not options.topics:
         with open_bag(paths[0]) as bag:
@@ -122,7 +122,7 @@ def _note(findings: list[str], path: Path, texts: list[str]) -> None:
 
 def _tracks(bag: Bag, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
     found: list[str] = []
-    tracks = _same_joint_order(bag.tracks(options.topics, options.joints, found), found)
+    tracks = _same_joint_order(bag.tracks(options, found), found)
     _note(findings, bag.path, bag.findings() + found)
     return tracks
 

@@ -6,7 +6,7 @@ import re
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from isthmus_datasets.convert.importers import mcap_salvage
 from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
-from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, capture_times
+from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times
+from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.ros2.messages import image_array, stamp_ns
 
@@ -105,16 +106,17 @@ class Bag:
     def _is_known(self, kind: str) -> bool:
         return kind in self._reader.typestore.fielddefs
 
-    def tracks(self, wanted: Mapping[str, str], joints: tuple[str, ...], findings: list[str]) -> dict[str, Track]:
-        """The readings of every feature of `wanted` (feature -> TOPIC or TOPIC:FIELD).
+    def tracks(self, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
+        """The readings of every feature that is asked for.
 
         Raises:
-            DatasetError: a topic is not there, has no messages or ones that cannot be read, or lacks the field.
+            DatasetError: a topic is not there, has no messages or ones that cannot be read, lacks the field, or has no
+                stamps where these are wanted.
         """
-        places = {feature: _parse(text) for feature, text in wanted.items()}
+        places = {feature: _parse(text) for feature, text in options.topics.items()}
         for topic, _ in places.values():
             self._check_topic(topic)
-        readings = {name: _readings(self.types[topic], path, joints) for name, (topic, path) in places.items()}
+        readings = {name: _readings(self.types[topic], path, options.joints) for name, (topic, path) in places.items()}
         times: dict[str, list[tuple[int, int]]] = {topic: [] for topic, _ in places.values()}
         for topic, received, message in self.messages(set(times)):
             for name in [name for name, (of, _) in places.items() if of == topic]:
@@ -122,7 +124,7 @@ class Bag:
                     readings[name].add(message)
             times[topic].append((received, stamp_ns(message)))
         return {
-            name: _track(topic, readings[name], np.array(times[topic], np.int64), findings)
+            name: _track(topic, readings[name], np.array(times[topic], np.int64), options.stamps, findings)
             for name, (topic, _) in places.items()
         }
 
@@ -231,9 +233,13 @@ def _readings(kind: str, path: tuple[str, ...], joints: tuple[str, ...]) -> Read
 
 
 def _track(
-    topic: str, readings: Readings | JointReadings | ImageReadings, times: NDArray[np.int64], findings: list[str]
+    topic: str,
+    readings: Readings | JointReadings | ImageReadings,
+    times: NDArray[np.int64],
+    stamps: Stamps,
+    findings: list[str],
 ) -> Track:
-    taken, finding = capture_times(times[:, 0], times[:, 1], topic)
+    taken, finding = capture_times(times[:, 0], times[:, 1], topic, stamps)
     findings += [finding] if finding else []
     if isinstance(readings, ImageReadings):
         return Track(topic=topic, times=taken, values=None, names=None, shape=readings.shape or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +24,31 @@ STALE_PERIODS = 5
 """A reading held for more than so many of its topic's usual periods is reported."""
 
 Nanoseconds = NDArray[np.int64]
+Stamps = Literal["auto", "header", "arrival"]
 
 
-def capture_times(received: Nanoseconds, stamps: Nanoseconds, topic: str) -> tuple[Nanoseconds, str | None]:
+def capture_times(
+    received: Nanoseconds, stamps: Nanoseconds, topic: str, wanted: Stamps = "auto"
+) -> tuple[Nanoseconds, str | None]:
     """When the messages' content was measured (n,), in ns, never falling.
 
-    The header stamps where all of them can be believed, otherwise the times at which the bag received the messages:
-    a mixture would jump by the transport's delay.
+    Of themselves the header stamps where all of them can be believed, otherwise the times at which the bag received the
+    messages: a mixture would jump by the transport's delay.
 
     Args:
         received: (n,) ns, never falling.
         stamps: (n,) ns from the headers; 0 where there is none.
         topic: For the finding.
+        wanted: "header" or "arrival" where somebody knows which is right.
 
     Returns:
         The times, and why they are not the stamps, or None.
+
+    Raises:
+        DatasetError: the stamps are wanted, and are none, or go backwards.
     """
+    if wanted == "arrival":
+        return received, None
     why = None
     zero = int((stamps == 0).sum())
     offset_s = float(np.median(received - stamps)) / SECOND
@@ -46,10 +56,12 @@ def capture_times(received: Nanoseconds, stamps: Nanoseconds, topic: str) -> tup
         why = f"{zero} of {len(stamps)} messages have no header stamp or a zero one"
     elif (np.diff(stamps) < 0).any():
         why = f"header stamps go backwards at message {int(np.argmax(np.diff(stamps) < 0)) + 1}"
-    elif abs(offset_s) > OTHER_CLOCK_S:
+    elif abs(offset_s) > OTHER_CLOCK_S and wanted == "auto":
         why = f"header stamps are {offset_s:.3f} s behind the bag's clock"
     if why is None:
         return stamps, None
+    if wanted == "header":
+        raise DatasetError(f"{topic}: {why}: they are no times of capture; take arrival instead")
     return received, f"{topic}: {why}: the time at which the bag received them is taken for capture time"
 
 

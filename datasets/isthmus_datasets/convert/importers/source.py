@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Features
@@ -53,6 +53,9 @@ class ImportOptions:
     """robomimic: the observations that make `observation.state`, end to end."""
     topics: dict[str, str] = field(default_factory=dict)
     """ROS 2: feature -> TOPIC or TOPIC:FIELD, such as observation.state -> /joint_states:position."""
+    stamps: Literal["auto", "header", "arrival"] = "auto"
+    """ROS 2: when readings were taken: as their headers say, when the bag received them, or as the headers say where
+    all of a topic's can be believed."""
     joints: tuple[str, ...] = ()
     """ROS 2: the joints of a JointState to take, in this order; of one without names, what all of them are called."""
 
