@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.training.source import Choice, Source
+from isthmus_datasets.training.loaded_episodes import Choice, LoadedEpisodes
 from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
@@ -105,7 +105,7 @@ class WindowDataset(Dataset[Batch]):
         _check_alike([subset.reader for subset in subsets], config, any_size=size is not None)
         self.config, self._transform = config, transform
         options = {"size": size, "cache": cache, "cache_limit": cache_limit}
-        self.sources = [Source(each.reader, config, episodes=each.episodes, **options) for each in subsets]
+        self.sources = [LoadedEpisodes(each.reader, config, episodes=each.episodes, **options) for each in subsets]
         nothing = np.zeros(0, np.int64)
         self.table = WindowTable(source=nothing, episode=nothing, current=nothing, low=nothing, high=nothing)
         self.arrivals: list[list[int]] = []

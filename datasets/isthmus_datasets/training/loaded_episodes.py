@@ -1,4 +1,4 @@
-"""One dataset in memory, for windows: columns of the chosen episodes, and where their frames are."""
+"""Chosen episodes of a dataset in memory, for windows: their columns, and where their frames are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Choice = Callable[[EpisodeRow], bool] | Sequence[int] | None
 """Which episodes: those that a function says yes to, those of these numbers, or all."""
 
 
-class Source:
+class LoadedEpisodes:
     """Grows with its dataset: `look` sees what was appended, `take` loads it.
 
     Args:
