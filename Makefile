@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-bags bench-loader bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -53,6 +53,8 @@ test-long: $(STAMP) ## the tests that take minutes each
 test-lerobot: $(STAMP) ## LeRobot itself, in .lerobot, reads, trains on and appends to what is made here, and the other way round
 	@scripts/lerobot.sh
 	$(BIN)/python benchmarks/with_lerobot.py $(ARGS)
+
+bench-with-lerobot: test-lerobot ## the same: every benchmark has such a name
 
 lint: $(STAMP) ## ruff and pyright
 	$(BIN)/ruff check .
