@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import pytest
-from bags import (
+from made_bags import (
     BOTH,
     MS,
     START,

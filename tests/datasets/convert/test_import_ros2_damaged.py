@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from bags import (
+from made_bags import (
     STATE,
     options,
     states,
