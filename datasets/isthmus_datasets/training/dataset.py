@@ -235,9 +235,11 @@ class _Chosen:
     def frames(self, camera: str, rows: NDArray[np.int64]) -> Tensor:
         """Their frames (B, n, 3, H, W)."""
         places = rows - self.low[:, None]
+        frames = [source.frames[camera] for source in self._sources]  # once: a refresh may replace them meanwhile
         for source, inside in self._by_source():
-            places[inside] += self._sources[source].frame_starts[camera][self._episode[inside], None]
-        return self._gathered(places, lambda source: self._sources[source].caches[camera].frames)
+            _, starts = frames[source]
+            places[inside] += starts[self._episode[inside], None]
+        return self._gathered(places, lambda source: frames[source][0].frames)
 
     def _by_source(self) -> list[tuple[int, Any]]:
         if len(self._sources) == 1:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.files import write_synced
+from isthmus_datasets.format.files import replace_file
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 
@@ -114,7 +114,7 @@ class FrameCache:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with _alone(self._folder / ".lock"):
                     self._fill(reader, parts)
-        self._frames = None
+        self._frames = self._mapped()
 
     def start(self, reader: DatasetReader, episode: int) -> int:
         """Number of the episode's first frame in `frames`; it was prepared."""
@@ -124,13 +124,14 @@ class FrameCache:
     def frames(self) -> NDArray[np.uint8]:
         """(n, 3, H, W), read-only, fetched from the disk as needed."""
         if self._frames is None:
-            shape = (self._index.end, 3, *self.size)
-            empty = not self._index.end
-            path = self._folder / self._index.data
-            self._frames = (
-                np.empty(shape, np.uint8) if empty else np.asarray(np.memmap(path, np.uint8, "r", shape=shape))
-            )
+            self._frames = self._mapped()
         return self._frames
+
+    def _mapped(self) -> NDArray[np.uint8]:
+        shape = (self._index.end, 3, *self.size)
+        if not self._index.end:
+            return np.empty(shape, np.uint8)
+        return np.asarray(np.memmap(self._folder / self._index.data, np.uint8, "r", shape=shape))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_frames": None}  # another process maps the file itself
@@ -140,7 +141,7 @@ class FrameCache:
         path = self._folder / INDEX
         if not path.exists():
             return _Index(data="frames-0.u8", starts={})
-        about, *lines = [line for line in map(_parsed, path.read_bytes().splitlines()) if line is not None]
+        about, *lines = [line for line in map(_parsed, path.read_bytes().splitlines()) if line is not None] or [{}]
         data = str(about.pop("data", ""))
         if about != self._about:
             raise DatasetError(
@@ -167,11 +168,10 @@ class FrameCache:
             )
         begun, path = time.perf_counter(), self._folder / self._index.data
         if not (self._folder / INDEX).exists():
-            write_synced(self._folder / INDEX, _line(self._about | {"data": self._index.data}))
+            replace_file(self._folder / INDEX, _line(self._about | {"data": self._index.data}))
         with path.open("r+b" if path.exists() else "w+b") as file:
-            os.posix_fallocate(
-                file.fileno(), self._index.end * self._bytes, needed * self._bytes
-            )  # a full disk says so
+            # a full disk says so now
+            os.posix_fallocate(file.fileno(), self._index.end * self._bytes, needed * self._bytes)
             self._decode(reader, missing, file.fileno())
         seconds = time.perf_counter() - begun
         _log.info("%s: %d frames decoded in %.1f s", self._camera, needed, seconds)
@@ -231,8 +231,7 @@ class FrameCache:
                 file.write(self.frames[start : start + part[-1]].data)
             file.flush()
             os.fsync(file.fileno())
-        write_synced(self._folder / f".{INDEX}", b"".join(lines))
-        (self._folder / f".{INDEX}").replace(self._folder / INDEX)
+        replace_file(self._folder / INDEX, b"".join(lines))
         self._index, self._frames = new, None
         old.unlink(missing_ok=True)
 

@@ -46,17 +46,18 @@ class LoadedEpisodes:
         cache_limit: int | None,
     ) -> None:
         self.reader, self._config, self._choice = reader, config, episodes
-        self.caches = {
-            camera: FrameCache(reader, camera, size=size, cache=cache, limit=cache_limit)
+        self._caching: dict[str, Any] = {"size": size, "cache": cache, "limit": cache_limit}
+        self.frames: dict[str, tuple[FrameCache, NDArray[np.int64]]] = {
+            camera: (FrameCache(reader, camera, **self._caching), np.zeros(0, np.int64))
             for camera in config.all_cameras
         }
+        """camera -> a cache, and the number there of each chosen episode's first frame. `take` puts both in place at
+        once, and never prepares a cache that windows may be drawn from meanwhile: its file can become another one."""
         if isinstance(episodes, Sequence) and not all(0 <= index < reader.num_episodes for index in episodes):
             raise IndexError(f"{reader.root} has {reader.num_episodes} episodes, asked for {list(episodes)}")
         self.rows: list[EpisodeRow] = []
         """The chosen episodes, in the order in which their rows stand in `columns`."""
         self.columns = self._load([])
-        self.frame_starts: dict[str, NDArray[np.int64]] = {}
-        """camera -> number of each chosen episode's first frame."""
         self._seen = 0
 
     def look(self) -> int:
@@ -91,9 +92,10 @@ class LoadedEpisodes:
         loaded = self._load([row.index for row in new])
         self.columns = {name: np.concatenate([values, loaded[name]]) for name, values in self.columns.items()}
         self.rows += new
-        for camera, cache in self.caches.items():
+        for camera in self.frames:
+            cache = FrameCache(self.reader, camera, **self._caching)
             cache.prepare(self.reader, [row.index for row in self.rows])
-            self.frame_starts[camera] = np.array([cache.start(self.reader, row.index) for row in self.rows])
+            self.frames[camera] = cache, np.array([cache.start(self.reader, row.index) for row in self.rows])
         return new
 
     def _load(self, episodes: list[int]) -> dict[str, NDArray[Any]]:

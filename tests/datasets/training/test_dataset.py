@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -184,6 +186,25 @@ def test_what_is_appended_is_taken_in_behind_what_was_there(root: Path, tmp_path
     again = WindowDataset([DatasetReader(root), DatasetReader(other)], config, arrivals=dataset.arrivals)
     assert again.fingerprint(21) == dataset.fingerprint(21), "windows have the same numbers as where it grew"
     assert WindowDataset([DatasetReader(root), DatasetReader(other)], config).fingerprint(21) != again.fingerprint(21)
+
+
+def test_windows_that_are_drawn_during_a_refresh_have_their_own_frames(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """Episode 0 was in the file before and is not wanted, so that the limit makes a refresh move the others."""
+    limit, config = 12 * 3 * 16 * 32, WindowConfig(cameras={"front": (0, 0)})
+    windows(DatasetReader(root), config, cache_limit=limit)
+    dataset = windows(Subset(reader=DatasetReader(root), episodes=lambda row: row.index > 0), config, cache_limit=limit)
+    before, during, decode = whole(dataset), [], DatasetReader.stream
+
+    def stream(reader: DatasetReader, index: int, camera: str, **options: Any) -> Iterator[np.ndarray]:
+        during.append(whole(dataset))  # as a prefetching thread does
+        return decode(reader, index, camera, **options)
+
+    monkeypatch.setattr(DatasetReader, "stream", stream)
+    append(root, 5)
+    assert dataset.refresh() == 5
+    assert len(during) == 1
+    np.testing.assert_array_equal(during[0]["front"], before["front"])
+    np.testing.assert_array_equal(whole(dataset)["front"][:7], before["front"])
 
 
 def test_only_chosen_ones_of_the_new_episodes_are_taken(root: Path):

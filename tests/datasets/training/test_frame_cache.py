@@ -132,6 +132,14 @@ def test_a_cache_of_something_else_is_refused(root: Path):
         FrameCache(reader, "front")
 
 
+def test_an_index_that_says_nothing_is_refused(root: Path):
+    reader = DatasetReader(root)
+    prepared(reader)
+    (folder(root) / INDEX).write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"16x32 holds frames of \{\}, wanted are .*: delete it"):
+        FrameCache(reader, "front")
+
+
 def test_a_video_that_changes_while_it_is_decoded_is_not_kept(root: Path):
     class Changing(Counting):
         def stream(self, index: int, camera: str, **options: Any) -> Iterator[np.ndarray]:
