@@ -31,7 +31,7 @@ START = 1_700_000_000 * SECOND
 STATE, COMMAND = "/joint_states", "/forward_position_controller/commands"
 RATE = 50  # Hz, of the policy and of the rows
 UNSEEN = 0.4
-"""Of a period: the most that a free-running policy takes."""
+"""The most that a free-running policy takes, as a share of its period."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,9 @@ class Options(BenchOptions):
     phases: int = 8
     """Phases of the sensor, all through its period."""
     latencies: tuple[float, ...] = (0.05, 0.3, 0.6, 0.85)
-    """Of a period: from waking to the command, of a free-running policy at most `UNSEEN`."""
+    """Times from waking to the command, as shares of a period; a free-running policy takes `UNSEEN` at most."""
     jitter: float = 0.1
-    """Of a period: how far a reading and a command are from their time, at most."""
+    """The most that a reading and a command are off their time, as a share of a period."""
     seconds: float = 4.0
     """Length of a bag."""
 
@@ -82,6 +82,7 @@ def simulated(options: Options, rate: int, phase: float, latency: float, seed: i
 
 
 def make(kind: str, **values: Any) -> Any:
+    """A ROS message of this type."""
     return STORE.types[kind](**values)
 
 

@@ -23,6 +23,7 @@ INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 def opened(root, **options):
+    """The dataset, as LeRobot's own class."""
     return LeRobotDataset(NAME, root=root, video_backend=BACKEND, **options)
 
 

@@ -19,7 +19,7 @@ PHASES = 24
 OFTEN = 1.1
 """Observations whose readings are at most so many grid periods apart should have a new one at every tick."""
 NEAR = 0.75
-"""Of a tick: a command that comes so much later than usual may still be that of a row."""
+"""A command that comes this share of a tick later than usual may still be that of a row."""
 STALE_PERIODS = 5
 """A reading held for more than so many of its topic's usual periods is reported."""
 
