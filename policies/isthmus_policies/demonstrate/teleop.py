@@ -45,7 +45,7 @@ from isthmus_policies.demonstrate.demonstration import (
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
 from isthmus_policies.demonstrate.policy_operator import policy_for
-from isthmus_policies.demonstrate.ros2_options import Ros2Options, connect_shown
+from isthmus_policies.demonstrate.ros2.options import Ros2Options, connect_shown
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.registry import RegistryError

@@ -30,8 +30,8 @@ from std_msgs.msg import Float64MultiArray, String
 from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
 from isthmus_deploy.ros import qos, ros2
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
-from isthmus_policies.demonstrate.ros2_sensor import RobotLost
+from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
+from isthmus_policies.demonstrate.ros2.sensor import RobotLost
 
 pytestmark = pytest.mark.ros
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.robot import Observation
-from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
+from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.models.reading import compiled

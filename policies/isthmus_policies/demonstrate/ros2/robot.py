@@ -22,14 +22,14 @@ from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.features import action_column, joined, split
-from isthmus_policies.demonstrate.ros2_connection import (
+from isthmus_policies.demonstrate.ros2.connection import (
     announced_cameras,
     announced_limits,
     hear_interface,
     open_commands,
 )
-from isthmus_policies.demonstrate.ros2_drive import Readings, Ros2Drive
-from isthmus_policies.demonstrate.ros2_sensor import RobotLost, Sensor, sensors
+from isthmus_policies.demonstrate.ros2.drive import Readings, Ros2Drive
+from isthmus_policies.demonstrate.ros2.sensor import RobotLost, Sensor, sensors
 
 
 class Ros2Robot:

@@ -13,8 +13,8 @@ from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_sim.description import RobotDescription
 
 if TYPE_CHECKING:
-    from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
-    from isthmus_policies.demonstrate.ros2_shown import ShownRos2Robot
+    from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
+    from isthmus_policies.demonstrate.ros2.shown import ShownRos2Robot
 
 _Robot = TypeVar("_Robot", bound="Ros2Robot")
 
@@ -45,7 +45,7 @@ def connect(options: Ros2Options, description: RobotDescription) -> Ros2Robot:
         CameraError: a camera gives nothing.
     """
     ros2.require()
-    from isthmus_policies.demonstrate.ros2_robot import Ros2Robot
+    from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
 
     return _checked(Ros2Robot(**_given(options)), description)
 
@@ -53,7 +53,7 @@ def connect(options: Ros2Options, description: RobotDescription) -> Ros2Robot:
 def connect_shown(options: Ros2Options, description: RobotDescription) -> ShownRos2Robot:
     """The same, with its model. Raises UnsupportedError too, where it has none."""
     ros2.require()
-    from isthmus_policies.demonstrate.ros2_shown import ShownRos2Robot
+    from isthmus_policies.demonstrate.ros2.shown import ShownRos2Robot
 
     return _checked(ShownRos2Robot(description, **_given(options)), description)
 

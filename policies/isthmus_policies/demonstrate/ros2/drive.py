@@ -13,7 +13,7 @@ from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.limits import Limits
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.supervisor import ACTIVE
-from isthmus_policies.demonstrate.ros2_sensor import RobotLost
+from isthmus_policies.demonstrate.ros2.sensor import RobotLost
 
 Readings = tuple[Mapping[str, NDArray[Any]], Mapping[str, float]]
 
