@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +71,18 @@ def states(n: int = 11, every: int = 50) -> Said:
 def commands(*times: int) -> Said:
     """Command k is −k, stamped and received at `times[k]` ms."""
     return "/cmd", "sensor_msgs/msg/JointState", [(t, joints(t, ["a"], [-float(k)])) for k, t in enumerate(times)]
+
+
+def moving(*times: Iterable[int], topic: str = "/state") -> Said:
+    """One joint, `a`, which at every one of these times, in ms, is at that number, and is received 5 ms later."""
+    messages = [(t + 5, joints(t, ["a"], [float(t)])) for several in times for t in several]
+    return topic, "sensor_msgs/msg/JointState", messages
+
+
+def saying(topic: str, kind: str, *said: tuple[int, Any]) -> Said:
+    """A message of std_msgs that is `data`, of no data where that is None, received so many ms after START."""
+    kind = f"std_msgs/msg/{kind}"
+    return topic, kind, [(t, make(kind) if data is None else make(kind, data=data)) for t, data in said]
 
 
 def options(topics: dict[str, str], fps: int = 10, joints: tuple[str, ...] = ()) -> ImportOptions:

@@ -1,6 +1,6 @@
 """Episodes from ROS 2 bags: topics put on a fixed-rate grid, each tick with the last reading not after it.
 
-A bag is an episode; a folder of bags is one episode each, by name.
+A bag is an episode, or is cut into several; so is each of a folder of bags, by name.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, is_bag, open_bag
-from isthmus_datasets.convert.importers.ros2_time import make_grid, time_findings
+from isthmus_datasets.convert.importers.ros2_files import is_bag
+from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, open_bag
+from isthmus_datasets.convert.importers.ros2_spans import find_spans
+from isthmus_datasets.convert.importers.ros2_time import WHOLE, Grid, Span, make_grid, time_findings
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
@@ -34,13 +36,16 @@ def recognises(path: Path) -> bool:
 
 
 def open_bags(path: Path, options: ImportOptions) -> Source:
-    """One episode a bag: the features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos.
+    """The features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos.
+
+    One episode a bag, of which nothing but the first is read yet; where they are to be cut, all of them are, once.
 
     Raises:
         DatasetError: rate, task or topics are not said, a bag is damaged, a topic is missing (those there are listed),
-            has messages that nobody defines or that differ in size, or the topics have no time in common.
+            has messages that nobody defines or that differ in size, or the topics have no time in common; or cutting
+            leaves no episode.
     """
-    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", path=path)
+    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", "gap_s", "episodes", path=path)
     paths = _find_bags(path)
     if not options.topics:
         with open_bag(paths[0]) as bag:
@@ -48,16 +53,15 @@ def open_bags(path: Path, options: ImportOptions) -> Source:
     fps, task = require(
         path, "a bag says neither the rate of the grid nor the task", fps=options.fps, task=options.task
     )
-    findings: list[str] = []
-    with open_bag(paths[0]) as bag:
-        features = _features(_tracks(bag, options, findings))
-    bags = _Bags(paths=paths, fps=fps, task=task, features=features, options=options, findings=findings)
+    bags = _Bags(paths=paths, fps=fps, task=task, options=options)
+    features = _features(bags.tracks(paths[0]))
+    spans = bags.spans()
     return Source(
         fps=fps,
         features=features,
         robot_type=options.robot_type,
-        episodes=LazyEpisodes(len(paths), bags.episode),
-        findings=findings,
+        episodes=LazyEpisodes(len(spans), lambda index: bags.episode(*spans[index], index, features)),
+        findings=bags.findings,
     )
 
 
@@ -66,41 +70,72 @@ class _Bags:
     paths: list[Path]
     fps: int
     task: str
-    features: Features
     options: ImportOptions
-    findings: list[str]
+    findings: list[str] = field(default_factory=list)
     folder: TemporaryDirectory[str] = field(default_factory=lambda: TemporaryDirectory(prefix="isthmus-import-"))
     """Holds the videos of the episode that was read last."""
+    kept: dict[Path, dict[str, Track]] = field(default_factory=dict)
+    """Of the bag that was read last: its episodes come one after the other."""
 
-    def episode(self, index: int) -> Episode:
-        path = self.paths[index]
-        with open_bag(path) as bag:
-            tracks = _tracks(bag, self.options, self.findings)
-            self._check_features(path, _features(tracks))
-            times = {name: track.times for name, track in tracks.items()}
-            grid = make_grid(times, self.fps, str(path))
-            _note(self.findings, path, time_findings(grid, times))
-            columns = {n: t.values[grid.rows[n]] for n, t in tracks.items() if t.values is not None}
-            videos = {n: self._video(bag, n, t, grid.rows[n]) for n, t in tracks.items() if t.values is None}
+    def tracks(self, path: Path) -> dict[str, Track]:
+        """What every feature had from a bag."""
+        if path not in self.kept:
+            self.kept.clear()
+            with open_bag(path) as bag:
+                self.kept[path] = _tracks(bag, self.options, self.findings)
+        return self.kept[path]
+
+    def spans(self) -> list[tuple[Path, Span]]:
+        """Where each episode is."""
+        if self.options.gap_s is None and not self.options.episodes:
+            return [(path, WHOLE) for path in self.paths]
+        found: list[tuple[Path, Span]] = []
+        why: list[str] = []
+        for path in self.paths:
+            times = {name: track.times for name, track in self.tracks(path).items()}
+            with open_bag(path) as bag:
+                spans, texts = find_spans(bag, times, self.fps, self.options)
+            found += [(path, span) for span in spans]
+            why += [f"{path}: {text}" for text in texts]
+            _note(self.findings, path.name, texts)
+        if not found:
+            raise DatasetError("; ".join(why))
+        return found
+
+    def episode(self, path: Path, span: Span, index: int, features: Features) -> Episode:
+        """One of a bag's spans. Raises DatasetError when the bag's features are not those of the first one."""
+        tracks = self.tracks(path)
+        self._check_features(path, features, _features(tracks))
+        times = {name: track.times for name, track in tracks.items()}
+        grid = make_grid(times, self.fps, str(path), span)
+        where = path.name if span == WHOLE else f"{path.name}, episode {index}"
+        _note(self.findings, where, time_findings(grid, times, span))
+        columns = {n: t.values[grid.rows[n]] for n, t in tracks.items() if t.values is not None}
         _check_finite(path, columns, {name: track.names for name, track in tracks.items()})
         columns[CAPTURE_TIME] = np.stack([times[name][grid.rows[name]] for name in tracks], axis=1)
+        videos = self._videos(path, {n: t for n, t in tracks.items() if t.values is None}, grid)
         facts = {"bag": path.name, "start_ns": int(grid.ticks[0])}
         return Episode(columns=columns, videos=videos, task=self.task, facts=facts)
 
-    def _check_features(self, path: Path, features: Features) -> None:
-        for name, feature in self.features.items():
-            if features[name] != feature:
+    def _check_features(self, path: Path, wanted: Features, there: Features) -> None:
+        for name, feature in wanted.items():
+            if there[name] != feature:
                 raise DatasetError(
-                    f"{path}: {name} is {features[name].dtype} {features[name].shape} {features[name].names}, in"
+                    f"{path}: {name} is {there[name].dtype} {there[name].shape} {there[name].names}, in"
                     f" {self.paths[0]} it is {feature.dtype} {feature.shape} {feature.names}"
                 )
 
+    def _videos(self, path: Path, tracks: Mapping[str, Track], grid: Grid) -> dict[str, Path]:
+        if not tracks:
+            return {}
+        with open_bag(path) as bag:
+            return {name: self._video(bag, name, track, grid.rows[name]) for name, track in tracks.items()}
+
     def _video(self, bag: Bag, name: str, track: Track, rows: NDArray[np.int64]) -> Path:
-        repeats = np.bincount(rows, minlength=len(track.times))
         path = Path(self.folder.name) / f"{name}.mp4"
         try:
             with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY) as video:
-                for image in bag.images(track.topic, repeats):
+                for image in bag.images(track, rows):
                     video.write(image)
         except ValueError as error:
             raise DatasetError(f"{bag.path}: {track.topic}: {error}") from error
@@ -114,16 +149,16 @@ def _find_bags(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir() and is_bag(child)) if path.is_dir() else []
 
 
-def _note(findings: list[str], path: Path, texts: list[str]) -> None:
+def _note(findings: list[str], where: str, texts: list[str]) -> None:
     """Add those that are new: an episode may be read again."""
-    named = dict.fromkeys(f"{path.name}: {text}" for text in texts)
+    named = dict.fromkeys(f"{where}: {text}" for text in texts)
     findings += [text for text in named if text not in findings]
 
 
 def _tracks(bag: Bag, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
     found: list[str] = []
     tracks = _same_joint_order(bag.tracks(options, found), found)
-    _note(findings, bag.path, bag.findings() + found)
+    _note(findings, bag.path.name, bag.findings() + found)
     return tracks
 
 

@@ -1,52 +1,27 @@
-"""ROS 2 bags (.mcap, .db3): what was said on some topics, read whole, with defects worked round and reported."""
+"""ROS 2 bags (.mcap, .db3): what was said on some topics, read whole, with defects reported."""
 
 from __future__ import annotations
 
-import re
-import struct
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import apsw
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.highlevel import AnyReader
 
-from isthmus_datasets.convert.importers import mcap_salvage
+from isthmus_datasets.convert.importers.ros2_files import open_files, reading
 from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.ros2.messages import image_array, stamp_ns
 
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdError
-else:
-    from backports.zstd import ZstdError
-
-STORAGES = (".mcap", ".db3")
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 JOINT_STATE = "sensor_msgs/msg/JointState"
-_DAMAGED = (
-    *(AnyReaderError, ReaderError, apsw.Error, ZstdError, OSError),
-    *(ValueError, OverflowError, LookupError, RuntimeError, MemoryError, AssertionError, TypeError, struct.error),
-)
-"""What rosbags and the libraries under it raise on bytes that are not what they were."""
-
-
-def is_bag(path: Path) -> bool:
-    """Whether `path` is a bag's folder, or a file of one."""
-    if path.is_dir():
-        return (path / "metadata.yaml").is_file() or any(child.suffix in STORAGES for child in path.iterdir())
-    return path.suffix in STORAGES and path.is_file()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +31,7 @@ class Track:
     Args:
         topic: Where they came from.
         times: (n,) ns: when they were taken.
+        received: (n,) ns: when the bag received them.
         values: (n, size), or None for images, which `Bag.images` reads.
         names: Names of the elements; None where they have none.
         shape: Shape of one reading.
@@ -64,6 +40,7 @@ class Track:
 
     topic: str
     times: Nanoseconds
+    received: Nanoseconds
     values: NDArray[Any] | None
     names: tuple[str, ...] | None
     shape: tuple[int, ...]
@@ -115,12 +92,12 @@ class Bag:
         """
         places = {feature: _parse(text) for feature, text in options.topics.items()}
         for topic, _ in places.values():
-            self._check_topic(topic)
+            self.check_topic(topic)
         readings = {name: _readings(self.types[topic], path, options.joints) for name, (topic, path) in places.items()}
         times: dict[str, list[tuple[int, int]]] = {topic: [] for topic, _ in places.values()}
         for topic, received, message in self.messages(set(times)):
             for name in [name for name, (of, _) in places.items() if of == topic]:
-                with self._locating(topic, len(times[topic])):
+                with self.locating(topic, len(times[topic])):
                     readings[name].add(message)
             times[topic].append((received, stamp_ns(message)))
         return {
@@ -128,44 +105,67 @@ class Bag:
             for name, (topic, _) in places.items()
         }
 
-    def messages(self, topics: set[str]) -> Iterator[tuple[str, int, Any]]:
-        """Topic, receive time in ns and message. Raises DatasetError when fewer can be read than the bag says."""
+    def messages(
+        self, topics: set[str], begin: int | None = None, stop: int | None = None
+    ) -> Iterator[tuple[str, int, Any]]:
+        """Topic, receive time in ns and message, or its bytes where nobody defines it.
+
+        Args:
+            topics: Those to read.
+            begin: Only what was received from this time on, ns.
+            stop: Only what was received before this time, ns.
+
+        Raises:
+            DatasetError: fewer can be read than the bag says.
+        """
         connections = [connection for connection in self._reader.connections if connection.topic in topics]
         seen: Counter[str] = Counter()
-        stream = self._reader.messages(connections)
+        stream = self._reader.messages(connections, begin, stop)
         while True:
-            with _reading(self.path):
+            with reading(self.path):
                 item = next(stream, None)
-                message = item and self._reader.deserialize(item[2], item[0].msgtype)
+                message = item and self._message(item[2], item[0].msgtype)
             if item is None:
                 break
             seen[item[0].topic] += 1
             yield item[0].topic, item[1], message
-        for topic in topics:
+        for topic in topics if begin is None and stop is None else ():
             if seen[topic] < self._counts[topic]:
                 raise DatasetError(
                     f"{self.path}: only {seen[topic]} of {self._counts[topic]} messages on {topic} can be read: the"
                     " file is damaged: copy it again"
                 )
 
-    def images(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """Image k of a topic `repeats[k]` times, one after the other."""
-        for number, (_, _, message) in enumerate(self.messages({topic})):
+    def _message(self, data: bytes, kind: str) -> Any:
+        return self._reader.deserialize(data, kind) if self._is_known(kind) else bytes(data)
+
+    def images(self, track: Track, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """The images that `rows` (T,), never falling, number: what was received before or after them is not read."""
+        begin, stop = int(track.received[rows[0]]), int(track.received[rows[-1]]) + 1
+        repeats = np.bincount(rows, minlength=len(track.received))
+        first = int(np.searchsorted(track.received, begin))
+        for number, (topic, _, message) in enumerate(self.messages({track.topic}, begin, stop), first):
             if repeats[number]:
-                with self._locating(topic, number):
+                with self.locating(topic, number):
                     frame = image_array(message)
                 yield from [frame] * int(repeats[number])
 
     @contextmanager
-    def _locating(self, topic: str, number: int) -> Iterator[None]:
+    def locating(self, topic: str, number: int) -> Iterator[None]:
+        """Turn a ValueError about a message into a DatasetError that says which one it is."""
         try:
             yield
         except ValueError as error:
             raise DatasetError(f"{self.path}: message {number} on {topic} {error}") from error
 
-    def _check_topic(self, topic: str) -> None:
+    def check_messages(self, topic: str) -> None:
+        """Raise DatasetError with the topics that have messages, where this one has none."""
         if not self._counts[topic]:
             raise DatasetError(f"{self.path} has no messages on {topic}; topics that have some:{self.topics()}")
+
+    def check_topic(self, topic: str) -> None:
+        """Raise DatasetError where a topic has no messages, or none that can be read."""
+        self.check_messages(topic)
         if not self._is_known(self.types[topic]):
             raise DatasetError(
                 f"{self.path}: {topic} is of {self.types[topic]}, which neither the bag nor ROS 2 Jazzy defines:"
@@ -175,49 +175,9 @@ class Bag:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Bag]:
-    """Open a bag, whole or not: MCAP files that were cut short or have no index are copied for it. Raises DatasetError
-    where it cannot be read."""
-    with ExitStack() as stack:
-        with _reading(path):
-            files, defects = _readable(path, stack)
-            reader = AnyReader(files, default_typestore=get_typestore(Stores.ROS2_JAZZY))
-            stack.enter_context(reader)
+    """Open a bag, whole or not. Raises DatasetError where it cannot be read."""
+    with open_files(path) as (reader, defects):
         yield Bag(path, reader, defects)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """For what reads files of others."""
-    try:
-        yield
-    except DatasetError:
-        raise
-    except _DAMAGED as error:
-        raise DatasetError(f"{path} cannot be read ({error!r}): copy it again") from error
-
-
-def _readable(path: Path, stack: ExitStack) -> tuple[list[Path], list[str]]:
-    """What rosbags is to open, and what is wrong with the bag's files. Copies last as long as `stack`."""
-    files = _files(path)
-    found = {file: mcap_salvage.defect(file) for file in files if file.suffix == ".mcap"}
-    defects = {file: why for file, why in found.items() if why}
-    if not defects and (not path.is_dir() or (path / "metadata.yaml").is_file()):
-        return [path], []
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="isthmus-import-"))) if defects else path
-    for file in defects:
-        mcap_salvage.salvage(file, folder / file.name)
-    return (
-        [folder / file.name if file in defects else file for file in files],
-        [why if file == path else f"{file.name} {why}" for file, why in defects.items()],
-    )
-
-
-def _files(path: Path) -> list[Path]:
-    """A bag's files in the order of their numbers: recorders split long ones."""
-    if not path.is_dir():
-        return [path]
-    files = [child for child in path.iterdir() if child.suffix in STORAGES]
-    return sorted(files, key=lambda file: ([int(number) for number in re.findall(r"\d+", file.stem)], file.name))
 
 
 def _parse(text: str) -> tuple[str, tuple[str, ...]]:
@@ -242,7 +202,8 @@ def _track(
     taken, finding = capture_times(times[:, 0], times[:, 1], topic, stamps)
     findings += [finding] if finding else []
     if isinstance(readings, ImageReadings):
-        return Track(topic=topic, times=taken, values=None, names=None, shape=readings.shape or ())
+        shape = readings.shape or ()
+        return Track(topic=topic, times=taken, received=times[:, 0], values=None, names=None, shape=shape)
     try:
         findings += [f"{topic}: {text}" for text in readings.findings()]
         values, names, late = readings.table()
@@ -251,6 +212,7 @@ def _track(
     return Track(
         topic=topic,
         times=taken[late:],
+        received=times[late:, 0],
         values=values,
         names=names,
         shape=values.shape[1:],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +25,10 @@ STALE_PERIODS = 5
 
 Nanoseconds = NDArray[np.int64]
 Stamps = Literal["auto", "header", "arrival"]
+Span = tuple[int, int]
+"""From a time in ns, and up to another, which it does not hold."""
+WHOLE: Span = (-(2**63), 2**63 - 1)
+"""All the time there is."""
 
 
 def capture_times(
@@ -79,7 +83,26 @@ class Grid:
     rows: Mapping[str, NDArray[np.int64]]
 
 
-def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
+def observed_among(names: Iterable[str]) -> list[str]:
+    """The observations; all of them where none is one."""
+    names = list(names)
+    return [name for name in names if name.startswith("observation.")] or names
+
+
+def common_time(times: Mapping[str, Nanoseconds], where: str) -> tuple[int, int]:
+    """When every feature has its first reading, and when the observation that ends first has its last one, in ns.
+
+    Raises DatasetError, about `where`, when that is before.
+    """
+    start, last = max(int(t[0]) for t in times.values()), min(int(times[name][-1]) for name in observed_among(times))
+    if last < start:
+        first = min(int(t[0]) for t in times.values())
+        spans = [f"{n} {(t[0] - first) / SECOND:.3f} to {(t[-1] - first) / SECOND:.3f} s" for n, t in times.items()]
+        raise DatasetError(f"{where}: the topics have no time in common: {'; '.join(spans)}")
+    return start, last
+
+
+def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str, span: Span = WHOLE) -> Grid:
     """From the time at which every feature has its first reading to the end of the observation that ends first.
 
     A command that is no longer sent still holds, so only observations end a grid (all features where none is one).
@@ -91,16 +114,14 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str) -> Grid:
         times: feature -> (n,) ns, never falling, n > 0.
         fps: Ticks per second.
         where: For errors.
+        span: Only ticks in it; a reading from before it may still hold.
 
     Raises:
         DatasetError: the features' times have no moment in common.
     """
-    observed = [name for name in times if name.startswith("observation.")] or list(times)
-    start, stop = max(int(t[0]) for t in times.values()), min(int(times[name][-1]) for name in observed)
-    if stop < start:
-        first = min(int(t[0]) for t in times.values())
-        spans = [f"{n} {(t[0] - first) / SECOND:.3f} to {(t[-1] - first) / SECOND:.3f} s" for n, t in times.items()]
-        raise DatasetError(f"{where}: the topics have no time in common: {'; '.join(spans)}")
+    observed = observed_among(times)
+    start, last = common_time(times, where)
+    start, stop = max(start, span[0]), min(last, span[1] - 1)
     begins = (start + SECOND * phase // (fps * PHASES) for phase in range(PHASES))
     grids = [_grid(times, fps, begin, stop) for begin in begins if begin <= stop]
     often = [n for n in observed if len(times[n]) > 1 and np.median(np.diff(times[n])) < OFTEN * SECOND / fps]
@@ -140,10 +161,11 @@ def _since(readings: Nanoseconds, sent: Nanoseconds) -> Nanoseconds:
     return sent - readings[(np.searchsorted(readings, sent, side="right") - 1).clip(0)]
 
 
-def time_findings(grid: Grid, times: Mapping[str, Nanoseconds]) -> list[str]:
-    """What was cut off at the start, and readings that hold for much longer than their topic's period."""
+def time_findings(grid: Grid, times: Mapping[str, Nanoseconds], span: Span = WHOLE) -> list[str]:
+    """What was cut off at the start, readings that hold for much longer than their topic's period, and which readings
+    stand in two rows or in none."""
     findings = []
-    first = min(int(t[0]) for t in times.values())
+    first = max(span[0], min(int(t[0]) for t in times.values()))
     late = max(times, key=lambda name: int(times[name][0]))
     period = grid.ticks[1] - grid.ticks[0] if len(grid.ticks) > 1 else SECOND
     if grid.ticks[0] - first > period:
@@ -157,4 +179,13 @@ def time_findings(grid: Grid, times: Mapping[str, Nanoseconds]) -> list[str]:
                 f"{name} pauses: a reading is held for up to {age.max() / SECOND:.2f} s, and {int(stale.sum())} of"
                 f" {len(age)} steps are older than {STALE_PERIODS} of its usual periods ({usual / SECOND:.3f} s)"
             )
-    return findings
+    return findings + [text for name, rows in grid.rows.items() for text in _use_findings(name, rows)]
+
+
+def _use_findings(name: str, rows: NDArray[np.int64]) -> list[str]:
+    """What a feature's rows make of its readings, between the first one that they have and the last."""
+    held = int((np.diff(rows) == 0).sum())
+    dropped = int(rows[-1] - rows[0] + 1 - len(np.unique(rows)))
+    parts = [f"{held} of {len(rows)} rows hold the reading of the row before"] if held else []
+    parts += [f"{dropped} of {rows[-1] - rows[0] + 1} readings are in no row"] if dropped else []
+    return [f"{name}: {', '.join(parts)}; none is interpolated"] if parts else []

@@ -58,6 +58,11 @@ class ImportOptions:
     all of a topic's can be believed."""
     joints: tuple[str, ...] = ()
     """ROS 2: the joints of a JointState to take, in this order; of one without names, what all of them are called."""
+    gap_s: float | None = None
+    """ROS 2: where an observed topic pauses for longer, s, an episode ends, and the next begins after it."""
+    episodes: tuple[str, ...] = ()
+    """ROS 2: what an episode is. TOPIC:FIELD=VALUE, such as /supervisor/state:data=running: while a field has a value.
+    TOPIC, such as /start: from each message to the next, on any such topic. All that is said holds, and gap_s too."""
 
     def only(self, *allowed: str, path: Path) -> None:
         """Raise DatasetError when anything but `allowed` is said: it would be ignored."""
