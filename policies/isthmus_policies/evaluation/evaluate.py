@@ -46,6 +46,8 @@ class Evaluation:
     """Per metric, its root mean square over a whole episode, over episodes that did not fail."""
     final: dict[str, Interval | None]
     """Per metric, its value at the end of an episode, over all episodes but those whose simulation diverged."""
+    peak: dict[str, Interval | None]
+    """Per metric, its largest value within an episode, over all episodes but those whose simulation diverged."""
     diverged: int
     """Worlds whose simulation diverged; they count as failed."""
     surroundings: dict[str, list[Interval | None]] = field(default_factory=dict)
@@ -156,6 +158,7 @@ def _result(task: Task, engine: str, seed: int, trace: _Trace, level: Tensor) ->
         steady={name: interval_of_any(mean(rows, late)[kept]) for name, rows in metrics.items()},
         rmse={name: interval_of_any(mean(rows.square(), lived).sqrt()[kept]) for name, rows in metrics.items()},
         final={name: interval_of_any(_finite(rows.gather(0, last)[0])) for name, rows in metrics.items()},
+        peak={name: interval_of_any(_finite(rows.where(lived, -torch.inf).amax(0))) for name, rows in metrics.items()},
         diverged=trace.diverged,
         surroundings=_by_surroundings(task, good, level),
     )

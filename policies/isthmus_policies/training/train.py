@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -22,32 +20,10 @@ from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.diverged import DivergedError
 from isthmus_policies.training.logs import Log
 from isthmus_policies.training.options import Options, parse
+from isthmus_policies.training.stop_request import StopRequest
 from isthmus_policies.training.trainer import Trainer, learning_threads
 from isthmus_policies.training.worlds import robot_remarks
 from isthmus_sim.threads import use_thread_budget
-
-
-class StopRequest:
-    """While entered, turns the first Ctrl-C (or SIGTERM) into a request to stop between iterations; a second one is as
-    usual."""
-
-    asked = False
-
-    def __enter__(self) -> StopRequest:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def anywhere(self) -> bool:
-        """Whether any process was asked to stop: then all do, after the same iteration."""
-        return distributed.total(self.asked) != [0.0]
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(number, signal.default_int_handler)
 
 
 def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:

@@ -1,0 +1,158 @@
+"""What a chunk policy is: observations of the last steps to the next actions, all at once; and the methods by name.
+
+It knows datasets' columns, and neither the robot nor time: `ChunkExecutor` does. Anyone registers one under the entry
+point `isthmus.chunk_policies`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_sim.registry import Registry
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkSpec:
+    """What a chunk policy reads and gives, as the columns of its dataset have it.
+
+    Args:
+        fps: Control steps a second.
+        columns: Observed column -> numbers a row.
+        cameras: Camera -> (H, W) at which the policy sees it.
+        action: Column of the action.
+        action_size: Numbers of an action.
+        observed: Rows of an observation, up to the current step.
+        horizon: Actions of a chunk. The first one belongs to the current step.
+        goal: Those of the columns that a goal is told in; empty for a policy without goals.
+
+    Raises:
+        ValueError: nothing is observed, a size is not positive, or the goal names what is not observed.
+    """
+
+    fps: int
+    columns: dict[str, int]
+    cameras: dict[str, tuple[int, int]] = field(default_factory=dict)
+    action: str = "action"
+    action_size: int
+    observed: int = 2
+    horizon: int = 16
+    goal: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.columns and not self.cameras:
+            raise ValueError("a chunk policy needs at least one observed column or camera")
+        sizes = (self.fps, self.action_size, self.observed, self.horizon, *self.columns.values())
+        if min(sizes) < 1:
+            raise ValueError(f"rate, sizes, observed rows and horizon must be positive: {self}")
+        if unknown := sorted(set(self.goal) - set(self.columns)):
+            known = ", ".join(self.columns) or "none"
+            raise ValueError(f"the goal names {', '.join(unknown)}, which is not observed; observed columns: {known}")
+
+
+class ChunkPolicy(nn.Module, ABC):
+    """Observations -> chunks, batched over the first axis; in and out in the dataset's units.
+
+    Observations are column -> (n, observed, size) and camera -> (n, observed, 3, H, W) uint8, as `WindowDataset` gives
+    them; a goal is column -> (n, size).
+
+    Args:
+        spec: What is read and given.
+        normalizer: Scales the columns and the action; fitted to the training episodes.
+    """
+
+    draws: int = 1
+    """How many arrays of noise, each of a chunk's shape, a sample needs; 0 for a method that draws nothing."""
+
+    def __init__(self, spec: ChunkSpec, normalizer: Normalizer) -> None:
+        super().__init__()
+        self.spec, self.normalizer = spec, normalizer
+
+    @abstractmethod
+    def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
+        """(n, features): what the policy makes of the observations and, if there is one, the goal."""
+
+    @abstractmethod
+    def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
+        """The scalar that training makes small, on a batch of windows."""
+
+    @abstractmethod
+    def sample(
+        self,
+        observations: Tensors,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        init: Tensor | None = None,
+        steps: int | None = None,
+        goal: Tensors | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Chunks (n, horizon, action_size).
+
+        Args:
+            observations: Of n robots, or of one for which n chunks are drawn.
+            n: How many chunks; None for as many as there are observations.
+            noise: (n, draws, horizon, action_size), standard normal; None to draw it from torch's own generator.
+            init: (n, horizon, action_size): a chunk to begin near to, such as the last one shifted to now; None for
+                pure noise. Methods that draw nothing have no use for it.
+            steps: Evaluations of the network; None for as many as the method is configured with.
+            goal: Where to; None for anywhere.
+            guidance: How much more than the policy without a goal the goal counts (Ho & Salimans 2022,
+                "Classifier-Free Diffusion Guidance"); 1 for a goal as it was trained.
+
+        Raises:
+            ValueError: A goal for a policy without goals, or an impossible number of steps.
+        """
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """What n samples need: (n, draws, horizon, action_size), standard normal."""
+        device = self.normalizer.offset(self.spec.action).device
+        shape = (n, self.draws, self.spec.horizon, self.spec.action_size)
+        return torch.randn(shape, generator=generator, device=device)
+
+    def actions(self, normalized: Tensor) -> Tensor:
+        """Scaled chunks in the dataset's unit; none leaves the range of what was demonstrated, where that is known."""
+        bounded = normalized.clamp(-1.0, 1.0) if self.is_bounded else normalized
+        return self.normalizer.unnormalize(self.spec.action, bounded)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether scaled actions of the training episodes lie within [-1, 1]."""
+        return self.normalizer.modes[self.spec.action] == "min_max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkPolicyEntry:
+    """A registered method.
+
+    config: The default configuration, a frozen dataclass.
+    make: Configuration, spec, normalizer, encoder and denoiser -> policy. Raises ValueError where they do not fit.
+    denoises: Whether it takes a denoiser; None is given to those that do not.
+    """
+
+    config: Any
+    make: Callable[..., ChunkPolicy]
+    denoises: bool = True
+
+
+CHUNK_POLICIES = Registry("isthmus.chunk_policies", "chunk policy", ChunkPolicyEntry)
+"""The methods by name."""
+
+
+def expanded(observations: Tensors, n: int | None) -> dict[str, Tensor]:
+    """Observations of n robots; those of one are repeated. Raises ValueError for another number of them."""
+    rows = len(next(iter(observations.values())))
+    if n is None or n == rows:
+        return dict(observations)
+    if rows != 1:
+        raise ValueError(f"{n} chunks of {rows} observations: give one observation, or as many as chunks")
+    return {name: value.expand(n, *value.shape[1:]) for name, value in observations.items()}

@@ -1,0 +1,102 @@
+"""A robot's signals as the observations of a chunk policy, batched, and its actions as commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from isthmus_policies.chunks.chunk_policy import ChunkSpec
+from isthmus_policies.demonstrate.features import STATE, robot_features
+from isthmus_sim.description import RobotDescription
+
+STATE_COLUMN = f"observation.{STATE}"
+"""The column that a robot's numbers become when it is recorded."""
+CAMERA = "observation.images."
+"""What the name of a camera in a dataset begins with."""
+
+
+class RobotColumns:
+    """What `demonstrate.features` says of one robot, for many worlds at once.
+
+    Args:
+        spec: What the policy reads and gives.
+        robot: The robot.
+
+    Raises:
+        ValueError: the policy reads a column or camera that this robot does not have, or of another size, or gives
+            another action.
+    """
+
+    def __init__(self, spec: ChunkSpec, robot: RobotDescription) -> None:
+        self._spec, self._robot = spec, robot
+        self._numbers = [signal for signal in robot.signals if signal.dtype != "uint8"]
+        features = robot_features(robot)
+        has = {STATE_COLUMN: features.columns[STATE].shape[0]}
+        cameras = {f"{CAMERA}{name}" for name in features.cameras}
+        wanted = {name: size for name, size in spec.columns.items() if has.get(name) != size}
+        if wanted or not set(spec.cameras) <= cameras:
+            raise ValueError(
+                f"the policy observes {_told(spec.columns)} {' '.join(spec.cameras)}; {robot.name} has {_told(has)} "
+                f"{' '.join(sorted(cameras))}"
+            )
+        if spec.action_size != features.action.shape[0]:
+            raise ValueError(
+                f"the policy gives {spec.action_size} numbers, {robot.name} takes {features.action.shape[0]}: "
+                f"{', '.join(features.action.names or ())}"
+            )
+        period_s = 1.0 / spec.fps
+        if abs(period_s - robot.control_period_s) > 1e-6:
+            raise ValueError(
+                f"the policy was trained at {spec.fps} steps a second, {robot.name} has a control period of "
+                f"{robot.control_period_s:g} s"
+            )
+
+    def history(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Observations where episodes begin: the first row stands for those before it too. Column or camera ->
+        (n, observed, …)."""
+        return {name: torch.stack([row] * self._spec.observed, dim=1) for name, row in self._rows(signals).items()}
+
+    def see_(self, history: dict[str, Tensor], signals: Mapping[str, Tensor], fresh: Tensor) -> None:
+        """Put the newest rows into the observations, in place.
+
+        Args:
+            history: What `history` gave.
+            signals: Name -> (n, *shape).
+            fresh: (n,) bool: whose episode begins with these.
+        """
+        for name, row in self._rows(signals).items():
+            seen = history[name]
+            seen[:, :-1] = seen[:, 1:].clone()
+            seen[:, -1] = row
+            seen[fresh] = row[fresh].unsqueeze(1)
+
+    def commands(self, actions: Tensor) -> dict[str, Tensor]:
+        """Actions (n, action_size) as commands by name, (n, size)."""
+        sizes = [command.size for command in self._robot.commands]
+        names = (command.name for command in self._robot.commands)
+        return dict(zip(names, actions.split(sizes, dim=-1), strict=True))
+
+    def _rows(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One row of each column and camera: (n, …)."""
+        rows = {}
+        if STATE_COLUMN in self._spec.columns:
+            rows[STATE_COLUMN] = torch.cat(
+                [signals[signal.name].flatten(1) for signal in self._numbers], dim=-1
+            ).float()
+        for name, size in self._spec.cameras.items():
+            rows[name] = _scaled(signals[name.removeprefix(CAMERA)].movedim(-1, 1), size)
+        return rows
+
+
+def _scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n, 3, H, W) uint8 at another size, by the mean of what each pixel covers."""
+    if images.shape[-2:] == size:
+        return images
+    return interpolate(images.float(), size=size, mode="area").round().to(torch.uint8)
+
+
+def _told(columns: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({size})" for name, size in columns.items())

@@ -1,0 +1,1 @@
+"""Networks that say how a noisy chunk of actions becomes a better one."""

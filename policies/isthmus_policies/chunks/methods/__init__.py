@@ -1,0 +1,1 @@
+"""Chunk policies, one file a method."""

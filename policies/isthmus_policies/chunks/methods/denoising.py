@@ -1,0 +1,116 @@
+"""What chunk policies have in common whose network turns a noisy chunk into a better one: goals, guidance, scaling."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
+from isthmus_policies.chunks.denoisers.denoiser import Denoiser
+from isthmus_policies.chunks.encoder import ObservationEncoder
+
+ConfigT = TypeVar("ConfigT")
+Network = Callable[[Tensor, Tensor], Tensor]
+"""(n, horizon, action_size) and time (n,) -> (n, horizon, action_size), for observations that it knows."""
+
+
+class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
+    """An encoder, a denoiser, and what a method makes of them.
+
+    Args:
+        config: The method's settings.
+        spec, normalizer: As `ChunkPolicy` has them.
+        encoder: Reads observations.
+        denoiser: Reads chunks.
+    """
+
+    def __init__(
+        self,
+        config: ConfigT,
+        spec: ChunkSpec,
+        normalizer: Normalizer,
+        encoder: ObservationEncoder,
+        denoiser: Denoiser,
+    ) -> None:
+        super().__init__(spec, normalizer)
+        self.config = config
+        self.encoder, self.denoiser = encoder, denoiser
+
+    def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
+        return self.encoder(self.normalizer(observations), self.normalizer(goal) if goal else None)
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
+        scaled = self.normalizer(batch)
+        actions, goal, told = scaled[self.spec.action], None, None
+        if self.spec.goal:
+            goal = {name: scaled[f"goal.{name}"] for name in self.spec.goal}
+            drawn = torch.rand(len(actions), generator=generator, device=actions.device)
+            told = drawn >= self.encoder.config.goal_dropout
+        condition = self.encoder(scaled, goal, told)
+        return self.denoising_loss(actions, lambda chunk, time: self.denoiser(chunk, time, condition), generator)
+
+    def sample(
+        self,
+        observations: Tensors,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        init: Tensor | None = None,
+        steps: int | None = None,
+        goal: Tensors | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        observations = expanded(observations, n)
+        network = self._network(observations, expanded(goal, n) if goal else None, guidance)
+        noise = self.noise(n or len(next(iter(observations.values())))) if noise is None else noise
+        begin = None if init is None else self.normalizer.normalize(self.spec.action, init)
+        return self.actions(self.denoised(network, noise, begin, steps))
+
+    def _network(self, observations: Tensors, goal: Tensors | None, guidance: float) -> Network:
+        condition = self.embed(observations, goal)
+        if goal is None or guidance == 1.0:
+            return lambda chunk, time: self.denoiser(chunk, time, condition)
+        free = self.embed(observations)
+
+        def guided(chunk: Tensor, time: Tensor) -> Tensor:
+            without = self.denoiser(chunk, time, free)
+            return without + guidance * (self.denoiser(chunk, time, condition) - without)
+
+        return guided
+
+    @abstractmethod
+    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
+        """The scalar loss on scaled chunks (n, horizon, action_size)."""
+
+    @abstractmethod
+    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
+        """Scaled chunks (n, horizon, action_size), of noise (n, draws, horizon, action_size); from near `begin` on,
+        where there is one."""
+
+
+def positive(steps: int | None, default: int, most: int | None = None) -> int:
+    """How many evaluations it shall be. Raises ValueError for none or more than there can be."""
+    count = default if steps is None else steps
+    if count < 1 or (most is not None and count > most):
+        raise ValueError(f"{count} evaluations: it must be at least 1{f' and at most {most}' if most else ''}")
+    return count
+
+
+def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers of the same shape."""
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
+def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
+    """(n,) numbers from 0 to 1, one for each chunk."""
+    return torch.rand(len(like), generator=generator, device=like.device)
+
+
+def times(like: Tensor, value: float) -> Tensor:
+    """(n,): the same time for each chunk."""
+    return torch.full((len(like),), value, device=like.device)

@@ -1,0 +1,113 @@
+"""Diffusion policy (Chi et al. 2023): noise is taken away in steps, by the schedulers of diffusers.
+
+DDPM is DDIM with the noise put back that each step of DDPM has (Song et al. 2021, eta = 1), so that all noise is an
+input and nothing is drawn inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from torch import Tensor
+
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry, ChunkSpec
+from isthmus_policies.chunks.denoisers.denoiser import Denoiser
+from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times
+
+SamplerName = Literal["ddim", "ddpm", "dpm_solver"]
+Prediction = Literal["epsilon", "v_prediction", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """Settings; the defaults are the paper's."""
+
+    prediction: Prediction = "epsilon"
+    """What the network gives: the noise, the velocity (Salimans & Ho 2022), or the actions."""
+    levels: int = 100
+    """Noise levels in training."""
+    sampler: SamplerName = "ddim"
+    """ddim (Song et al. 2021), ddpm (Ho et al. 2020) or dpm_solver (DPM-Solver++, Lu et al. 2022)."""
+    steps: int = 10
+    """Evaluations of the network for a chunk."""
+
+    def __post_init__(self) -> None:
+        positive(self.steps, 1, self.levels)
+
+
+class Diffusion(DenoisingPolicy[DiffusionConfig]):
+    """The network reads one of `levels` noise levels.
+
+    Args:
+        config: Settings.
+        spec, normalizer, encoder, denoiser: As `DenoisingPolicy` has them.
+    """
+
+    def __init__(
+        self,
+        config: DiffusionConfig,
+        spec: ChunkSpec,
+        normalizer: Normalizer,
+        encoder: ObservationEncoder,
+        denoiser: Denoiser,
+    ) -> None:
+        super().__init__(config, spec, normalizer, encoder, denoiser)
+        self.draws = config.steps if config.sampler == "ddpm" else 1
+        self._schedule = self._scheduler(config.steps)
+
+    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
+        noise = gaussian(actions, generator)
+        levels = torch.randint(self.config.levels, (len(actions),), generator=generator, device=actions.device)
+        noisy = self._schedule.add_noise(actions, noise, levels)
+        target = {"epsilon": noise, "sample": actions}.get(self.config.prediction)
+        if target is None:
+            target = self._schedule.get_velocity(actions, noise, levels)
+        return (network(noisy, levels / self.config.levels) - target).square().mean()
+
+    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
+        if begin is None:
+            scheduler = self._scheduler(positive(steps, self.config.steps, self.config.levels))
+            levels, chunk = scheduler.timesteps, noise[:, 0]
+        else:
+            scheduler = self._scheduler(self.config.steps)
+            count = positive(steps, max(1, self.config.steps // 4), self.config.steps)
+            levels = scheduler.timesteps[-count:]
+            chunk = scheduler.add_noise(begin, noise[:, 0], levels[:1].expand(len(begin)))
+        for number, level in enumerate(levels.tolist()):
+            answer = network(chunk, times(chunk, level / self.config.levels))
+            chunk = self._step(scheduler, answer, level, chunk, noise[:, (number + 1) % self.draws])
+        return chunk
+
+    def _step(
+        self, scheduler: Any, answer: Tensor, level: int, chunk: Tensor,
+        drawn: Tensor,
+    ) -> Tensor:  # fmt: skip
+        if self.config.sampler == "ddpm":
+            return scheduler.step(answer, level, chunk, eta=1.0, variance_noise=drawn, return_dict=False)[0]
+        return scheduler.step(answer, level, chunk, return_dict=False)[0]
+
+    def _scheduler(self, steps: int) -> Any:
+        """Set for so many steps. DPM-Solver++ keeps what it has seen, so that every sample needs one of its own."""
+        config = self.config
+        common = {
+            "num_train_timesteps": config.levels,
+            "beta_schedule": "squaredcos_cap_v2",
+            "prediction_type": config.prediction,
+        }
+        if config.sampler == "dpm_solver":
+            # At the noisiest levels of this schedule hardly anything of the actions is left, and a solver that
+            # extrapolates from there goes astray: diffusers' documentation has this bound for it.
+            scheduler = DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", lambda_min_clipped=-5.1)
+        else:
+            scheduler = DDIMScheduler(**common, clip_sample=self.is_bounded, timestep_spacing="trailing")
+        scheduler.set_timesteps(steps)
+        return scheduler
+
+
+DIFFUSION = ChunkPolicyEntry(config=DiffusionConfig(), make=Diffusion)

@@ -1,0 +1,91 @@
+"""Diffusion with the preconditioning of Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative
+Models": few evaluations suffice, as its noise levels are chosen for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_edm_dpmsolver_multistep import EDMDPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_edm_euler import EDMEulerScheduler
+from torch import Tensor
+
+from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdmConfig:
+    """Settings. Actions are scaled to [-1, 1], so that their spread is about a half."""
+
+    spread: float = 0.5
+    """Standard deviation of the scaled actions."""
+    least: float = 0.005
+    """The smallest noise, in units of the scaled actions."""
+    most: float = 10.0
+    """The largest, beside which the actions are nothing."""
+    mean: float = -1.2
+    """Of the logarithm of the noise in training, normally distributed."""
+    deviation: float = 1.2
+    """Its standard deviation."""
+    second_order: bool = True
+    """DPM-Solver++ of second order instead of Euler's method."""
+    steps: int = 5
+    """Evaluations of the network for a chunk."""
+
+    def __post_init__(self) -> None:
+        positive(self.steps, 1)
+        if not 0.0 < self.least < self.most or self.spread <= 0.0 or self.deviation <= 0.0:
+            raise ValueError(f"noise goes from a least to a most above it, and spreads are positive: {self}")
+
+
+class Edm(DenoisingPolicy[EdmConfig]):
+    """The network gives what has to be added to the chunk that it reads, scaled so that all noise levels are alike."""
+
+    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
+        spread = self.config.spread
+        drawn = torch.randn(len(actions), generator=generator, device=actions.device)
+        noise = (self.config.mean + self.config.deviation * drawn).exp()
+        noisy = actions + noise[:, None, None] * gaussian(actions, generator)
+        weight = (noise.square() + spread**2) / (noise * spread).square()
+        return (weight[:, None, None] * (self._clean(network, noisy, noise) - actions).square()).mean()
+
+    def _clean(self, network: Network, noisy: Tensor, noise: Tensor) -> Tensor:
+        """The actions that a noisy chunk was made of, noise (n,): equation 7 of the paper."""
+        spread, level = self.config.spread, noise[:, None, None]
+        whole = (level.square() + spread**2).sqrt()
+        answer = network(noisy / whole, self._time(noise))
+        return (spread / whole).square() * noisy + (level * spread / whole) * answer
+
+    def _time(self, noise: Tensor) -> Tensor:
+        """The logarithm of the noise, brought to 0 … 1."""
+        low, high = (torch.tensor(bound).log() for bound in (self.config.least, self.config.most))
+        return (noise.log() - low) / (high - low)
+
+    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
+        scheduler, levels = self._scheduler(begin, steps)
+        chunk = levels[0] * noise[:, 0] if begin is None else begin + levels[0] * noise[:, 0]
+        for level, time in zip(levels, scheduler.timesteps, strict=True):
+            # The scheduler wants the network's bare answer; it scales it again as `_clean` does.
+            scaled = scheduler.precondition_inputs(chunk, level)
+            answer = network(scaled, self._time(level.expand(len(chunk))))
+            scheduler.is_scale_input_called = True
+            chunk = scheduler.step(answer, time, chunk, return_dict=False)[0]
+        return chunk
+
+    def _scheduler(self, begin: Tensor | None, steps: int | None) -> tuple[Any, Tensor]:
+        """Set for the noise levels, which come with it: all, or the last ones where a chunk is near."""
+        config = self.config
+        kind: Any = EDMDPMSolverMultistepScheduler if config.second_order else EDMEulerScheduler
+        scheduler = kind(sigma_min=config.least, sigma_max=config.most, sigma_data=config.spread)
+        if begin is None:
+            scheduler.set_timesteps(positive(steps, config.steps))
+        else:
+            scheduler.set_timesteps(config.steps)
+            scheduler.timesteps = scheduler.timesteps[-positive(steps, max(1, config.steps // 4), config.steps) :]
+            scheduler.set_begin_index(config.steps - len(scheduler.timesteps))
+        return scheduler, scheduler.sigmas[-1 - len(scheduler.timesteps) : -1]
+
+
+EDM = ChunkPolicyEntry(config=EdmConfig(), make=Edm)

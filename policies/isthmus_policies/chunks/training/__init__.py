@@ -1,0 +1,1 @@
+"""Training chunk policies from demonstrations."""

@@ -1,0 +1,106 @@
+"""Datasets as a chunk policy's training reads them: what is observed, which episodes are kept back, windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.augmentation import ColorJitter, RandomCrop, Sequential
+from isthmus_datasets.training.dataset import Subset, WindowDataset
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_datasets.training.windows import Goal, WindowConfig
+from isthmus_policies.chunks.chunk_policy import ChunkSpec
+from isthmus_policies.chunks.training.config import AnyConfig
+
+OBSERVED = "observation."
+"""What names of observed columns begin with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Windows of the training episodes, and of those that are kept back."""
+
+    training: WindowDataset
+    validation: WindowDataset
+
+
+def open_datasets(config: AnyConfig) -> list[DatasetReader]:
+    """The run's datasets. Raises DatasetError."""
+    return [DatasetReader(root) for root in config.datasets]
+
+
+def make_spec(config: AnyConfig, readers: list[DatasetReader]) -> ChunkSpec:
+    """What the policy reads and gives. Raises DatasetError for a column or camera that is not there, with those that
+    are, and ValueError where nothing would be observed."""
+    first = readers[0]
+    features = first.info.features
+    numbers = [name for name, f in features.items() if not f.is_image and f.dtype != "string" and len(f.shape) == 1]
+    observed = config.columns or tuple(name for name in numbers if name.startswith(OBSERVED))
+    _require(first, "column of numbers with one axis", (*observed, *config.goal, config.action), numbers)
+    _require(first, "camera", config.cameras, [name for name, feature in features.items() if feature.is_image])
+    return ChunkSpec(
+        fps=first.info.fps,
+        columns={name: features[name].shape[0] for name in observed},
+        cameras=dict.fromkeys(config.cameras, config.size),
+        action=config.action,
+        action_size=features[config.action].shape[0],
+        observed=config.observed,
+        horizon=config.horizon,
+        goal=config.goal,
+    )
+
+
+def _require(reader: DatasetReader, kind: str, wanted: tuple[str, ...], there: list[str]) -> None:
+    if missing := sorted(set(wanted) - set(there)):
+        raise DatasetError(f"{reader.root} has no {kind} {', '.join(missing)}; there are: {', '.join(there) or 'none'}")
+
+
+def make_data(config: AnyConfig, spec: ChunkSpec, readers: list[DatasetReader]) -> TrainingData:
+    """Windows to learn from and to judge by. Raises DatasetError where episodes are too few or too short."""
+    before, ahead = (1 - spec.observed, 0), (0, spec.horizon - 1)
+    windows = WindowConfig(
+        columns=dict.fromkeys(spec.columns, before) | {spec.action: ahead},
+        cameras=dict.fromkeys(spec.cameras, before),
+        # As Chi et al. 2023 have it, the last chunks are those of which half is still demonstrated.
+        pad_before=spec.observed - 1,
+        pad_after=spec.horizon // 2 - 1 if spec.horizon > 1 else 0,
+        goal=Goal(columns=spec.goal) if spec.goal else None,
+    )
+    training, validation = zip(*(_split(reader, config) for reader in readers), strict=True)
+    size = config.size if spec.cameras else None
+    return TrainingData(
+        training=WindowDataset(training, windows, size=size, transform=_changes(config) if spec.cameras else None),
+        validation=WindowDataset(validation, windows, size=size),
+    )
+
+
+def _changes(config: AnyConfig) -> Sequential:
+    """What training does to images."""
+    crop = (RandomCrop(pixels=config.crop),) if config.crop else ()
+    return Sequential((*crop, ColorJitter()) if config.recolor else crop)
+
+
+def fit_normalizer(config: AnyConfig, spec: ChunkSpec, readers: list[DatasetReader]) -> Normalizer:
+    """To the training episodes. Raises DatasetError for a channel that never changes, by name."""
+    training = [_split(reader, config)[0] for reader in readers]
+    return Normalizer.fit(
+        training, dict.fromkeys((*spec.columns, spec.action), config.scaling), constant=config.constant
+    )
+
+
+def _split(reader: DatasetReader, config: AnyConfig) -> tuple[Subset, Subset]:
+    """Training and validation episodes, drawn by the run's seed. Raises DatasetError where one of them has none."""
+    count = reader.num_episodes
+    kept_back = round(config.validation * count)
+    if not 0 < kept_back < count:
+        raise DatasetError(
+            f"{reader.root} has {count} episodes: a share of {config.validation:g} of them for validation would be "
+            f"{kept_back}; choose a share that leaves at least one on each side"
+        )
+    order = np.random.default_rng(config.seed).permutation(count)
+    chosen = [tuple(sorted(map(int, part))) for part in (order[kept_back:], order[:kept_back])]
+    training, validation = (Subset(reader=reader, episodes=part) for part in chosen)
+    return training, validation

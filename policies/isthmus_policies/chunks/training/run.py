@@ -1,0 +1,88 @@
+"""What a chunk policy's training left: the policies of its last checkpoints, rebuilt from their own configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy, ChunkSpec
+from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
+from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.training.config import AnyConfig, config_from_json
+from isthmus_policies.files import from_json
+from isthmus_policies.training.checkpoint import CheckpointError, load_checkpoint
+
+POLICY = "isthmus.chunk_policy.1"
+"""The format of a file with averaged weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkRun:
+    """One of a run's policies."""
+
+    config: AnyConfig
+    policy: ChunkPolicy
+    facts: dict[str, Any]
+    """What the file tells: steps, seconds, code_revision …"""
+
+
+def make_policy(config: AnyConfig, spec: ChunkSpec, normalizer: Normalizer) -> ChunkPolicy:
+    """A new policy. Raises ValueError where method, denoiser and spec do not fit."""
+    entry = CHUNK_POLICIES[config.method_name]
+    encoder = ObservationEncoder(spec, config.encoder)
+    denoiser = None
+    if entry.denoises:
+        make = DENOISERS[config.denoiser_name].make
+        denoiser = make(config.denoiser, spec.action_size, spec.horizon, encoder.size)
+    return entry.make(config.method, spec, normalizer, encoder, denoiser)
+
+
+def load_chunk_run(path: Path) -> ChunkRun:
+    """The policy in a file of a run's `policies`, or, for a run's folder, the newest of them.
+
+    Raises:
+        ValueError: the configuration is none that this version knows.
+        CheckpointError, FileNotFoundError: there is no policy that this version can read.
+    """
+    file = newest_policy(path) if path.is_dir() else path
+    tensors, facts = load_checkpoint(file, kind=POLICY)
+    config, spec = config_from_json(facts["config"]), spec_from_json(facts["spec"])
+    scaled = {**spec.columns, spec.action: spec.action_size}
+    nothing = {name: torch.zeros(size) for name, size in scaled.items()}
+    ones = {name: torch.ones(size) for name, size in scaled.items()}
+    policy = make_policy(config, spec, Normalizer(dict.fromkeys(scaled, config.scaling), nothing, ones))
+    try:
+        policy.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{file}: its policy is not what this version makes of its configuration; revision "
+            f"{facts['code_revision']} wrote it: {error}"
+        ) from error
+    return ChunkRun(config=config, policy=policy.eval(), facts=facts)
+
+
+def newest_policy(folder: Path) -> Path:
+    """Raises FileNotFoundError where there is none."""
+    files = policy_files(folder)
+    if not files:
+        raise FileNotFoundError(f"{folder} has no policies: isthmus-train-chunks writes them")
+    return files[-1]
+
+
+def policy_file(folder: Path, steps: int) -> Path:
+    """Where the averaged policy after so many steps is kept."""
+    return folder / "policies" / f"step-{steps:07d}.safetensors"
+
+
+def policy_files(folder: Path) -> list[Path]:
+    """Those that are kept, from the oldest to the newest."""
+    return sorted((folder / "policies").glob("step-*.safetensors"))
+
+
+def spec_from_json(value: dict[str, Any]) -> ChunkSpec:
+    """The spec that a checkpoint tells of."""
+    return from_json(ChunkSpec, value)
