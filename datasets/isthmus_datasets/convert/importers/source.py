@@ -58,6 +58,8 @@ class ImportOptions:
     all of a topic's can be believed."""
     joints: tuple[str, ...] = ()
     """ROS 2: the joints of a JointState to take, in this order; of one without names, what all of them are called."""
+    lossless: tuple[str, ...] = ()
+    """Cameras, by the names of their features, whose RGB is kept without loss; depths always are."""
 
     def only(self, *allowed: str, path: Path) -> None:
         """Raise DatasetError when anything but `allowed` is said: it would be ignored."""
