@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, is_bag, open_bag
 from isthmus_datasets.convert.importers.ros2_time import make_grid, time_findings
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
+from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
@@ -34,13 +35,14 @@ def recognises(path: Path) -> bool:
 
 
 def open_bags(path: Path, options: ImportOptions) -> Source:
-    """One episode a bag: the features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos.
+    """One episode a bag: the features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos,
+    those of depths in mm.
 
     Raises:
         DatasetError: rate, task or topics are not said, a bag is damaged, a topic is missing (those there are listed),
             has messages that nobody defines or that differ in size, or the topics have no time in common.
     """
-    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", path=path)
+    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", "lossless", path=path)
     paths = _find_bags(path)
     if not options.topics:
         with open_bag(paths[0]) as bag:
@@ -98,8 +100,9 @@ class _Bags:
     def _video(self, bag: Bag, name: str, track: Track, rows: NDArray[np.int64]) -> Path:
         repeats = np.bincount(rows, minlength=len(track.times))
         path = Path(self.folder.name) / f"{name}.mp4"
+        lossless = name in self.options.lossless
         try:
-            with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY) as video:
+            with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY, lossless=lossless) as video:
                 for image in bag.images(track.topic, repeats):
                     video.write(image)
         except ValueError as error:
@@ -154,7 +157,8 @@ def _features(tracks: Mapping[str, Track]) -> Features:
 
 def _feature(track: Track) -> Feature:
     if track.values is None:
-        return Feature(dtype="video", shape=track.shape)
+        height, width, channels = track.shape
+        return depth_camera(height, width) if channels == 1 else Feature(dtype="video", shape=track.shape)
     return Feature(dtype=track.values.dtype.name, shape=track.shape, names=track.names)
 
 

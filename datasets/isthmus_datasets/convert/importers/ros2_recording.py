@@ -25,7 +25,8 @@ from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, Join
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.ros2.messages import image_array, stamp_ns
+from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.recording.ros2.messages import camera_array, stamp_ns
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError
@@ -148,12 +149,12 @@ class Bag:
                     " file is damaged: copy it again"
                 )
 
-    def images(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """Image k of a topic `repeats[k]` times, one after the other."""
+    def images(self, topic: str, repeats: NDArray[np.int64]) -> Iterator[Pixels]:
+        """Image k of a topic `repeats[k]` times, one after the other; depths in mm."""
         for number, (_, _, message) in enumerate(self.messages({topic})):
             if repeats[number]:
                 with self._locating(topic, number):
-                    frame = image_array(message)
+                    frame = camera_array(message)
                 yield from [frame] * int(repeats[number])
 
     @contextmanager
