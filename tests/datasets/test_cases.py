@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus_datasets.convert.importers.opening import open_source
+from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.episode_index import episode_files
 from isthmus_datasets.format.info import DatasetError
@@ -59,9 +59,17 @@ def test_velocities_that_are_never_a_number():
         bag("joint_states_nan_velocity", **{"observation.velocity": "/joint_states:velocity"})
 
 
-def test_depth_as_a_png():
-    with pytest.raises(DatasetError, match="message 0 on /depth is a depth image"):
-        bag("depth_png16", **{"observation.images.depth": "/depth"})
+def test_depth_as_a_png(tmp_path: Path):
+    """2.5 m are 2500, not grey 9."""
+    camera = "observation.images.depth"
+    options = ImportOptions(fps=20, task="reach", topics={**STATE, camera: "/depth"})
+    source = open_source(CASES / "depth_png16", options)
+    with DatasetWriter.create(tmp_path / "data", fps=20, features=source.features) as writer:
+        import_dataset(source, writer)
+    depths = DatasetReader(tmp_path / "data").frames(0, camera)
+    assert (depths.dtype, depths.shape[1:]) == (np.uint16, (32, 48, 1))
+    assert np.unique(depths[0]).tolist() == [700, 2500]
+    assert np.unique(depths[1]).tolist() == [705, 2500]
 
 
 def test_a_zarr_of_version_3():

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.pixels import Pixels
+
 Scalar = str | bool | int | float | None
 """A fact about an episode: what a JSON value can be without being a list or an object."""
-Frames = Callable[[], Iterable[NDArray[np.uint8]]]
-"""Gives the frames of a video one after the other, each (H, W, 3) uint8 RGB, as often as it is called."""
+Frames = Callable[[], Iterable[Pixels]]
+"""Gives the frames of a video one after the other, as often as it is called."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,9 +23,9 @@ class Episode:
     """T steps.
 
     Args:
-        columns: name -> (T, *shape), without the index columns. An "image" feature is a column (T, H, W, 3) uint8.
-        videos: camera -> (T, H, W, 3) uint8 RGB, the path of an mp4 file that holds them, or what gives one after the
-            other.
+        columns: name -> (T, *shape), without the index columns. An "image" feature is a column of images.
+        videos: camera -> (T, H, W, 3) uint8 RGB or (T, H, W, 1) uint16 depths, the path of an mp4 file that holds
+            them, or what gives one after the other.
         task: What was asked, in words.
         facts: Per-episode scalars, such as success, operator and seed.
         final: What was observed after the last action: observation column or camera -> its values (*shape); None where
@@ -31,7 +33,7 @@ class Episode:
     """
 
     columns: dict[str, NDArray[Any]]
-    videos: Mapping[str, NDArray[np.uint8] | Path | Frames] = field(default_factory=dict)
+    videos: Mapping[str, Pixels | Path | Frames] = field(default_factory=dict)
     task: str
     facts: dict[str, Scalar] = field(default_factory=dict)
     final: Mapping[str, NDArray[Any]] | None = None

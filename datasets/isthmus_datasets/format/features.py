@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 NUMBERS = ("bool", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32", "float64")
 """The NumPy types that a column can have."""
 IMAGE_AXES = ["height", "width", "channels"]
+_DEPTH_MAP = ("is_depth_map", "video.is_depth_map")
+"""What LeRobot calls it now, and what it did before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,7 @@ class Feature:
 
     Args:
         dtype: A NumPy name (float32, float64, int64, bool …), "string", "video" or "image".
-        shape: Shape of one row; (1,) for a scalar, (H, W, 3) for images.
+        shape: Shape of one row; (1,) for a scalar, (H, W, 3) for images, (H, W, 1) for depths.
         names: Names of the last axis's elements, or None. Images have none.
         info: What the dataset's file says besides, such as a video's codec. Two features that differ here are equal.
 
@@ -39,7 +41,7 @@ class Feature:
         if not self.shape or any(side < 1 for side in self.shape):
             raise ValueError(f"shape {self.shape} must have an axis, and none shorter than 1; a scalar is (1,)")
         if self.is_image and len(self.shape) != 3:
-            raise ValueError(f"an image's shape is (height, width, 3), not {self.shape}")
+            raise ValueError(f"an image's shape is (height, width, channels), not {self.shape}")
         if self.dtype == "string" and self.shape != (1,):
             raise ValueError(f"a string's shape is (1,), not {self.shape}")
         if self.names is not None and (self.is_image or len(self.names) != self.shape[-1]):
@@ -56,10 +58,22 @@ class Feature:
         return self.dtype in ("video", "image")
 
     @property
+    def is_depth(self) -> bool:
+        """Its images are depths of 16 bits, such as `cameras.depth_camera` makes."""
+        said = self.info or {}
+        return self.is_image and self.shape[2] == 1 and any(said.get(name) is True for name in _DEPTH_MAP)
+
+    @property
+    def is_lossless(self) -> bool:
+        """It is a video in RGB, which is stored without loss, rather than in yuv420p, which halves the colours."""
+        said = str((self.info or {}).get("video.pix_fmt"))
+        return self.is_video and said.startswith(("gbr", "rgb", "bgr"))
+
+    @property
     def numpy(self) -> np.dtype[Any]:
-        """The type of its rows in memory: strings are objects, images uint8."""
+        """The type of its rows in memory: strings are objects, images uint8, depths uint16."""
         if self.is_image:
-            return np.dtype(np.uint8)
+            return np.dtype(np.uint16 if self.is_depth else np.uint8)
         return np.dtype(object if self.dtype == "string" else self.dtype)
 
     def problem(self, values: NDArray[Any]) -> str | None:

@@ -32,9 +32,9 @@ def final_file(chunk: int, file: int) -> Path:
 
 
 def observed(features: Mapping[str, Feature]) -> Features:
-    """Those that a final observation has; a video's frame is an image there."""
+    """Those that a final observation has; a video's frame is an image there, which is without loss."""
     chosen = {name: feature for name, feature in features.items() if name.startswith(_PREFIXES)}
-    return {name: replace(f, dtype="image", info=None) if f.is_video else f for name, f in chosen.items()}
+    return {name: replace(f, dtype="image") if f.is_video else f for name, f in chosen.items()}
 
 
 def final_problem(features: Mapping[str, Feature], final: Final) -> str | None:

@@ -1,4 +1,4 @@
-"""Images out of video files: every one, counted; and images as PNG."""
+"""Images out of video files: every one, counted; and images as PNG. Depths stay depths, by the file's pixel format."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.lfs import lfs_pointer
+from isthmus_datasets.format.pixels import (
+    PixelError,
+    Pixels,
+    from_frame,
+    has_one_channel,
+    is_depth,
+    shape_of,
+    to_frame,
+)
 
 TOLERANCE_S = 1e-4
 """How far a frame may be from its row's time: LeRobot's limit."""
-_SCALING = Interpolation.AREA.value | 0x40000 | 0x2000 | 0x4000
-"""swscale's SWS_AREA with SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT and _INP: without these it is one grey level too dark. A
-quarter of the time of scaling in RGB, and within a grey level of that."""
 _NEAR = 32  # frames: decoding so many is cheaper than another seek
 
 
@@ -35,16 +40,16 @@ class VideoFacts:
 
     Args:
         frames: How many were decoded.
-        shape: (H, W, 3).
+        shape: (H, W, 3), or (H, W, 1) of depths.
         misplaced: The first frame that is not at number / fps, or None.
-        images: (k, H, W, 3) uint8: those asked for.
+        images: (k, *shape): those asked for.
         info: Codec and format as LeRobot's info.json has it.
     """
 
     frames: int
     shape: tuple[int, ...]
     misplaced: int | None
-    images: NDArray[np.uint8]
+    images: Pixels
     info: dict[str, Any]
 
 
@@ -66,13 +71,15 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except FFmpegError as error:
         damage = lfs_pointer(path) or f"{path} is not a whole video ({error}): copy the dataset again"
         raise DatasetError(damage) from error
+    except PixelError as error:
+        raise DatasetError(f"{path} {error}") from error
 
 
 def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64] = ()) -> VideoFacts:
     """Decode the whole file; keep the images whose numbers are in `sample`.
 
     Raises:
-        DatasetError: the file is missing, broken, or holds no frame.
+        DatasetError: the file is missing, broken, or holds no frame, or depths asked for are coded into fewer bits.
     """
     wanted, images, misplaced, count = set(map(int, sample)), [], None, 0
     with open_video(path) as (container, stream):
@@ -80,13 +87,13 @@ def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64
             if misplaced is None and (frame.time is None or abs(frame.time - count / fps) > TOLERANCE_S):
                 misplaced = count
             if count in wanted:
-                images.append(frame.to_ndarray(format="rgb24"))
+                images.append(from_frame(frame))
             count += 1
         if count == 0:
             raise DatasetError(f"{path} holds no frame")
-        shape = (stream.codec_context.height, stream.codec_context.width, 3)
+        shape = _shape(stream)
         info = _video_info(container, stream, fps)
-    kept = np.stack(images) if images else np.empty((0, *shape), np.uint8)
+    kept = np.stack(images) if images else np.empty((0, *shape), np.uint16 if shape[2] == 1 else np.uint8)
     return VideoFacts(frames=count, shape=shape, misplaced=misplaced, images=kept, info=info)
 
 
@@ -97,10 +104,15 @@ def _video_info(container: InputContainer, stream: VideoStream, fps: int) -> dic
         "video.codec": stream.codec.canonical_name,
         "video.pix_fmt": stream.codec_context.pix_fmt,
         "video.fps": fps,
-        "video.channels": 3,
+        "video.channels": _shape(stream)[2],
         "has_audio": bool(container.streams.audio),
-        "is_depth_map": False,
+        "is_depth_map": has_one_channel(stream.codec_context.pix_fmt),
     }
+
+
+def _shape(stream: VideoStream) -> tuple[int, int, int]:
+    context = stream.codec_context
+    return shape_of(context.height, context.width, context.pix_fmt)
 
 
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
@@ -113,62 +125,51 @@ def decoded(path: Path) -> Iterator[av.VideoFrame]:
         yield from container.decode(stream)
 
 
-def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: int) -> NDArray[np.uint8]:
-    """The frames at times number / fps, in the order asked for: (k, H, W, 3) uint8 RGB.
+def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: int) -> Pixels:
+    """The frames at times number / fps, in the order asked for: (k, H, W, 3) uint8 RGB, or (k, H, W, 1) uint16 depths.
 
     Raises:
-        DatasetError: the file is missing, broken, or lacks one of them.
+        DatasetError: the file is missing, broken, lacks one of them, or has depths coded into fewer bits.
     """
     wanted = np.asarray(numbers, np.int64)
     with open_video(path) as (container, stream):
-        distinct = np.unique(wanted)
-        images = np.empty((len(distinct), stream.codec_context.height, stream.codec_context.width, 3), np.uint8)
+        distinct, shape = np.unique(wanted), _shape(stream)
+        images = np.empty((len(distinct), *shape), np.uint16 if shape[2] == 1 else np.uint8)
         for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):
             found = _frames_at(container, stream, distinct[run].tolist(), fps, path)
             for place, frame in zip(run, found, strict=True):
-                images[place] = frame.to_ndarray(format="rgb24")
+                images[place] = from_frame(frame)
     return images[np.searchsorted(distinct, wanted)]
 
 
 def stream_frames(
     path: Path, first: int, count: int, *, fps: int, shape: tuple[int, ...], size: tuple[int, int] | None = None
-) -> Iterator[NDArray[np.uint8]]:
-    """The frames from time first / fps on, one after the other: each (H, W, 3) uint8 RGB, and at most a few of them in
-    memory.
+) -> Iterator[Pixels]:
+    """The frames from time first / fps on, one after the other: each (H, W, 3) uint8 RGB or (H, W, 1) uint16 depths,
+    and at most a few of them in memory.
 
     Args:
         path: The video.
         first, count: Which.
         fps: Frames a second.
-        shape: (H, W, 3) that they should have.
-        size: (H, W) that they are scaled to, by the mean of what each pixel covers; None for their own.
+        shape: (H, W, 3), or (H, W, 1) of depths, that they should have.
+        size: (H, W) that RGB is scaled to, by the mean of what each pixel covers; None for their own.
 
     Raises:
-        DatasetError: the file is missing, broken, of another shape, or lacks one of them; the frames before it come
-            first.
+        DatasetError: the file is missing, broken, of another shape, lacks one of them, or has depths that are to be
+            scaled or coded into fewer bits; the frames before it come first.
     """
     with open_video(path) as (container, stream):
-        found = (stream.codec_context.height, stream.codec_context.width, 3)
+        found = _shape(stream)
         if found != shape:
             raise DatasetError(f"{path} has frames of shape {found}, declared is {shape}: copy the dataset again")
         for frame in _frames_at(container, stream, range(first, first + count), fps, path):
-            yield _pixels(frame, size)
+            yield from_frame(frame, size)
 
 
-def scaled(image: NDArray[np.uint8], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """An image (H, W, 3) at another size (H, W), by the mean of what each pixel covers."""
-    if size is None or image.shape[:2] == size:
-        return image
-    return _pixels(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"), size)
-
-
-def _pixels(frame: av.VideoFrame, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB; a frame that has that size already is converted as everywhere else."""
-    if size in (None, (frame.height, frame.width)):
-        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    height, width = size
-    pixels = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation=_SCALING)
-    return np.asarray(pixels, np.uint8)
+def scaled(image: Pixels, size: tuple[int, int] | None) -> Pixels:
+    """An image at another size (H, W), as `from_frame` does it."""
+    return image if size in (None, image.shape[:2]) else from_frame(to_frame(image), size)
 
 
 def _frames_at(
@@ -195,20 +196,22 @@ def _frames_at(
     raise DatasetError(f"{path} lacks the frame at {wanted / fps:.3f} s: copy the dataset again")
 
 
-def png(image: NDArray[np.uint8]) -> bytes:
-    """`image` (H, W, 3) RGB as a PNG file."""
+def png(image: Pixels) -> bytes:
+    """`image` as a PNG file: (H, W, 3) RGB of 8 bits, or (H, W, 1) depths of 16."""
     height, width, _ = image.shape
     encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"  # type: ignore[attr-defined]
+    pix_fmt = "gray16be" if is_depth(image) else "rgb24"
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, pix_fmt  # type: ignore[attr-defined]
     encoder.time_base = Fraction(1)
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    frame = to_frame(image).reformat(format=pix_fmt)
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))  # type: ignore[attr-defined]
 
 
-def decode_image(content: bytes) -> NDArray[np.uint8]:
-    """The image (H, W, 3) RGB of a PNG or JPEG file. Raises ValueError when it is neither."""
+def decode_image(content: bytes) -> Pixels:
+    """The image of a PNG or JPEG file: (H, W, 3) RGB, or (H, W, 1) uint16 of one that is grey with 16 bits. Raises
+    ValueError when it is neither."""
     try:
         with av.open(io.BytesIO(content), "r") as container:
-            return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
+            return from_frame(next(container.decode(video=0)))
     except (FFmpegError, StopIteration) as error:
         raise ValueError(f"is no image: {error}") from error

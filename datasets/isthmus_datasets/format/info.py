@@ -148,7 +148,8 @@ def check_declaration(fps: int, features: Features) -> None:
 
     Raises:
         DatasetError: a rate that is not a whole number of rows per second, no feature, a name that LeRobot cannot take
-            or that the writer fills itself, an image that is not RGB, or a video of odd height or width.
+            or that the writer fills itself, an image that is neither RGB nor depths, or a lossy video of odd height or
+            width.
     """
     if type(fps) is not int or fps < 1:
         raise DatasetError(f"fps must be a positive whole number, not {fps!r}")
@@ -161,10 +162,19 @@ def check_declaration(fps: int, features: Features) -> None:
             raise DatasetError(f"feature name {name!r}: use letters, digits, '_', '.' and '-'")
         if "image" in name and not feature.is_image:
             raise DatasetError(f"feature {name!r} is no image: LeRobot takes every name with 'image' in it for one")
-        if feature.is_image and feature.shape[2] != 3:
-            raise DatasetError(f"feature {name!r}: an image is (height, width, 3), not {feature.shape}")
-        if feature.is_video and any(side % 2 for side in feature.shape[:2]):
-            raise DatasetError(f"feature {name!r}: a video's height and width must be even, not {feature.shape}")
+        _check_image(name, feature)
+
+
+def _check_image(name: str, feature: Feature) -> None:
+    if feature.is_image and feature.shape[2] != 3 and not feature.is_depth:
+        raise DatasetError(
+            f"feature {name!r}: an image is (height, width, 3), not {feature.shape}; depths are made by depth_camera"
+        )
+    lossy = feature.is_video and not (feature.is_depth or feature.is_lossless)
+    if lossy and any(side % 2 for side in feature.shape[:2]):
+        raise DatasetError(
+            f"feature {name!r}: a video's height and width must be even, not {feature.shape}, unless without loss"
+        )
 
 
 def _check_version(version: Any) -> None:

@@ -69,13 +69,14 @@ def from_arrow(feature: Feature, column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _images(feature: Feature, array: pa.Array) -> NDArray[Any]:
-    images = np.empty((len(array), *feature.shape), np.uint8)
+    images = np.empty((len(array), *feature.shape), feature.numpy)
     for i, row in enumerate(array.to_pylist()):
         if row["bytes"] is None:
             raise ValueError(f"has the name of an image ({row['path']}), not the image, in row {i}")
         image = decode_image(row["bytes"])
-        if image.shape != feature.shape:
-            raise ValueError(f"has an image of shape {image.shape} in row {i}, declared is {feature.shape}")
+        if (image.shape, image.dtype) != (feature.shape, feature.numpy):
+            wanted = f"{feature.numpy} {feature.shape}"
+            raise ValueError(f"has an image of {image.dtype} {image.shape} in row {i}, declared is {wanted}")
         images[i] = image
     return images
 

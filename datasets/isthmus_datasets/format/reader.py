@@ -17,6 +17,7 @@ from isthmus_datasets.format.final import final_file, read_final
 from isthmus_datasets.format.frames import read_frames, scaled, stream_frames
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, read_rows
+from isthmus_datasets.format.pixels import PixelError, Pixels
 from isthmus_datasets.format.tasks import read_tasks
 
 
@@ -61,8 +62,8 @@ class DatasetReader:
         )
 
     def final(self, index: int) -> dict[str, NDArray[Any]] | None:
-        """What was observed after an episode's last action: observation column or camera -> (*shape), images uint8 RGB;
-        None where that was not kept, as by LeRobot itself. Raises as `columns`."""
+        """What was observed after an episode's last action: observation column or camera -> (*shape), images as they
+        were; None where that was not kept, as by LeRobot itself. Raises as `columns`."""
         row = self._row(index)
         with self._naming(index):
             return read_final(self.root / final_file(row.chunk, row.file), self.info.features, index)
@@ -97,10 +98,8 @@ class DatasetReader:
                 raise DatasetError(f"{path} holds other rows than meta/episodes says: check the dataset")
             return rows.select(wanted)
 
-    def frames(
-        self, index: int, camera: str, rows: Sequence[int] | NDArray[np.integer] | None = None
-    ) -> NDArray[np.uint8]:
-        """Frames of one episode's camera: (k, H, W, 3) uint8 RGB.
+    def frames(self, index: int, camera: str, rows: Sequence[int] | NDArray[np.integer] | None = None) -> Pixels:
+        """Frames of one episode's camera: (k, H, W, 3) uint8 RGB, or (k, H, W, 1) uint16 of depths.
 
         Args:
             index: Number of the episode.
@@ -119,9 +118,10 @@ class DatasetReader:
             path, first = self.footage(index, camera)
             return read_frames(path, numbers + first, fps=self.info.fps)
 
-    def stream(self, index: int, camera: str, *, size: tuple[int, int] | None = None) -> Iterator[NDArray[np.uint8]]:
+    def stream(self, index: int, camera: str, *, size: tuple[int, int] | None = None) -> Iterator[Pixels]:
         """All frames of one episode's camera or image column, one after the other: each (H, W, 3) uint8 RGB, scaled to
-        `size` (H, W). Raises as `frames`, and DatasetError where they have another shape than declared."""
+        `size` (H, W), or (H, W, 1) uint16 of depths. Raises as `frames`, and DatasetError where they have another shape
+        than declared, or depths are to be scaled."""
         row, feature = self._row(index), self.info.features.get(camera)
         with self._naming(index):
             if feature is not None and feature.dtype == "image":
@@ -156,7 +156,7 @@ class DatasetReader:
     def _naming(self, index: int) -> Iterator[None]:
         try:
             yield
-        except DatasetError as error:
+        except (DatasetError, PixelError) as error:
             raise DatasetError(f"{self.root}: episode {index}: {error}") from error
 
 

@@ -180,7 +180,8 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
             shutil.copyfile(source, path)
         else:
             frames = source if isinstance(source, np.ndarray) else source()
-            write_video(path, frames, fps=info.fps, crf=CRF, key_every=KEY_EVERY)
+            lossless = info.features[camera].is_lossless
+            write_video(path, frames, fps=info.fps, crf=CRF, key_every=KEY_EVERY, lossless=lossless)
     except FileNotFoundError:
         raise DatasetError(f"{where}: {source} is missing") from None
     except (OSError, FFmpegError) as error:
@@ -197,9 +198,13 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
 
 
 def _check_video(where: str, facts: VideoFacts, length: int, info: DatasetInfo, camera: str) -> None:
-    declared = info.features[camera].shape
-    if facts.shape != declared:
-        raise DatasetError(f"{where} has frames of shape {facts.shape}, declared is {declared}")
+    declared = info.features[camera]
+    if facts.shape != declared.shape:
+        raise DatasetError(f"{where} has frames of shape {facts.shape}, declared is {declared.shape}")
+    promised, found = (declared.info or {}).get("video.pix_fmt"), facts.info["video.pix_fmt"]
+    if (declared.is_depth or declared.is_lossless) and promised not in (None, found):
+        fix = "" if declared.is_depth else ": encode it anew without loss, as reencode --lossless does"
+        raise DatasetError(f"{where} is stored as {found}, declared is {promised}{fix}")
     if facts.frames != length:
         raise DatasetError(f"{where} has {facts.frames} frames when decoded, the episode has {length} rows")
     if facts.misplaced is not None:
@@ -207,9 +212,11 @@ def _check_video(where: str, facts: VideoFacts, length: int, info: DatasetInfo, 
 
 
 def _grown(info: DatasetInfo, scans: Mapping[str, VideoFacts], *, frames: int, tasks: int) -> DatasetInfo:
-    """`info` with one episode more; the first one tells the videos' codec."""
+    """`info` with one episode more; the first one tells the videos' codec, and keeps what else was declared."""
     features = {
-        name: replace(feature, info=scans[name].info) if name in scans and not feature.info else feature
+        name: replace(feature, info={**(feature.info or {}), **scans[name].info})
+        if name in scans and (not feature.info or not info.total_episodes)
+        else feature
         for name, feature in info.features.items()
     }
     return replace(

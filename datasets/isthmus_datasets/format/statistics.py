@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Features
+from isthmus_datasets.format.pixels import Pixels
 
 Statistics = dict[str, dict[str, NDArray[Any]]]
-"""feature -> min, max, mean, std, q01 … q99 of a row's shape ((3, 1, 1) in [0, 1] for images), and count (1,)."""
+"""feature -> min, max, mean, std, q01 … q99 of a row's shape, and count (1,). Of images they are (3, 1, 1) in [0, 1],
+of depths (1, 1, 1) in the unit of the pixels, those without a reading (0) among them, as LeRobot has it
+(https://github.com/huggingface/lerobot/pull/3899)."""
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 STATISTICS = ("min", "max", "mean", "std", "count", *QUANTILES)
@@ -39,27 +42,28 @@ def sampled(length: int) -> NDArray[np.int64]:
     return np.linspace(0, length - 1, min(length, MAX_IMAGES)).round().astype(np.int64)
 
 
-def image_statistics(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Statistics of `images` (n, H, W, 3), per channel, (3, 1, 1) in [0, 1]; count is n. Large images are thinned
-    out first."""
+def image_statistics(images: Pixels) -> dict[str, NDArray[Any]]:
+    """Statistics of `images` (n, H, W, c), per channel, (c, 1, 1): in [0, 1] of uint8, of uint16 as they are; count is
+    n. Large images are thinned out first."""
     step = max(1, max(images.shape[1:3]) // MAX_SIDE)
-    pixels = images[:, ::step, ::step].reshape(-1, 3)
-    channels = [_histogram_statistics(np.bincount(pixels[:, c], minlength=256)) for c in range(3)]
+    pixels = images[:, ::step, ::step].reshape(-1, images.shape[3])
+    white = 255 if images.dtype == np.uint8 else 1
+    channels = [_histogram_statistics(np.bincount(channel)) for channel in pixels.T]
     result: dict[str, NDArray[Any]] = {
-        name: np.array([each[name] for each in channels]).reshape(3, 1, 1) / 255 for name in channels[0]
+        name: np.array([each[name] for each in channels]).reshape(-1, 1, 1) / white for name in channels[0]
     }
     return result | {"count": np.array([len(images)])}
 
 
 def episode_statistics(
-    features: Features, columns: Mapping[str, NDArray[Any]], images: Mapping[str, NDArray[np.uint8]]
+    features: Features, columns: Mapping[str, NDArray[Any]], images: Mapping[str, Pixels]
 ) -> Statistics:
     """Statistics of every feature but strings.
 
     Args:
         features: What the dataset declares.
         columns: name -> (T, *shape), images included.
-        images: camera -> those frames that `sampled` chooses, (n, H, W, 3).
+        images: camera -> those frames that `sampled` chooses, (n, *shape).
     """
     result: Statistics = {}
     for name, feature in features.items():
@@ -73,8 +77,8 @@ def episode_statistics(
 
 
 def _histogram_statistics(histogram: NDArray[np.int64]) -> dict[str, float]:
-    """Statistics of values 0 … 255 that occur `histogram` times."""
-    values, total = np.arange(256), histogram.sum()
+    """Statistics of values 0, 1, 2 … that occur `histogram` times."""
+    values, total = np.arange(len(histogram)), histogram.sum()
     mean = float(histogram @ values / total)
     present = np.flatnonzero(histogram)
     quantiles = np.searchsorted(histogram.cumsum(), np.array(list(QUANTILES.values())) * total)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.reader import DatasetReader
@@ -73,15 +74,20 @@ def dataset_features(robot: RobotFeatures) -> Features:
     }
 
 
-def open_dataset(root: Path, robot: RobotFeatures, *, fps: int) -> DatasetWriter:
-    """Go on with the robot's dataset in `root`, or make one.
+def open_dataset(root: Path, robot: RobotFeatures, *, fps: int, lossless: Collection[str] = ()) -> DatasetWriter:
+    """Go on with the robot's dataset in `root`, or make one with the robot's cameras `lossless` without loss.
 
     Raises:
         DatasetError: what is there is of another robot or rate (the message says what differs), damaged, being written
-            by another process, or no dataset.
+            by another process, no dataset, or with loss where there shall be none; or there is no such camera.
     """
+    if unknown := sorted(set(lossless) - set(robot.cameras)):
+        known = ", ".join(robot.cameras) or "none"
+        raise DatasetError(f"there is no camera {', '.join(unknown)} to store without loss; the robot has {known}")
+    exact = [camera_name(name) for name in lossless]
     if not (root / INFO_FILE).exists():
-        return DatasetWriter.create(root, fps=fps, features=dataset_features(robot), robot_type=robot.robot_type)
+        features = without_loss(dataset_features(robot), exact)
+        return DatasetWriter.create(root, fps=fps, features=features, robot_type=robot.robot_type)
     writer = DatasetWriter.open(root)
     if RENAMED.keys() & writer.info.features.keys():
         writer.close()
@@ -93,6 +99,9 @@ def open_dataset(root: Path, robot: RobotFeatures, *, fps: int) -> DatasetWriter
     if found:
         writer.close()
         raise DatasetError(f"{root} is not of this robot: {'; '.join(found)}: record into another folder")
+    if lossy := [name for name in exact if not writer.info.features[name].is_lossless]:
+        writer.close()
+        raise DatasetError(f"{root} was begun with loss in {', '.join(lossy)}: record into another folder")
     return writer
 
 

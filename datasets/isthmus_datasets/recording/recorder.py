@@ -9,7 +9,7 @@ from typing import cast
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.writer import RECORDING, DatasetWriter, Unconfirmed
-from isthmus_datasets.recording.columns import checked, differences, followed, observed
+from isthmus_datasets.recording.columns import camera_name, checked, differences, followed, observed
 from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
 from isthmus_datasets.recording.ending import Ending, ending
@@ -138,7 +138,8 @@ class Recorder:
         self._max_steps = max_steps
         self._pace, self._total = Rate(fps, clock or WallClock()), Timing(fps)
         shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
-        self.footage = Footage(writer.root / RECORDING, shapes, fps=fps)
+        lossless = [name for name in shapes if writer.info.features[camera_name(name)].is_lossless]
+        self.footage = Footage(writer.root / RECORDING, shapes, fps=fps, lossless=lossless)
         self._unsaved: _Finished | None = None
 
     def run(self, episodes: int, *, seed: int = 0) -> Summary:

@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.episode import Episode, Frames
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
-from isthmus_datasets.format.features import INDEX_FEATURES
+from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
@@ -71,10 +72,15 @@ def split(source: Path, targets: Mapping[Path, Sequence[int]]) -> None:
         write_episodes(target, reader.info, ((reader, index) for index in indices))
 
 
-def reencode(source: Path, target: Path, *, crf: int = CRF, key_every: int = KEY_EVERY) -> None:
-    """All episodes, their videos as H.264 of this quality; errors as `merge`. See `video.VideoWriter`."""
+def reencode(
+    source: Path, target: Path, *, crf: int = CRF, key_every: int = KEY_EVERY, lossless: Sequence[str] = ()
+) -> None:
+    """All episodes, their videos as H.264 of this quality; what was without loss, the cameras `lossless` and depths are
+    so afterwards. Errors as `merge`, and DatasetError for a camera that is not there. See `video.VideoWriter`."""
     reader = DatasetReader(source)
-    features = {name: replace(feature, info=None) for name, feature in reader.info.features.items()}
+    kept = [name for name, feature in reader.info.features.items() if feature.is_lossless]
+    forgotten = {name: replace(f, info=None) if _is_lossy(f) else f for name, f in reader.info.features.items()}
+    features = without_loss(forgotten, [*kept, *lossless])
     everything = ((reader, index) for index in range(reader.num_episodes))
     write_episodes(target, replace(reader.info, features=features), everything, encoding=(crf, key_every))
 
@@ -127,7 +133,8 @@ def write_episodes(
                 refuse_losses(reader)
                 asked.add(reader.root)
             with TemporaryDirectory(prefix="isthmus-") as scratch:
-                writer.append(change(_standalone(reader, index, Path(scratch), encoding)))
+                episode = _standalone(reader, index, Path(scratch), features, encoding)
+                writer.append(change(episode))
 
 
 def streamed(reader: DatasetReader, index: int) -> Episode:
@@ -138,8 +145,10 @@ def streamed(reader: DatasetReader, index: int) -> Episode:
     return replace(reader.episode(index, videos=False), videos=videos)
 
 
-def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tuple[int, int] | None) -> Episode:
-    """The episode, its videos as files of its own."""
+def _standalone(
+    reader: DatasetReader, index: int, scratch: Path, features: Features, encoding: tuple[int, int] | None
+) -> Episode:
+    """The episode, its videos as files of its own, encoded anew as `features` have them where `encoding` is given."""
     only_task(reader, index)
     videos: dict[str, Path | Frames] = {}
     for camera in reader.info.cameras:
@@ -148,8 +157,9 @@ def _standalone(reader: DatasetReader, index: int, scratch: Path, encoding: tupl
             videos[camera] = _footage(reader, index, camera, path)
         else:
             crf, key_every = encoding
+            frames, lossless = reader.stream(index, camera), features[camera].is_lossless
             videos[camera] = write_video(
-                path, reader.stream(index, camera), fps=reader.info.fps, crf=crf, key_every=key_every
+                path, frames, fps=reader.info.fps, crf=crf, key_every=key_every, lossless=lossless
             )
     return replace(reader.episode(index, videos=False), videos=videos)
 
@@ -161,6 +171,10 @@ def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> Path
         return cut_video(source, path, first=first, count=reader.episodes[index].length, fps=reader.info.fps)
     except DatasetError:
         return partial(reader.stream, index, camera)  # no key frame at its start; real damage is named there
+
+
+def _is_lossy(feature: Feature) -> bool:
+    return feature.is_video and not (feature.is_depth or feature.is_lossless)
 
 
 def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:

@@ -181,7 +181,7 @@ class Pack:
 
 @dataclass(frozen=True, kw_only=True)
 class Reencode:
-    """Encode all videos anew, for size or for quick random access."""
+    """Encode all videos anew, for size or for quick random access. Depths, and what is without loss, stay exact."""
 
     source: Source
     """Folder of the dataset."""
@@ -191,9 +191,11 @@ class Reencode:
     """Constant rate factor of x264: 18 can hardly be told from the source, 28 is small."""
     key_every: int = 10
     """Frames from one key frame to the next."""
+    lossless: tuple[str, ...] = ()
+    """Cameras that lose nothing from now on."""
 
     def run(self, console: Console) -> int:
-        reencode(self.source, self.target, crf=self.crf, key_every=self.key_every)
+        reencode(self.source, self.target, crf=self.crf, key_every=self.key_every, lossless=self.lossless)
         return _made(self.target, console)
 
 

@@ -75,7 +75,8 @@ class FrameCache:
         limit: Bytes that the file may have; None for what the disk has.
 
     Raises:
-        DatasetError: there is no such camera, or what is in the folder is of another dataset, camera or resolution.
+        DatasetError: there is no such camera, it has depths, or what is in the folder is of another dataset, camera or
+            resolution.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class FrameCache:
         cameras = [name for name, feature in reader.info.features.items() if feature.is_image]
         if camera not in cameras:
             raise DatasetError(f"{reader.root} has no camera {camera!r}; there is {', '.join(cameras) or 'none'}")
+        if reader.info.features[camera].is_depth:
+            raise DatasetError(f"{reader.root}: {camera!r} has depths, and only RGB is trained on: leave it out")
         height, width, _ = reader.info.features[camera].shape
         self.size = size or (height, width)
         self._camera, self._limit, self._bytes = camera, limit, 3 * self.size[0] * self.size[1]

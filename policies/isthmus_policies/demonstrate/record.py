@@ -67,6 +67,8 @@ class Options:
     """From 0 to 1. Whoever has less of it strays and lapses, and succeeds less often: for data of mixed quality."""
     images: bool = True
     """Whether cameras are recorded too."""
+    lossless: tuple[str, ...] = ()
+    """Cameras of a new dataset that are stored without loss."""
     calibration: tuple[Path, ...] = ()
     """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
 
@@ -89,7 +91,12 @@ def record(options: Options, console: Console) -> str:
     robot = make_robot(options, demonstration, task)
     with (
         closing(robot),
-        open_dataset(options.dataset, robot.features, fps=round(1 / task.robot.control_period_s)) as writer,
+        open_dataset(
+            options.dataset,
+            robot.features,
+            fps=round(1 / task.robot.control_period_s),
+            lossless=options.lossless,
+        ) as writer,
         Recorder(
             robot,
             make_operator(options, demonstration, task, robot),

@@ -81,6 +81,8 @@ class Options:
     dataset's own."""
     calibration: tuple[Path, ...] = ()
     """Files of isthmus-calibrate: cameras of those names see from where the real ones are."""
+    lossless: tuple[str, ...] = ()
+    """Cameras of a new dataset that are stored without loss."""
     host: str = "127.0.0.1"
     """Address at which the page is served; 0.0.0.0 lets other computers in: whoever reaches it moves the robot."""
     port: int = 8080
@@ -160,7 +162,7 @@ def run(options: Options) -> int:
         stack.enter_context(ended_by_signals(browser))
         human, guide = person(options, demonstration, browser, robot, task.robot)
         driver = stack.enter_context(closing(TakeOver(human, other, human_first=True) if other else human))
-        writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate))
+        writer = stack.enter_context(open_dataset(options.dataset, robot.features, fps=rate, lossless=options.lossless))
         page = stack.enter_context(
             closing(make_page(options, demonstration, robot, browser, guide, take_over=other is not None))
         )

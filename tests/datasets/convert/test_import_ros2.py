@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import pytest
 from made_bags import (
@@ -222,7 +221,7 @@ def test_images_become_a_video_on_the_grid(tmp_path: Path):
 @pytest.mark.parametrize(
     ("pixels", "encoding", "message"),
     [
-        (np.zeros((16, 16, 2), np.uint8), "16UC1", "has the encoding '16UC1'; known are rgb8, bgr8"),
+        (np.zeros((16, 16, 2), np.uint8), "8UC2", "has the encoding '8UC2'; known are rgb8, bgr8"),
         (np.zeros((16, 16, 1), np.uint8), "rgb8", "holds 256 bytes for 16 × 16 rgb8"),
         (np.zeros((15, 16, 3), np.uint8), "rgb8", "even, not 16 × 15"),
     ],
@@ -319,18 +318,21 @@ def test_a_bag_unlike_the_first_is_refused(tmp_path: Path):
         list(source.episodes)
 
 
-@pytest.mark.parametrize(
-    ("form", "bits"),
-    [("16UC1; png compressed", 16), ("png", 16), ("16UC1; compressedDepth png", 8), ("32FC1; tiff", 8)],
-)
-def test_depth_is_refused(tmp_path: Path, form: str, bits: int):
-    """8 bits would make 2.5 m of it grey 9."""
-    png = cv2.imencode(".png", np.full((4, 6), 2500, np.uint16) if bits == 16 else np.zeros((4, 6), np.uint8))[1]
-    kind = "sensor_msgs/msg/CompressedImage"
-    message = make(kind, header=header(0), format=form, data=png.ravel())
-    bag = write_bag(tmp_path / "bag", states(), ("/depth", kind, [(0, message)]))
-    with pytest.raises(DatasetError, match="message 0 on /depth is a depth image"):
-        open_source(bag, options({**STATE, "observation.images.depth": "/depth"}))
+def test_a_camera_is_kept_without_loss_where_that_is_asked(tmp_path: Path):
+    """Of odd size, which H.264 with loss has not."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 15, 17, 3)).astype(np.uint8)
+    messages = [(100 * k, image(100 * k, each, "rgb8")) for k, each in enumerate(pixels)]
+    bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", messages), states(10))
+    top = "observation.images.top"
+    asked = replace(options({**STATE, top: "/cam"}), lossless=(top,))
+    source = open_source(bag, asked)
+    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
+        import_dataset(source, writer)
+    reader = DatasetReader(tmp_path / "data")
+    assert reader.info.features[top].is_lossless
+    np.testing.assert_array_equal(reader.frames(0, top), pixels)
+    with pytest.raises(DatasetError, match=f"no camera top to store without loss; there is {top}"):
+        open_source(bag, replace(asked, lossless=("top",)))
 
 
 @needs_bags

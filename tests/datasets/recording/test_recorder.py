@@ -135,6 +135,28 @@ def test_what_the_columns_are(tmp_path: Path):
     assert features["observation.images.scene"].shape == (32, 48, 3)
 
 
+def test_a_camera_without_loss_is_chosen_once_for_the_dataset(tmp_path: Path):
+    """Greys of 40, 45 …, not rounded by yuv420p; the other camera has loss, and stays so."""
+    root, robot = tmp_path / "data", PointMass()
+    for lossless in (("wrist",), ()):
+        with (
+            open_dataset(root, robot.features, fps=10, lossless=lossless) as writer,
+            Recorder(robot, Script("start", "none", "success"), writer, task="push", clock=VirtualClock()) as recorder,
+        ):
+            recorder.record(3)
+    reader = DatasetReader(root)
+    assert reader.info.features["observation.images.wrist"].is_lossless
+    assert not reader.info.features["observation.images.scene"].is_lossless
+    for index in range(2):
+        images = reader.frames(index, "observation.images.wrist")
+        np.testing.assert_array_equal(images, np.broadcast_to([[[[40]]], [[[45]]]], images.shape))
+    with pytest.raises(DatasetError, match=r"begun with loss in observation\.images\.scene"):
+        open_dataset(root, robot.features, fps=10, lossless=("wrist", "scene"))
+    with pytest.raises(DatasetError, match=r"no camera top .*scene, wrist"):
+        open_dataset(tmp_path / "other", robot.features, fps=10, lossless=("top",))
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_episode_replays_exactly_from_the_simulator_state(tmp_path: Path):
     record(tmp_path / "data", Robot(), Push(steps=9, noise=0.3))
     columns = DatasetReader(tmp_path / "data").columns(0)

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counting_dataset import append
+from counting_dataset import append, whole, windows
+from exact_dataset import DEPTH, EXACT, noise
+from exact_dataset import write as write_exact
 from full_disk import file_size_limit
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.training.frame_cache import INDEX, FrameCache, default_folder
+from isthmus_datasets.training.windows import WindowConfig
 
 FRAME = 3 * 16 * 32  # bytes of one of "front"
 
@@ -253,3 +256,11 @@ def test_damage_names_file_and_episode(root: Path):
     write_video(video, np.zeros((6, 16, 16, 3), np.uint8), fps=10)
     with pytest.raises(DatasetError, match=r"episode 2: .*file-002.mp4 has frames of shape \(16, 16, 3\), declared is"):
         prepared(DatasetReader(root), camera="wrist", size=(8, 8))
+
+
+def test_depths_are_refused_and_rgb_without_loss_is_not(tmp_path: Path):
+    reader = DatasetReader(write_exact(tmp_path / "data"))
+    with pytest.raises(DatasetError, match=f"{DEPTH}.*only RGB"):
+        windows(reader, WindowConfig(columns={"action": (0, 0)}, cameras={DEPTH: (0, 0)}))
+    batch = whole(windows(reader, WindowConfig(columns={"action": (0, 0)}, cameras={EXACT: (0, 0)})))
+    np.testing.assert_array_equal(batch[EXACT][:5, 0], noise(EXACT, 0, 5).transpose(0, 3, 1, 2))

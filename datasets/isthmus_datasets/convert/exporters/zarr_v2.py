@@ -16,6 +16,7 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.frames import stream_frames
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.pixels import Pixels
 
 ARRAY_NAMES = {"observation.images.scene": "img", "observation.state": "state", "action": "action"}
 """What features of the Push-T data are called there; others lose their "observation." or "observation.images."."""
@@ -26,7 +27,7 @@ def export_replay_buffer(
     path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None = None
 ) -> Path:
     """Write all `episodes`, one in memory at a time, of its videos only as far as they are given so; returns `path`.
-    Videos become arrays of uint8 images.
+    Videos become arrays of images: uint8, depths uint16.
 
     Args:
         path: The folder to write, ending in .zarr: it appears when it is complete.
@@ -90,7 +91,8 @@ def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
         dtype=str if feature.dtype == "string" else feature.numpy,
         config={"write_empty_chunks": True},  # a chunk that is not there is damage, not zeros
     )
-    created.attrs.update({"feature": name, "names": feature.names and list(feature.names)})
+    said = {"is_depth_map": True} if feature.is_depth else {}
+    created.attrs.update({"feature": name, "names": feature.names and list(feature.names), **said})
     return created
 
 
@@ -112,7 +114,7 @@ def _parts(episode: Episode, name: str, feature: Feature, fps: int, where: str) 
         yield part
 
 
-def _stacked(frames: Iterable[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
+def _stacked(frames: Iterable[Pixels], count: int) -> Iterator[Pixels]:
     left = iter(frames)
     while part := list(itertools.islice(left, count)):
         yield np.stack(part)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, ros2_bag, zarr_v2
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
+from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 
 if TYPE_CHECKING:
@@ -25,13 +27,15 @@ def open_source(path: Path, options: ImportOptions | None = None) -> Source:
 
     Raises:
         DatasetError: nothing is there, it is none of the known formats (which are listed), it is damaged, or `options`
-            lacks what the format does not say or says what does not apply.
+            lacks what the format does not say, says what does not apply, or names a camera that is not there.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist")
+    options = options or ImportOptions()
     for _, recognises, open_it in _IMPORTERS:
         if recognises(path):
-            return open_it(path, options or ImportOptions())
+            source = open_it(path, options)
+            return replace(source, features=without_loss(source.features, options.lossless))
     if (path / INFO_FILE).is_file():
         version = DatasetInfo.from_file(path).codebase_version
         raise DatasetError(f"{path} is of LeRobot {version}, as datasets are here: use it as it is")

@@ -47,7 +47,7 @@ def open_demos(path: Path, options: ImportOptions) -> Source:
             has or has one of another shape, arrays of a demo differ in length, the mask or an observation asked for is
             not there, or neither the file nor `options` says the rate and the task.
     """
-    options.only("fps", "task", "robot_type", "images", "filter_key", "state", path=path)
+    options.only("fps", "task", "robot_type", "images", "filter_key", "state", "lossless", path=path)
     findings: list[str] = []
     with _reading(path) as file:
         masks = {name: [_text(demo) for demo in file["mask"][name]] for name in file.get("mask", ())}

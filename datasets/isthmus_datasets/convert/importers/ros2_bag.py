@@ -19,6 +19,7 @@ from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, open_b
 from isthmus_datasets.convert.importers.ros2_spans import find_spans
 from isthmus_datasets.convert.importers.ros2_time import WHOLE, Grid, Span, make_grid, time_findings
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
+from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
@@ -36,7 +37,8 @@ def recognises(path: Path) -> bool:
 
 
 def open_bags(path: Path, options: ImportOptions) -> Source:
-    """The features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos.
+    """The features that `options.topics` asks for, and `CAPTURE_TIME`. Image topics become videos,
+    those of depths in mm.
 
     One episode a bag, of which nothing but the first is read yet; where they are to be cut, all of them are, once.
 
@@ -45,7 +47,7 @@ def open_bags(path: Path, options: ImportOptions) -> Source:
             has messages that nobody defines or that differ in size, or the topics have no time in common; or cutting
             leaves no episode.
     """
-    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", "gap_s", "episodes", path=path)
+    options.only("fps", "task", "robot_type", "topics", "stamps", "joints", "gap_s", "episodes", "lossless", path=path)
     paths = _find_bags(path)
     if not options.topics:
         with open_bag(paths[0]) as bag:
@@ -133,8 +135,9 @@ class _Bags:
 
     def _video(self, bag: Bag, name: str, track: Track, rows: NDArray[np.int64]) -> Path:
         path = Path(self.folder.name) / f"{name}.mp4"
+        lossless = name in self.options.lossless
         try:
-            with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY) as video:
+            with VideoWriter(path, fps=self.fps, crf=CRF, key_every=KEY_EVERY, lossless=lossless) as video:
                 for image in bag.images(track, rows):
                     video.write(image)
         except ValueError as error:
@@ -189,7 +192,8 @@ def _features(tracks: Mapping[str, Track]) -> Features:
 
 def _feature(track: Track) -> Feature:
     if track.values is None:
-        return Feature(dtype="video", shape=track.shape)
+        height, width, channels = track.shape
+        return depth_camera(height, width) if channels == 1 else Feature(dtype="video", shape=track.shape)
     return Feature(dtype=track.values.dtype.name, shape=track.shape, names=track.names)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.recording.ros2.messages import choose, image_array, numbers
+from isthmus_datasets.recording.ros2.messages import camera_array, choose, numbers
 
 
 class Readings:
@@ -136,4 +136,4 @@ class ImageReadings:
     def add(self, message: Any) -> None:
         """Raises ValueError when the first one cannot be decoded."""
         if self.shape is None:
-            self.shape = image_array(message).shape
+            self.shape = camera_array(message).shape

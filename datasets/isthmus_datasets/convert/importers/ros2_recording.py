@@ -18,7 +18,8 @@ from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, Join
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.ros2.messages import image_array, stamp_ns
+from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.recording.ros2.messages import camera_array, stamp_ns
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -139,15 +140,16 @@ class Bag:
     def _message(self, data: bytes, kind: str) -> Any:
         return self._reader.deserialize(data, kind) if self._is_known(kind) else bytes(data)
 
-    def images(self, track: Track, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """The images that `rows` (T,), never falling, number: what was received before or after them is not read."""
+    def images(self, track: Track, rows: NDArray[np.int64]) -> Iterator[Pixels]:
+        """The images that `rows` (T,), never falling, number: what was received before or after them is not read;
+        depths are in mm."""
         begin, stop = int(track.received[rows[0]]), int(track.received[rows[-1]]) + 1
         repeats = np.bincount(rows, minlength=len(track.received))
         first = int(np.searchsorted(track.received, begin))
         for number, (topic, _, message) in enumerate(self.messages({track.topic}, begin, stop), first):
             if repeats[number]:
                 with self.locating(topic, number):
-                    frame = image_array(message)
+                    frame = camera_array(message)
                 yield from [frame] * int(repeats[number])
 
     @contextmanager

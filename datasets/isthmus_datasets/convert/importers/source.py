@@ -63,6 +63,8 @@ class ImportOptions:
     episodes: tuple[str, ...] = ()
     """ROS 2: what an episode is. TOPIC:FIELD=VALUE, such as /supervisor/state:data=running: while a field has a value.
     TOPIC, such as /start: from each message to the next, on any such topic. All that is said holds, and gap_s too."""
+    lossless: tuple[str, ...] = ()
+    """Cameras, by the names of their features, whose RGB is kept without loss; depths always are."""
 
     def only(self, *allowed: str, path: Path) -> None:
         """Raise DatasetError when anything but `allowed` is said: it would be ignored."""

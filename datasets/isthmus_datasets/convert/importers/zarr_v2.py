@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.images import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.convert.importers.zarr_array import ArrayRows
+from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.pixels import Pixels, is_depth
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
 FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}
@@ -43,7 +44,7 @@ def open_replay_buffer(path: Path, options: ImportOptions) -> Source:
             in length, or neither the file nor `options` says the rate and the task. While reading: a chunk is missing
             or damaged, an image is not one; with file and episode.
     """
-    options.only("fps", "task", "robot_type", "images", "empty_chunks", path=path)
+    options.only("fps", "task", "robot_type", "images", "empty_chunks", "lossless", path=path)
     findings: list[str] = []
     columns = [_column(folder, options, findings) for folder in _array_folders(path)]
     ends = _episode_ends(path, columns, findings)
@@ -92,12 +93,16 @@ class _Buffer:
             facts=dict(self.facts[index]),
         )
 
-    def _images(self, column: _Column, start: int, stop: int, where: str) -> Iterator[NDArray[np.uint8]]:
+    def _images(self, column: _Column, start: int, stop: int, where: str) -> Iterator[Pixels]:
         """One after the other; as many are read at a time as a chunk holds."""
         rounded = 0.0
         for begin, end in column.array.chunks(start, stop):
+            values = column.array.rows(begin, end, where)
+            if column.feature.is_depth:
+                yield from values
+                continue
             try:
-                images, error = to_uint8(column.array.rows(begin, end, where), column.scale)
+                images, error = to_uint8(values, column.scale)
             except ValueError as problem:
                 raise DatasetError(f"{column.array.path}: {where}: {problem}") from problem
             rounded = max(rounded, error)
@@ -126,6 +131,8 @@ def _column(folder: Path, options: ImportOptions, findings: list[str]) -> _Colum
     images = is_images(array.shape, array.dtype)
     prefix = "observation.images." if images else "observation."
     name = array.attributes.get("feature") or FEATURE_NAMES.get(folder.name, f"{prefix}{folder.name}")
+    if array.attributes.get("is_depth_map") and is_depth(np.empty((0, *array.shape[1:]), array.dtype)):
+        return _Column(array=array, name=name, feature=depth_camera(*array.shape[1:3]))
     if images:
         first = array.rows(0, 1, "episode 0") if array.shape[0] else np.zeros(0)
         return _Column(array=array, name=name, feature=image_feature(array.shape), scale=image_scale(first))

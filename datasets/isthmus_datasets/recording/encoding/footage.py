@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -23,13 +23,16 @@ class Footage:
         folder: Where the episodes in progress are; made when it is needed, gone at the end.
         shapes: camera -> (H, W, 3).
         fps: Images per second.
+        lossless: Cameras whose videos are without loss.
 
     Raises:
         OSError: a process cannot be started.
     """
 
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, int, int]], *, fps: int) -> None:
-        self._folder, self._shapes, self._fps = folder, shapes, fps
+    def __init__(
+        self, folder: Path, shapes: Mapping[str, tuple[int, int, int]], *, fps: int, lossless: Collection[str] = ()
+    ) -> None:
+        self._folder, self._shapes, self._fps, self._lossless = folder, shapes, fps, lossless
         self._episode: Path | None = None
         self.processes = {camera: self._start(camera) for camera in shapes}
         """camera -> its process."""
@@ -52,7 +55,8 @@ class Footage:
             self.processes[camera].begin(self._episode / f"{camera}.mp4")
 
     def _start(self, camera: str) -> VideoProcess:
-        return VideoProcess(self._shapes[camera], fps=self._fps, slots=max(2, round(RING_S * self._fps)))
+        slots, lossless = max(2, round(RING_S * self._fps)), camera in self._lossless
+        return VideoProcess(self._shapes[camera], fps=self._fps, slots=slots, lossless=lossless)
 
     def write(self, images: Mapping[str, Frame]) -> None:
         """One image of every camera. Waits for room; raises VideoError."""

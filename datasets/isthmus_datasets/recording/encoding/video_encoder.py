@@ -35,7 +35,7 @@ class EncoderConfig:
         memory: Descriptor of the shared memory.
         slots: Images that fit into it.
         shape: (H, W, 3) of each.
-        fps, crf, key_every: As `VideoWriter` has them.
+        fps, crf, key_every, lossless: As `VideoWriter` has them.
         parent: Process whose end is this one's.
     """
 
@@ -45,6 +45,7 @@ class EncoderConfig:
     fps: int
     crf: int
     key_every: int
+    lossless: bool
     parent: int
 
     def to_json(self) -> str:
@@ -107,7 +108,8 @@ class Encoder:
 
     def _encode(self, path: Path) -> None:
         config = self._config
-        write_video(path, self._images(), fps=config.fps, crf=config.crf, key_every=config.key_every)
+        how = {"fps": config.fps, "crf": config.crf, "key_every": config.key_every, "lossless": config.lossless}
+        write_video(path, self._images(), **how)
 
     def _images(self) -> Iterator[Frame]:
         """Those of one video. A slot is free again when the next image is asked for."""

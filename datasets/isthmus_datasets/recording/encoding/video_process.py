@@ -33,12 +33,13 @@ class VideoProcess:
         shape: (H, W, 3) of every image.
         fps: Rate of the videos.
         slots: Images that may wait.
+        lossless: As `VideoWriter` has it.
 
     Raises:
         OSError: there is not so much memory, or no process can be started.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, fps: int, slots: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], *, fps: int, slots: int, lossless: bool = False) -> None:
         self._slots, self._path = slots, Path()
         self._sent = self._encoded = 0
         self._failure: str | None = None
@@ -48,8 +49,9 @@ class VideoProcess:
             os.posix_fallocate(memory, 0, slots * int(np.prod(shape)))
             self._ring = ring(memory, slots, shape)
             config = EncoderConfig(
-                memory=memory, slots=slots, shape=shape, fps=fps, crf=CRF, key_every=KEY_EVERY, parent=os.getpid()
-            )
+                memory=memory, slots=slots, shape=shape, fps=fps, crf=CRF, key_every=KEY_EVERY, lossless=lossless,
+                parent=os.getpid(),
+            )  # fmt: skip
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "isthmus_datasets.recording.encoding.video_encoder", config.to_json()],
                 stdin=subprocess.PIPE,

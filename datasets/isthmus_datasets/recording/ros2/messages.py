@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.recording.ros2.depth import depth_array, is_depth
+
 SECOND = 10**9  # ns
 
 _TO_RGB: dict[str, tuple[int, int | None]] = {  # encoding -> (channels, OpenCV's conversion)
@@ -38,6 +40,11 @@ def stamp_ns(message: Any) -> int:
     return 0 if stamp is None else stamp.sec * SECOND + stamp.nanosec
 
 
+def camera_array(message: Any) -> NDArray[np.uint8 | np.uint16]:
+    """What `image_array` or, of depths, `depth_array` gives. Raises ValueError as these do."""
+    return depth_array(message) if is_depth(message) else image_array(message)
+
+
 def image_array(message: Any) -> NDArray[np.uint8]:
     """(H, W, 3) RGB of an Image or CompressedImage; of 16 bits the upper 8.
 
@@ -45,8 +52,10 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         ValueError: the encoding is not one of an image, or the data do not hold it; or they are depths, of which 8 bits
             would leave nothing.
     """
+    if is_depth(message):
+        form = getattr(message, "encoding", "") or message.format
+        raise ValueError(f"is a depth image ({form!r}), which 8 bits cannot hold: record a bag of it, and import that")
     if not hasattr(message, "encoding"):
-        _refuse_depth(message)
         decoded = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise ValueError(f"holds {len(message.data)} bytes of {message.format!r} that are not an image")
@@ -66,17 +75,6 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         values = values[:, (0 if message.is_bigendian else 1) :: 2]
     pixels = values.reshape(message.height, message.width, channels)
     return pixels if conversion is None else np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
-
-
-def _refuse_depth(message: Any) -> None:
-    """Raises ValueError where a CompressedImage holds depths: a PNG file with one channel of 16 bits, or what
-    compressed_depth_image_transport makes. Its format begins with the encoding before compression, where the driver
-    says it."""
-    encoding, _, transport = str(message.format).partition(";")
-    start = bytes(message.data[:26])
-    wide = start.startswith(b"\x89PNG") and start[24:25] == b"\x10" and start[25:26] == b"\x00"  # bits, colour type
-    if "compressedDepth" in transport or encoding == "32FC1" or (wide and encoding != "mono16"):
-        raise ValueError(f"is a depth image ({message.format!r}), which 8 bits cannot hold: leave the topic out")
 
 
 def numbers(value: Any, name: str = "") -> list[tuple[str, float | int | bool]]:

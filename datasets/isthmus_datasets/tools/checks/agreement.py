@@ -18,7 +18,7 @@ TOLERANCE = 1e-3  # of a channel's range: others sum in float32
 ROUNDING = 1e-6  # of the largest value
 HISTOGRAM = 1e-9  # LeRobot widens a histogram by a tenth of that on either side
 SQUARES = 1e-5  # of the largest value squared: a variance that is the difference of sums of squares in float32
-IMAGE_TOLERANCE = 0.05  # of white: others sample other frames and other pixels
+IMAGE_TOLERANCE = 0.05  # of white, or of the greatest depth: others sample other frames and other pixels
 FIX = "recompute the statistics: training would scale with wrong ones"
 Parts = dict[str, NDArray[Any]]
 
@@ -93,7 +93,7 @@ def _difference(said: Parts, actual: Parts, span: NDArray[Any] | None) -> str | 
         if key not in said or said[key].dtype.kind not in "biuf" or said[key].size != actual[key].size:
             return f"lack {key}, or have no numbers of its shape"
         ours, theirs = np.ravel(actual[key]).astype(float), np.ravel(said[key]).astype(float)
-        limit = IMAGE_TOLERANCE if span is None else TOLERANCE * span + ROUNDING * largest
+        limit = TOLERANCE * span + ROUNDING * largest if span is not None else IMAGE_TOLERANCE * np.maximum(1, largest)
         off = ~(np.abs(theirs - ours) <= (0.0 if key == "count" else limit))
         if key == "std" and span is not None:
             off &= ~(np.abs(theirs**2 - ours**2) <= SQUARES * largest**2)

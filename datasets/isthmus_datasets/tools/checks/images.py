@@ -93,7 +93,7 @@ def _moves(episode: EpisodeScan, spans: dict[str, np.ndarray], first: int, count
 
 
 def empty_images(scan: DatasetScan) -> Iterator[Finding]:
-    """No image is black, washed out, or of one grey all over."""
+    """No image is black, washed out, or of one grey or depth all over."""
     for episode in scan.episodes:
         for camera, footage in episode.footage.items():
             for kind, empty in _empty(footage).items():
@@ -112,5 +112,8 @@ def empty_images(scan: DatasetScan) -> Iterator[Finding]:
 def _empty(footage: Footage) -> dict[str, np.ndarray]:
     """What is wrong with images, and with which: (n,) each."""
     dark, bright = footage.darkest.astype(int), footage.brightest.astype(int)
+    if footage.is_depth:
+        nothing = bright == 0
+        return {"without a reading": nothing, "of one depth": ~nothing & (bright == dark)}
     black, white = bright < BLACK, dark > WHITE
     return {"black": black, "washed out": white, "of one grey": ~black & ~white & (bright - dark < FLAT)}

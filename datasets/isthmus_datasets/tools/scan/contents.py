@@ -15,13 +15,15 @@ from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.frames import decode_image
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
+from isthmus_datasets.format.pixels import PixelError, Pixels
 from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
-from isthmus_datasets.tools.scan.finding import Problems
+from isthmus_datasets.tools.scan.finding import COPY_AGAIN, Problems
 from isthmus_datasets.tools.scan.footage import Span, watch_images, watch_video
 from isthmus_datasets.tools.scan.schema import check_schema
 
 THUMBNAILS = 8
 """Number of episodes whose images are kept."""
+_UNREAD = "none, if what wrote it reads it; here the camera has to be left out"
 
 
 def read_contents(
@@ -80,7 +82,7 @@ def _read_column(episode: EpisodeScan, name: str, feature: Feature, column: pa.C
         episode.footage[name] = watch_images(_images(column), span)
 
 
-def _images(column: pa.ChunkedArray) -> Iterator[NDArray[np.uint8]]:
+def _images(column: pa.ChunkedArray) -> Iterator[Pixels]:
     for i, cell in enumerate(column):
         row: dict[str, Any] | None = cell.as_py()
         if row is None or row["bytes"] is None:
@@ -122,8 +124,9 @@ def _watch(path: Path, camera: str, fps: int, inside: list[EpisodeScan], problem
     ]
     spans.sort(key=lambda span: span.first)
     footage, broken = watch_video(path, spans, fps=fps)
+    fix = _UNREAD if isinstance(broken, PixelError) else COPY_AGAIN
     for episode in inside:
         if episode.index in footage:
             episode.footage[camera] = footage[episode.index]
         else:
-            problems.add(broken or f"{path} has no frame of this episode", episode.index)
+            problems.add(broken or f"{path} has no frame of this episode", episode.index, fix=fix)
