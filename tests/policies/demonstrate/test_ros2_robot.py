@@ -18,7 +18,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.recorder import Recorder, RecordingError
-from isthmus_datasets.recording.robot import Observation, RobotError
+from isthmus_datasets.recording.robot import Observation, RobotError, RobotLost
 from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
@@ -31,7 +31,6 @@ from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, Sig
 from isthmus_deploy.ros import qos, ros2
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
-from isthmus_policies.demonstrate.ros2.sensor import RobotLost
 
 pytestmark = pytest.mark.ros
 
@@ -156,7 +155,7 @@ def test_what_is_no_number_stops_it_until_it_is_reset(start):
     start("quadruped")
     with closing(Ros2Robot(wait_s=START_S)) as robot, closing(Watcher(COMMANDS_TOPIC)) as watcher:
         robot.reset(0)
-        with pytest.raises(RobotLost, match=rf"{COMMAND.name}.{JOINTS[3]}: asked for nan"):
+        with pytest.raises(RobotError, match=rf"{COMMAND.name}.{JOINTS[3]}: asked for nan"):
             robot.act(np.where(np.arange(12) == 3, np.nan, STAND))
         watcher.wait("the safe command", lambda: watcher.commands and np.allclose(watcher.commands[-1], COMMAND.safe))
         with pytest.raises(RobotError, match="reset it first"):
