@@ -15,6 +15,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
+from isthmus_datasets.recording.quarantine import recover
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 
 RENAMED = {
@@ -74,26 +75,36 @@ def dataset_features(robot: RobotFeatures) -> Features:
 
 
 def open_dataset(root: Path, robot: RobotFeatures, *, fps: int) -> DatasetWriter:
-    """Go on with the robot's dataset in `root`, or make one.
+    """Go on with the robot's dataset in `root`, or make one. Finished episodes that had found no room there are saved.
 
     Raises:
         DatasetError: what is there is of another robot or rate (the message says what differs), damaged, being written
             by another process, or no dataset.
+        OSError: there is no room, not even for those.
     """
     if not (root / INFO_FILE).exists():
         return DatasetWriter.create(root, fps=fps, features=dataset_features(robot), robot_type=robot.robot_type)
     writer = DatasetWriter.open(root)
-    if RENAMED.keys() & writer.info.features.keys():
+    try:
+        check_dataset(writer, robot, fps=fps)
+        recover(writer)
+    except (DatasetError, OSError):
         writer.close()
+        raise
+    return writer
+
+
+def check_dataset(writer: DatasetWriter, robot: RobotFeatures, *, fps: int) -> None:
+    """Raises DatasetError where the dataset is not as recording this robot makes one, saying what differs."""
+    root = writer.root
+    if RENAMED.keys() & writer.info.features.keys():
         raise DatasetError(
             f"{root} was recorded by an earlier version of this program: make today's of it by "
             f"`isthmus-dataset migrate {root} NEW` and go on there"
         )
     found = differences(writer.info, robot, fps=fps)
     if found:
-        writer.close()
         raise DatasetError(f"{root} is not of this robot: {'; '.join(found)}: record into another folder")
-    return writer
 
 
 def next_seed(root: Path) -> int:
