@@ -17,7 +17,8 @@ import pytest
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
 from isthmus_datasets.recording.columns import open_dataset
-from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.outcome import RecordingError
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, RobotError, RobotLost
 from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
@@ -82,7 +83,7 @@ def stand(robot: Ros2Robot) -> None:
         robot.act(STAND)
 
 
-def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
+def test_it_is_recorded_and_when_it_dies_what_was_seen_stays(start, tmp_path):
     process = start("quadruped")
     grey = SimulatedCamera("front", lambda: np.full((16, 24, 3), 90, np.uint8), time.monotonic_ns)
     operator, begin_ns = StandUp(steps=STEPS), time.monotonic_ns()
@@ -100,14 +101,15 @@ def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
         ):
             assert recorder.record(0).steps == STEPS
             operator.at_step = process.kill
-            with pytest.raises(
-                RecordingError, match=r"episode 1 was discarded .* topic /(joint_states|imu): its newest "
-            ):
+            with pytest.raises(RecordingError, match=r"topic /(joint_states|imu): its newest .*episode 1 was kept"):
                 recorder.record(1)
         with pytest.raises(RobotLost, match=r"topic /\w+: its newest reading is .* does the robot still run"):
             robot.observe()
     reader = DatasetReader(tmp_path / "walk")
-    assert [row.length for row in reader.episodes] == [STEPS]
+    first, second = reader.episodes
+    assert (first.length, second.facts["ending"]) == (STEPS, "sensors")
+    assert 9 <= second.length < STEPS, "until it was killed, and as long as its readings were fresh enough"
+    assert len(reader.frames(1, "observation.images.front")) == second.length
     columns = reader.columns(0)
     assert np.array_equal(columns["sent_action"], np.tile(STAND, (STEPS, 1))), "it is within the limits"
     position = columns["observation.state"][:, : len(JOINTS)]
