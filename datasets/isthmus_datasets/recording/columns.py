@@ -16,6 +16,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
+from isthmus_datasets.recording.quarantine import recover
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 
 RENAMED = {
@@ -75,11 +76,13 @@ def dataset_features(robot: RobotFeatures) -> Features:
 
 
 def open_dataset(root: Path, robot: RobotFeatures, *, fps: int, lossless: Collection[str] = ()) -> DatasetWriter:
-    """Go on with the robot's dataset in `root`, or make one with the robot's cameras `lossless` without loss.
+    """Go on with the robot's dataset in `root`, or make one with the robot's cameras `lossless` without loss. Finished
+    episodes that had found no room there are saved.
 
     Raises:
         DatasetError: what is there is of another robot or rate (the message says what differs), damaged, being written
             by another process, no dataset, or with loss where there shall be none; or there is no such camera.
+        OSError: there is no room, not even for those.
     """
     if unknown := sorted(set(lossless) - set(robot.cameras)):
         known = ", ".join(robot.cameras) or "none"
@@ -89,20 +92,28 @@ def open_dataset(root: Path, robot: RobotFeatures, *, fps: int, lossless: Collec
         features = without_loss(dataset_features(robot), exact)
         return DatasetWriter.create(root, fps=fps, features=features, robot_type=robot.robot_type)
     writer = DatasetWriter.open(root)
-    if RENAMED.keys() & writer.info.features.keys():
+    try:
+        check_dataset(writer, robot, fps=fps)
+        if lossy := [name for name in exact if not writer.info.features[name].is_lossless]:
+            raise DatasetError(f"{root} was begun with loss in {', '.join(lossy)}: record into another folder")
+        recover(writer)
+    except (DatasetError, OSError):
         writer.close()
+        raise
+    return writer
+
+
+def check_dataset(writer: DatasetWriter, robot: RobotFeatures, *, fps: int) -> None:
+    """Raises DatasetError where the dataset is not as recording this robot makes one, saying what differs."""
+    root = writer.root
+    if RENAMED.keys() & writer.info.features.keys():
         raise DatasetError(
             f"{root} was recorded by an earlier version of this program: make today's of it by "
             f"`isthmus-dataset migrate {root} NEW` and go on there"
         )
     found = differences(writer.info, robot, fps=fps)
     if found:
-        writer.close()
         raise DatasetError(f"{root} is not of this robot: {'; '.join(found)}: record into another folder")
-    if lossy := [name for name in exact if not writer.info.features[name].is_lossless]:
-        writer.close()
-        raise DatasetError(f"{root} was begun with loss in {', '.join(lossy)}: record into another folder")
-    return writer
 
 
 def next_seed(root: Path) -> int:

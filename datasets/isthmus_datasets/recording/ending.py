@@ -19,11 +19,13 @@ class Ending(enum.Enum):
     """It has lasted as long as it may."""
     OPERATOR = "operator"
     """The operator has stopped it."""
+    SENSORS = "sensors"
+    """A camera or the robot was lost: what the last row led to is the last that was seen of it."""
 
     @property
     def truncated(self) -> bool:
         """Whether it would have gone on: what follows has a value, which a learner may bootstrap from."""
-        return self in (Ending.TIME, Ending.OPERATOR)
+        return self in (Ending.TIME, Ending.OPERATOR, Ending.SENSORS)
 
 
 _BY_EVENT = {Event.SUCCESS: Ending.SUCCESS, Event.STOP: Ending.OPERATOR, Event.TIME: Ending.TIME}

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode, Scalar
-from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.features import Features
+from isthmus_datasets.format.final import observed as final_features
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import camera_name, checked, dataset_features, observed
 from isthmus_datasets.recording.encoding.footage import Footage
@@ -50,17 +51,39 @@ class EpisodeBuffer:
             DatasetError: an image is not as declared.
             VideoError: it cannot be encoded.
         """
-        for name, feature in self._cameras.items():
-            _check_image(name, feature, images[name])
+        self._check(images)
         self._footage.write(images)
 
     def finish(self, observation: Observation) -> None:
         """What the last action has led to: copied. Raises DatasetError when it is not as declared."""
         seen = observed(self._robot, observation)
         columns = {name: checked(name, self._columns[name], seen[name]) for name in seen if name != "capture_time_ns"}
+        self._final = columns | self._copied(observation.images)
+
+    def cut(self, observation: Observation) -> None:
+        """End the episode, truncated, before the newest step, since nobody has seen what that led to. The observation
+        that it began upon is the final one. Raises DatasetError when an image of it is not as declared."""
+        complete = len(self._rows["next.done"])
+        acted = len(self._rows["sent_action"]) > complete  # and so its images have been handed on
+        images = self._footage.take_back() if acted else observation.images
+        seen = {name: self._rows[name][complete] for name in final_features(self._columns)}
+        self._final = seen | self._copied(images)
+        for rows in self._rows.values():
+            del rows[complete:]
+        if complete:
+            self._rows["next.done"][-1] = self._rows["next.truncated"][-1] = np.array([True])
+
+    def _copied(self, images: Mapping[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
+        self._check(images)
+        return {camera_name(name): images[name].copy() for name in self._cameras}
+
+    def _check(self, images: Mapping[str, NDArray[np.uint8]]) -> None:
         for name, feature in self._cameras.items():
-            _check_image(name, feature, observation.images[name])
-        self._final = columns | {camera_name(name): observation.images[name].copy() for name in self._cameras}
+            image = images[name]
+            if image.shape != feature.shape or image.dtype != np.uint8:
+                raise DatasetError(
+                    f"the image of camera {name!r} is {image.dtype} {image.shape}, declared is uint8 {feature.shape}"
+                )
 
     def last(self, column: str) -> NDArray[Any]:
         """The column's newest row."""
@@ -75,11 +98,4 @@ class EpisodeBuffer:
             task=task,
             facts=facts,
             final=self._final,
-        )
-
-
-def _check_image(camera: str, feature: Feature, image: NDArray[np.uint8]) -> None:
-    if image.shape != feature.shape or image.dtype != np.uint8:
-        raise DatasetError(
-            f"the image of camera {camera!r} is {image.dtype} {image.shape}, declared is uint8 {feature.shape}"
         )

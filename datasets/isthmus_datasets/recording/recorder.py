@@ -6,90 +6,31 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import cast
 
-from isthmus_datasets.format.episode import Episode, Scalar
+from isthmus_datasets.format.episode import Scalar
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.writer import RECORDING, DatasetWriter, Unconfirmed
-from isthmus_datasets.recording.columns import camera_name, checked, differences, followed, observed
+from isthmus_datasets.format.writer import RECORDING, DatasetWriter
+from isthmus_datasets.recording.columns import camera_name, check_dataset, checked, followed, observed
 from isthmus_datasets.recording.encoding.footage import Footage
 from isthmus_datasets.recording.encoding.video_process import VideoError
 from isthmus_datasets.recording.ending import Ending, ending
 from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event, Operator
+from isthmus_datasets.recording.outcome import Outcome, RecordingError, Summary
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
-from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, SimulatedRobot
+from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, RobotLost, SimulatedRobot
+from isthmus_datasets.recording.saving import Finished, Saver
 
 _LEFT = (Event.DISCARD, Event.QUIT)
 _KEPT = (Event.SUCCESS, Event.STOP, Event.TIME)
 
 
-class RecordingError(RuntimeError):
-    """The episode in progress is lost. The message names it and says why; what was saved before is untouched, and
-    another episode can be recorded once the cause is gone."""
-
-
-class UnsavedError(RecordingError):
-    """A finished episode could not be written, as on a full disk. It is kept, and saved before the next one begins."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of an episode.
+class _End:
+    """What the operator wanted last, how the episode has ended (None: it is not to be kept), and what was lost."""
 
-    Args:
-        index: Its number in the dataset; None when it was not saved.
-        steps: How many rows it had.
-        event: What the operator wanted with it; NONE where something else ended it.
-        ending: How it ended; None when it was not saved.
-        reason: Why it was not saved, or that the disk did not confirm it; empty when all is well.
-    """
-
-    index: int | None
-    steps: int
     event: Event
     ending: Ending | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What was recorded, and how well the rate was kept.
-
-    Args:
-        saved, discarded: Episodes.
-        steps: Rows of the saved ones.
-        dropped_frames: Rows that the grid of the saved ones should have, but no step was there in time.
-        overruns: Steps that took longer than the period.
-        jitter_p50_ms, jitter_p99_ms, jitter_max_ms: How far the time from step to step was from the period.
-        reasons: Why episodes were discarded or are in doubt, in order.
-    """
-
-    saved: int
-    discarded: int
-    steps: int
-    dropped_frames: int
-    overruns: int
-    jitter_p50_ms: float
-    jitter_p99_ms: float
-    jitter_max_ms: float
-    reasons: tuple[str, ...]
-
-    def __str__(self) -> str:
-        text = (
-            f"{self.saved} episodes saved ({self.steps} steps), {self.discarded} discarded; "
-            f"{self.dropped_frames} frames dropped, {self.overruns} steps too long; jitter "
-            f"p50 {self.jitter_p50_ms:.2f} ms, p99 {self.jitter_p99_ms:.2f} ms, at most {self.jitter_max_ms:.2f} ms"
-        )
-        return "\n  ".join((text, *self.reasons))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Finished:
-    """An episode that is to be saved."""
-
-    episode: Episode
-    timing: Timing
-    event: Event
-    ending: Ending
+    lost: CameraError | RobotLost | None = None
 
 
 class Recorder:
@@ -124,9 +65,7 @@ class Recorder:
         clock: Clock | None = None,
     ) -> None:
         fps, features = writer.info.fps, robot.features
-        found = differences(writer.info, features, fps=fps)
-        if found:
-            raise DatasetError(f"{writer.root} is not of this robot: {'; '.join(found)}: record into another folder")
+        check_dataset(writer, features, fps=fps)
         if features.simulator_state and not hasattr(robot, "simulator_state"):
             raise TypeError(f"{features.robot_type} declares a simulator's state, but has no method simulator_state")
         if max_steps is not None and max_steps < 1:
@@ -136,11 +75,11 @@ class Recorder:
         """What became of all episodes so far."""
         self._robot, self._operator, self._writer, self._features = robot, operator, writer, features
         self._max_steps = max_steps
-        self._pace, self._total = Rate(fps, clock or WallClock()), Timing(fps)
+        self._pace = Rate(fps, clock or WallClock())
         shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
         lossless = [name for name in shapes if writer.info.features[camera_name(name)].is_lossless]
         self.footage = Footage(writer.root / RECORDING, shapes, fps=fps, lossless=lossless)
-        self._unsaved: _Finished | None = None
+        self._saver = Saver(writer, self.footage)
 
     def run(self, episodes: int, *, seed: int = 0) -> Summary:
         """Record until so many are saved, or the operator quits. They begin with `seed`, `seed` + 1, … Raises as
@@ -156,38 +95,65 @@ class Recorder:
         """Reset the robot, let the operator drive it, and record from START to the episode's end. An episode that could
         not be saved before is saved first.
 
+        When a camera or the robot is lost, the steps whose outcome was seen are kept: nothing is wrong with them. A
+        person whose device is lost has not shown what they wanted to, and nobody knows since when values were wrong
+        that are not as declared: such an episode is discarded.
+
         Raises:
-            UnsavedError: this episode, or that one, is finished and could not be written; it is kept.
-            RecordingError: it was ended before it was started; the robot cannot go on; a camera or what the operator
-                holds disappeared; an observation or action is not what was declared, or not finite; a video cannot be
-                written or its process died.
+            UnsavedError: this episode, or that one, is finished and could not be written; it waits for room.
+            RecordingError: a camera or the robot was lost (the message says whether steps were kept). Or the episode is
+                discarded: it was ended before it was started; the robot cannot go on; what the operator holds
+                disappeared; an observation or action is not what was declared, or not finite; a video cannot be
+                written or its process died; the disk is full.
         """
         self.save_again()
         take, timing = EpisodeBuffer(self._features, self.footage), Timing(self._writer.info.fps)
         try:
-            event, end = self._run(take, timing, seed)
-            outcome = self._close(take, timing, event, end, seed)
+            end = self._run(take, timing, seed)
+            outcome = self._close(take, timing, end, seed)
         except (CameraError, DatasetError, DeviceError, RobotError, VideoError, OSError) as error:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps: {error}"
             self.outcomes.append(Outcome(index=None, steps=take.length, event=Event.NONE, reason=reason))
             raise RecordingError(f"{self._writer.root}: {reason}") from error
         finally:
-            if self._unsaved is None:
+            if self._saver.unsaved is None:
                 self.footage.clear()
         if outcome.steps:
             self.outcomes.append(outcome)
+        if end.lost:
+            raise RecordingError(f"{self._writer.root}: {outcome.reason}") from end.lost
         return outcome
 
-    def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> tuple[Event, Ending | None]:
-        """Returns the operator's last event, and how the episode has ended; None where it is not to be kept."""
+    def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> _End:
+        self._saver.begin()
         self.footage.begin()
+        observation, decision = self._await_start(seed)
+        while decision.event not in _LEFT:
+            try:
+                self._step(take, observation, decision)
+                timing.add(self._pace.wait())
+                observation, decision = self._look()
+            except (CameraError, RobotLost) as error:
+                take.cut(observation)
+                if not take.length:
+                    raise
+                return _End(event=Event.NONE, ending=Ending.SENSORS, lost=error)
+            if decision.event in _LEFT:
+                break
+            end = ending(observation, decision.event, out_of_time=take.length == self._max_steps)
+            take.add(followed(self._features, observation, end))
+            if end is not None:
+                take.finish(observation)
+                return _End(event=decision.event, ending=end)
+        return _End(event=decision.event)
+
+    def _await_start(self, seed: int) -> tuple[Observation, Decision]:
+        """Until the operator wants to begin, or leaves."""
         self._reset(seed)
         self._pace.start()
         self._pace.wait()
         observation, decision = self._look()
-        while decision.event is not Event.START:
-            if decision.event in _LEFT:
-                return decision.event, None
+        while decision.event not in (Event.START, *_LEFT):
             if decision.event in _KEPT:
                 raise DatasetError(f"it has zero steps: {decision.event.value!r} came before 'start'")
             if observation.ended:
@@ -196,17 +162,7 @@ class Recorder:
                 self._robot.act(checked("action", self._features.action, decision.action))
             self._pace.wait()
             observation, decision = self._look()
-        while True:
-            self._step(take, observation, decision)
-            timing.add(self._pace.wait())
-            observation, decision = self._look()
-            if decision.event in _LEFT:
-                return decision.event, None
-            end = ending(observation, decision.event, out_of_time=take.length == self._max_steps)
-            take.add(followed(self._features, observation, end))
-            if end is not None:
-                take.finish(observation)
-                return decision.event, end
+        return observation, decision
 
     def _reset(self, seed: int) -> None:
         self._robot.reset(seed)
@@ -229,43 +185,29 @@ class Recorder:
         take.add({"sent_action": self._robot.act(action)})
         take.add_images(observation.images)
 
-    def _close(self, take: EpisodeBuffer, timing: Timing, event: Event, end: Ending | None, seed: int) -> Outcome:
+    def _close(self, take: EpisodeBuffer, timing: Timing, end: _End, seed: int) -> Outcome:
         """Save the episode, unless the operator does not want it."""
-        if end is None:
+        if end.ending is None:
             reason = f"episode {self._writer.num_episodes} was discarded after {take.length} steps by the operator"
-            return Outcome(index=None, steps=take.length, event=event, reason=reason)
-        knows, success = self._features.success or end is Ending.SUCCESS, take.last("next.success")
+            return Outcome(index=None, steps=take.length, event=end.event, reason=reason)
+        told = self._features.success and end.ending is not Ending.SENSORS
         facts: dict[str, Scalar] = {
             "operator": self._operator.name,
             "seed": seed,
-            "success": bool(success[0]) if knows else None,
-            "ending": end.value,
+            "success": bool(take.last("next.success")[0]) if told or end.ending is Ending.SUCCESS else None,
+            "ending": end.ending.value,
             "overruns": timing.overruns,
             "dropped_frames": timing.skipped,
             "jitter_p99_ms": timing.jitter_ms(99),
         }
-        return self._save(_Finished(episode=take.episode(self.task, facts), timing=timing, event=event, ending=end))
-
-    def _save(self, finished: _Finished) -> Outcome:
-        reason, steps, self._unsaved = "", finished.episode.length, None
-        try:
-            index = self._writer.append(finished.episode)
-        except Unconfirmed as error:
-            index, reason = error.index, str(error.strerror)
-        except OSError as error:
-            self._unsaved = finished
-            raise UnsavedError(
-                f"{self._writer.root}: episode {self._writer.num_episodes} of {steps} steps is not saved yet: {error}: "
-                "it is kept, and saved before the next one begins, once the cause is gone"
-            ) from error
-        self._total.include(finished.timing)
-        return Outcome(index=index, steps=steps, event=finished.event, ending=finished.ending, reason=reason)
+        episode, lost = take.episode(self.task, facts), str(end.lost or "")
+        return self._saver.save(Finished(episode=episode, timing=timing, event=end.event, ending=end.ending, lost=lost))
 
     def save_again(self) -> None:
         """Save the finished episode that could not be written, if there is one. Raises UnsavedError when it still
         cannot."""
-        if self._unsaved is not None:
-            self.outcomes.append(self._save(self._unsaved))
+        if self._saver.unsaved is not None:
+            self.outcomes.append(self._saver.save(self._saver.unsaved))
             self.footage.clear()
 
     @property
@@ -274,21 +216,11 @@ class Recorder:
 
     def summary(self) -> Summary:
         """How recording went, over all episodes so far."""
-        return Summary(
-            saved=self._saved,
-            discarded=len(self.outcomes) - self._saved,
-            steps=sum(outcome.steps for outcome in self.outcomes if outcome.index is not None),
-            dropped_frames=self._total.skipped,
-            overruns=self._total.overruns,
-            jitter_p50_ms=self._total.jitter_ms(50),
-            jitter_p99_ms=self._total.jitter_ms(99),
-            jitter_max_ms=self._total.jitter_ms(100),
-            reasons=tuple(outcome.reason for outcome in self.outcomes if outcome.reason),
-        )
+        return Summary.of(self.outcomes, self._saver.timing)
 
     def close(self) -> None:
         """Save what could not be saved before, and end the encoding processes; an episode in progress is forgotten.
-        Raises UnsavedError when an episode is lost with it."""
+        Raises UnsavedError when an episode still is not saved; the message says where it waits, or that it is lost."""
         try:
             self.save_again()
         finally:

@@ -16,6 +16,10 @@ class RobotError(RuntimeError):
     """The robot cannot go on with the episode; the message says why."""
 
 
+class RobotLost(RobotError):  # noqa: N818 (reads as what it is)
+    """The robot, or one of its sensors, has fallen silent; what it said before holds."""
+
+
 class CameraError(RuntimeError):
     """A camera has disappeared, or gives no image in time."""
 
@@ -105,12 +109,18 @@ class Robot(Protocol):
         ...
 
     def observe(self) -> Observation:
-        """The newest readings, without waiting for others. Raises CameraError when a camera is gone, and RobotError."""
+        """The newest readings, without waiting for others.
+
+        Raises:
+            CameraError: a camera is gone.
+            RobotLost: the robot is.
+            RobotError: the episode cannot go on, and what was recorded of it is not to be kept either.
+        """
         ...
 
     def act(self, action: NDArray[Any]) -> NDArray[Any]:
         """Send an action; a simulated robot steps its world by one period. Returns what was really sent, after
-        clipping and safety limits, of the same shape and units. Raises RobotError."""
+        clipping and safety limits, of the same shape and units. Raises RobotLost and RobotError as `observe`."""
         ...
 
     def close(self) -> None:

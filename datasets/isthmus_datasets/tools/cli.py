@@ -25,6 +25,7 @@ from isthmus_datasets.tools.subcommands import (
     Merge,
     Migrate,
     Pack,
+    Recover,
     Reencode,
     Select,
     Split,
@@ -89,6 +90,7 @@ Command = (
     | Annotated[Pack, tyro.conf.subcommand("pack")]
     | Annotated[Migrate, tyro.conf.subcommand("migrate")]
     | Annotated[Reencode, tyro.conf.subcommand("reencode")]
+    | Annotated[Recover, tyro.conf.subcommand("recover")]
     | Annotated[Statistics, tyro.conf.subcommand("statistics")]
 )
 

@@ -19,6 +19,7 @@ from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.recording.quarantine import recover
 from isthmus_datasets.tools.losses import refuse_losses
 from isthmus_datasets.tools.migration import migrate
 from isthmus_datasets.tools.operations import (
@@ -215,6 +216,21 @@ class Migrate:
                 f"  what the policy would have done was not recorded in {unknown} steps: the action stands there"
             )
         return _made(self.target, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recover:
+    """Save the finished episodes for which the disk had no room, as the next recording into the dataset does too."""
+
+    path: Source
+    """Folder of the dataset."""
+
+    def run(self, console: Console) -> int:
+        with DatasetWriter.open(self.path) as writer:
+            numbers = recover(writer)
+        said = f"saved now: episode {', '.join(map(str, numbers))}" if numbers else "no episode waits to be saved"
+        console.print(said, highlight=False)
+        return _made(self.path, console)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,9 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Operator
+from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import VirtualClock
-from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError, RobotError
 from isthmus_datasets.teleop.calibration.error import CalibrationError
 from isthmus_deploy.policy_file import PolicyFileError
@@ -79,7 +80,7 @@ def record(options: Options, console: Console) -> str:
     Raises:
         RegistryError: nobody demonstrates the task.
         DatasetError: the dataset cannot be gone on with.
-        RecordingError: an episode cannot be recorded.
+        RecordingError: an episode cannot be recorded to its end, or be saved.
         UnsupportedError: something is not installed.
         CalibrationError: a camera cannot be placed.
         CameraError: a camera of a robot on ROS 2 gives nothing.

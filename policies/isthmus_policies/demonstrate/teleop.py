@@ -17,7 +17,8 @@ from rich.console import Console
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.operator import DeviceError, Driver, Event
-from isthmus_datasets.recording.recorder import Outcome, Recorder, RecordingError
+from isthmus_datasets.recording.outcome import Outcome, RecordingError
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.browser_device import BrowserDevice
@@ -146,6 +147,7 @@ def run(options: Options) -> int:
         DatasetError: the dataset cannot be gone on with.
         DeviceError: the device is not there.
         PolicyFileError: the policy cannot be used.
+        RecordingError: a finished episode still finds no room on the disk.
         Refusal: there is no such robot on ROS 2, or it may not be driven.
         RegistryError: nobody demonstrates the task so.
         UnsupportedError: something is not installed.
@@ -289,8 +291,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(run(options))
     except (
-        RegistryError, DatasetError, DeviceError, PolicyFileError, UnsupportedError, CalibrationError, CameraError,
-        Refusal, OSError,
+        RegistryError, DatasetError, DeviceError, PolicyFileError, RecordingError, UnsupportedError, CalibrationError,
+        CameraError, Refusal, OSError,
     ) as error:  # fmt: skip
         sys.exit(f"isthmus-teleop: {error}")
 

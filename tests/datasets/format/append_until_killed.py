@@ -11,7 +11,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,14 @@ def make_episode(index: int, round_: int, *, camera: bool) -> Episode:
     )
 
 
-def die_at(step: int) -> None:
+def die_at(step: int, calls: Sequence[str] = ("fsync", "replace")) -> None:
     """From now on, the `step`-th time that something is about to reach the disk, or just has, is the last."""
     count = 0
 
     def watched(call: Callable) -> Callable:
-        def run(*args):
+        def run(*args, **options):
             tick()
-            result = call(*args)
+            result = call(*args, **options)
             tick()
             return result
 
@@ -52,7 +52,8 @@ def die_at(step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
 
-    os.fsync, os.replace = watched(os.fsync), watched(os.replace)
+    for name in calls:
+        setattr(os, name, watched(getattr(os, name)))
 
 
 def child(root: Path, round_: int, *, by_step: bool) -> None:

@@ -45,6 +45,17 @@ def test_every_image_in_order_through_a_small_ring(process: VideoProcess, tmp_pa
         assert scan_video(tmp_path / f"{name}.mp4", fps=10).frames == 50
 
 
+def test_the_newest_image_can_be_taken_back(process: VideoProcess, tmp_path: Path):
+    process.begin(tmp_path / "film.mp4")
+    for number in range(5):
+        process.write(grey(number))
+    np.testing.assert_array_equal(process.take_back(), grey(4))
+    process.finish()
+    images = read_frames(tmp_path / "film.mp4", range(4), fps=10)
+    np.testing.assert_allclose(images.mean(axis=(1, 2, 3)), 30 + 4 * np.arange(4), atol=2)
+    assert scan_video(tmp_path / "film.mp4", fps=10).frames == 4
+
+
 def test_an_abandoned_video_leaves_nothing(process: VideoProcess, tmp_path: Path):
     for images in (0, 1, 7):
         process.begin(tmp_path / "film.mp4")

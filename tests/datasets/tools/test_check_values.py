@@ -279,3 +279,13 @@ def test_an_episode_whose_state_follows_otherwise(tmp_path: Path, demonstrations
     found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
     assert found == [("warning", "delay", 7)] * 3
     assert message in said
+
+
+def test_episodes_that_a_lost_sensor_ended(tmp_path: Path, demonstrations, numbers):
+    endings = ["time", "sensors", "success", "sensors"]
+    episodes = [
+        replace(episode, facts={**episode.facts, "ending": ending})
+        for episode, ending in zip(demonstrations.episodes(4), endings, strict=True)
+    ]
+    found, _ = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers))
+    assert found == [("note", "lost-sensors", 1), ("note", "lost-sensors", 3)]

@@ -17,8 +17,9 @@ import pytest
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
 from isthmus_datasets.recording.columns import open_dataset
-from isthmus_datasets.recording.recorder import Recorder, RecordingError
-from isthmus_datasets.recording.robot import Observation, RobotError
+from isthmus_datasets.recording.outcome import RecordingError
+from isthmus_datasets.recording.recorder import Recorder
+from isthmus_datasets.recording.robot import Observation, RobotError, RobotLost
 from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
@@ -31,7 +32,6 @@ from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, Sig
 from isthmus_deploy.ros import qos, ros2
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
-from isthmus_policies.demonstrate.ros2.sensor import RobotLost
 
 pytestmark = pytest.mark.ros
 
@@ -83,7 +83,7 @@ def stand(robot: Ros2Robot) -> None:
         robot.act(STAND)
 
 
-def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
+def test_it_is_recorded_and_when_it_dies_what_was_seen_stays(start, tmp_path):
     process = start("quadruped")
     grey = SimulatedCamera("front", lambda: np.full((16, 24, 3), 90, np.uint8), time.monotonic_ns)
     operator, begin_ns = StandUp(steps=STEPS), time.monotonic_ns()
@@ -101,14 +101,15 @@ def test_it_is_recorded_and_when_it_dies_what_was_saved_stays(start, tmp_path):
         ):
             assert recorder.record(0).steps == STEPS
             operator.at_step = process.kill
-            with pytest.raises(
-                RecordingError, match=r"episode 1 was discarded .* topic /(joint_states|imu): its newest "
-            ):
+            with pytest.raises(RecordingError, match=r"topic /(joint_states|imu): its newest .*episode 1 was kept"):
                 recorder.record(1)
         with pytest.raises(RobotLost, match=r"topic /\w+: its newest reading is .* does the robot still run"):
             robot.observe()
     reader = DatasetReader(tmp_path / "walk")
-    assert [row.length for row in reader.episodes] == [STEPS]
+    first, second = reader.episodes
+    assert (first.length, second.facts["ending"]) == (STEPS, "sensors")
+    assert 9 <= second.length < STEPS, "until it was killed, and as long as its readings were fresh enough"
+    assert len(reader.frames(1, "observation.images.front")) == second.length
     columns = reader.columns(0)
     assert np.array_equal(columns["sent_action"], np.tile(STAND, (STEPS, 1))), "it is within the limits"
     position = columns["observation.state"][:, : len(JOINTS)]
@@ -156,7 +157,7 @@ def test_what_is_no_number_stops_it_until_it_is_reset(start):
     start("quadruped")
     with closing(Ros2Robot(wait_s=START_S)) as robot, closing(Watcher(COMMANDS_TOPIC)) as watcher:
         robot.reset(0)
-        with pytest.raises(RobotLost, match=rf"{COMMAND.name}.{JOINTS[3]}: asked for nan"):
+        with pytest.raises(RobotError, match=rf"{COMMAND.name}.{JOINTS[3]}: asked for nan"):
             robot.act(np.where(np.arange(12) == 3, np.nan, STAND))
         watcher.wait("the safe command", lambda: watcher.commands and np.allclose(watcher.commands[-1], COMMAND.safe))
         with pytest.raises(RobotError, match="reset it first"):

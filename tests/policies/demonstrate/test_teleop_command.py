@@ -15,7 +15,8 @@ import pytest
 
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Event
-from isthmus_datasets.recording.recorder import Outcome
+from isthmus_datasets.recording.outcome import Outcome, UnsavedError
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.teleop.page import Page
 from isthmus_policies.demonstrate import teleop
 from isthmus_policies.demonstrate.demonstration import find_demonstration
@@ -111,6 +112,16 @@ def test_a_device_that_is_not_there_is_said_in_one_line(tmp_path: Path, monkeypa
         monkeypatch.setattr(sys, "stdin", nothing)
         with pytest.raises(SystemExit, match=r"isthmus-teleop: keyboard: .*no terminal"):
             main(["push_t", str(tmp_path / "d"), "--no-open", "--port", "0", "--device", "keyboard"])
+
+
+def test_an_episode_that_finds_no_room_to_the_end_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: Any) -> None:
+        raise UnsavedError("it waits in DATASET/.unsaved")
+
+    monkeypatch.setattr(Recorder, "save_again", full)
+    monkeypatch.setattr(Session, "run", lambda self, seed, wanted: None)
+    with pytest.raises(SystemExit, match="isthmus-teleop: it waits in DATASET"):
+        main(["push_t", str(tmp_path / "d"), "--no-open", "--port", "0"])
 
 
 def test_what_is_said_of_an_episode():

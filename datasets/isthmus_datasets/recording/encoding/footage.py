@@ -33,7 +33,8 @@ class Footage:
         self, folder: Path, shapes: Mapping[str, tuple[int, int, int]], *, fps: int, lossless: Collection[str] = ()
     ) -> None:
         self._folder, self._shapes, self._fps, self._lossless = folder, shapes, fps, lossless
-        self._episode: Path | None = None
+        self.episode: Path | None = None
+        """The folder of the episode in progress."""
         self.processes = {camera: self._start(camera) for camera in shapes}
         """camera -> its process."""
 
@@ -44,15 +45,13 @@ class Footage:
             VideoError: a process has just died.
             OSError: the folder cannot be made, or a process cannot be started.
         """
-        if not self._shapes:
-            return
         make_folder(self._folder)
-        self._episode = Path(tempfile.mkdtemp(dir=self._folder))
+        self.episode = Path(tempfile.mkdtemp(dir=self._folder))
         for camera, process in self.processes.items():
             if not process.alive:
                 process.close()
                 self.processes[camera] = self._start(camera)
-            self.processes[camera].begin(self._episode / f"{camera}.mp4")
+            self.processes[camera].begin(self.episode / f"{camera}.mp4")
 
     def _start(self, camera: str) -> VideoProcess:
         slots, lossless = max(2, round(RING_S * self._fps)), camera in self._lossless
@@ -63,19 +62,23 @@ class Footage:
         for camera, process in self.processes.items():
             process.write(images[camera])
 
+    def take_back(self) -> dict[str, Frame]:
+        """The newest image of every camera, which is not in its video then. Once, and only after `write`."""
+        return {camera: process.take_back() for camera, process in self.processes.items()}
+
     def finish(self) -> dict[str, Path]:
         """camera -> the file, complete; there until the next `clear`. Raises VideoError."""
         for process in self.processes.values():
             process.finish()
-        return {camera: Path(f"{self._episode}/{camera}.mp4") for camera in self._shapes}
+        return {camera: Path(f"{self.episode}/{camera}.mp4") for camera in self._shapes}
 
     def clear(self) -> None:
         """Forget the episode: nothing of it is left."""
         for process in self.processes.values():
             process.abandon()
-        if self._episode:
-            shutil.rmtree(self._episode, ignore_errors=True)
-            self._episode = None
+        if self.episode:
+            shutil.rmtree(self.episode, ignore_errors=True)
+            self.episode = None
 
     def close(self) -> None:
         """End the processes."""

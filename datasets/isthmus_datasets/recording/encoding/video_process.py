@@ -43,7 +43,7 @@ class VideoProcess:
         self._slots, self._path = slots, Path()
         self._sent = self._encoded = 0
         self._failure: str | None = None
-        self._ready = self._begun = False
+        self._ready = self._begun = self._held = False
         memory = os.memfd_create("isthmus-video")
         try:
             os.posix_fallocate(memory, 0, slots * int(np.prod(shape)))
@@ -84,20 +84,27 @@ class VideoProcess:
         self._send("begin", str(path))
 
     def write(self, image: Frame) -> None:
-        """Append a copy of `image`, waiting for room if need be.
+        """Append a copy of `image`, waiting for room if need be. The process hears of it with the next one or at the
+        end: until then it can be taken back.
 
         Raises:
             VideoError: the process has died or does not answer, or the file cannot be written.
         """
         self._receive(0.0)
+        self._hand_over()
         while self._sent - self._encoded >= self._slots:
             self._receive(PATIENCE_S)
         self._ring[self._sent % self._slots] = image
-        self._sent += 1
-        self._send("image")
+        self._held = True
+
+    def take_back(self) -> Frame:
+        """The newest image, which is not in the video then. Once, and only after `write`."""
+        self._held = False
+        return self._ring[self._sent % self._slots].copy()
 
     def finish(self) -> None:
         """Wait until all is encoded and the file has its name. Raises as `write`."""
+        self._hand_over()
         self._end("finish")
 
     def abandon(self) -> None:
@@ -121,10 +128,17 @@ class VideoProcess:
         assert self._process.stdout
         self._process.stdout.close()
 
+    def _hand_over(self) -> None:
+        if self._held:
+            self._held = False
+            self._sent += 1
+            self._send("image")
+
     def _end(self, command: str) -> None:
         self._send(command)
         self._wait_until_ready()
-        self._encoded, self._begun = self._sent, False
+        self._encoded = self._sent
+        self._begun = self._held = False
 
     def _wait_until_ready(self) -> None:
         while not self._ready:

@@ -1,4 +1,4 @@
-"""Whether episodes are of a sensible length, and each is there once."""
+"""Whether episodes are of a sensible length, go on to an end of their own, and each is there once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 
@@ -51,6 +52,19 @@ def unusual_length(scan: DatasetScan) -> Iterator[Finding]:
                 episode=episode.index,
                 message=f"it takes {seconds:.1f} s, half of the others less than {usual:.1f} s",
                 fix="look at it: the operator may have failed, waited, or forgotten to stop",
+            )
+
+
+def lost_sensors(scan: DatasetScan) -> Iterator[Finding]:
+    """Every episode goes on until somebody, the world or the time ends it."""
+    for episode in scan.episodes:
+        if episode.row.facts.get("ending") == Ending.SENSORS.value:
+            yield Finding(
+                severity="note",
+                check="lost-sensors",
+                episode=episode.index,
+                message="it ends where a camera or the robot was lost: whether it would have succeeded is not known",
+                fix="nothing, if steps are learnt from; leave it out of demonstrations that are to show a whole task",
             )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from isthmus_datasets.tools.checks.actions import changed_actions, saturated
 from isthmus_datasets.tools.checks.agreement import statistics
 from isthmus_datasets.tools.checks.channels import constant, finite
-from isthmus_datasets.tools.checks.episodes import duplicates, short, unusual_length
+from isthmus_datasets.tools.checks.episodes import duplicates, lost_sensors, short, unusual_length
 from isthmus_datasets.tools.checks.following import delay
 from isthmus_datasets.tools.checks.images import empty_images, frames, stuck
 from isthmus_datasets.tools.checks.indices import index
@@ -22,7 +22,7 @@ Check = Callable[[DatasetScan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     files, leftovers, totals, rows, names, tasks, index, frames, statistics,
-    finite, short, unusual_length, duplicates, jumps,
+    finite, short, unusual_length, lost_sensors, duplicates, jumps,
     constant, saturated, changed_actions, delay, capture_time, stuck, empty_images,
 )  # fmt: skip
 

@@ -9,11 +9,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.rate import Rate, WallClock
+from isthmus_datasets.recording.robot import RobotError
 from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.limits import Limits
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.supervisor import ACTIVE
-from isthmus_policies.demonstrate.ros2.sensor import RobotLost
 
 Readings = tuple[Mapping[str, NDArray[Any]], Mapping[str, float]]
 
@@ -27,7 +27,7 @@ class Ros2Drive:
     Args:
         limits: The robot's.
         publishers: One for each of its commands.
-        readings: Gives the newest readings by name, and the age of each in s. Raises RobotLost.
+        readings: Gives the newest readings by name, and the age of each in s. Raises RobotError.
         rate_hz: How often `send` is called.
     """
 
@@ -54,7 +54,7 @@ class Ros2Drive:
         return self._chain.state in ACTIVE
 
     def begin(self) -> None:
-        """Go to stand-by from where the robot is, however it came there. Raises RobotLost when it trips."""
+        """Go to stand-by from where the robot is, however it came there. Raises RobotError when it trips."""
         self._chain, self._moving = self._new_chain(), False
         self._chain.arm(time.monotonic_ns())
         self._pace.start()
@@ -64,7 +64,8 @@ class Ros2Drive:
         self._chain.start(time.monotonic_ns())
 
     def send(self, wanted: Values) -> Values:
-        """Send commands by name; what was sent of them. Raises RobotLost when it trips, once the robot is safe."""
+        """Send commands by name; what was sent of them. Raises RobotError when it trips, once the robot is safe: what
+        `readings` has raised, if that is why."""
         return self._tick(lambda: wanted)
 
     def fault(self, cause: str) -> None:
@@ -81,16 +82,16 @@ class Ros2Drive:
             publisher.wait_until_taken(_LAST_COMMAND_S)
 
     def _tick(self, wanted: Callable[[], Values]) -> Values:
-        now_ns = time.monotonic_ns()
+        now_ns, failure = time.monotonic_ns(), None
         try:
             signals, ages_s = self._readings()
-        except RobotLost as error:
-            signals, ages_s = {}, {}
+        except RobotError as error:
+            signals, ages_s, failure = {}, {}, error
             self._chain.fault(now_ns, str(error))
         commands = self._chain.drive(signals, ages_s, now_ns, wanted)
         if not self.driven:
             self._go_safe()
-            raise RobotLost(self._chain.cause)
+            raise failure or RobotError(self._chain.cause)
         self._moving = True
         self._publish(commands)
         return commands

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.recording.cameras.camera import Camera, look
-from isthmus_datasets.recording.robot import CameraError, Observation, RobotError, RobotFeatures
+from isthmus_datasets.recording.robot import CameraError, Observation, RobotError, RobotFeatures, RobotLost
 from isthmus_datasets.recording.ros2.topics import close_node, open_node, wait_for
 from isthmus_deploy.limits import Limits
 from isthmus_deploy.ros import ros2
@@ -29,7 +29,7 @@ from isthmus_policies.demonstrate.ros2.connection import (
     open_commands,
 )
 from isthmus_policies.demonstrate.ros2.drive import Readings, Ros2Drive
-from isthmus_policies.demonstrate.ros2.sensor import RobotLost, Sensor, sensors
+from isthmus_policies.demonstrate.ros2.sensor import Sensor, sensors
 
 
 class Ros2Robot:
@@ -116,8 +116,8 @@ class Ros2Robot:
         return list(waiting)
 
     def reset(self, seed: int) -> None:
-        """Wait for a new reading of everything, then go to stand-by. Raises RobotLost naming what is silent or
-        implausible."""
+        """Wait for a new reading of everything, then go to stand-by. Raises RobotLost naming what is silent, RobotError
+        what is implausible."""
         for sensor in self._sensors:
             sensor.update()  # what has come until now is not new
         silent = self._silent()
@@ -126,11 +126,12 @@ class Ros2Robot:
         self._drive.begin()
 
     def observe(self) -> Observation:
-        """The newest readings. Raises RobotLost naming a topic that is silent or says what cannot be; CameraError."""
+        """The newest readings. Raises RobotLost naming a topic that is silent, RobotError one that says what cannot be,
+        CameraError."""
         try:
             self._read()
             images, image_times = look(self._cameras)
-        except (RobotLost, CameraError) as error:
+        except (RobotError, CameraError) as error:
             self._drive.fault(str(error))
             raise
         columns = {sensor.column: sensor.values for sensor in self._sensors}
@@ -156,8 +157,9 @@ class Ros2Robot:
 
         Raises:
             ValueError: the action is not (k,).
-            RobotError: it was not reset, or has had a fault since.
-            RobotLost: a reading is implausible or stale, or the action not finite. The robot is safe then.
+            RobotError: it was not reset, or has had a fault since; or a reading is implausible, or the action not
+                finite: the robot is safe then.
+            RobotLost: a reading is stale. The robot is safe then.
         """
         if not self._drive.driven:
             raise RobotError(f"{self.interface.robot}: it is not driven now: reset it first")
@@ -165,7 +167,7 @@ class Ros2Robot:
         return joined(self._commands, sent)
 
     def _read(self) -> Readings:
-        """The newest readings by name, and their ages in s. Raises RobotLost."""
+        """The newest readings by name, and their ages in s. Raises RobotLost, RobotError."""
         for sensor in self._sensors:
             sensor.update()
         now_ns = time.monotonic_ns()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.recording.robot import RobotError
+from isthmus_datasets.recording.robot import RobotError, RobotLost
 from isthmus_datasets.recording.ros2.topics import stamp_ns, subscribe, take_newest, to_monotonic_ns
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
@@ -18,10 +18,6 @@ from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.features import signal_column, split
-
-
-class RobotLost(RobotError):  # noqa: N818 (reads as what it is)
-    """The robot is silent, or says what cannot be; the message names the topic."""
 
 
 class Sensor:
@@ -57,7 +53,7 @@ class Sensor:
 
     def update(self) -> bool:
         """Take a new message, if there is one. One with its predecessor's stamp is none: a driver that repeats itself
-        is as good as silent. Raises RobotLost when it is not what the topic is for."""
+        is as good as silent. Raises RobotError when it is not what the topic is for."""
         taken = take_newest(self._subscription)
         if taken is None:
             return False
@@ -72,7 +68,7 @@ class Sensor:
                 self._readers[name](message, part)
             self.capture_time_ns = to_monotonic_ns(stamped_ns or arrived_ns)
         except (BadMessage, ValueError) as error:
-            raise RobotLost(f"topic {self.topic}: {error}") from error
+            raise RobotError(f"topic {self.topic}: {error}") from error
         self.values, self._stamp_ns = values, stamped_ns
         return True
 

@@ -13,8 +13,9 @@ import pytest
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event
+from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import VirtualClock
-from isthmus_datasets.recording.recorder import Recorder, RecordingError
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.operators.human import HumanOperator
