@@ -150,7 +150,7 @@ CHUNK_POLICIES = Registry("isthmus.chunk_policies", "chunk policy", ChunkPolicyE
 
 def expanded(observations: Tensors, n: int | None) -> dict[str, Tensor]:
     """Observations of n robots; those of one are repeated. Raises ValueError for another number of them."""
-    rows = len(next(iter(observations.values())))
+    rows = next(iter(observations.values())).shape[0]
     if n is None or n == rows:
         return dict(observations)
     if rows != 1:

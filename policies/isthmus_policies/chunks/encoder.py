@@ -81,7 +81,7 @@ class ObservationEncoder(nn.Module):
         """The scaled goal and a 1, or zeros."""
         if not self.spec.goal:
             return ()
-        n, size = len(like), sum(self.spec.columns[name] for name in self.spec.goal)
+        n, size = like.shape[0], sum(self.spec.columns[name] for name in self.spec.goal)
         if goal is None:
             return (like.new_zeros(n, size + 1),)
         values = [goal[name].flatten(1) for name in self.spec.goal]

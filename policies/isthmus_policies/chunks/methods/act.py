@@ -68,7 +68,7 @@ class Act(ChunkPolicy):
         # Dropout would draw from torch's own generator, whose state a resumed training does not have.
         sizes = {"d_model": width, "nhead": config.heads, "dim_feedforward": 4 * width, "dropout": 0.0}
         reading = nn.TransformerEncoderLayer(**sizes, batch_first=True)
-        self.layers = nn.TransformerEncoder(reading, config.encoder_layers)
+        self.layers = nn.TransformerEncoder(reading, config.encoder_layers, enable_nested_tensor=False)
         self.decoder = nn.TransformerDecoder(
             nn.TransformerDecoderLayer(**sizes, batch_first=True), config.decoder_layers
         )
@@ -76,7 +76,7 @@ class Act(ChunkPolicy):
         # What finds the style of a demonstration: a token that asks, the observed rows, the actions.
         self.read_action = nn.Linear(spec.action_size, width)
         self.asking = nn.Parameter(0.02 * torch.randn(tokens + spec.horizon, width))
-        self.styles = nn.TransformerEncoder(reading, config.encoder_layers)
+        self.styles = nn.TransformerEncoder(reading, config.encoder_layers, enable_nested_tensor=False)
         self.leave_style = nn.Linear(width, 2 * config.style)
 
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
@@ -104,7 +104,7 @@ class Act(ChunkPolicy):
         if steps not in (None, 1) or goal is not None:
             raise ValueError("act evaluates its network once, and takes no goals")
         tokens = self._tokens(expanded(observations, n))
-        return self.actions(self._chunk(tokens, tokens.new_zeros(len(tokens), self.config.style)))
+        return self.actions(self._chunk(tokens, tokens.new_zeros(tokens.shape[0], self.config.style)))
 
     def _tokens(self, observations: Tensors) -> Tensor:
         """(n, observed * parts, width)."""
@@ -114,11 +114,11 @@ class Act(ChunkPolicy):
     def _chunk(self, tokens: Tensor, style: Tensor) -> Tensor:
         """Scaled actions (n, horizon, action_size)."""
         known = self.layers(torch.cat((self.read_style(style).unsqueeze(1), tokens), dim=1) + self.place)
-        return self.leave(self.decoder(self.queries.expand(len(tokens), -1, -1), known))
+        return self.leave(self.decoder(self.queries.expand(tokens.shape[0], -1, -1), known))
 
     def _style(self, tokens: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance, each (n, style)."""
-        empty = tokens.new_zeros(len(tokens), 1, tokens.shape[-1])
+        empty = tokens.new_zeros(tokens.shape[0], 1, tokens.shape[-1])
         rows = torch.cat((empty, tokens, self.read_action(actions)), dim=1) + self.asking
         mean, log_variance = self.leave_style(self.styles(rows)[:, 0]).chunk(2, dim=-1)
         return mean, log_variance

@@ -27,7 +27,7 @@ class Cloning(DenoisingPolicy[CloningConfig]):
     def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
         if steps not in (None, 1):
             raise ValueError(f"cloning evaluates its network once, not {steps} times")
-        nothing = noise.new_zeros(len(noise), *noise.shape[2:])
+        nothing = noise.new_zeros(noise.shape[0], *noise.shape[2:])
         return network(nothing, times(nothing, 1.0))
 
 

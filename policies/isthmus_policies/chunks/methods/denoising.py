@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -67,7 +69,7 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
     ) -> Tensor:
         observations = expanded(observations, n)
         network = self._network(observations, expanded(goal, n) if goal else None, guidance)
-        noise = self.noise(n or len(next(iter(observations.values())))) if noise is None else noise
+        noise = self.noise(next(iter(observations.values())).shape[0]) if noise is None else noise
         begin = None if init is None else self.normalizer.normalize(self.spec.action, init)
         return self.actions(self.denoised(network, noise, begin, steps))
 
@@ -93,6 +95,50 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         where there is one."""
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """A scheduler of diffusers that is set for some evaluations, and what it calls their noise levels."""
+
+    scheduler: Any  # diffusers' own types do not say what its schedulers take
+    times: list[float]
+
+    def fresh(self) -> Any:
+        """A copy for one sample. Its tables of numbers are shared: they are constants of a compiled graph, and so must
+        not be made anew while that is compiled."""
+        scheduler = copy.copy(self.scheduler)
+        if hasattr(scheduler, "model_outputs"):
+            scheduler.model_outputs = list(scheduler.model_outputs)
+        return scheduler
+
+
+class ScheduledPolicy(DenoisingPolicy[ConfigT]):
+    """A denoising policy whose steps are a scheduler's. Schedules are made once for each number of evaluations."""
+
+    def __init__(
+        self,
+        config: ConfigT,
+        spec: ChunkSpec,
+        normalizer: Normalizer,
+        encoder: ObservationEncoder,
+        denoiser: Denoiser,
+    ) -> None:
+        super().__init__(config, spec, normalizer, encoder, denoiser)
+        self._schedules: dict[tuple[int | None, bool], Schedule] = {}
+        for near in (False, True):
+            self.schedule(None, near)
+
+    def schedule(self, steps: int | None, near: bool) -> Schedule:
+        """For so many evaluations, from noise or near to a chunk. Raises ValueError where there cannot be as many."""
+        if (steps, near) not in self._schedules:
+            self._schedules[steps, near] = self.make_schedule(steps, near)
+        return self._schedules[steps, near]
+
+    @abstractmethod
+    def make_schedule(self, steps: int | None, near: bool) -> Schedule:
+        """As `schedule`, made anew. Near to a chunk it is the last part of the usual one (RTI-DP: the chunk before,
+        shifted, with a little noise), by default a quarter."""
+
+
 def positive(steps: int | None, default: int, most: int | None = None) -> int:
     """How many evaluations it shall be. Raises ValueError for none or more than there can be."""
     count = default if steps is None else steps
@@ -113,4 +159,4 @@ def uniform(like: Tensor, generator: torch.Generator) -> Tensor:
 
 def times(like: Tensor, value: float) -> Tensor:
     """(n,): the same time for each chunk."""
-    return torch.full((len(like),), value, device=like.device)
+    return torch.full((like.shape[0],), value, device=like.device)

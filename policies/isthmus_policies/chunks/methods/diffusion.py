@@ -18,7 +18,7 @@ from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry, ChunkSpec
 from isthmus_policies.chunks.denoisers.denoiser import Denoiser
 from isthmus_policies.chunks.encoder import ObservationEncoder
-from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times
+from isthmus_policies.chunks.methods.denoising import Network, Schedule, ScheduledPolicy, gaussian, positive, times
 
 SamplerName = Literal["ddim", "ddpm", "dpm_solver"]
 Prediction = Literal["epsilon", "v_prediction", "sample"]
@@ -41,7 +41,7 @@ class DiffusionConfig:
         positive(self.steps, 1, self.levels)
 
 
-class Diffusion(DenoisingPolicy[DiffusionConfig]):
+class Diffusion(ScheduledPolicy[DiffusionConfig]):
     """The network reads one of `levels` noise levels.
 
     Args:
@@ -57,57 +57,58 @@ class Diffusion(DenoisingPolicy[DiffusionConfig]):
         encoder: ObservationEncoder,
         denoiser: Denoiser,
     ) -> None:
-        super().__init__(config, spec, normalizer, encoder, denoiser)
-        self.draws = config.steps if config.sampler == "ddpm" else 1
-        self._schedule = self._scheduler(config.steps)
-
-    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
-        noise = gaussian(actions, generator)
-        levels = torch.randint(self.config.levels, (len(actions),), generator=generator, device=actions.device)
-        noisy = self._schedule.add_noise(actions, noise, levels)
-        target = {"epsilon": noise, "sample": actions}.get(self.config.prediction)
-        if target is None:
-            target = self._schedule.get_velocity(actions, noise, levels)
-        return (network(noisy, levels / self.config.levels) - target).square().mean()
-
-    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
-        if begin is None:
-            scheduler = self._scheduler(positive(steps, self.config.steps, self.config.levels))
-            levels, chunk = scheduler.timesteps, noise[:, 0]
-        else:
-            scheduler = self._scheduler(self.config.steps)
-            count = positive(steps, max(1, self.config.steps // 4), self.config.steps)
-            levels = scheduler.timesteps[-count:]
-            chunk = scheduler.add_noise(begin, noise[:, 0], levels[:1].expand(len(begin)))
-        for number, level in enumerate(levels.tolist()):
-            answer = network(chunk, times(chunk, level / self.config.levels))
-            chunk = self._step(scheduler, answer, level, chunk, noise[:, (number + 1) % self.draws])
-        return chunk
-
-    def _step(
-        self, scheduler: Any, answer: Tensor, level: int, chunk: Tensor,
-        drawn: Tensor,
-    ) -> Tensor:  # fmt: skip
-        if self.config.sampler == "ddpm":
-            return scheduler.step(answer, level, chunk, eta=1.0, variance_noise=drawn, return_dict=False)[0]
-        return scheduler.step(answer, level, chunk, return_dict=False)[0]
-
-    def _scheduler(self, steps: int) -> Any:
-        """Set for so many steps. DPM-Solver++ keeps what it has seen, so that every sample needs one of its own."""
-        config = self.config
-        common = {
+        self._levels = {
             "num_train_timesteps": config.levels,
             "beta_schedule": "squaredcos_cap_v2",
             "prediction_type": config.prediction,
         }
+        super().__init__(config, spec, normalizer, encoder, denoiser)
+        self._training: Any = DDIMScheduler(**self._levels)
+        self.draws = config.steps if config.sampler == "ddpm" else 1
+
+    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
+        noise = gaussian(actions, generator)
+        levels = torch.randint(self.config.levels, (len(actions),), generator=generator, device=actions.device)
+        noisy = self._training.add_noise(actions, noise, levels)
+        target = {"epsilon": noise, "sample": actions}.get(self.config.prediction)
+        if target is None:
+            target = self._training.get_velocity(actions, noise, levels)
+        return (network(noisy, levels / self.config.levels) - target).square().mean()
+
+    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
+        schedule = self.schedule(steps, begin is not None)
+        scheduler, levels = schedule.fresh(), [int(level) for level in schedule.times]
+        chunk = noise[:, 0]
+        if begin is not None:
+            kept = scheduler.alphas_cumprod[levels[0]]
+            chunk = kept.sqrt() * begin + (1 - kept).sqrt() * chunk
+        for number, level in enumerate(levels):
+            answer = network(chunk, times(chunk, level / self.config.levels))
+            # Only DDPM puts noise back, and DPM-Solver++ has no such option.
+            drawn = {"eta": 1.0, "variance_noise": noise[:, (number + 1) % self.draws]}
+            options = drawn if self.config.sampler == "ddpm" else {}
+            chunk = scheduler.step(answer, level, chunk, **options, return_dict=False)[0]
+        return chunk
+
+    def make_schedule(self, steps: int | None, near: bool) -> Schedule:
+        config = self.config
+        scheduler: Any
         if config.sampler == "dpm_solver":
             # At the noisiest levels of this schedule hardly anything of the actions is left, and a solver that
             # extrapolates from there goes astray: diffusers' documentation has this bound for it.
-            scheduler = DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", lambda_min_clipped=-5.1)
+            scheduler = DPMSolverMultistepScheduler(
+                **self._levels, algorithm_type="dpmsolver++", lambda_min_clipped=-5.1
+            )
         else:
-            scheduler = DDIMScheduler(**common, clip_sample=self.is_bounded, timestep_spacing="trailing")
-        scheduler.set_timesteps(steps)
-        return scheduler
+            scheduler = DDIMScheduler(**self._levels, clip_sample=self.is_bounded, timestep_spacing="trailing")
+        count = positive(
+            steps, max(1, config.steps // 4) if near else config.steps, config.steps if near else config.levels
+        )
+        scheduler.set_timesteps(config.steps if near else count)
+        levels = scheduler.timesteps.tolist()
+        if config.sampler == "dpm_solver":
+            scheduler.set_begin_index(len(levels) - count)
+        return Schedule(scheduler, levels[-count:])
 
 
 DIFFUSION = ChunkPolicyEntry(config=DiffusionConfig(), make=Diffusion)

@@ -3,6 +3,7 @@ Models": few evaluations suffice, as its noise levels are chosen for that."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from diffusers.schedulers.scheduling_edm_euler import EDMEulerScheduler
 from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry
-from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive
+from isthmus_policies.chunks.methods.denoising import Network, Schedule, ScheduledPolicy, gaussian, positive, times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class EdmConfig:
             raise ValueError(f"noise goes from a least to a most above it, and spreads are positive: {self}")
 
 
-class Edm(DenoisingPolicy[EdmConfig]):
+class Edm(ScheduledPolicy[EdmConfig]):
     """The network gives what has to be added to the chunk that it reads, scaled so that all noise levels are alike."""
 
     def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
@@ -60,32 +61,32 @@ class Edm(DenoisingPolicy[EdmConfig]):
 
     def _time(self, noise: Tensor) -> Tensor:
         """The logarithm of the noise, brought to 0 … 1."""
-        low, high = (torch.tensor(bound).log() for bound in (self.config.least, self.config.most))
+        low, high = math.log(self.config.least), math.log(self.config.most)
         return (noise.log() - low) / (high - low)
 
     def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
-        scheduler, levels = self._scheduler(begin, steps)
+        schedule = self.schedule(steps, begin is not None)
+        scheduler, levels = schedule.fresh(), schedule.times
         chunk = levels[0] * noise[:, 0] if begin is None else begin + levels[0] * noise[:, 0]
         for level, time in zip(levels, scheduler.timesteps, strict=True):
-            # The scheduler wants the network's bare answer; it scales it again as `_clean` does.
+            # The scheduler wants the network's bare answer; it scales it as `_clean` does.
             scaled = scheduler.precondition_inputs(chunk, level)
-            answer = network(scaled, self._time(level.expand(len(chunk))))
-            scheduler.is_scale_input_called = True
+            answer = network(scaled, self._time(times(chunk, level)))
             chunk = scheduler.step(answer, time, chunk, return_dict=False)[0]
         return chunk
 
-    def _scheduler(self, begin: Tensor | None, steps: int | None) -> tuple[Any, Tensor]:
-        """Set for the noise levels, which come with it: all, or the last ones where a chunk is near."""
+    def make_schedule(self, steps: int | None, near: bool) -> Schedule:
         config = self.config
         kind: Any = EDMDPMSolverMultistepScheduler if config.second_order else EDMEulerScheduler
         scheduler = kind(sigma_min=config.least, sigma_max=config.most, sigma_data=config.spread)
-        if begin is None:
-            scheduler.set_timesteps(positive(steps, config.steps))
-        else:
-            scheduler.set_timesteps(config.steps)
-            scheduler.timesteps = scheduler.timesteps[-positive(steps, max(1, config.steps // 4), config.steps) :]
-            scheduler.set_begin_index(config.steps - len(scheduler.timesteps))
-        return scheduler, scheduler.sigmas[-1 - len(scheduler.timesteps) : -1]
+        usual = config.steps
+        count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
+        total = usual if near else count
+        scheduler.set_timesteps(total)
+        scheduler.timesteps = scheduler.timesteps[total - count :]
+        scheduler.set_begin_index(total - count)
+        scheduler.is_scale_input_called = True  # it is, under another name
+        return Schedule(scheduler, scheduler.sigmas[total - count : -1].tolist())
 
 
 EDM = ChunkPolicyEntry(config=EdmConfig(), make=Edm)

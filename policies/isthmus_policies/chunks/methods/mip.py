@@ -45,7 +45,7 @@ class Mip(DenoisingPolicy[MipConfig]):
                 f"the minimal iterative policy evaluates its network {evaluations} times here, not {steps}"
             )
         share = self.config.share
-        nothing = noise.new_zeros(len(noise), *noise.shape[2:])
+        nothing = noise.new_zeros(noise.shape[0], *noise.shape[2:])
         first = network(nothing, times(nothing, 1.0)) if begin is None else begin
         if begin is None and steps == 1:
             return first
