@@ -20,6 +20,7 @@ from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
+from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, quantities
 
 

@@ -119,4 +119,4 @@ def test_a_file_that_git_has_not_fetched_is_called_so(dataset: Path, name: str, 
 def test_an_empty_description_is_called_empty(dataset: Path, capsys: pytest.CaptureFixture[str]):
     (dataset / "meta/info.json").write_text("")
     assert run("check", dataset) == 2
-    assert "json is empty: copy the dataset again" in " ".join(capsys.readouterr().err.split())
+    assert "is empty: copy the dataset again" in " ".join(capsys.readouterr().err.split())

@@ -14,8 +14,11 @@ from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig, MlpDenoiser
 from isthmus_policies.chunks.encoder import EncoderConfig, ImageConfig, ObservationEncoder
 from isthmus_policies.chunks.methods.diffusion import DiffusionConfig
+from isthmus_policies.chunks.methods.few_step import FewStep
 
 DRAWING = ("flow", "diffusion", "edm")
+ALONE = [name for name in CHUNK_POLICIES if name != "few_step"]
+"""Methods that need no teacher."""
 SPEC = ChunkSpec(fps=10, columns={"observation.state": 1}, action_size=1, observed=1, horizon=4)
 
 
@@ -61,7 +64,7 @@ def two_answers(generator: torch.Generator) -> dict[str, Tensor]:
     return {"observation.state": torch.zeros(256, 1, 1), "action": side.expand(-1, 4, -1).clone()}
 
 
-@pytest.mark.parametrize("method", list(CHUNK_POLICIES))
+@pytest.mark.parametrize("method", ALONE)
 def test_what_is_demonstrated_is_done(method: str):
     policy = make(method, offset=10.0, scale=2.0)
     learn(policy, one_answer, 300)
@@ -82,6 +85,24 @@ def test_of_two_ways_both_are_gone_and_none_between(method: str):
     way = chunks.mean(dim=(1, 2))
     assert (way.abs() > 0.5).float().mean() > 0.9
     assert 0.3 < (way > 0).float().mean() < 0.7
+
+
+@pytest.mark.parametrize("way", ["regression", "consistency"])
+def test_a_student_goes_both_ways_in_one_evaluation_as_its_teacher_cannot(way: str):
+    teacher, student = make("flow"), make("few_step", way=way, jump=0.2)
+    assert isinstance(student, FewStep)
+    learn(teacher, two_answers, 500)
+    student.learn_from(teacher)
+    learn(student, two_answers, 500)
+    noise = teacher.noise(200, torch.Generator().manual_seed(1)).expand(-1, 2, -1, -1)
+    state = {"observation.state": torch.zeros(1, 1, 1)}
+    with torch.no_grad():
+        of_teacher = teacher.sample(state, 200, noise=noise[:, :1], steps=1).mean(dim=(1, 2))
+        of_student = [student.sample(state, 200, noise=noise, steps=steps).mean(dim=(1, 2)) for steps in (1, 2)]
+    assert (of_teacher.abs() > 0.45).float().mean() < 0.2
+    for ways in of_student:
+        assert (ways.abs() > 0.45).float().mean() > 0.8
+        assert 0.3 < (ways > 0).float().mean() < 0.7
 
 
 @pytest.mark.parametrize("method", ["cloning", "mip"])

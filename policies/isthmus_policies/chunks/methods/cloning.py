@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry
-from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, times
+from isthmus_policies.chunks.methods.denoising import ImitatingPolicy, Network, times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class CloningConfig:
     """It has no settings of its own."""
 
 
-class Cloning(DenoisingPolicy[CloningConfig]):
+class Cloning(ImitatingPolicy[CloningConfig]):
     """The network reads a chunk of zeros and gives the actions; squared error."""
 
     draws = 0

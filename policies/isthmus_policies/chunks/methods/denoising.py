@@ -46,16 +46,6 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
         return self.encoder(self.normalizer(observations), self.normalizer(goal) if goal else None)
 
-    def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
-        scaled = self.normalizer(batch)
-        actions, goal, told = scaled[self.spec.action], None, None
-        if self.spec.goal:
-            goal = {name: scaled[f"goal.{name}"] for name in self.spec.goal}
-            drawn = torch.rand(len(actions), generator=generator, device=actions.device)
-            told = drawn >= self.encoder.config.goal_dropout
-        condition = self.encoder(scaled, goal, told)
-        return self.denoising_loss(actions, lambda chunk, time: self.denoiser(chunk, time, condition), generator)
-
     def sample(
         self,
         observations: Tensors,
@@ -86,13 +76,27 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         return guided
 
     @abstractmethod
-    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
-        """The scalar loss on scaled chunks (n, horizon, action_size)."""
-
-    @abstractmethod
     def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
         """Scaled chunks (n, horizon, action_size), of noise (n, draws, horizon, action_size); from near `begin` on,
         where there is one."""
+
+
+class ImitatingPolicy(DenoisingPolicy[ConfigT]):
+    """A denoising policy that learns from demonstrations alone."""
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
+        scaled = self.normalizer(batch)
+        actions, goal, told = scaled[self.spec.action], None, None
+        if self.spec.goal:
+            goal = {name: scaled[f"goal.{name}"] for name in self.spec.goal}
+            drawn = torch.rand(len(actions), generator=generator, device=actions.device)
+            told = drawn >= self.encoder.config.goal_dropout
+        condition = self.encoder(scaled, goal, told)
+        return self.denoising_loss(actions, lambda chunk, time: self.denoiser(chunk, time, condition), generator)
+
+    @abstractmethod
+    def denoising_loss(self, actions: Tensor, network: Network, generator: torch.Generator) -> Tensor:
+        """The scalar loss on scaled chunks (n, horizon, action_size)."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ class Schedule:
         return scheduler
 
 
-class ScheduledPolicy(DenoisingPolicy[ConfigT]):
-    """A denoising policy whose steps are a scheduler's. Schedules are made once for each number of evaluations."""
+class ScheduledPolicy(ImitatingPolicy[ConfigT]):
+    """One whose steps are a scheduler's. Schedules are made once for each number of evaluations."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicyEntry
-from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, times
+from isthmus_policies.chunks.methods.denoising import ImitatingPolicy, Network, gaussian, times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class MipConfig:
             raise ValueError(f"the second step reads a share of the actions between 0 and 1, not {self.share}")
 
 
-class Mip(DenoisingPolicy[MipConfig]):
+class Mip(ImitatingPolicy[MipConfig]):
     """The first regression reads zeros, the second a share of the first one's answer."""
 
     draws = 0

@@ -144,6 +144,23 @@ def _trainer(options: Options[AnyConfig]) -> tuple[ChunkTrainer, Path]:
     return ChunkTrainer(config), folder
 
 
+def finish(trainer: ChunkTrainer, folder: Path, console: Console, program: str) -> int | str:
+    """Train to the end, or until Ctrl-C, and say how good the policy is; what the program exits with."""
+    if note := machine_load(own=1).speed_note():
+        console.print(note, soft_wrap=True)
+    try:
+        finished = train(trainer, folder, console)
+    except (NotANumber, OSError) as error:
+        kept = policy_files(folder)
+        return f"{program}: {error}{f'; the newest policy is {kept[-1]}' if kept else ''}"
+    console.print(f"{trainer.steps} steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
+    _say_how_good(folder, trainer.config, console)
+    if finished:
+        return 0
+    console.print(f"stopped at step {trainer.steps}; go on with: {PROGRAM} --run {folder} --resume")
+    return 130
+
+
 def main() -> None:
     """Entry point of `isthmus-train-chunks`."""
     console = Console()
@@ -154,18 +171,7 @@ def main() -> None:
         check_task(trainer.policy, trainer.config.roll_outs)
     except (DatasetError, ValueError, OSError) as error:
         sys.exit(f"{PROGRAM}: {error}")
-    if note := machine_load(own=1).speed_note():
-        console.print(note, soft_wrap=True)
-    try:
-        finished = train(trainer, folder, console)
-    except (NotANumber, OSError) as error:
-        kept = policy_files(folder)
-        sys.exit(f"{PROGRAM}: {error}{f'; the newest policy is {kept[-1]}' if kept else ''}")
-    console.print(f"{trainer.steps} steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
-    _say_how_good(folder, trainer.config, console)
-    if not finished:
-        console.print(f"stopped at step {trainer.steps}; go on with: {PROGRAM} --run {folder} --resume")
-        sys.exit(130)
+    sys.exit(finish(trainer, folder, console, PROGRAM))
 
 
 if __name__ == "__main__":

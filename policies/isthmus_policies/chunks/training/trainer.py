@@ -16,9 +16,18 @@ from isthmus_datasets.training.dataset import Batch
 from isthmus_datasets.training.prefetch import Prefetch
 from isthmus_datasets.training.sampler import WindowSampler
 from isthmus_policies.algorithms.optimizer import load_optimizer, optimizer_tensors
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy
+from isthmus_policies.chunks.methods.few_step import FewStep
 from isthmus_policies.chunks.training.config import RESUMABLE, AnyConfig, config_from_json
 from isthmus_policies.chunks.training.data import fit_normalizer, make_data, make_spec, open_datasets
-from isthmus_policies.chunks.training.run import POLICY, make_policy, policy_file, policy_files, spec_from_json
+from isthmus_policies.chunks.training.run import (
+    POLICY,
+    load_chunk_run,
+    make_policy,
+    policy_file,
+    policy_files,
+    spec_from_json,
+)
 from isthmus_policies.files import code_revision, plain
 from isthmus_policies.training.checkpoint import CHECKPOINT, joined, load_checkpoint, part, save_checkpoint
 from isthmus_sim.threads import WAITING, torch_threads
@@ -45,6 +54,8 @@ class ChunkTrainer:
         self.spec = make_spec(config, readers)
         self.data = make_data(config, self.spec, readers)
         self.policy = make_policy(config, self.spec, fit_normalizer(config, self.spec, readers))
+        if isinstance(self.policy, FewStep):
+            self.policy.learn_from(_teacher(config))
         learning = config.learning
         self._parameters = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
@@ -196,6 +207,13 @@ class _Averaged:
 
     def __exit__(self, *_: object) -> None:
         self._average.restore(self._parameters)
+
+
+def _teacher(config: AnyConfig) -> ChunkPolicy:
+    """Raises ValueError where the student has none, CheckpointError and FileNotFoundError where it cannot be read."""
+    if config.method.teacher is None:
+        raise ValueError("a few-step policy learns from a teacher: --method.teacher RUN")
+    return load_chunk_run(config.method.teacher).policy
 
 
 def _require_resumable(before: AnyConfig, after: AnyConfig) -> None:

@@ -1,0 +1,137 @@
+"""A student that does in one or two evaluations what its teacher does in many.
+
+The network's answer v at noise level s makes of a chunk x the actions x - s v, as a flow's velocity would if the way
+were straight: so a student of the flow's own size begins with the teacher's weights. Two ways to learn:
+
+regression: from noise to the chunk that the teacher makes of it (Liu et al. 2023, "Flow Straight and Fast": reflow and
+distillation), also from points on the straight line between these.
+consistency: all points of one of the teacher's ways lead to the same chunk (Song et al. 2023, "Consistency Models");
+the teacher, which has to be a flow, is asked once a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkPolicyEntry, Tensors
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times, uniform
+from isthmus_policies.chunks.methods.flow import Flow
+
+Way = Literal["regression", "consistency"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewStepConfig:
+    """Settings."""
+
+    teacher: Path | None = None
+    """Run of the teacher, or one of its policies. Needed to learn, not to act."""
+    way: Way = "regression"
+    steps: int = 1
+    """Evaluations of the network for a chunk: 1 or 2."""
+    middle: float = 0.4
+    """Noise level of the second evaluation."""
+    near: float = 0.25
+    """Noise that is put on a chunk to begin near to."""
+    jump: float = 0.1
+    """consistency: how far apart two points of a way are, in noise levels."""
+
+    def __post_init__(self) -> None:
+        positive(self.steps, 1, 2)
+        if not all(0.0 < level < 1.0 for level in (self.middle, self.near, self.jump)):
+            raise ValueError(f"middle, near and jump are noise levels between 0 and 1: {self}")
+
+
+class FewStep(DenoisingPolicy[FewStepConfig]):
+    """One evaluation, or two with noise put back between them."""
+
+    draws = 2
+
+    def learn_from(self, teacher: ChunkPolicy) -> None:
+        """Take a teacher, and its weights where they fit.
+
+        Raises:
+            ValueError: it reads, gives or scales something else, draws nothing, or is no flow where one is needed.
+        """
+        if teacher.spec != self.spec:
+            raise ValueError(f"the teacher reads and gives {teacher.spec}, the student {self.spec}")
+        scaling = zip(self.normalizer.state_dict().values(), teacher.normalizer.state_dict().values(), strict=True)
+        if not all(torch.allclose(mine, its) for mine, its in scaling):
+            raise ValueError("the teacher was trained on other data: its scaling is not the student's")
+        if self.config.way == "consistency" and not isinstance(teacher, Flow):
+            raise ValueError(f"consistency needs a flow for a teacher, not {type(teacher).__name__}: take regression")
+        if teacher.draws == 0:
+            raise ValueError(f"{type(teacher).__name__} draws nothing and has one or two evaluations already")
+        self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: it is no part of this module
+        own, its = self.state_dict(), teacher.state_dict()
+        if own.keys() == its.keys() and all(own[name].shape == its[name].shape for name in own):
+            self.load_state_dict(its)
+
+    def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
+        if not hasattr(self, "_teacher"):
+            raise ValueError("a few-step policy learns from a teacher: --method.teacher RUN")
+        (teacher,) = self._teacher
+        scaled = self.normalizer(batch)
+        goal = {name: batch[f"goal.{name}"] for name in self.spec.goal} or None
+        condition = self.embed(batch, goal)
+
+        def network(chunk: Tensor, time: Tensor) -> Tensor:
+            return self.denoiser(chunk, time, condition)
+
+        if self.config.way == "regression":
+            return self._regression(network, teacher, batch, goal, generator)
+        assert isinstance(teacher, Flow)
+        return self._consistency(network, teacher, batch, goal, scaled[self.spec.action], generator)
+
+    def _regression(
+        self, network: Network, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, generator: torch.Generator
+    ) -> Tensor:
+        observed = {name: batch[name] for name in (*self.spec.columns, *self.spec.cameras)}
+        rows = batch[self.spec.action].shape[0]
+        drawn = teacher.noise(rows, generator)
+        with torch.no_grad():
+            shown = self.normalizer.normalize(self.spec.action, teacher.sample(observed, noise=drawn, goal=goal))
+        noise = drawn[:, 0]
+        # Half of the points are noise alone: that is where acting begins.
+        level = uniform(noise, generator)
+        level = torch.where(uniform(noise, generator) < 0.5, torch.ones_like(level), level)
+        point = torch.lerp(shown, noise, level[:, None, None])
+        return (_actions(network, point, level) - shown).square().mean()
+
+    def _consistency(
+        self, network: Network, teacher: Flow, batch: Tensors, goal: Tensors | None, actions: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:  # fmt: skip
+        level = uniform(actions, generator)
+        before = (level - self.config.jump).clamp(min=0.0)
+        noise = gaussian(actions, generator)
+        point = torch.lerp(actions, noise, level[:, None, None])
+        with torch.no_grad():
+            velocity = teacher.denoiser(point, level, teacher.embed(batch, goal))
+            further = point + (before - level)[:, None, None] * velocity
+            wanted = _actions(network, further, before)
+        return (_actions(network, point, level) - wanted).square().mean()
+
+    def denoised(self, network: Network, noise: Tensor, begin: Tensor | None, steps: int | None) -> Tensor:
+        count = positive(steps, self.config.steps if begin is None else 1, 2)
+        level = 1.0 if begin is None else self.config.near
+        point = noise[:, 0] if begin is None else torch.lerp(begin, noise[:, 0], level)
+        chunk = _actions(network, point, times(point, level))
+        if count == 1:
+            return chunk
+        middle = min(self.config.middle, level)
+        point = torch.lerp(chunk, noise[:, 1], middle)
+        return _actions(network, point, times(point, middle))
+
+
+def _actions(network: Network, point: Tensor, level: Tensor) -> Tensor:
+    """Scaled actions that a point (n, horizon, action_size) at a noise level (n,) leads to."""
+    return point - level[:, None, None] * network(point, level)
+
+
+FEW_STEP = ChunkPolicyEntry(config=FewStepConfig(), make=FewStep)

@@ -1,0 +1,63 @@
+"""Students do in one evaluation what their teacher does in several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from point_demonstrations import write_demonstrations
+
+from isthmus_policies.chunks.denoisers.mlp import MlpConfig
+from isthmus_policies.chunks.distill import Options, student_config
+from isthmus_policies.chunks.methods.few_step import FewStepConfig
+from isthmus_policies.chunks.training.config import Learning, default_config
+from isthmus_policies.chunks.training.run import load_chunk_run
+from isthmus_policies.chunks.training.trainer import ChunkTrainer
+
+LEARNING = Learning(steps=40, batch_size=64, warmup=4, rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a flow."""
+    folder = tmp_path_factory.mktemp("teacher")
+    data = write_demonstrations(folder / "data", episodes=8)
+    config = default_config((data,), "flow", "mlp", horizon=8, validation=0.25, torch_threads=1, learning=LEARNING)
+    trainer = ChunkTrainer(replace(config, denoiser=MlpConfig(width=64, depth=2)))
+    for _ in range(LEARNING.steps):
+        trainer.step()
+    trainer.save(folder / "run")
+    return folder / "run"
+
+
+def test_a_student_begins_with_its_teachers_weights_where_they_fit(teacher: Path):
+    its = load_chunk_run(teacher).policy
+    same = ChunkTrainer(student_config(Options(teacher=teacher, learning=LEARNING))).policy
+    smaller = ChunkTrainer(student_config(Options(teacher=teacher, width=16, learning=LEARNING))).policy
+    assert all(torch.equal(same.state_dict()[name], value) for name, value in its.state_dict().items())
+    assert sum(p.numel() for p in smaller.parameters()) < 0.5 * sum(p.numel() for p in its.parameters())
+
+
+def test_a_run_goes_on_bit_for_bit(teacher: Path, tmp_path: Path):
+    config = student_config(Options(teacher=teacher, learning=replace(LEARNING, steps=20)))
+    whole, stopped = ChunkTrainer(config), ChunkTrainer(config)
+    losses = [whole.step() for _ in range(6)]
+    for _ in range(3):
+        stopped.step()
+    stopped.save(tmp_path)
+    gone_on = ChunkTrainer.resume(tmp_path)
+    assert [gone_on.step() for _ in range(3)] == losses[3:]
+
+
+def test_teachers_that_do_not_fit_are_refused(teacher: Path, tmp_path: Path):
+    config = student_config(Options(teacher=teacher, learning=LEARNING))
+    with pytest.raises(ValueError, match="teacher"):
+        ChunkTrainer(replace(config, method=FewStepConfig()))
+    with pytest.raises(ValueError, match="reads and gives"):
+        ChunkTrainer(replace(config, horizon=4))
+    with pytest.raises(ValueError, match="scaling"):
+        ChunkTrainer(replace(config, seed=1))  # other episodes are kept back
+    with pytest.raises(ValueError, match="width"):
+        student_config(Options(teacher=teacher, denoiser="unet", width=8))
