@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, fine_timestep
+from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.scene import Scene
@@ -55,6 +58,14 @@ class TaskWorld(DescribedWorld):
     def close(self) -> None:
         super().close()
         self._engine.close()
+
+    def _told(self) -> dict[str, Callable[[], Array]]:
+        """Every reading that the task makes of the true state."""
+        return {signal.name: partial(self._seen, signal.name) for signal in self.robot.signals if not signal.is_goal}
+
+    def _seen(self, name: str) -> Array:
+        goal = self._goal or self._task.goal(torch.zeros(1, dtype=torch.long), None, self._generator)
+        return self._task.sense(self._state(), goal)[name][0].double().numpy()
 
     def _place_things(self, scene: Scene) -> None:
         """As an episode of the task begins. The engine only translates between quantities and the model."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import mujoco
 import numpy as np
@@ -62,7 +62,7 @@ class DescribedWorld:
         self._data = mujoco.MjData(self._model)
         self._base = FreeBody(self._model, self.robot.base) if self.robot.base else None
         noise = np.random.default_rng([seed, 1])
-        self._sensing = Sensing(self.robot, self._model, self._base, self._heading, noise)
+        self._sensing = Sensing(self.robot, self._model, self._base, self._heading, noise, self._told())
         self._drives = [make_drive(item, self.robot, self._model, self.values) for item in self.robot.actuators]
         self._driven = np.array([self._model.joint(name).dofadr[0] for name in self.robot.joints], dtype=int)
         self._hoist_m: float | None = None
@@ -126,6 +126,10 @@ class DescribedWorld:
         self._sensing.close()
 
     # --- before it is commanded ---
+
+    def _told(self) -> dict[str, Callable[[], Array]]:
+        """What stands around the robot, as its task sees it, by signal: here there is no task."""
+        return {}
 
     def _place_things(self, scene: Scene) -> None:
         """Put what stands around the robot where it begins: here it is where the model has it."""

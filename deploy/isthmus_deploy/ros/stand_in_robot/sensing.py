@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import mujoco
 import numpy as np
@@ -19,7 +19,7 @@ Read = Callable[[mujoco.MjData], Array]
 
 # Sensor noise, one sigma. Encoders of some 15 bits behind a gearbox with play, their speeds filtered differences; the
 # gyro shaken by the steps; the attitude estimate of a good small IMU; a motion capture's position and its difference.
-_NOISE = {"rad": 0.005, "rad/s": 0.02, "m": 0.001, "m/s": 0.002}  # by unit
+_NOISE = {"rad": 0.005, "rad/s": 0.02, "m": 0.001, "m/s": 0.002, "px": 0.5}  # by unit; px: of a camera that tracks
 _JOINT_SPEED_NOISE = 1 / 150  # of the fastest joint's limit
 _ROTATION_NOISE = 0.01  # rad
 _OF_BASE = ("position", "orientation", "linear_velocity", "angular_velocity", "imu_orientation")
@@ -38,6 +38,8 @@ class Sensing:
         base: Its free base, or None.
         heading: Heading of the IMU's zero, rad.
         random: Draws noise.
+        told: What stands around the robot, as the task sees it: name -> the true value. Only what the robot's own model
+            has nothing for is asked of it.
 
     Raises:
         ValueError: the model has nothing that could be read for a signal.
@@ -51,7 +53,9 @@ class Sensing:
         base: FreeBody | None,
         heading: float,
         random: np.random.Generator,
+        told: Mapping[str, Callable[[], Array]] | None = None,
     ) -> None:
+        self._told = told or {}
         self._robot, self._model, self._base, self._random = robot, model, base, random
         self._renderers: list[mujoco.Renderer] = []
         self._north = np.array([np.cos(heading / 2), 0.0, 0.0, np.sin(heading / 2)])
@@ -78,7 +82,13 @@ class Sensing:
             return lambda data: self._noisy(data.qvel[v], noise)
         if self._base is not None and signal.name in _OF_BASE:
             return self._of_base(self._base)[signal.name]
+        if signal.name in self._told:
+            return self._of_task(signal)
         return self._model_sensor(signal)
+
+    def _of_task(self, signal: SignalSpec) -> Read:
+        ask, noise = self._told[signal.name], _NOISE.get(signal.unit, 0.0)
+        return lambda _: self._noisy(ask(), noise).clip(signal.minimum, signal.maximum)
 
     def _of_base(self, base: FreeBody) -> dict[str, Read]:
         """What tells the names in `_OF_BASE`."""

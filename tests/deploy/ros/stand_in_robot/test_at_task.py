@@ -58,3 +58,18 @@ def test_success_is_what_the_task_says_it_is():
 def test_a_task_without_anything_to_achieve_is_refused():
     with pytest.raises(ValueError, match="velocity has nothing to achieve"):
         make_world(None, 0, "quadruped")
+
+
+def test_what_stands_around_the_robot_is_seen_as_the_task_sees_it():
+    """Push-T's disc and block have no sensor in the model; noise never takes a reading out of its bounds."""
+    world = make_world(None, 0, "push_t")
+    readings = [world.sense() for _ in range(50)]
+    assert isinstance(world, TaskWorld)
+    block = np.array([reading["block_position"] for reading in readings])
+    true = world._task.sense(world._state(), {})["block_position"][0].numpy()
+    np.testing.assert_allclose(block.mean(axis=0), true, atol=0.5)
+    assert (block.std(axis=0) > 0.2).all()
+    assert (block.std(axis=0) < 1.0).all()
+    angles = np.array([reading["block_angle"] for reading in readings])
+    assert (angles >= 0).all()
+    assert (angles <= 6.2832).all()
