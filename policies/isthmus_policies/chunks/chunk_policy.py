@@ -33,9 +33,12 @@ class ChunkSpec:
         observed: Rows of an observation, up to the current step.
         horizon: Actions of a chunk. The first one belongs to the current step.
         goal: Those of the columns that a goal is told in; empty for a policy without goals.
+        angles: Observed column -> which of its numbers are angles, rad. The network sees their cosine and sine: it
+            would take 0 and 2π for as different as can be.
 
     Raises:
-        ValueError: nothing is observed, a size is not positive, or the goal names what is not observed.
+        ValueError: nothing is observed, a size is not positive, the goal or angles name what is not observed, or a
+            column has no such number.
     """
 
     fps: int
@@ -46,6 +49,7 @@ class ChunkSpec:
     observed: int = 2
     horizon: int = 16
     goal: tuple[str, ...] = ()
+    angles: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.columns and not self.cameras:
@@ -56,6 +60,14 @@ class ChunkSpec:
         if unknown := sorted(set(self.goal) - set(self.columns)):
             known = ", ".join(self.columns) or "none"
             raise ValueError(f"the goal names {', '.join(unknown)}, which is not observed; observed columns: {known}")
+        for name, places in self.angles.items():
+            if not all(0 <= place < self.columns.get(name, 0) for place in places):
+                has = f"has numbers 0 to {self.columns[name] - 1}" if name in self.columns else "is not observed"
+                raise ValueError(f"angles are said to be {places} of {name}, which {has}")
+
+    def size(self, column: str) -> int:
+        """How many numbers the network sees of a column's row."""
+        return self.columns[column] + len(self.angles.get(column, ()))
 
 
 class ChunkPolicy(nn.Module, ABC):
@@ -118,6 +130,20 @@ class ChunkPolicy(nn.Module, ABC):
         device = self.normalizer.offset(self.spec.action).device
         shape = (n, self.draws, self.spec.horizon, self.spec.action_size)
         return torch.randn(shape, generator=generator, device=device)
+
+    def scaled(self, batch: Tensors) -> dict[str, Tensor]:
+        """A batch, observations or a goal as the network sees them: scaled, angles as their cosine and, behind the
+        column's other numbers, their sine."""
+        scaled = self.normalizer(batch)
+        for column, places in self.spec.angles.items():
+            turning = torch.zeros(self.spec.columns[column], dtype=torch.bool)
+            turning[list(places)] = True
+            for name in {column, f"goal.{column}"} & batch.keys():
+                raw = batch[name]
+                cosines = torch.where(turning.to(raw.device), raw.cos(), scaled[name])
+                sines = torch.stack([raw[..., place] for place in places], dim=-1).sin()
+                scaled[name] = torch.cat((cosines, sines), dim=-1)
+        return scaled
 
     def actions(self, normalized: Tensor) -> Tensor:
         """Scaled chunks in the dataset's unit; none leaves the range of what was demonstrated, where that is known."""

@@ -57,8 +57,8 @@ class ObservationEncoder(nn.Module):
         self.images = nn.ModuleDict(
             {_module(name): ResidualNetwork(size, config.image) for name, size in spec.cameras.items()}
         )
-        goal = sum(spec.columns[name] for name in spec.goal)
-        self.sizes = [*spec.columns.values(), *(2 * config.image.keypoints for _ in spec.cameras)]
+        goal = sum(spec.size(name) for name in spec.goal)
+        self.sizes = [*map(spec.size, spec.columns), *(2 * config.image.keypoints for _ in spec.cameras)]
         self.size = spec.observed * sum(self.sizes) + (goal + 1 if spec.goal else 0)
 
     def forward(self, observations: Tensors, goal: Tensors | None = None, told: Tensor | None = None) -> Tensor:
@@ -81,7 +81,7 @@ class ObservationEncoder(nn.Module):
         """The scaled goal and a 1, or zeros."""
         if not self.spec.goal:
             return ()
-        n, size = like.shape[0], sum(self.spec.columns[name] for name in self.spec.goal)
+        n, size = like.shape[0], sum(self.spec.size(name) for name in self.spec.goal)
         if goal is None:
             return (like.new_zeros(n, size + 1),)
         values = [goal[name].flatten(1) for name in self.spec.goal]

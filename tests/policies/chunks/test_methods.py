@@ -221,3 +221,16 @@ def test_what_cannot_be_is_refused():
         replace(SPEC, goal=("observation.elsewhere",))
     with pytest.raises(ValueError, match="3 observations"):
         make("flow").sample({"observation.state": torch.zeros(3, 1, 1)}, 5)
+
+
+def test_an_angle_is_the_same_after_a_turn_and_near_it():
+    spec = replace(SPEC, columns={"observation.state": 2}, angles={"observation.state": (1,)})
+    policy = make("flow", spec)
+    states = torch.tensor([[[0.3, 0.01]], [[0.3, 2 * torch.pi + 0.01]], [[0.3, -0.01]], [[0.3, torch.pi]]])
+    seen = policy.embed({"observation.state": states})
+    assert seen.shape == (4, 3)
+    torch.testing.assert_close(seen[0], seen[1])
+    torch.testing.assert_close(seen[0], torch.tensor([0.3, torch.tensor(0.01).cos(), torch.tensor(0.01).sin()]))
+    assert (seen[0] - seen[2]).norm() < 0.03 < (seen[0] - seen[3]).norm()
+    with pytest.raises(ValueError, match="numbers 0 to 0"):
+        replace(SPEC, angles={"observation.state": (1,)})

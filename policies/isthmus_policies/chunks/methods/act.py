@@ -80,7 +80,7 @@ class Act(ChunkPolicy):
         self.leave_style = nn.Linear(width, 2 * config.style)
 
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
-        return self.encoder(self.normalizer(observations), self.normalizer(goal) if goal else None)
+        return self.encoder(self.scaled(observations), self.scaled(goal) if goal else None)
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
         tokens, actions = self._tokens(batch), self.normalizer.normalize(self.spec.action, batch[self.spec.action])
@@ -108,7 +108,7 @@ class Act(ChunkPolicy):
 
     def _tokens(self, observations: Tensors) -> Tensor:
         """(n, observed * parts, width)."""
-        parts = self.encoder.parts(self.normalizer(observations))
+        parts = self.encoder.parts(self.scaled(observations))
         return torch.cat([read(part) for read, part in zip(self.read, parts, strict=True)], dim=1)
 
     def _chunk(self, tokens: Tensor, style: Tensor) -> Tensor:

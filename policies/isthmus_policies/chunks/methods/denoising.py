@@ -44,7 +44,7 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         self.encoder, self.denoiser = encoder, denoiser
 
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
-        return self.encoder(self.normalizer(observations), self.normalizer(goal) if goal else None)
+        return self.encoder(self.scaled(observations), self.scaled(goal) if goal else None)
 
     def sample(
         self,
@@ -85,7 +85,7 @@ class ImitatingPolicy(DenoisingPolicy[ConfigT]):
     """A denoising policy that learns from demonstrations alone."""
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
-        scaled = self.normalizer(batch)
+        scaled = self.scaled(batch)
         actions, goal, told = scaled[self.spec.action], None, None
         if self.spec.goal:
             goal = {name: scaled[f"goal.{name}"] for name in self.spec.goal}

@@ -76,7 +76,6 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         if not hasattr(self, "_teacher"):
             raise ValueError("a few-step policy learns from a teacher: --method.teacher RUN")
         (teacher,) = self._teacher
-        scaled = self.normalizer(batch)
         goal = {name: batch[f"goal.{name}"] for name in self.spec.goal} or None
         condition = self.embed(batch, goal)
 
@@ -86,7 +85,7 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         if self.config.way == "regression":
             return self._regression(network, teacher, batch, goal, generator)
         assert isinstance(teacher, Flow)
-        return self._consistency(network, teacher, batch, goal, scaled[self.spec.action], generator)
+        return self._consistency(network, teacher, batch, goal, generator)
 
     def _regression(
         self, network: Network, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, generator: torch.Generator
@@ -104,9 +103,9 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         return (_actions(network, point, level) - shown).square().mean()
 
     def _consistency(
-        self, network: Network, teacher: Flow, batch: Tensors, goal: Tensors | None, actions: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:  # fmt: skip
+        self, network: Network, teacher: Flow, batch: Tensors, goal: Tensors | None, generator: torch.Generator
+    ) -> Tensor:
+        actions = self.normalizer.normalize(self.spec.action, batch[self.spec.action])
         level = uniform(actions, generator)
         before = (level - self.config.jump).clamp(min=0.0)
         noise = gaussian(actions, generator)

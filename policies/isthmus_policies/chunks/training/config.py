@@ -81,6 +81,8 @@ class ChunkTrainConfig(Generic[MethodT, DenoiserT]):
     """Cameras that it observes; by default none."""
     goal: tuple[str, ...] = ()
     """Those of the columns in which it is told where to; a later moment of the demonstration is the goal."""
+    angles: tuple[str, ...] = ()
+    """Which numbers are angles, rad, as COLUMN:PLACE such as observation.state:4: the network sees cosine and sine."""
     action: str = "action"
     """Column that it shall give."""
     size: tuple[int, int] = (96, 96)

@@ -50,7 +50,19 @@ def make_spec(config: AnyConfig, readers: list[DatasetReader]) -> ChunkSpec:
         observed=config.observed,
         horizon=config.horizon,
         goal=config.goal,
+        angles=_angles(config.angles),
     )
+
+
+def _angles(said: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """COLUMN:PLACE … as column -> places. Raises ValueError for what is not that."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in said:
+        column, _, place = text.rpartition(":")
+        if not column or not place.isdecimal():
+            raise ValueError(f"angles: {text!r} is not COLUMN:PLACE, such as observation.state:4")
+        found[column] = (*found.get(column, ()), int(place))
+    return found
 
 
 def _require(reader: DatasetReader, kind: str, wanted: tuple[str, ...], there: list[str]) -> None:
