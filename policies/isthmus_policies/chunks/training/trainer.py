@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,12 +114,9 @@ class ChunkTrainer:
         generator = torch.Generator().manual_seed(self.config.seed)
         batch_size = min(self.config.learning.batch_size, len(self.data.validation))
         sampler = WindowSampler(self.data.validation, batch_size=batch_size, seed=self.config.seed)
-        losses = []
+        batches = itertools.islice(Prefetch(self.data.validation, sampler, threads=0), _VALIDATION_BATCHES)
         with self.averaged(), torch_threads(self.config.torch_threads):
-            for batch, _ in zip(
-                Prefetch(self.data.validation, sampler, threads=0), range(_VALIDATION_BATCHES), strict=False
-            ):
-                losses.append(float(self.policy.loss(batch, generator)))
+            losses = [float(self.policy.loss(batch, generator)) for batch in batches]
         return sum(losses) / len(losses)
 
     def averaged(self) -> _Averaged:
