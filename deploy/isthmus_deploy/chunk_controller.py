@@ -108,7 +108,7 @@ class ChunkController(SafetyChain):
         except NoAction as error:
             if self._executor.empty and self._ticks.tick < self._horizon:
                 return None
-            raise DriverFailed(f"{error}{self._reason()}") from error
+            raise DriverFailed(f"{error}{self._reason(now_ns)}") from error
 
     def _ask(self, now_ns: int) -> None:
         request = self._executor.request(self._ticks.tick)
@@ -130,7 +130,12 @@ class ChunkController(SafetyChain):
             self.refused_chunks += 1
             self.last_refusal = str(error)
 
-    def _reason(self) -> str:
-        if not self._inferer.free:
-            return f"; an inference is still under way (tolerated are {self._tolerated_s:.3g} s)"
-        return f"; last refused: {self.last_refusal}" if self.last_refusal else ""
+    def _reason(self, now_ns: int) -> str:
+        """What is known of why there is no chunk, to be appended."""
+        reasons = [f"; last refused: {self.last_refusal}"] if self.last_refusal else []
+        if self._asked_ns is None and not self._inferer.free:
+            reasons.append("; an inference from before the start is still under way")
+        elif self._asked_ns is not None and self._asked_ns < now_ns:
+            taken_s = 1e-9 * (now_ns - self._asked_ns)
+            reasons.append(f"; an inference has taken {taken_s:.3g} s so far, tolerated are {self._tolerated_s:.3g} s")
+        return "".join(reasons)
