@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from isthmus_deploy.limits import Command, Limits
-from isthmus_deploy.safety import SafetyFilter, SignalGuard, UnsafeCommand, full
+from isthmus_deploy.safety import DriverFailed, SafetyFilter, SignalGuard, UnsafeCommand, full
 from isthmus_deploy.supervisor import ACTIVE, State, Supervisor, TransitionError
 from isthmus_deploy.transition import Transition
 
@@ -71,6 +71,11 @@ class SafetyChain:
         """Steps since the start of the process in which a command changed faster than allowed."""
         return self._filter.rate_limited_steps
 
+    @property
+    def counters(self) -> dict[str, object]:
+        """What diagnostics tell of the chain and of who drives it, by name."""
+        return {"clipped_steps": self.clipped_steps, "rate_limited_steps": self.rate_limited_steps}
+
     def arm(self, now_ns: int) -> None:
         """idle → stand-by: the stand-by command is approached, by default from the safe one at the rate limit.
 
@@ -119,24 +124,30 @@ class SafetyChain:
             self._require_reached("reset", "the safe command", self._safe)
         self._supervisor.reset(now_ns)
 
-    def drive(self, signals: Values, ages_s: Mapping[str, float], now_ns: int, wanted: Callable[[], Values]) -> Values:
+    def close(self) -> bool:
+        """End what the driver runs beside the loop: nothing here. Returns False for what hangs."""
+        return True
+
+    def drive(
+        self, signals: Values, ages_s: Mapping[str, float], now_ns: int, wanted: Callable[[], Values | None]
+    ) -> Values:
         """One control period: the newest readings in, the commands to send out.
 
         Args:
             signals: Readings by name, unbatched, as in the limits; needed only in states that may move the robot.
             ages_s: Age of each reading, in seconds.
             now_ns: Monotonic time.
-            wanted: Gives what the driver wants, by name; asked in ramp-in and when running.
+            wanted: Gives what the driver wants, by name; asked in ramp-in and when running. None from one that has not
+                begun: stand-by goes on, and the ramp begins with its first commands. It may raise `DriverFailed`.
 
         Returns:
             Commands by name, float64, unbatched: safe in idle, stopped and fault; stand-by; in ramp-in a blend from
             stand-by to what is wanted; that when running. All but the safe ones have passed the filter. A command
             with a transition rate goes to stand-by and to safe along its transition.
         """
-        state = self._supervisor.advance(now_ns)
-        if state is State.IDLE:
+        if self.state is State.IDLE:
             return self._safe
-        if state not in ACTIVE:
+        if self.state not in ACTIVE:
             return self._head_for_safe()
         if not self._departed:
             self._filter.reset(self._transition.start(signals))
@@ -146,18 +157,21 @@ class SafetyChain:
             return self._trip(now_ns, cause)
         try:
             return self._filter.apply(self._driven(wanted, now_ns))
-        except UnsafeCommand as error:
+        except (UnsafeCommand, DriverFailed) as error:
             return self._trip(now_ns, str(error))
 
     def _elapsed_s(self, now_ns: int) -> float:
         before, self._ticked_ns = self._ticked_ns, now_ns
         return 0.0 if before is None else 1e-9 * (now_ns - before)
 
-    def _driven(self, wanted: Callable[[], Values], now_ns: int) -> Values:
+    def _driven(self, wanted: Callable[[], Values | None], now_ns: int) -> Values:
         if self.state is State.STANDBY:
             return self._transition.towards(self._standby, self._filter.last)
         commands = wanted()
-        if self.state is State.RUNNING:
+        if commands is None:
+            self._supervisor.hold(now_ns)
+            return self._standby
+        if self._supervisor.advance(now_ns) is State.RUNNING:
             return commands
         weight = self._supervisor.weight(now_ns)
         return {name: start + weight * (commands[name] - start) for name, start in self._standby.items()}

@@ -97,6 +97,11 @@ class ChunkExecutor:
         return self._asked is None or tick - self._asked >= self.config.execute
 
     @property
+    def empty(self) -> bool:
+        """Whether the episode has had no chunk yet."""
+        return not self._chunks
+
+    @property
     def expected_latency(self) -> int:
         """Ticks that the next inference will take, as far as the last ones tell."""
         return max(self._latencies, default=0)
@@ -105,7 +110,7 @@ class ChunkExecutor:
         """Ask for the inference from the observation at `tick`."""
         self._number, self._asked = self._number + 1, tick
         init = self._left(tick) if self.config.strategy in ("warm_start", "real_time") else None
-        kept = self._kept() if init is not None and self.config.strategy == "real_time" else None
+        kept = self._kept(tick) if init is not None and self.config.strategy == "real_time" else None
         return Request(number=self._number, episode=self._episode, tick=tick, init=init, kept=kept)
 
     def add(self, request: Request, chunk: Chunk, tick: int) -> None:
@@ -113,7 +118,7 @@ class ChunkExecutor:
 
         Raises:
             ChunkError: it has another shape, is not finite, is of an episode that is over, came a second time or after
-                a newer one, or too late for any of its actions.
+                a newer one, before its own tick, or too late for any of its actions.
         """
         if chunk.shape != self._shape:
             raise ChunkError(f"a chunk has the shape {chunk.shape}, it must be {self._shape}")
@@ -126,6 +131,8 @@ class ChunkExecutor:
         if request.number <= self._newest:
             raise ChunkError(f"chunk {request.number} came a second time, or after chunk {self._newest}")
         latency = tick - request.tick
+        if latency < 0:
+            raise ChunkError(f"chunk {request.number} begins at tick {request.tick}, it is tick {tick} only")
         self._latencies.append(latency)
         if latency >= self.config.horizon:
             raise ChunkError(f"chunk {request.number} came {latency} ticks late: it has {self.config.horizon} actions")
@@ -157,12 +164,12 @@ class ChunkExecutor:
         rows = np.arange(tick - begin, tick - begin + self.config.horizon).clip(max=self.config.horizon - 1)
         return chunk[rows]
 
-    def _kept(self) -> NDArray[np.float32]:
+    def _kept(self, tick: int) -> NDArray[np.float32]:
         """How much each action shall stay: wholly while the inference takes, then less, and not at all where the chunk
-        before had none (Black et al. 2025, equation 5)."""
-        horizon, execute, latency = self.config.horizon, self.config.execute, self.expected_latency
-        place = np.arange(horizon)
-        share = ((horizon - execute - place) / max(horizon - execute - latency + 1, 1)).clip(0.0, 1.0)
+        before has none (Black et al. 2025, equation 5; what they execute of it is what has passed since its tick)."""
+        left = self.config.horizon - (tick - self._chunks[-1][0])
+        latency = min(self.expected_latency, left)
+        share = ((left - np.arange(self.config.horizon)) / (left - latency + 1)).clip(0.0, 1.0)
         kept = share * np.expm1(share) / (math.e - 1.0)
         kept[:latency] = 1.0
         return kept.astype(np.float32)

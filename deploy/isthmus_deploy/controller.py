@@ -31,6 +31,11 @@ class PolicyController(SafetyChain):
         """Steps since the start of the process in which a goal was outside what training asked, and was held to it."""
         return self._goals.clamped_steps
 
+    @property
+    def counters(self) -> dict[str, object]:
+        """What diagnostics tell, by name."""
+        return {**super().counters, "clamped_goals": self.clamped_goals}
+
     def start(self, now_ns: int) -> None:
         """stand-by → ramp-in: the policy starts with its memory reset. Raises TransitionError as the chain does."""
         super().start(now_ns)

@@ -18,6 +18,10 @@ class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
     """A command cannot be made safe by limiting it, because it is not a finite number."""
 
 
+class DriverFailed(RuntimeError):  # noqa: N818 (reads as what it is)
+    """Whoever drives has no commands to give; the message says why."""
+
+
 class SignalGuard:
     """Judges every reading before whoever drives sees it. Knows the limits, and the last accepted reading.
 

@@ -70,6 +70,12 @@ class Supervisor:
         self._require("start")
         self._enter(State.RAMP_IN, now_ns)
 
+    def hold(self, now_ns: int) -> None:
+        """ramp-in begins only now. Raises TransitionError in any other state."""
+        if self._state is not State.RAMP_IN:
+            raise TransitionError(f"the ramp cannot begin in state {self._state.value}, only in ramp_in")
+        self._since_ns = now_ns
+
     def advance(self, now_ns: int) -> State:
         """ramp-in → running once the ramp is over; otherwise nothing. Returns the state."""
         if self._state is State.RAMP_IN and self.weight(now_ns) >= 1.0:

@@ -92,6 +92,23 @@ def test_actions_that_are_executed_meanwhile_are_kept():
     np.testing.assert_allclose(kept[1], 0.75 * (np.exp(0.75) - 1) / (np.e - 1), rtol=1e-6)
 
 
+def test_nothing_is_kept_that_the_chunk_before_does_not_have():
+    """Asked at tick 4 of a chunk of 6: it has 2 more, however long the inference takes and whatever was planned."""
+    made = executor(strategy="real_time", horizon=6, execute=2)
+    made.add(made.request(0), chunk(0, 6), 4)
+    request = made.request(4)
+    assert request.init is not None
+    np.testing.assert_array_equal(request.init[:2, 0], [4, 5])
+    np.testing.assert_array_equal(request.kept, [1, 1, 0, 0, 0, 0])
+
+
+def test_a_chunk_cannot_come_before_its_tick():
+    made = executor()
+    with pytest.raises(ChunkError, match="tick 5"):
+        made.add(made.request(5), chunk(5), 4)
+    assert made.empty
+
+
 def test_no_chunk_is_used_that_should_not_be():
     made = executor()
     early, request = made.request(0), made.request(1)

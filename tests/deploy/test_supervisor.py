@@ -127,3 +127,20 @@ def test_running_is_reached_only_through_standby_and_a_whole_ramp(requests):
         if state is State.RUNNING:
             assert [earlier for earlier, _ in history[index - 3 : index]] == [State.IDLE, State.STANDBY, State.RAMP_IN]
             assert since - history[index - 1][1] >= RAMP_NS
+
+
+def test_a_ramp_that_is_held_begins_later():
+    supervisor = supervisor_in(State.RAMP_IN)
+    supervisor.hold(10 * RAMP_NS)
+    assert supervisor.weight(10 * RAMP_NS) == 0.0
+    assert supervisor.advance(11 * RAMP_NS - 1) is State.RAMP_IN
+    assert supervisor.advance(11 * RAMP_NS) is State.RUNNING
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.RAMP_IN])
+def test_only_a_ramp_is_held(state):
+    supervisor = supervisor_in(state)
+    since_ns = supervisor.since_ns
+    with pytest.raises(TransitionError):
+        supervisor.hold(10 * RAMP_NS)
+    assert supervisor.since_ns == since_ns

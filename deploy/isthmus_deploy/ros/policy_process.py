@@ -6,12 +6,15 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from isthmus_deploy.chunk_controller import ChunkController
+from isthmus_deploy.chunk_inference import WorkerThread, chunk_terms
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
@@ -52,9 +55,9 @@ def drive(config: Config) -> int:
             _use_fifo()
         link = Link("policy_node", config.namespace)
         try:
-            node = PolicyNode(config, runtime, link)
-            if node.connect(stop):
-                node.run(stop)
+            with closing(PolicyNode(config, runtime, link)) as node:
+                if node.connect(stop):
+                    node.run(stop)
         finally:
             link.close()
     return 0
@@ -68,11 +71,11 @@ class PolicyNode:
 
     def __init__(self, config: Config, runtime: Runtime, link: Link) -> None:
         self._config = config
-        self._contract = runtime.contract
+        self._contract, self._digest = runtime.contract, runtime.digest
         self._ageing = [signal.name for signal in self._contract.signals if signal.max_age_s is not None]
         self._link = link
         self._log = link.node.get_logger()
-        self._controller = PolicyController(runtime, ramp_s=config.ramp_s)
+        self._controller = _controller(runtime, config.ramp_s)
         self._latest = LatestValues(self._contract)
         self._loop = ControlLoop(
             period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
@@ -111,8 +114,8 @@ class PolicyNode:
             raise Refusal(f"after {self._config.wait_s:g} s still missing: {'; '.join(self._silent_topics())}")
         for name in ("arm", "start", "stop", "reset"):
             self._link.node.create_service(Trigger, f"~/{name}", self._service(name))
-        digest, rate = self._controller.runtime.digest, 1.0 / self._contract.control_period_s
-        self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state idle")
+        rate = 1.0 / self._contract.control_period_s
+        self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {self._digest[:12]}, state idle")
         return True
 
     def run(self, stop: StopRequest) -> None:
@@ -135,6 +138,11 @@ class PolicyNode:
         self._log.info(f"ended by {stop.signal} in state {state.value}; {self._timing_line()}")
         if self._config.log:
             write_json(self._config.log, self._summary())
+
+    def close(self) -> None:
+        """End what the controller runs beside the loop."""
+        if not self._controller.close():
+            self._log.warning("an inference hangs; it ends with the process")
 
     # --- start-up ---
 
@@ -307,15 +315,13 @@ class PolicyNode:
             state=self._controller.state,
             cause=self._controller.cause,
             values={
-                "policy_sha256": self._controller.runtime.digest,
+                "policy_sha256": self._digest,
                 "cycles": self._loop.cycles,
                 "missed_readings": self._loop.missed_readings,
                 "overruns": self._loop.overruns,
                 "latency_p50_us": round(self._latency.percentile_ns(50) / 1e3),
                 "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
-                "clipped_steps": self._controller.clipped_steps,
-                "rate_limited_steps": self._controller.rate_limited_steps,
-                "clamped_goals": self._controller.clamped_goals,
+                **self._controller.counters,
                 "silent_topics": " ".join(self._silent),
             },
         )
@@ -330,16 +336,21 @@ class PolicyNode:
     def _summary(self) -> dict[str, object]:
         return {
             "robot": self._contract.robot,
-            "policy_sha256": self._controller.runtime.digest,
+            "policy_sha256": self._digest,
             "state": self._controller.state.value,
             "cause": self._controller.cause,
-            "clipped_steps": self._controller.clipped_steps,
-            "rate_limited_steps": self._controller.rate_limited_steps,
-            "clamped_goals": self._controller.clamped_goals,
+            **self._controller.counters,
             "loop": self._loop.summary(),
             "sections": self._sections.summary(),
             "reading_to_command": self._latency.summary(),
         }
+
+
+def _controller(runtime: Runtime, ramp_s: float) -> PolicyController | ChunkController:
+    """The safety chain that the policy drives, step by step or by chunks."""
+    if chunk_terms(runtime.contract) is None:
+        return PolicyController(runtime, ramp_s=ramp_s)
+    return ChunkController(WorkerThread(runtime), ramp_s=ramp_s)  # pyright: ignore[reportArgumentType]
 
 
 def _use_fifo() -> None:
