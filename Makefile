@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -94,8 +94,15 @@ $(PEERS): $(STAMP)
 bench-contention: $(STAMP) ## training alone and beside busy programs, with torch's threads asleep while they wait and spinning
 	$(BIN)/python benchmarks/contention.py $(ARGS)
 
-bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-pusht where ARGS="--gym-python PYTHON" has it
+bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-pusht where .gym-pusht has it
 	$(BIN)/python benchmarks/push_t.py $(ARGS)
+
+bench-gym-pusht: $(STAMP) ## ARGS="--run runs/chunks/...": a chunk run's last policies in gym-pusht, in .gym-pusht, and here
+	@scripts/gym_pusht.sh
+	$(BIN)/python benchmarks/gym_pusht.py $(ARGS)
+
+bench-bimodal: $(STAMP) ## two equally good ways round a disc: which methods choose one, and which plans keep to it
+	$(BIN)/python benchmarks/bimodal.py $(ARGS)
 
 bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jitter; cost of an episode as the dataset grows
 	$(BIN)/python benchmarks/recording.py $(ARGS)

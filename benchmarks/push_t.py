@@ -2,14 +2,12 @@
 recorded starts, and how fast worlds and images go.
 
 What counts is the coverage that the same actions lead to. A recording is what the published environment did, so it
-stands in for it where gym-pusht is not installed; with it, a Python of its own (`--gym-python`) replays the same.
+stands in for it where gym-pusht is not installed; where it is (`make bench-gym-pusht` does that), it replays the same.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 import torch
 import zarr
+from gym_pusht import PYTHON, GymPushT
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine
@@ -31,7 +30,6 @@ from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import SUCCESS, PushT, PushTConfig, coverage
 from isthmus_sim.threads import one_torch_thread
 
-PEER = Path(__file__).parent / "peers" / "gym_pusht_replay.py"
 DATA = Path("../shared/data/pusht_human/pusht_cchi_v7_replay.zarr")
 CLOSE = 0.02  # of coverage
 ASIDE = 0.1  # px: nobody sees it, and it shows how much of a difference is the task's own sensitivity
@@ -45,8 +43,8 @@ class Options(BenchOptions):
 
     data: Path = DATA
     """The published zarr of 206 demonstrations; --quick makes up two where it is missing."""
-    gym_python: Path | None = None
-    """A Python that has gym-pusht and pymunk < 7; without, the recorded states stand in for it."""
+    gym_python: Path = PYTHON
+    """The Python that has gym-pusht; where there is none, the recorded states stand in for it."""
     worlds: tuple[int, ...] = (1, 64)
     """Numbers of worlds to measure the speed of."""
     seconds: float = 1.0
@@ -105,13 +103,11 @@ def replay(human: Demonstrations) -> Vector:
 
 def replay_in_gym(human: Demonstrations, python: Path, aside: float = 0.0) -> tuple[Vector, float]:
     """The same in gym-pusht, with the block `aside` px to the right at the start, and its steps per second."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, result = Path(folder) / "in.npz", Path(folder) / "out.npz"
-        starts = human.states[:, 0] + np.array((0, 0, aside, 0, 0))
-        np.savez(given, starts=starts, actions=human.actions)
-        subprocess.run([python, PEER, given, result], check=True, stdout=subprocess.DEVNULL)
-        with np.load(result) as found:
-            return found["coverage"], float(found["steps_per_s"])
+    starts = human.states[:, 0] + np.array((0, 0, aside, 0, 0))
+    with GymPushT(python) as worlds:
+        worlds.begin(starts.tolist())
+        covered = [worlds.step(actions)[1] for actions in human.actions.swapaxes(0, 1)]
+        return np.stack(covered, axis=1), human.actions[..., 0].size / worlds.seconds
 
 
 def recorded(human: Demonstrations) -> Vector:
@@ -213,7 +209,7 @@ def main() -> int:
     human = made_up() if options.quick and not options.data.exists() else load(options.data)
     ours = replay(human)
     rows, gym_steps_per_s = beside_the_recording(human, ours), None
-    if options.gym_python:
+    if options.gym_python.exists():
         more, gym_steps_per_s = beside_gym(human, ours, options.gym_python)
         rows += more
     return report("push_t", rows + speed(options, gym_steps_per_s), options)

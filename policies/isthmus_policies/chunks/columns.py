@@ -57,7 +57,7 @@ class RobotColumns:
     def history(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Observations where episodes begin: the first row stands for those before it too. Column or camera ->
         (n, observed, …)."""
-        return {name: torch.stack([row] * self._spec.observed, dim=1) for name, row in self._rows(signals).items()}
+        return history(self._rows(signals), self._spec.observed)
 
     def see_(self, history: dict[str, Tensor], signals: Mapping[str, Tensor], fresh: Tensor) -> None:
         """Put the newest rows into the observations, in place.
@@ -67,11 +67,7 @@ class RobotColumns:
             signals: Name -> (n, *shape).
             fresh: (n,) bool: whose episode begins with these.
         """
-        for name, row in self._rows(signals).items():
-            seen = history[name]
-            seen[:, :-1] = seen[:, 1:].clone()
-            seen[:, -1] = row
-            seen[fresh] = row[fresh].unsqueeze(1)
+        see_(history, self._rows(signals), fresh)
 
     def commands(self, actions: Tensor) -> dict[str, Tensor]:
         """Actions (n, action_size) as commands by name, (n, size)."""
@@ -89,6 +85,20 @@ class RobotColumns:
         for name, size in self._spec.cameras.items():
             rows[name] = _scaled(signals[name.removeprefix(CAMERA)].movedim(-1, 1), size)
         return rows
+
+
+def history(rows: Mapping[str, Tensor], observed: int) -> dict[str, Tensor]:
+    """Observations (n, observed, …) where episodes begin, of their first rows (n, …), by column or camera."""
+    return {name: torch.stack([row] * observed, dim=1) for name, row in rows.items()}
+
+
+def see_(seen: dict[str, Tensor], rows: Mapping[str, Tensor], fresh: Tensor) -> None:
+    """Put the newest rows (n, …) into observations (n, observed, …), in place; fresh (n,) bool: whose episode begins
+    with these."""
+    for name, row in rows.items():
+        seen[name][:, :-1] = seen[name][:, 1:].clone()
+        seen[name][:, -1] = row
+        seen[name][fresh] = row[fresh].unsqueeze(1)
 
 
 def _scaled(images: Tensor, size: tuple[int, int]) -> Tensor:

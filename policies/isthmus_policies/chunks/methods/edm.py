@@ -22,10 +22,12 @@ class EdmConfig:
 
     spread: float = 0.5
     """Standard deviation of the scaled actions."""
-    least: float = 0.005
+    least: float = 0.05
     """The smallest noise, in units of the scaled actions."""
-    most: float = 10.0
+    most: float = 4.0
     """The largest, beside which the actions are nothing."""
+    near: float = 0.2
+    """The noise that a chunk is given to which the next one shall be near."""
     mean: float = -1.2
     """Of the logarithm of the noise in training, normally distributed."""
     deviation: float = 1.2
@@ -37,7 +39,7 @@ class EdmConfig:
 
     def __post_init__(self) -> None:
         positive(self.steps, 1)
-        if not 0.0 < self.least < self.most or self.spread <= 0.0 or self.deviation <= 0.0:
+        if not 0.0 < self.least < min(self.near, self.most) or self.spread <= 0.0 or self.deviation <= 0.0:
             raise ValueError(f"noise goes from a least to a most above it, and spreads are positive: {self}")
 
 
@@ -76,17 +78,15 @@ class Edm(ScheduledPolicy[EdmConfig]):
         return chunk
 
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
-        config = self.config
-        kind: Any = EDMDPMSolverMultistepScheduler if config.second_order else EDMEulerScheduler
-        scheduler = kind(sigma_min=config.least, sigma_max=config.most, sigma_data=config.spread)
-        usual = config.steps
+        config, usual = self.config, self.config.steps
         count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
-        total = usual if near else count
-        scheduler.set_timesteps(total)
-        scheduler.timesteps = scheduler.timesteps[total - count :]
-        scheduler.set_begin_index(total - count)
+        kind: Any = EDMDPMSolverMultistepScheduler if config.second_order else EDMEulerScheduler
+        most = config.near if near else config.most
+        scheduler = kind(sigma_min=config.least, sigma_max=most, sigma_data=config.spread)
+        scheduler.set_timesteps(count)
+        scheduler.set_begin_index(0)
         scheduler.is_scale_input_called = True  # it is, under another name
-        return Schedule(scheduler, scheduler.sigmas[total - count : -1].tolist())
+        return Schedule(scheduler, scheduler.sigmas[:-1].tolist())
 
 
 EDM = ChunkPolicyEntry(config=EdmConfig(), make=Edm)

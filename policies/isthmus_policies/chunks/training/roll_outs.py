@@ -29,6 +29,11 @@ def roll_out(policy: ChunkPolicy, config: RollOuts) -> dict[str, float]:
 
 def judged(policy: ChunkPolicy, task: str, episodes: int, seed: int, execution: Execution | None = None) -> Evaluation:
     """How good a policy is on a registered task, by default with half of each chunk executed."""
+    chosen = execution or usual_execution(policy, seed)
+    return evaluate(make_task(task), lambda env: ChunkRunner(policy, env, chosen), episodes, seed)
+
+
+def usual_execution(policy: ChunkPolicy, seed: int) -> Execution:
+    """Half of each chunk is executed."""
     horizon = policy.spec.horizon
-    usual = Execution(executor=ExecutorConfig(horizon=horizon, execute=max(1, horizon // 2)), seed=seed)
-    return evaluate(make_task(task), lambda env: ChunkRunner(policy, env, execution or usual), episodes, seed)
+    return Execution(executor=ExecutorConfig(horizon=horizon, execute=max(1, horizon // 2)), seed=seed)
