@@ -30,7 +30,7 @@ from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_deploy.chunk_executor import ExecutorConfig
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
-from isthmus_policies.chunks.runner import ChunkDriver, Execution
+from isthmus_policies.chunks.runner import Execution, policy_driver
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_sim.threads import use_thread_budget
@@ -182,7 +182,7 @@ class RollOut:
 def roll_out(policy: ChunkPolicy, n: int, seed: int, executor: ExecutorConfig, steps: int | None = None) -> RollOut:
     """Let a policy act in n worlds; steps: evaluations of its network, None for its own number."""
     world = World(n, seed)
-    driver = ChunkDriver(policy, n, Execution(executor=executor, steps=steps, seed=seed))
+    driver = policy_driver(policy, n, Execution(executor=executor, steps=steps, seed=seed))
     first, last, side = np.zeros((3, n))
     changes = np.zeros(n, int)
     for _ in range(TICKS):

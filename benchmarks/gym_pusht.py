@@ -31,8 +31,8 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
-from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns, history, see_
-from isthmus_policies.chunks.runner import ChunkDriver, ChunkRunner
+from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns
+from isthmus_policies.chunks.runner import history, network_runner, policy_driver, see_
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.chunks.training.roll_outs import usual_execution
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
@@ -122,7 +122,7 @@ class GymPushT:
 def greatest_coverage(policy: ChunkPolicy, worlds: GymPushT, seeds: Sequence[int], steps: int) -> Vector:
     """(n,): of an episode from each seed, which ends where the goal is covered."""
     states = worlds.begin(seeds)
-    driver = ChunkDriver(policy, len(seeds), usual_execution(policy, SEED))
+    driver = policy_driver(policy, len(seeds), usual_execution(policy, SEED))
     seen, none = history(_row(states), policy.spec.observed), torch.zeros(len(seeds), dtype=torch.bool)
     greatest, going = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     for _ in range(steps):
@@ -143,7 +143,7 @@ def _row(states: Vector) -> dict[str, Tensor]:
 def judged_here(policy: ChunkPolicy, task: Task, episodes: int) -> Evaluation:
     """The same in our simulator."""
     execution = usual_execution(policy, SEED)
-    return evaluate(task, lambda env: ChunkRunner(policy, env, execution), episodes, SEED)
+    return evaluate(task, lambda env: network_runner(policy, env, execution), episodes, SEED)
 
 
 @dataclass(frozen=True, kw_only=True)

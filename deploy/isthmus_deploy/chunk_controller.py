@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.chunk_executor import ChunkError, ChunkExecutor, ExecutorConfig, NoAction
-from isthmus_deploy.chunk_inference import Inferer, Job, Made, chunk_terms
+from isthmus_deploy.chunk_inference import Inferer, Job, Made
 from isthmus_deploy.command_rows import CommandRows
 from isthmus_deploy.loop import LatencyHistogram
 from isthmus_deploy.reading_history import ReadingHistory
@@ -33,7 +33,7 @@ class ChunkController(SafetyChain):
 
     def __init__(self, inferer: Inferer, *, ramp_s: float = 0.3):
         contract = inferer.model.contract
-        chunk = chunk_terms(contract)
+        chunk = contract.chunk
         if chunk is None:
             raise ValueError("the policy gives no chunks: a PolicyController drives it step by step")
         super().__init__(contract, ramp_s=ramp_s)

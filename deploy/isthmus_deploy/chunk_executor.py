@@ -56,6 +56,11 @@ class ExecutorConfig:
         if not math.isfinite(self.decay) or self.decay < 0.0:
             raise ValueError(f"the weights' decay must be finite and not negative, not {self.decay}")
 
+    @property
+    def begins_near(self) -> bool:
+        """Whether an inference begins near to what is left of the chunk before."""
+        return self.strategy in ("warm_start", "real_time")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
@@ -109,7 +114,7 @@ class ChunkExecutor:
     def request(self, tick: int) -> Request:
         """Ask for the inference from the observation at `tick`."""
         self._number, self._asked = self._number + 1, tick
-        init = self._left(tick) if self.config.strategy in ("warm_start", "real_time") else None
+        init = self._left(tick) if self.config.begins_near else None
         kept = self._kept(tick) if init is not None and self.config.strategy == "real_time" else None
         return Request(number=self._number, episode=self._episode, tick=tick, init=init, kept=kept)
 

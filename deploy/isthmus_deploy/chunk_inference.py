@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from isthmus_deploy.chunk_executor import Request, Strategy
+from isthmus_deploy.chunk_executor import Request
 from isthmus_deploy.contract import Contract
 from isthmus_deploy.safety import DriverFailed
 
@@ -22,35 +22,6 @@ _END_S = 2.0  # how long an inference that is under way is waited for at the end
 
 class InferenceFailed(DriverFailed):
     """The policy raised, or who ran it is no more; the message says what happened."""
-
-
-class ChunkTerms(Protocol):
-    """How a policy's chunks are run, as its contract says it."""
-
-    @property
-    def horizon(self) -> int:
-        """Commands of a chunk; the first one belongs to the control period of the newest reading."""
-        ...
-
-    @property
-    def observed(self) -> int:
-        """Readings that it takes of every signal."""
-        ...
-
-    @property
-    def execute(self) -> int:
-        """Control periods from one inference to the next."""
-        ...
-
-    @property
-    def strategy(self) -> Strategy:
-        """What is done of the chunks."""
-        ...
-
-    @property
-    def tolerated_latency_s(self) -> float:
-        """How long an inference may take before commands run out."""
-        ...
 
 
 class ChunkModel(Protocol):
@@ -65,11 +36,6 @@ class ChunkModel(Protocol):
         """Chunks (horizon, *shape) by command, from (observed, *shape) by signal. They may be overwritten by the next
         step. `begin` holds the chunks to begin near to, in the form of those that are given; None to begin afresh."""
         ...
-
-
-def chunk_terms(contract: Contract) -> ChunkTerms | None:
-    """How its chunks are run; None for a policy that gives the commands of one control period."""
-    return getattr(contract, "chunk", None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

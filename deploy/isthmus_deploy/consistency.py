@@ -3,6 +3,7 @@
 Every check takes the JSON path of what it checks, and raises an `InconsistentContract` that starts with it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -107,6 +108,20 @@ def _nested_shape(path: str, value: float | tuple) -> tuple[int, ...]:
     if len(shapes) > 1:
         raise InconsistentContract(path, "rows of different lengths")
     return (len(value), *next(iter(shapes), ()))
+
+
+def check_chunk(path: str, chunk: Any, control_period_s: float) -> None:
+    """A chunk is executed no longer than it is, tolerates what is left of it, and can be made as its strategy asks."""
+    if chunk.execute > chunk.horizon:
+        raise InconsistentContract(f"{path}.execute", f"{chunk.execute} of a chunk of {chunk.horizon} commands")
+    left_s = (chunk.horizon - chunk.execute) * control_period_s
+    if not math.isclose(chunk.tolerated_latency_s, left_s, rel_tol=1e-6, abs_tol=1e-9):
+        problem = f"{chunk.tolerated_latency_s:g}, but {chunk.horizon - chunk.execute} control periods are {left_s:g}"
+        raise InconsistentContract(f"{path}.tolerated_latency_s", problem)
+    if chunk.executor.begins_near and not chunk.begins_near:
+        raise InconsistentContract(
+            f"{path}.begins_near", f"false, but {chunk.strategy} begins near to the chunk before"
+        )
 
 
 def check_joints(joints: Mapping[str, Any]) -> None:

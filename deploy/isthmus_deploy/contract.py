@@ -8,7 +8,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus_deploy.consistency import check_initial, check_joints, check_unique, paths
+from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
+from isthmus_deploy.consistency import (
+    InconsistentContract,
+    check_chunk,
+    check_initial,
+    check_joints,
+    check_unique,
+    paths,
+)
 from isthmus_deploy.limits import Command, Limits, Signal
 from isthmus_deploy.robot_interface import (
     CommandInterface,
@@ -44,6 +52,33 @@ class Noise:
     name: str
     shape: tuple[int, ...]
     """Shape without the batch axis."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """How a policy of chunks is run: it reads the last readings together, and gives the commands of several control
+    periods at once."""
+
+    horizon: int
+    """Commands of a chunk; the first one belongs to the control period of the newest reading."""
+    observed: int
+    """Readings that it takes of every signal, one a control period, oldest first. Where there are not so many yet, the
+    oldest one stands for those before it."""
+    execute: int
+    """Control periods from one inference to the next."""
+    strategy: Strategy
+    """What is done of the chunks; `chunk_executor` says what each means."""
+    tolerated_latency_s: float
+    """How long an inference may take before commands run out: the control periods that a chunk goes on after the next
+    inference begins."""
+    begins_near: bool
+    """Whether the graph takes the chunk before, to begin near to it with fewer evaluations (inputs `begin_<command>`,
+    and `near`: 1 for that, 0 to begin afresh)."""
+
+    @property
+    def executor(self) -> ExecutorConfig:
+        """How `ChunkExecutor` runs it."""
+        return ExecutorConfig(horizon=self.horizon, execute=self.execute, strategy=self.strategy)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +126,9 @@ class Contract(Limits):
     provenance: Provenance
     noise: tuple[Noise, ...] = ()
     """What the policy draws; empty for one that draws nothing."""
+    chunk: Chunk | None = None
+    """How its chunks are run; None for a policy that gives the commands of one control period. Such a contract is
+    written without it, as it was before there were chunks."""
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
@@ -99,6 +137,38 @@ class Contract(Limits):
             check_initial(path, memory)
         check_joints(self.joints)
         check_unique(self._graph_names())
+        if self.chunk is not None:
+            check_chunk("chunk", self.chunk, self.control_period_s)
+            if self.memory:
+                raise InconsistentContract("memory", "a policy of chunks has none: it takes the last readings instead")
+
+    def input_shape(self, signal: Signal) -> tuple[int, ...]:
+        """What the graph takes of a signal, without the batch axis: a reading, or a chunk's last readings."""
+        return signal.shape if self.chunk is None else (self.chunk.observed, *signal.shape)
+
+    def output_shape(self, command: Command) -> tuple[int, ...]:
+        """What the graph gives for a command, without the batch axis: one, or a chunk of them."""
+        return command.shape if self.chunk is None else (self.chunk.horizon, *command.shape)
+
+    @property
+    def begins_near(self) -> bool:
+        """Whether the graph takes the chunk before."""
+        return self.chunk is not None and self.chunk.begins_near
+
+    def graph_inputs(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> type and shape, without the batch axis, of all that the graph takes."""
+        inputs = {item.name: (item.dtype, self.input_shape(item)) for item in self.signals}
+        inputs |= {f"memory_{item.name}": (item.dtype, item.shape) for item in self.memory}
+        inputs |= {f"noise_{item.name}": ("float32", item.shape) for item in self.noise}
+        if self.begins_near:
+            inputs |= {f"begin_{item.name}": (item.dtype, self.output_shape(item)) for item in self.commands}
+            inputs["near"] = ("float32", (1,))
+        return inputs
+
+    def graph_outputs(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> type and shape, without the batch axis, of all that the graph gives."""
+        outputs = {item.name: (item.dtype, self.output_shape(item)) for item in self.commands}
+        return outputs | {f"next_memory_{item.name}": (item.dtype, item.shape) for item in self.memory}
 
     def _graph_names(self) -> list[tuple[str, str]]:
         names = [("signals", signal.name) for signal in self.signals]
@@ -106,6 +176,8 @@ class Contract(Limits):
         names += [("memory", f"memory_{memory.name}") for memory in self.memory]
         names += [("memory", f"next_memory_{memory.name}") for memory in self.memory]
         names += [("noise", f"noise_{noise.name}") for noise in self.noise]
+        if self.begins_near:
+            names += [("chunk", name) for name in (*(f"begin_{command.name}" for command in self.commands), "near")]
         return names
 
     def to_json(self) -> str:
@@ -134,6 +206,7 @@ class Contract(Limits):
             commands=tuple(build(Command, item) for item in document["commands"]),
             memory=tuple(build(Memory, item) for item in document["memory"]),
             noise=tuple(build(Noise, item) for item in document["noise"]),
+            chunk=_chunk(document.get("chunk")),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
             provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),
         )
@@ -161,3 +234,10 @@ class Contract(Limits):
         lines = self.differences(robot)
         if lines:
             raise ContractMismatch(lines)
+
+
+def _chunk(document: Mapping[str, Any] | None) -> Chunk | None:
+    if document is None:
+        return None
+    whole = {name: int(document[name]) for name in ("horizon", "observed", "execute")}
+    return Chunk(**{**document, **whole})

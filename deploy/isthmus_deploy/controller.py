@@ -14,9 +14,14 @@ class PolicyController(SafetyChain):
     Args:
         runtime: The loaded policy.
         ramp_s: Time in which the policy takes over from the stand-by command.
+
+    Raises:
+        ValueError: it is a policy of chunks.
     """
 
     def __init__(self, runtime: Runtime, *, ramp_s: float = 0.3):
+        if runtime.contract.chunk is not None:
+            raise ValueError("a policy of chunks is not driven step by step: it reads windows and gives chunks")
         super().__init__(runtime.contract, ramp_s=ramp_s)
         self._runtime = runtime
         self._goals = GoalLimiter(runtime.contract)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_deploy.contract import Command, Contract, Noise, Signal
+from isthmus_deploy.contract import Contract
 from isthmus_deploy.schema import ContractError
 
 CONTRACT_KEY = "isthmus.contract"
@@ -37,7 +37,7 @@ class PolicyFileError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ReplayStep:
-    """One step of the test vectors. Arrays are unbatched, of the contract's shapes and types."""
+    """One step of the test vectors. Arrays are unbatched, of the shapes and types that the contract says."""
 
     reset: bool
     """Whether the memory starts from `initial` before this step."""
@@ -45,6 +45,8 @@ class ReplayStep:
     commands: Mapping[str, np.ndarray]
     noise: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """What was drawn; empty for a policy without noise inputs."""
+    begin: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """The chunk before, command by command, that it begins near to; empty where it begins afresh."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +147,7 @@ def _replay_to_json(replay: Sequence[ReplayStep]) -> str:
             "signals": _documents(step.signals),
             "commands": _documents(step.commands),
             "noise": _documents(step.noise),
+            "begin": _documents(step.begin),
         }
         for step in replay
     ]
@@ -172,24 +175,28 @@ def _replay_from_json(text: str, contract: Contract) -> tuple[ReplayStep, ...]:
 
 
 def _replay_step(document: Mapping[str, Any], contract: Contract) -> ReplayStep:
+    signals = {item.name: (item.dtype, contract.input_shape(item)) for item in contract.signals}
+    commands = {item.name: (item.dtype, contract.output_shape(item)) for item in contract.commands}
+    begin = document.get("begin")  # test vectors from before there were chunks have none
     return ReplayStep(
         reset=document["reset"] is True,
-        signals=_arrays(document["signals"], contract.signals),
-        commands=_arrays(document["commands"], contract.commands),
-        noise=_arrays(document["noise"], contract.noise),
+        signals=_arrays(document["signals"], signals),
+        commands=_arrays(document["commands"], commands),
+        noise=_arrays(document["noise"], {item.name: ("float32", item.shape) for item in contract.noise}),
+        begin=_arrays(begin, commands) if begin else {},
     )
 
 
-def _arrays(document: Mapping[str, Any], items: Sequence[Signal | Command | Noise]) -> dict[str, np.ndarray]:
-    return {item.name: _array(document[item.name], item) for item in items}
+def _arrays(document: Mapping[str, Any], tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, np.ndarray]:
+    return {name: _array(name, document[name], dtype, shape) for name, (dtype, shape) in tensors.items()}
 
 
-def _array(document: Any, item: Signal | Command | Noise) -> np.ndarray:
-    if isinstance(item, Signal) and item.dtype == "uint8":
-        return np.frombuffer(base64.b64decode(document, validate=True), np.uint8).reshape(item.shape)
+def _array(name: str, document: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype == "uint8":
+        return np.frombuffer(base64.b64decode(document, validate=True), np.uint8).reshape(shape)
     array = np.array(document, np.float32)
-    if array.shape != item.shape:
-        raise ValueError(f"{item.name} has the shape {array.shape}, not {item.shape}")
+    if array.shape != shape:
+        raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
     return array
 
 

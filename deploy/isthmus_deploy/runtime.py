@@ -40,13 +40,18 @@ class Runtime:
         self._session = _load(path, self._file, threads)
         contract = self._file.contract
         _check_graph(path, self._session, contract)
-        self._signals = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.signals}
-        self._commands = {item.name: np.zeros((1, *item.shape), item.dtype) for item in contract.commands}
-        self._noise = {item.name: np.zeros((1, *item.shape), np.float32) for item in contract.noise}
+        self._inputs = {name: np.zeros((1, *shape), dtype) for name, (dtype, shape) in contract.graph_inputs().items()}
+        self._signals = {item.name: self._inputs[item.name] for item in contract.signals}
+        self._noise = {item.name: self._inputs[f"noise_{item.name}"] for item in contract.noise}
+        begun = contract.commands if contract.begins_near else ()
+        self._begin = {item.name: self._inputs[f"begin_{item.name}"] for item in begun}
+        self._near = self._inputs["near"] if contract.begins_near else None
+        self._commands = {
+            item.name: np.zeros((1, *contract.output_shape(item)), item.dtype) for item in contract.commands
+        }
         self._random = np.random.default_rng(seed)
         self._memory = [{item.name: _initial(item) for item in contract.memory} for _ in range(2)]
         self._initial = {item.name: _initial(item) for item in contract.memory}
-        self._inputs = {name: buffer[0] for name, buffer in self._signals.items()}
         self._outputs = {name: buffer[0] for name, buffer in self._commands.items()}
         # One binding reads the memory that the other wrote: the next memory never overwrites what is still read.
         self._bindings = [self._bind(self._memory[0], self._memory[1]), self._bind(self._memory[1], self._memory[0])]
@@ -70,42 +75,68 @@ class Runtime:
             np.copyto(self._memory[self._turn][name], initial)
 
     def step(
-        self, signals: Mapping[str, np.ndarray], noise: Mapping[str, np.ndarray] | None = None
+        self,
+        signals: Mapping[str, np.ndarray],
+        noise: Mapping[str, np.ndarray] | None = None,
+        begin: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Compute the commands for one control period and advance the memory.
+        """Compute the commands for one control period, or a chunk of them, and advance the memory.
 
         Args:
-            signals: Every signal of the contract by name, unbatched and of its shape; others are ignored.
+            signals: Every signal of the contract by name, unbatched: a reading (*shape), for a policy of chunks the
+                last ones (observed, *shape), oldest first. Others are ignored.
             noise: Every noise input by name, unbatched; None to draw it.
+            begin: The chunk to begin near to, (horizon, *shape) of each command by name; None to begin afresh.
 
         Returns:
-            Commands by name, unbatched. The arrays are the runtime's own and are overwritten by the next step.
+            Commands by name, unbatched: (*shape), or chunks (horizon, *shape). The arrays are the runtime's own and are
+            overwritten by the next step.
 
         Raises:
-            ValueError: a signal is missing, has another shape, or is no image where the policy needs one.
+            ValueError: a signal is missing, has another shape, or is no image where the policy needs one; or there is
+                a chunk to begin near to for a policy that takes none, or of another shape.
         """
-        for name, buffer in self._inputs.items():
-            value = signals.get(name)
-            if value is None:
-                raise ValueError(f"signal {name} is missing; given are {', '.join(sorted(signals)) or 'none'}")
-            if value.shape != buffer.shape:
-                raise ValueError(f"signal {name} has the shape {value.shape}, the contract says {buffer.shape}")
-            if buffer.dtype == np.uint8 and value.dtype != np.uint8:
-                raise ValueError(f"signal {name} is {value.dtype}, the contract says uint8")
-            np.copyto(buffer, value, casting="same_kind")
+        for name, buffer in self._signals.items():
+            self._take("signal", name, signals, buffer[0])
         for name, buffer in self._noise.items():
             if noise is None:
                 self._random.standard_normal(out=buffer, dtype=np.float32)
             else:
                 np.copyto(buffer[0], noise[name])
+        self._begin_near(begin)
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
         return self._outputs
 
+    def _take(self, kind: str, name: str, values: Mapping[str, np.ndarray], buffer: np.ndarray) -> None:
+        value = values.get(name)
+        if value is None:
+            raise ValueError(f"{kind} {name} is missing; given are {', '.join(sorted(values)) or 'none'}")
+        if value.shape != buffer.shape:
+            problem = f"{kind} {name} has the shape {value.shape}, the contract says {buffer.shape}"
+            raise ValueError(problem + self._chunk_hint())
+        if buffer.dtype == np.uint8 and value.dtype != np.uint8:
+            raise ValueError(f"{kind} {name} is {value.dtype}, the contract says uint8")
+        np.copyto(buffer, value, casting="same_kind")
+
+    def _chunk_hint(self) -> str:
+        chunk = self.contract.chunk
+        if chunk is None:
+            return ""
+        return f": a policy of chunks takes the last {chunk.observed} readings, and gives {chunk.horizon} commands"
+
+    def _begin_near(self, begin: Mapping[str, np.ndarray] | None) -> None:
+        if self._near is not None:
+            self._near.fill(0.0 if begin is None else 1.0)
+        elif begin is not None:
+            raise ValueError(f"{self._path} takes no chunk to begin near to: it begins afresh each time")
+        if begin is not None:
+            for name, buffer in self._begin.items():
+                self._take("command", name, begin, buffer[0])
+
     def _bind(self, read: Mapping[str, np.ndarray], write: Mapping[str, np.ndarray]) -> onnxruntime.IOBinding:
         binding = self._session.io_binding()
-        inputs = {**self._signals, **{f"memory_{name}": buffer for name, buffer in read.items()}}
-        inputs |= {f"noise_{name}": buffer for name, buffer in self._noise.items()}
+        inputs = {**self._inputs, **{f"memory_{name}": buffer for name, buffer in read.items()}}
         outputs = {**self._commands, **{f"next_memory_{name}": buffer for name, buffer in write.items()}}
         for name, buffer in inputs.items():
             binding.bind_input(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
@@ -117,7 +148,7 @@ class Runtime:
         for index, step in enumerate(replay):
             if step.reset:
                 self.reset()
-            commands = self.step(step.signals, step.noise)
+            commands = self.step(step.signals, step.noise, step.begin or None)
             for command in self.contract.commands:
                 span = np.subtract(command.maximum, command.minimum)
                 error = np.abs(commands[command.name] - step.commands[command.name]) / span
@@ -150,13 +181,8 @@ def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.Infer
 
 
 def _check_graph(path: str | Path, session: onnxruntime.InferenceSession, contract: Contract) -> None:
-    inputs = {item.name: (item.dtype, item.shape) for item in contract.signals}
-    inputs |= {f"memory_{item.name}": (item.dtype, item.shape) for item in contract.memory}
-    inputs |= {f"noise_{item.name}": ("float32", item.shape) for item in contract.noise}
-    outputs = {item.name: (item.dtype, item.shape) for item in contract.commands}
-    outputs |= {f"next_memory_{item.name}": (item.dtype, item.shape) for item in contract.memory}
-    _check_tensors(path, "input", session.get_inputs(), inputs)
-    _check_tensors(path, "output", session.get_outputs(), outputs)
+    _check_tensors(path, "input", session.get_inputs(), contract.graph_inputs())
+    _check_tensors(path, "output", session.get_outputs(), contract.graph_outputs())
 
 
 def _check_tensors(

@@ -44,13 +44,16 @@ def parse(text: str, definition: str) -> dict[str, Any]:
 
 
 def write(item: Any, definition: str) -> str:
-    """The dataclass `item` as JSON, which is a `definition` of the schema.
+    """The dataclass `item` as JSON, which is a `definition` of the schema; without what may be missing and is None.
 
     Raises:
         ContractError: a field holds what the schema does not allow.
     """
+    required = _SCHEMA["$defs"][definition]["required"]
     try:
-        text = json.dumps(dataclasses.asdict(item), allow_nan=False)
+        fields = dataclasses.asdict(item).items()
+        document = {name: value for name, value in fields if value is not None or name in required}
+        text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ContractError("", f"cannot be written as JSON: {error}") from error
     parse(text, definition)  # nothing is written that could not be read
@@ -112,6 +115,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "string": (str,),
     "number": (int, float),
+    "boolean": (bool,),
     "null": (type(None),),
 }
 

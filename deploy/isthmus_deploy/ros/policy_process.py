@@ -14,7 +14,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.chunk_inference import WorkerThread, chunk_terms
+from isthmus_deploy.chunk_inference import WorkerThread
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
@@ -348,9 +348,9 @@ class PolicyNode:
 
 def _controller(runtime: Runtime, ramp_s: float) -> PolicyController | ChunkController:
     """The safety chain that the policy drives, step by step or by chunks."""
-    if chunk_terms(runtime.contract) is None:
+    if runtime.contract.chunk is None:
         return PolicyController(runtime, ramp_s=ramp_s)
-    return ChunkController(WorkerThread(runtime), ramp_s=ramp_s)  # pyright: ignore[reportArgumentType]
+    return ChunkController(WorkerThread(runtime), ramp_s=ramp_s)
 
 
 def _use_fifo() -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from isthmus_policies.chunks.chunk_policy import ChunkSpec
 from isthmus_policies.demonstrate.features import STATE, robot_features
 from isthmus_sim.description import RobotDescription
+from isthmus_sim.specs import SignalSpec
 
 STATE_COLUMN = f"observation.{STATE}"
 """The column that a robot's numbers become when it is recorded."""
@@ -54,26 +55,17 @@ class RobotColumns:
                 f"{robot.control_period_s:g} s"
             )
 
-    def history(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Observations where episodes begin: the first row stands for those before it too. Column or camera ->
+    @property
+    def signals(self) -> tuple[SignalSpec, ...]:
+        """What a policy is given: all numbers of the robot, and those of its cameras that the policy sees."""
+        seen = {name.removeprefix(CAMERA) for name in self._spec.cameras}
+        return tuple(signal for signal in self._robot.signals if signal.dtype != "uint8" or signal.name in seen)
+
+    def observations(self, windows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The last readings by signal, (n, observed, *shape) -> what the policy observes: column or camera ->
         (n, observed, …)."""
-        return history(self._rows(signals), self._spec.observed)
-
-    def see_(self, history: dict[str, Tensor], signals: Mapping[str, Tensor], fresh: Tensor) -> None:
-        """Put the newest rows into the observations, in place.
-
-        Args:
-            history: What `history` gave.
-            signals: Name -> (n, *shape).
-            fresh: (n,) bool: whose episode begins with these.
-        """
-        see_(history, self._rows(signals), fresh)
-
-    def commands(self, actions: Tensor) -> dict[str, Tensor]:
-        """Actions (n, action_size) as commands by name, (n, size)."""
-        sizes = [command.size for command in self._robot.commands]
-        names = (command.name for command in self._robot.commands)
-        return dict(zip(names, actions.split(sizes, dim=-1), strict=True))
+        rows = self._rows({name: value.flatten(0, 1) for name, value in windows.items()})
+        return {name: row.unflatten(0, (-1, self._spec.observed)) for name, row in rows.items()}
 
     def _rows(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One row of each column and camera: (n, …)."""
@@ -87,18 +79,15 @@ class RobotColumns:
         return rows
 
 
-def history(rows: Mapping[str, Tensor], observed: int) -> dict[str, Tensor]:
-    """Observations (n, observed, …) where episodes begin, of their first rows (n, …), by column or camera."""
-    return {name: torch.stack([row] * observed, dim=1) for name, row in rows.items()}
+def commands_of(robot: RobotDescription, actions: Tensor) -> dict[str, Tensor]:
+    """Actions (…, action_size) as the robot's commands by name, (…, size) each."""
+    sizes = [command.size for command in robot.commands]
+    return dict(zip((command.name for command in robot.commands), actions.split(sizes, dim=-1), strict=True))
 
 
-def see_(seen: dict[str, Tensor], rows: Mapping[str, Tensor], fresh: Tensor) -> None:
-    """Put the newest rows (n, …) into observations (n, observed, …), in place; fresh (n,) bool: whose episode begins
-    with these."""
-    for name, row in rows.items():
-        seen[name][:, :-1] = seen[name][:, 1:].clone()
-        seen[name][:, -1] = row
-        seen[name][fresh] = row[fresh].unsqueeze(1)
+def actions_of(robot: RobotDescription, commands: Mapping[str, Tensor]) -> Tensor:
+    """The inverse of `commands_of`."""
+    return torch.cat([commands[command.name] for command in robot.commands], dim=-1)
 
 
 def _scaled(images: Tensor, size: tuple[int, int]) -> Tensor:

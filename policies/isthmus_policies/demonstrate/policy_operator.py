@@ -46,6 +46,10 @@ class PolicyOperator:
         self.name = f"policy {path.stem}"
         self._runtime, self._robot, self._steps, self._step = Runtime(path), robot, steps, 0
         self._signals = signals or (lambda observation: signals_of(robot, observation))
+        if self._runtime.contract.chunk is not None:
+            raise PolicyFileError(
+                f"{path} is a policy of chunks: isthmus-play tries it, and it drives no recording yet"
+            )
         differences = self._runtime.contract.differences(interface_of(robot))
         if differences:
             raise PolicyFileError(f"{path} is for another robot: {robot.name} is no match: {'; '.join(differences)}")

@@ -12,13 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from isthmus_policies.chunks.runner import Execution, graph_runner, network_runner, usual_executor
+from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner, evaluate
 from isthmus_policies.evaluation.intervals import Interval
-from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, open_graph
+from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, PolicyRunner, open_graph
 from isthmus_policies.files import code_revision, plain, write_json
 from isthmus_policies.training.run import load_run, task_of_contract
+from isthmus_sim.env import Env
 from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.task import Task
+from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 EVALUATION_FILE, VIDEO_FILE = "evaluation.json", "video.mp4"
@@ -61,19 +65,10 @@ def subject(options: Options) -> Subject:
     if (options.run is None) == (options.exported is None):
         raise ValueError("give either a run's folder or --exported FILE")
     if options.exported is not None:
-        path = str(options.exported)
-        contract = open_graph(path)[1]
-        task = task_of_contract(contract, options.task)
-        engine = options.engine or contract.provenance.engine
-        folder = options.exported.parent
-        return Subject(
-            name=options.task or contract.provenance.task,
-            task=task,
-            make_runner=lambda env: GraphRunner(path, env),
-            engine=engine,
-            folder=folder,
-        )
+        return _exported(options, options.exported)
     assert options.run is not None
+    if holds_chunks(options.run):
+        return _chunks(options, options.run)
     run = load_run(options.run, task=options.task)
     return Subject(
         name=options.task or run.config.name,
@@ -81,6 +76,37 @@ def subject(options: Options) -> Subject:
         make_runner=lambda env: NetworkRunner(run.policy, env),
         engine=options.engine or run.engine,
         folder=options.run,
+    )
+
+
+def _exported(options: Options, path: Path) -> Subject:
+    session, contract = open_graph(str(path))
+
+    def runner(env: Env) -> PolicyRunner:
+        if contract.chunk is not None:
+            return graph_runner(session, contract, env)
+        return GraphRunner(str(path), env)
+
+    return Subject(
+        name=options.task or contract.provenance.task,
+        task=task_of_contract(contract, options.task),
+        make_runner=runner,
+        engine=options.engine or contract.provenance.engine,
+        folder=path.parent,
+    )
+
+
+def _chunks(options: Options, folder: Path) -> Subject:
+    run = load_chunk_run(folder)
+    name = task_of_run(run, options.task)
+    task = make_task(name)
+    execution = Execution(executor=usual_executor(run.policy.spec.horizon), seed=options.seed)
+    return Subject(
+        name=name,
+        task=task,
+        make_runner=lambda env: network_runner(run.policy, env, execution),
+        engine=options.engine or task.engines[0],
+        folder=folder,
     )
 
 

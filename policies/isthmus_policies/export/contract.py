@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from isthmus_deploy.contract import Command, Contract, Memory, Noise, Provenance, Signal
+from isthmus_deploy.contract import Chunk, Command, Contract, Memory, Noise, Provenance, Signal
 from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
 from isthmus_sim.specs import SignalSpec
 from isthmus_sim.task import Task
 
-_NOWHERE = Provenance(
+NOWHERE = Provenance(
     task="none", task_config={}, package="none", package_version="none", robot_model="none", engine="none",
     code_revision="none", seed=0, data=None, evaluation={}, created="1970-01-01T00:00:00+00:00",
 )  # fmt: skip
@@ -21,6 +22,30 @@ _NOWHERE = Provenance(
 def make_contract(task: Task, policy: Policy, provenance: Provenance) -> Contract:
     """The contract of `policy` for `task`. Raises ValueError for a trained range of what is no goal, and ContractError
     for what contradicts itself."""
+    own = (
+        Memory(name=f"{POLICY_MEMORY}{name}", shape=group.shape, order="the policy's own", initial=0.0)
+        for name, group in policy.memory.items()
+    )
+    return robot_contract(
+        task,
+        task.robot.signals,
+        provenance,
+        memory=(*(Memory(**asdict(spec)) for spec in task.memory), *own),
+        noise=tuple(Noise(name=name, shape=group.shape) for name, group in policy.noise.items()),
+    )
+
+
+def robot_contract(
+    task: Task,
+    signals: Sequence[SignalSpec],
+    provenance: Provenance,
+    *,
+    memory: tuple[Memory, ...] = (),
+    noise: tuple[Noise, ...] = (),
+    chunk: Chunk | None = None,
+) -> Contract:
+    """The contract of a policy that reads these signals of a task's robot, with what is the policy's own. Raises as
+    `make_contract`."""
     robot = task.robot
     goals = [spec.name for spec in robot.signals if spec.is_goal]
     if unknown := sorted(set(task.goal_range) - set(goals)):
@@ -28,18 +53,15 @@ def make_contract(task: Task, policy: Policy, provenance: Provenance) -> Contrac
             f"the task {task.name!r}: goal_range names {', '.join(unknown)}, which {robot.name} is not asked for; "
             f"its goals are: {', '.join(goals) or 'none'}"
         )
-    own = (
-        Memory(name=f"{POLICY_MEMORY}{name}", shape=group.shape, order="the policy's own", initial=0.0)
-        for name, group in policy.memory.items()
-    )
     return Contract(
         robot=robot.name,
         control_period_s=robot.control_period_s,
         trained_latency_s=task.trained_latency_s,
-        signals=tuple(_signal(task, spec) for spec in robot.signals),
+        signals=tuple(_signal(task, spec) for spec in signals),
         commands=tuple(Command(shape=(spec.size,), **asdict(spec)) for spec in robot.commands),
-        memory=(*(Memory(**asdict(spec)) for spec in task.memory), *own),
-        noise=tuple(Noise(name=name, shape=group.shape) for name, group in policy.noise.items()),
+        memory=memory,
+        noise=noise,
+        chunk=chunk,
         joints={name: narrowed(Joint, spec) for name, spec in robot.joints.items()},
         provenance=provenance,
     )
@@ -47,7 +69,7 @@ def make_contract(task: Task, policy: Policy, provenance: Provenance) -> Contrac
 
 def check_contract(task: Task, policy: Policy) -> None:
     """Raise ValueError for what the contract could not say: before a training, rather than at the export after it."""
-    make_contract(task, policy, _NOWHERE).to_json()
+    make_contract(task, policy, NOWHERE).to_json()
 
 
 def _signal(task: Task, spec: SignalSpec) -> Signal:

@@ -11,9 +11,13 @@ from typing import Annotated, Any
 
 import tyro
 
+from isthmus_deploy.chunk_executor import Strategy
 from isthmus_deploy.contract import Provenance
-from isthmus_deploy.policy_file import TOLERANCE, parse, seal
+from isthmus_deploy.policy_file import parse, seal
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
+from isthmus_policies.chunks.export.export import export_chunk_run
+from isthmus_policies.chunks.runner import usual_executor
+from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner, batch_session
 from isthmus_policies.export.contract import make_contract
@@ -26,7 +30,15 @@ from isthmus_policies.export.replay import (
     record,
     replay_error,
 )
-from isthmus_policies.files import code_revision, plain, write_atomically
+from isthmus_policies.export.written import (
+    EVALUATION_SEED,
+    POLICY_FILE,
+    ExportError,
+    check_error,
+    package_of,
+    write_policy,
+)
+from isthmus_policies.files import plain
 from isthmus_policies.networks.policy import POLICIES, Policy
 from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.run import Run, load_run
@@ -36,13 +48,6 @@ from isthmus_sim.robots import ROBOTS
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
-
-POLICY_FILE = "policy.onnx"
-EVALUATION_SEED = 10_000
-
-
-class ExportError(RuntimeError):
-    """The graph does not do what the trained policy does. Nothing was written."""
 
 
 def export_policy(
@@ -60,10 +65,7 @@ def export_policy(
         raise ExportError("the recorded roll-out had no episode end: the memory's reset would go unchecked")
     model = seal(compile_graph(graph), contract, make_test_vectors(graph, contract, recording))
     error = replay_error(batch_session(model), parse(model).contract, recording)
-    if not error <= TOLERANCE:
-        raise ExportError(
-            f"graph and policy differ by {error:.2g} of the command's range, more than {TOLERANCE:g}: nothing written"
-        )
+    check_error(error)
     return model, error, recording
 
 
@@ -97,8 +99,7 @@ def _packages(run: Run) -> dict[str, str]:
         (ALGORITHMS, config.algorithm_name),
         (ENGINES, run.engine),
     )
-    origins = [(f"{registry.kind} {name}", registry.origin(name)) for registry, name in used]
-    return {what: f"{origin.package} {origin.version}" for what, origin in origins}
+    return dict(package_of(registry, name) for registry, name in used)
 
 
 def _registered_robot(config: TrainConfig[Any, Any, Any]) -> str:
@@ -120,6 +121,12 @@ class Options:
     """The file to write; by default RUN/policy.onnx."""
     episodes: int = 500
     """Episodes of the evaluation that the contract states."""
+    task: str | None = None
+    """Of a policy of chunks: registered task whose robot it is for; by default the one it was tried on in training."""
+    execute: int | None = None
+    """Of a policy of chunks: control periods from one inference to the next; by default half a chunk."""
+    strategy: Strategy | None = None
+    """Of a policy of chunks: what is done of the chunks; by default receding."""
 
 
 def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tuple[Path, Evaluation]:
@@ -129,15 +136,22 @@ def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tu
     score = evaluate(run.task, lambda env: NetworkRunner(run.policy, env), episodes, EVALUATION_SEED, engine=run.engine)
     model, error, recording = export_policy(run.task, run.policy, make_provenance(run, score), run.engine)
     path = out or folder / POLICY_FILE
-    write_atomically(path, model)
-    print(
-        f"{path}  {len(model) / 1024:.0f} KiB\n"
-        f"  replayed {REPLAY_WORLDS * REPLAY_STEPS} recorded steps with {recording.resets} resets: "
-        f"worst error {error:.1e} of the range\n"
-        f"  success ({score.success_is}) {score.success[1]:.1%} of {score.episodes} episodes"
-        f"   revision {code_revision()}"
-    )
+    replayed = f"{REPLAY_WORLDS * REPLAY_STEPS} recorded steps with {recording.resets} resets"
+    write_policy(path, model, score, replayed, error)
     return path, score
+
+
+def export(options: Options) -> None:
+    """What the options ask for. Raises as `export_run`."""
+    if holds_chunks(options.run):
+        run = load_chunk_run(options.run)
+        executor = usual_executor(run.policy.spec.horizon, options.execute, options.strategy or "receding")
+        out = options.out or options.run / POLICY_FILE
+        export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes)
+        return
+    if given := [f"--{name}" for name in ("task", "execute", "strategy") if getattr(options, name) is not None]:
+        raise ValueError(f"{', '.join(given)}: only for a run of chunks, and {options.run} is none")
+    export_run(options.run, options.out, options.episodes)
 
 
 def main() -> None:
@@ -145,7 +159,7 @@ def main() -> None:
     options = tyro.cli(Options, prog="isthmus-export")
     use_thread_budget()
     try:
-        export_run(options.run, options.out, options.episodes)
+        export(options)
     except (ExportError, ValueError, OSError) as error:
         sys.exit(f"isthmus-export: {error}")
 

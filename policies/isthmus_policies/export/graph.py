@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,25 @@ POLICY_MEMORY = "policy_"
 """What stands before the name of the policy's own memory, beside the task's."""
 
 
-class PolicyGraph(nn.Module):
+class Graph(nn.Module, ABC):
+    """A policy from a robot's signals to its commands: tensors in and out, batched over the first axis."""
+
+    @property
+    @abstractmethod
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in order."""
+
+    @property
+    @abstractmethod
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in order."""
+
+    @abstractmethod
+    def example(self, n: int) -> tuple[Tensor, ...]:
+        """Inputs of the right shapes and types for n worlds."""
+
+
+class PolicyGraph(Graph):
     """Signals, memory and noise in, commands and the next memory out."""
 
     def __init__(self, task: Task, policy: Policy) -> None:
@@ -36,12 +55,10 @@ class PolicyGraph(nn.Module):
 
     @property
     def input_names(self) -> list[str]:
-        """Names of the inputs, in order."""
         return [*self.signals, *(f"memory_{name}" for name in self.memory), *(f"noise_{name}" for name in self.noise)]
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the outputs, in order."""
         return [*self.commands, *(f"next_memory_{name}" for name in self.memory)]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -61,7 +78,6 @@ class PolicyGraph(nn.Module):
         )
 
     def example(self, n: int) -> tuple[Tensor, ...]:
-        """Inputs of the right shapes and types for n worlds."""
         task, policy = self._task, self._policy
         return (
             *(torch.zeros(n, *spec.shape, dtype=DTYPES[spec.dtype]) for spec in task.robot.signals),
@@ -71,7 +87,7 @@ class PolicyGraph(nn.Module):
         )
 
 
-def compile_graph(graph: PolicyGraph) -> bytes:
+def compile_graph(graph: Graph) -> bytes:
     """The graph as ONNX, its first axis free."""
     inputs = graph.example(2)
     batch = torch.export.Dim("batch", min=1)

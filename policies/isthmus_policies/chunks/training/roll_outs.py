@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from isthmus_deploy.chunk_executor import ExecutorConfig
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.columns import RobotColumns
-from isthmus_policies.chunks.runner import ChunkRunner, Execution
+from isthmus_policies.chunks.runner import Execution, network_runner, usual_executor
 from isthmus_policies.chunks.training.config import RollOuts
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_sim.tasks import make_task
@@ -30,10 +29,9 @@ def roll_out(policy: ChunkPolicy, config: RollOuts) -> dict[str, float]:
 def judged(policy: ChunkPolicy, task: str, episodes: int, seed: int, execution: Execution | None = None) -> Evaluation:
     """How good a policy is on a registered task, by default with half of each chunk executed."""
     chosen = execution or usual_execution(policy, seed)
-    return evaluate(make_task(task), lambda env: ChunkRunner(policy, env, chosen), episodes, seed)
+    return evaluate(make_task(task), lambda env: network_runner(policy, env, chosen), episodes, seed)
 
 
 def usual_execution(policy: ChunkPolicy, seed: int) -> Execution:
     """Half of each chunk is executed."""
-    horizon = policy.spec.horizon
-    return Execution(executor=ExecutorConfig(horizon=horizon, execute=max(1, horizon // 2)), seed=seed)
+    return Execution(executor=usual_executor(policy.spec.horizon), seed=seed)

@@ -65,6 +65,20 @@ def load_chunk_run(path: Path) -> ChunkRun:
     return ChunkRun(config=config, policy=policy.eval(), facts=facts)
 
 
+def holds_chunks(folder: Path) -> bool:
+    """Whether this is a run of chunks."""
+    return (folder / "policies").is_dir()
+
+
+def task_of_run(run: ChunkRun, asked: str | None) -> str:
+    """The task to judge a policy on: the one that is asked for, or on which it was tried in training. Raises ValueError
+    where there is neither."""
+    task = asked or run.config.roll_outs.task
+    if task is None:
+        raise ValueError("the policy was not tried on a task in training: say on which it is to be judged, with --task")
+    return task
+
+
 def newest_policy(folder: Path) -> Path:
     """Raises FileNotFoundError where there is none."""
     files = policy_files(folder)

@@ -1,0 +1,1 @@
+"""A trained policy of chunks as one ONNX graph with its contract."""

@@ -1,0 +1,149 @@
+"""A run of chunks is exported and played; what does not do what the policy does is not written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
+from rich.console import Console
+
+from isthmus_deploy.policy_file import PolicyFileError, read
+from isthmus_deploy.runtime import Runtime
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy
+from isthmus_policies.chunks.export import export as chunk_export
+from isthmus_policies.chunks.export.export import compiled
+from isthmus_policies.chunks.export.graph import compile_chunks
+from isthmus_policies.chunks.export.replay import ChunkRecording, record_chunks
+from isthmus_policies.chunks.runner import usual_executor
+from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_policies.evaluation import play
+from isthmus_policies.export.export import ExportError, Options, export
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.tasks import TASKS, make_task
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
+RECEDING = usual_executor(SPEC.horizon)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_episodes():
+    """Push-T of 20 steps, also for what is rebuilt from a contract."""
+    entry, patch = TASKS["push_t"], pytest.MonkeyPatch()
+    patch.setitem(TASKS._loaded, "push_t", replace(entry, config=replace(entry.config, episode_steps=20)))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which a warm-started policy was exported."""
+    run = write_untrained_run(tmp_path_factory.mktemp("chunks") / "run", "flow")
+    export(Options(run=run, episodes=2, execute=3, strategy="warm_start"))
+    return run
+
+
+@pytest.fixture(scope="module")
+def path(run: Path) -> Path:
+    return run / "policy.onnx"
+
+
+@pytest.fixture(scope="module")
+def recording() -> ChunkRecording:
+    return record_chunks(make_task("push_t"), untrained_chunks("mip"), RECEDING, 3)
+
+
+def test_the_contract_says_how_the_chunks_are_run_and_where_they_come_from(path: Path):
+    contract = read(path).contract
+    chunk, provenance = contract.chunk, contract.provenance
+    assert chunk is not None
+    assert (chunk.horizon, chunk.observed, chunk.execute, chunk.strategy) == (8, 2, 3, "warm_start")
+    assert chunk.tolerated_latency_s == pytest.approx(0.5)
+    assert contract.memory == ()
+    assert (provenance.task, provenance.engine, provenance.robot_model) == ("push_t", "mujoco", "pusher")
+    assert provenance.task_config["episode_steps"] == 20
+    assert (provenance.data, provenance.code_revision) == ("pushes; windows 12-00ff00ff", "abc")
+    assert provenance.evaluation["episodes"] == 2
+    made_with = {"task push_t", "robot pusher", "chunk policy flow", "denoiser mlp", "engine mujoco"}
+    assert set(provenance.packages) == made_with
+
+
+def test_the_runtime_takes_the_file_with_its_test_vectors_of_both_kinds(path: Path):
+    replay = read(path).replay
+    assert [bool(step.begin) for step in replay] == [False, False, True, True]
+    runtime = Runtime(path)
+    signals = {name: np.stack([value[-1]] * 2) for name, value in replay[0].signals.items()}
+    first = runtime.step(signals)["target_position"].copy()
+    assert first.shape == (8, 2)
+    assert np.isfinite(runtime.step(signals, begin={"target_position": first})["target_position"]).all()
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_it_is_played_through_its_graph_and_as_it_was_trained(run: Path, path: Path, exported: bool):
+    what = {"exported": path} if exported else {"run": run}
+    score = play.play(play.Options(**what, episodes=2, video=False), Console(quiet=True))
+    assert (score.robot, score.episodes) == ("pusher", 2)
+    assert (run / "evaluation.json").exists()
+
+
+def test_a_recording_has_windows_at_all_ages_and_those_of_episodes_that_just_began(recording: ChunkRecording):
+    assert recording.resets > 0
+    still = [
+        torch.stack([(window[:, 0] == window[:, 1]).all(-1) for window in step.windows.values()]).all(0)
+        for step in recording.inferred
+    ]
+    assert still[0].all(), "where a roll-out begins, the first reading stands for the one before"
+    assert len(still) > 64 // RECEDING.execute, "worlds that begin anew are asked at once"
+    assert sum(int(rows.sum()) for rows in still[1:]) > 0
+    assert not torch.cat(still).all()
+
+
+def test_a_graph_of_another_policy_is_not_exported(monkeypatch: pytest.MonkeyPatch, recording: ChunkRecording):
+    def another(policy: ChunkPolicy, *rest: object) -> bytes:
+        with torch.no_grad():
+            next(policy.denoiser.leave.parameters()).mul_(1.01)  # pyright: ignore
+        return compile_chunks(policy, *rest)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(chunk_export, "compile_chunks", another)
+    monkeypatch.setattr(chunk_export, "record_chunks", lambda *_: recording)
+    with pytest.raises(ExportError, match="differ by"):
+        compiled(make_task("push_t"), untrained_chunks("mip"), RECEDING)
+    monkeypatch.setattr(chunk_export, "record_chunks", lambda *_: replace(recording, resets=0))
+    with pytest.raises(ExportError, match="no episode end"):
+        compiled(make_task("push_t"), untrained_chunks("mip"), RECEDING)
+
+
+def test_an_exported_run_without_a_task_or_with_what_graphs_cannot_do_is_refused(tmp_path: Path):
+    run = write_untrained_run(tmp_path / "run", "mip", task=None)
+    with pytest.raises(ValueError, match="--task"):
+        export(Options(run=run))
+    with pytest.raises(ValueError, match="--task"):
+        play.play(play.Options(run=run), Console(quiet=True))
+    with pytest.raises(ValueError, match="real_time"):
+        export(Options(run=run, task="push_t", strategy="real_time"))
+    with pytest.raises(ValueError, match="actions of a chunk of 8"):
+        export(Options(run=run, task="push_t", execute=0))
+    with pytest.raises(ValueError, match="observes"):
+        export(Options(run=run, task="reach_cube"))
+    with pytest.raises(ValueError, match="--execute"):
+        export(Options(run=tmp_path, execute=2))
+    assert list(run.iterdir()) == [run / "policies"]
+
+
+def test_an_altered_file_is_not_played(path: Path, tmp_path: Path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    altered = tmp_path / "policy.onnx"
+    altered.write_bytes(data)
+    with pytest.raises(PolicyFileError, match="altered"):
+        play.play(play.Options(exported=altered, video=False), Console(quiet=True))
+
+
+def test_it_is_not_played_on_another_robot_and_drives_no_recording(path: Path):
+    with pytest.raises(ValueError, match="robot"):
+        play.play(play.Options(exported=path, task="reach_cube", episodes=2, video=False), Console(quiet=True))
+    with pytest.raises(PolicyFileError, match="chunks"):
+        PolicyOperator(path, ROBOTS["pusher"])
