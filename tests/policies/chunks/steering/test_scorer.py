@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from isthmus_datasets.format.episode import Episode
@@ -15,8 +16,10 @@ from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_datasets.training.normalizer import Mode, Normalizer
+from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
+from isthmus_policies.chunks.runner import ChunkRunner, Execution
 from isthmus_policies.chunks.steering.best_of import best_of, mode_of, random_of
 from isthmus_policies.chunks.steering.iql import IqlConfig
 from isthmus_policies.chunks.steering.training.command import Options, train
@@ -24,8 +27,13 @@ from isthmus_policies.chunks.steering.training.config import ScorerConfig
 from isthmus_policies.chunks.steering.training.labelled import LabelledChunks
 from isthmus_policies.chunks.steering.training.run import FILE, load_scorer
 from isthmus_policies.chunks.steering.training.trainer import ScorerTrainer
+from isthmus_policies.chunks.training.config import default_config
 from isthmus_policies.chunks.training.data import make_spec
+from isthmus_policies.chunks.training.run import make_policy
 from isthmus_policies.training.checkpoint import CheckpointError
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
 
 STEPS, SPEED = 15, 0.1
 SPEC = ChunkSpec(fps=10, columns={"observation.state": 1}, action_size=1, observed=2, horizon=4)
@@ -167,6 +175,29 @@ def test_each_robot_has_its_own_chunks_and_a_chunk_to_begin_near_to():
     assert torch.equal(chosen.embed(states(1.0)), either_way().embed(states(1.0)))
 
 
+@pytest.mark.parametrize("strategy", ["receding", "warm_start"])
+def test_the_runner_takes_it_as_any_policy(strategy: Strategy):
+    task = make_task("push_t")
+    env = Env(task, make_engine(task.scene, 3, task.engines[0]), 0)
+    spec = ChunkSpec(fps=10, columns={"observation.state": 5}, action_size=2, observed=2, horizon=4)
+    modes: dict[str, Mode] = {"observation.state": "min_max", "action": "min_max"}
+    sizes = {"observation.state": torch.full((5,), 256.0), "action": torch.full((2,), 256.0)}
+    policy = make_policy(default_config((Path("none"),), horizon=4), spec, Normalizer(modes, sizes, sizes))
+    judged: list[torch.Size] = []
+
+    def scorer(observations: Tensors, chunks: Tensor) -> Tensor:
+        judged.append(chunks.shape)
+        return chunks[:, 0, 0]
+
+    execution = Execution(executor=ExecutorConfig(horizon=4, execute=2, strategy=strategy))
+    runner = ChunkRunner(best_of(policy, 5, scorer), env, execution)
+    for _ in range(4):
+        step = runner.step(env)
+    env.close()
+    assert torch.isfinite(step.commands["target_position"]).all()
+    assert judged == [(15, 4, 2)] * 2
+
+
 def test_rewards_are_of_the_last_steps_of_successes_and_the_last_chunk_is_the_end(walks: Path):
     reader = DatasetReader(walks)
     spec = make_spec(config(walks), [reader])
@@ -225,7 +256,7 @@ def test_a_run_repeats_bit_for_bit_and_its_file_gives_the_same_scores(walks: Pat
     made = config(walks, steps=20)
     options = [Options(config=made, run=tmp_path / name) for name in ("a", "b")]
     for each in options:
-        train(each, _console())
+        train(each, Console(quiet=True))
     runs = [load_scorer(each.run) for each in options]
     chunks, x = torch.randn(5, 4, 1), states(-1.0, -0.5, 0.0, 0.5, 1.0)
     again = trained(runs[0].config).scorer
@@ -233,7 +264,7 @@ def test_a_run_repeats_bit_for_bit_and_its_file_gives_the_same_scores(walks: Pat
     assert torch.equal(runs[0].scorer(x, chunks), again(x, chunks))
     assert runs[0].facts["steps"] == 20
     with pytest.raises(ValueError, match="not empty"):
-        train(options[0], _console())
+        train(options[0], Console(quiet=True))
 
 
 def test_files_that_are_no_scorer_are_refused(trainer: ScorerTrainer, tmp_path: Path):
@@ -244,9 +275,3 @@ def test_files_that_are_no_scorer_are_refused(trainer: ScorerTrainer, tmp_path: 
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError):
         load_scorer(tmp_path)
-
-
-def _console():
-    from rich.console import Console
-
-    return Console(quiet=True)
