@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -80,6 +80,9 @@ bench-rough: $(STAMP) ## the quadruped on rough ground: success by kind and leve
 
 bench-policies: $(STAMP) ## history, recurrent unit and estimator on the quadruped at equal training time
 	$(BIN)/python benchmarks/policies.py $(ARGS)
+
+bench-steering: $(STAMP) ## a policy of partly spoiled demonstrations: success with the best of K chunks, any, and the most usual one
+	$(BIN)/python benchmarks/steering.py $(ARGS)
 
 bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, memory, share of raw physics
 	$(BIN)/python benchmarks/train.py $(ARGS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +21,27 @@ OBSERVED = "observation."
 """What names of observed columns begin with."""
 
 
+class Observing(Protocol):
+    """What a configuration says of datasets and of what is read of them; the names are those of `ChunkTrainConfig`."""
+
+    @property
+    def datasets(self) -> tuple[Path, ...]: ...
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def cameras(self) -> tuple[str, ...]: ...
+    @property
+    def goal(self) -> tuple[str, ...]: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def observed(self) -> int: ...
+    @property
+    def horizon(self) -> int: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """Windows of the training episodes, and of those that are kept back."""
@@ -27,12 +50,12 @@ class TrainingData:
     validation: WindowDataset
 
 
-def open_datasets(config: AnyConfig) -> list[DatasetReader]:
+def open_datasets(config: Observing) -> list[DatasetReader]:
     """The run's datasets. Raises DatasetError."""
     return [DatasetReader(root) for root in config.datasets]
 
 
-def make_spec(config: AnyConfig, readers: list[DatasetReader]) -> ChunkSpec:
+def make_spec(config: Observing, readers: list[DatasetReader]) -> ChunkSpec:
     """What the policy reads and gives. Raises DatasetError for a column or camera that is not there, with those that
     are, and ValueError where nothing would be observed."""
     first = readers[0]
