@@ -132,18 +132,8 @@ class ChunkPolicy(nn.Module, ABC):
         return torch.randn(shape, generator=generator, device=device)
 
     def scaled(self, batch: Tensors) -> dict[str, Tensor]:
-        """A batch, observations or a goal as the network sees them: scaled, angles as their cosine and, behind the
-        column's other numbers, their sine."""
-        scaled = self.normalizer(batch)
-        for column, places in self.spec.angles.items():
-            turning = torch.zeros(self.spec.columns[column], dtype=torch.bool)
-            turning[list(places)] = True
-            for name in {column, f"goal.{column}"} & batch.keys():
-                raw = batch[name]
-                cosines = torch.where(turning.to(raw.device), raw.cos(), scaled[name])
-                sines = torch.stack([raw[..., place] for place in places], dim=-1).sin()
-                scaled[name] = torch.cat((cosines, sines), dim=-1)
-        return scaled
+        """A batch, observations or a goal as the network sees them."""
+        return scaled(self.spec, self.normalizer, batch)
 
     def actions(self, normalized: Tensor) -> Tensor:
         """Scaled chunks in the dataset's unit; none leaves the range of what was demonstrated, where that is known."""
@@ -172,6 +162,21 @@ class ChunkPolicyEntry:
 
 CHUNK_POLICIES = Registry("isthmus.chunk_policies", "chunk policy", ChunkPolicyEntry)
 """The methods by name."""
+
+
+def scaled(spec: ChunkSpec, normalizer: Normalizer, batch: Tensors) -> dict[str, Tensor]:
+    """A batch, observations or a goal as networks see them: scaled, angles as their cosine and, behind the column's
+    other numbers, their sine."""
+    result = normalizer(batch)
+    for column, places in spec.angles.items():
+        turning = torch.zeros(spec.columns[column], dtype=torch.bool)
+        turning[list(places)] = True
+        for name in {column, f"goal.{column}"} & batch.keys():
+            raw = batch[name]
+            cosines = torch.where(turning.to(raw.device), raw.cos(), result[name])
+            sines = torch.stack([raw[..., place] for place in places], dim=-1).sin()
+            result[name] = torch.cat((cosines, sines), dim=-1)
+    return result
 
 
 def expanded(observations: Tensors, n: int | None) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus_datasets.training.normalizer import Normalizer
-from isthmus_policies.chunks.chunk_policy import ChunkSpec, Tensors
+from isthmus_policies.chunks.chunk_policy import ChunkSpec, Tensors, scaled
 from isthmus_policies.chunks.encoder import EncoderConfig, ObservationEncoder
 
 
@@ -84,11 +84,11 @@ class IqlScorer(nn.Module):
     def forward(self, observations: Tensors, chunks: Tensor) -> Tensor:
         """(n,) scores. Raises ValueError where observations or chunks are not those that it has learned on."""
         self._check(observations, chunks)
-        return self._least(self.critics, self.normalizer(observations), chunks)
+        return self._least(self.critics, scaled(self.spec, self.normalizer, observations), chunks)
 
     def loss(self, batch: Transitions) -> Tensor:
         """The scalar that training makes small: both critics' squared error and the value's expectile loss."""
-        before, after = self.normalizer(batch.before), self.normalizer(batch.after)
+        before, after = (scaled(self.spec, self.normalizer, seen) for seen in (batch.before, batch.after))
         with torch.no_grad():
             shown = self._least(self.targets, before, batch.chunks)
             expected = batch.reward + batch.kept * self.value(after)
@@ -103,13 +103,13 @@ class IqlScorer(nn.Module):
         for target, critic in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
             target.lerp_(critic, self.config.target_rate)
 
-    def _least(self, critics: nn.ModuleList, scaled: Tensors, chunks: Tensor) -> Tensor:
-        return self._judged(critics, scaled, chunks).amin(0)
+    def _least(self, critics: nn.ModuleList, seen: Tensors, chunks: Tensor) -> Tensor:
+        return self._judged(critics, seen, chunks).amin(0)
 
-    def _judged(self, critics: nn.ModuleList, scaled: Tensors, chunks: Tensor) -> Tensor:
+    def _judged(self, critics: nn.ModuleList, seen: Tensors, chunks: Tensor) -> Tensor:
         """(2, n): what each critic says."""
         executed = self.normalizer.normalize(self.spec.action, chunks[:, : self.spec.horizon]).flatten(1)
-        return torch.stack([critic(scaled, executed) for critic in critics])
+        return torch.stack([critic(seen, executed) for critic in critics])
 
     def _check(self, observations: Tensors, chunks: Tensor) -> None:
         spec = self.spec
@@ -138,8 +138,8 @@ class _Network(nn.Module):
         hidden = [nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.SiLU()) for a, b in pairwise(sizes)]
         self.layers = nn.Sequential(*hidden, nn.Linear(config.width, 1))
 
-    def forward(self, scaled: Tensors, *executed: Tensor) -> Tensor:
-        return self.layers(torch.cat((self.encoder(scaled), *executed), dim=-1)).squeeze(-1)
+    def forward(self, seen: Tensors, *executed: Tensor) -> Tensor:
+        return self.layers(torch.cat((self.encoder(seen), *executed), dim=-1)).squeeze(-1)
 
 
 def _told(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -92,7 +92,7 @@ def test_it_is_played_through_its_graph_and_as_it_was_trained(run: Path, path: P
 def test_a_recording_has_windows_at_all_ages_and_those_of_episodes_that_just_began(recording: ChunkRecording):
     assert recording.resets > 0
     still = [
-        torch.stack([(window[:, 0] == window[:, 1]).all(-1) for window in step.windows.values()]).all(0)
+        torch.stack([(window[:, 0] == window[:, 1]).all(-1) for window in step.seen.values()]).all(0)
         for step in recording.inferred
     ]
     assert still[0].all(), "where a roll-out begins, the first reading stands for the one before"

@@ -19,7 +19,7 @@ from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.training.normalizer import Mode, Normalizer
 from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
-from isthmus_policies.chunks.runner import ChunkRunner, Execution
+from isthmus_policies.chunks.runner import Execution, network_runner
 from isthmus_policies.chunks.steering.best_of import best_of, mode_of, random_of
 from isthmus_policies.chunks.steering.iql import IqlConfig
 from isthmus_policies.chunks.steering.training.command import Options, train
@@ -190,7 +190,7 @@ def test_the_runner_takes_it_as_any_policy(strategy: Strategy):
         return chunks[:, 0, 0]
 
     execution = Execution(executor=ExecutorConfig(horizon=4, execute=2, strategy=strategy))
-    runner = ChunkRunner(best_of(policy, 5, scorer), env, execution)
+    runner = network_runner(best_of(policy, 5, scorer), env, execution)
     for _ in range(4):
         step = runner.step(env)
     env.close()

@@ -22,6 +22,8 @@ class ScorerConfig:
     """Columns that it observes; by default all of numbers whose name begins with `observation.`."""
     cameras: tuple[str, ...] = ()
     """Cameras that it observes; by default none."""
+    angles: tuple[str, ...] = ()
+    """Which numbers are angles, rad, as COLUMN:PLACE such as observation.state:4: it sees cosine and sine."""
     action: str = "action"
     """Column whose chunks it judges."""
     size: tuple[int, int] = (96, 96)
