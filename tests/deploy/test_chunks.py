@@ -186,6 +186,7 @@ def test_a_chunk_comes_of_a_window_afresh_or_near_to_another(path: Path):
 
 def test_a_runtime_feeds_an_executor(path: Path):
     runtime = Runtime(path)
+    assert runtime.contract.chunk is not None
     executor = ChunkExecutor(runtime.contract.chunk.executor, 1)
     assert executor.config == ExecutorConfig(horizon=3, execute=2, strategy="warm_start")
     for tick in range(4):
@@ -223,6 +224,7 @@ def test_a_graph_of_other_windows_chunks_or_inputs_than_its_contract_is_refused(
         dataclasses.replace(CONTRACT, noise=()),
     ]
     for number, contract in enumerate(others):
+        assert contract.chunk is not None
         shapes = contract.chunk.observed, contract.chunk.horizon
         step = ReplayStep(reset=True, signals=window(*(0.0,) * shapes[0]), commands=chunk(*(0.0,) * shapes[1]),
                           noise=NOISE)  # fmt: skip
