@@ -83,8 +83,8 @@ def test_the_runtime_takes_the_file_with_its_test_vectors_of_both_kinds(path: Pa
 
 @pytest.mark.parametrize("exported", [True, False])
 def test_it_is_played_through_its_graph_and_as_it_was_trained(run: Path, path: Path, exported: bool):
-    what = {"exported": path} if exported else {"run": run}
-    score = play.play(play.Options(**what, episodes=2, video=False), Console(quiet=True))
+    options = play.Options(run=None if exported else run, exported=path if exported else None, episodes=2, video=False)
+    score = play.play(options, Console(quiet=True))
     assert (score.robot, score.episodes) == ("pusher", 2)
     assert (run / "evaluation.json").exists()
 
