@@ -20,8 +20,9 @@ from rich.progress import track
 from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
-from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.episode import Episode, Frames
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 
@@ -61,9 +62,15 @@ def differences(source: Source, dataset: DatasetReader, index: int) -> tuple[boo
     every step, and how far each camera's images (T, H, W, 3) are off."""
     before, after = source.episodes[index], dataset.episode(index)
     same = all(after.columns[name].tobytes() == values.tobytes() for name, values in before.columns.items())
-    pairs = [(np.asarray(before.videos[name]), np.asarray(after.videos[name])) for name in before.videos]
+    pairs = [(images(before.videos[name]), images(after.videos[name])) for name in before.videos]
     complete = all(was.shape == now.shape for was, now in pairs)
     return same, complete, [np.maximum(was, now) - np.minimum(was, now) for was, now in pairs] if complete else []
+
+
+def images(video: Pixels | Path | Frames) -> NDArray[np.uint8]:
+    """All images of an episode's camera, (T, H, W, 3)."""
+    assert not isinstance(video, Path), "what is imported here comes from arrays"
+    return np.asarray(video if isinstance(video, np.ndarray) else list(video()), np.uint8)
 
 
 def rows(source: Source, dataset: DatasetReader, seconds: float) -> list[Row]:
