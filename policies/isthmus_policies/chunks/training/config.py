@@ -107,7 +107,7 @@ class ChunkTrainConfig(Generic[MethodT, DenoiserT]):
     checkpoint_every: int = 1_000
     """Steps between checkpoints; there is always one at the end and on Ctrl-C."""
     keep: int = 5
-    """How many of the last policies are kept, a thousandth of them never being the best by chance."""
+    """How many of the last policies are kept and reported: the best of many is best by chance too."""
     torch_threads: int = 2
     learning: Learning = field(default_factory=Learning)
     roll_outs: RollOuts = field(default_factory=RollOuts)
