@@ -2,7 +2,7 @@
 
 On a plane of 3 m × 2 m two walls stand one behind the other, each with a gap, and the gaps are not in line. Whoever
 touches a wall or leaves the plane has failed; whoever is at the goal behind both in time has succeeded. The action is
-where to in the next step. A hand without skill strays and lapses (`NoisyExpert`), touches walls, and so fails.
+by what the point goes in a step. A hand without skill strays and lapses (`NoisyExpert`), touches walls, and so fails.
 """
 
 from __future__ import annotations

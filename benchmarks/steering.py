@@ -3,7 +3,8 @@
 Three of ten demonstrations are by a hand without skill, and nearly all of those fail; each is told to be a success or a
 failure. A flow policy learns from all of them alike, as does cloning, whose chunks for an observation are all the same
 one: choosing among those changes nothing. A scorer learns from the same demonstrations and what is told of them. Then,
-with nothing trained again, of K chunks the best by the scorer is done, or any, or the one most like the others.
+with nothing trained again, of K chunks the best by the scorer is done, or any, or the one most like the others. The
+latter knows nothing of success: it is good where most of what is shown is good, as here.
 
 Each seed has demonstrations and trainings of its own; all ways to choose are judged on the same starts. The world is a
 point that has to go through two gates (`gates.py`): with Push-T, five seeds would take hours on two busy cores.

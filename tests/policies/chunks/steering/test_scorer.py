@@ -19,10 +19,11 @@ from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.training.normalizer import Mode, Normalizer
 from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
+from isthmus_policies.chunks.encoder import EncoderConfig, ImageConfig
 from isthmus_policies.chunks.runner import Execution, network_runner
 from isthmus_policies.chunks.steering.best_of import best_of, mode_of, random_of
-from isthmus_policies.chunks.steering.iql import IqlConfig
-from isthmus_policies.chunks.steering.training.command import Options, train
+from isthmus_policies.chunks.steering.iql import IqlConfig, IqlScorer
+from isthmus_policies.chunks.steering.training.command import Options, main, train
 from isthmus_policies.chunks.steering.training.config import ScorerConfig
 from isthmus_policies.chunks.steering.training.labelled import LabelledChunks
 from isthmus_policies.chunks.steering.training.run import FILE, load_scorer
@@ -265,6 +266,32 @@ def test_a_run_repeats_bit_for_bit_and_its_file_gives_the_same_scores(walks: Pat
     assert runs[0].facts["steps"] == 20
     with pytest.raises(ValueError, match="not empty"):
         train(options[0], Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("told", "named"), [((), "dataset"), (("nowhere",), "nowhere"), (("nowhere", "--execute", "0"), "execute")]
+)
+def test_the_command_says_what_is_wrong(
+    told: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sys.argv", ["isthmus-train-scorer", *told, "--run", str(tmp_path / "run")])
+    with pytest.raises(SystemExit, match=named):
+        main()
+
+
+def test_images_are_judged_too():
+    spec = ChunkSpec(fps=10, columns={}, cameras={"top": (32, 32)}, action_size=1, observed=2, horizon=2)
+    image = ImageConfig(width=8, blocks=(1, 1), keypoints=4)
+    config = IqlConfig(width=16, encoder=EncoderConfig(image=image))
+    scorer = IqlScorer(
+        config, spec, Normalizer({"action": "min_max"}, {"action": torch.zeros(1)}, {"action": torch.ones(1)})
+    )
+    images = torch.randint(0, 256, (3, 2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    chunks = torch.zeros(3, 2, 1)
+    assert scorer({"top": images}, chunks).shape == (3,)
+    assert not torch.equal(scorer({"top": images}, chunks), scorer({"top": 255 - images}, chunks))
+    with pytest.raises(ValueError, match="top"):
+        scorer({"top": images[..., :16]}, chunks)
 
 
 def test_files_that_are_no_scorer_are_refused(trainer: ScorerTrainer, tmp_path: Path):

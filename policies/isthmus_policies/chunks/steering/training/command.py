@@ -48,10 +48,10 @@ def train(options: Options, console: Console) -> str:
 
 def main() -> None:
     """Entry point of `isthmus-train-scorer`."""
-    options = tyro.cli(Options, prog=PROGRAM)
-    use_thread_budget()
     console = Console()
     try:
+        options = tyro.cli(Options, prog=PROGRAM)
+        use_thread_budget()
         console.print(train(options, console), highlight=False, soft_wrap=True)
     except (DatasetError, ValueError, NotANumber, OSError) as error:
         sys.exit(f"{PROGRAM}: {error}")

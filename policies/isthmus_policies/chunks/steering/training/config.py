@@ -54,8 +54,8 @@ class ScorerConfig:
     def __post_init__(self) -> None:
         if not self.datasets:
             raise ValueError("a training needs at least one dataset")
-        counts = {name: getattr(self, name) for name in ("observed", "execute", "reward_steps", "steps", "batch_size")}
-        if wrong := [name for name, count in counts.items() if count < 1]:
+        counts = ("observed", "execute", "reward_steps", "steps", "batch_size", "torch_threads")
+        if wrong := [name for name in counts if getattr(self, name) < 1]:
             raise ValueError(f"{', '.join(wrong)} must be at least 1")
         if self.rate <= 0.0 or self.weight_decay < 0.0:
             raise ValueError(f"the rate must be positive and the decay not negative: {self.rate}, {self.weight_decay}")
