@@ -247,7 +247,7 @@ def rows_of(table: dict[str, list[Measured]]) -> list[Row]:
 
 
 def rows_of_ways(method: str, found: list[Measured]) -> list[Row]:
-    """Of a method that draws."""
+    """What is told of a method that draws."""
     rarer = [each.chunked.rarer_way for each in found]
     rows = [over_seeds(f"{method}: share of the rarer way among successes", rarer, "%", must=">= 40")]
     for steps in FEW:

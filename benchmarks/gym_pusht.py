@@ -183,7 +183,7 @@ def beside(told: list[tuple[float, float]], shown: str) -> str:
 
 
 def rows_of_one(name: str, judged: list[Judged], aim: str | None = None) -> list[Row]:
-    """Of all episodes of one or several policies."""
+    """Coverage and success over all episodes of one or several policies."""
     covered = np.concatenate([each.coverage for each in judged])
     n = len(covered)
 

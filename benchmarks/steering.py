@@ -42,7 +42,7 @@ from isthmus_sim.threads import use_thread_budget
 EVALUATION_SEED = 77_000
 HORIZON, EXECUTE = 8, 4
 JUDGED = 10
-"""Of so many chunks, the best must be better than any."""
+"""The best of so many chunks must be better than any of them."""
 ONE, CLONING = "one chunk", "cloning"
 TIMED = 15
 """Chunks whose times are measured, in turns."""

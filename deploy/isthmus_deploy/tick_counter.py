@@ -1,8 +1,8 @@
 """Which control period it is: monotonic time in whole periods since an episode began."""
 
 _TOLERATED = 0.75
-"""Of a period: a tick that early or late is still the next one. Above a half, so that a loop whose ticks fall midway
-between two periods does not alternate between repeating one and skipping one."""
+"""A tick that is early or late by this share of a period is still the next one. It is above a half, so that a loop
+whose ticks fall midway between two periods does not alternate between repeating one and skipping one."""
 
 
 class TickCounter:

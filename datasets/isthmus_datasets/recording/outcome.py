@@ -63,7 +63,7 @@ class Summary:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome], timing: Timing) -> Summary:
-        """Of some episodes; `timing` is that of the saved ones."""
+        """The summary of some episodes; `timing` is that of the saved ones."""
         saved = [outcome for outcome in outcomes if outcome.index is not None]
         return cls(
             saved=len(saved),

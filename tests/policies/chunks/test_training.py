@@ -11,6 +11,7 @@ from point_demonstrations import FPS, write_demonstrations
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
+from isthmus_policies.chunks.training import command
 from isthmus_policies.chunks.training.config import AnyConfig, Learning, default_config
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
 from isthmus_policies.chunks.training.trainer import ChunkTrainer, NotANumber
@@ -71,6 +72,20 @@ def test_going_on_changes_only_what_may_change(demonstrations: Path, tmp_path: P
     assert ChunkTrainer.resume(tmp_path, replace(begun, keep=2)).config.keep == 2
     with pytest.raises(ValueError, match="observed"):
         ChunkTrainer.resume(tmp_path, replace(begun, observed=3))
+
+
+def test_the_command_line_of_a_run_that_goes_on_changes_what_may_change_and_refuses_the_rest(
+    demonstrations: Path, tmp_path: Path
+):
+    ChunkTrainer(config(demonstrations)).save(tmp_path)
+    again = ["--run", str(tmp_path), "--resume"]
+    options = command.parse([*again, "--keep", "2"])
+    assert (options.resume, options.run, options.config.keep) == (True, tmp_path, 2)
+    assert ChunkTrainer.resume(tmp_path, options.config).config.keep == 2
+    with pytest.raises(ValueError, match="observed"):
+        ChunkTrainer.resume(tmp_path, command.parse([*again, "--observed", "3"]).config)
+    with pytest.raises(ValueError, match="'flow', not 'edm'"):
+        command.parse([*again, "--method", "edm"])
 
 
 def test_going_on_with_a_dataset_that_has_changed_is_refused(tmp_path: Path):

@@ -77,7 +77,7 @@ class _Bags:
     folder: TemporaryDirectory[str] = field(default_factory=lambda: TemporaryDirectory(prefix="isthmus-import-"))
     """Holds the videos of the episode that was read last."""
     kept: dict[Path, dict[str, Track]] = field(default_factory=dict)
-    """Of the bag that was read last: its episodes come one after the other."""
+    """The tracks of the bag that was read last: its episodes come one after the other."""
 
     def tracks(self, path: Path) -> dict[str, Track]:
         """What every feature had from a bag."""

@@ -194,7 +194,7 @@ def _said(message: Any, field: str) -> dict[str, Any]:
 
 
 def _check_speakers(bag: Bag, cut: _Cut, speakers: set[str]) -> None:
-    """Of diagnostics one status has to say it."""
+    """Raises DatasetError unless exactly one status of the diagnostics says it."""
     if not speakers:
         messages = (message for _, _, message in bag.messages({cut.topic}))
         keys = {f"status.{pair.key}" for message in messages for status in message.status for pair in status.values}

@@ -26,7 +26,7 @@ class TransformerConfig:
 
 
 class _Attention(nn.Module):
-    """Of tokens (n, tokens, width) to each other (Vaswani et al. 2017)."""
+    """Attention of tokens (n, tokens, width) to each other (Vaswani et al. 2017)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -42,40 +42,51 @@ class Options(Generic[ConfigT]):
     run: Path | None = None
     """Folder of the run; by default runs/chunks/DATASET-METHOD-DATE-TIME-seedN."""
     resume: bool = False
-    """Go on from the checkpoint in --run, with the configuration it was started with."""
+    """Go on from the checkpoint in --run, with the configuration it was started with. Only checkpoint-every, keep and
+    torch-threads may change."""
 
 
 def parse(arguments: list[str]) -> Options[AnyConfig]:
     """The command line. What cannot be is a ValueError; an unknown option ends the program with the valid ones."""
     names = argparse.ArgumentParser(prog=PROGRAM, add_help=False, allow_abbrev=False)
-    names.add_argument("--method", choices=list(CHUNK_POLICIES), default="flow")
-    names.add_argument("--denoiser", choices=list(DENOISERS), default="mlp")
+    names.add_argument("--method", choices=list(CHUNK_POLICIES))
+    names.add_argument("--denoiser", choices=list(DENOISERS))
     names.add_argument("--run", type=Path)
     names.add_argument("--resume", action="store_true")
-    chosen, rest = names.parse_known_args(arguments)
-    if chosen.resume:
-        return Options(config=_stored(chosen.run), run=chosen.run, resume=True)
-    kind = config_type(chosen.method, chosen.denoiser)
+    chosen, rest = names.parse_known_args(arguments)  # --run and --resume become the defaults of theirs
+    config = _stored(chosen) if chosen.resume else _default(chosen)
+    kind = config_type(config.method_name, config.denoiser_name)
     about = (
-        f"{Options.__doc__} --method chooses among {', '.join(CHUNK_POLICIES)} (here {chosen.method}); "
-        f"--denoiser among {', '.join(DENOISERS)} (here {chosen.denoiser})."
+        f"{Options.__doc__} --method chooses among {', '.join(CHUNK_POLICIES)} (here {config.method_name}); "
+        f"--denoiser among {', '.join(DENOISERS)} (here {config.denoiser_name})."
     )
     options = tyro.cli(
         Options[kind],
         args=rest,
         prog=PROGRAM,
         description=about,
-        default=Options(config=default_config((Path("DATASET"),), chosen.method, chosen.denoiser), run=chosen.run),
+        default=Options(config=config, run=chosen.run, resume=chosen.resume),
         config=(tyro.conf.AvoidSubcommands,),
     )
     absolute = tuple(path.absolute() for path in options.config.datasets)  # the run will be read from other folders
     return replace(options, config=replace(options.config, datasets=absolute))
 
 
-def _stored(run: Path | None) -> AnyConfig:
-    if run is None:
+def _default(chosen: argparse.Namespace) -> AnyConfig:
+    return default_config((Path("DATASET"),), chosen.method or "flow", chosen.denoiser or "mlp")
+
+
+def _stored(chosen: argparse.Namespace) -> AnyConfig:
+    """The configuration of the run to go on with."""
+    if chosen.run is None:
         raise ValueError("--resume needs --run FOLDER: the run to go on with")
-    return config_from_json(load_checkpoint(run / CHECKPOINT)[1]["config"])
+    config = config_from_json(load_checkpoint(chosen.run / CHECKPOINT)[1]["config"])
+    for what, asked, is_ in (
+        ("method", chosen.method, config.method_name), ("denoiser", chosen.denoiser, config.denoiser_name)
+    ):  # fmt: skip
+        if asked not in (None, is_):
+            raise ValueError(f"{chosen.run} is a run of the {what} {is_!r}, not {asked!r}")
+    return config
 
 
 def train(trainer: ChunkTrainer, folder: Path, console: Console) -> bool:
