@@ -21,6 +21,30 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeenFrom:
+    """A place in the plane that the network is also told in a moving frame, such as a disc as a block sees it.
+
+    Args:
+        place: Which of a column's numbers are its x and y.
+        pose: Which of them are the frame's x, y and angle, rad: that of its x axis to the other one, towards y.
+    """
+
+    place: tuple[int, int]
+    pose: tuple[int, int, int]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return (*self.place, *self.pose)
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Rows (…, size) in their unit -> the place in the frame (…, 2), in the same."""
+        x, y, angle = (rows[..., place] for place in self.pose)
+        across, along = rows[..., self.place[0]] - x, rows[..., self.place[1]] - y
+        cosine, sine = angle.cos(), angle.sin()
+        return torch.stack((cosine * across + sine * along, cosine * along - sine * across), dim=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChunkSpec:
     """What a chunk policy reads and gives, as the columns of its dataset have it.
 
@@ -35,10 +59,11 @@ class ChunkSpec:
         goal: Those of the columns that a goal is told in; empty for a policy without goals.
         angles: Observed column -> which of its numbers are angles, rad. The network sees their cosine and sine: it
             would take 0 and 2π for as different as can be.
+        frames: Observed column -> places among its numbers that the network is also told in a moving frame.
 
     Raises:
-        ValueError: nothing is observed, a size is not positive, the goal or angles name what is not observed, or a
-            column has no such number.
+        ValueError: nothing is observed, a size is not positive, the goal, angles or frames name what is not observed,
+            or a column has no such number.
     """
 
     fps: int
@@ -50,6 +75,7 @@ class ChunkSpec:
     horizon: int = 16
     goal: tuple[str, ...] = ()
     angles: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    frames: dict[str, tuple[SeenFrom, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.columns and not self.cameras:
@@ -61,13 +87,18 @@ class ChunkSpec:
             known = ", ".join(self.columns) or "none"
             raise ValueError(f"the goal names {', '.join(unknown)}, which is not observed; observed columns: {known}")
         for name, places in self.angles.items():
-            if not all(0 <= place < self.columns.get(name, 0) for place in places):
-                has = f"has numbers 0 to {self.columns[name] - 1}" if name in self.columns else "is not observed"
-                raise ValueError(f"angles are said to be {places} of {name}, which {has}")
+            self._check("angles", name, places)
+        for name, frames in self.frames.items():
+            self._check("frames", name, tuple(place for seen in frames for place in seen.numbers))
+
+    def _check(self, what: str, column: str, places: tuple[int, ...]) -> None:
+        if not all(0 <= place < self.columns.get(column, 0) for place in places):
+            has = f"has numbers 0 to {self.columns[column] - 1}" if column in self.columns else "is not observed"
+            raise ValueError(f"{what} are said to be {places} of {column}, which {has}")
 
     def size(self, column: str) -> int:
         """How many numbers the network sees of a column's row."""
-        return self.columns[column] + len(self.angles.get(column, ()))
+        return self.columns[column] + len(self.angles.get(column, ())) + 2 * len(self.frames.get(column, ()))
 
 
 class ChunkPolicy(nn.Module, ABC):
@@ -165,18 +196,24 @@ CHUNK_POLICIES = Registry("isthmus.chunk_policies", "chunk policy", ChunkPolicyE
 
 
 def scaled(spec: ChunkSpec, normalizer: Normalizer, batch: Tensors) -> dict[str, Tensor]:
-    """A batch, observations or a goal as networks see them: scaled, angles as their cosine and, behind the column's
-    other numbers, their sine."""
+    """A batch, observations or a goal as networks see them: scaled; angles as their cosine and, behind the column's
+    other numbers, their sine; behind these, places in moving frames, on their own x's scale both ways."""
     result = normalizer(batch)
-    for column, places in spec.angles.items():
-        turning = torch.zeros(spec.columns[column], dtype=torch.bool)
-        turning[list(places)] = True
+    for column in {**spec.angles, **spec.frames}:
         for name in {column, f"goal.{column}"} & batch.keys():
-            raw = batch[name]
-            cosines = torch.where(turning.to(raw.device), raw.cos(), result[name])
-            sines = torch.stack([raw[..., place] for place in places], dim=-1).sin()
-            result[name] = torch.cat((cosines, sines), dim=-1)
+            result[name] = _told(spec, normalizer, column, batch[name], result[name])
     return result
+
+
+def _told(spec: ChunkSpec, normalizer: Normalizer, column: str, raw: Tensor, normalized: Tensor) -> Tensor:
+    """What a network is told of a column's rows (…, size): (…, spec.size(column))."""
+    angles, frames, parts = spec.angles.get(column, ()), spec.frames.get(column, ()), [normalized]
+    if angles:
+        turning = torch.zeros(spec.columns[column], dtype=torch.bool, device=raw.device)
+        turning[list(angles)] = True
+        parts = [torch.where(turning, raw.cos(), normalized), raw[..., list(angles)].sin()]
+    scale = normalizer.scale(column)
+    return torch.cat((*parts, *(seen.of(raw) / scale[seen.place[0]] for seen in frames)), dim=-1)
 
 
 def expanded(observations: Tensors, n: int | None) -> dict[str, Tensor]:

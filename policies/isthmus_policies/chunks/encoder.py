@@ -38,6 +38,8 @@ class EncoderConfig:
     """How observations are read."""
 
     image: ImageConfig = field(default_factory=ImageConfig)
+    width: int = 0
+    """Width of a perceptron that reads all that is seen together; 0 for none, which leaves that to the denoiser."""
     goal_dropout: float = 0.1
     """Share of the training windows whose goal is kept from the policy, so that it also learns to do without."""
 
@@ -59,7 +61,9 @@ class ObservationEncoder(nn.Module):
         )
         goal = sum(spec.size(name) for name in spec.goal)
         self.sizes = [*map(spec.size, spec.columns), *(2 * config.image.keypoints for _ in spec.cameras)]
-        self.size = spec.observed * sum(self.sizes) + (goal + 1 if spec.goal else 0)
+        seen = spec.observed * sum(self.sizes) + (goal + 1 if spec.goal else 0)
+        self.together = _perceptron(seen, config.width) if config.width else nn.Identity()
+        self.size = config.width or seen
 
     def forward(self, observations: Tensors, goal: Tensors | None = None, told: Tensor | None = None) -> Tensor:
         """told: (n,) bool, whose goal is not kept from the policy; None for all. Raises ValueError for a goal where the
@@ -67,7 +71,7 @@ class ObservationEncoder(nn.Module):
         parts = [part.flatten(1) for part in self.parts(observations)]
         if goal is not None and not self.spec.goal:
             raise ValueError("this policy was trained without goals: it cannot be given one")
-        return torch.cat([*parts, *self._goal(goal, told, parts[0])], dim=-1)
+        return self.together(torch.cat([*parts, *self._goal(goal, told, parts[0])], dim=-1))
 
     def parts(self, observations: Tensors) -> list[Tensor]:
         """What each column and camera shows, row by row: each (n, observed, its size of `sizes`)."""
@@ -127,6 +131,12 @@ class _Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.relu(self.layers(maps) + self.around(maps))
+
+
+def _perceptron(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+    )
 
 
 def _norm(channels: int) -> nn.GroupNorm:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus_datasets.training.normalizer import Normalizer
-from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy, ChunkSpec
+from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy, ChunkSpec, SeenFrom, scaled
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig, MlpDenoiser
 from isthmus_policies.chunks.encoder import EncoderConfig, ImageConfig, ObservationEncoder
@@ -236,3 +236,26 @@ def test_an_angle_is_the_same_after_a_turn_and_near_it():
     assert (seen[0] - seen[2]).norm() < 0.03 < (seen[0] - seen[3]).norm()
     with pytest.raises(ValueError, match="numbers 0 to 0"):
         replace(SPEC, angles={"observation.state": (1,)})
+
+
+def test_a_place_is_told_in_the_frame_of_a_pose_and_on_the_places_scale():
+    seen = SeenFrom(place=(0, 1), pose=(2, 3, 4))
+    # The frame is at (3, 1) and looks along y: its x axis is the world's y, its y axis the world's -x.
+    torch.testing.assert_close(seen.of(torch.tensor([5.0, 4.0, 3.0, 1.0, torch.pi / 2])), torch.tensor([3.0, -2.0]))
+    spec = replace(SPEC, columns={"observation.state": 5}, frames={"observation.state": (seen,)})
+    scales = Normalizer(
+        {"observation.state": "min_max", "action": "min_max"},
+        {"observation.state": torch.full((5,), 1.0), "action": torch.zeros(1)},
+        {"observation.state": torch.tensor([2.0, 4.0, 2.0, 2.0, 2.0]), "action": torch.ones(1)},
+    )
+    state = torch.tensor([[[5.0, 4.0, 3.0, 1.0, torch.pi / 2]]])
+    told = scaled(spec, scales, {"observation.state": state})["observation.state"]
+    assert spec.size("observation.state") == 7
+    torch.testing.assert_close(told[0, 0], torch.tensor([2.0, 0.75, 1.0, 0.0, (torch.pi / 2 - 1) / 2, 1.5, -1.0]))
+    with pytest.raises(ValueError, match="numbers 0 to 0"):
+        replace(SPEC, frames={"observation.state": (seen,)})
+
+
+def test_an_encoder_with_a_width_reads_everything_together():
+    observations = {"observation.state": torch.zeros(3, SPEC.observed, 1)}
+    assert ObservationEncoder(SPEC, EncoderConfig(width=12))(observations).shape == (3, 12)

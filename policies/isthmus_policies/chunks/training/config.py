@@ -83,6 +83,12 @@ class ChunkTrainConfig(Generic[MethodT, DenoiserT]):
     """Those of the columns in which it is told where to; a later moment of the demonstration is the goal."""
     angles: tuple[str, ...] = ()
     """Which numbers are angles, rad, as COLUMN:PLACE such as observation.state:4: the network sees cosine and sine."""
+    frames: tuple[str, ...] = ()
+    """Places that the network is also told in a moving frame, as COLUMN:X,Y@X,Y,ANGLE: observation.state:0,1@2,3,4 is
+    where numbers 0 and 1 are for one who is at 2 and 3 and looks along 4."""
+    mirror: tuple[str, ...] = ()
+    """A symmetry that the task has, as COLUMN=NUMBER,NUMBER…, of all columns that are read and given: what each number
+    is in the mirror, [OFFSET][+-]PLACE. Half of the windows are shown mirrored."""
     action: str = "action"
     """Column that it shall give."""
     size: tuple[int, int] = (96, 96)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,11 +15,12 @@ from isthmus_datasets.training.augmentation import ColorJitter, RandomCrop, Sequ
 from isthmus_datasets.training.dataset import Subset, WindowDataset
 from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_datasets.training.windows import Goal, WindowConfig
-from isthmus_policies.chunks.chunk_policy import ChunkSpec
+from isthmus_policies.chunks.chunk_policy import ChunkSpec, SeenFrom
 from isthmus_policies.chunks.training.config import AnyConfig
 
 OBSERVED = "observation."
 """What names of observed columns begin with."""
+_FRAME = re.compile(r"(.+):(\d+),(\d+)@(\d+),(\d+),(\d+)")
 
 
 class Observing(Protocol):
@@ -34,6 +36,8 @@ class Observing(Protocol):
     def goal(self) -> tuple[str, ...]: ...
     @property
     def angles(self) -> tuple[str, ...]: ...
+    @property
+    def frames(self) -> tuple[str, ...]: ...
     @property
     def action(self) -> str: ...
     @property
@@ -76,6 +80,7 @@ def make_spec(config: Observing, readers: list[DatasetReader]) -> ChunkSpec:
         horizon=config.horizon,
         goal=config.goal,
         angles=_angles(config.angles),
+        frames=_frames(config.frames),
     )
 
 
@@ -87,6 +92,19 @@ def _angles(said: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
         if not column or not place.isdecimal():
             raise ValueError(f"angles: {text!r} is not COLUMN:PLACE, such as observation.state:4")
         found[column] = (*found.get(column, ()), int(place))
+    return found
+
+
+def _frames(said: tuple[str, ...]) -> dict[str, tuple[SeenFrom, ...]]:
+    """COLUMN:X,Y@X,Y,ANGLE … as column -> frames. Raises ValueError for what is not that."""
+    found: dict[str, tuple[SeenFrom, ...]] = {}
+    for text in said:
+        match = _FRAME.fullmatch(text)
+        if match is None:
+            raise ValueError(f"frames: {text!r} is not COLUMN:X,Y@X,Y,ANGLE, such as observation.state:0,1@2,3,4")
+        x, y, *pose = map(int, match.groups()[1:])
+        seen = SeenFrom(place=(x, y), pose=(pose[0], pose[1], pose[2]))
+        found[match[1]] = (*found.get(match[1], ()), seen)
     return found
 
 

@@ -21,6 +21,7 @@ from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.methods.few_step import FewStep
 from isthmus_policies.chunks.training.config import RESUMABLE, AnyConfig, config_from_json
 from isthmus_policies.chunks.training.data import fit_normalizer, make_data, make_spec, open_datasets
+from isthmus_policies.chunks.training.mirror import Mirror
 from isthmus_policies.chunks.training.run import (
     POLICY,
     load_chunk_run,
@@ -53,6 +54,7 @@ class ChunkTrainer:
         self.config = config
         readers = open_datasets(config)
         self.spec = make_spec(config, readers)
+        self._mirror = Mirror.parsed(config.mirror, self.spec)
         self.data = make_data(config, self.spec, readers)
         self.policy = make_policy(config, self.spec, fit_normalizer(config, self.spec, readers))
         if isinstance(self.policy, FewStep):
@@ -78,7 +80,7 @@ class ChunkTrainer:
     def step(self) -> float:
         """Learn from one batch; its loss. Raises NotANumber."""
         begun = time.perf_counter()
-        batch = self._next()
+        batch = self._mirror.half_mirrored(self._next(), self._generator)
         with torch_threads(self.config.torch_threads):
             loss = self.policy.loss(batch, self._generator)
             value = float(loss.detach())

@@ -24,6 +24,8 @@ class ScorerConfig:
     """Cameras that it observes; by default none."""
     angles: tuple[str, ...] = ()
     """Which numbers are angles, rad, as COLUMN:PLACE such as observation.state:4: it sees cosine and sine."""
+    frames: tuple[str, ...] = ()
+    """Places that it also sees in a moving frame, as COLUMN:X,Y@X,Y,ANGLE."""
     action: str = "action"
     """Column whose chunks it judges."""
     size: tuple[int, int] = (96, 96)

@@ -1,0 +1,1 @@
+"""A chunk policy that learned from people goes on learning in simulation, by reinforcement."""

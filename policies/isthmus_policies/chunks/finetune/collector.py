@@ -1,0 +1,133 @@
+"""Collecting experience: an exploring policy of chunks in the worlds of an Env."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from isthmus_policies.algorithms.episodes import EpisodeStatistics
+from isthmus_policies.chunks.columns import RobotColumns, commands_of
+from isthmus_policies.chunks.finetune.config import PPO
+from isthmus_policies.chunks.finetune.critic import Critic
+from isthmus_policies.chunks.finetune.experience import Experience, Table
+from isthmus_policies.chunks.finetune.explorer import Explorer
+from isthmus_policies.chunks.runner import history, see_
+from isthmus_policies.training.checkpoint import part
+from isthmus_sim.env import Env, Step
+
+_OBSERVED = "observed "  # before the names of columns in a table
+
+
+class Collector:
+    """Runs the policy, chunk after chunk. Where an episode ends, the rest of its chunk is dropped.
+
+    Args:
+        env: Whose worlds; its task has a goal.
+        explorer, critic: Who acts, and who says what a state is worth.
+        config: What steps are worth.
+        generator: Of everything that is drawn.
+
+    Raises:
+        ValueError: the policy does not read or give what this robot has.
+    """
+
+    def __init__(self, env: Env, explorer: Explorer, critic: Critic, config: PPO, generator: torch.Generator) -> None:
+        self.env, self._explorer, self._critic, self._config = env, explorer, critic, config
+        self._policy, self._generator = explorer.policy, generator
+        self._columns = RobotColumns(self._policy.spec, env.task.robot)
+        self._signals = [signal.name for signal in self._columns.signals]
+        self._observations = env.reset()
+        self._seen = history(self._rows(), self._policy.spec.observed)
+        n, spec = env.num_envs, self._policy.spec
+        self._plan = torch.zeros(n, explorer.execute, spec.action_size, device=env.device)
+        self._done = torch.full((n,), explorer.execute, device=env.device)
+        self._potential = torch.full((n,), torch.nan, device=env.device)
+
+    @torch.no_grad()
+    def collect(self, decisions: int) -> tuple[Experience, EpisodeStatistics]:
+        """At least so many decisions of each world, all of them begun now."""
+        statistics = EpisodeStatistics(names=self.env.reward_terms)
+        steps = decisions * self._explorer.execute
+        table = Table(self.env.num_envs, steps, self.env.device)
+        self._done[:] = self._explorer.execute
+        for _ in range(steps):
+            self._decide(table)
+            step = self._step()
+            table.earn(self._reward(step), self._config.discount)
+            self._end(table, step)
+            statistics.add(step)
+        return self._experience(table), statistics
+
+    def _decide(self, table: Table) -> None:
+        worlds = (self._done == self._explorer.execute).nonzero().squeeze(-1)
+        if not len(worlds):
+            return
+        observed = self._columns.observations({name: rows[worlds] for name, rows in self._seen.items()})
+        noise = self._policy.noise(len(worlds), self._generator)
+        mean = self._explorer.mean(observed, noise)
+        added = torch.randn(mean.shape, generator=self._generator, device=mean.device)
+        actions = mean + self._explorer.log_deviation.exp() * added
+        privileged = self._critic.sees(self._observations)[worlds]
+        kept = {f"{_OBSERVED}{name}": rows for name, rows in observed.items()}
+        kept |= {"noise": noise, "mean": mean, "actions": actions, "privileged": privileged}
+        table.decide(worlds, self._critic(privileged), **kept)
+        self._plan[worlds] = self._policy.actions(actions)
+        self._done[worlds] = 0
+
+    def _step(self) -> Step:
+        """The next action of every plan."""
+        worlds = torch.arange(self.env.num_envs, device=self.env.device)
+        commands = commands_of(self.env.task.robot, self._plan[worlds, self._done])
+        step = self.env.step_commands(commands)
+        self._done += 1
+        self._done[step.ended] = self._explorer.execute
+        fresh = torch.zeros_like(self._done, dtype=torch.bool)
+        fresh[step.ended] = True
+        see_(self._seen, self._rows(), fresh)
+        self._observations = step.observations
+        return step
+
+    def _reward(self, step: Step) -> Tensor:
+        """(n,): 1 for success, and how much better the state has become by the task's own reward (a potential, Ng et
+        al. 1999). What the first state of an episode was worth is not told."""
+        gained = self._config.discount * step.reward - self._potential
+        self._potential = step.reward.clone()
+        self._potential[step.ended] = torch.nan
+        return step.succeeded.float() + self._config.progress * torch.where(gained.isnan(), 0.0, gained)
+
+    def _end(self, table: Table, step: Step) -> None:
+        if len(step.ended):
+            then = self._critic(self._critic.sees(step.final))
+            table.end(step.ended, torch.where(step.truncated[step.ended], then, 0.0))
+
+    def _experience(self, table: Table) -> Experience:
+        now = self._critic(self._critic.sees(self._observations))
+        advantage, value = table.advantages(now, self._config.lam)
+        names = self._policy.spec.columns
+        return Experience(
+            observations={name: table.kept(f"{_OBSERVED}{name}") for name in names},
+            noise=table.kept("noise"),
+            actions=table.kept("actions"),
+            mean=table.kept("mean"),
+            privileged=table.kept("privileged"),
+            advantage=advantage,
+            value=value,
+        )
+
+    def _rows(self) -> dict[str, Tensor]:
+        return {name: self.env.signals[name] for name in self._signals}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the next collection begins with; needs an engine with snapshots."""
+        return {
+            "potential": self._potential,
+            **{f"observations.{name}": rows for name, rows in self._observations.items()},
+            **{f"seen.{name}": rows for name, rows in self._seen.items()},
+            **{f"env.{name}": rows for name, rows in self.env.state_dict().items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._potential = state["potential"]
+        self._observations, self._seen = part(state, "observations"), part(state, "seen")
+        self.env.load_state_dict(part(state, "env"))

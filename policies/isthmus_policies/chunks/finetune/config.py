@@ -1,0 +1,85 @@
+"""The configuration of a fine-tuning: the command line, the run's config.json, and in its checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+RESUMABLE = ("iterations", "checkpoint_every", "keep", "torch_threads")
+"""What may change when a run is gone on with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPO:
+    """Proximal policy optimisation (Schulman et al. 2017) of whole chunks."""
+
+    rate: float = 1e-4
+    """Learning rate of the policy at the start; it follows the KL between updates."""
+    critic_rate: float = 1e-3
+    epochs: int = 4
+    batch_size: int = 1024
+    """Chunks that are learned from at once."""
+    clip: float = 0.1
+    kl: float = 0.02
+    """How far an update shall move the policy."""
+    discount: float = 0.99
+    """Of a control step."""
+    lam: float = 0.95
+    """Of generalised advantage estimation, from chunk to chunk."""
+    deviation: float = 0.06
+    """Standard deviation at the start of what is added to actions to explore, which range from -1 to 1."""
+    style: float = 0.01
+    """How much it counts to stay near to what was demonstrated: the KL to the policy that the run began with."""
+    progress: float = 1.0
+    """How much a step's change of the task's own reward counts, beside 1 for success."""
+    critic_alone: int = 3
+    """Iterations at the start in which only the critic learns."""
+
+    def __post_init__(self) -> None:
+        sizes = (self.rate, self.critic_rate, self.clip, self.kl, self.deviation, self.epochs, self.batch_size)
+        if min(sizes) <= 0 or min(self.style, self.progress, self.critic_alone) < 0:
+            raise ValueError(f"rates, epochs, batch size, clip, kl and deviation must be positive: {self}")
+        if not (0.0 < self.discount < 1.0 and 0.0 <= self.lam <= 1.0):
+            raise ValueError(f"discount and lam are shares: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Let a chunk policy go on learning in simulation, by reinforcement: from where people have brought it to where
+    they have not. Take a policy of one or two evaluations (isthmus-distill). Ctrl-C leaves a checkpoint to go on from.
+    """
+
+    policy: Annotated[Path, tyro.conf.Positional]
+    """Run of the policy, or one of its policies."""
+    task: str | None = None
+    """Registered name of the task; by default the one on which the policy was tried in its training."""
+    worlds: int = 256
+    decisions: int = 16
+    """Chunks that each world makes in an iteration, at least."""
+    execute: int | None = None
+    """How many actions of each chunk are done before the next is made; by default half."""
+    iterations: int = 300
+    seed: int = 0
+    checkpoint_every: int = 25
+    """Iterations between checkpoints; there is always one at the end and on Ctrl-C."""
+    keep: int = 5
+    """How many of the last policies are kept and reported: the best of many is best by chance too."""
+    torch_threads: int = 2
+    ppo: PPO = field(default_factory=PPO)
+    judge_every: int = 25
+    """Iterations between two tries without exploration."""
+    episodes: int = 100
+    """Of a try."""
+    judge_seed: int = 10_000
+    """Seed of a try's first episode."""
+
+    def __post_init__(self) -> None:
+        counts = (self.worlds, self.decisions, self.iterations, self.checkpoint_every, self.keep, self.torch_threads)
+        if min(*counts, self.judge_every) < 1 or self.episodes < 2:
+            raise ValueError(
+                "worlds, decisions, iterations, checkpoint_every, keep, torch_threads and judge_every must be at "
+                "least 1, episodes at least 2"
+            )

@@ -1,0 +1,108 @@
+"""Fine-tuning goes on bit for bit, leaves policies that load as others do, and refuses what it cannot improve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
+
+from isthmus_policies.chunks.finetune import command
+from isthmus_policies.chunks.finetune.config import PPO, FinetuneConfig
+from isthmus_policies.chunks.finetune.explorer import Explorer
+from isthmus_policies.chunks.finetune.trainer import Finetuner
+from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
+from isthmus_policies.training.checkpoint import CHECKPOINT
+from isthmus_policies.training.logs import read_metrics
+
+SMALL = PPO(critic_alone=1, epochs=2, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def begun_with(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_untrained_run(tmp_path_factory.mktemp("runs") / "flow", "flow")
+
+
+def config(policy: Path, **changes: object) -> FinetuneConfig:
+    made = FinetuneConfig(
+        policy=policy, worlds=8, decisions=2, iterations=4, episodes=2, torch_threads=1, ppo=SMALL, judge_every=100
+    )
+    return replace(made, **changes)
+
+
+def weights(tuner: Finetuner) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in tuner.policy.state_dict().values()])
+
+
+def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path):
+    tuner = Finetuner(config(begun_with))
+    start = weights(tuner)
+    first = tuner.iterate()
+    assert torch.equal(weights(tuner), start)
+    second = tuner.iterate()
+    assert not torch.equal(weights(tuner), start)
+    assert first["learner/kl"] == 0.0 < second["learner/kl"]
+    assert second["learner/away"] > 0.0
+    assert tuner.steps == 2 * 8 * 2 * SPEC.horizon // 2
+    tuner.close()
+
+
+def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path):
+    whole, stopped = Finetuner(config(begun_with)), Finetuner(config(begun_with))
+    losses = [whole.iterate()["learner/value_loss"] for _ in range(4)]
+    for _ in range(2):
+        stopped.iterate()
+    stopped.save(tmp_path)
+    gone_on = Finetuner.resume(tmp_path)
+    assert [gone_on.iterate()["learner/value_loss"] for _ in range(2)] == losses[2:]
+    assert torch.equal(weights(gone_on), weights(whole))
+    with pytest.raises(ValueError, match="cannot change worlds"):
+        Finetuner.resume(tmp_path, config(begun_with, worlds=4))
+
+
+def test_the_command_leaves_the_last_policies_and_what_it_found(
+    begun_with: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    arguments = [str(begun_with), "--run", str(tmp_path), "--worlds", "4", "--decisions", "1", "--iterations", "3"]
+    arguments += ["--checkpoint-every", "1", "--keep", "2", "--episodes", "2", "--torch-threads", "1"]
+    monkeypatch.setattr("sys.argv", ["isthmus-finetune", *arguments])
+    command.main()
+    assert [file.name for file in policy_files(tmp_path)] == ["step-0000002.safetensors", "step-0000003.safetensors"]
+    assert load_chunk_run(tmp_path).config == load_chunk_run(begun_with).config
+    rows = read_metrics(tmp_path)
+    assert [row["iteration"] for row in rows] == [0.0, 1.0, 2.0]
+    assert 0.0 <= rows[-1]["roll_out/success_low"] <= rows[-1]["roll_out/success"]
+    assert (tmp_path / CHECKPOINT).is_file()
+    with pytest.raises(SystemExit, match="is not empty"):
+        command.main()
+
+
+def test_exploring_is_around_what_the_policy_does(begun_with: Path):
+    policy = load_chunk_run(begun_with).policy
+    explorer = Explorer(policy, 4, deviation=0.1)
+    state, noise = torch.rand(5, SPEC.observed, 5) * 500, policy.noise(5)
+    with torch.no_grad():
+        mean = explorer.mean({"observation.state": state}, noise)
+        done = policy.sample({"observation.state": state}, noise=noise)[:, :4]
+        # One of 8 numbers is a deviation off: 1²/2 less likely, and as much is the KL.
+        off = mean.clone()
+        off[:, 0, 0] += 0.1
+        less_likely = explorer.log_probability(mean, mean) - explorer.log_probability(off, mean)
+    torch.testing.assert_close(policy.actions(mean), done)
+    torch.testing.assert_close(explorer.away(off, mean), torch.full((5,), 0.5))
+    torch.testing.assert_close(less_likely, torch.full((5,), 0.5))
+
+
+def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="a policy that draws"):
+        Explorer(untrained_chunks("cloning"), 4, 0.1)
+    with pytest.raises(ValueError, match="9 of 8 actions"):
+        Explorer(untrained_chunks("flow"), 9, 0.1)
+    with pytest.raises(ValueError, match="told a goal"):
+        Explorer(untrained_chunks("flow", replace(SPEC, goal=("observation.state",))), 4, 0.1)
+    with pytest.raises(ValueError, match="has no goal"):
+        Finetuner(config(begun_with, task="quadrotor"))
+    with pytest.raises(FileNotFoundError):
+        Finetuner(config(tmp_path))
