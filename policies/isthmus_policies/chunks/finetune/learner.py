@@ -40,6 +40,7 @@ class Learner:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         with torch.no_grad():
             likely = self._explorer.log_probability(experience.actions, experience.mean)
+            before = self._explorer.before(experience.observations, experience.noise)
         kl, away, missed = 0.0, 0.0, 0.0
         for _ in range(self._config.epochs):
             moves = not critic_alone and kl <= 1.5 * self._config.kl
@@ -48,7 +49,7 @@ class Learner:
             for batch in batches:
                 found[2] += self._learn_value(experience, batch)
                 if moves:
-                    found[:2] += self._learn_policy(experience, batch, advantage[batch], likely[batch])
+                    found[:2] += self._learn_policy(experience, batch, advantage[batch], likely[batch], before[batch])
             means = (found / len(batches)).tolist()
             missed = means[2]
             if moves:
@@ -70,17 +71,16 @@ class Learner:
         self._value.step()
         return loss.detach().cpu()
 
-    def _learn_policy(self, experience: Experience, batch: Tensor, advantage: Tensor, likely: Tensor) -> Tensor:
+    def _learn_policy(
+        self, experience: Experience, batch: Tensor, advantage: Tensor, likely: Tensor, before: Tensor
+    ) -> Tensor:
         """KL from the policy that acted, and from the one that the run began with."""
         explorer, clip = self._explorer, self._config.clip
         observations = {name: rows[batch] for name, rows in experience.observations.items()}
-        noise = experience.noise[batch]
-        mean = explorer.mean(observations, noise)
+        mean = explorer.mean(observations, experience.noise[batch])
         change = explorer.log_probability(experience.actions[batch], mean) - likely
         ratio = change.exp()
         surrogate = torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()
-        with torch.no_grad():
-            before = explorer.before(observations, noise)
         away = explorer.away(mean, before).mean()
         self._policy.zero_grad()
         (self._config.style * away - surrogate).backward()
