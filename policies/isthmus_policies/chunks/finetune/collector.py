@@ -66,12 +66,12 @@ class Collector:
         noise = self._policy.noise(len(worlds), self._generator)
         mean = self._explorer.mean(observed, noise)
         added = torch.randn(mean.shape, generator=self._generator, device=mean.device)
-        actions = mean + self._explorer.log_deviation.exp() * added
+        drawn = mean + self._explorer.log_deviation.exp() * added
         privileged = self._critic.sees(self._observations)[worlds]
         kept = {f"{_OBSERVED}{name}": rows for name, rows in observed.items()}
-        kept |= {"noise": noise, "mean": mean, "actions": actions, "privileged": privileged}
+        kept |= {"noise": noise, "mean": mean, "drawn": drawn, "privileged": privileged}
         table.decide(worlds, self._critic(privileged), **kept)
-        self._plan[worlds] = self._policy.actions(actions)
+        self._plan[worlds] = self._policy.actions(self._explorer.done(observed, noise, drawn))
         self._done[worlds] = 0
 
     def _step(self) -> Step:
@@ -107,7 +107,7 @@ class Collector:
         return Experience(
             observations={name: table.kept(f"{_OBSERVED}{name}") for name in names},
             noise=table.kept("noise"),
-            actions=table.kept("actions"),
+            drawn=table.kept("drawn"),
             mean=table.kept("mean"),
             privileged=table.kept("privileged"),
             advantage=advantage,

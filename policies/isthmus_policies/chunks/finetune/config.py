@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,22 +16,27 @@ RESUMABLE = ("iterations", "checkpoint_every", "keep", "torch_threads")
 class PPO:
     """Proximal policy optimisation (Schulman et al. 2017) of whole chunks."""
 
-    rate: float = 1e-4
+    way: Literal["noise", "actions"] = "noise"
+    """What is explored and learned: where the noise is drawn that chunks are made of, or the actions themselves, for
+    which rate 3e-5, kl 0.05 and style 0.01 are a beginning."""
+    rate: float = 3e-4
     """Learning rate of the policy at the start; it follows the KL between updates."""
     critic_rate: float = 1e-3
     epochs: int = 4
-    batch_size: int = 1024
+    batch_size: int = 512
     """Chunks that are learned from at once."""
-    clip: float = 0.1
-    kl: float = 0.02
+    clip: float = 0.2
+    kl: float = 0.1
     """How far an update shall move the policy."""
     discount: float = 0.99
     """Of a control step."""
     lam: float = 0.95
     """Of generalised advantage estimation, from chunk to chunk."""
-    deviation: float = 0.06
-    """Standard deviation at the start of what is added to actions to explore, which range from -1 to 1."""
-    style: float = 0.01
+    width: int = 256
+    """noise: of the network that says where it is drawn."""
+    deviation: float = 0.05
+    """actions: standard deviation at the start of what is added to them to explore; they range from -1 to 1."""
+    style: float = 0.001
     """How much it counts to stay near to what was demonstrated: the KL to the policy that the run began with."""
     progress: float = 1.0
     """How much a step's change of the task's own reward counts, beside 1 for success."""
@@ -39,9 +44,12 @@ class PPO:
     """Iterations at the start in which only the critic learns."""
 
     def __post_init__(self) -> None:
-        sizes = (self.rate, self.critic_rate, self.clip, self.kl, self.deviation, self.epochs, self.batch_size)
-        if min(sizes) <= 0 or min(self.style, self.progress, self.critic_alone) < 0:
-            raise ValueError(f"rates, epochs, batch size, clip, kl and deviation must be positive: {self}")
+        reals = (self.rate, self.critic_rate, self.clip, self.kl, self.deviation)
+        if (
+            min(*reals, self.width, self.epochs, self.batch_size) <= 0
+            or min(self.style, self.progress, self.critic_alone) < 0
+        ):
+            raise ValueError(f"rates, epochs, batch size, clip, kl, width and deviation must be positive: {self}")
         if not (0.0 < self.discount < 1.0 and 0.0 <= self.lam <= 1.0):
             raise ValueError(f"discount and lam are shares: {self}")
 

@@ -19,8 +19,8 @@ class Experience:
     observations: dict[str, Tensor]
     """Column -> (m, observed, size)."""
     noise: Tensor
-    actions: Tensor
-    """(m, execute, action_size), scaled, with what was added to explore."""
+    drawn: Tensor
+    """(m, …): what the explorer drew around the mean."""
     mean: Tensor
     privileged: Tensor
     """(m, size): what the critic sees."""

@@ -1,60 +1,127 @@
-"""A chunk policy as one that explores: what it makes of its noise, and a normal distribution around that.
-
-The noise from which a chunk is made is part of what the policy sees, so that a policy that does one thing or another
-stays one. The distribution is the last step of a denoising chain whose earlier steps draw nothing (Ren et al. 2024,
-"Diffusion Policy Policy Optimization", has all of them draw).
-"""
+"""A chunk policy as one that explores, for reinforcement learning: what it draws, how likely that was, and what chunk
+comes of it."""
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
+from isthmus_policies.chunks.methods.steering import NoiseSteering
+from isthmus_policies.chunks.training.run import add_steering
 
 
-class Explorer(nn.Module):
-    """Observations and noise -> a distribution of the actions that are done of a chunk, scaled: each (n, execute,
-    action_size).
+class Explorer(nn.Module, ABC):
+    """Draws from a normal distribution around `mean`.
 
     Args:
-        policy: It; its weights are learned.
+        policy: It.
         execute: How many actions of each chunk are done.
-        deviation: The standard deviation at the start.
 
     Raises:
         ValueError: the policy draws nothing, sees images, has goals, or its actions have no range.
     """
 
-    def __init__(self, policy: ChunkPolicy, execute: int, deviation: float) -> None:
+    log_deviation: nn.Parameter
+
+    def __init__(self, policy: ChunkPolicy, execute: int) -> None:
         super().__init__()
         self.policy, self.execute = _suitable(policy), execute
         if not 1 <= execute <= policy.spec.horizon:
             raise ValueError(f"{execute} of {policy.spec.horizon} actions cannot be done; choose --execute in between")
-        self.log_deviation = nn.Parameter(torch.full((execute, policy.spec.action_size), deviation).log())
-        self._before = (copy.deepcopy(self.policy).eval().requires_grad_(False),)  # no part of this module
 
+    @abstractmethod
     def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
-        """noise: as `ChunkPolicy.noise` gives it."""
-        return _made(self.policy, observations, noise)[:, : self.execute]
+        """(n, …): of what is drawn. noise: as `ChunkPolicy.noise` gives it."""
 
+    @abstractmethod
     def before(self, observations: Tensors, noise: Tensor) -> Tensor:
         """What the mean was when the run began."""
-        return _made(self._before[0], observations, noise)[:, : self.execute]
 
-    def log_probability(self, actions: Tensor, mean: Tensor) -> Tensor:
-        """(n,) of actions, but for a constant."""
-        return (-0.5 * ((actions - mean) / self.log_deviation.exp()).square() - self.log_deviation).sum((1, 2))
+    @abstractmethod
+    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
+        """(n, execute, action_size), scaled: the actions that are done when that was drawn."""
+
+    def log_probability(self, drawn: Tensor, mean: Tensor) -> Tensor:
+        """(n,), but for a constant."""
+        return (-0.5 * ((drawn - mean) / self.log_deviation.exp()).square() - self.log_deviation).sum((1, 2))
 
     def away(self, mean: Tensor, before: Tensor) -> Tensor:
         """(n,): KL of the distribution around one mean from that around the other."""
         return 0.5 * ((mean - before) / self.log_deviation.detach().exp()).square().sum((1, 2))
 
 
+class NoiseExplorer(Explorer):
+    """Draws the noise that chunks are made of, from where a network says that it should be drawn. Only that network
+    learns, and exploring costs no success: every chunk is one that the policy might have made.
+
+    Args:
+        policy, execute: As `Explorer` has them.
+        width: Of the network.
+    """
+
+    def __init__(self, policy: ChunkPolicy, execute: int, width: int) -> None:
+        super().__init__(policy, execute)
+        self.policy.requires_grad_(False)
+        if self.policy.steering is None:
+            add_steering(self.policy, width)
+        assert self.policy.steering is not None
+        self._steering: NoiseSteering = self.policy.steering.requires_grad_(True)
+        self._before = (copy.deepcopy(self._steering).requires_grad_(False),)  # no part of this module
+        self.log_deviation = self._steering.log_deviation
+
+    def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
+        return self._steering.mean(self._condition(observations))
+
+    def before(self, observations: Tensors, noise: Tensor) -> Tensor:
+        return self._before[0].mean(self._condition(observations))
+
+    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
+        begun = torch.cat((drawn.unsqueeze(1), noise[:, 1:]), dim=1)
+        return _made(self.policy, observations, begun)[:, : self.execute]
+
+    @torch.no_grad()
+    def _condition(self, observations: Tensors) -> Tensor:
+        return self.policy.embed(observations)
+
+
+class ActionExplorer(Explorer):
+    """Adds to the actions. All of the policy learns, and may come to do what nobody showed.
+
+    The noise is part of what the policy sees, so that one that does this or that stays one. It is the last step of a
+    denoising chain whose earlier steps add nothing (Ren et al. 2024, "Diffusion Policy Policy Optimization": all do).
+
+    Args:
+        policy, execute: As `Explorer` has them.
+        deviation: Standard deviation at the start of what is added, scaled.
+    """
+
+    def __init__(self, policy: ChunkPolicy, execute: int, deviation: float) -> None:
+        super().__init__(policy, execute)
+        self.log_deviation = nn.Parameter(torch.full((execute, policy.spec.action_size), deviation).log())
+        self._before = (copy.deepcopy(self.policy).eval().requires_grad_(False),)  # no part of this module
+
+    def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
+        return self._mean(self.policy, observations, noise)
+
+    def before(self, observations: Tensors, noise: Tensor) -> Tensor:
+        return self._mean(self._before[0], observations, noise)
+
+    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
+        return drawn
+
+    def _mean(self, policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
+        if policy.steering is not None:
+            noise = policy.steering(policy.embed(observations), noise)
+        return _made(policy, observations, noise)[:, : self.execute]
+
+
 def _made(policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
+    """Scaled chunks of noise."""
     condition = policy.embed(observations)
     return policy.denoised(lambda chunk, time: policy.denoiser(chunk, time, condition), noise, None, None)
 

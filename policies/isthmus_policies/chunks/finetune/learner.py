@@ -39,7 +39,7 @@ class Learner:
         advantage = experience.advantage
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         with torch.no_grad():
-            likely = self._explorer.log_probability(experience.actions, experience.mean)
+            likely = self._explorer.log_probability(experience.drawn, experience.mean)
             before = self._explorer.before(experience.observations, experience.noise)
         kl, away, missed = 0.0, 0.0, 0.0
         for _ in range(self._config.epochs):
@@ -78,7 +78,7 @@ class Learner:
         explorer, clip = self._explorer, self._config.clip
         observations = {name: rows[batch] for name, rows in experience.observations.items()}
         mean = explorer.mean(observations, experience.noise[batch])
-        change = explorer.log_probability(experience.actions[batch], mean) - likely
+        change = explorer.log_probability(experience.drawn[batch], mean) - likely
         ratio = change.exp()
         surrogate = torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()
         away = explorer.away(mean, before).mean()

@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.finetune.collector import Collector
-from isthmus_policies.chunks.finetune.config import RESUMABLE, FinetuneConfig
+from isthmus_policies.chunks.finetune.config import PPO, RESUMABLE, FinetuneConfig
 from isthmus_policies.chunks.finetune.critic import Critic
-from isthmus_policies.chunks.finetune.explorer import Explorer
+from isthmus_policies.chunks.finetune.explorer import ActionExplorer, Explorer, NoiseExplorer
 from isthmus_policies.chunks.finetune.learner import COLUMNS, Learner
 from isthmus_policies.chunks.runner import Execution, usual_executor
 from isthmus_policies.chunks.training.roll_outs import judged
 from isthmus_policies.chunks.training.run import (
     POLICY,
+    STEERING,
     load_chunk_run,
     newest_policy,
     policy_file,
@@ -56,7 +58,7 @@ class Finetuner:
         if not task.has_goal:
             raise ValueError(f"the task {self.task!r} has no goal, so nothing tells success; choose another --task")
         self.executor = usual_executor(self.policy.spec.horizon, config.execute)
-        self._explorer = Explorer(self.policy, self.executor.execute, config.ppo.deviation)
+        self._explorer = _explorer(self.policy, self.executor.execute, config.ppo)
         self._critic = Critic(task)
         self._generator = torch.Generator().manual_seed(config.seed)
         engine = make_engine(task.scene, config.worlds, task.engines[0])
@@ -109,6 +111,8 @@ class Finetuner:
             "finetune": plain(self.config),
             "task": self.task,
         }
+        if self.config.ppo.way == "noise":
+            facts[STEERING] = self.config.ppo.width
         save_checkpoint(policy_file(folder, self.iteration), dict(self.policy.state_dict()), facts, kind=POLICY)
         facts = {name: facts[name] for name in ("finetune", "code_revision", "seconds")}
         facts |= {"iteration": self.iteration, "env_steps": self.steps, "rate": self._learner.rate}
@@ -147,6 +151,12 @@ class Finetuner:
 
 
 _EPISODE = ("episode/succeeded", "episode/length")
+
+
+def _explorer(policy: ChunkPolicy, execute: int, config: PPO) -> Explorer:
+    if config.way == "noise":
+        return NoiseExplorer(policy, execute, config.width)
+    return ActionExplorer(policy, execute, config.deviation)
 
 
 def stored_config(folder: Path) -> FinetuneConfig:

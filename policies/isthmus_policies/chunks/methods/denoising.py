@@ -15,6 +15,7 @@ from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
 from isthmus_policies.chunks.denoisers.denoiser import Denoiser
 from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.methods.steering import NoiseSteering
 
 ConfigT = TypeVar("ConfigT")
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -42,6 +43,8 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         super().__init__(spec, normalizer)
         self.config = config
         self.encoder, self.denoiser = encoder, denoiser
+        self.steering: NoiseSteering | None = None
+        """Where noise is drawn, where isthmus-finetune has learned that."""
 
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
         return self.encoder(self.scaled(observations), self.scaled(goal) if goal else None)
@@ -57,17 +60,19 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         goal: Tensors | None = None,
         guidance: float = 1.0,
     ) -> Tensor:
-        observations = expanded(observations, n)
-        network = self._network(observations, expanded(goal, n) if goal else None, guidance)
-        noise = self.noise(next(iter(observations.values())).shape[0]) if noise is None else noise
-        begin = None if init is None else self.normalizer.normalize(self.spec.action, init)
-        return self.actions(self.denoised(network, noise, begin, steps))
-
-    def _network(self, observations: Tensors, goal: Tensors | None, guidance: float) -> Network:
+        observations, goal = expanded(observations, n), expanded(goal, n) if goal else None
         condition = self.embed(observations, goal)
-        if goal is None or guidance == 1.0:
+        free = None if goal is None or guidance == 1.0 else self.embed(observations)
+        drawn = self.noise(condition.shape[0]) if noise is None else noise
+        if self.steering is not None:
+            drawn = self.steering(condition, drawn)
+        begin = None if init is None else self.normalizer.normalize(self.spec.action, init)
+        return self.actions(self.denoised(self._network(condition, free, guidance), drawn, begin, steps))
+
+    def _network(self, condition: Tensor, free: Tensor | None, guidance: float) -> Network:
+        """free: the condition without the goal, where the goal shall count more."""
+        if free is None:
             return lambda chunk, time: self.denoiser(chunk, time, condition)
-        free = self.embed(observations)
 
         def guided(chunk: Tensor, time: Tensor) -> Tensor:
             without = self.denoiser(chunk, time, free)

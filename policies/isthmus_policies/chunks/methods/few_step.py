@@ -69,8 +69,8 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
             raise ValueError(f"{type(teacher).__name__} draws nothing and has one or two evaluations already")
         self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: it is no part of this module
         own, its = self.state_dict(), teacher.state_dict()
-        if own.keys() == its.keys() and all(own[name].shape == its[name].shape for name in own):
-            self.load_state_dict(its)
+        if own.keys() <= its.keys() and all(own[name].shape == its[name].shape for name in own):
+            self.load_state_dict({name: its[name] for name in own})  # it may steer its noise, too
 
     def loss(self, batch: Tensors, generator: torch.Generator) -> Tensor:
         if not hasattr(self, "_teacher"):

@@ -12,12 +12,16 @@ from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy, ChunkSpec
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
+from isthmus_policies.chunks.methods.steering import NoiseSteering
 from isthmus_policies.chunks.training.config import AnyConfig, config_from_json
 from isthmus_policies.files import from_json
 from isthmus_policies.training.checkpoint import CheckpointError, load_checkpoint
 
 POLICY = "isthmus.chunk_policy.1"
 """The format of a file with averaged weights."""
+STEERING = "steering"
+"""In a policy's facts: width of the network that says where it draws noise, where it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,14 @@ def make_policy(config: AnyConfig, spec: ChunkSpec, normalizer: Normalizer) -> C
     return entry.make(config.method, spec, normalizer, encoder, denoiser)
 
 
+def add_steering(policy: ChunkPolicy, width: int) -> None:
+    """Give a policy a network that says where it draws noise. Raises ValueError where it draws none."""
+    if not isinstance(policy, DenoisingPolicy) or policy.draws == 0:
+        raise ValueError(f"{type(policy).__name__} draws no noise that could be steered")
+    shape = (policy.spec.horizon, policy.spec.action_size)
+    policy.steering = NoiseSteering(policy.encoder.size, shape, width)
+
+
 def load_chunk_run(path: Path) -> ChunkRun:
     """The policy in a file of a run's `policies`, or, for a run's folder, the newest of them.
 
@@ -55,6 +67,8 @@ def load_chunk_run(path: Path) -> ChunkRun:
     nothing = {name: torch.zeros(size) for name, size in scaled.items()}
     ones = {name: torch.ones(size) for name, size in scaled.items()}
     policy = make_policy(config, spec, Normalizer(dict.fromkeys(scaled, config.scaling), nothing, ones))
+    if width := facts.get(STEERING):
+        add_steering(policy, width)
     try:
         policy.load_state_dict(tensors)
     except RuntimeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 
 from isthmus_policies.chunks.finetune import command
 from isthmus_policies.chunks.finetune.config import PPO, FinetuneConfig
-from isthmus_policies.chunks.finetune.explorer import Explorer
+from isthmus_policies.chunks.finetune.explorer import ActionExplorer, NoiseExplorer
 from isthmus_policies.chunks.finetune.trainer import Finetuner
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
 from isthmus_policies.training.checkpoint import CHECKPOINT
 from isthmus_policies.training.logs import read_metrics
@@ -36,8 +38,9 @@ def weights(tuner: Finetuner) -> torch.Tensor:
     return torch.cat([value.flatten() for value in tuner.policy.state_dict().values()])
 
 
-def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path):
-    tuner = Finetuner(config(begun_with))
+@pytest.mark.parametrize("way", ["noise", "actions"])
+def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path, way: Literal["noise", "actions"]):
+    tuner = Finetuner(config(begun_with, ppo=replace(SMALL, way=way)))
     start = weights(tuner)
     first = tuner.iterate()
     assert torch.equal(weights(tuner), start)
@@ -49,8 +52,10 @@ def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path):
     tuner.close()
 
 
-def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path):
-    whole, stopped = Finetuner(config(begun_with)), Finetuner(config(begun_with))
+@pytest.mark.parametrize("way", ["noise", "actions"])
+def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path, way: Literal["noise", "actions"]):
+    asked = config(begun_with, ppo=replace(SMALL, way=way))
+    whole, stopped = Finetuner(asked), Finetuner(asked)
     losses = [whole.iterate()["learner/value_loss"] for _ in range(4)]
     for _ in range(2):
         stopped.iterate()
@@ -59,7 +64,7 @@ def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path):
     assert [gone_on.iterate()["learner/value_loss"] for _ in range(2)] == losses[2:]
     assert torch.equal(weights(gone_on), weights(whole))
     with pytest.raises(ValueError, match="cannot change worlds"):
-        Finetuner.resume(tmp_path, config(begun_with, worlds=4))
+        Finetuner.resume(tmp_path, replace(asked, worlds=4))
 
 
 def test_the_command_leaves_the_last_policies_and_what_it_found(
@@ -79,9 +84,9 @@ def test_the_command_leaves_the_last_policies_and_what_it_found(
         command.main()
 
 
-def test_exploring_is_around_what_the_policy_does(begun_with: Path):
+def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
     policy = load_chunk_run(begun_with).policy
-    explorer = Explorer(policy, 4, deviation=0.1)
+    explorer = ActionExplorer(policy, 4, deviation=0.1)
     state, noise = torch.rand(5, SPEC.observed, 5) * 500, policy.noise(5)
     with torch.no_grad():
         mean = explorer.mean({"observation.state": state}, noise)
@@ -95,13 +100,46 @@ def test_exploring_is_around_what_the_policy_does(begun_with: Path):
     torch.testing.assert_close(less_likely, torch.full((5,), 0.5))
 
 
+def test_steering_changes_the_noise_and_nothing_else_and_is_kept(begun_with: Path, tmp_path: Path):
+    plain = load_chunk_run(begun_with).policy
+    tuner = Finetuner(config(begun_with))
+    for _ in range(2):
+        tuner.iterate()
+    tuner.save(tmp_path)
+    tuner.close()
+    policy = load_chunk_run(tmp_path).policy
+    assert isinstance(policy, DenoisingPolicy)
+    assert policy.steering is not None
+    state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
+    with torch.no_grad():
+        steered = policy.steering(policy.embed(state), noise)
+        torch.testing.assert_close(policy.sample(state, noise=noise), plain.sample(state, noise=steered))
+    assert (steered - noise).abs().max() > 1e-4
+    assert all(torch.equal(policy.state_dict()[name], value) for name, value in plain.state_dict().items())
+    again = Finetuner(config(tmp_path))  # goes on with the network that steers already
+    assert torch.equal(again.policy.state_dict()["steering.log_deviation"], policy.steering.log_deviation)
+    again.close()
+
+
+def test_noise_that_is_not_steered_yet_gives_the_policys_own_chunks(begun_with: Path):
+    policy = load_chunk_run(begun_with).policy
+    explorer = NoiseExplorer(policy, 4, width=16)
+    state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
+    with torch.no_grad():
+        done = explorer.done(state, noise, noise[:, 0])
+        own = load_chunk_run(begun_with).policy.sample(state, noise=noise)[:, :4]
+        mean = explorer.mean(state, noise)
+    torch.testing.assert_close(policy.actions(done), own)
+    assert mean.abs().max() < 0.1
+
+
 def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="a policy that draws"):
-        Explorer(untrained_chunks("cloning"), 4, 0.1)
+        NoiseExplorer(untrained_chunks("cloning"), 4, 16)
     with pytest.raises(ValueError, match="9 of 8 actions"):
-        Explorer(untrained_chunks("flow"), 9, 0.1)
+        ActionExplorer(untrained_chunks("flow"), 9, 0.1)
     with pytest.raises(ValueError, match="told a goal"):
-        Explorer(untrained_chunks("flow", replace(SPEC, goal=("observation.state",))), 4, 0.1)
+        NoiseExplorer(untrained_chunks("flow", replace(SPEC, goal=("observation.state",))), 4, 16)
     with pytest.raises(ValueError, match="has no goal"):
         Finetuner(config(begun_with, task="quadrotor"))
     with pytest.raises(FileNotFoundError):
