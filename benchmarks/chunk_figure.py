@@ -12,10 +12,15 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-COLORS = ("#2f6db5", "#c0392b", "#2e8b57", "#e0872b", "#7d3c98", "#5d6d7e", "#b5a000", "#16a0a0")
-SHOWN = {"half executed": ("o", "half of a chunk is executed"), "warm start a tick": ("*", "a warm start every tick")}
-"""Strategy -> marker, and words for it. Others take as long as the first of them."""
-PANELS = {"coverage": "coverage of the goal (greatest of an episode)", "success": "success: more than 95 % covered"}
+KINDS = {
+    "student": ("#2e8b57", "distilled student"),
+    "warm": ("#e0872b", "warm start: a new plan every tick"),
+    "sampler": ("#2f6db5", "from noise, more evaluations to the right"),
+    "regression": ("#7f8c8d", "regression"),
+}
+"""Kind of a case -> color, and words for it."""
+REGRESSIONS = ("cloning", "mip", "act")
+PANELS = {"coverage": "Coverage of the goal, greatest of an episode", "success": "Success: more than 95 % covered"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,21 @@ class Point:
     strategy: str
     late: float
     scores: dict[str, tuple[float, float, float]]
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        if self.family.startswith("few_step"):
+            return "student"
+        if self.strategy.startswith("warm start"):
+            return "warm"
+        return "regression" if self.family.split()[0] in REGRESSIONS else "sampler"
+
+    @property
+    def words(self) -> str:
+        """What the picture calls it."""
+        name = " ".join(filter(None, (self.family.replace("few_step", "student:"), self.sampler.replace("_", " "))))
+        return f"{name}{' warm' if self.strategy.startswith('warm start') else ''} ({self.evaluations})"
 
 
 def points(rows: Sequence[Row]) -> list[Point]:
@@ -58,47 +78,64 @@ def _percent(row: Row) -> tuple[float, float, float]:
 
 
 def draw_points(found: Sequence[Point], path: Path) -> None:
-    """A panel for each score: the farther up and to the left, the better."""
-    shown = [point for point in found if point.strategy in SHOWN]
-    colors = dict(zip(dict.fromkeys(point.family for point in shown), COLORS * len(shown), strict=False))
-    figure, panels = plt.subplots(1, 2, figsize=(11.0, 4.6), layout="constrained", sharex=True)
+    """A panel for each score: the farther up and to the left, the better. Only those cases have a name than which none
+    is both faster and better. Ensembles are left out: they take as long as what they are made of."""
+    shown = [point for point in found if not point.strategy.startswith("ensemble")]
+    figure, panels = plt.subplots(1, 2, figsize=(11.0, 5.0), layout="constrained", sharex=True)
     for panel, score in zip(panels, PANELS, strict=True):
-        for family, color in colors.items():
-            _draw_family(panel, [point for point in shown if point.family == family], score, color)
-        panel.set(xscale="log", xlabel="one decision on one core, 99th percentile, ms", ylim=(0, 100))
-        panel.set_title(PANELS[score], fontsize=11)
-        panel.yaxis.set_major_formatter("{x:.0f} %")
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    legend = [Line2D([], [], color=color, linewidth=3, label=family) for family, color in colors.items()]
-    used = {point.strategy for point in shown}
-    legend += [
-        Line2D([], [], color="0.3", linestyle="", marker=marker, markersize=9, label=words)
-        for strategy, (marker, words) in SHOWN.items()
-        if strategy in used
+        _draw_score(panel, shown, score)
+        panel.set_title(PANELS[score], fontsize=11, pad=10)
+    handles = [
+        Line2D([], [], color=color, linestyle="", marker="o", markersize=8, label=words)
+        for kind, (color, words) in KINDS.items()
+        if any(point.kind == kind for point in shown)
     ]
-    figure.legend(handles=legend, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
-    figure.suptitle("Numbers are evaluations of the network for a decision; bars are 95 % intervals", fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9.5)
+    figure.suptitle(
+        "Up and to the left is better. A name says that nothing is both faster and better; "
+        "in brackets, evaluations of the network. Bars: 95 %.",
+        fontsize=9.5,
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def _draw_family(panel: Axes, found: list[Point], score: str, color: str) -> None:
-    """A line for each sampler of a family, from few evaluations to many; warm starts stand by themselves."""
-    for strategy, sampler in dict.fromkeys((point.strategy, point.sampler) for point in found):
-        line = sorted(
-            (point for point in found if (point.strategy, point.sampler) == (strategy, sampler)),
-            key=lambda point: point.late,
-        )
-        times, values = [point.late for point in line], [point.scores[score][1] for point in line]
-        marker = SHOWN[strategy][0]
-        panel.plot(times, values, color=color, linewidth=1.3, alpha=0.8, linestyle="-" if marker == "o" else "")
-        for point in line:
-            low, value, high = point.scores[score]
-            panel.plot((point.late, point.late), (low, high), color=color, linewidth=1.0, alpha=0.25)
-            panel.plot(point.late, value, marker=marker, color=color, markersize=11 if marker == "*" else 6)
-            words = f"{sampler.replace('_', ' ')} {point.evaluations}".strip()
-            panel.annotate(
-                words, (point.late, value), xytext=(5, 5), textcoords="offset points", fontsize=8, color=color
-            )
+def best(found: Sequence[Point], score: str) -> list[Point]:
+    """From fast to slow, those than which none is both faster and better."""
+    front: list[Point] = []
+    for point in sorted(found, key=lambda each: (each.late, -each.scores[score][1])):
+        if not front or point.scores[score][1] > front[-1].scores[score][1]:
+            front.append(point)
+    return front
+
+
+def _draw_score(panel: Axes, found: list[Point], score: str) -> None:
+    front = best(found, score)
+    for family, sampler in dict.fromkeys((point.family, point.sampler) for point in found if point.kind == "sampler"):
+        drawn = (p for p in found if p.kind == "sampler" and (p.family, p.sampler) == (family, sampler))
+        line = sorted((point.late, point.scores[score][1]) for point in drawn)
+        panel.plot(*zip(*line, strict=True), color=KINDS["sampler"][0], linewidth=1.0, alpha=0.35)
+    for point in found:
+        named, color = point in front, KINDS[point.kind][0]
+        look = {"markersize": 8.0, "zorder": 3} if named else {"markersize": 5.0, "alpha": 0.5}
+        panel.plot(point.late, point.scores[score][1], marker="o", color=color, **look)
+    for point in front:
+        low, _, high = point.scores[score]
+        panel.plot((point.late, point.late), (low, high), color=KINDS[point.kind][0], linewidth=1.5, alpha=0.6)
+        panel.annotate(
+            point.words, (point.late, high), xytext=(1, 3), textcoords="offset points", rotation=40, fontsize=8.5,
+            rotation_mode="anchor", color=KINDS[point.kind][0],
+        )  # fmt: skip
+    floor = min(point.scores[score][1] for point in found) // 10 * 10
+    highest = max(point.scores[score][2] for point in front)
+    panel.set_xlim(0.6 * min(point.late for point in found), 4.0 * max(point.late for point in found))
+    panel.set(
+        xscale="log",
+        xlabel="one decision on one core, 99th percentile, ms",
+        ylim=(floor, floor + 1.35 * (highest - floor)),
+    )
+    panel.set_yticks(range(int(floor), int(highest // 10 * 10) + 1, 10))
+    panel.yaxis.set_major_formatter("{x:.0f} %")
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
