@@ -123,16 +123,14 @@ def test_all_take_turns_and_have_as_many_calls_as_were_asked_for(trials: Any):
 
 def test_a_decision_is_that_of_the_network_or_it_is_refused(trials: Any, monkeypatch: pytest.MonkeyPatch):
     policy, task = untrained_chunks("few_step"), make_task("push_t")
-    warm = trials.Decision(task, policy, usual_executor(policy.spec.horizon, strategy="warm_start"))
+    executor = usual_executor(policy.spec.horizon, strategy="warm_start")
+    compiled, compile_chunks = [], trials.compile_chunks
+    monkeypatch.setattr(trials, "compile_chunks", lambda *given: compiled.append(compile_chunks(*given)) or compiled[0])
+    warm = trials.Decision(task, policy, executor)
     warm.graph()
     assert warm.network().shape == (1, policy.spec.horizon, 2)
-
-    def wrong(policy: nn.Module, *others: Any) -> bytes:
-        with torch.no_grad():
-            next(iter(policy.denoiser.parameters())).add_(0.5)  # pyright: ignore
-        return right(policy, *others)
-
-    right = trials.compile_chunks
-    monkeypatch.setattr(trials, "compile_chunks", wrong)
+    monkeypatch.setattr(trials, "compile_chunks", lambda *_: compiled[0])
+    with torch.no_grad():
+        next(policy.parameters()).add_(0.5)
     with pytest.raises(PolicyFileError, match="does not reproduce"):
-        trials.Decision(task, policy, usual_executor(policy.spec.horizon))
+        trials.Decision(task, policy, executor)
