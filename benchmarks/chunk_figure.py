@@ -117,8 +117,10 @@ def _draw_score(panel: Axes, found: list[Point], score: str) -> None:
         panel.plot(*zip(*line, strict=True), color=KINDS["sampler"][0], linewidth=1.0, alpha=0.35)
     for point in found:
         named, color = point in front, KINDS[point.kind][0]
-        look = {"markersize": 8.0, "zorder": 3} if named else {"markersize": 5.0, "alpha": 0.5}
-        panel.plot(point.late, point.scores[score][1], marker="o", color=color, **look)
+        size, alpha = (8.0, 1.0) if named else (5.0, 0.5)
+        panel.plot(
+            point.late, point.scores[score][1], marker="o", color=color, markersize=size, alpha=alpha, zorder=2 + named
+        )
     for point in front:
         low, _, high = point.scores[score]
         panel.plot((point.late, point.late), (low, high), color=KINDS[point.kind][0], linewidth=1.5, alpha=0.6)

@@ -264,12 +264,13 @@ def lost_rows(name: str, full: Vector, fewer: Vector, must: str | None = None) -
     """What is lost of coverage and of success, both told by greatest coverage (policies, starts). A bound holds for the
     mean; that it also holds at the far end of the interval is the aim."""
     rows, starts = [], full.shape[1]
-    for kind, low, value, high in (
-        ("coverage", *coverage_lost(full, fewer)), ("success", *success_lost(full, fewer))
+    for kind, interval, whole in (
+        ("coverage", coverage_lost(full, fewer), full), ("success", success_lost(full, fewer), full > SUCCESS)
     ):  # fmt: skip
-        rows.append(Row(metric=f"{name}: {kind} lost", value=value, unit="points", seeds=starts, must=must))
-        interval = {"spread": (low, high), "seeds": starts, "aim": must}
-        rows.append(Row(metric=f"{name}: {kind} lost, 95 % interval", value=value, unit="points", **interval))
+        low, value, high = interval
+        told = {"value": value, "unit": "points", "seeds": starts, "peer": f"of {100 * whole.mean():.1f}"}
+        rows.append(Row(metric=f"{name}: {kind} lost", must=must, **told))
+        rows.append(Row(metric=f"{name}: {kind} lost, 95 % interval", spread=(low, high), aim=must, **told))
     return rows
 
 

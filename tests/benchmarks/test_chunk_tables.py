@@ -93,13 +93,24 @@ def test_only_one_warm_start_is_judged_beside_the_run_as_configured(chunks: Any,
     assert [common.meets(row, row.must) for row in chunks.rows_of(table) if row.must] == [False, True]
 
 
+class Worlds:
+    """What stands in for gym-pusht: whatever is done, half of the goal is covered."""
+
+    def begin(self, seeds: Any) -> Any:
+        return np.full((len(seeds), 5), 256.0)
+
+    def step(self, actions: Any, going: Any) -> Any:
+        return np.full((len(actions), 5), 256.0), np.where(going, 0.5, np.nan)
+
+
 def test_judging_a_policy_fills_the_table(chunks: Any, tmp_path: Path):
     table: Any = {}
     options = chunks.Options(episodes=2, steps=3, decisions=0)
     for name in ("a", "b"):
         file = write_untrained_run(tmp_path / name, "flow") / "policies" / "step-0000007.safetensors"
-        chunks.judge(table, {}, file, options, None)
+        chunks.judge(table, {}, file, options, Worlds() if name == "b" else None)
     (cases,) = table.values()
+    assert {tuple(map(tuple, each.gym)) for each in cases.values()} == {((0.5, 0.5),)}
     assert {(len(each.here), each.here[0].shape) for each in cases.values()} == {(2, (2,))}
     assert [name.partition(", ")[2] for name, each in cases.items() if each.full] == ["2, half executed"]
     assert [name.partition(", ")[2] for name, each in cases.items() if each.judged] == ["3, warm start a tick"]
