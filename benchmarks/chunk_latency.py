@@ -2,8 +2,8 @@
 
 A decision is a step of the robot's runtime: readings and noise in, a whole chunk of commands out. Networks have the
 sizes that training takes by default and random weights, of which time does not depend. Decisions of all graphs take
-turns, and so do the trained network in torch and the matrix products of one decision with nothing between them, which
-no implementation can leave out.
+turns, and so do the trained network in torch and, as a yardstick, the matrix products of one decision in NumPy with
+nothing between them.
 """
 
 from __future__ import annotations

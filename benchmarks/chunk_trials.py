@@ -359,7 +359,8 @@ def _readings(spec: SignalSpec, observed: int, generator: torch.Generator) -> Te
 
 
 class BareProducts:
-    """The matrix products of one decision and nothing between them: what a core takes for them at least.
+    """The matrix products of one decision and nothing between them: a yardstick and no floor. ONNX Runtime can multiply
+    faster, and need not do at every decision what depends on no input.
 
     A convolution is the product of its kernels with as many columns as it has places. Weights are as many as the
     network has, each in its place, so that they come from memory as the network's do. NumPy multiplies: a matrix and a
