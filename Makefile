@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -106,6 +106,15 @@ bench-gym-pusht: $(STAMP) ## ARGS="--run runs/chunks/...": a chunk run's last po
 
 bench-bimodal: $(STAMP) ## two equally good ways round a disc: which methods choose one, and which plans keep to it
 	$(BIN)/python benchmarks/bimodal.py $(ARGS)
+
+bench-chunks: $(STAMP) ## ARGS="--runs runs/chunks/...": methods, samplers, strategies on Push-T: score beside time of a decision
+	$(BIN)/python benchmarks/chunks.py $(ARGS)
+
+bench-distill: $(STAMP) ## ARGS="--teachers runs/chunks/...": students by each way: score kept, evaluations and time saved
+	$(BIN)/python benchmarks/distill.py $(ARGS)
+
+bench-chunk-latency: $(STAMP) ## one decision of exported chunk policies on one core, beside torch and bare products
+	$(BIN)/python benchmarks/chunk_latency.py $(ARGS)
 
 bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jitter; cost of an episode as the dataset grows
 	$(BIN)/python benchmarks/recording.py $(ARGS)

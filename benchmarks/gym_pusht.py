@@ -10,51 +10,32 @@ that the interval of all together speaks of these policies, not of another train
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from common import BenchOptions, Row, parse, report
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from chunk_trials import PYTHON, SEED, GymPushT, Vector, greatest_coverage, gym_starts, made_up, require_state
 
-from isthmus_datasets.format.episode import Episode
-from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
-from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns
-from isthmus_policies.chunks.runner import history, network_runner, policy_driver, see_
-from isthmus_policies.chunks.training.config import Learning, default_config
+from isthmus_policies.chunks.runner import network_runner
 from isthmus_policies.chunks.training.roll_outs import usual_execution
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
-from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.intervals import Interval, mean_interval, wilson
-from isthmus_sim.robots.pusher.description import ROBOT
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
-from isthmus_sim.tasks.push_t import STANDARD_SEEDS, SUCCESS, PushT, PushTConfig, gym_pusht_start
-from isthmus_sim.threads import one_torch_thread, use_thread_budget
+from isthmus_sim.tasks.push_t import STANDARD_SEEDS, SUCCESS
+from isthmus_sim.threads import use_thread_budget
 
-ROOT = Path(__file__).parents[1]
-PYTHON = ROOT / ".gym-pusht/bin/python"
-PEER = ROOT / "benchmarks/peers/gym_pusht_worlds.py"
-SEED = 0  # of the noise that policies draw
 PUBLISHED = Row(
     metric="quoted: success of a published policy", value=60.0, unit="%", seeds=50,
     peer="FlowPush, a flow U-Net with 8 evaluations, from the state",
 )  # fmt: skip
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,72 +53,6 @@ class Options(BenchOptions):
 
 
 QUICK = Options(episodes=2, steps=20)
-
-
-class GymPushT:
-    """Worlds of gym-pusht in another Python; a context manager.
-
-    Args:
-        python: Which has it.
-    """
-
-    def __init__(self, python: Path) -> None:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._process: subprocess.Popen[str] = subprocess.Popen([str(python), str(PEER)], **pipes)
-        self.seconds = 0.0
-        """How long gym-pusht itself has taken for its steps."""
-
-    def __enter__(self) -> GymPushT:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._process.communicate()  # the end of its input ends it
-
-    def begin(self, starts: Sequence[int] | Sequence[Sequence[float]]) -> Vector:
-        """A world for each: as gym-pusht's reset with a seed leaves it, or at rest in a state (5,) px and rad. Returns
-        states (n, 5)."""
-        return np.array(self._ask({"begin": list(starts)})["states"])
-
-    def step(self, actions: Vector, going: NDArray[np.bool_] | None = None) -> tuple[Vector, Vector]:
-        """A control step towards actions (n, 2) px, in the worlds that are `going` (n,), by default all.
-
-        Returns states (n, 5) and coverage (n,), which is not a number in worlds that are not going.
-        """
-        goes = np.ones(len(actions), bool) if going is None else going
-        told = [action if go else None for action, go in zip(actions.tolist(), goes, strict=True)]
-        answer = self._ask({"step": told})
-        self.seconds += answer["seconds"]
-        return np.array(answer["states"]), np.array(answer["coverage"], float)
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Raises RuntimeError where it has ended, after saying why."""
-        assert self._process.stdin
-        assert self._process.stdout
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        if not (line := self._process.stdout.readline()):
-            raise RuntimeError("gym-pusht has ended; what it said is above")
-        return json.loads(line)
-
-
-def greatest_coverage(policy: ChunkPolicy, worlds: GymPushT, seeds: Sequence[int], steps: int) -> Vector:
-    """(n,): of an episode from each seed, which ends where the goal is covered."""
-    states = worlds.begin(seeds)
-    driver = policy_driver(policy, len(seeds), usual_execution(policy, SEED))
-    seen, none = history(_row(states), policy.spec.observed), torch.zeros(len(seeds), dtype=torch.bool)
-    greatest, going = np.zeros(len(seeds)), np.ones(len(seeds), bool)
-    for _ in range(steps):
-        with one_torch_thread():
-            actions = driver.actions(seen)
-        states, covered = worlds.step(actions.double().numpy(), going)
-        see_(seen, _row(states), fresh=none)
-        greatest, going = np.fmax(greatest, covered), going & (covered <= SUCCESS)
-        if not going.any():
-            break
-    return greatest
-
-
-def _row(states: Vector) -> dict[str, Tensor]:
-    return {STATE_COLUMN: torch.from_numpy(states).float()}
 
 
 def judged_here(policy: ChunkPolicy, task: Task, episodes: int) -> Evaluation:
@@ -164,14 +79,11 @@ def judge(file: Path, worlds: GymPushT, options: Options) -> Judged:
     """Raises ValueError for a policy that is not for Push-T, or observes more than the state."""
     run = load_chunk_run(file)
     policy, seeds = run.policy, STANDARD_SEEDS[: options.episodes]
-    RobotColumns(policy.spec, ROBOT)
-    if policy.spec.cameras:
-        raise ValueError(f"{file} observes {', '.join(policy.spec.cameras)}: only the state is shown here")
-    same = PushT(ROBOT, PushTConfig(starts=tuple(gym_pusht_start(seed) for seed in seeds)))
+    require_state(policy, file)
     return Judged(
         steps=run.facts["steps"],
         coverage=greatest_coverage(policy, worlds, seeds, options.steps),
-        here=judged_here(policy, same, len(seeds)),
+        here=judged_here(policy, gym_starts(len(seeds)), len(seeds)),
         standard=judged_here(policy, make_task("push_t-standard"), len(seeds)),
     )
 
@@ -219,23 +131,6 @@ def apart(judged: list[Judged]) -> Row:
     there = np.concatenate([each.coverage for each in judged])
     off = abs(here - float(there.mean()))
     return Row(metric="… coverage here, same starts, off by", value=off, unit="", seeds=len(there), must="<= 0.05")
-
-
-def made_up(folder: Path) -> Path:
-    """A run that has learned a little of nothing."""
-    random = np.random.default_rng(0)
-    features = {name: Feature(dtype="float32", shape=(size,)) for name, size in ((STATE_COLUMN, 5), ("action", 2))}
-    with DatasetWriter.create(folder / "data", fps=10, features=features, robot_type=ROBOT.name) as writer:
-        for _ in range(4):
-            rows = {name: random.uniform(0.0, 500.0, (20, *feature.shape)) for name, feature in features.items()}
-            columns = {name: row.astype(np.float32) for name, row in rows.items()}
-            writer.append(Episode(columns=columns, task="push the T"))
-    learning = Learning(steps=20, batch_size=16)
-    trainer = ChunkTrainer(default_config((folder / "data",), validation=0.25, learning=learning))
-    for _ in range(learning.steps):
-        trainer.step()
-    trainer.save(folder / "run")
-    return folder / "run"
 
 
 def main() -> int:

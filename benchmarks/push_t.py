@@ -19,7 +19,7 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 import torch
 import zarr
-from gym_pusht import PYTHON, GymPushT
+from chunk_trials import PYTHON, GymPushT
 from numpy.typing import NDArray
 
 from isthmus_sim.engines import make_engine
