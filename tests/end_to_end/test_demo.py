@@ -135,7 +135,7 @@ def test_each_task_has_a_plan_and_a_folder_of_its_own(capsys: pytest.CaptureFixt
     assert options.out == Path("runs/demo-biped")
     for wrong, named in (
         (["--task", "cat"], "unknown task 'cat'"),
-        (["--task", "push_t"], "lacks a mission"),
+        (["--task", "reach_cube"], "lacks a mission"),
         (["--plan.side-m", "2"], "--plan.side-m"),
     ):
         with pytest.raises(SystemExit) as ended:

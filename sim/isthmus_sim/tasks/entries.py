@@ -97,6 +97,7 @@ PUSH_T = TaskEntry(
     config=PushTConfig(),
     summary="push a T into its goal",
     demonstration=_DISC,
+    mission="isthmus_policies.demo.report.push:PUSH",
 )
 PUSH_T_STANDARD = TaskEntry(
     make=PushT,

@@ -55,7 +55,7 @@ def test_a_run_is_demonstrated_on_its_task(tmp_path: Path, trained: str, task: s
             "was trained on the task 'quadruped', not on 'biped': choose another",
         ),
         ("quadruped", ["--task", "quadrotor"], "was trained on the task 'quadruped', not on 'quadrotor'"),
-        ("push_t", [], "the task 'push_t' lacks a mission"),
+        ("reach_cube", [], "the task 'reach_cube' lacks a mission"),
     ],
 )
 def test_a_run_of_another_task_is_refused(

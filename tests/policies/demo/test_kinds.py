@@ -81,7 +81,7 @@ def test_another_packages_task_is_demonstrated_likewise():
 @pytest.mark.parametrize(
     ("task", "named"),
     [
-        ("push_t", "'push_t' lacks a mission"),
+        ("reach_cube", "'reach_cube' lacks a mission"),
         ("cat", "unknown task 'cat'"),
         ("broken", "stranger does not load from no_such_module:KIND"),
         ("raising", "'raising' of stranger does not load from strange_mission:KIND: TypeError: "),
