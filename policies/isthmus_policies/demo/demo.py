@@ -237,7 +237,8 @@ def _make(choice: Choice, options: Options, console: Console) -> bool:
 def _export(choice: Choice, options: Options, processes: Processes, console: Console) -> None:
     run = options.out / RUN
     task = ("--task", choice.kind.trained(choice.task)) if holds_chunks(run) else ()
-    export = processes.start("export", "isthmus_policies.export.export", run, *task)
+    making = choice.kind.making.exporting(options.making)
+    export = processes.start("export", "isthmus_policies.export.export", run, *task, *making)
     _watch(export, "evaluating and exporting", None, console)
     export.require_success()
 

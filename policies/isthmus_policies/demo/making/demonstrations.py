@@ -38,7 +38,7 @@ class DemonstrationOptions:
     student_steps: int = 2_000
     """Batches that the student learns from."""
     tries: int = 50
-    """Episodes in simulation in which teacher and student are tried, each."""
+    """Episodes in simulation in which teacher, student and the exported graph are tried, each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class FromDemonstrations:
     """How the teacher learns; its datasets, seed, number of steps and tries are put in."""
     student_rate: float = 3e-4
     """Learning rate of the student."""
+    demonstrated: str | None = None
+    """The registered task that a script demonstrates; by default the one that is asked for."""
     enough: int = 50
     """So many episodes by hand are taken rather than a script's."""
     options: DemonstrationOptions = field(default_factory=DemonstrationOptions)
@@ -65,7 +67,7 @@ class FromDemonstrations:
     def make(self, order: Order, options: DemonstrationOptions) -> bool:
         """Gather, train, distil. Raises DatasetError, RecordingError, NotANumber, ValueError, OSError."""
         wanted = Wanted(
-            task=order.task, given=options.demonstrations, enough=self.enough, episodes=options.episodes,
+            task=order.task, scripted=self.demonstrated or order.task, given=options.demonstrations, enough=self.enough, episodes=options.episodes,
             images=bool(self.recipe.cameras), seed=order.seed,
         )  # fmt: skip
         gathered = gather(wanted, order.out / DATASET, order.console)
@@ -88,8 +90,9 @@ class FromDemonstrations:
         learning = replace(self.recipe.learning, steps=options.steps, warmup=_warmup(self.recipe, options.steps))
         tries = RollOuts(task=order.trained, every=max(options.steps, options.student_steps), episodes=options.tries)
         return replace(
-            self.recipe, datasets=(gathered.folder.absolute(),), seed=order.seed, learning=learning, roll_outs=tries
-        )
+            self.recipe, datasets=(gathered.folder.absolute(),), seed=order.seed, learning=learning, roll_outs=tries,
+            validation=max(self.recipe.validation, 1 / gathered.episodes),
+        )  # fmt: skip
 
     def _student(self, teacher: Path, options: DemonstrationOptions) -> AnyConfig:
         steps = options.student_steps
@@ -97,6 +100,10 @@ class FromDemonstrations:
             self.recipe.learning, steps=steps, rate=self.student_rate, warmup=_warmup(self.recipe, steps)
         )
         return student_config(Distilling(teacher=teacher, learning=learning))
+
+    def exporting(self, options: DemonstrationOptions) -> tuple[object, ...]:
+        """The graph is tried as often as the policy was."""
+        return ("--episodes", options.tries)
 
     def facts(self, demo: Demo) -> list[Fact]:
         """What it learned from, how long that took, and what the student kept."""

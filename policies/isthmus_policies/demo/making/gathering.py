@@ -23,9 +23,11 @@ TELEOP = Path("runs") / "teleop"
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """Demonstrations of a task: those of a person who said where they are, or who recorded `enough` episodes by
-    `make teleop`, or else so many `episodes` of the task's script, from `seed` on; with `images` or without."""
+    `make teleop`, or else so many `episodes` of the script of the task `scripted`, from `seed` on; with `images` or
+    without."""
 
     task: str
+    scripted: str
     given: Path | None
     enough: int
     episodes: int
@@ -66,7 +68,7 @@ def gather(wanted: Wanted, folder: Path, console: Console) -> Gathered:
     given = wanted.given or _by_hand(wanted, console)
     if given is None:
         options = record.Options(
-            task=wanted.task, dataset=folder, episodes=wanted.episodes, images=wanted.images,
+            task=wanted.scripted, dataset=folder, episodes=wanted.episodes, images=wanted.images,
             seed=1000 * wanted.seed,
         )  # fmt: skip
         console.print(record.record(options, console), highlight=False, soft_wrap=True)

@@ -46,6 +46,10 @@ class Making(Protocol):
         """Make the policy; False when it was interrupted. Raises ValueError, RuntimeError, OSError."""
         ...
 
+    def exporting(self, options: Any) -> tuple[object, ...]:
+        """What isthmus-export is told beside the run."""
+        ...
+
     def facts(self, demo: Demo) -> list[Fact]:
         """How it went: the report's first headlines."""
         ...

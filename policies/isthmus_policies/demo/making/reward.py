@@ -40,6 +40,10 @@ class ByReward:
             config = replace(config, iterations=options.iterations)
         return train(Trainer(config), order.run, order.console)
 
+    def exporting(self, options: RewardOptions) -> tuple[object, ...]:
+        """The run says everything."""
+        return ()
+
     def facts(self, demo: Demo) -> list[Fact]:
         """How long the training took."""
         if not demo.metrics:
