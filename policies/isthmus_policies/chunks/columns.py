@@ -22,8 +22,8 @@ _IMAGE = "camera_"
 
 
 class RobotColumns:
-    """What `demonstrate.features` says of one robot, for many worlds at once. The camera NAME of a dataset is the robot's
-    image signal NAME, or camera_NAME.
+    """What `demonstrate.features` says of one robot, for many worlds at once. The camera NAME of a dataset is the
+    robot's image signal NAME, or camera_NAME.
 
     Args:
         spec: What the policy reads and gives.

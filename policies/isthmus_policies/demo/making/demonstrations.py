@@ -33,9 +33,9 @@ class DemonstrationOptions:
     recorded for the task, where that is enough, and otherwise what a script shows in simulation."""
     episodes: int = 120
     """How many a script shows."""
-    steps: int = 6_000
+    steps: int = 5_000
     """Batches that the teacher learns from."""
-    student_steps: int = 2_000
+    student_steps: int = 1_500
     """Batches that the student learns from."""
     tries: int = 50
     """Episodes in simulation in which teacher, student and the exported graph are tried, each."""
@@ -54,7 +54,7 @@ class FromDemonstrations:
     enough: int = 50
     """So many episodes by hand are taken rather than a script's."""
     options: DemonstrationOptions = field(default_factory=DemonstrationOptions)
-    leaves: tuple[str, ...] = (DATASET, TEACHER, MADE)
+    leaves: tuple[str, ...] = (DATASET, f".{DATASET}.frames", TEACHER, MADE)
 
     def check(self, options: DemonstrationOptions, out: Path) -> None:
         """Raise ValueError for numbers that cannot be, and for demonstrations that are not there or would be lost."""
@@ -67,7 +67,8 @@ class FromDemonstrations:
     def make(self, order: Order, options: DemonstrationOptions) -> bool:
         """Gather, train, distil. Raises DatasetError, RecordingError, NotANumber, ValueError, OSError."""
         wanted = Wanted(
-            task=order.task, scripted=self.demonstrated or order.task, given=options.demonstrations, enough=self.enough, episodes=options.episodes,
+            task=order.task, scripted=self.demonstrated or order.task, given=options.demonstrations,
+            enough=self.enough, episodes=options.episodes,
             images=bool(self.recipe.cameras), seed=order.seed,
         )  # fmt: skip
         gathered = gather(wanted, order.out / DATASET, order.console)

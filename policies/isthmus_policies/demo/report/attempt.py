@@ -32,7 +32,8 @@ class Measure:
     def over_time(self, demo: Demo) -> tuple[Vector, Vector]:
         """(t,) s since the policy began, and what was measured then, (t,); empty where the stand-in kept nothing."""
         time = demo.things.get("time", np.zeros(0))
-        during = (time >= 0.0) & (time <= demo.facts["took_s"])
+        end_s = demo.facts["took_s"] + demo.contract.control_period_s  # the last row is told a little late
+        during = (time >= 0.0) & (time <= end_s)
         return time[during], self.scale * demo.things.get(f"measured/{self.name}", np.zeros(0))[during]
 
     def best(self, values: Vector) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
+from isthmus_policies.chunks.denoisers.mlp import MlpConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import DemonstrationOptions, FromDemonstrations
 from isthmus_policies.demo.report.attempt import Measure, attempt_kind
@@ -27,10 +28,18 @@ PLACE = attempt_kind(
     making=FromDemonstrations(
         # The stand-in's desk has colors, light and cameras of its own.
         demonstrated="pick_place-randomized",
-        recipe=default_config(
-            (Path("DATASET"),), "flow", "mlp",
-            columns=("observation.state",), cameras=("observation.images.scene", "observation.images.wrist"),
-            observed=1, size=(64, 64), learning=Learning(rate=1e-3, batch_size=64),
+        recipe=replace(
+            default_config(
+                (Path("DATASET"),),
+                "flow",
+                "mlp",
+                columns=("observation.state",),
+                cameras=("observation.images.scene", "observation.images.wrist"),
+                observed=1,
+                size=(64, 64),
+                learning=Learning(rate=1e-3, batch_size=64),
+            ),
+            denoiser=MlpConfig(width=256),
         ),
         options=DemonstrationOptions(episodes=60, steps=2_000, student_steps=500, tries=10),
     ),
@@ -41,4 +50,4 @@ PLACE = attempt_kind(
 It was distilled into a student of one evaluation, exported as one graph from raw images and joints to joint targets,
 and run by a ROS 2 node over real DDS. The robot was a stand-in: another simulation, in a process of its own, at a desk
 of another look. No hardware has moved.""",
-)  # fmt: skip
+)
