@@ -55,7 +55,7 @@ def test_what_a_person_recorded_is_taken_where_it_is_enough(
 
 def test_what_cannot_be_read_names_the_command_that_has_more_options(tmp_path: Path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(DatasetError, match=r"--demonstrations .*photos: .*isthmus-dataset import has more options"):
+    with pytest.raises(DatasetError, match=r"(?s)--demonstrations .*photos: .*isthmus-dataset import has more options"):
         gather(replace(WANTED, given=tmp_path / "photos"), tmp_path / "new", QUIET)
 
 
