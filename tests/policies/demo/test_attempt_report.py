@@ -17,6 +17,7 @@ from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.push import PUSH
 from isthmus_policies.demo.report.record import load_demo
+from isthmus_policies.files import plain
 
 ZERO_S = 500.0
 """When the mission begins, by the machine's clock."""
@@ -62,7 +63,8 @@ def folder(tmp_path: Path, leave_run, leave_timing) -> Path:
         "folder": "d", "given": "my/pushes.zarr", "told": "imported from pushes.zarr", "episodes": 206, "steps": 24000,
         "fps": 10, "succeeded": None,
     }  # fmt: skip
-    (tmp_path / "made.json").write_text(json.dumps({"demonstrations": found, "teacher": "flow"}))
+    options = {**plain(PUSH.making.options), "demonstrations": "my/pushes.zarr", "student_steps": 200}
+    (tmp_path / "made.json").write_text(json.dumps({"demonstrations": found, "options": options}))
     (tmp_path / "export.log").write_text("compiling\n  replayed 84 recorded chunks with 5 resets: worst error 1e-7\n")
     return tmp_path
 
@@ -85,7 +87,10 @@ def test_the_page_says_what_was_learned_kept_and_done(folder: Path):
     assert detail == "asked for within 12 s; coverage 96 % of the goal at best"
     assert "The attempt succeeded" in text
     assert "replayed 84 recorded chunks with 5 resets" in text
-    assert "--demonstrations my/pushes.zarr" in text
+    assert (
+        'make demo TASK=push_t ARGS="--seed 4 --robot-seed 7 --demonstrations my/pushes.zarr --student-steps 200"'
+        in text
+    )
 
 
 def test_a_failed_attempt_with_a_policy_from_elsewhere_says_what_is_not_known(folder: Path, check_page):

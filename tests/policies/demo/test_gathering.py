@@ -14,7 +14,7 @@ from isthmus_datasets.tools.subcommands import Export
 from isthmus_policies.demo.making.gathering import TELEOP, Wanted, check_given, gather
 from isthmus_policies.demonstrate import record
 
-WANTED = Wanted(task="push_t", scripted="push_t", given=None, enough=2, episodes=1, images=False, seed=0)
+WANTED = Wanted(task="push_t", scripted="push_t", given=None, enough=2, episodes=2, images=False, seed=0)
 QUIET = Console(quiet=True)
 
 
@@ -49,7 +49,7 @@ def test_what_a_person_recorded_is_taken_where_it_is_enough(
     assert gather(WANTED, tmp_path / "new", QUIET).given == TELEOP / "push_t"
     told = Console(record=True, width=200)
     found = gather(replace(WANTED, enough=3), tmp_path / "new", told)
-    assert (found.folder, found.given, found.episodes) == (tmp_path / "new", None, 1)
+    assert (found.folder, found.given, found.episodes) == (tmp_path / "new", None, 2)
     assert "has 2 episodes, fewer than 3: a script demonstrates" in told.export_text()
 
 
@@ -57,6 +57,11 @@ def test_what_cannot_be_read_names_the_command_that_has_more_options(tmp_path: P
     (tmp_path / "photos").mkdir()
     with pytest.raises(DatasetError, match=r"(?s)--demonstrations .*photos: .*isthmus-dataset import has more options"):
         gather(replace(WANTED, given=tmp_path / "photos"), tmp_path / "new", QUIET)
+
+
+def test_a_single_episode_is_too_few(tmp_path: Path):
+    with pytest.raises(DatasetError, match="has 1 episodes: at least one is learned from and one kept back"):
+        gather(replace(WANTED, episodes=1), tmp_path / "new", QUIET)
 
 
 def test_what_is_not_there_or_would_be_lost_is_refused(recorded: Path, tmp_path: Path):

@@ -5,6 +5,7 @@ As `isthmus-record` or `isthmus-dataset import`, `isthmus-train-chunks` and `ist
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class FromDemonstrations:
         order.console.print("the student learns what the teacher does, in one evaluation", soft_wrap=True)
         if not self._train(self._student(teacher, options), order.run, order):
             return False
-        write_json(order.out / MADE, {"demonstrations": plain(gathered), "teacher": self.recipe.method_name})
+        write_json(order.out / MADE, {"demonstrations": plain(gathered), "options": plain(options)})
         return True
 
     def _train(self, config: AnyConfig, folder: Path, order: Order) -> bool:
@@ -111,9 +112,10 @@ class FromDemonstrations:
         return [_gathered(demo), _training(demo), _kept(demo)]
 
     def again(self, demo: Demo) -> str:
-        """From where the demonstrations were, unless a script showed them."""
-        given = demo.made.get("demonstrations", {}).get("given")
-        return f" --demonstrations {given}" if given else ""
+        """The options that were not left as they are."""
+        usual, chosen = plain(self.options), demo.made.get("options", {})
+        changed = {name: value for name, value in chosen.items() if value != usual.get(name)}
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
 
 
 _LEAST = {"episodes": 2, "steps": 1, "student_steps": 1, "tries": 2}

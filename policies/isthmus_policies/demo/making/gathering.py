@@ -61,7 +61,7 @@ def gather(wanted: Wanted, folder: Path, console: Console) -> Gathered:
     """The demonstrations, as a dataset: that of a person where it is, or a new one in `folder`.
 
     Raises:
-        DatasetError: what a person gave cannot be read.
+        DatasetError: what a person gave cannot be read, or there are fewer than two episodes.
         RegistryError: nobody demonstrates the task.
         RecordingError, OSError: the script's episodes cannot be recorded.
     """
@@ -105,7 +105,12 @@ def _import(wanted: Wanted, source: Path, folder: Path, console: Console) -> Non
 
 
 def _gathered(folder: Path, given: Path | None, told: str) -> Gathered:
+    """Raises DatasetError where there are too few."""
     reader = DatasetReader(folder)
+    if reader.num_episodes < 2:
+        raise DatasetError(
+            f"{folder} has {reader.num_episodes} episodes: at least one is learned from and one kept back; record more"
+        )
     said = Counter(row.facts.get("success") for row in reader.episodes)
     known = said[True] + said[False] > 0
     return Gathered(
