@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 	@scripts/setup.sh $(ROS)
 	@touch $@
 
-demo: $(STAMP) ## TASK=quadrotor, quadruped or biped: train, export, fly or walk over ROS 2, write a report into runs/
+demo: $(STAMP) ## TASK=quadrotor, quadruped, biped, push_t or pick_place: learn, export, do it over ROS 2, write a report into runs/
 	$(BIN)/isthmus-demo --task $(TASK) $(ARGS)
 
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/

@@ -69,6 +69,22 @@ def test_a_policy_that_cannot_fly_fails_the_demo_with_cause_and_report(tmp_path:
 
 @needs_ros
 @pytest.mark.ros
+def test_a_policy_that_has_hardly_learned_fails_its_attempt_with_cause_and_report(tmp_path: Path):
+    out = tmp_path / "out"
+    short = ("--episodes", "2", "--steps", "4", "--student-steps", "2", "--tries", "2", "--echo-s", "1")
+    result = demo(out, "--task", "push_t", *short, "--time-s", "2")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert re.search(r"isthmus-demo: the attempt failed: not done after 2\.\d s \(see .*mission\.log\)", result.stdout)
+    report = (out / "report.html").read_text()
+    assert "The attempt failed" in report
+    assert "2 episodes" in report
+    assert "replayed" in report
+    assert (out / "robot.npz").is_file()
+    assert not left_running(tmp_path)
+
+
+@needs_ros
+@pytest.mark.ros
 def test_processes_do_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "environ", os.environ.copy())  # the block sets the domain of its processes
     started: list[Process] = []
@@ -135,7 +151,7 @@ def test_each_task_has_a_plan_and_a_folder_of_its_own(capsys: pytest.CaptureFixt
     assert options.out == Path("runs/demo-biped")
     for wrong, named in (
         (["--task", "cat"], "unknown task 'cat'"),
-        (["--task", "push_t"], "lacks a mission"),
+        (["--task", "reach_cube"], "lacks a mission"),
         (["--plan.side-m", "2"], "--plan.side-m"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -17,10 +17,13 @@ STATE_COLUMN = f"observation.{STATE}"
 """The column that a robot's numbers become when it is recorded."""
 CAMERA = "observation.images."
 """What the name of a camera in a dataset begins with."""
+_IMAGE = "camera_"
+"""What a robot's image signal may have before the name of its camera."""
 
 
 class RobotColumns:
-    """What `demonstrate.features` says of one robot, for many worlds at once.
+    """What `demonstrate.features` says of one robot, for many worlds at once. The camera NAME of a dataset is the
+    robot's image signal NAME, or camera_NAME.
 
     Args:
         spec: What the policy reads and gives.
@@ -36,13 +39,15 @@ class RobotColumns:
         self._numbers = [signal for signal in robot.signals if signal.dtype != "uint8"]
         features = robot_features(robot)
         has = {STATE_COLUMN: features.columns[STATE].shape[0]}
-        cameras = {f"{CAMERA}{name}" for name in features.cameras}
+        cameras = {f"{CAMERA}{name}": name for name in features.cameras}
+        cameras |= {f"{CAMERA}{name.removeprefix(_IMAGE)}": name for name in features.cameras}
         wanted = {name: size for name, size in spec.columns.items() if has.get(name) != size}
-        if wanted or not set(spec.cameras) <= cameras:
+        if wanted or not spec.cameras.keys() <= cameras.keys():
             raise ValueError(
                 f"the policy observes {_told(spec.columns)} {' '.join(spec.cameras)}; {robot.name} has {_told(has)} "
                 f"{' '.join(sorted(cameras))}"
             )
+        self._cameras = {column: cameras[column] for column in spec.cameras}
         if spec.action_size != features.action.shape[0]:
             raise ValueError(
                 f"the policy gives {spec.action_size} numbers, {robot.name} takes {features.action.shape[0]}: "
@@ -58,7 +63,7 @@ class RobotColumns:
     @property
     def signals(self) -> tuple[SignalSpec, ...]:
         """What a policy is given: all numbers of the robot, and those of its cameras that the policy sees."""
-        seen = {name.removeprefix(CAMERA) for name in self._spec.cameras}
+        seen = set(self._cameras.values())
         return tuple(signal for signal in self._robot.signals if signal.dtype != "uint8" or signal.name in seen)
 
     def observations(self, windows: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -75,7 +80,7 @@ class RobotColumns:
                 [signals[signal.name].flatten(1) for signal in self._numbers], dim=-1
             ).float()
         for name, size in self._spec.cameras.items():
-            rows[name] = _scaled(signals[name.removeprefix(CAMERA)].movedim(-1, 1), size)
+            rows[name] = _scaled(signals[self._cameras[name]].movedim(-1, 1), size)
         return rows
 
 

@@ -1,4 +1,4 @@
-"""`isthmus-demo`: the whole way in one command: train, export, drive a robot over ROS 2, report."""
+"""`isthmus-demo`: the whole way in one command: learn, export, drive a robot over ROS 2, report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import tyro
 from rich.console import Console
@@ -21,22 +21,32 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_deploy import policy_file
 from isthmus_deploy.machine_load import machine_load
 from isthmus_deploy.ros import ros2
+from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run
+from isthmus_policies.chunks.training.trainer import NotANumber
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks
+from isthmus_policies.demo.making.making import Order
 from isthmus_policies.demo.processes import Process, ProcessError, Processes
 from isthmus_policies.demo.report.headlines import facts
 from isthmus_policies.demo.report.kind import DemoKind
 from isthmus_policies.demo.report.page import REPORT, write_report
-from isthmus_policies.demo.report.record import ECHO_LOG, NODE_LOG, ROBOT_LOG, RUN, Demo, load_demo
-from isthmus_policies.evaluation.video import mission_video
+from isthmus_policies.demo.report.record import (
+    ECHO_LOG,
+    EXPORT_LOG,
+    NODE_LOG,
+    ROBOT_LOG,
+    RUN,
+    THINGS,
+    Demo,
+    load_demo,
+)
 from isthmus_policies.export.export import POLICY_FILE
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
-from isthmus_policies.training.config import config_from_json, default_config
+from isthmus_policies.training.config import config_from_json
 from isthmus_policies.training.diverged import DivergedError
-from isthmus_policies.training.train import train
-from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.tasks import TASKS
@@ -47,18 +57,20 @@ _FIRST = "quadrotor"
 _POLL_S = 0.25
 _START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
 _ROBOT_FILE = "robot.toml"
-_LOGS = ("export.log", "robot.log", "node.log", "mission.log", "echo.log")
+_LOGS = (EXPORT_LOG, "robot.log", "node.log", "mission.log", "echo.log")
 
 Plan = TypeVar("Plan")
+Way = TypeVar("Way")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Generic[Plan]):
-    """Train a policy in simulation, export it, let it drive a stand-in robot over ROS 2, write a report.
+class Options(Generic[Plan, Way]):
+    """Make a policy in simulation or from demonstrations, export it, let it drive a stand-in robot over ROS 2, write a
+    report.
 
-    --task names any registered task with a mission, such as quadrotor, quadruped or biped; by default it is that of
-    --run, or else quadrotor. Each mission has a plan of its own. Exits with 0 when it succeeded, 1 when something
-    failed, 2 when ROS 2 is missing, 130 when interrupted.
+    --task names any registered task with a mission, such as quadrotor, biped or push_t; by default it is that of --run,
+    or else quadrotor. Each mission has a plan of its own, and each way to a policy its own options. Exits with 0 when
+    it succeeded, 1 when something failed, 2 when ROS 2 is missing, 130 when interrupted.
     """
 
     out: Path
@@ -69,12 +81,12 @@ class Options(Generic[Plan]):
     """Seed of the training."""
     robot_seed: int = 1
     """Seed of the stand-in robot's hidden body."""
-    iterations: int | None = None
-    """Iterations of the training; by default as many as the task is trained for."""
     echo_s: float = 5.0
     """How long to measure the bare echo, s."""
     plan: Plan
     """What is asked of the robot."""
+    making: Annotated[Way, tyro.conf.arg(name="")]
+    """How the policy is made."""
 
 
 class DemoError(RuntimeError):
@@ -105,12 +117,17 @@ def parse(arguments: list[str]) -> tuple[Choice, Options]:
     task, kind = choice.task, choice.kind
     folder = Path("runs") / ("demo" if task == _FIRST else f"demo-{task}")
     options = tyro.cli(
-        Options[kind.plan],  # pyright: ignore[reportInvalidTypeArguments]
-        args=rest, prog=f"isthmus-demo --task {task}", default=Options(out=folder, plan=kind.plan()),
+        Options[kind.plan, type(kind.making.options)],  # pyright: ignore[reportInvalidTypeArguments]
+        args=rest, prog=f"isthmus-demo --task {task}",
+        default=Options(out=folder, plan=kind.plan(), making=kind.making.options),
         description=f"{Options.__doc__} Tasks with a mission: {', '.join(demo_tasks())}.",
     )  # fmt: skip
     if options.run is not None and options.run.resolve().is_relative_to(options.out.resolve()):
         parser.error(f"--run {options.run} lies in {options.out}, which is emptied first: choose another --out")
+    try:
+        kind.making.check(options.making, options.out)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     return choice, options
 
 
@@ -119,6 +136,8 @@ def _choice(task: str | None, run: Path | None) -> Choice:
 
     Raises ValueError where the task has no mission or the run is another task's, OSError where the run cannot be read.
     """
+    if run is not None and holds_chunks(run):
+        return _choice_of_chunks(task, run)
     trained = None if run is None else config_from_json(load_checkpoint(run / CHECKPOINT)[1]["config"]).name
     if task is None:
         task = _FIRST if trained is None else _asked_for(trained)
@@ -128,6 +147,16 @@ def _choice(task: str | None, run: Path | None) -> Choice:
             f"{run} was trained on the task {trained!r}, not on {task!r}: choose another --run, or leave out --task"
         )
     return Choice(task=task, kind=kind)
+
+
+def _choice_of_chunks(task: str | None, run: Path) -> Choice:
+    """Demonstrations know no task: what is demonstrated is what is asked for, or what the policy was tried on. Whether
+    it fits the robot, the export sees."""
+    tried = load_chunk_run(run).config.roll_outs.task
+    if task is None and tried is None:
+        raise ValueError(f"{run} was not tried on a task in training: say which one is meant, with --task")
+    task = task or _asked_for(str(tried))
+    return Choice(task=task, kind=demo_kind(task))
 
 
 def _asked_for(trained: str) -> str:
@@ -148,7 +177,7 @@ def _run(choice: Choice, options: Options, console: Console) -> int:
     use_thread_budget()
     try:
         return run(choice, options, console)
-    except (DemoError, ProcessError, DivergedError, OSError, ValueError) as error:
+    except (DemoError, ProcessError, DivergedError, NotANumber, RecordingError, OSError, ValueError) as error:
         console.print(f"[bold red]isthmus-demo:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
@@ -159,17 +188,17 @@ def _run(choice: Choice, options: Options, console: Console) -> int:
 def run(choice: Choice, options: Options, console: Console) -> int:
     """The whole demo; returns the exit status.
 
-    Raises DemoError, ProcessError, DivergedError, OSError, ValueError, KeyboardInterrupt.
+    Raises DemoError, ProcessError, DivergedError, NotANumber, RecordingError, OSError, ValueError, KeyboardInterrupt.
     """
     begun = time.monotonic()
     kind = choice.kind
-    _clear(options.out, kind.mission)
+    _clear(options.out, kind)
     if options.run is not None:
         shutil.copytree(options.run, options.out / RUN)
-    elif not _train(kind.trained(choice.task), options, console):
+    elif not _make(choice, options, console):
         return INTERRUPTED
     with Processes(options.out) as processes:
-        _export(options, processes, console)
+        _export(choice, options, processes, console)
         _carry_out(choice, options, processes, console)
         _measure_echo(options, processes, console)
     demo = load_demo(options.out, choice.task, kind.mission)
@@ -183,27 +212,33 @@ def run(choice: Choice, options: Options, console: Console) -> int:
     raise DemoError(f"the {kind.mission} failed: {causes} (see {options.out / 'mission.log'})")
 
 
-def _clear(out: Path, mission: str) -> None:
-    """Remove what an earlier demo with this mission wrote, and nothing else."""
+def _clear(out: Path, kind: DemoKind) -> None:
+    """Remove what an earlier demo of this kind wrote, and nothing else."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in (RUN, mission, "ros_log"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in (REPORT, _ROBOT_FILE, ROBOT_LOG, NODE_LOG, ECHO_LOG, *_LOGS, f"{mission}.mp4"):
-        (out / name).unlink(missing_ok=True)
+    files = (REPORT, _ROBOT_FILE, ROBOT_LOG, THINGS, NODE_LOG, ECHO_LOG, *_LOGS, f"{kind.mission}.mp4")
+    for name in (RUN, kind.mission, "ros_log", *files, *kind.making.leaves):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
 
 
 # --- the steps ---
 
 
-def _train(task: str, options: Options, console: Console) -> bool:
-    config = dataclasses.replace(default_config(task), seed=options.seed)
-    if options.iterations is not None:
-        config = dataclasses.replace(config, iterations=options.iterations)
-    return train(Trainer(config), options.out / RUN, console)
+def _make(choice: Choice, options: Options, console: Console) -> bool:
+    trained = choice.kind.trained(choice.task)
+    order = Order(
+        task=choice.task, trained=trained, out=options.out, run=options.out / RUN, seed=options.seed, console=console
+    )
+    return choice.kind.making.make(order, options.making)
 
 
-def _export(options: Options, processes: Processes, console: Console) -> None:
-    export = processes.start("export", "isthmus_policies.export.export", options.out / RUN)
+def _export(choice: Choice, options: Options, processes: Processes, console: Console) -> None:
+    run = options.out / RUN
+    task = ("--task", choice.kind.trained(choice.task)) if holds_chunks(run) else ()
+    making = choice.kind.making.exporting(options.making)
+    export = processes.start("export", "isthmus_policies.export.export", run, *task, *making)
     _watch(export, "evaluating and exporting", None, console)
     export.require_success()
 
@@ -218,7 +253,8 @@ def _carry_out(choice: Choice, options: Options, processes: Processes, console: 
     kind, out, patience = choice.kind, options.out, ("--wait-s", _START_S)
     robot = processes.start(
         "robot", "isthmus_deploy.ros.stand_in_robot",
-        "--robot", _stand_in(out), "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
+        "--robot", _stand_in(out), *(("--task", kind.trained(choice.task)) if kind.at_task else ()),
+        "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
     )  # fmt: skip
     node = processes.start(
         "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE, "--log", out / NODE_LOG, *patience
@@ -265,10 +301,7 @@ def _film(demo: Demo, kind: DemoKind, console: Console) -> None:
     with _progress(console) as progress:
         bar = progress.add_task("drawing the video", total=None, note="")
         try:
-            mission_video(
-                demo.description, demo.arrays, demo.phases, kind.note(demo), demo.video,
-                on_frame=lambda done, total: progress.update(bar, completed=done, total=total),
-            )  # fmt: skip
+            kind.film(demo, lambda done, total: progress.update(bar, completed=done, total=total))
         except NoRendererError as error:
             console.print(f"no video: {error}")
 

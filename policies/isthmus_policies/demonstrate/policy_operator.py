@@ -15,11 +15,13 @@ from isthmus_deploy.robot_interface import interface_of
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.demonstrate.demonstration import MeasuredRobot
 from isthmus_policies.demonstrate.features import joined, signals_of
+from isthmus_policies.demonstrate.policy_steps import policy_steps
 from isthmus_sim.description import RobotDescription
 
 
 class PolicyOperator:
-    """The graph that would run on the robot, on the signals in a robot's observations.
+    """The graph that would run on the robot, on the signals in a robot's observations. Chunks are executed as on the
+    robot, and are there at once.
 
     Args:
         path: The file that isthmus-export wrote.
@@ -44,29 +46,27 @@ class PolicyOperator:
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be positive, not {steps}")
         self.name = f"policy {path.stem}"
-        self._runtime, self._robot, self._steps, self._step = Runtime(path), robot, steps, 0
+        runtime = Runtime(path)
+        self._contract, self._policy = runtime.contract, policy_steps(runtime)
+        self._robot, self._steps, self._step = robot, steps, 0
         self._signals = signals or (lambda observation: signals_of(robot, observation))
-        if self._runtime.contract.chunk is not None:
-            raise PolicyFileError(
-                f"{path} is a policy of chunks: isthmus-play tries it, and it drives no recording yet"
-            )
-        differences = self._runtime.contract.differences(interface_of(robot))
+        differences = self._contract.differences(interface_of(robot))
         if differences:
             raise PolicyFileError(f"{path} is for another robot: {robot.name} is no match: {'; '.join(differences)}")
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the signals that it takes."""
-        return tuple(signal.name for signal in self._runtime.contract.signals)
+        return tuple(signal.name for signal in self._contract.signals)
 
     def reset(self, seed: int) -> None:
         """It remembers nothing of what was before."""
-        self._runtime.reset()
+        self._policy.reset(seed)
         self._step = 0
 
     def decide(self, observation: Observation) -> Decision:
         """Its commands. Raises ValueError for an observation of another robot."""
-        commands = self._runtime.step(self._signals(observation))
+        commands = self._policy.step(self._signals(observation))
         action = joined(self._robot.commands, commands)
         decision = Decision(action=action, control=Controller.POLICY, event=self._event(observation))
         self._step += 1
@@ -82,7 +82,8 @@ class PolicyOperator:
         return Event.TIME if self._step >= self._steps else Event.NONE
 
     def resume(self) -> None:
-        """It decides anew at every step."""
+        """What it planned while somebody else drove is forgotten."""
+        self._policy.resume()
 
     def close(self) -> None:
         """Nothing is held."""

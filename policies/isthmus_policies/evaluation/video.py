@@ -112,6 +112,33 @@ def mission_video(
     return film(moving_robot(robot), [Clip(motion=motion, title=phase, note=note)], path, on_frame=on_frame)
 
 
+def task_video(
+    scene: Scene, things: Mapping[str, NDArray], phases: Sequence[tuple[str, float, float]], note: Text, path: Path,
+    *, on_frame: Progress | None = None,
+) -> Path:  # fmt: skip
+    """A video of a recorded mission in a task's scene; returns `path`.
+
+    Args:
+        scene: What is drawn.
+        things: time (t,) s since the mission's start and state/NAME (t, *shape) by the names of the scene's quantities.
+        phases: Name, start and end in s; what lies before and after is not shown.
+        note: What to write below the phase's name, of a time in s since the mission's start.
+
+    Raises NoRendererError where this machine cannot draw without a display.
+    """
+    shown = (things["time"] >= phases[0][1]) & (things["time"] <= phases[-1][2])
+    state = {name.removeprefix("state/"): rows[shown] for name, rows in things.items() if name.startswith("state/")}
+    motion = Motion(time=things["time"][shown], state=state)
+    start_s = float(motion.time[0])
+
+    def phase(time: float) -> str:
+        return next((name for name, _, end in phases if time + start_s < end), phases[-1][0])
+
+    return film(
+        scene, [Clip(motion=motion, title=phase, note=lambda time: note(time + start_s))], path, on_frame=on_frame
+    )
+
+
 def moving_robot(robot: RobotDescription) -> Scene:
     """A robot by itself, of which is read where it is: its base where that is free, and its joints."""
     base = free_body(robot.base) if robot.base else ()

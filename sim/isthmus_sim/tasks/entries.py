@@ -97,6 +97,7 @@ PUSH_T = TaskEntry(
     config=PushTConfig(),
     summary="push a T into its goal",
     demonstration=_DISC,
+    mission="isthmus_policies.demo.report.push:PUSH",
 )
 PUSH_T_STANDARD = TaskEntry(
     make=PushT,
@@ -111,6 +112,7 @@ PICK_PLACE = TaskEntry(
     config=PickPlaceConfig(),
     summary="put the cube into the zone",
     demonstration=_ARM,
+    mission="isthmus_policies.demo.report.place:PLACE",
 )
 PICK_PLACE_RANDOMIZED = TaskEntry(
     make=PickPlace,
@@ -118,6 +120,13 @@ PICK_PLACE_RANDOMIZED = TaskEntry(
     config=other_desks(),
     summary="the same at desks that look different",
     demonstration=_ARM,
+)
+PICK_PLACE_CAMERAS = TaskEntry(
+    make=PickPlace,
+    robot="so101_cameras",
+    config=other_desks(),
+    training=None,
+    summary="the same there, with both cameras among the robot's readings",
 )
 REACH_CUBE = TaskEntry(
     make=ReachCube,

@@ -87,7 +87,8 @@ class PickPlace(Task):
 
     def __init__(self, robot: RobotDescription, config: PickPlaceConfig) -> None:
         self.robot, self.config = robot, config
-        self.scene = desk_scene(robot)
+        self._cameras = {signal.name: signal.shape for signal in robot.signals if signal.dtype == "uint8"}
+        self.scene = desk_scene(robot, self._cameras)
         self.episode_steps = config.episode_steps
         self.sensors, self.noise = config.sensors, config.noise
         command = robot.command(COMMAND)
@@ -119,7 +120,8 @@ class PickPlace(Task):
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:
-        return {"joint_position": state["joint_position"], "joint_velocity": state["joint_velocity"]}
+        seen = ("joint_position", "joint_velocity", *self._cameras)
+        return {name: state[name] for name in seen}
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
         pose = torch.cat((state["cube_position"], state["cube_orientation"], state["cube_edge"]), dim=-1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pusher_chunks import write_untrained_run
 
 from isthmus_policies.demo.demo import _stand_in, parse
 from isthmus_policies.demo.report.record import load_demo
@@ -55,7 +56,7 @@ def test_a_run_is_demonstrated_on_its_task(tmp_path: Path, trained: str, task: s
             "was trained on the task 'quadruped', not on 'biped': choose another",
         ),
         ("quadruped", ["--task", "quadrotor"], "was trained on the task 'quadruped', not on 'quadrotor'"),
-        ("push_t", [], "the task 'push_t' lacks a mission"),
+        ("reach_cube", [], "the task 'reach_cube' lacks a mission"),
     ],
 )
 def test_a_run_of_another_task_is_refused(
@@ -74,6 +75,44 @@ def test_a_run_that_the_demo_would_throw_away_is_refused(tmp_path: Path, capsys:
     with pytest.raises(SystemExit):
         parse(["--run", str(run), "--out", str(tmp_path / "demo")])
     assert "which is emptied first: choose another --out" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_of_chunks_is_demonstrated_on_what_it_was_tried_on_or_what_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tried, untried = (write_untrained_run(tmp_path / str(task), "mip", task) for task in ("push_t", None))
+    assert parse(["--run", str(tried)])[0].task == "push_t"
+    assert parse(["--run", str(untried), "--task", "push_t"])[0].task == "push_t"
+    with pytest.raises(SystemExit):
+        parse(["--run", str(untried)])
+    assert "say which one is meant, with --task" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--demonstrations", "nowhere"], "--demonstrations nowhere: there is nothing; leave it out"),
+        (["--steps", "0"], "--steps must be at least 1, not 0"),
+        (["--episodes", "1"], "--episodes must be at least 2, not 1"),
+    ],
+)
+def test_what_a_policy_cannot_be_made_from_is_refused_at_once(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        parse(["--task", "push_t", *arguments])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_each_way_to_a_policy_has_its_own_options(capsys: pytest.CaptureFixture[str]):
+    _, options = parse(["--task", "push_t", "--steps", "9", "--time-s", "7"])
+    assert (options.making.steps, options.plan.duration_s) == (9, 7.0)
+    _, options = parse(["--iterations", "3"])
+    assert options.making.iterations == 3
+    with pytest.raises(SystemExit):
+        parse(["--task", "push_t", "--iterations", "3"])
+    assert "--iterations" in "".join(capsys.readouterr())
 
 
 def test_a_run_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

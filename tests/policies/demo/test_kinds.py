@@ -11,6 +11,8 @@ import pytest
 from isthmus_policies.demo.demo import parse
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks
 from isthmus_policies.demo.report.flight import FLIGHT
+from isthmus_policies.demo.report.place import PLACE
+from isthmus_policies.demo.report.push import PUSH
 from isthmus_policies.demo.report.walk import WALK
 from isthmus_sim.registry import RegistryError
 from isthmus_sim.tasks import TASKS
@@ -60,6 +62,8 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("quadruped", WALK, "quadruped"),
         ("quadruped-rough", WALK, "quadruped-rough"),
         ("biped", WALK, "biped"),
+        ("push_t", PUSH, "push_t"),
+        ("pick_place", PLACE, "pick_place-cameras"),
     ],
 )
 def test_a_task_is_demonstrated_as_its_entry_says(task: str, kind: object, trained: str):
@@ -81,7 +85,7 @@ def test_another_packages_task_is_demonstrated_likewise():
 @pytest.mark.parametrize(
     ("task", "named"),
     [
-        ("push_t", "'push_t' lacks a mission"),
+        ("reach_cube", "'reach_cube' lacks a mission"),
         ("cat", "unknown task 'cat'"),
         ("broken", "stranger does not load from no_such_module:KIND"),
         ("raising", "'raising' of stranger does not load from strange_mission:KIND: TypeError: "),

@@ -154,3 +154,18 @@ def test_an_arm_with_another_model_is_refused():
     other = replace(make_task("pick_place").robot, name="my_arm", model=lambda looks: "<mujoco/>")
     with pytest.raises(ValueError, match="built around the model of so101, and my_arm has one of its own"):
         make_task("pick_place", robot=other)
+
+
+# Seen
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_robot_with_cameras_sees_its_own_desk():
+    """The arm without them reads its joints alone."""
+    env = desks(2, make_task("pick_place-cameras"))
+    seen = {name: value for name, value in env.signals.items() if value.dtype == torch.uint8}
+    assert {name: tuple(value.shape) for name, value in seen.items()} == {
+        "camera_scene": (2, 96, 96, 3),
+        "camera_wrist": (2, 96, 96, 3),
+    }
+    assert all((value[0] != value[1]).any() for value in seen.values())
+    env.close()
+    assert set(desks(1).signals) == {"joint_position", "joint_velocity"}

@@ -5,10 +5,11 @@ Judged by the topic task_succeeded, which a stand-in at a task publishes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, ClassVar
 
 import numpy as np
+import tyro
 
 from isthmus_deploy.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions import mission
@@ -18,14 +19,26 @@ from isthmus_deploy.ros.truth import Truth
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptPlan:
+    """What is asked of the robot: its task, in time."""
+
+    time_s: Annotated[float, tyro.conf.arg(aliases=["--time-s"])] = 15.0
+    """Time for it, s."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it takes at most, s."""
+        return self.time_s
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options(mission.Options):
     """Let a robot that isthmus-deploy drives do its task, such as a stand-in with --task.
 
     Exits with 0 when the task was done in time, 1 when it was not.
     """
 
-    time_s: float = 15.0
-    """Time for it, s."""
+    plan: AttemptPlan = field(default_factory=AttemptPlan)
 
 
 class Attempt(Mission):
@@ -39,7 +52,7 @@ class Attempt(Mission):
 
     def __init__(self, options: Options) -> None:
         super().__init__()
-        self._limit_s = options.time_s
+        self._plan = options.plan
         self._took_s = 0.0
 
     def meet(self, robot: RobotInterface) -> None:
@@ -58,7 +71,7 @@ class Attempt(Mission):
     def ask(self, time_s: float, truth: Truth) -> Vector | None:
         self._took_s = time_s
         self.phase = "attempt"
-        return None if self.succeeded or time_s > self._limit_s else np.zeros(0)
+        return None if self.succeeded or time_s > self._plan.time_s else np.zeros(0)
 
     def failure(self, truth: Truth) -> str | None:
         return None
@@ -72,7 +85,7 @@ class Attempt(Mission):
             lines=[f"done after {self._took_s:.1f} s"] if self.succeeded else [],
             facts={
                 "took_s": self._took_s,
-                "limit_s": self._limit_s,
+                "plan": asdict(self._plan),
                 "phases": [{"name": "attempt", "start_s": 0.0, "end_s": self._took_s}],
             },
         )

@@ -62,7 +62,7 @@ class MissionLog:
         return arrays
 
     def save(self, folder: Path, name: str, summary: dict[str, Any]) -> None:
-        """Write NAME.npz (arrays) and NAME.json (summary, events, diagnostics) into `folder`."""
+        """Write NAME.npz (arrays) and NAME.json (summary, zero_s, events, diagnostics) into `folder`."""
         arrays = self.arrays()
         write_atomically(
             folder / f"{name}.npz",
@@ -70,4 +70,6 @@ class MissionLog:
         )
         events = [(round(time - self.zero_s, 3), text) for time, text in self.events]
         diagnostics = [{"time": f"{time - self.zero_s:.3f}", **values} for time, values in self.diagnostics]
-        write_json(folder / f"{name}.json", {**summary, "events": events, "diagnostics": diagnostics})
+        write_json(
+            folder / f"{name}.json", {**summary, "zero_s": self.zero_s, "events": events, "diagnostics": diagnostics}
+        )

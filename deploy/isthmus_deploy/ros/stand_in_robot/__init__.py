@@ -33,7 +33,8 @@ class Config:
     fault: tuple[str, ...] = ()
     """Sensor faults, KIND@SECONDS or KIND:TOPIC@SECONDS after it is first told to move: nan@3.0, silence:imu@2."""
     log: Path | None = None
-    """Where to write the parameters, the sensor-to-command latency and the timing at the end, as JSON."""
+    """Where to write the parameters, the sensor-to-command latency and the timing at the end, as JSON; at a
+    task also, as .npz beside it, where everything was and what the task measured, over time."""
 
 
 def main() -> None:

@@ -41,6 +41,8 @@ class TaskWorld(DescribedWorld):
         self._steps = 0
         self.succeeded = False
         """Whether the task has been done."""
+        self.state: dict[str, Array] = {}
+        """The quantities of the task's scene when it was judged last, without images; new arrays each time."""
         # Images are the sensors' part here, and no state of the world.
         state = tuple(quantity for quantity in task.scene.quantities if quantity.kind != "camera")
         super().__init__(replace(task.scene, timestep_s=fine_timestep(task.robot), quantities=state), seed)
@@ -53,6 +55,7 @@ class TaskWorld(DescribedWorld):
         self._goal = goal = self._task.track(goal, state)
         done = self._task.succeeded(state, goal)
         self.succeeded = self.succeeded or bool(done is not None and done[ids].all())
+        self.state = {name: value[0].double().numpy() for name, value in state.items()}
         return {name: value.item() for name, value in self._task.metrics(state, goal).items()}
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from isthmus_deploy.ros.stand_in_robot import Config
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
+from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
 from isthmus_sim.models.user_robot import robot_of
 
@@ -84,6 +85,7 @@ class StandIn:
         self._publish_truth = node.create_publisher(Odometry, "ground_truth", qos.SENSOR).publish
         self._task = cast("TaskWorld", world) if config.task else None
         self._measured: dict[str, float] = {}
+        self._record = TaskRecord()
         if self._task:
             self._publish_success = node.create_publisher(Bool, "task_succeeded", qos.SENSOR).publish
         for command in self._interface.commands:
@@ -108,6 +110,8 @@ class StandIn:
         self._log.info(self._timing_line())
         if self._config.log:
             write_json(self._config.log, self._summary())
+        if self._config.log and self._task:
+            self._record.save(self._config.log.with_suffix(".npz"))
 
     def _advance(self, begin_ns: int) -> None:
         """Simulate the control period that began then."""
@@ -127,6 +131,7 @@ class StandIn:
         if self._task:
             self._measured = self._task.judge()
             self._publish_success(Bool(data=self._task.succeeded))
+            self._record.add(time.monotonic(), self._task.state, self._measured)
         faults = self._active_faults()
         for fault in faults:
             self._sensors.spoil(fault, readings)

@@ -11,6 +11,8 @@ from statistics import fmean
 
 import numpy as np
 
+from isthmus_deploy.chunk_controller import ChunkController
+from isthmus_deploy.chunk_inference import InLoop
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.robot_interface import interface_of
 from isthmus_deploy.ros.missions.log import MissionLog
@@ -78,6 +80,13 @@ def walk(runtime: Runtime, robot: RobotDescription, seed: int, plan: WalkPlan | 
     return _Trial(runtime, robot, seed, mission).run()
 
 
+def _controller(runtime: Runtime) -> PolicyController | ChunkController:
+    """A policy of chunks infers within the loop: no real time passes here."""
+    if runtime.contract.chunk is None:
+        return PolicyController(runtime)
+    return ChunkController(InLoop(runtime))
+
+
 class _Trial:
     """One robot, its safety chain, its operator, and what is recorded of them."""
 
@@ -85,7 +94,7 @@ class _Trial:
         contract = runtime.contract
         self._seed, self._mission = seed, mission
         self._world = DescribedWorld(bare_scene(robot), seed)
-        self._controller = PolicyController(runtime)
+        self._controller = _controller(runtime)
         self._period_s = contract.control_period_s
         self._steps = round(contract.control_period_s / self._world.timestep_s)
         self._fresh = {signal.name: 0.0 for signal in contract.signals}

@@ -26,6 +26,7 @@ def contract(demo: Demo) -> str:
         ("control period", f"{period:g} ms ({rate:g} Hz)"),
         ("trained for a latency of", f"{1e3 * agreed.trained_latency_s:g} ms from sensor to motor"),
         ("policy file", f"{demo.policy_bytes / 1024:.0f} KiB, contract version {agreed.version}"),
+        *([("before it was written", escape(demo.replayed))] if demo.replayed else []),
         ("digest (SHA-256)", f'<code class="long">{demo.digest}</code>'),
     ]
     return section("The contract", text, table(None, general), _signals(agreed), _commands(agreed), _rest(agreed))

@@ -9,16 +9,7 @@ from isthmus_policies.demo.report.record import Demo
 
 def facts(demo: Demo, kind: DemoKind) -> list[Fact]:
     """The headlines, for the page and for the terminal."""
-    return [_training(demo), _simulation(demo), *kind.facts(demo), _latency(demo), _loop(demo)]
-
-
-def _training(demo: Demo) -> Fact:
-    if not demo.metrics:
-        return Fact(label="Training", value="not recorded", detail="the run holds no metrics.csv")
-    last = demo.metrics[-1]
-    steps, seconds = last["steps"], last["seconds"]
-    detail = f"{steps / 1e6:.2g} million steps, {steps / seconds / 1e3:.0f} thousand a second"
-    return Fact(label="Training", value=f"{seconds:.1f} s", detail=detail)
+    return [*kind.making.facts(demo), _simulation(demo), *kind.facts(demo), _latency(demo), _loop(demo)]
 
 
 def _simulation(demo: Demo) -> Fact:

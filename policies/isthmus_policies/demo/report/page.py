@@ -42,7 +42,7 @@ def page(demo: Demo, kind: DemoKind) -> str:
 {_header(demo, kind)}
 <div class="facts">{"".join(fact(headline) for headline in facts(demo, kind))}</div>
 {"".join(part(demo) for part in (*kind.sections, contract))}
-{_footer(demo)}
+{_footer(demo, kind)}
 </main>
 </body>
 </html>
@@ -63,10 +63,10 @@ def _header(demo: Demo, kind: DemoKind) -> str:
 </header>"""
 
 
-def _footer(demo: Demo) -> str:
+def _footer(demo: Demo, kind: DemoKind) -> str:
     again = (
         f'make demo TASK={escape(demo.task)} ARGS="--seed {demo.contract.provenance.seed} '
-        f'--robot-seed {demo.robot.get("seed", 0)}"'
+        f'--robot-seed {demo.robot.get("seed", 0)}{escape(kind.making.again(demo))}"'
     )
     rows = [
         ("written", escape(datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"))),

@@ -142,6 +142,8 @@ ROBOT = RobotDescription(
 
 
 CAMERA_ROBOT = with_camera(ROBOT, "so101_camera", "scene", (64, 64))
+# With both cameras of the desk, as its demonstrations are recorded.
+CAMERAS_ROBOT = with_camera(with_camera(ROBOT, "so101_scene", "scene", (96, 96)), "so101_cameras", "wrist", (96, 96))
 
 
 ENDS = (JAW_LENGTH - OFFSET["gripper"][0], OFFSET["gripper"][2] - FIXED_FACE - CLOSED_GAP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus_deploy.ros.missions.attempt import Attempt, Options
+from isthmus_deploy.ros.missions.attempt import Attempt, AttemptPlan, Options
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.mission import Judgement
 from isthmus_deploy.ros.truth import Truth
@@ -10,7 +10,7 @@ from isthmus_deploy.ros.truth import Truth
 
 def attempted(done_s: float) -> tuple[float, Judgement]:
     """When it stopped asking, and how it was judged; the task is done after `done_s`."""
-    mission, time_s = Attempt(Options(time_s=2.0)), 0.0
+    mission, time_s = Attempt(Options(plan=AttemptPlan(time_s=2.0))), 0.0
     mission.succeeded = False
     mission.begin(Truth())
     while mission.ask(time_s, Truth()) is not None:

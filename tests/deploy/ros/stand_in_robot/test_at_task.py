@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.stand_in_robot.world import make_world
 from isthmus_sim.robots.so101.description import ROBOT as ARM
 from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
@@ -73,3 +76,18 @@ def test_what_stands_around_the_robot_is_seen_as_the_task_sees_it():
     angles = np.array([reading["block_angle"] for reading in readings])
     assert (angles >= 0).all()
     assert (angles <= 6.2832).all()
+
+
+def test_what_happened_is_kept_for_a_report(tmp_path: Path):
+    world, record = reaching(1), TaskRecord(kept=2)
+    for time_s in (2.0, 3.0, 4.0):
+        measured = world.judge()
+        record.add(time_s, world.state, measured)
+    record.save(tmp_path / "robot.npz")
+    with np.load(tmp_path / "robot.npz") as kept:
+        assert kept["time"].tolist() == [3.0, 4.0], "the newest"
+        np.testing.assert_allclose(kept["state/cube_position"][-1], cube(world), atol=1e-6)
+        assert kept["measured/distance_m"].shape == (2,)
+    TaskRecord().save(tmp_path / "nothing.npz")
+    with np.load(tmp_path / "nothing.npz") as kept:
+        assert kept.files == []

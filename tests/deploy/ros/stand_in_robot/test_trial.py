@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import cast
 
 import numpy as np
 import pytest
 import standing_policy
+from chunk_models import with_chunks
 
 from isthmus_deploy.robot_interface import ContractMismatch
 from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
@@ -92,6 +94,24 @@ def test_it_stands_up_stands_and_lies_down(runtime, robot):
 
 def test_a_robot_that_does_as_it_is_told_succeeds(runtime):
     assert walked(runtime, 0, leg(1.0)).failures == ()
+
+
+class Standing:
+    """A policy of chunks that stands."""
+
+    def __init__(self, contract) -> None:
+        self.contract, self.asked = with_chunks(contract), 0
+
+    def step(self, signals, noise=None, begin=None):
+        self.asked += 1
+        assert signals["joint_position"].shape == (2, 12)
+        return {"joint_position_target": np.tile(standing_policy.DEFAULT, (4, 1))}
+
+
+def test_a_policy_of_chunks_walks_too(runtime):
+    policy = Standing(runtime.contract)
+    assert walked(cast(Runtime, policy), 0, leg(1.0)).failures == ()
+    assert policy.asked == pytest.approx(25, abs=2), "each chunk of four is followed for two control periods"
 
 
 def test_the_same_seed_walks_the_same_walk(runtime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 from rich.console import Console
 
+from isthmus_datasets.format.reader import DatasetReader
 from isthmus_deploy.policy_file import PolicyFileError, read
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
@@ -20,7 +22,9 @@ from isthmus_policies.chunks.export.export import compiled
 from isthmus_policies.chunks.export.graph import compile_chunks
 from isthmus_policies.chunks.export.replay import ChunkRecording, record_chunks
 from isthmus_policies.chunks.runner import usual_executor
+from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator
+from isthmus_policies.demonstrate.record import main as record
 from isthmus_policies.evaluation import play
 from isthmus_policies.export.export import ExportError, Options, export
 from isthmus_sim.robots import ROBOTS
@@ -143,8 +147,58 @@ def test_an_altered_file_is_not_played(path: Path, tmp_path: Path):
         play.play(play.Options(exported=altered, video=False), Console(quiet=True))
 
 
-def test_it_is_not_played_on_another_robot_and_drives_no_recording(path: Path):
+def test_it_neither_plays_nor_drives_another_robot(path: Path):
     with pytest.raises(ValueError, match="robot"):
         play.play(play.Options(exported=path, task="reach_cube", episodes=2, video=False), Console(quiet=True))
-    with pytest.raises(PolicyFileError, match="chunks"):
-        PolicyOperator(path, ROBOTS["pusher"])
+    with pytest.raises(PolicyFileError, match="for another robot"):
+        PolicyOperator(path, ROBOTS["so101"])
+
+
+def driven(operator: PolicyOperator, seed: int, steps: int) -> np.ndarray:
+    """What it decides in an episode, (steps, 2) px."""
+    with closing(EnvRobot(make_task("push_t"))) as robot:
+        robot.reset(seed)
+        operator.reset(seed)
+        actions = []
+        for _ in range(steps):
+            actions.append(operator.decide(robot.observe()).action)
+            robot.act(actions[-1])
+    return np.array(actions)
+
+
+def test_it_drives_a_recording_as_it_drives_a_robot(path: Path):
+    operator, runtime = PolicyOperator(path, ROBOTS["pusher"]), Runtime(path)
+    actions = driven(operator, 3, 7)
+    np.testing.assert_array_equal(driven(operator, 3, 7), actions)
+    assert (driven(operator, 4, 7) != actions).any()
+    with closing(EnvRobot(make_task("push_t"))) as robot:
+        robot.reset(3)
+        signals = robot.signals(robot.observe())
+    random = np.random.default_rng(3)
+    noise = {item.name: random.standard_normal(item.shape, np.float32) for item in runtime.contract.noise}
+    chunk = runtime.step({name: np.stack([value] * 2) for name, value in signals.items()}, noise)["target_position"]
+    np.testing.assert_array_equal(actions[:3], chunk[:3], "until the next inference, which is due at the fourth step")
+    assert (actions[3] != chunk[3]).any()
+
+
+def test_it_plans_anew_when_a_person_gives_control_back(path: Path):
+    operator = PolicyOperator(path, ROBOTS["pusher"])
+    with closing(EnvRobot(make_task("push_t"))) as robot:
+        robot.reset(3)
+        operator.reset(3)
+        seen = robot.observe()
+        planned = [operator.decide(seen).action for _ in range(2)]
+        operator.resume()
+        again = operator.decide(seen).action
+    operator.reset(3)
+    kept = [operator.decide(seen).action for _ in range(3)]
+    np.testing.assert_array_equal(kept[:2], planned)
+    assert (kept[2] != again).any()
+
+
+def test_it_is_recorded_from_the_command_line(path: Path, tmp_path: Path):
+    record(
+        ["push_t", str(tmp_path / "d"), "--policy", str(path), "--episodes", "1", "--max-seconds", "1", "--no-images"]
+    )
+    (row,) = DatasetReader(tmp_path / "d").episodes
+    assert (row.length, row.facts["operator"]) == (10, "policy policy")

@@ -63,11 +63,10 @@ def test_near_to_another_chunk_it_makes_the_same_chunks_and_takes_no_more_room()
     assert size < 1.5 * weights + 400_000, "weights are stored once"
 
 
-def test_images_go_in_as_bytes_at_the_cameras_size():
+@pytest.mark.parametrize("camera", ["camera_scene", "scene"])
+def test_images_go_in_as_bytes_at_the_cameras_size(camera: str):
     task = make_task("reach_cube")
-    spec = ChunkSpec(
-        fps=30, columns={}, cameras={"observation.images.camera_scene": (48, 32)}, action_size=6, horizon=4
-    )
+    spec = ChunkSpec(fps=30, columns={}, cameras={f"observation.images.{camera}": (48, 32)}, action_size=6, horizon=4)
     small = EncoderConfig(image=ImageConfig(width=8, blocks=(1,), keypoints=4))
     network, graph, _ = both(task, untrained_chunks("cloning", spec, encoder=small), "receding")
     drawn = np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""How a demo comes to its policy: by reward, or from demonstrations."""
