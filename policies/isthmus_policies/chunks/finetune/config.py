@@ -34,8 +34,10 @@ class PPO:
     """Of generalised advantage estimation, from chunk to chunk."""
     width: int = 256
     """noise: of the network that says where it is drawn."""
-    deviation: float = 0.05
-    """actions: standard deviation at the start of what is added to them to explore; they range from -1 to 1."""
+    cosines: int = 3
+    """actions: how many slow movements are added to a chunk to explore: an offset, a slope …"""
+    deviation: float = 0.02
+    """actions: standard deviation at the start of what each of them adds; actions range from -1 to 1."""
     style: float = 0.001
     """How much it counts to stay near to what was demonstrated: the KL to the policy that the run began with."""
     progress: float = 1.0
@@ -44,12 +46,11 @@ class PPO:
     """Iterations at the start in which only the critic learns."""
 
     def __post_init__(self) -> None:
-        reals = (self.rate, self.critic_rate, self.clip, self.kl, self.deviation)
-        if (
-            min(*reals, self.width, self.epochs, self.batch_size) <= 0
-            or min(self.style, self.progress, self.critic_alone) < 0
-        ):
-            raise ValueError(f"rates, epochs, batch size, clip, kl, width and deviation must be positive: {self}")
+        sizes = (self.width, self.cosines, self.epochs, self.batch_size)
+        if min(*sizes, self.rate, self.critic_rate, self.clip, self.kl, self.deviation) <= 0:
+            raise ValueError(f"rates, epochs, batch size, clip, kl, width, cosines and deviation are positive: {self}")
+        if min(self.style, self.progress, self.critic_alone) < 0:
+            raise ValueError(f"style, progress and critic_alone cannot be negative: {self}")
         if not (0.0 < self.discount < 1.0 and 0.0 <= self.lam <= 1.0):
             raise ValueError(f"discount and lam are shares: {self}")
 

@@ -4,6 +4,7 @@ comes of it."""
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -92,32 +93,46 @@ class NoiseExplorer(Explorer):
 class ActionExplorer(Explorer):
     """Adds to the actions. All of the policy learns, and may come to do what nobody showed.
 
-    The noise is part of what the policy sees, so that one that does this or that stays one. It is the last step of a
-    denoising chain whose earlier steps add nothing (Ren et al. 2024, "Diffusion Policy Policy Optimization": all do).
+    Added is what changes slowly within a chunk: the first cosines of its discrete cosine transform, whose coefficients
+    are what is drawn. A robot follows that, and fewer numbers explain the outcome. The noise is part of what the policy
+    sees, so that one that does this or that stays one. It is the last step of a denoising chain whose earlier steps add
+    nothing (Ren et al. 2024, "Diffusion Policy Policy Optimization": there all do, to each action by itself).
 
     Args:
         policy, execute: As `Explorer` has them.
-        deviation: Standard deviation at the start of what is added, scaled.
+        cosines: How many of them, at most as many as actions are done.
+        deviation: Standard deviation at the start of what one of them adds to an action, scaled.
     """
 
-    def __init__(self, policy: ChunkPolicy, execute: int, deviation: float) -> None:
+    def __init__(self, policy: ChunkPolicy, execute: int, cosines: int, deviation: float) -> None:
         super().__init__(policy, execute)
-        self.log_deviation = nn.Parameter(torch.full((execute, policy.spec.action_size), deviation).log())
+        self._basis = _cosines(execute, min(cosines, execute))
+        drawn = (self._basis.shape[1], policy.spec.action_size)
+        self.log_deviation = nn.Parameter(torch.full(drawn, deviation * execute**0.5).log())
         self._before = (copy.deepcopy(self.policy).eval().requires_grad_(False),)  # no part of this module
 
     def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._mean(self.policy, observations, noise)
+        return self._basis.T @ self._own(self.policy, observations, noise)
 
     def before(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._mean(self._before[0], observations, noise)
+        return self._basis.T @ self._own(self._before[0], observations, noise)
 
     def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
-        return drawn
+        own = self._own(self.policy, observations, noise)
+        return own + self._basis @ (drawn - self._basis.T @ own)
 
-    def _mean(self, policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
+    def _own(self, policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
+        """The actions that the policy would do."""
         if policy.steering is not None:
             noise = policy.steering(policy.embed(observations), noise)
         return _made(policy, observations, noise)[:, : self.execute]
+
+
+def _cosines(length: int, count: int) -> Tensor:
+    """(length, count): the first columns of the orthonormal discrete cosine transform (DCT-II)."""
+    middles = (torch.arange(length, dtype=torch.float64) + 0.5) * (math.pi / length)
+    columns = (middles.unsqueeze(1) * torch.arange(count)).cos()
+    return (columns / columns.norm(dim=0)).float()
 
 
 def _made(policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:

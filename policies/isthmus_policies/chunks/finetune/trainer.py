@@ -156,7 +156,7 @@ _EPISODE = ("episode/succeeded", "episode/length")
 def _explorer(policy: ChunkPolicy, execute: int, config: PPO) -> Explorer:
     if config.way == "noise":
         return NoiseExplorer(policy, execute, config.width)
-    return ActionExplorer(policy, execute, config.deviation)
+    return ActionExplorer(policy, execute, config.cosines, config.deviation)
 
 
 def stored_config(folder: Path) -> FinetuneConfig:

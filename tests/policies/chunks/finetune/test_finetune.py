@@ -86,16 +86,19 @@ def test_the_command_leaves_the_last_policies_and_what_it_found(
 
 def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
     policy = load_chunk_run(begun_with).policy
-    explorer = ActionExplorer(policy, 4, deviation=0.1)
-    state, noise = torch.rand(5, SPEC.observed, 5) * 500, policy.noise(5)
+    explorer = ActionExplorer(policy, 4, cosines=2, deviation=0.1)
+    state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
     with torch.no_grad():
-        mean = explorer.mean({"observation.state": state}, noise)
-        done = policy.sample({"observation.state": state}, noise=noise)[:, :4]
-        # One of 8 numbers is a deviation off: 1²/2 less likely, and as much is the KL.
+        mean = explorer.mean(state, noise)
+        assert mean.shape == (5, 2, 2)
+        own = policy.sample(state, noise=noise)[:, :4]
+        torch.testing.assert_close(policy.actions(explorer.done(state, noise, mean)), own)
+        # A deviation more of the first cosine, in x: an offset of 0.1, 1²/2 less likely, and as much is the KL.
         off = mean.clone()
-        off[:, 0, 0] += 0.1
+        off[:, 0, 0] += explorer.log_deviation[0, 0].exp()
+        moved = explorer.done(state, noise, off) - explorer.done(state, noise, mean)
         less_likely = explorer.log_probability(mean, mean) - explorer.log_probability(off, mean)
-    torch.testing.assert_close(policy.actions(mean), done)
+    torch.testing.assert_close(moved, torch.tensor([0.1, 0.0]).expand(5, 4, 2))
     torch.testing.assert_close(explorer.away(off, mean), torch.full((5,), 0.5))
     torch.testing.assert_close(less_likely, torch.full((5,), 0.5))
 
@@ -137,7 +140,7 @@ def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="a policy that draws"):
         NoiseExplorer(untrained_chunks("cloning"), 4, 16)
     with pytest.raises(ValueError, match="9 of 8 actions"):
-        ActionExplorer(untrained_chunks("flow"), 9, 0.1)
+        ActionExplorer(untrained_chunks("flow"), 9, 3, 0.1)
     with pytest.raises(ValueError, match="told a goal"):
         NoiseExplorer(untrained_chunks("flow", replace(SPEC, goal=("observation.state",))), 4, 16)
     with pytest.raises(ValueError, match="has no goal"):
