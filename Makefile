@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -100,7 +100,7 @@ bench-contention: $(STAMP) ## training alone and beside busy programs, with torc
 bench-push-t: $(STAMP) ## Push-T: human demonstrations replayed, beside gym-pusht where .gym-pusht has it
 	$(BIN)/python benchmarks/push_t.py $(ARGS)
 
-bench-gym-pusht: $(STAMP) ## ARGS="--run runs/chunks/...": a chunk run's last policies in gym-pusht, in .gym-pusht, and here
+bench-gym-pusht: $(STAMP) ## ARGS="--runs runs/chunks/...": a chunk run's last policies in gym-pusht, in .gym-pusht, and here
 	@scripts/gym_pusht.sh
 	$(BIN)/python benchmarks/gym_pusht.py $(ARGS)
 
@@ -112,6 +112,10 @@ bench-chunks: $(STAMP) ## ARGS="--runs runs/chunks/...": methods, samplers, stra
 
 bench-distill: $(STAMP) ## ARGS="--teachers runs/chunks/...": students by each way: score kept, evaluations and time saved
 	$(BIN)/python benchmarks/distill.py $(ARGS)
+
+bench-finetune: $(STAMP) ## ARGS="--students runs/chunks/...": students go on learning in simulation, tried in gym-pusht
+	scripts/gym_pusht.sh
+	$(BIN)/python benchmarks/finetune.py $(ARGS)
 
 bench-chunk-latency: $(STAMP) ## one decision of exported chunk policies on one core, beside torch and bare products
 	$(BIN)/python benchmarks/chunk_latency.py $(ARGS)

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import BenchOptions, Row, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
 import torch
@@ -36,14 +36,16 @@ PUBLISHED = Row(
     metric="quoted: success of a published policy", value=60.0, unit="%", seeds=50,
     peer="FlowPush, a flow U-Net with 8 evaluations, from the state",
 )  # fmt: skip
+Bounds = tuple[str | None, str | None]
+"""Of coverage and of success."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(BenchOptions):
-    """Judge a run's last policies in gym-pusht and here."""
+    """Judge the last policies of runs in gym-pusht and here."""
 
-    run: Path | None = None
-    """Folder of the run; it must observe nothing but the state. --quick makes one up."""
+    runs: tuple[Path, ...] = ()
+    """Folders of runs, each another seed; they must observe nothing but the state. --quick makes one up."""
     python: Path = PYTHON
     """The Python that has gym-pusht."""
     episodes: int = 50
@@ -70,19 +72,15 @@ class Judged:
     here: Evaluation
     standard: Evaluation
 
-    @property
-    def name(self) -> str:
-        return f"step {self.steps}"
 
-
-def judge(file: Path, worlds: GymPushT, options: Options) -> Judged:
+def judge(file: Path, worlds: GymPushT, episodes: int, steps: int) -> Judged:
     """Raises ValueError for a policy that is not for Push-T, or observes more than the state."""
     run = load_chunk_run(file)
-    policy, seeds = run.policy, STANDARD_SEEDS[: options.episodes]
+    policy, seeds = run.policy, STANDARD_SEEDS[:episodes]
     require_state(policy, file)
     return Judged(
         steps=run.facts["steps"],
-        coverage=greatest_coverage(policy, worlds, seeds, options.steps),
+        coverage=greatest_coverage(policy, worlds, seeds, steps),
         here=judged_here(policy, gym_starts(len(seeds)), len(seeds)),
         standard=judged_here(policy, make_task("push_t-standard"), len(seeds)),
     )
@@ -94,22 +92,22 @@ def beside(told: list[tuple[float, float]], shown: str) -> str:
     return f"here, same starts {here:{shown}}; push_t-standard {standard:{shown}}"
 
 
-def rows_of_one(name: str, judged: list[Judged], aim: str | None = None) -> list[Row]:
+def rows_of_one(name: str, judged: list[Judged]) -> list[Row]:
     """Coverage and success over all episodes of one or several policies."""
     covered = np.concatenate([each.coverage for each in judged])
     n = len(covered)
 
-    def row(metric: str, found: Interval, unit: str, aim: str | None, peer: str) -> Row:
+    def row(metric: str, found: Interval, unit: str, peer: str) -> Row:
         low, value, high = found
-        return Row(metric=metric, value=value, unit=unit, spread=(low, high), seeds=n, aim=aim, peer=peer)
+        return Row(metric=metric, value=value, unit=unit, spread=(low, high), seeds=n, peer=peer)
 
     peaks = [(_peak(each.here), _peak(each.standard)) for each in judged]
     successes = [(100 * each.here.success[1], 100 * each.standard.success[1]) for each in judged]
     low, share, high = wilson(int((covered > SUCCESS).sum()), n)
     return [
-        row(f"{name}: greatest coverage, 95 % interval", mean_interval(torch.from_numpy(covered)), "", None,
+        row(f"{name}: greatest coverage, 95 % interval", mean_interval(torch.from_numpy(covered)), "",
             beside(peaks, ".3f")),
-        row("… success, 95 % interval", (100 * low, 100 * share, 100 * high), "%", aim, beside(successes, ".0f")),
+        row("… success, 95 % interval", (100 * low, 100 * share, 100 * high), "%", beside(successes, ".0f")),
     ]  # fmt: skip
 
 
@@ -119,10 +117,29 @@ def _peak(evaluation: Evaluation) -> float:
     return interval[1]
 
 
-def rows_of(judged: list[Judged]) -> list[Row]:
-    """Each policy, and all together, beside what is published."""
-    rows = [row for each in judged for row in rows_of_one(each.name, [each])] if len(judged) > 1 else []
-    return [*rows, *rows_of_one(f"the last {len(judged)} together", judged, aim=">= 60"), apart(judged), PUBLISHED]
+def rows_of(runs: dict[str, list[Judged]]) -> list[Row]:
+    """The policies of each run, name -> policies, all of a run together, and all runs beside what is published."""
+    rows = [row for name, judged in runs.items() for row in rows_of_run(name, judged)]
+    together = [each for judged in runs.values() for each in judged]
+    return [*rows, *rows_over_runs(list(runs.values()), (">= 0.8", ">= 40")), apart(together), PUBLISHED]
+
+
+def rows_of_run(name: str, judged: list[Judged]) -> list[Row]:
+    """Each policy, and all together."""
+    rows = [row for each in judged for row in rows_of_one(f"{name}, step {each.steps}", [each])]
+    return [*rows, *rows_of_one(f"{name}, the last {len(judged)} together", judged)]
+
+
+def rows_over_runs(
+    runs: list[list[Judged]], musts: Bounds, aims: Bounds = (">= 0.92", ">= 65"), of: str = ""
+) -> list[Row]:
+    """Coverage and success of runs, each the mean of its last policies: what bounds judge."""
+    coverage = [float(np.mean([each.coverage.mean() for each in run])) for run in runs]
+    success = [100 * float(np.mean([(each.coverage > SUCCESS).mean() for each in run])) for run in runs]
+    return [
+        over_seeds(f"{of}coverage, mean of a run's last policies, all runs", coverage, "", must=musts[0], aim=aims[0]),
+        over_seeds(f"{of}success, the same", success, "%", must=musts[1], aim=aims[1]),
+    ]
 
 
 def apart(judged: list[Judged]) -> Row:
@@ -140,11 +157,13 @@ def main() -> int:
     if not options.python.exists():
         print(f"there is no {options.python}: scripts/gym_pusht.sh makes it")
         return 0
-    if options.run is None and not options.quick:
-        sys.exit("bench-gym-pusht: --run FOLDER says which run's policies; isthmus-train-chunks makes one")
+    if not options.runs and not options.quick:
+        sys.exit("bench-gym-pusht: --runs FOLDER … says whose policies; isthmus-train-chunks makes them")
     with tempfile.TemporaryDirectory() as temporary, GymPushT(options.python) as worlds:
-        files = policy_files(options.run or made_up(Path(temporary)))
-        judged = [judge(file, worlds, options) for file in files]
+        judged = {
+            run.name: [judge(file, worlds, options.episodes, options.steps) for file in policy_files(run)]
+            for run in options.runs or (made_up(Path(temporary)),)
+        }
     return report("gym_pusht", rows_of(judged), options)
 
 
