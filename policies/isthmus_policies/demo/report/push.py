@@ -10,6 +10,7 @@ import tyro
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
+from isthmus_policies.chunks.encoder import EncoderConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import FromDemonstrations
 from isthmus_policies.demo.report.attempt import Measure, attempt_kind
@@ -34,6 +35,10 @@ PUSH = attempt_kind(
                 "mlp",
                 columns=("observation.state",),
                 angles=("observation.state:4",),
+                frames=("observation.state:0,1@2,3,4",),  # the disc as the block sees it
+                # The goal lies on the table's diagonal and is its own image in it.
+                mirror=("observation.state=512-1,512-0,512-3,512-2,1.5707963-4", "action=512-1,512-0"),
+                encoder=EncoderConfig(width=256),
                 learning=Learning(rate=1e-3),
             ),
             denoiser=MlpConfig(width=256),
