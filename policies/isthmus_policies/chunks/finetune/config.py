@@ -16,10 +16,10 @@ RESUMABLE = ("iterations", "checkpoint_every", "keep", "torch_threads")
 class PPO:
     """Proximal policy optimisation (Schulman et al. 2017) of whole chunks."""
 
-    way: Literal["noise", "actions"] = "noise"
-    """What is explored and learned: where the noise is drawn that chunks are made of, or the actions themselves, for
-    which rate 3e-5, kl 0.05 and style 0.01 are a beginning."""
-    rate: float = 3e-4
+    way: Literal["actions", "noise"] = "actions"
+    """What is explored and learned: the actions, or only where the noise is drawn that chunks are made of, for which
+    rate 3e-4 is a beginning."""
+    rate: float = 2e-5
     """Learning rate of the policy at the start; it follows the KL between updates."""
     critic_rate: float = 1e-3
     epochs: int = 4
@@ -30,19 +30,20 @@ class PPO:
     """How far an update shall move the policy."""
     discount: float = 0.99
     """Of a control step."""
-    lam: float = 0.95
+    lam: float = 0.9
     """Of generalised advantage estimation, from chunk to chunk."""
     width: int = 256
     """noise: of the network that says where it is drawn."""
     cosines: int = 3
     """actions: how many slow movements are added to a chunk to explore: an offset, a slope …"""
-    deviation: float = 0.02
-    """actions: standard deviation at the start of what each of them adds; actions range from -1 to 1."""
+    deviation: float = 0.008
+    """actions: standard deviation at the start of what each of them adds; actions range from -1 to 1. It must be small
+    beside the precision that the task needs, or hardly an episode succeeds."""
     style: float = 0.001
     """How much it counts to stay near to what was demonstrated: the KL to the policy that the run began with."""
     progress: float = 1.0
     """How much a step's change of the task's own reward counts, beside 1 for success."""
-    critic_alone: int = 3
+    critic_alone: int = 6
     """Iterations at the start in which only the critic learns."""
 
     def __post_init__(self) -> None:

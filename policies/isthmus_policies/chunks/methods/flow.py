@@ -23,6 +23,11 @@ from isthmus_policies.chunks.methods.denoising import (
     uniform,
 )
 
+_NEAR, _NEAR_STEPS = 0.05, 2
+"""Noise level at which a chunk begins that begins near to another, and evaluations for it. More noise undoes the other
+one's choices; with less, its end is not found anew. Push-T with a chunk a tick, success: 0.02 7 %, 0.05 24 %, 0.1 14 %,
+0.25 7 %."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
@@ -52,10 +57,9 @@ class Flow(ScheduledPolicy[FlowConfig]):
         return chunk
 
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
-        usual = self.config.steps
-        count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
-        total = usual if near else count
-        levels = [(count - i) / total for i in range(count)]
+        count = positive(steps, _NEAR_STEPS if near else self.config.steps)
+        first = _NEAR if near else 1.0
+        levels = [first * (count - i) / count for i in range(count)]
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
         scheduler.set_timesteps(sigmas=levels)
         scheduler.set_begin_index(0)

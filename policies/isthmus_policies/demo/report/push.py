@@ -34,6 +34,7 @@ PUSH = attempt_kind(
                 "flow",
                 "mlp",
                 columns=("observation.state",),
+                observed=1,  # who sees two rows goes on as before
                 angles=("observation.state:4",),
                 frames=("observation.state:0,1@2,3,4",),  # the disc as the block sees it
                 # The goal lies on the table's diagonal and is its own image in it.

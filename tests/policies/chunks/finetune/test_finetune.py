@@ -105,7 +105,8 @@ def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
 
 def test_steering_changes_the_noise_and_nothing_else_and_is_kept(begun_with: Path, tmp_path: Path):
     plain = load_chunk_run(begun_with).policy
-    tuner = Finetuner(config(begun_with))
+    steering = replace(SMALL, way="noise")
+    tuner = Finetuner(config(begun_with, ppo=steering))
     for _ in range(2):
         tuner.iterate()
     tuner.save(tmp_path)
@@ -119,7 +120,7 @@ def test_steering_changes_the_noise_and_nothing_else_and_is_kept(begun_with: Pat
         torch.testing.assert_close(policy.sample(state, noise=noise), plain.sample(state, noise=steered))
     assert (steered - noise).abs().max() > 1e-4
     assert all(torch.equal(policy.state_dict()[name], value) for name, value in plain.state_dict().items())
-    again = Finetuner(config(tmp_path))  # goes on with the network that steers already
+    again = Finetuner(config(tmp_path, ppo=steering))  # goes on with the network that steers already
     assert torch.equal(again.policy.state_dict()["steering.log_deviation"], policy.steering.log_deviation)
     again.close()
 

@@ -1,0 +1,74 @@
+"""What a policy did becomes a dataset that can be learned from: each world's own episode, and how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pusher_chunks import write_untrained_run
+from rich.console import Console
+
+from isthmus_datasets.format.reader import DatasetReader
+from isthmus_policies.evaluation import roll_out as module
+from isthmus_policies.evaluation.roll_out import Acted, Options, episodes, record, roll_out
+from isthmus_policies.evaluation.runners import PolicyRunner
+from isthmus_sim.env import Env, Step
+from isthmus_sim.robots.pusher.description import ROBOT
+from isthmus_sim.tasks.push_t import PushT, PushTConfig
+
+# The block is at its goal; the disc is far from it in the first world, and has pushed it away in the second.
+GOAL = (256.0, 256.0, np.pi / 4)
+STARTS = ((50.0, 50.0, *GOAL), (50.0, 60.0, 100.0, 100.0, 0.0))
+
+
+class Waiting(PolicyRunner):
+    """Says that the disc shall be where it is, a pixel to the right."""
+
+    def __init__(self, env: Env) -> None:
+        env.reset()
+
+    def step(self, env: Env) -> Step:
+        return env.step_commands({"target_position": env.signals["agent_position"] + torch.tensor([1.0, 0.0])})
+
+    def restart(self, ids: torch.Tensor) -> None: ...
+
+
+def acted(succeeded: bool) -> Acted:
+    row = np.zeros((2, 1), np.float32)
+    return Acted(readings=row, commands=row, succeeded=succeeded, truncated=not succeeded)
+
+
+def test_each_world_gives_its_own_episode_to_its_own_end():
+    task = PushT(ROBOT, PushTConfig(episode_steps=5, starts=STARTS))
+    at_goal, away = roll_out(task, Waiting, "mujoco", worlds=2, seed=0)
+    assert (at_goal.succeeded, at_goal.truncated, len(at_goal.readings)) == (True, False, 1)
+    assert (away.succeeded, away.truncated, len(away.readings)) == (False, True, 5)
+    np.testing.assert_allclose(away.readings[0], STARTS[1], atol=1e-3)
+    np.testing.assert_allclose(away.commands, away.readings[:, :2] + (1.0, 0.0), atol=1e-3)
+
+
+def test_what_is_recorded_can_be_read(tmp_path: Path):
+    run = write_untrained_run(tmp_path / "run", "flow")
+    record(Options(run=run, dataset=tmp_path / "data", episodes=3, worlds=2), Console(quiet=True))
+    reader = DatasetReader(tmp_path / "data")
+    assert (reader.num_episodes, reader.info.fps, reader.info.robot_type) == (3, 10, "pusher")
+    assert reader.info.features["observation.state"].shape == (5,)
+    for row in reader.episodes:
+        columns = reader.episode(row.index).columns
+        ended = columns["next.done"] | columns["next.truncated"]
+        assert ended.ravel().tolist() == [False] * (row.length - 1) + [True]
+        assert np.isfinite(columns["observation.state"]).all()
+
+
+def test_only_successes_are_kept_and_too_few_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    task = PushT(ROBOT, PushTConfig())
+    monkeypatch.setattr(module, "roll_out", lambda *_: [acted(True), acted(False), acted(True)])
+    asked = Options(run=tmp_path, dataset=tmp_path, episodes=3, worlds=3, only_success=True, seed=7, most_rounds=2)
+    kept = list(episodes(asked, task, Waiting, "mujoco"))
+    assert [seed for seed, _ in kept] == [7, 7, 8]
+    assert all(each.succeeded for _, each in kept)
+    monkeypatch.setattr(module, "roll_out", lambda *_: [acted(False)])
+    with pytest.raises(ValueError, match="gave 0 of 3"):
+        list(episodes(asked, task, Waiting, "mujoco"))
