@@ -66,6 +66,22 @@ def test_a_run_goes_on_bit_for_bit(demonstrations: Path, tmp_path: Path, method:
     assert whole.validate() == gone_on.validate()
 
 
+def test_a_run_may_begin_with_another_ones_weights_and_scaling(demonstrations: Path, tmp_path: Path):
+    first = ChunkTrainer(config(demonstrations))
+    run(first, 3)
+    first.save(tmp_path / "first")
+    policy = load_chunk_run(tmp_path / "first").policy
+    other = write_demonstrations(tmp_path / "wider", episodes=12)
+    second = ChunkTrainer(config(other))
+    second.begin_with(tmp_path / "first")
+    assert all(torch.equal(second.policy.state_dict()[name], value) for name, value in policy.state_dict().items())
+    with second.averaged():
+        assert torch.equal(weights(second), torch.cat([value.flatten() for value in policy.state_dict().values()]))
+    for unlike, why in ((config(other, horizon=4), "reads and gives"), (config(other, method="edm"), "another method")):
+        with pytest.raises(ValueError, match=why):
+            ChunkTrainer(unlike).begin_with(tmp_path / "first")
+
+
 def test_going_on_changes_only_what_may_change(demonstrations: Path, tmp_path: Path):
     begun = config(demonstrations)
     ChunkTrainer(begun).save(tmp_path)

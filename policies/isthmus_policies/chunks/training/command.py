@@ -41,6 +41,8 @@ class Options(Generic[ConfigT]):
     config: Annotated[ConfigT, tyro.conf.arg(name="")]
     run: Path | None = None
     """Folder of the run; by default runs/chunks/DATASET-METHOD-DATE-TIME-seedN."""
+    begin_with: Path | None = None
+    """A run whose newest policy it begins with, or one of a run's policies: of the same method, network and columns."""
     resume: bool = False
     """Go on from the checkpoint in --run, with the configuration it was started with. Only checkpoint-every, keep and
     torch-threads may change."""
@@ -149,10 +151,15 @@ def _trainer(options: Options[AnyConfig]) -> tuple[ChunkTrainer, Path]:
     name = f"{config.datasets[0].name}-{config.method_name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
     folder = options.run or Path("runs") / "chunks" / name
     if options.resume:
+        if options.begin_with is not None:
+            raise ValueError("a run goes on with its own weights: leave out --begin-with or --resume")
         return ChunkTrainer.resume(folder, config), folder
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another --run, or go on with it: --resume")
-    return ChunkTrainer(config), folder
+    trainer = ChunkTrainer(config)
+    if options.begin_with is not None:
+        trainer.begin_with(options.begin_with)
+    return trainer, folder
 
 
 def finish(trainer: ChunkTrainer, folder: Path, console: Console, program: str) -> int | str:

@@ -77,6 +77,23 @@ class ChunkTrainer:
         self._others = OtherPrograms()
         self.steps, self.seconds = 0, 0.0
 
+    def begin_with(self, run: Path) -> None:
+        """Take the weights and the scaling of another run's policy, or of one of its files, before the first step.
+
+        Raises:
+            ValueError: it reads or gives something else, or is another method or network.
+            CheckpointError, FileNotFoundError: it cannot be read.
+        """
+        other = load_chunk_run(run).policy
+        if other.spec != self.spec:
+            raise ValueError(f"{run} reads and gives {other.spec}, this run {self.spec}")
+        own, its = self.policy.state_dict(), other.state_dict()
+        alike = {name: value.shape for name, value in own.items()} == {name: value.shape for name, value in its.items()}
+        if type(other) is not type(self.policy) or not alike:
+            raise ValueError(f"{run} is another method or network: begin with its own --method, --denoiser and sizes")
+        self.policy.load_state_dict(its)
+        self._average.shadow_params = [parameter.detach().clone() for parameter in self._parameters]
+
     def step(self) -> float:
         """Learn from one batch; its loss. Raises NotANumber."""
         begun = time.perf_counter()
