@@ -258,4 +258,8 @@ def test_a_place_is_told_in_the_frame_of_a_pose_and_on_the_places_scale():
 
 def test_an_encoder_with_a_width_reads_everything_together():
     observations = {"observation.state": torch.zeros(3, SPEC.observed, 1)}
-    assert ObservationEncoder(SPEC, EncoderConfig(width=12))(observations).shape == (3, 12)
+    encoder = ObservationEncoder(SPEC, EncoderConfig(width=12))
+    assert encoder(observations).shape == (3, 12)
+    act = CHUNK_POLICIES["act"]
+    with pytest.raises(ValueError, match="leave out the encoder's width"):
+        act.make(act.config, SPEC, normalizer(SPEC), encoder)

@@ -57,6 +57,8 @@ class Act(ChunkPolicy):
     ) -> None:
         if spec.goal:
             raise ValueError("act takes no goals; take another method, or leave the goal out")
+        if encoder.config.width:
+            raise ValueError("act reads each column by itself: leave out the encoder's width")
         super().__init__(spec, normalizer)
         width = config.width
         self.config, self.encoder = config, encoder
