@@ -23,10 +23,6 @@ from isthmus_policies.chunks.methods.denoising import (
     uniform,
 )
 
-_NEAR, _NEAR_STEPS = 0.25, 2
-"""Noise level at which a chunk begins that begins near to another, and evaluations for it. More noise undoes the other
-one's choices; with less, its end is not found anew. From 0.2 to 0.45 Push-T comes to the same."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
@@ -56,9 +52,10 @@ class Flow(ScheduledPolicy[FlowConfig]):
         return chunk
 
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
-        count = positive(steps, _NEAR_STEPS if near else self.config.steps)
-        first = _NEAR if near else 1.0
-        levels = [first * (count - i) / count for i in range(count)]
+        usual = self.config.steps
+        count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
+        total = usual if near else count
+        levels = [(count - i) / total for i in range(count)]
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
         scheduler.set_timesteps(sigmas=levels)
         scheduler.set_begin_index(0)
