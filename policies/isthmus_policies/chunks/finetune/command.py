@@ -29,7 +29,7 @@ PROGRAM = "isthmus-finetune"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of the command."""
+    """Say what goes on learning, and where the run is kept."""
 
     config: Annotated[FinetuneConfig, tyro.conf.arg(name="")]
     run: Path | None = None
