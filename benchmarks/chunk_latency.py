@@ -48,7 +48,7 @@ class Options(BenchOptions):
     """Measure one decision."""
 
     decisions: int = 2_000
-    """Of each graph that is judged; of the others a tenth."""
+    """Each graph that is judged is timed so often, the others a tenth of it."""
     only: tuple[str, ...] = ()
     """Names of those that are measured; by default all."""
 
@@ -181,7 +181,7 @@ def rows_of(measured: list[Measured]) -> list[Row]:
 
 
 def rows_of_one(measured: Measured) -> list[Row]:
-    """Of one candidate."""
+    """The rows of one candidate."""
     candidate = measured.candidate
     (middle, late), (network, _), (bare, _) = map(p50_p99, (measured.graph, measured.network, measured.bare))
     size = f"{measured.parameters / 1e6:.1f} M parameters, {measured.products:.1f} M multiplications"

@@ -215,7 +215,7 @@ def rows_of(table: Table) -> list[Row]:
 
 
 def rows_of_family(found: dict[str, Found]) -> list[Row]:
-    """Of one family."""
+    """The rows of one family."""
     rows = []
     for name, each in found.items():
         rows += score_rows(name, np.stack(each.here))

@@ -203,7 +203,7 @@ def rows_of(table: Table) -> list[Row]:
 
 
 def time_rows(name: str, found: Found, teacher: Found) -> list[Row]:
-    """Of a decision."""
+    """How long a decision takes."""
     assert found.times is not None
     assert teacher.times is not None
     (middle, late), (usual, _) = p50_p99(found.times), p50_p99(teacher.times)

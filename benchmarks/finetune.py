@@ -32,7 +32,7 @@ class Options(BenchOptions):
     way: str = "noise"
     """As isthmus-finetune has it."""
     iterations: int = 300
-    """Of the fine-tuning."""
+    """So often does it collect and learn."""
     worlds: int = 256
     keep: Path = Path("runs/finetune")
     """Folder of the trained runs."""

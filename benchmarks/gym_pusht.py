@@ -37,7 +37,7 @@ PUBLISHED = Row(
     peer="FlowPush, a flow U-Net with 8 evaluations, from the state",
 )  # fmt: skip
 Bounds = tuple[str | None, str | None]
-"""Of coverage and of success."""
+"""A bound for coverage and one for success."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ class UnetConfig:
     """Sizes. The paper's channels are 256, 512, 1024, which is 66M parameters; these are 4M, for a CPU."""
 
     channels: tuple[int, ...] = (64, 128, 256)
-    """Of each level; each level but the last halves the chunk."""
+    """Each level has so many; each level but the last halves the chunk."""
     kernel: int = 5
     groups: int = 8
     """Groups of GroupNorm."""

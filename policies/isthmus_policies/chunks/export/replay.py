@@ -109,5 +109,5 @@ def _vector(robot: RobotDescription, contract: Contract, step: Inferred) -> Repl
 
 
 def _first(tensors: Tensors) -> dict[str, np.ndarray]:
-    """Of the first world."""
+    """The tensors of the first world."""
     return {name: value[0].cpu().numpy() for name, value in tensors.items()}

@@ -29,9 +29,9 @@ class PPO:
     kl: float = 0.1
     """How far an update shall move the policy."""
     discount: float = 0.99
-    """Of a control step."""
+    """A control step later, a reward counts so much."""
     lam: float = 0.9
-    """Of generalised advantage estimation, from chunk to chunk."""
+    """Generalised advantage estimation takes it from chunk to chunk."""
     width: int = 256
     """noise: of the network that says where it is drawn."""
     cosines: int = 3
@@ -82,7 +82,7 @@ class FinetuneConfig:
     judge_every: int = 25
     """Iterations between two tries without exploration."""
     episodes: int = 100
-    """Of a try."""
+    """A try has so many."""
     judge_seed: int = 10_000
     """Seed of a try's first episode."""
 
