@@ -104,25 +104,28 @@ class Ros2Robot:
         )
 
     def _silent(self) -> list[str]:
-        """Topics that give no new reading within `wait_s`."""
+        """Wait, at most `wait_s`, for new readings of all topics, none of them stale. Topics that gave nothing new."""
         waiting: dict[str, Sensor] = {sensor.topic: sensor for sensor in self._sensors}
 
         def heard() -> bool | None:
-            for topic in [topic for topic, sensor in waiting.items() if sensor.update()]:
-                del waiting[topic]
-            return None if waiting else True
+            for sensor in self._sensors:
+                if sensor.update():
+                    waiting.pop(sensor.topic, None)
+            return None if waiting or any(sensor.stale for sensor in self._sensors) else True
 
         wait_for(heard, self._wait_s)
         return list(waiting)
 
     def reset(self, seed: int) -> None:
-        """Wait for a new reading of everything, then go to stand-by. Raises RobotLost naming what is silent, RobotError
-        what is implausible."""
+        """Wait for a new reading of everything that is not stale, then go to stand-by. Raises RobotLost naming what is
+        silent or stale, RobotError what is implausible."""
         for sensor in self._sensors:
             sensor.update()  # what has come until now is not new
         silent = self._silent()
         if silent:
             raise RobotLost(f"{self.interface.robot}: nothing from {', '.join(silent)} for {self._wait_s:g} s")
+        for sensor in self._sensors:
+            sensor.taken()
         self._drive.begin()
 
     def observe(self) -> Observation:

@@ -72,11 +72,20 @@ class Sensor:
         self.values, self._stamp_ns = values, stamped_ns
         return True
 
+    @property
+    def _age_s(self) -> float:
+        return math.inf if self.capture_time_ns is None else 1e-9 * (time.monotonic_ns() - self.capture_time_ns)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the newest reading is older than the robot lets a reading be, or there is none."""
+        return self._age_s > self._max_age_s
+
     def taken(self) -> int:
         """When the newest reading was taken. Raises RobotLost when it is older than the robot lets a reading be."""
         if self.capture_time_ns is None:
             raise RobotLost(f"topic {self.topic}: it has given nothing yet")
-        age_s = (time.monotonic_ns() - self.capture_time_ns) * 1e-9
+        age_s = self._age_s
         if age_s > self._max_age_s:
             raise RobotLost(
                 f"topic {self.topic}: its newest reading is {age_s:.2f} s old, {self._max_age_s:g} s are allowed: does "
