@@ -179,6 +179,13 @@ class Task:
         """The memory of the next control step, after `action` in [-1, 1] was decided on `signals`."""
         return memory
 
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        """The inverse of `act`: the action (n, action_size) whose commands are nearest to these, not clipped. Needed
+        where others act for a while, so that the memory is as if the policy had."""
+        raise NotImplementedError(
+            f"the task {self.name!r} has no action_of, the inverse of act: others cannot act for its policy"
+        )
+
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:

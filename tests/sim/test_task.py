@@ -120,6 +120,24 @@ def test_every_registered_task_is_made_of_its_own_configuration(name: str):
     assert "actor" in task.groups
 
 
+@pytest.mark.parametrize("name", list(TASKS))
+def test_an_action_is_found_again_in_its_commands(name: str):
+    """Of a memory that is not that of the first step; of actions that no limit clips."""
+    task = make_task(name)
+    env = Env(task, make_engine(task.scene, 3, task.engines[0]), seed=0)
+    env.reset()
+    action = 0.2 * torch.rand(3, task.action_size, generator=torch.Generator().manual_seed(0))
+    env.step(action)
+    commands = task.act(0.5 * action, env.signals, env.memory)
+    torch.testing.assert_close(task.action_of(commands, env.signals, env.memory), 0.5 * action, atol=2e-4, rtol=0.0)
+    env.close()
+
+
+def test_others_cannot_act_for_a_task_that_does_not_say_how():
+    with pytest.raises(NotImplementedError, match="'reach' has no action_of"):
+        Reach(SLIDER, ReachConfig()).action_of({}, {}, {})
+
+
 def test_another_configuration_and_another_robot():
     config = VelocityConfig(history=2, episode_steps=7)
     other = replace(ROBOTS["quadruped"], name="other dog")

@@ -22,6 +22,7 @@ from isthmus_policies.chunks.inference import (
     RobotInference,
 )
 from isthmus_policies.evaluation.runners import PolicyRunner
+from isthmus_sim.engine import Commands
 from isthmus_sim.env import Env, Step
 
 
@@ -147,9 +148,13 @@ class ChunkRunner(PolicyRunner):
         return {name: env.signals[name] for name in self._signals}
 
     def step(self, env: Env) -> Step:
+        return env.step_commands(self.commands(env))
+
+    def commands(self, env: Env) -> Commands:
+        """What it would do now. To be asked once a step."""
         see_(self._seen, self._rows(env), self._fresh)
         self._fresh[:] = False
-        return env.step_commands(commands_of(env.task.robot, self._driver.actions(self._seen)))
+        return commands_of(env.task.robot, self._driver.actions(self._seen))
 
     def restart(self, ids: Tensor) -> None:
         self._driver.restart(ids)

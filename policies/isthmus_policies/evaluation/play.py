@@ -19,6 +19,7 @@ from isthmus_policies.evaluation.intervals import Interval
 from isthmus_policies.evaluation.runners import GraphRunner, NetworkRunner, PolicyRunner, open_graph
 from isthmus_policies.files import code_revision, plain, write_json
 from isthmus_policies.training.run import load_run, task_of_contract
+from isthmus_policies.training.worlds import robot_named
 from isthmus_sim.env import Env
 from isthmus_sim.rendering.renderer import NoRendererError
 from isthmus_sim.task import Task
@@ -38,6 +39,8 @@ class Options:
     """An exported policy file to evaluate instead: the graph itself, on its own memory."""
     task: str | None = None
     """Evaluate on this registered task with its default configuration, instead of the one it was trained on."""
+    robot: str | None = None
+    """Evaluate with this robot instead of its own: one that has cameras too, say. As isthmus-train --robot takes it."""
     engine: str | None = None
     """Name of the engine; by default the one it was trained in."""
     episodes: int = 500
@@ -65,11 +68,13 @@ def subject(options: Options) -> Subject:
     if (options.run is None) == (options.exported is None):
         raise ValueError("give either a run's folder or --exported FILE")
     if options.exported is not None:
+        if options.robot is not None:
+            raise ValueError("an exported policy is for its own robot: leave out --robot")
         return _exported(options, options.exported)
     assert options.run is not None
     if holds_chunks(options.run):
         return _chunks(options, options.run)
-    run = load_run(options.run, task=options.task)
+    run = load_run(options.run, options.task, options.robot)
     return Subject(
         name=options.task or run.config.name,
         task=run.task,
@@ -99,7 +104,7 @@ def _exported(options: Options, path: Path) -> Subject:
 def _chunks(options: Options, folder: Path) -> Subject:
     run = load_chunk_run(folder)
     name = task_of_run(run, options.task)
-    task = make_task(name)
+    task = make_task(name, robot=robot_named(options.robot, name) if options.robot else None)
     execution = Execution(executor=usual_executor(run.policy.spec.horizon), seed=options.seed)
     return Subject(
         name=name,

@@ -22,6 +22,9 @@ Arrays = dict[str, np.ndarray]
 class PolicyRunner(ABC):
     """Drives every world of an Env for one control step at a time."""
 
+    begins: Tensor | None = None
+    """(n,): from which step of each world's first episode on it acts itself; None where it does from the first."""
+
     @abstractmethod
     def step(self, env: Env) -> Step:
         """Act in every world and advance the Env."""
@@ -39,11 +42,18 @@ class NetworkRunner(PolicyRunner):
         self._observations = env.reset()
         self._memory = self._policy.initial_memory(env.num_envs, env.device)
 
-    @torch.no_grad()
     def step(self, env: Env) -> Step:
+        return self.took(env.step(self.action(env)))
+
+    @torch.no_grad()
+    def action(self, env: Env) -> Tensor:
+        """(n, action_size): what it would do now. To be asked once a step."""
         noise = self._policy.draw_noise(env.num_envs, env.generator)
         action, self._memory = self._policy.act(self._observations, self._memory, noise)
-        step = env.step(action)
+        return action
+
+    def took(self, step: Step) -> Step:
+        """See what came of the step, whoever acted."""
         self._observations = step.observations
         return step
 

@@ -33,12 +33,13 @@ class Run:
     """What the checkpoint tells: iteration, steps, seconds, code_revision …"""
 
 
-def load_run(folder: Path, task: str | None = None) -> Run:
+def load_run(folder: Path, task: str | None = None, robot: str | None = None) -> Run:
     """The run in `folder`.
 
     Args:
         folder: The run's.
         task: Registered name of another task to judge the policy on, with its default configuration.
+        robot: Another robot to judge it on, as `isthmus-train --robot` takes it: one that has cameras, too, say.
 
     Raises:
         ValueError: The configuration is none that this version knows, or the policy cannot do the other task.
@@ -51,8 +52,10 @@ def load_run(folder: Path, task: str | None = None) -> Run:
     policy = make_policy(config.policy_name, config.policy, trained_on.groups, trained_on.action_size)
     load_weights(policy, tensors, facts)
     judged_on = trained_on
-    if task is not None:
-        judged_on = make_named_task(task, robot=make_robot(config))
+    if task is not None or robot is not None:
+        name, its_config = (config.name, config.task) if task is None else (task, None)
+        its_robot = make_robot(config) if robot is None else robot_named(robot, name)
+        judged_on = make_named_task(name, its_config, its_robot)
         _require_same_interface(policy, trained_on, judged_on)
     engine = engine_name(config, trained_on)
     return Run(config=config, task=judged_on, policy=policy.eval(), engine=engine, facts=facts)

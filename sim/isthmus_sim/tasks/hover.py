@@ -196,6 +196,9 @@ class Hover(Task):
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
         return {COMMAND: (0.5 * self._top) * (action + 1)}
 
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        return commands[COMMAND] / (0.5 * self._top) - 1
+
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         return {"actions": torch.cat((memory["actions"][:, 1:], action.unsqueeze(1)), dim=1)}
 

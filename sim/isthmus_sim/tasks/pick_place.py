@@ -117,6 +117,11 @@ class PickPlace(Task):
         up, down = action.clamp_min(0.0) * (high - home), action.clamp_max(0.0) * (home - low)
         return {COMMAND: home + up + down}
 
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        away = commands[COMMAND] - self._home.to(commands[COMMAND])
+        home, low, high = (limit.to(away) for limit in (self._home, self._low, self._high))
+        return away.clamp_min(0.0) / (high - home) + away.clamp_max(0.0) / (home - low)
+
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:

@@ -126,6 +126,9 @@ class PushT(Task):
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
         return {"target_position": MIDDLE * (action + 1)}
 
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        return commands["target_position"] / MIDDLE - 1
+
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:

@@ -134,6 +134,10 @@ class ReachCube(Task):
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         return {"target": self._target(action, memory)}
 
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        target = commands[COMMAND]
+        return ((target - self._home.to(target) - memory["target"]) / self._step)[:, : self.action_size]
+
     def _target(self, action: Tensor, memory: Memory) -> Tensor:
         """(n, 6) rad from home: where the joints' targets go; the gripper's stays."""
         home, low, high = (limit.to(action) for limit in (self._home, self._low, self._high))

@@ -101,10 +101,17 @@ class VelocityTracking(Task):
         return {"actor": torch.cat((now, command, memory["past"].flatten(1)), dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
-        command = torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL]), dim=-1)
-        step = self._gait.joints(memory["phase"], command)
-        target = self._default.to(action) + self.config.action_scale * action + step
+        target = self._default.to(action) + self.config.action_scale * action + self._stepping(signals, memory)
         return {COMMAND: torch.minimum(torch.maximum(target, self._low.to(action)), self._high.to(action))}
+
+    def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
+        target = commands[COMMAND]
+        return (target - self._default.to(target) - self._stepping(signals, memory)) / self.config.action_scale
+
+    def _stepping(self, signals: Signals, memory: Memory) -> Tensor:
+        """(n, joints) rad from the default pose: what the gait does by itself."""
+        command = torch.cat((signals[VELOCITY_GOAL], signals[TURNING_GOAL]), dim=-1)
+        return self._gait.joints(memory["phase"], command)
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
         frame = torch.cat((self._proprioception(signals), action), dim=-1)

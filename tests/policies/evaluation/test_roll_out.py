@@ -11,8 +11,7 @@ from pusher_chunks import write_untrained_run
 from rich.console import Console
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_policies.evaluation import roll_out as module
-from isthmus_policies.evaluation.roll_out import Acted, Options, episodes, record, roll_out
+from isthmus_policies.evaluation.roll_out import Acted, Options, RollOut, chosen, record
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.env import Env, Step
 from isthmus_sim.robots.pusher.description import ROBOT
@@ -42,7 +41,7 @@ def acted(succeeded: bool) -> Acted:
 
 def test_each_world_gives_its_own_episode_to_its_own_end():
     task = PushT(ROBOT, PushTConfig(episode_steps=5, starts=STARTS))
-    at_goal, away = roll_out(task, Waiting, "mujoco", worlds=2, seed=0)
+    at_goal, away = RollOut(task=task, make_runner=Waiting, engine="mujoco", worlds=2).episodes(seed=0)
     assert (at_goal.succeeded, at_goal.truncated, len(at_goal.readings)) == (True, False, 1)
     assert (away.succeeded, away.truncated, len(away.readings)) == (False, True, 5)
     np.testing.assert_allclose(away.readings[0], STARTS[1], atol=1e-3)
@@ -63,12 +62,12 @@ def test_what_is_recorded_can_be_read(tmp_path: Path):
 
 
 def test_only_successes_are_kept_and_too_few_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    task = PushT(ROBOT, PushTConfig())
-    monkeypatch.setattr(module, "roll_out", lambda *_: [acted(True), acted(False), acted(True)])
+    roll_out = RollOut(task=PushT(ROBOT, PushTConfig()), make_runner=Waiting, engine="mujoco", worlds=3)
+    monkeypatch.setattr(RollOut, "episodes", lambda *_: [acted(True), acted(False), acted(True)])
     asked = Options(run=tmp_path, dataset=tmp_path, episodes=3, worlds=3, only_success=True, seed=7, most_rounds=2)
-    kept = list(episodes(asked, task, Waiting, "mujoco"))
+    kept = list(chosen(asked, roll_out))
     assert [seed for seed, _ in kept] == [7, 7, 8]
     assert all(each.succeeded for _, each in kept)
-    monkeypatch.setattr(module, "roll_out", lambda *_: [acted(False)])
+    monkeypatch.setattr(RollOut, "episodes", lambda *_: [acted(False)])
     with pytest.raises(ValueError, match="gave 0 of 3"):
-        list(episodes(asked, task, Waiting, "mujoco"))
+        list(chosen(asked, roll_out))
