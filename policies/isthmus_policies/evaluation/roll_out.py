@@ -28,6 +28,7 @@ from isthmus_policies.demonstrate.features import STATE, robot_features
 from isthmus_policies.evaluation.evaluate import MakeRunner
 from isthmus_policies.evaluation.play import Options as Playing
 from isthmus_policies.evaluation.play import Subject, subject
+from isthmus_policies.evaluation.runners import NetworkRunner
 from isthmus_policies.evaluation.take_over import TakeOver
 from isthmus_policies.training.run import load_run
 from isthmus_sim.engines import make_engine
@@ -237,7 +238,12 @@ def _taking_over(options: Options, task: Task, begun_by: Path) -> MakeRunner:
     teacher, student = load_run(options.run, options.task, options.robot).policy, load_chunk_run(begun_by).policy
     execution = usual_execution(student, options.seed)
     latest = max(1, round(options.begun_s / task.robot.control_period_s))
-    return lambda env: TakeOver(teacher, lambda env: network_runner(student, env, execution), env, latest)
+
+    def make_runner(env: Env) -> TakeOver:
+        begins = network_runner(student, env, execution)
+        return TakeOver(NetworkRunner(teacher, env), begins, env, latest)
+
+    return make_runner
 
 
 def record(options: Options, console: Console) -> None:

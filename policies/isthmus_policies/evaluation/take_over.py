@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from isthmus_policies.chunks.runner import ChunkRunner
 from isthmus_policies.evaluation.runners import NetworkRunner, PolicyRunner
-from isthmus_policies.networks.policy import Policy
 from isthmus_sim.env import Env, Step
 
 
@@ -21,15 +18,13 @@ class TakeOver(PolicyRunner):
     in states that the student goes on to would make none.
 
     Args:
-        teacher: It.
-        make_student: What makes the student's runner.
+        teacher, student: They, at the start of their episodes.
         env: Whose worlds; its task has `action_of`.
         latest: Step of an episode before which the teacher takes over.
     """
 
-    def __init__(self, teacher: Policy, make_student: Callable[[Env], ChunkRunner], env: Env, latest: int) -> None:
-        self._student = make_student(env)
-        self._teacher = NetworkRunner(teacher, env)
+    def __init__(self, teacher: NetworkRunner, student: ChunkRunner, env: Env, latest: int) -> None:
+        self._teacher, self._student = teacher, student
         n, device = env.num_envs, env.device
         self.begins: Tensor = torch.randint(latest, (n,), generator=env.generator, device=device)
         self._done = torch.zeros(n, dtype=torch.long, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,9 +13,14 @@ from rich.console import Console
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_policies.evaluation.roll_out import Acted, Options, RollOut, chosen, record
-from isthmus_policies.evaluation.runners import PolicyRunner
+from isthmus_policies.evaluation.runners import NetworkRunner, PolicyRunner
+from isthmus_policies.evaluation.take_over import TakeOver
+from isthmus_sim.engine import Commands
+from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
+from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.pusher.description import ROBOT
+from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import PushT, PushTConfig
 
 # The block is at its goal; the disc is far from it in the first world, and has pushed it away in the second.
@@ -71,3 +77,56 @@ def test_only_successes_are_kept_and_too_few_are_an_error(monkeypatch: pytest.Mo
     monkeypatch.setattr(RollOut, "episodes", lambda *_: [acted(False)])
     with pytest.raises(ValueError, match="gave 0 of 3"):
         list(chosen(asked, roll_out))
+
+
+class Constant(NetworkRunner):
+    """A teacher that always does the same."""
+
+    def __init__(self, action: float) -> None:
+        self._action = action
+
+    def action(self, env: Env) -> torch.Tensor:
+        return torch.full((env.num_envs, env.task.action_size), self._action)
+
+    def restart(self, ids: torch.Tensor) -> None: ...
+
+
+class Asking:
+    """A student that always asks for the same action, in commands."""
+
+    def __init__(self, action: float) -> None:
+        self._teacher = Constant(action)
+
+    def commands(self, env: Env) -> Commands:
+        return env.task.act(self._teacher.action(env), env.signals, env.memory)
+
+    def restart(self, ids: torch.Tensor) -> None: ...
+
+
+def taking_over(env: Env, student: float, teacher: float, latest: int) -> TakeOver:
+    env.reset()
+    return TakeOver(Constant(teacher), cast(Any, Asking(student)), env, latest)
+
+
+def test_what_a_student_began_is_recorded_from_where_the_teacher_goes_on():
+    task = PushT(ROBOT, PushTConfig(episode_steps=6, starts=(STARTS[1],)))
+    roll_out = RollOut(task=task, make_runner=lambda env: taking_over(env, 0.5, -0.5, 6), engine="mujoco", worlds=16)
+    begun = roll_out.episodes(seed=0)
+    assert len({len(each.readings) for each in begun}) > 2, "the moment is drawn"
+    for each in begun:
+        np.testing.assert_allclose(each.commands, 128.0, atol=1e-3, err_msg="the teacher's")
+        moved = np.linalg.norm(each.readings[0, :2] - STARTS[1][:2])
+        assert (moved > 1.0) == (len(each.readings) < 6), "the student had moved the disc before"
+
+
+def test_the_teachers_memory_is_as_if_it_had_acted():
+    """The target of the arm that reaches for a cube goes where the student's commands were."""
+    task = make_task("reach_cube", robot=ROBOTS["so101"])
+    env = Env(task, make_engine(task.scene, 2, "mujoco"), seed=0)
+    runner = taking_over(env, 0.25, -1.0, 1_000_000)
+    for _ in range(4):
+        step = runner.step(env)
+    home = torch.tensor(task.robot.default_pose)
+    torch.testing.assert_close(env.memory["target"], step.commands["joint_position_target"] - home)
+    torch.testing.assert_close(env.memory["target"][:, 0], torch.full((2,), 4 * 0.25 * 1.5 / 30))
+    env.close()
