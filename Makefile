@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -116,6 +116,9 @@ bench-distill: $(STAMP) ## ARGS="--teachers runs/chunks/...": students by each w
 bench-finetune: $(STAMP) ## ARGS="--students runs/chunks/...": students go on learning in simulation, tried in gym-pusht
 	scripts/gym_pusht.sh
 	$(BIN)/python benchmarks/finetune.py $(ARGS)
+
+bench-imitation: $(STAMP) ## a student that sees learns from a teacher that knows: an arm reaches a cube
+	$(BIN)/python benchmarks/imitation.py $(ARGS)
 
 bench-chunk-latency: $(STAMP) ## one decision of exported chunk policies on one core, beside torch and bare products
 	$(BIN)/python benchmarks/chunk_latency.py $(ARGS)

@@ -45,9 +45,13 @@ class Options:
     rounds: int = 2
     """How often the student begins and the teacher takes over."""
     episodes: int = 400
-    """Of the teacher in each round, and before the first one; only those that reach the goal, where there is one."""
+    """Of the teacher in each round, and before the first one."""
+    only_success: bool = True
+    """Whether only those are kept that reach the task's goal, where it has one."""
     begun_s: float = 2.0
     """At the latest after so long the teacher takes over, s."""
+    worlds: int = 64
+    """So many episodes side by side."""
     training: bool = True
     """Whether what happens only in training happens here, such as looks that change from step to step."""
     method_name: Chosen = "cloning"
@@ -69,8 +73,8 @@ class Options:
     torch_threads: int = 2
 
     def __post_init__(self) -> None:
-        if self.rounds < 0:
-            raise ValueError(f"there are 0 rounds or more, not {self.rounds}")
+        if self.rounds < 0 or self.episodes < 2:
+            raise ValueError(f"there are 0 rounds or more, of 2 episodes or more: {self}")
 
 
 def imitate(options: Options, folder: Path, console: Console) -> int | str:
@@ -96,7 +100,8 @@ def _shown(options: Options, task: str, dataset: Path, before: Path | None, roun
     return roll_out.Options(
         run=options.teacher, dataset=dataset, task=options.task, robot=TASKS[task].robot,
         images=any(signal.dtype == "uint8" for signal in made.robot.signals), training=options.training,
-        begun_by=before, begun_s=options.begun_s, episodes=options.episodes, only_success=made.has_goal,
+        begun_by=before, begun_s=options.begun_s, episodes=options.episodes,
+        only_success=options.only_success and made.has_goal, worlds=options.worlds,
         seed=1_000_000 * (options.seed + 1) + 10_000 * round_,
     )  # fmt: skip
 
@@ -112,7 +117,8 @@ def student_config(options: Options, task: str, datasets: tuple[Path, ...]) -> A
         observed=options.observed, horizon=options.horizon, encoder=options.encoder, learning=options.learning,
         # What the student needs of an action may lie beyond what was shown before; joints may rest.
         scaling="mean_std", constant="keep",
-        checkpoint_every=steps, seed=options.seed, torch_threads=options.torch_threads,
+        validation=max(0.05, 1 / options.episodes), checkpoint_every=steps,
+        seed=options.seed, torch_threads=options.torch_threads,
         roll_outs=RollOuts(task=task, every=steps, episodes=options.tries),
     )  # fmt: skip
 
