@@ -49,7 +49,10 @@ class Options(BenchOptions):
 
 QUICK = Options(
     seeds=(611,), iterations=1, episodes=2,
-    student=tuple("--rounds 1 --episodes 2 --learning.steps 2 --tries 2 --worlds 2 --no-only-success".split()),
+    student=(
+        "--rounds", "1", "--episodes", "2", "--learning.steps", "2",
+        "--tries", "2", "--worlds", "2", "--no-only-success",
+    ),
 )  # fmt: skip
 
 
