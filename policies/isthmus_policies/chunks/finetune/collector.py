@@ -64,14 +64,12 @@ class Collector:
             return
         observed = self._columns.observations({name: rows[worlds] for name, rows in self._seen.items()})
         noise = self._policy.noise(len(worlds), self._generator)
-        mean = self._explorer.mean(observed, noise)
-        added = torch.randn(mean.shape, generator=self._generator, device=mean.device)
-        drawn = mean + self._explorer.log_deviation.exp() * added
+        found = self._explorer.explore(observed, noise, self._generator)
         privileged = self._critic.sees(self._observations)[worlds]
         kept = {f"{_OBSERVED}{name}": rows for name, rows in observed.items()}
-        kept |= {"noise": noise, "mean": mean, "drawn": drawn, "privileged": privileged}
+        kept |= {"noise": noise, "mean": found.mean, "drawn": found.drawn, "privileged": privileged}
         table.decide(worlds, self._critic(privileged), **kept)
-        self._plan[worlds] = self._policy.actions(self._explorer.done(observed, noise, drawn))
+        self._plan[worlds] = self._policy.actions(found.done)
         self._done[worlds] = 0
 
     def _step(self) -> Step:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,16 @@ from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.methods.steering import NoiseSteering
 from isthmus_policies.chunks.training.run import add_steering
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explored:
+    """What was drawn for each of n robots, around which mean, and the scaled actions that are done for it,
+    (n, execute, action_size)."""
+
+    mean: Tensor
+    drawn: Tensor
+    done: Tensor
 
 
 class Explorer(nn.Module, ABC):
@@ -44,8 +55,13 @@ class Explorer(nn.Module, ABC):
         """What the mean was when the run began."""
 
     @abstractmethod
-    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
-        """(n, execute, action_size), scaled: the actions that are done when that was drawn."""
+    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
+        """Draw, and do what comes of it."""
+
+    def drawn(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """Something around the mean."""
+        added = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + self.log_deviation.exp() * added
 
     def log_probability(self, drawn: Tensor, mean: Tensor) -> Tensor:
         """(n,), but for a constant."""
@@ -81,9 +97,11 @@ class NoiseExplorer(Explorer):
     def before(self, observations: Tensors, noise: Tensor) -> Tensor:
         return self._before[0].mean(self._condition(observations))
 
-    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
+    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
+        mean = self.mean(observations, noise)
+        drawn = self.drawn(mean, generator)
         begun = torch.cat((drawn.unsqueeze(1), noise[:, 1:]), dim=1)
-        return _made(self.policy, observations, begun)[:, : self.execute]
+        return Explored(mean=mean, drawn=drawn, done=_made(self.policy, observations, begun)[:, : self.execute])
 
     @torch.no_grad()
     def _condition(self, observations: Tensors) -> Tensor:
@@ -117,9 +135,11 @@ class ActionExplorer(Explorer):
     def before(self, observations: Tensors, noise: Tensor) -> Tensor:
         return self._basis.T @ self._own(self._before[0], observations, noise)
 
-    def done(self, observations: Tensors, noise: Tensor, drawn: Tensor) -> Tensor:
+    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
         own = self._own(self.policy, observations, noise)
-        return own + self._basis @ (drawn - self._basis.T @ own)
+        mean = self._basis.T @ own
+        drawn = self.drawn(mean, generator)
+        return Explored(mean=mean, drawn=drawn, done=own + self._basis @ (drawn - mean))
 
     def _own(self, policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
         """The actions that the policy would do."""

@@ -89,16 +89,22 @@ def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
     explorer = ActionExplorer(policy, 4, cosines=2, deviation=0.1)
     state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
     with torch.no_grad():
+        found = explorer.explore(state, noise, torch.Generator().manual_seed(0))
         mean = explorer.mean(state, noise)
-        assert mean.shape == (5, 2, 2)
-        own = policy.sample(state, noise=noise)[:, :4]
-        torch.testing.assert_close(policy.actions(explorer.done(state, noise, mean)), own)
-        # A deviation more of the first cosine, in x: an offset of 0.1, 1²/2 less likely, and as much is the KL.
+        still = ActionExplorer(policy, 4, cosines=2, deviation=1e-9)
+        own = still.explore(state, noise, torch.Generator()).done
+        torch.testing.assert_close(policy.actions(own), policy.sample(state, noise=noise)[:, :4])
+        # A deviation more of the first cosine, in x: 1²/2 less likely, and as much is the KL.
         off = mean.clone()
         off[:, 0, 0] += explorer.log_deviation[0, 0].exp()
-        moved = explorer.done(state, noise, off) - explorer.done(state, noise, mean)
         less_likely = explorer.log_probability(mean, mean) - explorer.log_probability(off, mean)
-    torch.testing.assert_close(moved, torch.tensor([0.1, 0.0]).expand(5, 4, 2))
+    assert mean.shape == (5, 2, 2)
+    torch.testing.assert_close(found.mean, mean)
+    added = found.done - own
+    assert added.abs().max() > 0.05
+    # The first cosine of four actions is 1/2 in each, and the second is turned about their middle.
+    torch.testing.assert_close(added.mean(1), 0.5 * (found.drawn - mean)[:, 0])
+    torch.testing.assert_close(added[:, 0] + added[:, 3], added[:, 1] + added[:, 2])
     torch.testing.assert_close(explorer.away(off, mean), torch.full((5,), 0.5))
     torch.testing.assert_close(less_likely, torch.full((5,), 0.5))
 
@@ -130,11 +136,11 @@ def test_noise_that_is_not_steered_yet_gives_the_policys_own_chunks(begun_with: 
     explorer = NoiseExplorer(policy, 4, width=16)
     state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
     with torch.no_grad():
-        done = explorer.done(state, noise, noise[:, 0])
-        own = load_chunk_run(begun_with).policy.sample(state, noise=noise)[:, :4]
-        mean = explorer.mean(state, noise)
-    torch.testing.assert_close(policy.actions(done), own)
-    assert mean.abs().max() < 0.1
+        found = explorer.explore(state, noise, torch.Generator().manual_seed(0))
+        begun = torch.cat((found.drawn.unsqueeze(1), noise[:, 1:]), dim=1)
+        own = load_chunk_run(begun_with).policy.sample(state, noise=begun)[:, :4]
+    torch.testing.assert_close(policy.actions(found.done), own)
+    assert found.mean.abs().max() < 0.1
 
 
 def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
