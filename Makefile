@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -106,6 +106,9 @@ bench-gym-pusht: $(STAMP) ## ARGS="--runs runs/chunks/...": a chunk run's last p
 
 bench-bimodal: $(STAMP) ## two equally good ways round a disc: which methods choose one, and which plans keep to it
 	$(BIN)/python benchmarks/bimodal.py $(ARGS)
+
+bench-goals: $(STAMP) ## policies that are told where to go: three evaluations beside fifty
+	$(BIN)/python benchmarks/goals.py $(ARGS)
 
 bench-chunks: $(STAMP) ## ARGS="--runs runs/chunks/...": methods, samplers, strategies on Push-T: score beside time of a decision
 	$(BIN)/python benchmarks/chunks.py $(ARGS)

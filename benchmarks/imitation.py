@@ -9,6 +9,7 @@ and so is the student before it began itself: what demonstrations alone give.
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -39,8 +40,8 @@ class Options(BenchOptions):
     """Training seeds."""
     iterations: int | None = None
     """Iterations of a teacher's training instead of the task's."""
-    student: tuple[str, ...] = ()
-    """More options of isthmus-imitate."""
+    student: str = ""
+    """More options of isthmus-imitate, such as --student="--rounds 3"."""
     episodes: int = 300
     """Of a trial."""
     keep: Path | None = None
@@ -49,10 +50,7 @@ class Options(BenchOptions):
 
 QUICK = Options(
     seeds=(611,), iterations=1, episodes=2,
-    student=(
-        "--rounds", "1", "--episodes", "2", "--learning.steps", "2",
-        "--tries", "2", "--worlds", "2", "--no-only-success",
-    ),
+    student="--rounds 1 --episodes 2 --learning.steps 2 --tries 2 --worlds 2 --no-only-success",
 )  # fmt: skip
 
 
@@ -78,7 +76,8 @@ def imitate(options: Options, seed: int, teacher: Path, keep: Path) -> tuple[Pat
     """The student's run."""
     folder = keep / f"student-{seed}"
     module = "isthmus_policies.chunks.imitate"
-    command = [sys.executable, "-m", module, str(teacher), "--run", str(folder), "--seed", str(seed), *options.student]
+    command = [sys.executable, "-m", module, str(teacher), "--run", str(folder), "--seed", str(seed)]
+    command += shlex.split(options.student)
     return folder, train(command, folder)
 
 

@@ -144,8 +144,8 @@ class ScheduledPolicy(ImitatingPolicy[ConfigT]):
 
     @abstractmethod
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
-        """As `schedule`, made anew. Near to a chunk it is the last part of the usual one (RTI-DP: the chunk before,
-        shifted, with a little noise), by default a quarter."""
+        """As `schedule`, made anew. Near to a chunk it begins with little noise (RTI-DP: the chunk before, shifted, with a
+        little noise), and has by default a quarter of the evaluations."""
 
 
 def positive(steps: int | None, default: int, most: int | None = None) -> int:
