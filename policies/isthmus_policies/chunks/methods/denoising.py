@@ -144,8 +144,8 @@ class ScheduledPolicy(ImitatingPolicy[ConfigT]):
 
     @abstractmethod
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
-        """As `schedule`, made anew. Near to a chunk it begins with little noise (RTI-DP: the chunk before, shifted, with a
-        little noise), and has by default a quarter of the evaluations."""
+        """As `schedule`, made anew. Near to a chunk it begins with little noise (RTI-DP: the chunk before, shifted, and
+        some noise), and has a quarter of the evaluations by default."""
 
 
 def positive(steps: int | None, default: int, most: int | None = None) -> int:

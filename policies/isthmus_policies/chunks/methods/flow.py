@@ -23,7 +23,6 @@ from isthmus_policies.chunks.methods.denoising import (
     uniform,
 )
 
-
 _NEAR = 0.12
 """Noise level of a chunk to which the next one shall be near. Measured on Push-T, a new plan at every tick: with 0.25
 plans wander, with 0.05 they cannot turn (docs/results/diffusion.md)."""
