@@ -64,7 +64,7 @@ class Options:
     horizon: int = 8
     """Actions of a chunk."""
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(width=256))
-    learning: Learning = field(default_factory=lambda: Learning(steps=2_000, rate=1e-3, batch_size=128, average=0.999))
+    learning: Learning = field(default_factory=lambda: Learning(steps=1_000, rate=1e-3, batch_size=128, average=0.99))
     """Of each round."""
     tries: int = 100
     """Episodes in which the student is tried after each round."""
