@@ -59,7 +59,7 @@ class Options(BenchOptions):
     """Training seeds."""
     demonstrations: int = 480
     """Episodes to learn from, as many between any two places."""
-    steps: int = 2_500
+    steps: int = 10_000
     """Batches of a training."""
     episodes: int = 40
     """Roll-outs between any two places."""
