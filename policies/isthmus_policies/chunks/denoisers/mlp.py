@@ -13,7 +13,7 @@ from isthmus_policies.chunks.denoisers.denoiser import Condition, Denoiser, Deno
 class MlpConfig:
     """Sizes."""
 
-    width: int = 512
+    width: int = 256
     depth: int = 4
     """Residual layers."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
-from isthmus_policies.chunks.denoisers.mlp import MlpConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import DemonstrationOptions, FromDemonstrations
 from isthmus_policies.demo.report.attempt import Measure, attempt_kind
@@ -28,18 +27,15 @@ PLACE = attempt_kind(
     making=FromDemonstrations(
         # The stand-in's desk has colors, light and cameras of its own.
         demonstrated="pick_place-randomized",
-        recipe=replace(
-            default_config(
-                (Path("DATASET"),),
-                "flow",
-                "mlp",
-                columns=("observation.state",),
-                cameras=("observation.images.scene", "observation.images.wrist"),
-                observed=1,
-                size=(64, 64),
-                learning=Learning(rate=1e-3, batch_size=64),
-            ),
-            denoiser=MlpConfig(width=256),
+        recipe=default_config(
+            (Path("DATASET"),),
+            "flow",
+            "mlp",
+            columns=("observation.state",),
+            cameras=("observation.images.scene", "observation.images.wrist"),
+            observed=1,
+            size=(64, 64),
+            learning=Learning(rate=1e-3, batch_size=64),
         ),
         options=DemonstrationOptions(episodes=60, steps=2_000, student_steps=500, tries=10),
     ),

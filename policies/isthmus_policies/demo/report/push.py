@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
-from isthmus_policies.chunks.denoisers.mlp import MlpConfig
 from isthmus_policies.chunks.encoder import EncoderConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import FromDemonstrations
@@ -28,21 +27,18 @@ class PushPlan(AttemptPlan):
 PUSH = attempt_kind(
     measure=Measure(name="coverage", title="Coverage", unit="% of the goal", scale=100.0, done=100 * SUCCESS),
     making=FromDemonstrations(
-        recipe=replace(
-            default_config(
-                (Path("DATASET"),),
-                "flow",
-                "mlp",
-                columns=("observation.state",),
-                observed=1,  # who sees two rows goes on as before
-                angles=("observation.state:4",),
-                frames=("observation.state:0,1@2,3,4",),  # the disc as the block sees it
-                # The goal lies on the table's diagonal and is its own image in it.
-                mirror=("observation.state=512-1,512-0,512-3,512-2,1.5707963-4", "action=512-1,512-0"),
-                encoder=EncoderConfig(width=256),
-                learning=Learning(rate=1e-3),
-            ),
-            denoiser=MlpConfig(width=256),
+        recipe=default_config(
+            (Path("DATASET"),),
+            "flow",
+            "mlp",
+            columns=("observation.state",),
+            observed=1,  # who sees two rows goes on as before
+            angles=("observation.state:4",),
+            frames=("observation.state:0,1@2,3,4",),  # the disc as the block sees it
+            # The goal lies on the table's diagonal and is its own image in it.
+            mirror=("observation.state=512-1,512-0,512-3,512-2,1.5707963-4", "action=512-1,512-0"),
+            encoder=EncoderConfig(width=256),
+            learning=Learning(rate=1e-3),
         )
     ),
     plan=PushPlan,
