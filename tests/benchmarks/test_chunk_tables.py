@@ -189,7 +189,7 @@ def test_policies_whose_decisions_are_timed_have_the_usual_sizes(latency: Any):
     assert policy.spec.cameras == {f"observation.images.camera_{place}": (96, 96) for place in ("scene", "wrist")}
     assert (policy.spec.fps, policy.spec.action_size, policy.spec.horizon, policy.spec.observed) == (30, 6, 16, 2)
     assert len(policy.denoiser.layers) == 4
-    assert policy.denoiser.enter.out_features == 512
+    assert policy.denoiser.enter.out_features == 256
 
 
 def test_the_slowest_hundredth_is_judged(latency: Any, common: Any):
