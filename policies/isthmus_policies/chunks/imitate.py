@@ -115,6 +115,7 @@ def student_config(options: Options, task: str, datasets: tuple[Path, ...]) -> A
         tuple(path.absolute() for path in datasets), options.method_name, options.denoiser_name,
         cameras=tuple(camera_name(camera.name) for camera in cameras), size=(largest[0], largest[1]),
         observed=options.observed, horizon=options.horizon, encoder=options.encoder, learning=options.learning,
+        crop=0, recolor=False,  # simulation changes cameras and looks itself, and knows what they do to the action
         # What the student needs of an action may lie beyond what was shown before; joints may rest.
         scaling="mean_std", constant="keep",
         validation=max(0.05, 1 / options.episodes), checkpoint_every=steps,
