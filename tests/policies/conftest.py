@@ -26,6 +26,12 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
+def one_thread_again(one_thread: None) -> None:
+    """Programs that a test before this one has called take two."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written into the working tree."""
     monkeypatch.chdir(tmp_path)
