@@ -101,7 +101,7 @@ def _shown(options: Options, task: str, dataset: Path, before: Path | None, roun
         run=options.teacher, dataset=dataset, task=options.task, robot=TASKS[task].robot,
         images=any(signal.dtype == "uint8" for signal in made.robot.signals), training=options.training,
         begun_by=before, begun_s=options.begun_s, episodes=options.episodes,
-        only_success=options.only_success and made.has_goal, worlds=options.worlds,
+        only_success=options.only_success and made.has_goal, least=options.horizon, worlds=options.worlds,
         seed=1_000_000 * (options.seed + 1) + 10_000 * round_,
     )  # fmt: skip
 

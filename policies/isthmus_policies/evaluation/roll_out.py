@@ -70,6 +70,8 @@ class Options:
     """Episodes that are kept."""
     only_success: bool = False
     """Whether only those are kept that reach the task's goal."""
+    least: int = 1
+    """Rows that an episode must have to be kept: whoever takes over shortly before the end shows no whole chunk."""
     worlds: int = 64
     seed: int = 30_000
     """Seed of the first worlds; those that follow have the next ones."""
@@ -77,8 +79,8 @@ class Options:
     """So often all worlds begin anew, at most: a policy that never succeeds would never end."""
 
     def __post_init__(self) -> None:
-        if min(self.episodes, self.worlds, self.most_rounds) < 1:
-            raise ValueError("episodes, worlds and most_rounds must be at least 1")
+        if min(self.episodes, self.worlds, self.most_rounds, self.least) < 1:
+            raise ValueError("episodes, worlds, most_rounds and least must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +178,8 @@ def chosen(options: Options, roll_out: RollOut) -> Iterator[tuple[int, Acted]]:
     kept = 0
     for seed in range(options.seed, options.seed + options.most_rounds):
         for acted in roll_out.episodes(seed):
-            if kept < options.episodes and (acted.succeeded or not options.only_success):
+            wanted = len(acted.readings) >= options.least and (acted.succeeded or not options.only_success)
+            if kept < options.episodes and wanted:
                 kept += 1
                 yield seed, acted
         if kept == options.episodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,6 +75,8 @@ def test_only_successes_are_kept_and_too_few_are_an_error(monkeypatch: pytest.Mo
     kept = list(chosen(asked, roll_out))
     assert [seed for seed, _ in kept] == [7, 7, 8]
     assert all(each.succeeded for _, each in kept)
+    with pytest.raises(ValueError, match="gave 0 of 3"):
+        list(chosen(replace(asked, least=3), roll_out))
     monkeypatch.setattr(RollOut, "episodes", lambda *_: [acted(False)])
     with pytest.raises(ValueError, match="gave 0 of 3"):
         list(chosen(asked, roll_out))
