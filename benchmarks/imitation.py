@@ -30,6 +30,8 @@ TASK = "reach_cube"
 EVALUATION_SEED = 88_000
 TOLD = ("--policy", "mlp", "--robot", "so101", "--policy.actor-groups", "actor", "cube")
 """How `isthmus-train` makes a teacher that knows where the cube is, and trains it without drawing images."""
+SEES = "so101_camera"
+"""The student's robot: the same arm with a camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ def imitate(options: Options, seed: int, teacher: Path, keep: Path) -> tuple[Pat
     folder = keep / f"student-{seed}"
     module = "isthmus_policies.chunks.imitate"
     command = [sys.executable, "-m", module, str(teacher), "--run", str(folder), "--seed", str(seed)]
+    command += ["--robot", SEES]
     command += shlex.split(options.student)
     return folder, train(command, folder)
 

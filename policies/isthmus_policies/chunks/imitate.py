@@ -21,6 +21,8 @@ from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_policies.evaluation import roll_out
 from isthmus_policies.training.config import Chosen
 from isthmus_policies.training.run import load_run
+from isthmus_policies.training.worlds import robot_named
+from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.threads import use_thread_budget
 
@@ -33,7 +35,7 @@ class Options:
 
     First it learns from the teacher's episodes. Then, round by round, it begins episodes itself, the teacher takes over
     at a random moment, and it learns from how that goes on, too: what to do where only a student comes to (DAgger, Ross
-    et al. 2011). It reads the numbers of the task's own robot, and sees its cameras.
+    et al. 2011). It reads the robot's numbers, and sees its cameras.
     """
 
     teacher: Annotated[Path, tyro.conf.Positional]
@@ -42,6 +44,8 @@ class Options:
     """Folder of the student's run; by default beside the teacher's, with -student and the time."""
     task: str | None = None
     """Registered name of the task; by default the one that the teacher was trained for."""
+    robot: str | None = None
+    """The student's robot, as isthmus-train --robot takes it: one that has cameras, say. By default the teacher's."""
     rounds: int = 2
     """How often the student begins and the teacher takes over."""
     episodes: int = 400
@@ -67,7 +71,7 @@ class Options:
     learning: Learning = field(default_factory=lambda: Learning(steps=1_000, rate=1e-3, batch_size=128, average=0.99))
     """Of each round."""
     tries: int = 100
-    """Episodes in which the student is tried after each round."""
+    """Episodes in which the student is tried after each round, where its robot is the task's own."""
     seed: int = 0
     """Seed of everything random."""
     torch_threads: int = 2
@@ -79,13 +83,16 @@ class Options:
 
 def imitate(options: Options, folder: Path, console: Console) -> int | str:
     """All rounds; what the program exits with. Raises ValueError, OSError and DatasetError."""
-    task = options.task or load_run(options.teacher).config.name
+    taught = load_run(options.teacher).config
+    name = options.task or taught.name
+    robot = options.robot or taught.robot or TASKS[name].robot
+    task = make_task(name, robot=robot_named(robot, name))
     datasets: tuple[Path, ...] = ()
     before: Path | None = None
     for round_ in range(options.rounds + 1):
         datasets = (*datasets, folder / "demonstrations" / str(round_))
-        roll_out.record(_shown(options, task, datasets[-1], before, round_), console)
-        trainer = ChunkTrainer(student_config(options, task, datasets))
+        roll_out.record(_shown(options, task, robot, datasets[-1], before, round_), console)
+        trainer = ChunkTrainer(student_config(options, task, datasets, name if robot == TASKS[name].robot else None))
         if before is not None:
             trainer.begin_with(before)
         before = folder if round_ == options.rounds else folder / "rounds" / str(round_)
@@ -94,21 +101,22 @@ def imitate(options: Options, folder: Path, console: Console) -> int | str:
     return 0
 
 
-def _shown(options: Options, task: str, dataset: Path, before: Path | None, round_: int) -> roll_out.Options:
+def _shown(
+    options: Options, task: Task, robot: str, dataset: Path, before: Path | None, round_: int
+) -> roll_out.Options:
     """What the teacher shows in a round."""
-    made = make_task(task)
     return roll_out.Options(
-        run=options.teacher, dataset=dataset, task=options.task, robot=TASKS[task].robot,
-        images=any(signal.dtype == "uint8" for signal in made.robot.signals), training=options.training,
+        run=options.teacher, dataset=dataset, task=options.task, robot=robot,
+        images=any(signal.dtype == "uint8" for signal in task.robot.signals), training=options.training,
         begun_by=before, begun_s=options.begun_s, episodes=options.episodes,
-        only_success=options.only_success and made.has_goal, least=options.horizon, worlds=options.worlds,
+        only_success=options.only_success and task.has_goal, least=options.horizon, worlds=options.worlds,
         seed=1_000_000 * (options.seed + 1) + 10_000 * round_,
     )  # fmt: skip
 
 
-def student_config(options: Options, task: str, datasets: tuple[Path, ...]) -> AnyConfig:
+def student_config(options: Options, task: Task, datasets: tuple[Path, ...], tried_on: str | None) -> AnyConfig:
     """How the student learns from what was shown so far. Raises ValueError for an unknown name."""
-    cameras = [signal for signal in make_task(task).robot.signals if signal.dtype == "uint8"]
+    cameras = [signal for signal in task.robot.signals if signal.dtype == "uint8"]
     largest = [max(camera.shape[axis] for camera in cameras) for axis in (0, 1)] if cameras else [1, 1]
     steps = options.learning.steps
     return default_config(
@@ -120,7 +128,7 @@ def student_config(options: Options, task: str, datasets: tuple[Path, ...]) -> A
         scaling="mean_std", constant="keep",
         validation=max(0.05, 1 / options.episodes), checkpoint_every=steps,
         seed=options.seed, torch_threads=options.torch_threads,
-        roll_outs=RollOuts(task=task, every=steps, episodes=options.tries),
+        roll_outs=RollOuts(task=tried_on, every=steps, episodes=options.tries),
     )  # fmt: skip
 
 

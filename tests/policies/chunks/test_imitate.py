@@ -18,6 +18,8 @@ from isthmus_policies.chunks.training.run import load_chunk_run
 from isthmus_policies.evaluation import roll_out
 from isthmus_policies.training.config import TrainConfig, default_config
 from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.robots import ROBOTS
+from isthmus_sim.tasks import make_task
 
 QUIET = Console(quiet=True)
 
@@ -54,9 +56,12 @@ def test_rounds_add_demonstrations_and_the_last_student_is_the_run(teacher: Path
 
 
 def test_what_the_robot_sees_is_what_the_student_sees(tmp_path: Path):
-    config = student_config(Options(teacher=tmp_path), "reach_cube", (tmp_path / "shown",))
+    options, shown = Options(teacher=tmp_path), (tmp_path / "shown",)
+    config = student_config(options, make_task("reach_cube"), shown, "reach_cube")
     assert (config.cameras, config.size) == (("observation.images.camera_scene",), (64, 64))
-    assert student_config(Options(teacher=tmp_path), "push_t", (tmp_path / "shown",)).cameras == ()
+    assert config.roll_outs.task == "reach_cube"
+    told = student_config(options, make_task("reach_cube", robot=ROBOTS["so101"]), shown, None)
+    assert (told.cameras, told.roll_outs.task) == ((), None)
 
 
 def test_a_teacher_without_a_camera_is_recorded_with_one(tmp_path: Path):
