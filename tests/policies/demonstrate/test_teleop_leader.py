@@ -106,7 +106,8 @@ def test_the_arm_goes_to_the_leader_and_then_follows_it(
     assert np.abs(state[0, 0] - 0.3) < 0.15, "it had come near before anything was recorded"
     assert np.abs(np.diff(action[:, 0])).max() < 0.06
     turned = 0.3 - action[-1, 0]
-    assert turned == pytest.approx(0.39, abs=0.02)
+    # On a busy machine servos are asked again now and then, and the person turns by 0.01 with every reading.
+    assert turned == pytest.approx(0.39, abs=0.05)
     np.testing.assert_allclose(action[-1, 1:-1], HOME[1:-1], atol=TICK)
     low, high = RANGE["gripper"]
     assert action[-1, -1] == pytest.approx((low + high) / 2 + 0.5 * turned / (2 * REACH) * (high - low), abs=0.01)
