@@ -45,7 +45,7 @@ class Options(BenchOptions):
     student: str = ""
     """More options of isthmus-imitate, such as --student="--rounds 3"."""
     episodes: int = 300
-    """Of a trial."""
+    """So many has a trial."""
     keep: Path | None = None
     """Folder in which the runs are kept, by default nowhere. Those that are there already are not trained again."""
 

@@ -49,7 +49,7 @@ class Options:
     rounds: int = 2
     """How often the student begins and the teacher takes over."""
     episodes: int = 400
-    """Of the teacher in each round, and before the first one."""
+    """So many of the teacher's are learned from in each round, and before the first one."""
     only_success: bool = True
     """Whether only those are kept that reach the task's goal, where it has one."""
     begun_s: float = 2.0
@@ -69,7 +69,7 @@ class Options:
     """Actions of a chunk."""
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(width=256))
     learning: Learning = field(default_factory=lambda: Learning(steps=1_000, rate=1e-3, batch_size=128, average=0.99))
-    """Of each round."""
+    """How the student learns in each round."""
     tries: int = 100
     """Episodes in which the student is tried after each round, where its robot is the task's own."""
     seed: int = 0

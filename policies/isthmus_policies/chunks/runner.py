@@ -43,7 +43,7 @@ class Execution:
 
     @property
     def evaluations(self) -> tuple[int | None, int | None]:
-        """Of a chunk that begins afresh, and of one that begins near to another."""
+        """How many a chunk has that begins afresh, and one that begins near to another."""
         return None if self.executor.begins_near else self.steps, self.steps
 
 
