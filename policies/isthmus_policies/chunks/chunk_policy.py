@@ -114,6 +114,8 @@ class ChunkPolicy(nn.Module, ABC):
 
     draws: int = 1
     """How many arrays of noise, each of a chunk's shape, a sample needs; 0 for a method that draws nothing."""
+    plans_every_tick: bool = False
+    """Whether a chunk is a plan of which only the first action shall be done, before the next one is made near it."""
 
     def __init__(self, spec: ChunkSpec, normalizer: Normalizer) -> None:
         super().__init__()

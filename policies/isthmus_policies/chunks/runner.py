@@ -53,6 +53,14 @@ def usual_executor(horizon: int, execute: int | None = None, strategy: Strategy 
     return ExecutorConfig(horizon=horizon, execute=half if execute is None else execute, strategy=strategy)
 
 
+def executor_of(policy: ChunkPolicy, execute: int | None = None, strategy: Strategy | None = None) -> ExecutorConfig:
+    """How a policy's chunks are executed where nothing else is asked for: half of each, or, of one that plans at every
+    tick, the first action. Raises ValueError where it cannot be as many."""
+    if policy.plans_every_tick:
+        return usual_executor(policy.spec.horizon, 1 if execute is None else execute, strategy or "warm_start")
+    return usual_executor(policy.spec.horizon, execute, strategy or "receding")
+
+
 class ChunkDriver:
     """A `ChunkExecutor` for each of n robots, and what infers for all that are due. Inference takes no time here: a
     chunk is there at the tick of its observation.

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from isthmus_policies.chunks.runner import Execution, graph_runner, network_runner, usual_executor
+from isthmus_policies.chunks.runner import Execution, executor_of, graph_runner, network_runner
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner, evaluate
 from isthmus_policies.evaluation.intervals import Interval
@@ -105,7 +105,7 @@ def _chunks(options: Options, folder: Path) -> Subject:
     run = load_chunk_run(folder)
     name = task_of_run(run, options.task)
     task = make_task(name, robot=robot_named(options.robot, name) if options.robot else None)
-    execution = Execution(executor=usual_executor(run.policy.spec.horizon), seed=options.seed)
+    execution = Execution(executor=executor_of(run.policy), seed=options.seed)
     return Subject(
         name=name,
         task=task,

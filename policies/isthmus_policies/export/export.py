@@ -16,7 +16,7 @@ from isthmus_deploy.contract import Provenance
 from isthmus_deploy.policy_file import parse, seal
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.chunks.export.export import export_chunk_run
-from isthmus_policies.chunks.runner import usual_executor
+from isthmus_policies.chunks.runner import executor_of
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner, batch_session
@@ -124,9 +124,11 @@ class Options:
     task: str | None = None
     """Of a policy of chunks: registered task whose robot it is for; by default the one it was tried on in training."""
     execute: int | None = None
-    """Of a policy of chunks: control periods from one inference to the next; by default half a chunk."""
+    """Of a policy of chunks: control periods from one inference to the next; by default half a
+    chunk, or one of a policy that was fine-tuned to correct every action."""
     strategy: Strategy | None = None
-    """Of a policy of chunks: what is done of the chunks; by default receding."""
+    """Of a policy of chunks: what is done of the chunks; by default receding, or warm_start of a policy that was
+    fine-tuned to correct every action."""
 
 
 def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tuple[Path, Evaluation]:
@@ -145,7 +147,7 @@ def export(options: Options) -> None:
     """What the options ask for. Raises as `export_run`."""
     if holds_chunks(options.run):
         run = load_chunk_run(options.run)
-        executor = usual_executor(run.policy.spec.horizon, options.execute, options.strategy or "receding")
+        executor = executor_of(run.policy, options.execute, options.strategy)
         out = options.out or options.run / POLICY_FILE
         export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes)
         return

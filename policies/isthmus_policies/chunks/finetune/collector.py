@@ -15,7 +15,7 @@ from isthmus_policies.chunks.runner import history, see_
 from isthmus_policies.training.checkpoint import part
 from isthmus_sim.env import Env, Step
 
-_OBSERVED = "observed "  # before the names of columns in a table
+_SEEN = "seen "  # before the names of what the explorer has seen, in a table
 
 
 class Collector:
@@ -39,7 +39,8 @@ class Collector:
         self._observations = env.reset()
         self._seen = history(self._rows(), self._policy.spec.observed)
         n, spec = env.num_envs, self._policy.spec
-        self._plan = torch.zeros(n, explorer.execute, spec.action_size, device=env.device)
+        self._chunk = torch.zeros(n, spec.horizon, spec.action_size, device=env.device)  # scaled
+        self._near = torch.zeros(n, dtype=torch.bool, device=env.device)  # whether the next one begins near to it
         self._done = torch.full((n,), explorer.execute, device=env.device)
         self._potential = torch.full((n,), torch.nan, device=env.device)
 
@@ -59,26 +60,39 @@ class Collector:
         return self._experience(table), statistics
 
     def _decide(self, table: Table) -> None:
-        worlds = (self._done == self._explorer.execute).nonzero().squeeze(-1)
-        if not len(worlds):
-            return
+        due = self._done == self._explorer.execute
+        for near in (False, True):
+            worlds = (due & (self._near == near)).nonzero().squeeze(-1)
+            if len(worlds):
+                self._infer(table, worlds, self._left(worlds) if near else None)
+        self._near |= due & self._explorer.begins_near
+        self._done[due] = 0
+
+    def _infer(self, table: Table, worlds: Tensor, begin: Tensor | None) -> None:
         observed = self._columns.observations({name: rows[worlds] for name, rows in self._seen.items()})
         noise = self._policy.noise(len(worlds), self._generator)
-        found = self._explorer.explore(observed, noise, self._generator)
+        found = self._explorer.explore(observed, noise, begin, self._generator)
         privileged = self._critic.sees(self._observations)[worlds]
-        kept = {f"{_OBSERVED}{name}": rows for name, rows in observed.items()}
-        kept |= {"noise": noise, "mean": found.mean, "drawn": found.drawn, "privileged": privileged}
+        kept = {f"{_SEEN}{name}": rows for name, rows in found.seen.items()}
+        kept |= {"mean": found.mean, "drawn": found.drawn, "privileged": privileged}
         table.decide(worlds, self._critic(privileged), **kept)
-        self._plan[worlds] = self._policy.actions(found.done)
-        self._done[worlds] = 0
+        self._chunk[worlds] = found.chunk.clamp(-1.0, 1.0)
+
+    def _left(self, worlds: Tensor) -> Tensor:
+        """What is left of their chunks, the last action repeated, as `ChunkExecutor` has it."""
+        done, last = self._explorer.execute, self._policy.spec.horizon - 1
+        places = torch.arange(done, last + 1 + done, device=self.env.device).clamp(max=last)
+        return self._chunk[worlds][:, places]
 
     def _step(self) -> Step:
-        """The next action of every plan."""
+        """The next action of every chunk."""
         worlds = torch.arange(self.env.num_envs, device=self.env.device)
-        commands = commands_of(self.env.task.robot, self._plan[worlds, self._done])
+        actions = self._policy.actions(self._chunk[worlds, self._done])
+        commands = commands_of(self.env.task.robot, actions)
         step = self.env.step_commands(commands)
         self._done += 1
         self._done[step.ended] = self._explorer.execute
+        self._near[step.ended] = False
         fresh = torch.zeros_like(self._done, dtype=torch.bool)
         fresh[step.ended] = True
         see_(self._seen, self._rows(), fresh)
@@ -101,10 +115,8 @@ class Collector:
     def _experience(self, table: Table) -> Experience:
         now = self._critic(self._critic.sees(self._observations))
         advantage, value = table.advantages(now, self._config.lam)
-        names = self._policy.spec.columns
         return Experience(
-            observations={name: table.kept(f"{_OBSERVED}{name}") for name in names},
-            noise=table.kept("noise"),
+            seen={name.removeprefix(_SEEN): table.kept(name) for name in table.names if name.startswith(_SEEN)},
             drawn=table.kept("drawn"),
             mean=table.kept("mean"),
             privileged=table.kept("privileged"),
@@ -119,6 +131,8 @@ class Collector:
         """What the next collection begins with; needs an engine with snapshots."""
         return {
             "potential": self._potential,
+            "chunk": self._chunk,
+            "near": self._near,
             **{f"observations.{name}": rows for name, rows in self._observations.items()},
             **{f"seen.{name}": rows for name, rows in self._seen.items()},
             **{f"env.{name}": rows for name, rows in self.env.state_dict().items()},
@@ -126,6 +140,6 @@ class Collector:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state_dict` gave."""
-        self._potential = state["potential"]
+        self._potential, self._chunk, self._near = state["potential"], state["chunk"], state["near"]
         self._observations, self._seen = part(state, "observations"), part(state, "seen")
         self.env.load_state_dict(part(state, "env"))

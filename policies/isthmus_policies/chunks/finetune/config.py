@@ -14,31 +14,32 @@ RESUMABLE = ("iterations", "checkpoint_every", "keep", "torch_threads")
 
 @dataclass(frozen=True, kw_only=True)
 class PPO:
-    """Proximal policy optimisation (Schulman et al. 2017) of whole chunks."""
+    """Proximal policy optimisation (Schulman et al. 2017) of what is decided at a time: an action or a chunk. The
+    defaults are for corrections; docs/chunk_policies.md has those of the other ways."""
 
-    way: Literal["actions", "noise"] = "actions"
-    """What is explored and learned: the actions, or only where the noise is drawn that chunks are made of, for which
-    rate 3e-4 is a beginning."""
-    rate: float = 2e-5
+    way: Literal["correction", "actions", "noise"] = "correction"
+    """What is explored and learned: what is added to the next action of a plan, all actions of a chunk, or only where
+    the noise is drawn that chunks are made of."""
+    rate: float = 1e-3
     """Learning rate of the policy at the start; it follows the KL between updates."""
     critic_rate: float = 1e-3
     epochs: int = 4
-    batch_size: int = 512
-    """Chunks that are learned from at once."""
+    batch_size: int = 2048
+    """Decisions that are learned from at once."""
     clip: float = 0.2
-    kl: float = 0.1
+    kl: float = 0.01
     """How far an update shall move the policy."""
-    discount: float = 0.99
+    discount: float = 0.995
     """A control step later, a reward counts so much."""
-    lam: float = 0.9
-    """Generalised advantage estimation takes it from chunk to chunk."""
+    lam: float = 0.95
+    """Generalised advantage estimation takes it from decision to decision."""
     width: int = 256
-    """noise: of the network that says where it is drawn."""
+    """correction, noise: of the network that says what is added, or where noise is drawn."""
     cosines: int = 3
     """actions: how many slow movements are added to a chunk to explore: an offset, a slope …"""
-    deviation: float = 0.008
-    """actions: standard deviation at the start of what each of them adds; actions range from -1 to 1. It must be small
-    beside the precision that the task needs, or hardly an episode succeeds."""
+    deviation: float = 0.015
+    """correction, actions: standard deviation at the start of what is added, or of each slow movement; actions range
+    from -1 to 1. It must be small beside the precision that the task needs, or hardly an episode succeeds."""
     style: float = 0.001
     """How much it counts to stay near to what was demonstrated: the KL to the policy that the run began with."""
     progress: float = 1.0
@@ -59,7 +60,7 @@ class PPO:
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
     """Let a chunk policy go on learning in simulation, by reinforcement: from where people have brought it to where
-    they have not. Take a policy of one or two evaluations (isthmus-distill). Ctrl-C leaves a checkpoint to go on from.
+    they have not. Ctrl-C leaves a checkpoint to go on from.
     """
 
     policy: Annotated[Path, tyro.conf.Positional]
@@ -67,10 +68,11 @@ class FinetuneConfig:
     task: str | None = None
     """Registered name of the task; by default the one on which the policy was tried in its training."""
     worlds: int = 256
-    decisions: int = 16
+    decisions: int = 64
     """Chunks that each world makes in an iteration, at least."""
     execute: int | None = None
-    """How many actions of each chunk are done before the next is made; by default half."""
+    """How many actions of each chunk are done before the next is made; by default one where it is corrected, and half
+    elsewhere."""
     iterations: int = 300
     seed: int = 0
     checkpoint_every: int = 25

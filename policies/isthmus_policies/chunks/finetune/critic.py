@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from isthmus_policies.networks.mlp import mlp
 from isthmus_policies.networks.normalizer import RunningNormalizer, moments
+from isthmus_policies.networks.waves import PARTS, waves
 from isthmus_sim.env import Observations
 from isthmus_sim.task import Task
 
@@ -23,14 +25,15 @@ class Critic(nn.Module):
         self.group = "critic" if "critic" in task.groups else "actor"
         size = task.groups[self.group].size
         self.normalizer = RunningNormalizer(size)
-        self.layers = mlp((size, width, width, width, 1), last_gain=1.0, activation="elu")
+        self.layers = mlp(((1 + PARTS) * size, width, width, width, 1), last_gain=1.0, activation="elu")
 
     def sees(self, observations: Observations) -> Tensor:
         """(n, size)."""
         return observations[self.group].flatten(1)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.layers(self.normalizer(rows)).squeeze(-1)
+        scaled = self.normalizer(rows)
+        return self.layers(torch.cat((scaled, waves(scaled)), dim=-1)).squeeze(-1)
 
     def take_in(self, rows: Tensor) -> None:
         """Scale what it sees by these rows (n, size) too."""

@@ -16,9 +16,8 @@ from torch import Tensor
 class Experience:
     """m decisions: what is learned from."""
 
-    observations: dict[str, Tensor]
-    """Column -> (m, observed, size)."""
-    noise: Tensor
+    seen: dict[str, Tensor]
+    """What the explorer's mean followed from, each (m, …)."""
     drawn: Tensor
     """(m, …): what the explorer drew around the mean."""
     mean: Tensor
@@ -64,6 +63,11 @@ class Table:
     def made(self) -> Tensor:
         """(n, places): where there is a decision."""
         return torch.arange(self._shape[1], device=self._device) < self.count.unsqueeze(1)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is kept of a decision."""
+        return tuple(self._kept)
 
     def kept(self, name: str) -> Tensor:
         """(m, …): one of the values that are kept, of all decisions."""

@@ -12,19 +12,26 @@ import torch
 from torch import Tensor, nn
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
+from isthmus_policies.chunks.methods.correction import Correction
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.methods.steering import NoiseSteering
-from isthmus_policies.chunks.training.run import add_steering
+from isthmus_policies.chunks.training.run import add_correction, add_steering
+
+_NOISE = "noise"  # beside the columns that an ActionExplorer has seen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explored:
-    """What was drawn for each of n robots, around which mean, and the scaled actions that are done for it,
-    (n, execute, action_size)."""
+    """What n robots do.
 
+    seen: what the mean follows from, each (n, …); mean; drawn: around it; chunk: scaled (n, horizon, action_size), of
+    which the first actions are done.
+    """
+
+    seen: dict[str, Tensor]
     mean: Tensor
     drawn: Tensor
-    done: Tensor
+    chunk: Tensor
 
 
 class Explorer(nn.Module, ABC):
@@ -39,6 +46,8 @@ class Explorer(nn.Module, ABC):
     """
 
     log_deviation: nn.Parameter
+    begins_near: bool = False
+    """Whether a chunk begins near to the one before."""
 
     def __init__(self, policy: ChunkPolicy, execute: int) -> None:
         super().__init__()
@@ -47,16 +56,22 @@ class Explorer(nn.Module, ABC):
             raise ValueError(f"{execute} of {policy.spec.horizon} actions cannot be done; choose --execute in between")
 
     @abstractmethod
-    def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
-        """(n, …): of what is drawn. noise: as `ChunkPolicy.noise` gives it."""
+    def explore(
+        self, observations: Tensors, noise: Tensor, begin: Tensor | None, generator: torch.Generator
+    ) -> Explored:
+        """Draw, and do what comes of it. noise: as `ChunkPolicy.noise` gives it; begin: scaled chunks
+        (n, horizon, action_size) to begin near to, None to begin afresh."""
 
     @abstractmethod
-    def before(self, observations: Tensors, noise: Tensor) -> Tensor:
-        """What the mean was when the run began."""
+    def mean(self, seen: Tensors) -> Tensor:
+        """(n, …): of what is drawn, as the policy is now; seen: as `Explored` has it."""
 
     @abstractmethod
-    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
-        """Draw, and do what comes of it."""
+    def before(self, seen: Tensors) -> Tensor:
+        """What the mean is for who stays as he was: what the run began with, or what was demonstrated."""
+
+    def take_in(self, seen: Tensors) -> None:
+        """See how large numbers are; called while the critic learns alone."""
 
     def drawn(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         """Something around the mean."""
@@ -91,21 +106,20 @@ class NoiseExplorer(Explorer):
         self._before = (copy.deepcopy(self._steering).requires_grad_(False),)  # no part of this module
         self.log_deviation = self._steering.log_deviation
 
-    def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._steering.mean(self._condition(observations))
-
-    def before(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._before[0].mean(self._condition(observations))
-
-    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
-        mean = self.mean(observations, noise)
+    def explore(
+        self, observations: Tensors, noise: Tensor, begin: Tensor | None, generator: torch.Generator
+    ) -> Explored:
+        seen = {"condition": self.policy.embed(observations)}
+        mean = self.mean(seen)
         drawn = self.drawn(mean, generator)
         begun = torch.cat((drawn.unsqueeze(1), noise[:, 1:]), dim=1)
-        return Explored(mean=mean, drawn=drawn, done=_made(self.policy, observations, begun)[:, : self.execute])
+        return Explored(seen=seen, mean=mean, drawn=drawn, chunk=_made(self.policy, observations, begun, begin))
 
-    @torch.no_grad()
-    def _condition(self, observations: Tensors) -> Tensor:
-        return self.policy.embed(observations)
+    def mean(self, seen: Tensors) -> Tensor:
+        return self._steering.mean(seen["condition"])
+
+    def before(self, seen: Tensors) -> Tensor:
+        return self._before[0].mean(seen["condition"])
 
 
 class ActionExplorer(Explorer):
@@ -129,23 +143,72 @@ class ActionExplorer(Explorer):
         self.log_deviation = nn.Parameter(torch.full(drawn, deviation * execute**0.5).log())
         self._before = (copy.deepcopy(self.policy).eval().requires_grad_(False),)  # no part of this module
 
-    def mean(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._basis.T @ self._own(self.policy, observations, noise)
-
-    def before(self, observations: Tensors, noise: Tensor) -> Tensor:
-        return self._basis.T @ self._own(self._before[0], observations, noise)
-
-    def explore(self, observations: Tensors, noise: Tensor, generator: torch.Generator) -> Explored:
-        own = self._own(self.policy, observations, noise)
-        mean = self._basis.T @ own
+    def explore(
+        self, observations: Tensors, noise: Tensor, begin: Tensor | None, generator: torch.Generator
+    ) -> Explored:
+        seen = {**observations, _NOISE: noise}
+        own = self._own(self.policy, seen)
+        mean = self._basis.T @ own[:, : self.execute]
         drawn = self.drawn(mean, generator)
-        return Explored(mean=mean, drawn=drawn, done=own + self._basis @ (drawn - mean))
+        done = own[:, : self.execute] + self._basis @ (drawn - mean)
+        return Explored(seen=seen, mean=mean, drawn=drawn, chunk=torch.cat((done, own[:, self.execute :]), dim=1))
 
-    def _own(self, policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
-        """The actions that the policy would do."""
+    def mean(self, seen: Tensors) -> Tensor:
+        return self._basis.T @ self._own(self.policy, seen)[:, : self.execute]
+
+    def before(self, seen: Tensors) -> Tensor:
+        return self._basis.T @ self._own(self._before[0], seen)[:, : self.execute]
+
+    def _own(self, policy: DenoisingPolicy[object], seen: Tensors) -> Tensor:
+        """Scaled chunks that the policy would do."""
+        observations = {name: rows for name, rows in seen.items() if name != _NOISE}
+        noise = seen[_NOISE]
         if policy.steering is not None:
             noise = policy.steering(policy.embed(observations), noise)
-        return _made(policy, observations, noise)[:, : self.execute]
+        return _made(policy, observations, noise, None)
+
+
+class CorrectionExplorer(Explorer):
+    """Makes a plan at every tick, near to the one before, and adds to its first action; only the network that says what
+    is added learns. It sees at every tick what came of it, where `ActionExplorer` sees that once a chunk, and it is
+    small, so that millions of ticks are learned from in minutes.
+
+    Args:
+        policy: As `Explorer` has it.
+        width: Of that network.
+        deviation: Standard deviation at the start of what is added to an action, scaled.
+    """
+
+    begins_near = True
+
+    def __init__(self, policy: ChunkPolicy, width: int, deviation: float) -> None:
+        super().__init__(policy, 1)
+        self.policy.requires_grad_(False)
+        if self.policy.correction is None:
+            add_correction(self.policy, width, deviation)
+        assert self.policy.correction is not None
+        self._correction: Correction = self.policy.correction.requires_grad_(True)
+        self.log_deviation = self._correction.log_deviation
+
+    def explore(
+        self, observations: Tensors, noise: Tensor, begin: Tensor | None, generator: torch.Generator
+    ) -> Explored:
+        plan = _made(self.policy, observations, noise, begin)
+        seen = {"seen": self._correction.sees(self.policy.rows(observations), plan)}
+        mean = self.mean(seen)
+        drawn = self.drawn(mean, generator)
+        chunk = torch.cat((plan[:, :1] + drawn, plan[:, 1:]), dim=1)
+        return Explored(seen=seen, mean=mean, drawn=drawn, chunk=chunk)
+
+    def mean(self, seen: Tensors) -> Tensor:
+        return self._correction.mean(seen["seen"])
+
+    def before(self, seen: Tensors) -> Tensor:
+        """No correction at all."""
+        return seen["seen"].new_zeros(len(seen["seen"]), 1, self.policy.spec.action_size)
+
+    def take_in(self, seen: Tensors) -> None:
+        self._correction.take_in(seen["seen"])
 
 
 def _cosines(length: int, count: int) -> Tensor:
@@ -155,10 +218,10 @@ def _cosines(length: int, count: int) -> Tensor:
     return (columns / columns.norm(dim=0)).float()
 
 
-def _made(policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor) -> Tensor:
-    """Scaled chunks of noise."""
+def _made(policy: DenoisingPolicy[object], observations: Tensors, noise: Tensor, begin: Tensor | None) -> Tensor:
+    """Scaled chunks of noise, near to `begin` where there is one."""
     condition = policy.embed(observations)
-    return policy.denoised(lambda chunk, time: policy.denoiser(chunk, time, condition), noise, None, None)
+    return policy.denoised(lambda chunk, time: policy.denoiser(chunk, time, condition), noise, begin, None)
 
 
 def _suitable(policy: ChunkPolicy) -> DenoisingPolicy[object]:

@@ -13,7 +13,7 @@ from isthmus_policies.chunks.finetune.explorer import Explorer
 
 COLUMNS = ("learner/kl", "learner/away", "learner/value_loss", "learner/rate", "learner/deviation")
 _MOST_NORM = 1.0  # of the policy's gradient
-_BOUNDS = (1e-6, 1e-3)  # of the policy's learning rate
+_BOUNDS = (1e-6, 1e-2)  # of the policy's learning rate
 
 
 class Learner:
@@ -40,7 +40,9 @@ class Learner:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         with torch.no_grad():
             likely = self._explorer.log_probability(experience.drawn, experience.mean)
-            before = self._explorer.before(experience.observations, experience.noise)
+            if critic_alone:
+                self._explorer.take_in(experience.seen)
+            before = self._explorer.before(experience.seen)
         kl, away, missed = 0.0, 0.0, 0.0
         for _ in range(self._config.epochs):
             moves = not critic_alone and kl <= 1.5 * self._config.kl
@@ -76,8 +78,7 @@ class Learner:
     ) -> Tensor:
         """KL from the policy that acted, and from the one that the run began with."""
         explorer, clip = self._explorer, self._config.clip
-        observations = {name: rows[batch] for name, rows in experience.observations.items()}
-        mean = explorer.mean(observations, experience.noise[batch])
+        mean = explorer.mean({name: rows[batch] for name, rows in experience.seen.items()})
         change = explorer.log_probability(experience.drawn[batch], mean) - likely
         ratio = change.exp()
         surrogate = torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.finetune.collector import Collector
-from isthmus_policies.chunks.finetune.config import PPO, RESUMABLE, FinetuneConfig
+from isthmus_policies.chunks.finetune.config import RESUMABLE, FinetuneConfig
 from isthmus_policies.chunks.finetune.critic import Critic
-from isthmus_policies.chunks.finetune.explorer import ActionExplorer, Explorer, NoiseExplorer
+from isthmus_policies.chunks.finetune.explorer import ActionExplorer, CorrectionExplorer, Explorer, NoiseExplorer
 from isthmus_policies.chunks.finetune.learner import COLUMNS, Learner
-from isthmus_policies.chunks.runner import Execution, usual_executor
+from isthmus_policies.chunks.runner import Execution, executor_of
 from isthmus_policies.chunks.training.roll_outs import judged
 from isthmus_policies.chunks.training.run import (
+    CORRECTION,
     POLICY,
     STEERING,
     load_chunk_run,
@@ -57,8 +58,8 @@ class Finetuner:
         task = make_task(self.task)
         if not task.has_goal:
             raise ValueError(f"the task {self.task!r} has no goal, so nothing tells success; choose another --task")
-        self.executor = usual_executor(self.policy.spec.horizon, config.execute)
-        self._explorer = _explorer(self.policy, self.executor.execute, config.ppo)
+        self._explorer = _explorer(self.policy, config)
+        self.executor = executor_of(self.policy, config.execute)
         self._critic = Critic(task)
         self._generator = torch.Generator().manual_seed(config.seed)
         engine = make_engine(task.scene, config.worlds, task.engines[0])
@@ -111,8 +112,8 @@ class Finetuner:
             "finetune": plain(self.config),
             "task": self.task,
         }
-        if self.config.ppo.way == "noise":
-            facts[STEERING] = self.config.ppo.width
+        if kept := {"noise": STEERING, "correction": CORRECTION}.get(self.config.ppo.way):
+            facts[kept] = self.config.ppo.width
         save_checkpoint(policy_file(folder, self.iteration), dict(self.policy.state_dict()), facts, kind=POLICY)
         facts = {name: facts[name] for name in ("finetune", "code_revision", "seconds")}
         facts |= {"iteration": self.iteration, "env_steps": self.steps, "rate": self._learner.rate}
@@ -153,10 +154,18 @@ class Finetuner:
 _EPISODE = ("episode/succeeded", "episode/length")
 
 
-def _explorer(policy: ChunkPolicy, execute: int, config: PPO) -> Explorer:
-    if config.way == "noise":
-        return NoiseExplorer(policy, execute, config.width)
-    return ActionExplorer(policy, execute, config.cosines, config.deviation)
+def _explorer(policy: ChunkPolicy, config: FinetuneConfig) -> Explorer:
+    ppo = config.ppo
+    if ppo.way == "correction":
+        if config.execute not in (None, 1):
+            raise ValueError(f"a correction is of one action, and {config.execute} shall be done: leave out --execute")
+        return CorrectionExplorer(policy, ppo.width, ppo.deviation)
+    if policy.plans_every_tick:
+        raise ValueError(f"the policy's actions are corrected: it goes on by --ppo.way correction, not {ppo.way}")
+    execute = executor_of(policy, config.execute).execute
+    if ppo.way == "noise":
+        return NoiseExplorer(policy, execute, ppo.width)
+    return ActionExplorer(policy, execute, ppo.cosines, ppo.deviation)
 
 
 def stored_config(folder: Path) -> FinetuneConfig:

@@ -15,6 +15,7 @@ from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, Tensors, expanded
 from isthmus_policies.chunks.denoisers.denoiser import Denoiser
 from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.methods.correction import Correction
 from isthmus_policies.chunks.methods.steering import NoiseSteering
 
 ConfigT = TypeVar("ConfigT")
@@ -45,6 +46,12 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         self.encoder, self.denoiser = encoder, denoiser
         self.steering: NoiseSteering | None = None
         """Where noise is drawn, where isthmus-finetune has learned that."""
+        self.correction: Correction | None = None
+        """What is added to the next action, where isthmus-finetune has learned that."""
+
+    @property
+    def plans_every_tick(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (it is only read)
+        return self.correction is not None
 
     def embed(self, observations: Tensors, goal: Tensors | None = None) -> Tensor:
         return self.encoder(self.scaled(observations), self.scaled(goal) if goal else None)
@@ -67,7 +74,15 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         if self.steering is not None:
             drawn = self.steering(condition, drawn)
         begin = None if init is None else self.normalizer.normalize(self.spec.action, init)
-        return self.actions(self.denoised(self._network(condition, free, guidance), drawn, begin, steps))
+        chunk = self.denoised(self._network(condition, free, guidance), drawn, begin, steps)
+        if self.correction is not None:
+            chunk = self.correction(self.rows(observations), chunk)
+        return self.actions(chunk)
+
+    def rows(self, observations: Tensors) -> list[Tensor]:
+        """Scaled columns of observations, each (n, observed, …)."""
+        scaled = self.scaled(observations)
+        return [scaled[name] for name in self.spec.columns]
 
     def _network(self, condition: Tensor, free: Tensor | None, guidance: float) -> Network:
         """free: the condition without the goal, where the goal shall count more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.columns import RobotColumns
-from isthmus_policies.chunks.runner import Execution, network_runner, usual_executor
+from isthmus_policies.chunks.runner import Execution, executor_of, network_runner
 from isthmus_policies.chunks.training.config import RollOuts
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_sim.tasks import make_task
@@ -27,11 +27,11 @@ def roll_out(policy: ChunkPolicy, config: RollOuts) -> dict[str, float]:
 
 
 def judged(policy: ChunkPolicy, task: str, episodes: int, seed: int, execution: Execution | None = None) -> Evaluation:
-    """How good a policy is on a registered task, by default with half of each chunk executed."""
+    """How good a policy is on a registered task, by default as it is usually executed."""
     chosen = execution or usual_execution(policy, seed)
     return evaluate(make_task(task), lambda env: network_runner(policy, env, chosen), episodes, seed)
 
 
 def usual_execution(policy: ChunkPolicy, seed: int) -> Execution:
-    """Half of each chunk is executed."""
-    return Execution(executor=usual_executor(policy.spec.horizon), seed=seed)
+    """As `executor_of` has it."""
+    return Execution(executor=executor_of(policy), seed=seed)

@@ -12,6 +12,7 @@ from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy, ChunkSpec
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.encoder import ObservationEncoder
+from isthmus_policies.chunks.methods.correction import Correction
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.methods.steering import NoiseSteering
 from isthmus_policies.chunks.training.config import AnyConfig, config_from_json
@@ -22,6 +23,8 @@ POLICY = "isthmus.chunk_policy.1"
 """The format of a file with averaged weights."""
 STEERING = "steering"
 """In a policy's facts: width of the network that says where it draws noise, where it has one."""
+CORRECTION = "correction"
+"""In a policy's facts: width of the network that corrects its next action, where it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,15 @@ def add_steering(policy: ChunkPolicy, width: int) -> None:
     policy.steering = NoiseSteering(policy.encoder.size, shape, width)
 
 
+def add_correction(policy: ChunkPolicy, width: int, deviation: float = 1.0) -> None:
+    """Give a policy a network that corrects its next action; deviation: of exploring at the start. Raises ValueError
+    where it does not begin plans near to those before."""
+    if not isinstance(policy, DenoisingPolicy):
+        raise ValueError(f"{type(policy).__name__} makes every plan afresh, so it cannot be corrected at every tick")
+    seen = policy.spec.observed * sum(map(policy.spec.size, policy.spec.columns))
+    policy.correction = Correction(seen, (policy.spec.horizon, policy.spec.action_size), width, deviation)
+
+
 def load_chunk_run(path: Path) -> ChunkRun:
     """The policy in a file of a run's `policies`, or, for a run's folder, the newest of them.
 
@@ -69,6 +81,8 @@ def load_chunk_run(path: Path) -> ChunkRun:
     policy = make_policy(config, spec, Normalizer(dict.fromkeys(scaled, config.scaling), nothing, ones))
     if width := facts.get(STEERING):
         add_steering(policy, width)
+    if width := facts.get(CORRECTION):
+        add_correction(policy, width)
     try:
         policy.load_state_dict(tensors)
     except RuntimeError as error:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 import torch
 from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 
+from isthmus_deploy.chunk_executor import ExecutorConfig
 from isthmus_policies.chunks.finetune import command
+from isthmus_policies.chunks.finetune.collector import Collector
 from isthmus_policies.chunks.finetune.config import PPO, FinetuneConfig
-from isthmus_policies.chunks.finetune.explorer import ActionExplorer, NoiseExplorer
+from isthmus_policies.chunks.finetune.critic import Critic
+from isthmus_policies.chunks.finetune.explorer import ActionExplorer, CorrectionExplorer, NoiseExplorer
 from isthmus_policies.chunks.finetune.trainer import Finetuner
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
+from isthmus_policies.chunks.runner import Execution, executor_of, network_runner
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
 from isthmus_policies.training.checkpoint import CHECKPOINT
 from isthmus_policies.training.logs import read_metrics
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
 
 SMALL = PPO(critic_alone=1, epochs=2, batch_size=16)
+Way = Literal["correction", "actions", "noise"]
+WAYS = get_args(Way)
+OBSERVED = {"observation.state": torch.linspace(0.0, 500.0, 5 * SPEC.observed * 5).reshape(5, SPEC.observed, 5)}
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +48,24 @@ def weights(tuner: Finetuner) -> torch.Tensor:
     return torch.cat([value.flatten() for value in tuner.policy.state_dict().values()])
 
 
-@pytest.mark.parametrize("way", ["noise", "actions"])
-def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path, way: Literal["noise", "actions"]):
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_critic_learns_at_first_then_the_policy_does(begun_with: Path, way: Way):
     tuner = Finetuner(config(begun_with, ppo=replace(SMALL, way=way)))
     start = weights(tuner)
     first = tuner.iterate()
-    assert torch.equal(weights(tuner), start)
+    if way != "correction":  # which sees in the meantime how large numbers are
+        assert torch.equal(weights(tuner), start)
+    start = weights(tuner)
     second = tuner.iterate()
     assert not torch.equal(weights(tuner), start)
     assert first["learner/kl"] == 0.0 < second["learner/kl"]
     assert second["learner/away"] > 0.0
-    assert tuner.steps == 2 * 8 * 2 * SPEC.horizon // 2
+    assert tuner.steps == 2 * 8 * 2 * (1 if way == "correction" else SPEC.horizon // 2)
     tuner.close()
 
 
-@pytest.mark.parametrize("way", ["noise", "actions"])
-def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path, way: Literal["noise", "actions"]):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_goes_on_bit_for_bit(begun_with: Path, tmp_path: Path, way: Way):
     asked = config(begun_with, ppo=replace(SMALL, way=way))
     whole, stopped = Finetuner(asked), Finetuner(asked)
     losses = [whole.iterate()["learner/value_loss"] for _ in range(4)]
@@ -89,10 +101,10 @@ def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
     explorer = ActionExplorer(policy, 4, cosines=2, deviation=0.1)
     state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
     with torch.no_grad():
-        found = explorer.explore(state, noise, torch.Generator().manual_seed(0))
-        mean = explorer.mean(state, noise)
+        found = explorer.explore(state, noise, None, torch.Generator().manual_seed(0))
+        mean = explorer.mean(found.seen)
         still = ActionExplorer(policy, 4, cosines=2, deviation=1e-9)
-        own = still.explore(state, noise, torch.Generator()).done
+        own = still.explore(state, noise, None, torch.Generator()).chunk[:, :4]
         torch.testing.assert_close(policy.actions(own), policy.sample(state, noise=noise)[:, :4])
         # A deviation more of the first cosine, in x: 1²/2 less likely, and as much is the KL.
         off = mean.clone()
@@ -100,7 +112,7 @@ def test_exploring_actions_is_around_what_the_policy_does(begun_with: Path):
         less_likely = explorer.log_probability(mean, mean) - explorer.log_probability(off, mean)
     assert mean.shape == (5, 2, 2)
     torch.testing.assert_close(found.mean, mean)
-    added = found.done - own
+    added = found.chunk[:, :4] - own
     assert added.abs().max() > 0.05
     # The first cosine of four actions is 1/2 in each, and the second is turned about their middle.
     torch.testing.assert_close(added.mean(1), 0.5 * (found.drawn - mean)[:, 0])
@@ -136,16 +148,62 @@ def test_noise_that_is_not_steered_yet_gives_the_policys_own_chunks(begun_with: 
     explorer = NoiseExplorer(policy, 4, width=16)
     state, noise = {"observation.state": torch.rand(5, SPEC.observed, 5) * 500}, policy.noise(5)
     with torch.no_grad():
-        found = explorer.explore(state, noise, torch.Generator().manual_seed(0))
+        found = explorer.explore(state, noise, None, torch.Generator().manual_seed(0))
         begun = torch.cat((found.drawn.unsqueeze(1), noise[:, 1:]), dim=1)
-        own = load_chunk_run(begun_with).policy.sample(state, noise=begun)[:, :4]
-    torch.testing.assert_close(policy.actions(found.done), own)
+        own = load_chunk_run(begun_with).policy.sample(state, noise=begun)
+    torch.testing.assert_close(policy.actions(found.chunk), own)
     assert found.mean.abs().max() < 0.1
+
+
+def test_a_correction_moves_the_next_action_of_a_plan_and_nothing_else(begun_with: Path, tmp_path: Path):
+    plain = load_chunk_run(begun_with).policy
+    tuner = Finetuner(config(begun_with, ppo=replace(SMALL, rate=1e-2)))
+    for _ in range(3):
+        tuner.iterate()
+    tuner.save(tmp_path)
+    tuner.close()
+    policy = load_chunk_run(tmp_path).policy
+    noise, plan = policy.noise(5), torch.rand(5, SPEC.horizon, 2) * 500
+    for init in (None, plan):
+        own, corrected = (each.sample(OBSERVED, noise=noise, init=init) for each in (plain, policy))
+        assert torch.equal(corrected[:, 1:], own[:, 1:])
+        assert (corrected[:, 0] - own[:, 0]).abs().max() > 1e-3
+    assert executor_of(plain) == ExecutorConfig(horizon=SPEC.horizon, execute=SPEC.horizon // 2)
+    assert executor_of(policy) == ExecutorConfig(horizon=SPEC.horizon, execute=1, strategy="warm_start")
+    again = Finetuner(config(tmp_path))  # goes on with the correction that is there already
+    assert torch.equal(
+        again.policy.state_dict()["correction.log_deviation"], policy.state_dict()["correction.log_deviation"]
+    )
+    again.close()
+    with pytest.raises(ValueError, match=r"by --ppo\.way correction, not actions"):
+        Finetuner(config(tmp_path, ppo=replace(SMALL, way="actions")))
+
+
+def test_plans_are_carried_on_as_the_robot_does_it(begun_with: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without exploration, training sees the commands that an evaluation from the same starts sends."""
+    policy = load_chunk_run(begun_with).policy
+    task, seed = make_task("push_t"), 3
+    draw, drawn_from = policy.noise, torch.Generator().manual_seed(seed)
+    monkeypatch.setattr(policy, "noise", lambda n, _: draw(n, drawn_from))  # exploring draws in between
+    with torch.no_grad():
+        explorer = CorrectionExplorer(policy, width=16, deviation=1e-9)
+        env = Env(task, make_engine(task.scene, 4, task.engines[0]), seed)
+        collector = Collector(env, explorer, Critic(task), SMALL, torch.Generator().manual_seed(seed))
+        sent = []
+        for _ in range(5):
+            collector.collect(1)
+            sent.append(env.command["target_position"].clone())
+        beside = Env(task, make_engine(task.scene, 4, task.engines[0]), seed)
+        runner = network_runner(policy, beside, Execution(executor=executor_of(policy), seed=seed))
+        shown = [runner.step(beside).commands["target_position"].clone() for _ in range(5)]
+    torch.testing.assert_close(torch.stack(sent), torch.stack(shown), rtol=0, atol=1e-2)
 
 
 def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="a policy that draws"):
         NoiseExplorer(untrained_chunks("cloning"), 4, 16)
+    with pytest.raises(ValueError, match="is of one action, and 2 shall be done"):
+        Finetuner(config(begun_with, execute=2))
     with pytest.raises(ValueError, match="9 of 8 actions"):
         ActionExplorer(untrained_chunks("flow"), 9, 3, 0.1)
     with pytest.raises(ValueError, match="told a goal"):
