@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,6 +61,17 @@ class Step:
     divergence: Divergence | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """States in which episodes may begin as well, such as those that somebody has recorded.
+
+    states: n rows of every quantity that the task's starts set; share: of the episodes that begin in one of them.
+    """
+
+    states: State
+    share: float
+
+
 FAILURE = "failure"
 """The reward's term for steps that fail, in tasks that have one."""
 
@@ -80,6 +91,8 @@ class Env:
             somebody who looks at how they ended and calls `reset`.
         measure: Whether steps carry the task's metrics.
         keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
+        shown: Where else episodes begin (Peng et al. 2018, "DeepMimic", reference state initialization): what comes
+            late in an episode is then met often.
 
     Raises:
         ValueError: from `reset`, where the task gives other names, shapes or types than it and its robot declare.
@@ -97,6 +110,7 @@ class Env:
         autoreset: bool = True,
         measure: bool = False,
         keep_divergences: bool = False,
+        shown: Shown | None = None,
     ) -> None:
         self.task, self.engine = task, engine
         self.num_envs, self.device = engine.num_envs, engine.device
@@ -107,7 +121,7 @@ class Env:
         self._autoreset = autoreset
         self._events = (*task.events, *(task.training_events if training else ()))
         self._keep = keep_divergences and "snapshots" in engine.capabilities
-        self._random_initial_age = random_initial_age
+        self._random_initial_age, self._shown = random_initial_age, shown
         n, device, period_s = self.num_envs, engine.device, task.robot.control_period_s
         self.sensors = Sensors(task.robot.signals, task.sensors, task.noise, n, period_s, self.generator)
         self.command_line = CommandLine(task.robot.commands, task.command_delay_steps, n, period_s, self.generator)
@@ -246,6 +260,8 @@ class Env:
         """First signals, goal and observations of worlds `ids`, started anew."""
         task, engine = self.task, self.engine
         resets = task.reset(engine, ids, self.level[ids], self.generator)
+        if self._shown is not None:
+            resets = replace(resets, state=self._as_shown(self._shown, resets.state, len(ids)))
         self.state = engine.advance(None, resets)  # with what follows from the start, such as where the feet are
         state = {name: value[ids] for name, value in self.state.items()}
         self.episode_step[ids] = 0
@@ -260,6 +276,20 @@ class Env:
         self.command_line.reset(ids, self._as_declared("act", standing))
         observations = self._observations(signals, memory, task.privileged(state, goal, engine, ids))
         return signals, goal, self._as_declared("observe and privileged", observations)
+
+    def _as_shown(self, shown: Shown, start: State, n: int) -> State:
+        """The start of n worlds, for a share of them one that was shown."""
+        if start.keys() != shown.states.keys():
+            given = f"episodes start with {', '.join(start)}; shown is {', '.join(shown.states)}"
+            raise ValueError(f"the task {self.task.name!r}: {given}")
+        rows = len(next(iter(shown.states.values())))
+        drawn = torch.randint(rows, (n,), generator=self.generator, device=self.device)
+        there = torch.rand(n, generator=self.generator, device=self.device) < shown.share
+        chosen = {name: value.to(self.device)[drawn] for name, value in shown.states.items()}
+        return {
+            name: torch.where(there.view(-1, *(1,) * (value.ndim - 1)), chosen[name], value)
+            for name, value in start.items()
+        }
 
     def _as_declared(self, by: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
         """`given`, which the task's function `by` gave."""

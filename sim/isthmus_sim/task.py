@@ -196,6 +196,13 @@ class Task:
         """Where worlds `ids` (k,) begin at `level` (k,), with `params`, k rows of what was drawn for them."""
         raise NotImplementedError
 
+    def state_of(self, signals: Signals) -> State:
+        """The inverse of `sense`: states (n rows, those that `start` sets) in which the robot would read `signals`, at
+        rest. Needed where episodes shall begin as somebody has recorded them."""
+        raise NotImplementedError(
+            f"the task {self.name!r} has no state_of, the inverse of sense: episodes cannot begin as they were recorded"
+        )
+
     def goal(self, episode_step: Tensor, previous: Goal | None, generator: torch.Generator) -> Goal:
         """What is asked at `episode_step` (n,), after `previous`; None where episodes begin."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -71,6 +72,12 @@ class RobotColumns:
         (n, observed, …)."""
         rows = self._rows({name: value.flatten(0, 1) for name, value in windows.items()})
         return {name: row.unflatten(0, (-1, self._spec.observed)) for name, row in rows.items()}
+
+    def signals_of(self, state: Tensor) -> dict[str, Tensor]:
+        """Recorded rows (n, size) of `STATE_COLUMN` as what the robot read: signal -> (n, *shape)."""
+        sizes = [math.prod(signal.shape) for signal in self._numbers]
+        parts = zip(self._numbers, state.split(sizes, dim=-1), strict=True)
+        return {signal.name: part.unflatten(-1, signal.shape) for signal, part in parts}
 
     def _rows(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One row of each column and camera: (n, …)."""

@@ -164,13 +164,21 @@ class PushT(Task):
 
     def start(self, ids: Tensor, level: Tensor, params: Params, generator: torch.Generator) -> State:
         start = self._given(ids) if self.config.starts else _drawn(len(ids), generator)
-        agent, block, angle = start[:, :2], start[:, 2:4], -start[:, 4:]
-        centre = to_metres(block) + _to_centre_of_mass(angle)
-        return {"agent_position": to_metres(agent), "block_joint_position": torch.cat((centre, angle), dim=-1)}
+        return _state(start[:, :2], start[:, 2:4], start[:, 4:])
+
+    def state_of(self, signals: Signals) -> State:
+        agent, block, angle = (signals[name].double() for name in ("agent_position", "block_position", "block_angle"))
+        return _state(agent, block, angle)
 
     def _given(self, ids: Tensor) -> Tensor:
         """(k, 5) float64: the starts of worlds `ids` (k,)."""
         return self._starts.to(torch.empty(0, dtype=torch.float64, device=ids.device))[ids % len(self.config.starts)]
+
+
+def _state(agent: Tensor, block: Tensor, angle: Tensor) -> State:
+    """Of disc and block (n, 2) px and the block's angle (n, 1) rad, as the signals have them."""
+    centre = to_metres(block) + _to_centre_of_mass(-angle)
+    return {"agent_position": to_metres(agent), "block_joint_position": torch.cat((centre, -angle), dim=-1)}
 
 
 def block_position(state: State) -> Tensor:

@@ -67,6 +67,9 @@ class FinetuneConfig:
     """Run of the policy, or one of its policies."""
     task: str | None = None
     """Registered name of the task; by default the one on which the policy was tried in its training."""
+    shown: float | None = None
+    """Share of the episodes that begin somewhere within a demonstration, where the task can begin as it was recorded:
+    what comes late is then met often. By default 0.6 where it can, and none elsewhere."""
     worlds: int = 256
     decisions: int = 64
     """Chunks that each world makes in an iteration, at least."""
@@ -89,6 +92,8 @@ class FinetuneConfig:
     """Seed of a try's first episode."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= (self.shown or 0.0) <= 1.0:
+            raise ValueError(f"shown is a share from 0 to 1, not {self.shown}")
         counts = (self.worlds, self.decisions, self.iterations, self.checkpoint_every, self.keep, self.torch_threads)
         if min(*counts, self.judge_every) < 1 or self.episodes < 2:
             raise ValueError(

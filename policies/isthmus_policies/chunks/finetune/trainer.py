@@ -15,6 +15,7 @@ from isthmus_policies.chunks.finetune.config import RESUMABLE, FinetuneConfig
 from isthmus_policies.chunks.finetune.critic import Critic
 from isthmus_policies.chunks.finetune.explorer import ActionExplorer, CorrectionExplorer, Explorer, NoiseExplorer
 from isthmus_policies.chunks.finetune.learner import COLUMNS, Learner
+from isthmus_policies.chunks.finetune.starts import shown_starts
 from isthmus_policies.chunks.runner import Execution, executor_of
 from isthmus_policies.chunks.training.roll_outs import judged
 from isthmus_policies.chunks.training.run import (
@@ -46,6 +47,7 @@ class Finetuner:
     Raises:
         ValueError: the policy cannot be fine-tuned, or does not fit the task, or the task has no goal.
         CheckpointError, FileNotFoundError: there is no policy.
+        DatasetError: episodes shall begin in demonstrations, and these are not there.
     """
 
     def __init__(self, config: FinetuneConfig) -> None:
@@ -63,7 +65,8 @@ class Finetuner:
         self._critic = Critic(task)
         self._generator = torch.Generator().manual_seed(config.seed)
         engine = make_engine(task.scene, config.worlds, task.engines[0])
-        env = Env(task, engine, config.seed, random_initial_age=True, training=True)
+        shown = shown_starts(self._begun_with, task, config.shown)
+        env = Env(task, engine, config.seed, random_initial_age=True, training=True, shown=shown)
         self._collector = Collector(env, self._explorer, self._critic, config.ppo, self._generator)
         self._learner = Learner(self._explorer, self._critic, config.ppo, self._generator)
         self.columns = ("iteration", "steps", "seconds", *_EPISODE, *COLUMNS)
