@@ -116,7 +116,7 @@ bench-chunks: $(STAMP) ## ARGS="--runs runs/chunks/...": methods, samplers, stra
 bench-distill: $(STAMP) ## ARGS="--teachers runs/chunks/...": students by each way: score kept, evaluations and time saved
 	$(BIN)/python benchmarks/distill.py $(ARGS)
 
-bench-finetune: $(STAMP) ## ARGS="--students runs/chunks/...": students go on learning in simulation, tried in gym-pusht
+bench-finetune: $(STAMP) ## ARGS="--runs runs/chunks/...": policies of chunks go on learning in simulation, tried in gym-pusht
 	scripts/gym_pusht.sh
 	$(BIN)/python benchmarks/finetune.py $(ARGS)
 

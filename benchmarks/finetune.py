@@ -1,8 +1,9 @@
-"""`make bench-finetune`: students of human demonstrations go on learning in our simulation; tried in gym-pusht.
+"""`make bench-finetune`: policies that people taught go on learning in our simulation; tried in gym-pusht.
 
-Each student is a run of `isthmus-distill`, of another seed. `isthmus-finetune` improves it on starts that are drawn at
-random; a training that is in --keep already is not repeated. It is judged as `bench-gym-pusht` does it: all of its last
-policies, in an environment in which it has never been, from the 50 starts on which Push-T is reported.
+Each is a run of `isthmus-train-chunks`, of another seed. `isthmus-finetune` improves it, on starts that are drawn at
+random and in its demonstrations; a training that is in --keep already is not repeated. It is judged as
+`bench-gym-pusht` does it: all of its last policies, in an environment in which it has never been, from the 50 starts on
+which Push-T is reported.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ MUSTS, AIMS = (">= 0.8", ">= 75"), (">= 0.92", ">= 95")
 
 @dataclass(frozen=True, kw_only=True)
 class Options(BenchOptions):
-    """Fine-tune students, and judge them before and after."""
+    """Fine-tune policies, and judge them before and after."""
 
-    students: tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
     """Folders of finished runs, each another seed; they must observe nothing but the state. --quick makes one up."""
-    way: str = "noise"
+    way: str = "correction"
     """As isthmus-finetune has it."""
-    iterations: int = 300
+    iterations: int = 200
     """So often does it collect and learn."""
     worlds: int = 256
     keep: Path = Path("runs/finetune")
@@ -49,7 +50,7 @@ QUICK = Options(iterations=1, worlds=2, episodes=2, steps=20)
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What one student came to."""
+    """What one run came to."""
 
     before: Judged
     after: list[Judged]
@@ -58,27 +59,27 @@ class Found:
     """That the training itself took."""
 
 
-def finetuned(student: Path, options: Options, keep: Path) -> tuple[Path, Trained]:
-    """The run that a student becomes; it is trained where it is not there yet."""
-    folder = keep / student.name
+def finetuned(begun: Path, options: Options, keep: Path) -> tuple[Path, Trained]:
+    """The run that one becomes; it is trained where it is not there yet."""
+    folder = keep / begun.name
     told = ["--task", "push_t", "--ppo.way", options.way, "--iterations", str(options.iterations)]
-    told += ["--worlds", str(options.worlds)]
+    told += ["--worlds", str(options.worlds), "--torch-threads", "1"]  # two trainings may go side by side
     if options.quick:
-        told += ["--decisions", "1", "--episodes", "2"]
+        told += ["--decisions", "1", "--episodes", "2", "--shown", "0"]
     module = "isthmus_policies.chunks.finetune.command"
-    return folder, train([sys.executable, "-m", module, str(student), "--run", str(folder), *told], folder)
+    return folder, train([sys.executable, "-m", module, str(begun), "--run", str(folder), *told], folder)
 
 
-def found_of(student: Path, worlds: GymPushT, options: Options, keep: Path) -> Found:
-    """Fine-tune and judge. Raises ValueError for a student that is not for Push-T's state."""
-    before = judge(newest_policy(student), worlds, options.episodes, options.steps)
-    run, trained = finetuned(student, options, keep)
+def found_of(begun: Path, worlds: GymPushT, options: Options, keep: Path) -> Found:
+    """Fine-tune and judge. Raises ValueError for a policy that is not for Push-T's state."""
+    before = judge(newest_policy(begun), worlds, options.episodes, options.steps)
+    run, trained = finetuned(begun, options, keep)
     after = [judge(file, worlds, options.episodes, options.steps) for file in policy_files(run)]
     return Found(before=before, after=after, trained=trained, minutes=load_chunk_run(run).facts["seconds"] / 60)
 
 
 def rows_of(found: dict[str, Found]) -> list[Row]:
-    """What each student's policies came to, and all runs before and after."""
+    """What each run's policies came to, and all runs before and after."""
     rows = [row for name, each in found.items() for row in rows_of_run(name, each.after)]
     minutes, trainings = [each.minutes for each in found.values()], [each.trained for each in found.values()]
     before, after = [[each.before] for each in found.values()], [each.after for each in found.values()]
@@ -98,13 +99,13 @@ def main() -> int:
     if not options.python.exists():
         print(f"there is no {options.python}: scripts/gym_pusht.sh makes it")
         return 0
-    if not options.students and not options.quick:
-        sys.exit("bench-finetune: --students RUN … says which; isthmus-distill makes them")
+    if not options.runs and not options.quick:
+        sys.exit("bench-finetune: --runs RUN … says which; isthmus-train-chunks makes them")
     with tempfile.TemporaryDirectory() as temporary, GymPushT(options.python) as worlds:
         folder = Path(temporary)
         keep = folder / "finetuned" if options.quick else options.keep
-        students = options.students or (made_up(folder),)
-        found = {student.name: found_of(student, worlds, options, keep) for student in students}
+        runs = options.runs or (made_up(folder),)
+        found = {run.name: found_of(run, worlds, options, keep) for run in runs}
     return report("finetune", rows_of(found), options)
 
 
