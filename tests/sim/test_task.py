@@ -153,3 +153,8 @@ def test_an_unknown_task_is_refused_with_the_known_ones():
 def test_a_robot_that_cannot_do_it_is_told_what_it_lacks():
     with pytest.raises(ValueError, match="so101 cannot be trained to walk"):
         make_task("quadruped", robot=ROBOTS["so101"])
+
+
+def test_episodes_cannot_begin_as_recorded_where_the_task_does_not_say_how():
+    with pytest.raises(NotImplementedError, match="'reach' has no state_of"):
+        Reach(SLIDER, ReachConfig()).state_of({})

@@ -55,6 +55,10 @@ def env(*starts: Start, steps: int = 300) -> Env:
     return made
 
 
+def read(made: Env) -> dict[str, Tensor]:
+    return {name: value.double() for name, value in made.signals.items()}
+
+
 def send(made: Env, target: ArrayLike) -> None:
     """Command the discs to targets (n, 2) px."""
     made.step_commands({"target_position": torch.as_tensor(np.asarray(target, np.float32))})
@@ -451,3 +455,16 @@ def test_the_image_is_the_recorded_one(image: Callable[..., NDArray[np.uint8]], 
     difference = np.abs(drawn.astype(float) - frames)
     assert difference.mean() < 0.3, "of 255"
     assert (difference.max(-1) > 30).mean() < 0.005
+
+
+def test_a_state_is_found_again_in_its_readings():
+    """Of worlds that are drawn, and have been pushed about."""
+    made = made_of(make_task("push_t"), 16)
+    made.reset()
+    for _ in range(20):
+        send(made, np.full((16, 2), 256.0))
+    states = made.task.state_of(made.signals)
+    signals = made.task.sense(states, {})
+    for name, value in read(made).items():
+        torch.testing.assert_close(signals[name].double(), value, rtol=0, atol=1e-3)
+    assert states.keys() == made.task.start(torch.arange(1), torch.zeros(1), {}, made.generator).keys()

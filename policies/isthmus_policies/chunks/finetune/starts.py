@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns
 from isthmus_policies.chunks.training.data import open_datasets
@@ -38,7 +39,10 @@ def shown_starts(run: ChunkRun, task: Task, share: float | None) -> Shown | None
         raise ValueError(
             f"the task {task.name!r} has no state_of, or the policy does not observe {STATE_COLUMN}: leave out --shown"
         )
-    rows = torch.cat([_states(reader) for reader in open_datasets(run.config)])
+    try:
+        rows = torch.cat([_states(reader) for reader in open_datasets(run.config)])
+    except DatasetError as error:
+        raise DatasetError(f"episodes shall begin in demonstrations: {error}; --shown 0 does without") from error
     signals = RobotColumns(run.policy.spec, task.robot).signals_of(rows)
     return Shown(states=task.state_of(signals), share=share)
 

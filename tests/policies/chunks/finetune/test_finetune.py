@@ -6,16 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import pytest
 import torch
 from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_deploy.chunk_executor import ExecutorConfig
 from isthmus_policies.chunks.finetune import command
 from isthmus_policies.chunks.finetune.collector import Collector
 from isthmus_policies.chunks.finetune.config import PPO, FinetuneConfig
 from isthmus_policies.chunks.finetune.critic import Critic
 from isthmus_policies.chunks.finetune.explorer import ActionExplorer, CorrectionExplorer, NoiseExplorer
+from isthmus_policies.chunks.finetune.starts import USUAL, shown_starts
 from isthmus_policies.chunks.finetune.trainer import Finetuner
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.runner import Execution, executor_of, network_runner
@@ -39,7 +45,15 @@ def begun_with(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(policy: Path, **changes: object) -> FinetuneConfig:
     made = FinetuneConfig(
-        policy=policy, worlds=8, decisions=2, iterations=4, episodes=2, torch_threads=1, ppo=SMALL, judge_every=100
+        policy=policy,
+        worlds=8,
+        decisions=2,
+        iterations=4,
+        episodes=2,
+        torch_threads=1,
+        ppo=SMALL,
+        judge_every=100,
+        shown=0.0,
     )
     return replace(made, **changes)
 
@@ -83,7 +97,7 @@ def test_the_command_leaves_the_last_policies_and_what_it_found(
     begun_with: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     arguments = [str(begun_with), "--run", str(tmp_path), "--worlds", "4", "--decisions", "1", "--iterations", "3"]
-    arguments += ["--checkpoint-every", "1", "--keep", "2", "--episodes", "2", "--torch-threads", "1"]
+    arguments += ["--checkpoint-every", "1", "--keep", "2", "--episodes", "2", "--torch-threads", "1", "--shown", "0"]
     monkeypatch.setattr("sys.argv", ["isthmus-finetune", *arguments])
     command.main()
     assert [file.name for file in policy_files(tmp_path)] == ["step-0000002.safetensors", "step-0000003.safetensors"]
@@ -197,6 +211,42 @@ def test_plans_are_carried_on_as_the_robot_does_it(begun_with: Path, monkeypatch
         runner = network_runner(policy, beside, Execution(executor=executor_of(policy), seed=seed))
         shown = [runner.step(beside).commands["target_position"].clone() for _ in range(5)]
     torch.testing.assert_close(torch.stack(sent), torch.stack(shown), rtol=0, atol=1e-2)
+
+
+def test_episodes_begin_in_what_the_policy_has_learned_from(begun_with: Path, tmp_path: Path):
+    features = {
+        "observation.state": Feature(dtype="float32", shape=(5,), names=("disc_x", "disc_y", "x", "y", "angle")),
+        "action": Feature(dtype="float32", shape=(2,), names=("x", "y")),
+    }
+    shown = np.array([[100, 200, 300, 250, 1.5], [110, 210, 310, 260, 4.5]], np.float32)
+    with DatasetWriter.create(tmp_path / "pushes", fps=10, features=features, robot_type="pusher") as writer:
+        for row in shown:
+            columns = {"observation.state": row[None], "action": row[None, :2]}
+            writer.append(Episode(columns=columns, videos={}, task="push", facts={}))
+    run, task = load_chunk_run(begun_with), make_task("push_t")
+    run = replace(run, config=replace(run.config, datasets=(tmp_path / "pushes",)))
+    usual, all_of_them = (shown_starts(run, task, share) for share in (None, 1.0))
+    assert usual is not None
+    assert all_of_them is not None
+    assert usual.share == USUAL
+    env = Env(task, make_engine(task.scene, 16, task.engines[0]), 0, shown=all_of_them)
+    observed = env.reset()["actor"]
+    off = (observed.unsqueeze(1) - torch.from_numpy(shown)).abs().amax(-1)
+    assert off.amin(1).max() < 1e-3
+    assert set(off.argmin(1).tolist()) == {0, 1}
+
+
+def test_demonstrations_that_cannot_be_begun_in_are_told(begun_with: Path):
+    run, task = load_chunk_run(begun_with), make_task("push_t")
+    assert shown_starts(run, task, 0.0) is None
+    with pytest.raises(DatasetError, match=r"pushes.*--shown 0 does without"):
+        shown_starts(run, task, None)
+    other = make_task("pick_place")
+    assert shown_starts(run, other, None) is None
+    with pytest.raises(ValueError, match="'pick_place' has no state_of"):
+        shown_starts(run, other, 0.5)
+    with pytest.raises(ValueError, match="shown is a share"):
+        config(begun_with, shown=1.5)
 
 
 def test_what_cannot_be_improved_is_refused(begun_with: Path, tmp_path: Path):
