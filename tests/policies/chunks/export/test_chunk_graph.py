@@ -16,7 +16,9 @@ from isthmus_policies.chunks.encoder import EncoderConfig, ImageConfig
 from isthmus_policies.chunks.export.contract import make_chunk_contract
 from isthmus_policies.chunks.export.graph import compile_chunks
 from isthmus_policies.chunks.inference import GraphInference, NetworkInference
+from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
 from isthmus_policies.chunks.runner import usual_executor
+from isthmus_policies.chunks.training.run import add_correction
 from isthmus_policies.evaluation.runners import batch_session
 from isthmus_policies.export.contract import NOWHERE
 from isthmus_sim.task import Task
@@ -61,6 +63,25 @@ def test_near_to_another_chunk_it_makes_the_same_chunks_and_takes_no_more_room()
     assert (made[True] - made[False]).abs().max() > 1.0
     weights = sum(4 * value.numel() for value in policy.state_dict().values())
     assert size < 1.5 * weights + 400_000, "weights are stored once"
+
+
+def test_corrections_are_in_the_graph():
+    policy = untrained_chunks("flow")
+    noise, before = policy.noise(5), 256 + 20 * torch.randn(5, SPEC.horizon, 2)
+    plain = NetworkInference(policy, make_task("push_t").robot).chunks(places(5), noise, before)
+    add_correction(policy, 16)
+    assert isinstance(policy, DenoisingPolicy)
+    assert policy.correction is not None
+    with torch.no_grad():
+        for weight in policy.correction.layers.parameters():  # a new one corrects next to nothing
+            weight += 0.1 * torch.randn(weight.shape)
+    network, graph, _ = both(make_task("push_t"), policy, "warm_start")
+    for init in (None, before):
+        expected = network.chunks(places(5), noise, init)
+        assert (graph.chunks(places(5), noise, init) - expected).abs().max() <= 512 * TOLERANCE
+    moved = (network.chunks(places(5), noise, before) - plain).abs()
+    assert moved[:, 0].max() > 1.0
+    assert moved[:, 1:].max() == 0.0
 
 
 @pytest.mark.parametrize("camera", ["camera_scene", "scene"])
