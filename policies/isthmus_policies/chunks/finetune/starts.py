@@ -19,8 +19,8 @@ from isthmus_sim.env import Shown
 from isthmus_sim.task import Task
 
 USUAL = 0.6
-"""Share of the episodes that begin so where nothing else is asked for. On Push-T it took three times as long to learn
-as much with none (docs/results/diffusion.md)."""
+"""Share of the episodes that begin so where nothing else is asked for. With none, Push-T did not improve in as many
+steps (docs/results/diffusion.md)."""
 
 
 def shown_starts(run: ChunkRun, task: Task, share: float | None) -> Shown | None:
