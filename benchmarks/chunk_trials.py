@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ from isthmus_policies.chunks.export.replay import ChunkRecording, Inferred, make
 from isthmus_policies.chunks.runner import Execution, history, network_runner, policy_driver, see_
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.chunks.training.roll_outs import usual_execution
-from isthmus_policies.chunks.training.run import ChunkRun, make_policy
+from isthmus_policies.chunks.training.run import ChunkRun, make_policy, policy_files
 from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.intervals import Z95, Interval, mean_interval, wilson
@@ -177,6 +178,11 @@ def require_state(policy: ChunkPolicy, file: Path) -> None:
     RobotColumns(policy.spec, ROBOT)
     if policy.spec.cameras:
         raise ValueError(f"{file} observes {', '.join(policy.spec.cameras)}: only the state is shown here")
+
+
+def policies_of(run: Path) -> list[Path]:
+    """The last policies of a run. Ends the benchmark where there are none."""
+    return policy_files(run) or sys.exit(f"{run} holds no run of isthmus-train-chunks: it has no policies")
 
 
 def made_up(folder: Path, method: str = "flow") -> Path:

@@ -40,6 +40,7 @@ from chunk_trials import (
     made_up,
     one_core,
     p50_p99,
+    policies_of,
     require_state,
     score_rows,
     with_settings,
@@ -51,7 +52,7 @@ from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.runner import Execution, usual_executor
 from isthmus_policies.chunks.training.config import AnyConfig
-from isthmus_policies.chunks.training.run import ChunkRun, load_chunk_run, policy_files
+from isthmus_policies.chunks.training.run import ChunkRun, load_chunk_run
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import STANDARD_SEEDS
 from isthmus_sim.threads import use_thread_budget
@@ -272,7 +273,7 @@ def measured(options: Options, console: Console) -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         worlds = stack.enter_context(GymPushT(options.python)) if options.gym else None
         runs = options.runs or tuple(made_up(Path(temporary) / method, method) for method in QUICK_METHODS)
-        for file in (file for run in runs for file in policy_files(run)[-options.policies :]):
+        for file in (file for run in runs for file in policies_of(run)[-options.policies :]):
             judge(table, decisions, file, options, worlds)
             console.print(f"{file}: judged")
     if options.decisions:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from common import BenchOptions, Row, Trained, over_seeds, parse, report, revisions, train
 
-from chunk_trials import PYTHON, GymPushT, made_up
+from chunk_trials import PYTHON, GymPushT, made_up, policies_of
 from gym_pusht import Judged, apart, judge, rows_of_run, rows_over_runs
 
-from isthmus_policies.chunks.training.run import load_chunk_run, newest_policy, policy_files
+from isthmus_policies.chunks.training.run import load_chunk_run, newest_policy
 from isthmus_sim.threads import use_thread_budget
 
 MUSTS, AIMS = (">= 0.8", ">= 75"), (">= 0.92", ">= 95")
@@ -74,7 +74,7 @@ def found_of(begun: Path, worlds: GymPushT, options: Options, keep: Path) -> Fou
     """Fine-tune and judge. Raises ValueError for a policy that is not for Push-T's state."""
     before = judge(newest_policy(begun), worlds, options.episodes, options.steps)
     run, trained = finetuned(begun, options, keep)
-    after = [judge(file, worlds, options.episodes, options.steps) for file in policy_files(run)]
+    after = [judge(file, worlds, options.episodes, options.steps) for file in policies_of(run)]
     return Found(before=before, after=after, trained=trained, minutes=load_chunk_run(run).facts["seconds"] / 60)
 
 

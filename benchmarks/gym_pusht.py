@@ -19,12 +19,22 @@ from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
 import torch
-from chunk_trials import PYTHON, SEED, GymPushT, Vector, greatest_coverage, gym_starts, made_up, require_state
+from chunk_trials import (
+    PYTHON,
+    SEED,
+    GymPushT,
+    Vector,
+    greatest_coverage,
+    gym_starts,
+    made_up,
+    policies_of,
+    require_state,
+)
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.runner import network_runner
 from isthmus_policies.chunks.training.roll_outs import usual_execution
-from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
+from isthmus_policies.chunks.training.run import load_chunk_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.intervals import Interval, mean_interval, wilson
 from isthmus_sim.task import Task
@@ -161,7 +171,7 @@ def main() -> int:
         sys.exit("bench-gym-pusht: --runs FOLDER … says whose policies; isthmus-train-chunks makes them")
     with tempfile.TemporaryDirectory() as temporary, GymPushT(options.python) as worlds:
         judged = {
-            run.name: [judge(file, worlds, options.episodes, options.steps) for file in policy_files(run)]
+            run.name: [judge(file, worlds, options.episodes, options.steps) for file in policies_of(run)]
             for run in options.runs or (made_up(Path(temporary)),)
         }
     return report("gym_pusht", rows_of(judged), options)

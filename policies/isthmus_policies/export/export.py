@@ -122,13 +122,13 @@ class Options:
     episodes: int = 500
     """Episodes of the evaluation that the contract states."""
     task: str | None = None
-    """Of a policy of chunks: registered task whose robot it is for; by default the one it was tried on in training."""
+    """Registered task whose robot a policy of chunks is for; by default the one it was tried on in training."""
     execute: int | None = None
-    """Of a policy of chunks: control periods from one inference to the next; by default half a
-    chunk, or one of a policy that was fine-tuned to correct every action."""
+    """Control periods from one inference of a policy of chunks to the next; by default half a chunk, or one where it
+    was fine-tuned to correct every action."""
     strategy: Strategy | None = None
-    """Of a policy of chunks: what is done of the chunks; by default receding, or warm_start of a policy that was
-    fine-tuned to correct every action."""
+    """What is done of the chunks of such a policy; by default receding, or warm_start where it was fine-tuned to
+    correct every action."""
 
 
 def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tuple[Path, Evaluation]:

@@ -176,7 +176,8 @@ class PushT(Task):
 
 
 def _state(agent: Tensor, block: Tensor, angle: Tensor) -> State:
-    """Of disc and block (n, 2) px and the block's angle (n, 1) rad, as the signals have them."""
+    """The state in which disc and block are at places (n, 2) px, the block turned by `angle` (n, 1) rad, as the signals
+    have them."""
     centre = to_metres(block) + _to_centre_of_mass(-angle)
     return {"agent_position": to_metres(agent), "block_joint_position": torch.cat((centre, -angle), dim=-1)}
 

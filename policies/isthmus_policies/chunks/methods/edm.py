@@ -29,7 +29,7 @@ class EdmConfig:
     near: float = 0.2
     """The noise that a chunk is given to which the next one shall be near."""
     mean: float = -1.2
-    """Of the logarithm of the noise in training, normally distributed."""
+    """The mean of the logarithm of the noise in training, which is normally distributed."""
     deviation: float = 1.2
     """Its standard deviation."""
     second_order: bool = True
