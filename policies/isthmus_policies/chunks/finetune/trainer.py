@@ -116,7 +116,7 @@ class Finetuner:
             "task": self.task,
         }
         if kept := {"noise": STEERING, "correction": CORRECTION}.get(self.config.ppo.way):
-            facts[kept] = self.config.ppo.width
+            facts.setdefault(kept, self.config.ppo.width)  # a network that is there already stays as wide as it is
         save_checkpoint(policy_file(folder, self.iteration), dict(self.policy.state_dict()), facts, kind=POLICY)
         facts = {name: facts[name] for name in ("finetune", "code_revision", "seconds")}
         facts |= {"iteration": self.iteration, "env_steps": self.steps, "rate": self._learner.rate}

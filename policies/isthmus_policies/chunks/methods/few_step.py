@@ -56,8 +56,14 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         """Take a teacher, and its weights where they fit.
 
         Raises:
-            ValueError: it reads, gives or scales something else, draws nothing, or is no flow where one is needed.
+            ValueError: it reads, gives or scales something else, draws nothing, is no flow where one is needed, or
+                corrects its actions.
         """
+        if teacher.plans_every_tick:
+            raise ValueError(
+                "the teacher corrects its actions from tick to tick, which a chunk of noise alone cannot show: distill "
+                "what it was fine-tuned from, or record it with isthmus-roll-out and train on that"
+            )
         if teacher.spec != self.spec:
             raise ValueError(f"the teacher reads and gives {teacher.spec}, the student {self.spec}")
         scaling = zip(self.normalizer.state_dict().values(), teacher.normalizer.state_dict().values(), strict=True)

@@ -24,6 +24,7 @@ from isthmus_policies.chunks.finetune.explorer import ActionExplorer, Correction
 from isthmus_policies.chunks.finetune.starts import USUAL, shown_starts
 from isthmus_policies.chunks.finetune.trainer import Finetuner
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy
+from isthmus_policies.chunks.methods.few_step import FewStep
 from isthmus_policies.chunks.runner import Execution, executor_of, network_runner
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
 from isthmus_policies.training.checkpoint import CHECKPOINT
@@ -184,11 +185,16 @@ def test_a_correction_moves_the_next_action_of_a_plan_and_nothing_else(begun_wit
         assert (corrected[:, 0] - own[:, 0]).abs().max() > 1e-3
     assert executor_of(plain) == ExecutorConfig(horizon=SPEC.horizon, execute=SPEC.horizon // 2)
     assert executor_of(policy) == ExecutorConfig(horizon=SPEC.horizon, execute=1, strategy="warm_start")
-    again = Finetuner(config(tmp_path))  # goes on with the correction that is there already
-    assert torch.equal(
-        again.policy.state_dict()["correction.log_deviation"], policy.state_dict()["correction.log_deviation"]
-    )
+    again = Finetuner(config(tmp_path, ppo=replace(SMALL, width=16)))  # goes on with the correction that is there
+    for name, value in policy.state_dict().items():
+        assert torch.equal(again.policy.state_dict()[name], value)
+    again.save(tmp_path / "again")
     again.close()
+    assert load_chunk_run(tmp_path / "again").policy.plans_every_tick
+    student = untrained_chunks("few_step")
+    assert isinstance(student, FewStep)
+    with pytest.raises(ValueError, match="corrects its actions"):
+        student.learn_from(policy)
     with pytest.raises(ValueError, match=r"by --ppo\.way correction, not actions"):
         Finetuner(config(tmp_path, ppo=replace(SMALL, way="actions")))
 
