@@ -13,7 +13,6 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus_datasets.format.info import DatasetError
 from isthmus_deploy.machine_load import machine_load
 from isthmus_policies.chunks.finetune.config import FinetuneConfig
 from isthmus_policies.chunks.finetune.trainer import Finetuner, stored_config
@@ -110,7 +109,7 @@ def main() -> None:
         options = parse(sys.argv[1:])
         use_thread_budget()
         tuner, folder = _tuner(options)
-    except (DatasetError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"{PROGRAM}: {error}")
     if note := machine_load(own=1).speed_note():
         console.print(note, soft_wrap=True)
