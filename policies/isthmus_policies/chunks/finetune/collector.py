@@ -65,7 +65,7 @@ class Collector:
             worlds = (due & (self._near == near)).nonzero().squeeze(-1)
             if len(worlds):
                 self._infer(table, worlds, self._left(worlds) if near else None)
-        self._near |= due & self._explorer.begins_near
+        self._near |= due & self._policy.plans_every_tick
         self._done[due] = 0
 
     def _infer(self, table: Table, worlds: Tensor, begin: Tensor | None) -> None:

@@ -46,8 +46,6 @@ class Explorer(nn.Module, ABC):
     """
 
     log_deviation: nn.Parameter
-    begins_near: bool = False
-    """Whether a chunk begins near to the one before."""
 
     def __init__(self, policy: ChunkPolicy, execute: int) -> None:
         super().__init__()
@@ -178,8 +176,6 @@ class CorrectionExplorer(Explorer):
         width: Of that network.
         deviation: Standard deviation at the start of what is added to an action, scaled.
     """
-
-    begins_near = True
 
     def __init__(self, policy: ChunkPolicy, width: int, deviation: float) -> None:
         super().__init__(policy, 1)
