@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from point_demonstrations import write_demonstrations
@@ -49,6 +50,26 @@ def test_a_run_goes_on_bit_for_bit(teacher: Path, tmp_path: Path):
     stopped.save(tmp_path)
     gone_on = ChunkTrainer.resume(tmp_path)
     assert [gone_on.step() for _ in range(3)] == losses[3:]
+
+
+def test_a_student_comes_to_do_what_its_teacher_does(teacher: Path):
+    """Afresh it is nearer to it than with the weights that it begins with. Near to a chunk these are right already, and
+    learning what to make of noise alone does not spoil them."""
+    trainer = ChunkTrainer(student_config(Options(teacher=teacher, learning=replace(LEARNING, steps=200))))
+    its, student = load_chunk_run(teacher).policy, trainer.policy
+    batch = trainer.data.validation.batch(np.arange(32), np.arange(32))
+    noise = its.noise(32, torch.Generator().manual_seed(1))
+
+    def apart(init: torch.Tensor | None) -> float:
+        with torch.no_grad():
+            chunks = [each.sample(batch, noise=noise, init=init) for each in (student, its)]
+        return float((chunks[0] - chunks[1]).square().mean())
+
+    before = apart(None)
+    for _ in range(200):
+        trainer.step()
+    assert apart(None) < 0.5 * before
+    assert apart(batch["action"]) < 0.05 * before
 
 
 def test_teachers_that_do_not_fit_are_refused(teacher: Path, tmp_path: Path):

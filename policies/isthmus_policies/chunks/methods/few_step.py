@@ -4,7 +4,8 @@ The network's answer v at noise level s makes of a chunk x the actions x - s v, 
 were straight: so a student of the flow's own size begins with the teacher's weights. Two ways to learn:
 
 regression: from noise to the chunk that the teacher makes of it (Liu et al. 2023, "Flow Straight and Fast": reflow and
-distillation), also from points on the straight line between these.
+distillation), also from points on the straight line between these; and from a demonstrated chunk that was given a
+little noise to what the teacher makes of that, which is what a warm start asks for.
 consistency: all points of one of the teacher's ways lead to the same chunk (Song et al. 2023, "Consistency Models");
 the teacher, which has to be a flow, is asked once a step.
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkPolicyEntry, Tensors
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times, uniform
-from isthmus_policies.chunks.methods.flow import Flow
+from isthmus_policies.chunks.methods.flow import NEAR, Flow
 
 Way = Literal["regression", "consistency"]
 
@@ -36,8 +37,8 @@ class FewStepConfig:
     """Evaluations of the network for a chunk: 1 or 2."""
     middle: float = 0.4
     """Noise level of the second evaluation."""
-    near: float = 0.25
-    """Noise that is put on a chunk to begin near to."""
+    near: float = NEAR
+    """Noise level of a chunk to begin near to."""
     jump: float = 0.1
     """consistency: how far apart two points of a way are, in noise levels."""
 
@@ -96,17 +97,30 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
     def _regression(
         self, network: Network, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, generator: torch.Generator
     ) -> Tensor:
-        observed = {name: batch[name] for name in (*self.spec.columns, *self.spec.cameras)}
-        rows = batch[self.spec.action].shape[0]
-        drawn = teacher.noise(rows, generator)
-        with torch.no_grad():
-            shown = self.normalizer.normalize(self.spec.action, teacher.sample(observed, noise=drawn, goal=goal))
+        drawn = teacher.noise(batch[self.spec.action].shape[0], generator)
+        near = len(drawn) - len(drawn) // 4  # from this row on, points are near to what was demonstrated
+        shown = self._shown(teacher, batch, goal, drawn, near)
         noise = drawn[:, 0]
-        # Half of the points are noise alone: that is where acting begins.
+        # Half of the other points are noise alone: that is where acting begins.
         level = uniform(noise, generator)
         level = torch.where(uniform(noise, generator) < 0.5, torch.ones_like(level), level)
-        point = torch.lerp(shown, noise, level[:, None, None])
+        level[near:] = self.config.near
+        end = torch.cat((shown[:near], self.normalizer.normalize(self.spec.action, batch[self.spec.action][near:])))
+        point = torch.lerp(end, noise, level[:, None, None])
         return (_actions(network, point, level) - shown).square().mean()
+
+    @torch.no_grad()
+    def _shown(self, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, noise: Tensor, near: int) -> Tensor:
+        """Scaled chunks (n, horizon, action_size) that the teacher makes of noise, and, from row `near` on, of noise
+        near to the demonstrated chunk."""
+
+        def made(rows: slice, init: Tensor | None) -> Tensor:
+            seen = {name: batch[name][rows] for name in (*self.spec.columns, *self.spec.cameras)}
+            told = {name: value[rows] for name, value in goal.items()} if goal else None
+            return teacher.sample(seen, noise=noise[rows], init=init, goal=told)
+
+        chunks = (made(slice(near), None), made(slice(near, None), batch[self.spec.action][near:]))
+        return self.normalizer.normalize(self.spec.action, torch.cat(chunks))
 
     def _consistency(
         self, network: Network, teacher: Flow, batch: Tensors, goal: Tensors | None, generator: torch.Generator

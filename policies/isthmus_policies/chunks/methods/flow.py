@@ -23,7 +23,7 @@ from isthmus_policies.chunks.methods.denoising import (
     uniform,
 )
 
-_NEAR = 0.12
+NEAR = 0.12
 """Noise level of a chunk to which the next one shall be near. Measured on Push-T, a new plan at every tick: with 0.25
 plans wander, with 0.05 they cannot turn (docs/results/diffusion.md)."""
 
@@ -58,7 +58,7 @@ class Flow(ScheduledPolicy[FlowConfig]):
     def make_schedule(self, steps: int | None, near: bool) -> Schedule:
         usual = self.config.steps
         count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
-        most = _NEAR if near else 1.0
+        most = NEAR if near else 1.0
         levels = [most * (count - i) / count for i in range(count)]
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
         scheduler.set_timesteps(sigmas=levels)
