@@ -66,8 +66,8 @@ class Options(BenchOptions):
     """Ways to learn."""
     counts: tuple[int, ...] = (1, 2)
     """Evaluations that students are judged with."""
-    width: int = 128
-    """Width of the smaller network, which learns as a student usually does."""
+    width: int | None = 128
+    """Width of the smaller network, which learns as a student usually does; None: there is none."""
     training_steps: int = 10_000
     """Batches from which a student learns."""
     keep: Path = Path("runs/distill")
@@ -109,8 +109,10 @@ class Student:
 
 def students(options: Options) -> list[Student]:
     """One for each way, and a small one."""
-    small = Student(name=f"{USUAL}, width {options.width}", way=USUAL, width=options.width)
-    return [*(Student(name=way, way=way) for way in options.ways), small]
+    usual = [Student(name=way, way=way) for way in options.ways]
+    if options.width is None:
+        return usual
+    return [*usual, Student(name=f"{USUAL}, width {options.width}", way=USUAL, width=options.width)]
 
 
 def refusal(student: Student, teacher: Path) -> str | None:
