@@ -106,6 +106,13 @@ PUSH_T_STANDARD = TaskEntry(
     training=None,
     summary="the same from the 50 published starts",
 )
+PUSH_T_CAMERA = TaskEntry(
+    make=PushT,
+    robot="pusher_camera",
+    config=PushTConfig(),
+    training=None,
+    summary="the same, with a picture of the table among the robot's readings",
+)
 PICK_PLACE = TaskEntry(
     make=PickPlace,
     robot="so101",

@@ -110,6 +110,7 @@ class PushT(Task):
             timestep_s=TIMESTEP,
             quantities=(*joint_motion(AGENT_JOINTS, "agent_"), *joint_motion(BLOCK_JOINTS, "block_joint_")),
         )
+        self._cameras = {signal.name: signal.shape[0] for signal in robot.signals if signal.dtype == "uint8"}
         self.episode_steps = config.episode_steps
         self.rewards = {"coverage": Reward(weight=1.0, function=self._covered_share)}
         self._seen: State | None = None
@@ -132,11 +133,12 @@ class PushT(Task):
     # --- in simulation only ---
 
     def sense(self, state: State, goal: Goal) -> Signals:
-        return {
+        numbers = {
             "agent_position": to_pixels(state["agent_position"]),
             "block_position": to_pixels(block_position(state)),
             "block_angle": torch.remainder(-block_angle(state), 2 * math.pi),
         }
+        return numbers | {name: _pictures(numbers, size) for name, size in self._cameras.items()}
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
         angle = block_angle(state)
@@ -173,6 +175,16 @@ class PushT(Task):
     def _given(self, ids: Tensor) -> Tensor:
         """(k, 5) float64: the starts of worlds `ids` (k,)."""
         return self._starts.to(torch.empty(0, dtype=torch.float64, device=ids.device))[ids % len(self.config.starts)]
+
+
+def _pictures(numbers: Signals, size: int) -> Tensor:
+    """(n, size, size, 3) uint8 RGB: the table from above, as the published environments draw it."""
+    from isthmus_sim.robots.pusher.drawing import image  # OpenCV is not everybody's who knows the state
+
+    blocks = torch.cat((numbers["block_position"], numbers["block_angle"]), dim=-1).cpu().numpy()
+    agents = numbers["agent_position"].cpu().numpy()
+    drawn = [image(agent, block, size=size) for agent, block in zip(agents, blocks, strict=True)]
+    return torch.from_numpy(np.stack(drawn)).to(numbers["block_angle"].device)
 
 
 def _state(agent: Tensor, block: Tensor, angle: Tensor) -> State:

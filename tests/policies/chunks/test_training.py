@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from point_demonstrations import FPS, write_demonstrations
 
+from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
+from isthmus_policies.chunks.runner import network_runner
 from isthmus_policies.chunks.training import command
 from isthmus_policies.chunks.training.config import AnyConfig, Learning, default_config
+from isthmus_policies.chunks.training.roll_outs import usual_execution
 from isthmus_policies.chunks.training.run import load_chunk_run, policy_files
 from isthmus_policies.chunks.training.trainer import ChunkTrainer, NotANumber
 from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError
+from isthmus_sim.engines import make_engine
+from isthmus_sim.env import Env
+from isthmus_sim.tasks import make_task
+
+CAMERA = "observation.images.scene"
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +171,28 @@ def test_validation_episodes_are_not_learned_from(demonstrations: Path):
 def test_what_cannot_be_learned_from_is_refused_by_name(demonstrations: Path, changes: dict, named: str):
     with pytest.raises(DatasetError, match=named):
         ChunkTrainer(config(demonstrations, **changes))
+
+
+def test_nothing_to_observe_is_refused(demonstrations: Path):
+    with pytest.raises(ValueError, match="nothing would be observed"):
+        ChunkTrainer(config(demonstrations, columns=("none",)))
+
+
+def test_a_policy_of_pictures_alone_drives_a_robot_that_has_numbers_too(tmp_path: Path):
+    random, steps = np.random.default_rng(0), 10
+    features = {"action": Feature(dtype="float32", shape=(2,)), CAMERA: Feature(dtype="video", shape=(96, 96, 3))}
+    with DatasetWriter.create(tmp_path / "data", fps=10, features=features, robot_type="pusher") as writer:
+        for _ in range(4):
+            actions = random.uniform(0.0, 500.0, (steps, 2)).astype(np.float32)
+            pictures = random.integers(0, 256, (steps, 96, 96, 3), np.uint8)
+            writer.append(Episode(columns={"action": actions}, videos={CAMERA: pictures}, task="push the T", facts={}))
+    trainer = ChunkTrainer(config(tmp_path / "data", columns=("none",), cameras=(CAMERA,), observed=1))
+    run(trainer, 1)
+    assert trainer.spec.columns == {}
+    task = make_task("push_t-camera")
+    env = Env(task, make_engine(task.scene, 2, "mujoco"), seed=0)
+    runner = network_runner(trainer.policy.eval(), env, usual_execution(trainer.policy, 0))
+    assert runner.commands(env)["target_position"].shape == (2, 2)
 
 
 def test_a_channel_that_never_changes_is_refused_by_name_or_kept(tmp_path: Path):

@@ -23,7 +23,7 @@ from torch import Tensor
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
-from isthmus_sim.robots.pusher.description import GOAL, ROBOT, to_metres, to_pixels
+from isthmus_sim.robots.pusher.description import CAMERA_ROBOT, GOAL, ROBOT, to_metres, to_pixels
 from isthmus_sim.robots.pusher.mjcf import pusher_mjcf
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
@@ -468,3 +468,11 @@ def test_a_state_is_found_again_in_its_readings():
     for name, value in read(made).items():
         torch.testing.assert_close(signals[name].double(), value, rtol=0, atol=1e-3)
     assert states.keys() == made.task.start(torch.arange(1), torch.zeros(1), {}, made.generator).keys()
+
+
+def test_a_robot_with_a_camera_sees_the_table_as_published(image: Callable[..., NDArray[np.uint8]]):
+    starts = (FAR, DONE)
+    made = made_of(PushT(CAMERA_ROBOT, PushTConfig(starts=starts)), 2)
+    made.reset()
+    drawn = np.stack([image(start[:2], start[2:]) for start in starts])
+    np.testing.assert_array_equal(made.signals["camera_scene"].numpy(), drawn)

@@ -76,7 +76,8 @@ class ChunkTrainConfig(Generic[MethodT, DenoiserT]):
     denoiser_name: Chosen = "mlp"
     """Registered name of the denoiser."""
     columns: tuple[str, ...] = ()
-    """Columns that the policy observes; by default all of numbers whose name begins with `observation.`."""
+    """Columns that the policy observes; by default all of numbers whose name begins with `observation.`. `none`:
+    cameras alone."""
     cameras: tuple[str, ...] = ()
     """Cameras that it observes; by default none."""
     goal: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ from isthmus_policies.chunks.training.config import AnyConfig
 
 OBSERVED = "observation."
 """What names of observed columns begin with."""
+NO_COLUMNS = ("none",)
+"""For `columns`: cameras alone are observed."""
 _FRAME = re.compile(r"(.+):(\d+),(\d+)@(\d+),(\d+),(\d+)")
 
 
@@ -68,6 +70,9 @@ def make_spec(config: Observing, readers: list[DatasetReader]) -> ChunkSpec:
     features = first.info.features
     numbers = [name for name, f in features.items() if not f.is_image and f.dtype != "string" and len(f.shape) == 1]
     observed = config.columns or tuple(name for name in numbers if name.startswith(OBSERVED))
+    observed = () if observed == NO_COLUMNS else observed
+    if not observed and not config.cameras:
+        raise ValueError("nothing would be observed: --columns or --cameras say what")
     _require(first, "column of numbers with one axis", (*observed, *config.goal, config.action), numbers)
     _require(first, "camera", config.cameras, [name for name, feature in features.items() if feature.is_image])
     return ChunkSpec(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.actuators import PositionServos
-from isthmus_sim.description import Looks, RobotDescription
+from isthmus_sim.description import Looks, RobotDescription, with_camera
 from isthmus_sim.on_device import Constant
 from isthmus_sim.specs import CommandSpec, SignalSpec
 
@@ -104,3 +104,5 @@ ROBOT = RobotDescription(
     model=_model,
     looks=Looks(distance=0.75, azimuth=90.0, elevation=-60.0, turn=0.0),
 )  # fmt: skip
+# With the picture of the table that the published demonstrations have.
+CAMERA_ROBOT = with_camera(ROBOT, "pusher_camera", "scene", (96, 96))
