@@ -4,6 +4,7 @@ gym-pusht; what one policy loses against another on the same episodes; one decis
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -46,8 +47,9 @@ from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.intervals import Z95, Interval, mean_interval, wilson
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_policies.export.contract import NOWHERE
+from isthmus_sim.description import RobotDescription
 from isthmus_sim.env import Env, Step
-from isthmus_sim.robots.pusher.description import ROBOT
+from isthmus_sim.robots.pusher.description import CAMERA_ROBOT, ROBOT
 from isthmus_sim.specs import SignalSpec
 from isthmus_sim.task import Task
 from isthmus_sim.tasks.push_t import STANDARD_SEEDS, SUCCESS, PushT, PushTConfig, gym_pusht_start
@@ -57,6 +59,8 @@ ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".gym-pusht/bin/python"
 PEER = ROOT / "benchmarks/peers/gym_pusht_worlds.py"
 SEED = 0  # of the noise that policies draw
+PICTURE = 96
+"""Pixels of a side of gym-pusht's pictures."""
 BLOCK = 50
 """Decisions of one graph, before it is the next one's turn."""
 
@@ -68,10 +72,10 @@ Name = TypeVar("Name", bound=Hashable)
 # --- Push-T ---
 
 
-def gym_starts(episodes: int, steps: int = 300) -> Task:
+def gym_starts(episodes: int, steps: int = 300, robot: RobotDescription = ROBOT) -> Task:
     """Push-T here, from where gym-pusht begins with the first of the standard seeds."""
     starts = tuple(gym_pusht_start(seed) for seed in STANDARD_SEEDS[:episodes])
-    return PushT(ROBOT, PushTConfig(starts=starts, episode_steps=steps))
+    return PushT(robot, PushTConfig(starts=starts, episode_steps=steps))
 
 
 def coverage_here(policy: ChunkPolicy, task: Task, episodes: int, execution: Execution) -> Vector:
@@ -140,6 +144,12 @@ class GymPushT:
         self.seconds += answer["seconds"]
         return np.array(answer["states"]), np.array(answer["coverage"], float)
 
+    def pictures(self) -> Tensor:
+        """(n, 3, 96, 96) uint8 RGB: how the worlds look, as gym-pusht observes them."""
+        told = base64.b64decode(self._ask({"pictures": True})["pictures"])
+        drawn = torch.frombuffer(bytearray(told), dtype=torch.uint8)
+        return drawn.view(-1, PICTURE, PICTURE, 3).movedim(-1, 1)
+
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Raises RuntimeError where it has ended, after saying why."""
         assert self._process.stdin
@@ -156,27 +166,39 @@ def greatest_coverage(
     """(n,): of an episode in gym-pusht from each seed, which ends where the goal is covered."""
     states = worlds.begin(seeds)
     driver = policy_driver(policy, len(seeds), execution or usual_execution(policy, SEED))
-    seen, none = history(_row(states), policy.spec.observed), torch.zeros(len(seeds), dtype=torch.bool)
+    seen = history(_row(states, worlds, policy), policy.spec.observed)
+    none = torch.zeros(len(seeds), dtype=torch.bool)
     greatest, going = np.zeros(len(seeds)), np.ones(len(seeds), bool)
     for _ in range(steps):
         with one_torch_thread():
             actions = driver.actions(seen)
         states, covered = worlds.step(actions.double().numpy(), going)
-        see_(seen, _row(states), fresh=none)
+        see_(seen, _row(states, worlds, policy), fresh=none)
         greatest, going = np.fmax(greatest, covered), going & (covered <= SUCCESS)
         if not going.any():
             break
     return greatest
 
 
-def _row(states: Vector) -> dict[str, Tensor]:
-    return {STATE_COLUMN: torch.from_numpy(states).float()}
+def _row(states: Vector, worlds: GymPushT, policy: ChunkPolicy) -> dict[str, Tensor]:
+    """What a policy sees of the worlds as they are."""
+    numbers = {STATE_COLUMN: torch.from_numpy(states).float()} if policy.spec.columns else {}
+    return numbers | ({camera: worlds.pictures() for camera in policy.spec.cameras})
+
+
+def robot_of(policy: ChunkPolicy, file: Path) -> RobotDescription:
+    """The robot of Push-T that has what a policy observes. Raises ValueError where neither has it, or the policy sees
+    pictures of another size."""
+    robot = CAMERA_ROBOT if policy.spec.cameras else ROBOT
+    RobotColumns(policy.spec, robot)
+    if any(size != (PICTURE, PICTURE) for size in policy.spec.cameras.values()):
+        raise ValueError(f"{file} sees pictures of {policy.spec.cameras}: Push-T's have {PICTURE} by {PICTURE} pixels")
+    return robot
 
 
 def require_state(policy: ChunkPolicy, file: Path) -> None:
     """Raise ValueError for a policy that is not for Push-T, or observes more than the state."""
-    RobotColumns(policy.spec, ROBOT)
-    if policy.spec.cameras:
+    if robot_of(policy, file) is not ROBOT:
         raise ValueError(f"{file} observes {', '.join(policy.spec.cameras)}: only the state is shown here")
 
 

@@ -28,7 +28,7 @@ from chunk_trials import (
     gym_starts,
     made_up,
     policies_of,
-    require_state,
+    robot_of,
 )
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
@@ -55,7 +55,7 @@ class Options(BenchOptions):
     """Judge the last policies of runs in gym-pusht and here."""
 
     runs: tuple[Path, ...] = ()
-    """Folders of runs, each another seed; they must observe nothing but the state. --quick makes one up."""
+    """Folders of runs, each another seed; they observe the state, or the picture of the table. --quick makes one up."""
     python: Path = PYTHON
     """The Python that has gym-pusht."""
     episodes: int = 50
@@ -84,15 +84,15 @@ class Judged:
 
 
 def judge(file: Path, worlds: GymPushT, episodes: int, steps: int) -> Judged:
-    """Raises ValueError for a policy that is not for Push-T, or observes more than the state."""
+    """Raises ValueError for a policy that is not for Push-T."""
     run = load_chunk_run(file)
     policy, seeds = run.policy, STANDARD_SEEDS[:episodes]
-    require_state(policy, file)
+    robot = robot_of(policy, file)
     return Judged(
         steps=run.facts["steps"],
         coverage=greatest_coverage(policy, worlds, seeds, steps),
-        here=judged_here(policy, gym_starts(len(seeds)), len(seeds)),
-        standard=judged_here(policy, make_task("push_t-standard"), len(seeds)),
+        here=judged_here(policy, gym_starts(len(seeds), robot=robot), len(seeds)),
+        standard=judged_here(policy, make_task("push_t-standard", robot=robot), len(seeds)),
     )
 
 

@@ -3,6 +3,7 @@
 {"begin": [a seed, or disc x, y, block x, y, angle in px and rad, …]} -> {"states": [[the same five], …]}
 {"step": [[x, y] px, or null for a world that stays as it is, …]} -> {"states", "coverage": [0 to 1 or null, …],
 "seconds"}
+{"pictures": true} -> {"pictures": all of them as the environment observes them, (n, 96, 96, 3) uint8 RGB in base64}
 """
 
 # Imports nothing of ours, and gym-pusht is nobody's dependency.
@@ -10,6 +11,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -43,15 +45,23 @@ def stepped(envs: list[PushTEnv], actions: list[list[float] | None]) -> dict:
     return {"coverage": coverage, "seconds": time.perf_counter() - begin}
 
 
+def pictures(envs: list[PushTEnv]) -> str:
+    """What each shows, in base64."""
+    return base64.b64encode(np.stack([env._render() for env in envs]).tobytes()).decode()
+
+
 def main() -> None:
     """Entry point; ends with its input."""
     envs: list[PushTEnv] = []
     for line in sys.stdin:
         request = json.loads(line)
+        answer = {}
         if "begin" in request:
-            envs, answer = [begun(start) for start in request["begin"]], {}
-        else:
+            envs = [begun(start) for start in request["begin"]]
+        elif "step" in request:
             answer = stepped(envs, request["step"])
+        else:
+            answer = {"pictures": pictures(envs)}
         states = [env.get_obs().tolist() for env in envs]
         print(json.dumps(answer | {"states": states}), flush=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isthmus_sim.robots.pusher.drawing import image
 from isthmus_sim.tasks.push_t import STANDARD_SEEDS, gym_pusht_start
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,19 @@ def test_worlds_begin_as_we_say_and_stay_where_they_are_told_to(bench: Any):
         given = worlds.begin([[100.0, 110.0, 256.0, 256.0, np.pi / 4]])
         np.testing.assert_allclose(given, [[100.0, 110.0, 256.0, 256.0, np.pi / 4]])
         assert worlds.step(np.array([[100.0, 110.0]]))[1] == pytest.approx(1.0)
+
+
+@needs_gym
+def test_its_pictures_are_those_that_our_robot_sees(bench: Any):
+    """But for how edges are drawn."""
+    seeds = STANDARD_SEEDS[:3]
+    with bench.GymPushT(bench.PYTHON) as worlds:
+        states = worlds.begin(seeds)
+        seen = worlds.pictures()
+    assert seen.shape == (3, 3, 96, 96)
+    for picture, state in zip(seen.movedim(1, -1).numpy(), states, strict=True):
+        off = np.abs(picture.astype(int) - image(state[:2], state[2:]))
+        assert (off.max(axis=-1) > 32).mean() < 0.02
 
 
 @needs_gym
