@@ -48,7 +48,7 @@ class Options:
     """The student's robot, as isthmus-train --robot takes it: one that has cameras, say. By default the teacher's."""
     rounds: int = 2
     """How often the student begins and the teacher takes over."""
-    episodes: int = 400
+    episodes: int = 800
     """So many of the teacher's are learned from in each round, and before the first one."""
     only_success: bool = True
     """Whether only those are kept that reach the task's goal, where it has one."""
@@ -68,7 +68,7 @@ class Options:
     horizon: int = 8
     """Actions of a chunk."""
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(width=256))
-    learning: Learning = field(default_factory=lambda: Learning(steps=1_000, rate=1e-3, batch_size=128, average=0.99))
+    learning: Learning = field(default_factory=lambda: Learning(steps=2_000, rate=3e-3, batch_size=128, average=0.99))
     """How the student learns in each round."""
     tries: int = 100
     """Episodes in which the student is tried after each round, where its robot is the task's own."""
