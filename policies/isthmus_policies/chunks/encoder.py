@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from isthmus_policies.chunks.chunk_policy import ChunkSpec, Tensors
 from isthmus_policies.networks.cnn import SpatialSoftmax
 
+_LAST = torch.channels_last
 GROUP = 16  # channels of a group of GroupNorm, as Chi et al. 2023 have it
 
 
@@ -108,13 +109,16 @@ class ResidualNetwork(nn.Module):
                 stride = 2 if stage and not block else 1
                 stages.append(_Block(channels, width << stage, stride))
                 channels = width << stage
+        # Channels last: a CPU learns from images of 96x96 in a quarter less time, from 64x64 in the same.
         self.stages = nn.Sequential(*stages, nn.Conv2d(channels, config.keypoints, 1))
+        self.stages.to(memory_format=_LAST)  # pyright: ignore[reportCallIssue] (torch's overloads do not know it)
         with torch.no_grad():
             _, _, rows, columns = self.stages(torch.zeros(1, 3, *size)).shape
         self.pool = SpatialSoftmax(rows, columns)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.pool(self.stages(images.float() / 127.5 - 1.0))
+        scaled = images.float() / 127.5 - 1.0
+        return self.pool(self.stages(scaled.contiguous(memory_format=_LAST)))
 
 
 class _Block(nn.Module):
