@@ -3,8 +3,8 @@
 Each teacher is a finished run for Push-T from the state. `isthmus-distill` trains a student of it by each way that it
 knows, and one with a smaller network; a training that is in --keep already is not repeated. Teacher and students are
 judged on the same episodes, which begin as gym-pusht's do with seeds 100000 to 100049, several times with other noise,
-and compared start by start. The student that `isthmus-distill` makes by default is the one that bounds judge: to pick
-the best one on the episodes that it is told of would be luck too.
+and compared start by start. The student that `isthmus-distill` makes by default, with two evaluations, is the one that
+bounds judge: to pick the best one on the episodes that it is told of would be luck too.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ from isthmus_sim.threads import use_thread_budget
 WAYS: tuple[str, ...] = get_args(get_type_hints(FewStepConfig)["way"])
 """All that a student can learn by."""
 USUAL = FewStepConfig().way
+JUDGED = 2
+"""Evaluations of the student that bounds judge."""
 TEACHER = "teacher"
 
 
@@ -83,7 +85,7 @@ class Options(BenchOptions):
 
 
 QUICK = Options(
-    ways=WAYS[-1:], counts=(1,), evaluations=2, training_steps=5, repeats=1, episodes=2, steps=16, decisions=20
+    ways=WAYS[-1:], counts=(JUDGED,), evaluations=2, training_steps=5, repeats=1, episodes=2, steps=16, decisions=20
 )
 
 
@@ -165,7 +167,7 @@ def policies(options: Options, teacher: Path, table: Table, console: Console) ->
         learned = load_chunk_run(folder)
         for steps in options.counts:
             name = f"{student.name}, {steps}"
-            found = table.setdefault(name, Found(judged=student.judged and steps == 1))
+            found = table.setdefault(name, Found(judged=student.judged and steps == JUDGED))
             found.trained.append(trained)
             found.seconds.append(learned.facts["seconds"])
             yield name, with_settings(learned, {"steps": steps})

@@ -4,14 +4,15 @@ The network's answer v at noise level s makes of a chunk x the actions x - s v, 
 were straight: so a student of the flow's own size begins with the teacher's weights. Two ways to learn:
 
 regression: from noise to the chunk that the teacher makes of it (Liu et al. 2023, "Flow Straight and Fast": reflow and
-distillation), also from points on the straight line between these; and from a demonstrated chunk that was given a
-little noise to what the teacher makes of that, which is what a warm start asks for.
+distillation); from that chunk and other noise to it again, which is what a second evaluation asks for; and from a
+demonstrated chunk and a little noise to what the teacher makes of that, which is what a warm start asks for.
 consistency: all points of one of the teacher's ways lead to the same chunk (Song et al. 2023, "Consistency Models");
 the teacher, which has to be a flow, is asked once a step.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,11 +42,16 @@ class FewStepConfig:
     """Noise level of a chunk to begin near to."""
     jump: float = 0.1
     """consistency: how far apart two points of a way are, in noise levels."""
+    jitter: float = 0.1
+    """How far numbers that are observed are moved, standard deviation of their scaled values, at most. A
+    teacher answers anywhere; asked only where people were, a student learns its answers there by heart."""
 
     def __post_init__(self) -> None:
         positive(self.steps, 1, 2)
         if not all(0.0 < level < 1.0 for level in (self.middle, self.near, self.jump)):
             raise ValueError(f"middle, near and jump are noise levels between 0 and 1: {self}")
+        if not 0.0 <= self.jitter < math.inf:
+            raise ValueError(f"jitter is 0 or more, not {self.jitter}")
 
 
 class FewStep(DenoisingPolicy[FewStepConfig]):
@@ -83,6 +89,7 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         if not hasattr(self, "_teacher"):
             raise ValueError("a few-step policy learns from a teacher: --method.teacher RUN")
         (teacher,) = self._teacher
+        batch = self._moved(batch, generator)
         goal = {name: batch[f"goal.{name}"] for name in self.spec.goal} or None
         condition = self.embed(batch, goal)
 
@@ -94,17 +101,27 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         assert isinstance(teacher, Flow)
         return self._consistency(network, teacher, batch, goal, generator)
 
+    def _moved(self, batch: Tensors, generator: torch.Generator) -> Tensors:
+        """Observed numbers elsewhere, all rows of an observation by the same."""
+        moved = dict(batch)
+        for name in self.spec.columns:
+            value = self.normalizer.normalize(name, batch[name])
+            far = self.config.jitter * uniform(value, generator).view(-1, *[1] * (value.ndim - 1))
+            by = torch.randn(value[:, :1].shape, generator=generator, device=value.device)
+            moved[name] = self.normalizer.unnormalize(name, value + far * by)
+        return moved
+
     def _regression(
         self, network: Network, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, generator: torch.Generator
     ) -> Tensor:
         drawn = teacher.noise(batch[self.spec.action].shape[0], generator)
-        near = len(drawn) - len(drawn) // 4  # from this row on, points are near to what was demonstrated
+        rows = len(drawn)
+        again, near = rows // 2, rows - rows // 4  # from these rows on: as a second evaluation, as a warm start
         shown = self._shown(teacher, batch, goal, drawn, near)
-        noise = drawn[:, 0]
-        # Half of the other points are noise alone: that is where acting begins.
-        level = uniform(noise, generator)
-        level = torch.where(uniform(noise, generator) < 0.5, torch.ones_like(level), level)
-        level[near:] = self.config.near
+        noise, level = drawn[:, 0].clone(), torch.ones(rows, device=drawn.device)
+        # Before a second evaluation there is other noise than that of which the chunk was made.
+        noise[again:near] = gaussian(noise[again:near], generator)
+        level[again:near], level[near:] = self.config.middle, self.config.near
         end = torch.cat((shown[:near], self.normalizer.normalize(self.spec.action, batch[self.spec.action][near:])))
         point = torch.lerp(end, noise, level[:, None, None])
         return (_actions(network, point, level) - shown).square().mean()
