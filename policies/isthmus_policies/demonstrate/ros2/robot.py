@@ -84,7 +84,7 @@ class Ros2Robot:
                 rate_hz=rate_hz or round(1 / self.interface.control_period_s),
             )
             devices.callback(self._drive.end)
-            silent = self._silent()
+            silent = self._await_readings()
             if silent:
                 raise Refusal(f"{self.interface.robot}: nothing from {', '.join(silent)} within {wait_s:g} s")
             self._devices = devices.pop_all()
@@ -103,7 +103,7 @@ class Ros2Robot:
             action=action_column(self._commands),
         )
 
-    def _silent(self) -> list[str]:
+    def _await_readings(self) -> list[str]:
         """Wait, at most `wait_s`, for new readings of all topics, none of them stale. Topics that gave nothing new."""
         waiting: dict[str, Sensor] = {sensor.topic: sensor for sensor in self._sensors}
 
@@ -121,7 +121,7 @@ class Ros2Robot:
         silent or stale, RobotError what is implausible."""
         for sensor in self._sensors:
             sensor.update()  # what has come until now is not new
-        silent = self._silent()
+        silent = self._await_readings()
         if silent:
             raise RobotLost(f"{self.interface.robot}: nothing from {', '.join(silent)} for {self._wait_s:g} s")
         for sensor in self._sensors:
