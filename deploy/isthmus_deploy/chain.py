@@ -76,6 +76,13 @@ class SafetyChain:
         """What diagnostics tell of the chain and of who drives it, by name."""
         return {"clipped_steps": self.clipped_steps, "rate_limited_steps": self.rate_limited_steps}
 
+    def problem(self, signals: Values, ages_s: Mapping[str, float]) -> str | None:
+        """Why these readings would trip the chain in its first tick; None where they would not. To be asked in idle,
+        before `arm`."""
+        cause = self._guard.check(signals, ages_s)
+        self._guard.reset()
+        return cause
+
     def arm(self, now_ns: int) -> None:
         """idle → stand-by: the stand-by command is approached, by default from the safe one at the rate limit.
 

@@ -10,8 +10,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors  #
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract, Memory
 from isthmus_deploy.policy_file import PolicyFile, PolicyFileError, ReplayStep
+from isthmus_deploy.safety import DriverFailed
 
-_LOAD_ERRORS = tuple(
+_ONNX_ERRORS = tuple(
     getattr(onnxruntime_errors, name)
     for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
 )
@@ -95,6 +96,7 @@ class Runtime:
         Raises:
             ValueError: a signal is missing, has another shape, or is no image where the policy needs one; or there is
                 a chunk to begin near to for a policy that takes none, or of another shape.
+            DriverFailed: ONNX Runtime cannot compute it.
         """
         for name, buffer in self._signals.items():
             self._take("signal", name, signals, buffer[0])
@@ -104,7 +106,10 @@ class Runtime:
             else:
                 np.copyto(buffer[0], noise[name])
         self._begin_near(begin)
-        self._session.run_with_iobinding(self._bindings[self._turn])
+        try:
+            self._session.run_with_iobinding(self._bindings[self._turn])
+        except (RuntimeError, *_ONNX_ERRORS) as error:  # with a binding it raises a bare RuntimeError
+            raise DriverFailed(f"ONNX Runtime cannot compute the policy: {error}") from error
         self._turn = 1 - self._turn
         return self._outputs
 
@@ -148,7 +153,10 @@ class Runtime:
         for index, step in enumerate(replay):
             if step.reset:
                 self.reset()
-            commands = self.step(step.signals, step.noise, step.begin or None)
+            try:
+                commands = self.step(step.signals, step.noise, step.begin or None)
+            except DriverFailed as error:
+                raise PolicyFileError(f"{self._path}: step {index} of its test vectors: {error}") from error
             for command in self.contract.commands:
                 span = np.subtract(command.maximum, command.minimum)
                 error = np.abs(commands[command.name] - step.commands[command.name]) / span
@@ -175,7 +183,7 @@ def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
 def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(file.model, session_options(threads), providers=["CPUExecutionProvider"])
-    except _LOAD_ERRORS as error:
+    except _ONNX_ERRORS as error:
         message = f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {error}"
         raise PolicyFileError(message) from error
 

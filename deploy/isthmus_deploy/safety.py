@@ -15,7 +15,7 @@ _COUNTED = 1e-5  # fraction of the range: a float32 rounded past its limit is no
 
 
 class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
-    """A command cannot be made safe by limiting it, because it is not a finite number."""
+    """A command cannot be made safe by limiting it: it is missing, not a finite number, or of another shape."""
 
 
 class DriverFailed(RuntimeError):  # noqa: N818 (reads as what it is)
@@ -221,10 +221,10 @@ class SafetyFilter:
             The commands to send, by name: new arrays, float64.
 
         Raises:
-            UnsafeCommand: an element is not finite; nothing counts as sent.
+            UnsafeCommand: one is missing or of another shape, or an element is not finite; nothing counts as sent.
         """
         for item in self._commands:
-            _check_finite(item.name, item.order, commands[item.name])
+            _check_asked(item, commands.get(item.name))
         sent, clipped, limited = {}, False, False
         for index, item in enumerate(self._commands):
             wanted, last = commands[item.name], self._last[item.name]
@@ -239,10 +239,14 @@ class SafetyFilter:
         return sent
 
 
-def _check_finite(name: str, order: Sequence[str], values: np.ndarray) -> None:
+def _check_asked(item: Command, values: np.ndarray | None) -> None:
+    if values is None:
+        raise UnsafeCommand(f"{item.name}: nothing is asked for")
+    if values.shape != item.shape:  # one number would be spread over all motors
+        raise UnsafeCommand(f"{item.name}: asked for the shape {values.shape}, the contract says {item.shape}")
     if not np.isfinite(values).all():
         index = int(np.argmin(np.isfinite(values).reshape(-1)))
-        raise UnsafeCommand(f"{name}.{order[index % len(order)]}: asked for {values.reshape(-1)[index]}")
+        raise UnsafeCommand(f"{item.name}.{item.order[index % len(item.order)]}: asked for {values.flat[index]}")
 
 
 def full(item: Signal | Command, values: Sequence[float]) -> np.ndarray:

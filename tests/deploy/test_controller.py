@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -369,3 +370,48 @@ def request(controller, name, now):
     """Call the method; whether it fits the state is not the point here."""
     with contextlib.suppress(TransitionError):
         getattr(controller, name)(now)
+
+
+@pytest.fixture
+def failing(tmp_path, contract, make_model) -> PolicyController:
+    """Its graph looks up a place that is not there when the goal is far from zero."""
+    model = onnx.load_from_string(make_model())
+    graph = model.graph
+    constants = {"many": np.float32(10.0), "none": np.zeros(1, np.float32)}
+    graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in constants.items())
+    lookup = [
+        onnx.helper.make_node("Mul", ["goal", "many"], ["far"]),
+        onnx.helper.make_node("Cast", ["far"], ["place"], to=onnx.TensorProto.INT64),
+        onnx.helper.make_node("Gather", ["none", "place"], ["nothing"]),
+        onnx.helper.make_node("Add", ["nothing", "goal"], ["looked_up"]),
+    ]
+    user = next(node for node in graph.node if "goal" in node.input)
+    user.input[list(user.input).index("goal")] = "looked_up"
+    nodes = [*lookup, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    path = tmp_path / "failing.onnx"
+    signals = {item.name: np.zeros(item.shape, np.float32) for item in contract.signals}
+    still = ReplayStep(reset=True, signals=signals, commands={"joint_command": np.zeros(2, np.float32)})
+    path.write_bytes(seal(model.SerializeToString(), contract, (still,)))
+    return PolicyController(Runtime(path), ramp_s=0.0)
+
+
+def test_a_graph_that_cannot_be_computed_is_a_fault_that_says_so(failing, make_signals):
+    robot = Robot(failing, make_signals)
+    robot.run_to(State.RUNNING)
+    assert robot.tick(goal=np.array([0.9], np.float32)) == SAFE
+    assert failing.state is State.FAULT
+    assert "ONNX Runtime cannot compute the policy" in failing.cause
+    assert robot.tick() == SAFE  # until somebody resets it
+
+
+def test_what_would_trip_it_at_once_is_known_before_it_is_armed(robot, make_signals):
+    chain = robot.controller
+    assert chain.problem(make_signals(0.0, 0.0), FRESH) is None
+    assert "stale, 5 s old" in chain.problem(make_signals(0.0, 0.0), {**FRESH, "joint_position": 5.0})
+    assert "joint_position.hip" in chain.problem(make_signals(9.0, 0.0), FRESH)
+    # Asking leaves nothing behind: where the joints are when it is armed is no jump.
+    assert chain.problem(make_signals(2.0, 0.0), FRESH) is None
+    robot.run_to(State.STANDBY)
+    assert chain.state is State.STANDBY

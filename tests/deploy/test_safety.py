@@ -253,3 +253,20 @@ def test_a_constant_command_in_range_is_reached(contract: Contract, hip, knee):
     for _ in range(11):
         now = safety_filter.apply({"joint_command": wanted})["joint_command"]
     np.testing.assert_array_equal(now, wanted)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"joint_command": np.array([0.1])}, r"shape \(1,\), the contract says \(2,\)"),
+        ({"joint_command": np.array(0.1)}, r"shape \(\)"),
+        ({"joint_command": np.zeros((1, 2))}, r"shape \(1, 2\)"),
+        ({}, "joint_command: nothing is asked for"),
+    ],
+)
+def test_a_command_of_another_shape_or_none_is_refused(contract: Contract, asked, named: str):
+    """One number would go to every motor."""
+    chain = SafetyFilter(contract, contract.control_period_s)
+    with pytest.raises(UnsafeCommand, match=named):
+        chain.apply(asked)
+    assert chain.last["joint_command"].tolist() == [0.0, 0.0]

@@ -16,6 +16,47 @@ from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import bindings
 
 _NEVER_NS = -(1 << 62)
+_STEPPED = 3
+"""So many messages in a row with older stamps than one before them are not late: their clock has stepped back."""
+
+
+class Stamps:
+    """Which messages of a topic are new, by their stamps alone: no clock of this machine is asked.
+
+    One with its predecessor's stamp is no new reading: a driver that repeats itself is as good as silent. One that is
+    older comes late, over another way or from a replay. But where several in a row are older, their clock has stepped
+    back, as a time server makes it, and they are new.
+    """
+
+    def __init__(self) -> None:
+        self._newest: tuple[int, int] | None = None
+        self._older: list[tuple[int, int]] = []
+        self.repeated = 0
+        """Messages with the stamp of the one before."""
+        self.late = 0
+        """Messages that were older than one before and not used."""
+        self.steps = 0
+        """How often the clock of the stamps has stepped back."""
+
+    def is_new(self, stamp: tuple[int, int] | None) -> bool:
+        """Whether a message with this stamp, s and ns, is a new reading. One without a stamp always is."""
+        if stamp is None:
+            return True
+        if self._newest is None or stamp > self._newest:
+            self._older.clear()
+            self._newest = stamp
+            return True
+        if stamp == self._newest or stamp in self._older:
+            self.repeated += 1
+            return False
+        self._older.append(stamp)
+        if len(self._older) < _STEPPED:
+            self.late += 1
+            return False
+        self._older.clear()
+        self.steps += 1
+        self._newest = stamp
+        return True
 
 
 class LatestValues:
@@ -40,7 +81,7 @@ class LatestValues:
             for name, _ in routes
             if topic.expires_s is not None
         }
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._stamps: dict[Topic, Stamps] = {topic: Stamps() for topic in self._routes}
         self._fresh = False
         self._rejection: str | None = None
         self._rejected: dict[Topic, str] = {}
@@ -86,15 +127,9 @@ class LatestValues:
         ]
 
     def receive(self, topic: Topic, message: Any) -> None:
-        """Take a message of `topic`, all of it or nothing.
-
-        One with its predecessor's time stamp is no new reading: a driver that repeats itself is as good as silent.
-        """
-        stamp = stamp_of(message)
-        if stamp is not None:
-            if stamp == self._stamps.get(topic.name):
-                return
-            self._stamps[topic.name] = stamp
+        """Take a message of `topic`, all of it or nothing: one that `Stamps` finds new."""
+        if not self._stamps[topic].is_new(stamp_of(message)):
+            return
         routes = self._routes[topic]
         try:
             topic.check(message)
@@ -109,6 +144,15 @@ class LatestValues:
             self._latest[name] = topic, now_ns
         if topic is self._trigger:
             self._fresh, self.triggered_ns = True, now_ns
+
+    @property
+    def counters(self) -> dict[str, object]:
+        """What diagnostics tell of stamps, by name: sums over all topics."""
+        return {
+            "repeated_readings": sum(stamps.repeated for stamps in self._stamps.values()),
+            "late_readings": sum(stamps.late for stamps in self._stamps.values()),
+            "clock_steps": sum(stamps.steps for stamps in self._stamps.values()),
+        }
 
     def _receiver(self, topic: Topic) -> Callable[[Any], None]:
         return lambda message: self.receive(topic, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -44,9 +45,9 @@ class RobotLock:
             self._file.close()
             robot = f"robot {self._robot} (ROS_DOMAIN_ID {self._domain})"
             raise Refusal(f"{robot} is already driven by process {holder}; stop that first") from error
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        with contextlib.suppress(OSError):  # a full disk keeps the next one from knowing whose lock it is, no more
+            self._file.truncate(0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:

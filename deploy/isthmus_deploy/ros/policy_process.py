@@ -47,7 +47,7 @@ def drive(config: Config) -> int:
         Refusal: the robot, the policy or this machine is not what it must be; nothing was armed.
         PolicyFileError: the policy file may not be run.
     """
-    stop = StopRequest()
+    stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
     check_contract(runtime.contract)
     with RobotLock(config.namespace):
@@ -56,11 +56,9 @@ def drive(config: Config) -> int:
         link = Link("policy_node", config.namespace)
         try:
             with closing(PolicyNode(config, runtime, link)) as node:
-                if node.connect(stop):
-                    node.run(stop)
+                return node.run(stop) if node.connect(stop) else 0
         finally:
             link.close()
-    return 0
 
 
 class PolicyNode:
@@ -118,8 +116,9 @@ class PolicyNode:
         self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {self._digest[:12]}, state idle")
         return True
 
-    def run(self, stop: StopRequest) -> None:
-        """Tick until told to stop; whatever ends it, the robot comes to rest and the last command is the safe one.
+    def run(self, stop: StopRequest) -> int:
+        """Tick until told to stop; whatever ends it, the robot comes to rest and the last command is the safe one. The
+        exit status is 1 where the log cannot be written.
 
         Raises:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
@@ -136,8 +135,17 @@ class PolicyNode:
             gc.enable()
             gc.unfreeze()
         self._log.info(f"ended by {stop.signal} in state {state.value}; {self._timing_line()}")
-        if self._config.log:
+        return self._write_log()
+
+    def _write_log(self) -> int:
+        if self._config.log is None:
+            return 0
+        try:
             write_json(self._config.log, self._summary())
+        except OSError as error:
+            self._log.error(f"cannot write the log {self._config.log}: {error.strerror}")
+            return 1
+        return 0
 
     def close(self) -> None:
         """End what the controller runs beside the loop."""
@@ -207,6 +215,11 @@ class PolicyNode:
         missing = self._latest.missing("operator")
         if missing:
             raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
+        if self._controller.state is State.IDLE:
+            ages_s = self._latest.ages_s(time.monotonic_ns())
+            problem = self._too_old(ages_s) or self._controller.problem(self._latest.signals, ages_s)
+            if problem:
+                raise Refusal(f"cannot arm: {problem}")
 
     # --- the loop ---
 
@@ -322,6 +335,7 @@ class PolicyNode:
                 "latency_p50_us": round(self._latency.percentile_ns(50) / 1e3),
                 "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
                 **self._controller.counters,
+                **self._latest.counters,
                 "silent_topics": " ".join(self._silent),
             },
         )
@@ -340,6 +354,7 @@ class PolicyNode:
             "state": self._controller.state.value,
             "cause": self._controller.cause,
             **self._controller.counters,
+            **self._latest.counters,
             "loop": self._loop.summary(),
             "sections": self._sections.summary(),
             "reading_to_command": self._latency.summary(),

@@ -77,19 +77,28 @@ def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Ex
 
 
 class StopRequest:
-    """Whether Ctrl-C or SIGTERM came. The first asks for a clean end; a second Ctrl-C ends the process at once."""
+    """Whether Ctrl-C came, or another signal by which a process is ended, such as that of a terminal that is closed.
 
-    def __init__(self) -> None:
+    The first asks for a clean end.
+
+    Args:
+        again: Whether Ctrl-C after it ends the process at once. Not for one that has a robot to lay down.
+    """
+
+    def __init__(self, *, again: bool = True) -> None:
         self.signal: str | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        self._again = again
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup goes on
+                signal.signal(number, self._on_signal)
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.signal = signal.Signals(number).name
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.signal = self.signal or signal.Signals(number).name
+        if self._again:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Link:

@@ -136,6 +136,32 @@ def test_a_repeated_time_stamp_is_silence(flying, clock):
     assert flying.take_reading()
 
 
+def test_a_message_that_comes_late_is_not_used(flying):
+    """Another one, which went another way, or a replay, has overtaken it."""
+    for stamp, used in ((5, True), (6, True), (4, False), (7, True), (5, False), (8, True)):
+        flying.receive(ODOM, odometry(stamp=stamp))
+        assert flying.take_reading() == used
+    assert flying.counters == {"repeated_readings": 0, "late_readings": 2, "clock_steps": 0}
+
+
+@pytest.mark.parametrize("back", [1, 3600])
+def test_a_clock_that_steps_back_takes_two_readings(flying, back: int):
+    stamps = [10_000, 10_001, *range(10_001 - back, 10_009 - back)]
+    used = []
+    for stamp in stamps:
+        flying.receive(ODOM, odometry(stamp=stamp))
+        used.append(flying.take_reading())
+    assert used[:2] == [True, True]
+    assert used.count(False) <= 3
+    assert all(used[5:])
+
+
+def test_a_clock_that_steps_forward_changes_nothing(flying):
+    for stamp in (10, 11, 4000, 4001):
+        flying.receive(ODOM, odometry(stamp=stamp))
+        assert flying.take_reading()
+
+
 @pytest.mark.parametrize(
     ("topic", "message", "reason"),
     [
