@@ -28,6 +28,7 @@ from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
+from isthmus_deploy.ros.unblocked import unblocked
 from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.schema import ContractError
 from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
@@ -50,7 +51,7 @@ def drive(config: Config) -> int:
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
     check_contract(runtime.contract)
-    with RobotLock(config.namespace):
+    with unblocked(), RobotLock(config.namespace):
         if config.fifo:
             _use_fifo()
         link = Link("policy_node", config.namespace)
