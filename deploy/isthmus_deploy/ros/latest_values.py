@@ -79,7 +79,7 @@ class LatestValues:
             name: (topic, _NEVER_NS)
             for topic, routes in self._routes.items()
             for name, _ in routes
-            if topic.expires_s is not None
+            if topic.expires_s is not None and topic.expiring is None
         }
         self._stamps: dict[Topic, Stamps] = {topic: Stamps() for topic in self._routes}
         self._fresh = False
@@ -106,10 +106,11 @@ class LatestValues:
         return rejection
 
     def expire(self, now_ns: int) -> None:
-        """Put zero in the place of signals whose topic expires and has been silent for so long."""
+        """Put zero in the place of signals that expire and whose topic has been silent for so long."""
         expired = []
         for name, (topic, arrived_ns) in self._latest.items():
-            if topic.expires_s is not None and (now_ns - arrived_ns) * 1e-9 > topic.expires_s:
+            silence_s = topic.silence_s(name)
+            if silence_s is not None and (now_ns - arrived_ns) * 1e-9 > silence_s:
                 self.signals[name].fill(0)
                 expired.append(topic.name)
         self.expired = tuple(dict.fromkeys(expired))

@@ -108,7 +108,8 @@ def _signal_rows(signals: Sequence[tuple[str, SignalBinding, Sequence[str] | Non
 
 
 def _silence(topic: Topic) -> list[str]:
-    return [] if topic.expires_s is None else [f"after {topic.expires_s:g} s of silence all of it is zero"]
+    expiring = "all of it" if topic.expiring is None else " and ".join(topic.expiring)
+    return [] if topic.expires_s is None else [f"after {topic.expires_s:g} s of silence {expiring} is zero"]
 
 
 def _held(name: str, binding: SignalBinding, order: Sequence[str] | None) -> str:

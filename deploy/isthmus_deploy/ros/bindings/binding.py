@@ -55,6 +55,13 @@ class Topic:
     expires_s: float | None = None
     """Where it must be said again and again: the silence after which its signals are zero. Until it is first heard they
     are zero too."""
+    expiring: tuple[str, ...] | None = None
+    """Which of its signals expire; None for all. The others hold, and have to be heard once: a place stays where it was
+    asked for, and the velocity with which it moved does not."""
+
+    def silence_s(self, signal: str) -> float | None:
+        """The silence after which this signal is zero, s; None where it never is."""
+        return self.expires_s if self.expiring is None or signal in self.expiring else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ ODOM = Topic(
 IMU = Topic(name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer)
 REFERENCE = Topic(
     name="reference", message=Odometry, qos=SENSOR, side="operator", writer=_reference_writer,
-    check=_check_twist_in_world,
+    check=_check_twist_in_world, expires_s=0.5, expiring=("reference_velocity",),
 )  # fmt: skip
 GOAL_POSE = Topic(name="goal_pose", message=PoseStamped, qos=GOAL, side="operator", holds=True)
 

@@ -153,7 +153,7 @@ def _signal_problems(signal: Signal) -> list[str]:
 def _silence_problems(signal: Signal, binding: SignalBinding) -> list[str]:
     """A silent operator's goal is zero; a policy that was never asked for that would go on moving."""
     low, high = signal.trained_minimum, signal.trained_maximum
-    topics = [source.topic.name for source in binding.sources if source.topic.expires_s is not None]
+    topics = [source.topic.name for source in binding.sources if source.topic.silence_s(signal.name) is not None]
     if not topics or low is None or high is None or all(a <= 0.0 <= b for a, b in zip(low, high, strict=True)):
         return []
     problem = f"{topics[0]} falls silent as zero, which is outside the trained range {low} to {high}: train it to stand"

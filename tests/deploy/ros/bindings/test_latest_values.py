@@ -365,9 +365,26 @@ def test_without_an_operator_the_robot_is_asked_to_stand(legs):
     assert legs.ages_s(0)["yaw_rate_command"] == 0.0
 
 
-def test_goals_and_references_do_not_expire(flying):
+def test_goals_do_not_expire(flying):
     flying.receive(GOAL_POSE, PoseStamped())
     flying.signals["reference_position"][0] = 1.0
     flying.expire(3600 * S)
     assert flying.signals["reference_position"][0] == 1.0
+    assert flying.expired == ()
+
+
+def test_a_reference_that_is_not_renewed_stays_where_it_was_and_moves_no_more(flying, clock):
+    """Whoever moved it has died: its velocity would keep the drone away from its place for ever."""
+    assert any("reference" in line for line in flying.missing("operator"))
+    flying.receive(REFERENCE, odometry(child="world"))
+    flying.expire(int(0.4 * S))
+    assert flying.signals["reference_velocity"].tolist() == [4.0, 5.0, 6.0]
+    flying.expire(int(0.6 * S))
+    assert flying.signals["reference_velocity"].tolist() == [0.0, 0.0, 0.0]
+    assert flying.signals["reference_position"].tolist() == [1.0, 2.0, 3.0]
+    assert flying.expired == ("reference",)
+    clock.now = S
+    flying.receive(REFERENCE, odometry(child="world"))
+    flying.expire(int(1.1 * S))
+    assert flying.signals["reference_velocity"].tolist() == [4.0, 5.0, 6.0]
     assert flying.expired == ()
