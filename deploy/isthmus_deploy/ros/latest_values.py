@@ -85,6 +85,7 @@ class LatestValues:
         self._fresh = False
         self._rejection: str | None = None
         self._rejected: dict[Topic, str] = {}
+        self._world = ""  # what the robot calls the frame of the world
         self.triggered_ns = 0
         """When the reading came that started the latest control period."""
         self.expired: tuple[str, ...] = ()
@@ -134,6 +135,7 @@ class LatestValues:
         routes = self._routes[topic]
         try:
             topic.check(message)
+            self._check_world(topic, message)
             for name, read in routes:
                 read(message, self._spare[name])
         except BadMessage as error:
@@ -157,6 +159,17 @@ class LatestValues:
 
     def _receiver(self, topic: Topic) -> Callable[[Any], None]:
         return lambda message: self.receive(topic, message)
+
+    def _check_world(self, topic: Topic, message: Any) -> None:
+        """Raise BadMessage for what an operator says in another frame than the robot's world; one that is not named is
+        taken for that."""
+        if not topic.in_world:
+            return
+        frame = message.header.frame_id
+        if topic.side == "robot":
+            self._world = frame
+        elif frame and self._world and frame != self._world:
+            raise BadMessage(f"{topic.name}: in the frame {frame!r}; the robot's world is {self._world!r}")
 
     def _age_s(self, name: str, now_ns: int) -> float:
         topic, arrived_ns = self._latest.get(name, (None, _NEVER_NS))

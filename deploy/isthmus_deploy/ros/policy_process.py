@@ -211,7 +211,9 @@ class PolicyNode:
         return serve
 
     def _check_ready(self) -> None:
-        """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot."""
+        """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot, or when
+        another robot has taken the place of the one that was checked."""
+        self._check_robot()
         self._check_alone()
         missing = self._latest.missing("operator")
         if missing:
@@ -306,13 +308,16 @@ class PolicyNode:
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _look_around(self, now_ns: int) -> None:
-        """Leave a robot that somebody drove already. A publisher is discovered before its node has told when it came:
-        hence two looks."""
-        if now_ns >= self._joined_ns or self._drives():
+        """Leave a robot that somebody drove already, and stop one that somebody else has begun to command. A publisher
+        is discovered before its node has told when it came: hence two looks."""
+        if now_ns >= self._joined_ns and not self._drives():
             return
         before, self._met = self._met, self._company(elders_only=True)
-        if before and self._met:
+        if not (before and self._met):
+            return
+        if not self._drives():
             raise Refusal(self._met)
+        self._trip_on(self._met, now_ns)
 
     def _log_state(self) -> None:
         state, cause = self._reported

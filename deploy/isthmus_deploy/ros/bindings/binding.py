@@ -48,6 +48,8 @@ class Topic:
     need it. The header's time stamp is set by whoever publishes."""
     check: Callable[[Any], None] = lambda message: None
     """Raises `BadMessage` for a message that must not be used."""
+    in_world: bool = False
+    """Whether its header's frame is the world's. What an operator says in another one than the robot's is refused."""
     triggers: bool = False
     """Whether its messages may start control periods; those of the first such topic that a contract reads do."""
     holds: bool = False

@@ -104,14 +104,14 @@ def _reference_writer(_: Sequence[SignalInterface]) -> Write:
 
 ODOM = Topic(
     name="odom", message=Odometry, qos=SENSOR, side="robot", writer=odometry_writer, check=_check_twist_in_body,
-    triggers=True,
+    in_world=True, triggers=True,
 )  # fmt: skip
 IMU = Topic(name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer)
 REFERENCE = Topic(
     name="reference", message=Odometry, qos=SENSOR, side="operator", writer=_reference_writer,
-    check=_check_twist_in_world, expires_s=0.5, expiring=("reference_velocity",),
+    check=_check_twist_in_world, in_world=True, expires_s=0.5, expiring=("reference_velocity",),
 )  # fmt: skip
-GOAL_POSE = Topic(name="goal_pose", message=PoseStamped, qos=GOAL, side="operator", holds=True)
+GOAL_POSE = Topic(name="goal_pose", message=PoseStamped, qos=GOAL, side="operator", in_world=True, holds=True)
 
 BINDINGS = RosBindings(
     signals={

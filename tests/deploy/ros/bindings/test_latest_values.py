@@ -177,6 +177,20 @@ def test_a_twist_in_the_wrong_frame_is_not_used(flying, topic, message, reason):
     assert not flying.signals["reference_position"].any()
 
 
+@pytest.mark.parametrize(("topic", "frame"), [(GOAL_POSE, "base_link"), (REFERENCE, "map")])
+def test_what_is_wanted_in_another_frame_than_the_robots_world_is_not_used(flying, topic, frame: str):
+    flying.receive(ODOM, odometry(frame="odom"))
+    message = PoseStamped() if topic is GOAL_POSE else odometry(child=frame)
+    message.header.frame_id = frame
+    flying.receive(topic, message)
+    assert flying.take_rejection() == f"{topic.name}: in the frame {frame!r}; the robot's world is 'odom'"
+    for named in ("odom", ""):
+        message = PoseStamped()
+        message.header.frame_id = named
+        flying.receive(GOAL_POSE, message)
+        assert flying.take_rejection() is None
+
+
 def test_missing_signals_are_named_with_their_topics(flying):
     assert "position (topic odom)" in flying.missing("robot")
     assert flying.missing("operator")[0] == "reference_position (topic reference or goal_pose)"
