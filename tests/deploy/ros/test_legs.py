@@ -8,8 +8,10 @@ import signal
 import numpy as np
 import pytest
 from ros_processes import LEGS
+from std_msgs.msg import Float64MultiArray
 from untrained import MAX_AGE_S
 
+from isthmus_deploy.ros import qos
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 pytestmark = pytest.mark.ros
@@ -98,3 +100,15 @@ def test_a_node_that_is_killed_leaves_limp_legs(start, standing, walker):
     node.kill()
     robot.wait_for("dead-man: no command for 0.2 s, joints damped only", 5.0)
     walker.wait("the ground", lambda: walker.position[2] < 0.1, 10.0)
+
+
+def test_whoever_begins_to_command_it_too_is_named_and_it_is_laid_down(start, standing, walker):
+    start(*LEGS)
+    start("policy_node", standing)
+    walker.stand_up()
+    walker.wait_state("running")
+    topic = "forward_position_controller/commands"
+    walker.link.node.create_publisher(Float64MultiArray, topic, qos.COMMAND)  # it need not even send
+    cause = walker.wait_state("fault")["cause"]
+    assert cause.startswith(f"/operator already sends commands on /{topic}")
+    walker.wait("the safe command", lambda: np.array_equal(walker.commands[-1], SAFE), 5.0)
