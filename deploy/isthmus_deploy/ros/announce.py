@@ -34,7 +34,7 @@ class Config:
 
 def main() -> None:
     """Entry point of `isthmus-announce`."""
-    config = tyro.cli(Config, prog="isthmus-announce")
+    config = tyro.cli(Config, prog="isthmus-announce", args=ros2.own_arguments())
     ros2.run(lambda: _announce(config), name="isthmus-announce", refusals=(PolicyFileError, ContractError, OSError))
 
 

@@ -40,7 +40,7 @@ class Config:
 
 def main() -> None:
     """Entry point of `isthmus-deploy`."""
-    config = tyro.cli(Config, prog="isthmus-deploy")
+    config = tyro.cli(Config, prog="isthmus-deploy", args=ros2.own_arguments())
     ros2.run(lambda: _drive(config), name="isthmus-deploy", refusals=(PolicyFileError,))
 
 

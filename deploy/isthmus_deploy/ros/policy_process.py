@@ -51,12 +51,13 @@ def drive(config: Config) -> int:
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
     check_contract(runtime.contract)
-    with unblocked(), RobotLock(config.namespace):
+    with unblocked():
         if config.fifo:
             _use_fifo()
         link = Link("policy_node", config.namespace)
         try:
-            with closing(PolicyNode(config, runtime, link)) as node:
+            # The node knows its namespace, also where a launch file has given it another one.
+            with RobotLock(link.node.get_namespace()), closing(PolicyNode(config, runtime, link)) as node:
                 return node.run(stop) if node.connect(stop) else 0
         finally:
             link.close()

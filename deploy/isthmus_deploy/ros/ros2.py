@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] {name}: {message}",
 }
 _KILTED_RCLPY = 9  # major version of its rclpy
+_ROS_ARGUMENTS = "--ros-args"
 _LONGEST_SPIN_S = 0.1  # a signal is noticed at the latest after this
 
 
@@ -76,6 +77,28 @@ def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Ex
     raise SystemExit(status or 0)
 
 
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line's own arguments, and those of ROS 2: `--ros-args` and what follows it, up to `--` or the end.
+
+    Launch files give remaps, a namespace and log levels in that way.
+    """
+    own: list[str] = []
+    ros: list[str] = []
+    taken = own
+    for argument in arguments:
+        if argument == _ROS_ARGUMENTS:
+            taken = ros
+        taken.append(argument)
+        if argument == "--" and taken is ros:
+            taken = own
+    return own, ros
+
+
+def own_arguments() -> list[str]:
+    """What this process was called with, less what is for ROS 2: that is the `Link`'s."""
+    return split_arguments(sys.argv[1:])[0]
+
+
 class StopRequest:
     """Whether Ctrl-C came, or another signal by which a process is ended, such as that of a terminal that is closed.
 
@@ -102,20 +125,29 @@ class StopRequest:
 
 
 class Link:
-    """One ROS 2 node whose callbacks run only while its owner waits.
+    """One ROS 2 node whose callbacks run only while its owner waits. What the process was told in `--ros-args` holds
+    for it.
 
     With one thread nothing needs a lock, and no second thread competes for the interpreter when a reading arrives. An
     exception in a callback leaves through the wait that ran it.
 
     `EventsExecutor.spin()` never returns in these rclpy versions; `spin_once` with a time-out works.
+
+    Raises:
+        Refusal: what `--ros-args`, the namespace or ROS_DOMAIN_ID say cannot be.
     """
 
     def __init__(self, name: str, namespace: str = "") -> None:
         import rclpy
+        from rclpy.exceptions import NameValidationException
         from rclpy.signals import SignalHandlerOptions
 
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self.node: Node = rclpy.create_node(name, namespace=namespace or None)
+        _, arguments = split_arguments(sys.argv[1:])
+        try:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+            self.node: Node = rclpy.create_node(name, namespace=namespace or None)
+        except (RuntimeError, NameValidationException) as error:  # a remap, a domain or a name that cannot be
+            raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
         self._executor.add_node(self.node)
 

@@ -174,3 +174,27 @@ def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
     assert node.exit_status() == 2
     assert "signals.position.frame: contract map, ROS world" in node.output
     assert ROBOT.signals[0].frame == "world"
+
+
+def test_a_launch_file_may_name_namespace_and_topics(start, policy, domain):
+    node = start(
+        "policy_node", policy, "--wait-s", 1.0, "--ros-args", "-r", "__ns:=/arm1", "-r", "robot_interface:=who"
+    )
+    assert node.exit_status() == 2
+    assert f"no robot: nothing on /arm1/who within 1 s (ROS_DOMAIN_ID {domain})" in node.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--ros-args", "-r", "odom=/here"), "Couldn't parse remap rule"),
+        (("--ros-args", "--strange"), "--strange"),
+        (("--namespace", "arm 1"), "Invalid namespace"),
+    ],
+)
+def test_what_ros_cannot_take_is_refused_in_a_sentence(start, policy, options, told):
+    node = start("policy_node", policy, *options)
+    assert node.exit_status() == 2
+    assert "isthmus-deploy: refused: ROS 2 does not start: " in node.output
+    assert told in node.output
+    assert "Traceback" not in node.output

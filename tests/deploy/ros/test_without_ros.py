@@ -9,6 +9,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from isthmus_deploy.ros.ros2 import split_arguments
+
 
 @pytest.mark.skipif(find_spec("rclpy") is None, reason="the ROS tests need rclpy: pip install 'isthmus[ros]'")
 def test_with_ros_the_other_tests_of_this_folder_run():
@@ -58,3 +60,16 @@ def test_the_commands_say_what_to_install(module, argument):
     assert "ROS 2 for Python is missing (no module named 'rclpy')" in result.stderr
     assert 'pip install -c constraints.txt "isthmus[ros]"' in result.stderr
     assert without_ros(module, "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "ros"),
+    [
+        (["policy.onnx", "--fifo"], ["policy.onnx", "--fifo"], []),
+        (["policy.onnx", "--ros-args", "-r", "a:=b"], ["policy.onnx"], ["--ros-args", "-r", "a:=b"]),
+        (["--ros-args", "-r", "a:=b", "--", "policy.onnx"], ["policy.onnx"], ["--ros-args", "-r", "a:=b", "--"]),
+        (["--", "x"], ["--", "x"], []),
+    ],
+)
+def test_arguments_of_ros_are_told_from_a_commands_own(given, own, ros):
+    assert split_arguments(given) == (own, ros)

@@ -118,7 +118,7 @@ Chosen = TypeVar("Chosen", bound=Options)
 
 def command(options: type[Chosen], make: Callable[[Chosen], Mission], *, name: str) -> None:
     """Entry point of a mission's command `name`: reads its options, runs it; exits with 0, 1 (failed), 2 (refused)."""
-    chosen = tyro.cli(options, prog=name)
+    chosen = tyro.cli(options, prog=name, args=ros2.own_arguments())
 
     def carry_out() -> int:
         ros2.require()

@@ -39,7 +39,7 @@ class Config:
 
 def main() -> None:
     """Entry point of `isthmus-stand-in`."""
-    config = tyro.cli(Config, prog="isthmus-stand-in")
+    config = tyro.cli(Config, prog="isthmus-stand-in", args=ros2.own_arguments())
     ros2.run(lambda: _simulate(config), name="isthmus-stand-in", refusals=(ValueError, OSError))
 
 
