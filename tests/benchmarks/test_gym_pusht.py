@@ -27,9 +27,9 @@ def bench(benchmarks: Path) -> Any:
     return importlib.import_module("gym_pusht")
 
 
-def judged(bench: Any, steps: int, coverage: list[float], here: float) -> Any:
+def judged(bench: Any, steps: int, coverage: list[float], here: float, sees: bool = False) -> Any:
     evaluation = SimpleNamespace(peak={"coverage": (0.0, here, 1.0)}, success=(0.0, here, 1.0))
-    return bench.Judged(steps=steps, coverage=np.array(coverage), here=evaluation, standard=evaluation)
+    return bench.Judged(steps=steps, sees=sees, coverage=np.array(coverage), here=evaluation, standard=evaluation)
 
 
 def test_all_policies_count_and_success_is_more_than_the_bound(bench: Any):
@@ -45,6 +45,12 @@ def test_all_policies_count_and_success_is_more_than_the_bound(bench: Any):
     assert (coverage.spread, coverage.seeds) == ((pytest.approx(0.85), pytest.approx(0.88)), 2)
     assert over_runs.spread == (50.0, 50.0)
     assert apart.value == pytest.approx((0.725 + 0.975 + 0.88) / 3 * 1 - 0.3, abs=1e-3)
+
+
+def test_who_sees_pictures_has_an_aim_and_no_must(bench: Any):
+    rows = bench.rows_of({"push": [judged(bench, 10, [0.5, 0.96], 0.7, sees=True)]})
+    assert [row.aim for row in rows if row.aim] == [">= 0.86"]
+    assert [row.metric for row in rows if row.must] == ["… coverage here, same starts, off by"]
 
 
 @needs_gym
