@@ -54,6 +54,8 @@ USUAL = FewStepConfig().way
 JUDGED = 2
 """Evaluations of the student that bounds judge."""
 TEACHER = "teacher"
+CONTROL = f"teacher itself, {JUDGED}"
+"""What as few evaluations give without any distillation, which a student has to be better than."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +160,9 @@ def policies(options: Options, teacher: Path, table: Table, console: Console) ->
     require_state(run.policy, teacher)
     table.setdefault(TEACHER, Found(judged=False))
     yield TEACHER, with_settings(run, {} if options.evaluations is None else {"steps": options.evaluations})
+    if run.config.method_name == "flow":
+        table.setdefault(CONTROL, Found(judged=False))
+        yield CONTROL, with_settings(run, {"steps": JUDGED})
     for student in students(options):
         if why := refusal(student, teacher):
             console.print(f"{teacher}, no student by {student.name}: {why}")
@@ -223,15 +228,21 @@ def kept_rows(name: str, found: Found, teacher: Found) -> list[Row]:
     """What a student loses and saves, and its training."""
     must, fewer = ("<= 3", ">= 10") if found.judged else (None, None)
     ratio = teacher.evaluations / found.evaluations
-    words = f"teacher {teacher.evaluations}, student {found.evaluations}"
-    minutes = [seconds / 60 for seconds in found.seconds]
-    whole = f"whole command {statistics.median(each.minutes for each in found.trained):.1f} min"
-    note = "; ".join(filter(None, (whole, revisions(found.trained))))
-    return [
+    words = f"teacher {teacher.evaluations}, here {found.evaluations}"
+    rows = [
         *lost_rows(name, np.stack(teacher.coverage), np.stack(found.coverage), must),
         Row(metric=f"{name}: evaluations saved", value=ratio, unit="times fewer", must=fewer, peer=words),
-        over_seeds(f"{name}: training", minutes, "min", peer=note),
     ]
+    return [*rows, training_row(name, found)] if found.trained else rows
+
+
+def training_row(name: str, found: Found) -> Row:
+    """How long it was learned."""
+    minutes = [seconds / 60 for seconds in found.seconds]
+    whole = f"whole command {statistics.median(each.minutes for each in found.trained):.1f} min"
+    return over_seeds(
+        f"{name}: training", minutes, "min", peer="; ".join(filter(None, (whole, revisions(found.trained))))
+    )
 
 
 def main() -> int:

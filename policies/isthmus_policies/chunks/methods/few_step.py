@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkPolicyEntry, Tensors
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times, uniform
-from isthmus_policies.chunks.methods.flow import NEAR, Flow
+from isthmus_policies.chunks.methods.flow import NEAR, SECOND, Flow
 
 Way = Literal["regression", "consistency"]
 
@@ -36,9 +36,8 @@ class FewStepConfig:
     way: Way = "regression"
     steps: int = 1
     """Evaluations of the network for a chunk: 1 or 2."""
-    middle: float = 0.2
-    """Noise level of the second evaluation. Measured on Push-T (docs/results/diffusion.md): from there a flow comes to
-    as good a chunk as in eight steps, from 0.5 it does not."""
+    middle: float = SECOND
+    """Noise level of the second evaluation."""
     near: float = NEAR
     """Noise level of a chunk to begin near to."""
     jump: float = 0.1

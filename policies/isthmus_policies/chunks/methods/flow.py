@@ -26,6 +26,9 @@ from isthmus_policies.chunks.methods.denoising import (
 NEAR = 0.12
 """Noise level of a chunk to which the next one shall be near. Measured on Push-T, a new plan at every tick: with 0.25
 plans wander, with 0.05 they cannot turn (docs/results/diffusion.md)."""
+SECOND = 0.2
+"""Noise level of the second of two evaluations. Measured on Push-T: from there a flow comes to nearly as good a chunk
+as in eight, from 0.5 it does not (docs/results/diffusion.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,8 @@ class Flow(ScheduledPolicy[FlowConfig]):
         usual = self.config.steps
         count = positive(steps, max(1, usual // 4), usual) if near else positive(steps, usual)
         most = NEAR if near else 1.0
-        levels = [most * (count - i) / count for i in range(count)]
+        even = [most * (count - i) / count for i in range(count)]
+        levels = [1.0, SECOND] if count == 2 and not near else even
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
         scheduler.set_timesteps(sigmas=levels)
         scheduler.set_begin_index(0)
