@@ -35,6 +35,7 @@ PLACE = attempt_kind(
             cameras=("observation.images.scene", "observation.images.wrist"),
             observed=1,
             size=(64, 64),
+            crop=0,  # a shifted image shows the cube where it is not
             learning=Learning(rate=1e-3, batch_size=64),
         ),
         options=DemonstrationOptions(episodes=60, steps=2_000, student_steps=500, tries=10),
