@@ -38,11 +38,12 @@ class Stamps:
         self.steps = 0
         """How often the clock of the stamps has stepped back."""
 
-    def is_new(self, stamp: tuple[int, int] | None) -> bool:
-        """Whether a message with this stamp, s and ns, is a new reading. One without a stamp always is."""
+    def is_new(self, stamp: tuple[int, int] | None, *, ordered: bool = True) -> bool:
+        """Whether a message with this stamp, s and ns, is a new reading. One without a stamp always is; where they are
+        not `ordered`, also an older one."""
         if stamp is None:
             return True
-        if self._newest is None or stamp > self._newest:
+        if self._newest is None or stamp > self._newest or (not ordered and stamp != self._newest):
             self._older.clear()
             self._newest = stamp
             return True
@@ -130,7 +131,9 @@ class LatestValues:
 
     def receive(self, topic: Topic, message: Any) -> None:
         """Take a message of `topic`, all of it or nothing: one that `Stamps` finds new."""
-        if not self._stamps[topic].is_new(stamp_of(message)):
+        # What is said once and holds is new whenever it comes: operators' clocks differ.
+        streams = not topic.holds or topic.expires_s is not None
+        if not self._stamps[topic].is_new(stamp_of(message), ordered=streams):
             return
         routes = self._routes[topic]
         try:

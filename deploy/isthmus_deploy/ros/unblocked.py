@@ -43,6 +43,9 @@ def _unblocked(number: int) -> Iterator[None]:
     finally:
         os.dup2(kept, number)  # the last end of the pipe to write into is closed with that, and the thread ends
         thread.join(_LAST_S)
+        if not thread.is_alive():
+            os.close(source)
+            os.close(kept)
 
 
 def _hand_on(source: int, target: int) -> None:

@@ -144,6 +144,14 @@ def test_a_message_that_comes_late_is_not_used(flying):
     assert flying.counters == {"repeated_readings": 0, "late_readings": 2, "clock_steps": 0}
 
 
+def test_a_goal_of_an_operator_whose_clock_is_behind_is_heard(flying):
+    for stamp, x in ((100, 1.0), (40, 2.0)):
+        message = PoseStamped()
+        message.header.stamp.sec, message.pose.position.x = stamp, x
+        flying.receive(GOAL_POSE, message)
+        assert flying.signals["reference_position"][0] == x
+
+
 @pytest.mark.parametrize("back", [1, 3600])
 def test_a_clock_that_steps_back_takes_two_readings(flying, back: int):
     stamps = [10_000, 10_001, *range(10_001 - back, 10_009 - back)]
