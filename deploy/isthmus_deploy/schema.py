@@ -33,7 +33,7 @@ def parse(text: str, definition: str) -> dict[str, Any]:
             text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys
         )
         _check_version(document)
-        _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
+        validate(document, definition)
     except ContractError:
         raise
     except ValueError as error:  # a syntax error, or an integer of thousands of digits
@@ -49,7 +49,7 @@ def write(item: Any, definition: str) -> str:
     Raises:
         ContractError: a field holds what the schema does not allow.
     """
-    required = _SCHEMA["$defs"][definition]["required"]
+    required = _DEFINITIONS[definition]["required"]
     try:
         fields = dataclasses.asdict(item).items()
         document = {name: value for name, value in fields if value is not None or name in required}
@@ -102,14 +102,20 @@ def _check_version(document: Any) -> None:
     raise ContractError("version", problem)
 
 
-def schema() -> dict[str, Any]:
-    """The published JSON Schema (draft 2020-12) of a contract; `$defs/RobotInterface` is the robot's side."""
-    return json.loads(resources.files("isthmus_deploy").joinpath("contract.schema.json").read_text("utf-8"))
+def schema(name: str = "contract") -> dict[str, Any]:
+    """The published JSON Schema (draft 2020-12) of a contract, whose `$defs/RobotInterface` is the robot's side, or of
+    a hardware `profile`."""
+    return json.loads(resources.files("isthmus_deploy").joinpath(f"{name}.schema.json").read_text("utf-8"))
 
 
-# --- the part of JSON Schema that contract.schema.json uses, so that a robot needs no validator package ---
+def validate(document: Any, definition: str) -> None:
+    """Raise a ContractError that names the first place where a document breaks a `definition` of the schemas."""
+    _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
 
-_SCHEMA = schema()
+
+# --- the part of JSON Schema that the schemas use, so that a robot needs no validator package ---
+
+_DEFINITIONS = {**schema()["$defs"], **schema("profile")["$defs"]}
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -123,7 +129,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def _validate(value: Any, rule: Mapping[str, Any], path: str) -> None:
     """Raise a ContractError that names the first place where `value` breaks `rule`."""
     if "$ref" in rule:
-        _validate(value, _SCHEMA["$defs"][rule["$ref"].removeprefix("#/$defs/")], path)
+        _validate(value, _DEFINITIONS[rule["$ref"].removeprefix("#/$defs/")], path)
     _check_type(value, rule, path)
     if "enum" in rule and value not in rule["enum"]:
         raise ContractError(path, f"{value!r} is none of {', '.join(map(repr, rule['enum']))}")
@@ -165,6 +171,8 @@ def _validate_text(value: str, rule: Mapping[str, Any], path: str) -> None:
 
 
 def _validate_number(value: float, rule: Mapping[str, Any], path: str) -> None:
+    if not math.isfinite(value):  # YAML has such numbers
+        raise ContractError(path, f"{value} is not finite")
     if "minimum" in rule and value < rule["minimum"]:
         raise ContractError(path, f"{value} is below {rule['minimum']}")
     if "exclusiveMinimum" in rule and value <= rule["exclusiveMinimum"]:

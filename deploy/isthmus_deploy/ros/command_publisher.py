@@ -8,7 +8,7 @@ from rclpy.node import Node
 
 from isthmus_deploy.robot_interface import CommandInterface
 from isthmus_deploy.ros import qos
-from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 
 
 class CommandPublisher:
@@ -17,13 +17,14 @@ class CommandPublisher:
     Args:
         node: Sends it.
         command: What is sent.
+        table: Says on which topic, and how; by default all that is registered.
 
     Raises:
         Refusal: no topic takes it.
     """
 
-    def __init__(self, node: Node, command: CommandInterface) -> None:
-        binding = bindings().command(command)
+    def __init__(self, node: Node, command: CommandInterface, table: BindingTable | None = None) -> None:
+        binding = (table or bindings()).command(command)
         self.topic = node.resolve_topic_name(binding.topic)
         """Full name of its topic."""
         self._write = binding.writer(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from isthmus_deploy.contract import Contract
 from isthmus_deploy.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Read, SignalBinding, Topic
 from isthmus_deploy.ros.bindings.messages import stamp_of
-from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 
 _NEVER_NS = -(1 << 62)
 _STEPPED = 3
@@ -65,15 +65,19 @@ class LatestValues:
 
     Args:
         contract: What the policy needs; `check_contract` has passed.
+        table: Says how each signal comes; by default all that is registered.
         clock: Monotonic time in nanoseconds.
     """
 
-    def __init__(self, contract: Contract, *, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, contract: Contract, table: BindingTable | None = None, *, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
         self._spare = {name: reading.copy() for name, reading in self.signals.items()}
         self._clock = clock
-        self._bindings = {signal.name: bindings().signal(signal) for signal in contract.signals}
-        self._routes = _routes(contract.signals)
+        table = table or bindings()
+        self._bindings = {signal.name: table.signal(signal) for signal in contract.signals}
+        self._routes = _routes(contract.signals, self._bindings)
         self._trigger = next((topic for topic in self._routes if topic.triggers), None)
         # By signal: the topic that brought it last, and when.
         self._latest: dict[str, tuple[Topic, int]] = {
@@ -186,10 +190,12 @@ class LatestValues:
         return f"{name} (topic {' or '.join(topic.name for topic in topics)}{''.join(reasons)})"
 
 
-def _routes(signals: Sequence[SignalInterface]) -> dict[Topic, list[tuple[str, Read]]]:
+def _routes(
+    signals: Sequence[SignalInterface], bound: Mapping[str, SignalBinding]
+) -> dict[Topic, list[tuple[str, Read]]]:
     """Which signals to read from each topic, and how; topics in the order in which the contract needs them."""
     routes: dict[Topic, list[tuple[str, Read]]] = {}
     for signal in signals:
-        for source in bindings().signal(signal).sources:
+        for source in bound[signal.name].sources:
             routes.setdefault(source.topic, []).append((signal.name, source.reader(signal)))
     return routes

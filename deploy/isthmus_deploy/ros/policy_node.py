@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ from typing import Annotated
 import tyro
 
 from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.ros import ros2
+from isthmus_deploy.profile import ProfileError
+from isthmus_deploy.ros import doctor, ros2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,9 @@ class Config:
 
     policy: Annotated[Path, tyro.conf.Positional]
     """Policy file written by isthmus-export."""
+    profile: Path | None = None
+    """Hardware profile of a robot that calls or counts things otherwise than the contract: a YAML file, or one that
+    comes along, such as unitree_go2. It vouches for the robot, which then need not say what it is."""
     namespace: str = ""
     """ROS namespace of the robot, such as /drone1; its topics and this node's services stand in it."""
     ramp_s: float = 0.3
@@ -40,8 +45,10 @@ class Config:
 
 def main() -> None:
     """Entry point of `isthmus-deploy`."""
+    if sys.argv[1:2] == ["doctor"]:
+        doctor.main(sys.argv[2:])
     config = tyro.cli(Config, prog="isthmus-deploy", args=ros2.own_arguments())
-    ros2.run(lambda: _drive(config), name="isthmus-deploy", refusals=(PolicyFileError,))
+    ros2.run(lambda: _drive(config), name="isthmus-deploy", refusals=(PolicyFileError, ProfileError))
 
 
 def _drive(config: Config) -> int:

@@ -19,12 +19,13 @@ from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos
-from isthmus_deploy.ros.bindings.table import check_contract
+from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers
 from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
@@ -47,17 +48,19 @@ def drive(config: Config) -> int:
     Raises:
         Refusal: the robot, the policy or this machine is not what it must be; nothing was armed.
         PolicyFileError: the policy file may not be run.
+        ProfileError: the profile may not be used.
     """
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
-    check_contract(runtime.contract)
+    profile = fitting_profile(config.profile, runtime.contract)
     with unblocked():
         if config.fifo:
             _use_fifo()
         link = Link("policy_node", config.namespace)
         try:
+            table = robot_table(link, profile, runtime.contract, config.wait_s, lambda: stop)
             # The node knows its namespace, also where a launch file has given it another one.
-            with RobotLock(link.node.get_namespace()), closing(PolicyNode(config, runtime, link)) as node:
+            with RobotLock(link.node.get_namespace()), closing(PolicyNode(config, runtime, link, table)) as node:
                 return node.run(stop) if node.connect(stop) else 0
         finally:
             link.close()
@@ -69,14 +72,14 @@ class PolicyNode:
     Callbacks (readings, services) run while the control loop waits for its next reading, never beside a tick.
     """
 
-    def __init__(self, config: Config, runtime: Runtime, link: Link) -> None:
+    def __init__(self, config: Config, runtime: Runtime, link: Link, table: BindingTable) -> None:
         self._config = config
         self._contract, self._digest = runtime.contract, runtime.digest
         self._ageing = [signal.name for signal in self._contract.signals if signal.max_age_s is not None]
         self._link = link
         self._log = link.node.get_logger()
         self._controller = _controller(runtime, config.ramp_s)
-        self._latest = LatestValues(self._contract)
+        self._latest = LatestValues(self._contract, table)
         self._loop = ControlLoop(
             period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
         )
@@ -90,9 +93,12 @@ class PolicyNode:
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
         self._interface: str | None = None
-        self._publishers = {command.name: CommandPublisher(link.node, command) for command in self._contract.commands}
+        self._publishers = {
+            command.name: CommandPublisher(link.node, command, table) for command in self._contract.commands
+        }
         self._diagnostics = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        link.node.create_subscription(String, "robot_interface", self._on_interface, qos.LATCHED)
+        if config.profile is None:
+            link.node.create_subscription(String, "robot_interface", self._on_interface, qos.LATCHED)
         self._latest.subscribe(link.node)
 
     def connect(self, stop: StopRequest) -> bool:
@@ -102,7 +108,8 @@ class PolicyNode:
             Refusal: no robot, another robot, a robot that somebody else commands, or one whose readings do not come.
         """
         deadline_ns = time.monotonic_ns() + int(self._config.wait_s * 1e9)
-        self._link.wait_until(deadline_ns, lambda: self._interface is not None or stop)
+        if self._config.profile is None:
+            self._link.wait_until(deadline_ns, lambda: self._interface is not None or stop)
         if stop:
             return False
         self._check_robot()
@@ -160,12 +167,14 @@ class PolicyNode:
         self._interface = message.data
 
     def _check_robot(self) -> None:
+        if self._config.profile is not None:  # which vouches for the robot, and was checked
+            return
         topic = self._link.node.resolve_topic_name("robot_interface")
         if self._interface is None:
             domain = os.environ.get("ROS_DOMAIN_ID", "0")
             raise Refusal(
                 f"no robot: nothing on {topic} within {self._config.wait_s:g} s (ROS_DOMAIN_ID {domain}); "
-                "is it running, and does --namespace name it?"
+                "is it running, does --namespace name it, and if it does not say what it is: where is its --profile?"
             )
         try:
             self._contract.check_robot(RobotInterface.from_json(self._interface))

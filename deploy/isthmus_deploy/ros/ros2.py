@@ -150,6 +150,17 @@ class Link:
             raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
         self._executor.add_node(self.node)
+        self._others: list[Node] = []
+
+    def also(self, name: str) -> Node:
+        """One more node in this process, by its full name or one in the namespace of the first; served as that is."""
+        import rclpy
+
+        namespace, _, last = name.rpartition("/")
+        node = rclpy.create_node(last, namespace=namespace or self.node.get_namespace())
+        self._others.append(node)
+        self._executor.add_node(node)
+        return node
 
     def wait(self, timeout_s: float, done: Callable[[], object] = lambda: False) -> bool:
         """Serve callbacks until `done()` is true or `timeout_s` has passed; returns whether it is."""
@@ -172,9 +183,12 @@ class Link:
         """Leave the network."""
         from rclpy.utilities import try_shutdown
 
-        self._executor.remove_node(self.node)
+        nodes = (self.node, *self._others)
+        for node in nodes:
+            self._executor.remove_node(node)
         self._executor.shutdown()
-        self.node.destroy_node()
+        for node in nodes:
+            node.destroy_node()
         try_shutdown()
 
 

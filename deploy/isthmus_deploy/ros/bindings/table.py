@@ -121,21 +121,23 @@ def _load(point: EntryPoint) -> RosBindings:
 # --- a contract against the table ---
 
 
-def check_contract(contract: Contract) -> None:
-    """Refuse a contract with signals or commands that no topic carries, or carries otherwise.
+def check_contract(contract: Contract, table: BindingTable | None = None) -> None:
+    """Refuse a contract with signals or commands that no topic of the table (by default of all that are registered)
+    carries, or carries otherwise.
 
     Raises:
         Refusal: naming every line that differs, and the valid names.
     """
-    lines = [line for signal in contract.signals for line in _signal_problems(signal)]
-    lines += [line for command in contract.commands for line in _command_problems(command)]
+    table = table or bindings()
+    lines = [line for signal in contract.signals for line in _signal_problems(signal, table)]
+    lines += [line for command in contract.commands for line in _command_problems(command, table)]
     if lines:
         raise Refusal("the policy's contract does not fit the ROS topics:\n  " + "\n  ".join(lines))
 
 
-def _signal_problems(signal: Signal) -> list[str]:
+def _signal_problems(signal: Signal, table: BindingTable) -> list[str]:
     try:
-        binding = bindings().signal(signal)
+        binding = table.signal(signal)
     except Refusal as refusal:
         return [f"signals.{signal.name}: {refusal}"]
     order = signal.order if binding.order is None else binding.order
@@ -160,9 +162,9 @@ def _silence_problems(signal: Signal, binding: SignalBinding) -> list[str]:
     return [f"signals.{signal.name}: {problem}"]
 
 
-def _command_problems(command: Command) -> list[str]:
+def _command_problems(command: Command, table: BindingTable) -> list[str]:
     try:
-        binding = bindings().command(command)
+        binding = table.command(command)
     except Refusal as refusal:
         return [f"commands.{command.name}: {refusal}"]
     if command.unit != binding.unit:

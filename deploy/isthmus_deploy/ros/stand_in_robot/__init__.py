@@ -26,6 +26,8 @@ class Config:
     task: str | None = None
     """A task with something to achieve, such as reach_cube: what stands around the robot there stands there too, and
     task_succeeded tells (for judging only) whether it is done."""
+    profile: Path | None = None
+    """Hardware profile (YAML): it speaks as the robot of that profile does, and does not say what it is."""
     namespace: str = ""
     """ROS namespace, such as /drone1."""
     seed: int = 0

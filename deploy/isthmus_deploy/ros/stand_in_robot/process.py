@@ -12,16 +12,19 @@ from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool, String
 
 from isthmus_deploy.loop import LatencyHistogram
+from isthmus_deploy.profile import read_profile
 from isthmus_deploy.robot_interface import CommandInterface, interface_of
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.body import odometry_writer
 from isthmus_deploy.ros.bindings.messages import set_stamp
-from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.bindings.profiled import ProfiledTable
+from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
+from isthmus_deploy.ros.stand_in_robot.controllers import controller_orders, serve_controllers
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
@@ -46,11 +49,17 @@ def simulate(config: Config) -> int:
         print(remark, flush=True)
     world = make_world(robot, config.seed, config.task)
     with closing(world):
-        topics = sensor_topics(interface_of(world.robot))
+        interface = interface_of(world.robot)
+        profile = None if config.profile is None else read_profile(config.profile)
+        orders = {} if profile is None else controller_orders(profile, interface)
+        table = bindings() if profile is None else ProfiledTable(bindings(), profile, orders)
+        topics = sensor_topics(interface, table)
         names, images = [topic.name for topic in topics], image_topics(topics)
         faults = tuple(parse_fault(text, names, images) for text in config.fault)
         with closing(Link("stand_in_robot", config.namespace)) as link:
-            StandIn(config, world, faults, link).run(stop)
+            if profile is not None:
+                serve_controllers(link, profile, orders)
+            StandIn(config, world, faults, link, table).run(stop)
     return 0
 
 
@@ -62,7 +71,9 @@ class StandIn:
     only once a period.
     """
 
-    def __init__(self, config: Config, world: World, faults: tuple[Fault, ...], link: Link) -> None:
+    def __init__(
+        self, config: Config, world: World, faults: tuple[Fault, ...], link: Link, table: BindingTable
+    ) -> None:
         self._config, self._world, self._faults, self._link = config, world, faults, link
         self._log = link.node.get_logger()
         self._interface = interface_of(world.robot)
@@ -80,7 +91,7 @@ class StandIn:
         self._moving_since_s: float | None = None
         self._dead = False
         node = link.node
-        self._sensors = Sensors(node, self._interface)
+        self._sensors = Sensors(node, self._interface, table)
         self._write_truth = odometry_writer()
         self._publish_truth = node.create_publisher(Odometry, "ground_truth", qos.SENSOR).publish
         self._task = cast("TaskWorld", world) if config.task else None
@@ -89,8 +100,10 @@ class StandIn:
         if self._task:
             self._publish_success = node.create_publisher(Bool, "task_succeeded", qos.SENSOR).publish
         for command in self._interface.commands:
-            self._take(command)
-        node.create_publisher(String, "robot_interface", qos.LATCHED).publish(String(data=self._interface.to_json()))
+            self._take(command, table)
+        if config.profile is None:  # one that has a profile does not know of contracts
+            text = String(data=self._interface.to_json())
+            node.create_publisher(String, "robot_interface", qos.LATCHED).publish(text)
 
     def run(self, stop: StopRequest) -> None:
         """Simulate in real time until told to stop."""
@@ -154,9 +167,9 @@ class StandIn:
 
     # --- commands ---
 
-    def _take(self, command: CommandInterface) -> None:
+    def _take(self, command: CommandInterface, table: BindingTable) -> None:
         """Subscribe to a command."""
-        binding = bindings().command(command)
+        binding = table.command(command)
         callback = self._receiver(command.name, binding.reader(command))
         self._link.node.create_subscription(binding.message, binding.topic, callback, qos.COMMAND)
 

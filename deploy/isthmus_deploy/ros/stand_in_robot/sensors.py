@@ -12,7 +12,7 @@ from rclpy.node import Node
 from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.messages import set_stamp
-from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.stand_in_robot.faults import Fault
 from isthmus_deploy.ros.stand_in_robot.world import Array
@@ -29,8 +29,8 @@ class Sensors:
         Refusal: there is no topic for a signal, or nothing that writes its messages.
     """
 
-    def __init__(self, node: Node, robot: RobotInterface) -> None:
-        self._signals = sensor_topics(robot)
+    def __init__(self, node: Node, robot: RobotInterface, table: BindingTable | None = None) -> None:
+        self._signals = sensor_topics(robot, table)
         self._trigger, *others = self._signals
         self._write = {topic: _write(topic, self._signals[topic]) for topic in (*others, self._trigger)}
         self._publish = {t: node.create_publisher(t.message, t.name, t.qos).publish for t in self._write}
@@ -60,7 +60,7 @@ class Sensors:
             readings[signal.name][0] += _JUMP.get(signal.unit, 5.0)
 
 
-def sensor_topics(robot: RobotInterface) -> dict[Topic, list[SignalInterface]]:
+def sensor_topics(robot: RobotInterface, table: BindingTable | None = None) -> dict[Topic, list[SignalInterface]]:
     """The topics on which the robot's readings go, and which; the one that starts a policy's control periods is first.
 
     Raises:
@@ -68,7 +68,7 @@ def sensor_topics(robot: RobotInterface) -> dict[Topic, list[SignalInterface]]:
     """
     topics: dict[Topic, list[SignalInterface]] = {}
     for signal in robot.signals:
-        binding = bindings().signal(signal)
+        binding = (table or bindings()).signal(signal)
         if binding.side == "robot":
             topics.setdefault(binding.sources[0].topic, []).append(signal)
     if not topics:
