@@ -14,7 +14,7 @@ note: made up for this test
 topics:
   joint_states: {topic: low_state/joints, reliability: reliable}
   imu: {topic: /base_imu/data, mounting: [0, 1, 0, 0]}
-  cmd_vel: {type: geometry_msgs/Twist}
+  cmd_vel: {topic: walk, type: geometry_msgs/Twist}
 joints:
   FL_hip_joint: {name: FL0, sign: -1, unit: deg, offset: 5}
   FL_thigh_joint: {name: FL1}
@@ -47,7 +47,7 @@ def test_it_stands_as_its_profile_says_after_the_doctor_has_seen_it(start, stand
     for words in (
         r"ok     profile: fits the policy; made up for this test",
         r"ok     /low_state/joints: [0-9.]+ Hz",
-        r"note   /cmd_vel: nobody publishes it \(geometry_msgs/msg/Twist\)",
+        r"note   /walk: nobody publishes it \(geometry_msgs/msg/Twist\)",
         r"ok     readings: all are plausible",
         r"ok     /legs/commands: taken by stand_in_robot",
         r"nothing is wrong",
@@ -83,7 +83,7 @@ def test_without_its_profile_it_is_not_known(start, standing, profile):
         (("name: A0", "name: A9"), "the robot takes A0, A1, A2, FL0.*; the policy commands FL0, .*A9"),
         (
             ("imu:", "inertia:"),
-            "the profile's topics.inertia: the policy reads no topic of that name; it reads cmd_vel",
+            "the profile's topics.inertia: the policy reads no topic of that name; it reads cmd_vel, imu, joint_states",
         ),
         (("quadruped", "biped"), "robot: contract quadruped, robot biped"),
     ],
