@@ -1,4 +1,4 @@
-"""`ros2 launch isthmus_deploy policy.launch.py policy:=PATH`, and `profile:=…` and `namespace:=…` where they are needed."""
+"""`ros2 launch isthmus_deploy policy.launch.py policy:=PATH`; `profile:=…` and `namespace:=…` where they are needed."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
