@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from isthmus_deploy.conditions import Conditions
+from isthmus_deploy.contract import Phase
 from isthmus_deploy.limits import Command, Limits
 from isthmus_deploy.safety import DriverFailed, SafetyFilter, SignalGuard, UnsafeCommand, full
 from isthmus_deploy.supervisor import ACTIVE, State, Supervisor, TransitionError
@@ -21,14 +23,23 @@ class SafetyChain:
 
     Args:
         limits: What readings and commands are held to.
+        conditions: What must hold of the readings beside that, by default nothing.
         ramp_s: Time in which the driver takes over from the stand-by command.
         period_s: Time from tick to tick; the control period by default.
     """
 
-    def __init__(self, limits: Limits, *, ramp_s: float = 0.3, period_s: float | None = None):
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        conditions: Conditions | None = None,
+        ramp_s: float = 0.3,
+        period_s: float | None = None,
+    ):
         period_s = period_s or limits.control_period_s
         self._supervisor = Supervisor(ramp_s=ramp_s)
         self._guard = SignalGuard(limits)
+        self._conditions = conditions or Conditions()
         self._filter = SafetyFilter(limits, period_s)
         self._transition = Transition(limits, period_s)
         self._departed = True
@@ -74,12 +85,13 @@ class SafetyChain:
     @property
     def counters(self) -> dict[str, object]:
         """What diagnostics tell of the chain and of who drives it, by name."""
-        return {"clipped_steps": self.clipped_steps, "rate_limited_steps": self.rate_limited_steps}
+        limited = {"clipped_steps": self.clipped_steps, "rate_limited_steps": self.rate_limited_steps}
+        return {**limited, **self._conditions.counters}
 
     def problem(self, signals: Values, ages_s: Mapping[str, float]) -> str | None:
         """Why these readings would trip the chain in its first tick; None where they would not. To be asked in idle,
         before `arm`."""
-        cause = self._guard.check(signals, ages_s)
+        cause = self._guard.check(signals, ages_s) or self._conditions.judge(signals, "standby")
         self._guard.reset()
         return cause
 
@@ -93,6 +105,7 @@ class SafetyChain:
         """
         self._supervisor.arm(now_ns)
         self._guard.reset()
+        self._conditions.begin()
         self._filter.reset(self._safe)
         self._ticked_ns = None
         self._departed = not self._transition.slow
@@ -101,12 +114,15 @@ class SafetyChain:
         """stand-by → ramp-in: the driver takes over.
 
         Raises:
-            TransitionError: not in stand-by, or not yet at the end of the transition to it.
+            TransitionError: not in stand-by, not yet at the end of the transition to it, or the last readings break a
+                condition that holds when driven.
         """
         if self.state is State.STANDBY and not self._departed:
             raise TransitionError("cannot start yet: the transition to stand-by begins with the next control period")
         if self.state is State.STANDBY:
             self._require_reached("start", "stand-by", self._standby)
+            if (broken := self._conditions.broken("driven")) is not None:
+                raise TransitionError(f"cannot start: {broken}")
         self._supervisor.start(now_ns)
 
     def stop(self, now_ns: int, cause: str = "stop requested") -> None:
@@ -160,12 +176,17 @@ class SafetyChain:
             self._filter.reset(self._transition.start(signals))
             self._departed = True
         cause = self._guard.check(signals, ages_s, self._elapsed_s(now_ns))
+        cause = cause or self._conditions.judge(signals, self._phase)
         if cause is not None:
             return self._trip(now_ns, cause)
         try:
             return self._filter.apply(self._driven(wanted, now_ns))
         except (UnsafeCommand, DriverFailed) as error:
             return self._trip(now_ns, str(error))
+
+    @property
+    def _phase(self) -> Phase:
+        return "standby" if self.state is State.STANDBY else "driven"
 
     def _elapsed_s(self, now_ns: int) -> float:
         before, self._ticked_ns = self._ticked_ns, now_ns

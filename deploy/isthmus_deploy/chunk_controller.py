@@ -6,6 +6,7 @@ from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.chunk_executor import ChunkError, ChunkExecutor, ExecutorConfig, NoAction
 from isthmus_deploy.chunk_inference import Inferer, Job, Made
 from isthmus_deploy.command_rows import CommandRows
+from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.loop import LatencyHistogram
 from isthmus_deploy.reading_history import ReadingHistory
 from isthmus_deploy.safety import DriverFailed, GoalLimiter
@@ -25,18 +26,19 @@ class ChunkController(SafetyChain):
 
     Args:
         inferer: Runs the loaded policy.
+        conditions: Those of the policy, by default none.
         ramp_s: Time in which the policy takes over from the stand-by command.
 
     Raises:
         ValueError: it is no policy of chunks.
     """
 
-    def __init__(self, inferer: Inferer, *, ramp_s: float = 0.3):
+    def __init__(self, inferer: Inferer, *, conditions: Conditions | None = None, ramp_s: float = 0.3):
         contract = inferer.model.contract
         chunk = contract.chunk
         if chunk is None:
             raise ValueError("the policy gives no chunks: a PolicyController drives it step by step")
-        super().__init__(contract, ramp_s=ramp_s)
+        super().__init__(contract, conditions=conditions, ramp_s=ramp_s)
         self._inferer = inferer
         self._horizon = chunk.horizon
         self._tolerated_s = chunk.tolerated_latency_s
@@ -81,6 +83,7 @@ class ChunkController(SafetyChain):
             TransitionError: as the chain does.
         """
         super().start(now_ns)
+        self._goals.reset()
         self._executor.reset()
         self._history.clear()
         self._ticks.reset()

@@ -76,13 +76,33 @@ def check_trained_range(path: str, signal: Any) -> None:
     if low is None or high is None:
         missing = "trained_minimum" if low is None else "trained_maximum"
         raise InconsistentContract(f"{path}.{missing}", "null, but the other end of the trained range is given")
-    check_inside_range(path, signal, "trained_minimum")
-    check_inside_range(path, signal, "trained_maximum")
+    if signal.trained_around is None:
+        check_inside_range(path, signal, "trained_minimum")
+        check_inside_range(path, signal, "trained_maximum")
+    check_length(path, signal, "trained_minimum")
+    check_length(path, signal, "trained_maximum")
     for name, least, most in zip(signal.order, low, high, strict=True):
         if least > most:
             raise InconsistentContract(
                 f"{path}.trained_minimum", f"{least} for {name} is above its trained_maximum {most}"
             )
+
+
+def check_trained_around(path: str, signal: Any, signals: Sequence[Any]) -> None:
+    """A trained range is about a reading of the goal's own quantity."""
+    if signal.trained_around is None:
+        return
+    if signal.trained_minimum is None:
+        raise InconsistentContract(f"{path}.trained_around", "given, but there is no trained range")
+    readings = [item.name for item in signals if item.max_age_s is not None and same_quantity(item, signal)]
+    if signal.trained_around not in readings:
+        problem = f"{signal.trained_around} is no reading of what {signal.name} asks for; these are: "
+        raise InconsistentContract(f"{path}.trained_around", problem + (", ".join(readings) or "none"))
+
+
+def same_quantity(a: Any, b: Any) -> bool:
+    """Whether two signals or commands are of the same shape, unit, frame and order."""
+    return all(getattr(a, field) == getattr(b, field) for field in ("shape", "unit", "frame", "order"))
 
 
 def check_transition_rate(path: str, command: Any) -> None:

@@ -6,7 +6,7 @@ against, so the two cannot disagree.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
 from isthmus_deploy.consistency import (
@@ -81,6 +81,24 @@ class Chunk:
         return ExecutorConfig(horizon=self.horizon, execute=self.execute, strategy=self.strategy)
 
 
+Phase = Literal["standby", "driven"]
+"""When a condition holds: from arming until the policy starts, or while it drives (ramp-in and running)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What must hold of the robot, as training had it: that which ended an episode as a failure, or without which none
+    began. The policy file's second graph gives how far the readings are from breaking it."""
+
+    name: str
+    unit: str
+    """SI unit of its margin."""
+    description: str
+    """What holds, to follow its name, such as "leans by at most 1.05 rad"."""
+    holds: tuple[Phase, ...]
+    """Where it is broken, the robot stops; what leads there is refused."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where the policy came from."""
@@ -129,6 +147,8 @@ class Contract(Limits):
     chunk: Chunk | None = None
     """How its chunks are run; None for a policy that gives the commands of one control period. Such a contract is
     written without it, as it was before there were chunks."""
+    conditions: tuple[Condition, ...] | None = None
+    """What must hold of the robot, in the order of the second graph's margins; None for a policy that says nothing."""
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
@@ -137,6 +157,7 @@ class Contract(Limits):
             check_initial(path, memory)
         check_joints(self.joints)
         check_unique(self._graph_names())
+        check_unique([("conditions", condition.name) for condition in self.conditions or ()])
         if self.chunk is not None:
             check_chunk("chunk", self.chunk, self.control_period_s)
             if self.memory:
@@ -207,6 +228,7 @@ class Contract(Limits):
             memory=tuple(build(Memory, item) for item in document["memory"]),
             noise=tuple(build(Noise, item) for item in document["noise"]),
             chunk=_chunk(document.get("chunk")),
+            conditions=_conditions(document.get("conditions")),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
             provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),
         )
@@ -241,3 +263,9 @@ def _chunk(document: Mapping[str, Any] | None) -> Chunk | None:
         return None
     whole = {name: int(document[name]) for name in ("horizon", "observed", "execute")}
     return Chunk(**{**document, **whole})
+
+
+def _conditions(documents: list[Mapping[str, Any]] | None) -> tuple[Condition, ...] | None:
+    if documents is None:
+        return None
+    return tuple(Condition(**{**document, "holds": tuple(document["holds"])}) for document in documents)

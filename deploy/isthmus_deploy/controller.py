@@ -22,7 +22,7 @@ class PolicyController(SafetyChain):
     def __init__(self, runtime: Runtime, *, ramp_s: float = 0.3):
         if runtime.contract.chunk is not None:
             raise ValueError("a policy of chunks is not driven step by step: it reads windows and gives chunks")
-        super().__init__(runtime.contract, ramp_s=ramp_s)
+        super().__init__(runtime.contract, conditions=runtime.conditions(), ramp_s=ramp_s)
         self._runtime = runtime
         self._goals = GoalLimiter(runtime.contract)
 
@@ -44,6 +44,7 @@ class PolicyController(SafetyChain):
     def start(self, now_ns: int) -> None:
         """stand-by → ramp-in: the policy starts with its memory reset. Raises TransitionError as the chain does."""
         super().start(now_ns)
+        self._goals.reset()
         self._runtime.reset()
 
     def tick(self, signals: Values, ages_s: Mapping[str, float], now_ns: int) -> Values:

@@ -13,15 +13,15 @@ from isthmus_deploy.consistency import (
     check_length,
     check_order,
     check_range,
+    check_trained_around,
     check_trained_range,
     check_transition_rate,
     paths,
+    same_quantity,
     text,
 )
 from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface, narrowed
 from isthmus_deploy.schema import ContractError
-
-_QUANTITY = ("shape", "unit", "frame", "order")  # two things that agree in these are the same quantity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,9 @@ class Signal(SignalInterface):
     """Smallest value of a goal that was asked in training per element, in `unit`; None where nothing was asked."""
     trained_maximum: tuple[float, ...] | None = None
     """Largest value that was asked."""
+    trained_around: str | None = None
+    """The reading of the same quantity, as it is when the policy starts, that the trained range is about; None where
+    the range is of the goal itself."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class Limits:
             check_image(path, signal)
             check_range(path, signal)
             check_trained_range(path, signal)
+            check_trained_around(path, signal, self.signals)
             check_length(path, signal, "max_jump")
         for path, command in paths("commands", self.commands):
             check_order(path, command)
@@ -87,7 +91,7 @@ class Limits:
             raise InconsistentContract(f"{path}.transition_rate", problem)
 
     def _measuring(self, command: Command) -> list[Signal]:
-        same = [signal for signal in self.signals if all(getattr(signal, f) == getattr(command, f) for f in _QUANTITY)]
+        same = [signal for signal in self.signals if same_quantity(signal, command)]
         return [signal for signal in same if signal.max_age_s is not None]  # a goal measures nothing
 
     def measured(self, command: Command) -> Signal | None:

@@ -1,7 +1,9 @@
-"""The policy file: an ONNX graph that carries its contract, its test vectors and a digest of its own bytes.
+"""The policy file: an ONNX graph that carries its contract, its test vectors and a digest of its own bytes; and where
+the contract has conditions, the graph of their margins.
 
-All three are ONNX metadata entries. The digest is always the last field of the file: protobuf lets fields be appended,
-so the file stays valid ONNX for every other tool, and the robot verifies it from raw bytes without an ONNX library.
+All of these are ONNX metadata entries. The digest is always the last field of the file: protobuf lets fields be
+appended, so the file stays valid ONNX for every other tool, and the robot verifies it from raw bytes without an ONNX
+library.
 
 The digest proves integrity (the file is complete and nobody edited it by accident), not authenticity: whoever can
 replace the file can also compute a new digest.
@@ -11,28 +13,24 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isthmus_deploy.contract import Contract
+from isthmus_deploy.onnx_metadata import PolicyFileError, entry, metadata
 from isthmus_deploy.schema import ContractError
 
 CONTRACT_KEY = "isthmus.contract"
 TEST_VECTORS_KEY = "isthmus.test_vectors"
+CONDITIONS_KEY = "isthmus.conditions"
 DIGEST_KEY = "isthmus.sha256"
 TOLERANCE = 1e-5
 """Largest error of a replayed command, as a fraction of the command's range."""
 
-_METADATA_FIELD = 14  # ModelProto.metadata_props
-_METADATA_TAG = bytes([_METADATA_FIELD << 3 | 2])
 _DIGEST_FIELD_SIZE = 84  # tag, length, key "isthmus.sha256" and 64 hexadecimal digits
-
-
-class PolicyFileError(ValueError):
-    """A file is not a policy that may be run; the message gives the path and the reason."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +45,8 @@ class ReplayStep:
     """What was drawn; empty for a policy without noise inputs."""
     begin: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """The chunk before, command by command, that it begins near to; empty where it begins afresh."""
+    margins: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    """Of the contract's conditions, (conditions,) float32, for the newest of the signals."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,31 +58,36 @@ class PolicyFile:
     contract: Contract
     replay: tuple[ReplayStep, ...]
     """Signals and the commands that the trained policy gave for them, in order."""
+    conditions: bytes | None
+    """The ONNX model of the conditions' margins; None without conditions."""
     digest: str
-    """SHA-256 of the graph, contract and test vectors, as 64 hexadecimal digits."""
+    """SHA-256 of the graphs, contract and test vectors, as 64 hexadecimal digits."""
 
 
-def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep]) -> bytes:
-    """Make a policy file of an ONNX model: append the contract, the test vectors and the digest.
+def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep], conditions: bytes | None = None) -> bytes:
+    """Make a policy file of an ONNX model: append the contract, the test vectors, what else there is, and the digest.
 
     Args:
         model: A serialised ONNX ModelProto without Isthmus metadata.
         contract: What the graph takes and gives.
         replay: Test vectors; the first step resets the memory.
+        conditions: A serialised ONNX ModelProto that gives the margins of the contract's conditions.
 
     Raises:
         PolicyFileError: the model carries Isthmus metadata already.
         ContractError: the contract cannot be written.
     """
-    if any(key.startswith("isthmus.") for key, _ in _metadata(model)):
+    if any(key.startswith("isthmus.") for key, _ in metadata(model)):
         raise PolicyFileError("the model carries Isthmus metadata already: seal the plain ONNX model")
-    entries = _entry(CONTRACT_KEY, contract.to_json()) + _entry(TEST_VECTORS_KEY, _replay_to_json(replay))
+    entries = entry(CONTRACT_KEY, contract.to_json()) + entry(TEST_VECTORS_KEY, _replay_to_json(replay))
+    if conditions is not None:
+        entries += entry(CONDITIONS_KEY, base64.b64encode(conditions).decode())
     return append_digest(model + entries)
 
 
 def append_digest(data: bytes) -> bytes:
     """Append the SHA-256 of `data` as the last field of a serialised ONNX model."""
-    return data + _entry(DIGEST_KEY, hashlib.sha256(data).hexdigest())
+    return data + entry(DIGEST_KEY, hashlib.sha256(data).hexdigest())
 
 
 def read(path: str | Path) -> PolicyFile:
@@ -109,16 +114,17 @@ def parse(data: bytes) -> PolicyFile:
         ContractError: the contract is not valid or of a newer version.
     """
     digest = _verified_digest(data)
-    entries = list(_metadata(data))
+    entries = list(metadata(data))
     contract = Contract.from_json(_only(entries, CONTRACT_KEY))
     replay = _replay_from_json(_only(entries, TEST_VECTORS_KEY), contract)
-    return PolicyFile(model=data, contract=contract, replay=replay, digest=digest)
+    conditions = None if contract.conditions is None else _decoded(_only(entries, CONDITIONS_KEY))
+    return PolicyFile(model=data, contract=contract, replay=replay, conditions=conditions, digest=digest)
 
 
 def _verified_digest(data: bytes) -> str:
     body, trailer = data[:-_DIGEST_FIELD_SIZE], data[-_DIGEST_FIELD_SIZE:]
     digest = hashlib.sha256(body).hexdigest()
-    start = _entry(DIGEST_KEY, "0" * 64)[:-64]
+    start = entry(DIGEST_KEY, "0" * 64)[:-64]
     if trailer.startswith(start) and len(trailer) == _DIGEST_FIELD_SIZE:
         if trailer[-64:] == digest.encode():
             return digest
@@ -137,6 +143,13 @@ def _only(entries: Sequence[tuple[str, str]], key: str) -> str:
     return values[0]
 
 
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise PolicyFileError(f"its graph of conditions is malformed: {error}") from error
+
+
 # --- test vectors ---
 
 
@@ -148,6 +161,7 @@ def _replay_to_json(replay: Sequence[ReplayStep]) -> str:
             "commands": _documents(step.commands),
             "noise": _documents(step.noise),
             "begin": _documents(step.begin),
+            "margins": step.margins.tolist(),
         }
         for step in replay
     ]
@@ -184,6 +198,7 @@ def _replay_step(document: Mapping[str, Any], contract: Contract) -> ReplayStep:
         commands=_arrays(document["commands"], commands),
         noise=_arrays(document["noise"], {item.name: ("float32", item.shape) for item in contract.noise}),
         begin=_arrays(begin, commands) if begin else {},
+        margins=_array("margins", document.get("margins", []), "float32", (len(contract.conditions or ()),)),
     )
 
 
@@ -198,65 +213,3 @@ def _array(name: str, document: Any, dtype: str, shape: tuple[int, ...]) -> np.n
     if array.shape != shape:
         raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
     return array
-
-
-# --- the little of protobuf's wire format that metadata needs ---
-
-
-def _entry(key: str, value: str) -> bytes:
-    pair = b"\x0a" + _sized(key.encode()) + b"\x12" + _sized(value.encode())
-    return _METADATA_TAG + _sized(pair)
-
-
-def _sized(data: bytes) -> bytes:
-    size, prefix = len(data), bytearray()
-    while size > 127:
-        prefix.append(size & 127 | 128)
-        size >>= 7
-    prefix.append(size)
-    return bytes(prefix) + data
-
-
-def _metadata(model: bytes) -> Iterator[tuple[str, str]]:
-    """Key and value of every metadata entry, in the file's order."""
-    for number, payload in _fields(model):
-        if number == _METADATA_FIELD:
-            parts = dict(_fields(payload))
-            try:
-                yield parts.get(1, b"").decode(), parts.get(2, b"").decode()
-            except UnicodeDecodeError as error:
-                raise PolicyFileError("not an ONNX file: a metadata entry is not text") from error
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and payload of every top-level field; the payload of fixed-size fields is their raw bytes."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        wire_type, start = tag & 7, position
-        if wire_type == 0:
-            _, position = _varint(message, position)
-        elif wire_type == 2:
-            size, start = _varint(message, position)
-            position = start + size
-        elif wire_type in (1, 5):
-            position = start + (8 if wire_type == 1 else 4)
-        else:
-            raise PolicyFileError("not an ONNX file")
-        if position > len(message):
-            raise PolicyFileError("not an ONNX file, or a truncated one")
-        yield tag >> 3, message[start:position]
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """The variable-length integer at `position`, and the position after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            raise PolicyFileError("not an ONNX file, or a truncated one")
-        byte = message[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-    raise PolicyFileError("not an ONNX file")

@@ -1,22 +1,18 @@
 """Runs a policy graph on the robot: raw signals in, robot commands out, memory kept between steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors  # pyright: ignore
 
 from isthmus_deploy import policy_file
+from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.contract import Contract, Memory
-from isthmus_deploy.policy_file import PolicyFile, PolicyFileError, ReplayStep
+from isthmus_deploy.margins import MarginGraph
+from isthmus_deploy.policy_file import PolicyFileError, ReplayStep
 from isthmus_deploy.safety import DriverFailed
-
-_ONNX_ERRORS = tuple(
-    getattr(onnxruntime_errors, name)
-    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
-)
-_TENSOR_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
+from isthmus_deploy.sessions import ONNX_ERRORS, check_tensors, open_session
 
 
 class Runtime:
@@ -38,9 +34,10 @@ class Runtime:
     def __init__(self, path: str | Path, *, threads: int = 1, seed: int = 0):
         self._path = path
         self._file = policy_file.read(path)
-        self._session = _load(path, self._file, threads)
+        self._session = open_session(path, self._file.model, threads)
         contract = self._file.contract
-        _check_graph(path, self._session, contract)
+        check_tensors(path, "input", self._session.get_inputs(), contract.graph_inputs())
+        check_tensors(path, "output", self._session.get_outputs(), contract.graph_outputs())
         self._inputs = {name: np.zeros((1, *shape), dtype) for name, (dtype, shape) in contract.graph_inputs().items()}
         self._signals = {item.name: self._inputs[item.name] for item in contract.signals}
         self._noise = {item.name: self._inputs[f"noise_{item.name}"] for item in contract.noise}
@@ -57,6 +54,7 @@ class Runtime:
         # One binding reads the memory that the other wrote: the next memory never overwrites what is still read.
         self._bindings = [self._bind(self._memory[0], self._memory[1]), self._bind(self._memory[1], self._memory[0])]
         self._turn = 0
+        self._margins = None if self._file.conditions is None else MarginGraph(path, self._file.conditions, contract)
         self._check_replay(self._file.replay)
         self.reset()
 
@@ -69,6 +67,10 @@ class Runtime:
     def digest(self) -> str:
         """SHA-256 of the policy, as 64 hexadecimal digits: what diagnostics show."""
         return self._file.digest
+
+    def conditions(self) -> Conditions:
+        """Judges readings by the policy's conditions; a new one, which nothing was judged by yet."""
+        return Conditions(self.contract.conditions or (), self._margins)
 
     def reset(self) -> None:
         """Set the memory to its initial value, as at the start of an episode; what is drawn goes on."""
@@ -108,7 +110,7 @@ class Runtime:
         self._begin_near(begin)
         try:
             self._session.run_with_iobinding(self._bindings[self._turn])
-        except (RuntimeError, *_ONNX_ERRORS) as error:  # with a binding it raises a bare RuntimeError
+        except (RuntimeError, *ONNX_ERRORS) as error:  # with a binding it raises a bare RuntimeError
             raise DriverFailed(f"ONNX Runtime cannot compute the policy: {error}") from error
         self._turn = 1 - self._turn
         return self._outputs
@@ -166,56 +168,8 @@ class Runtime:
                         f"{np.max(error):.2g} of its range at step {index} (at most {policy_file.TOLERANCE:.0e}); "
                         f"ONNX Runtime {onnxruntime.__version__}"
                     )
-
-
-def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """Operators one after the other, each on `threads` threads, which sleep while they wait: spinning ones would take
-    cores from the other processes between two steps."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
-
-
-def _load(path: str | Path, file: PolicyFile, threads: int) -> onnxruntime.InferenceSession:
-    try:
-        return onnxruntime.InferenceSession(file.model, session_options(threads), providers=["CPUExecutionProvider"])
-    except _ONNX_ERRORS as error:
-        message = f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {error}"
-        raise PolicyFileError(message) from error
-
-
-def _check_graph(path: str | Path, session: onnxruntime.InferenceSession, contract: Contract) -> None:
-    _check_tensors(path, "input", session.get_inputs(), contract.graph_inputs())
-    _check_tensors(path, "output", session.get_outputs(), contract.graph_outputs())
-
-
-def _check_tensors(
-    path: str | Path, role: str, nodes: Sequence, wanted: Mapping[str, tuple[str, tuple[int, ...]]]
-) -> None:
-    names = [node.name for node in nodes]
-    if sorted(names) != sorted(wanted):
-        raise PolicyFileError(
-            f"{path}: the graph's {role}s are {', '.join(sorted(names))}; the contract says {', '.join(sorted(wanted))}"
-        )
-    for node in nodes:
-        dtype, shape = wanted[node.name]
-        if node.type != _TENSOR_TYPES[dtype] or not _fits(node.shape, shape):
-            raise PolicyFileError(
-                f"{path}: {role} {node.name} of the graph is {node.type} {node.shape}, "
-                f"the contract says {dtype} {['batch', *shape]}"
-            )
-
-
-def _fits(shape: list, expected: tuple[int, ...]) -> bool:
-    """Whether a graph's shape is (batch, *expected); an axis that the graph leaves open fits every size."""
-    wanted = (1, *expected)
-    return len(shape) == len(wanted) and all(
-        not isinstance(axis, int) or axis == size for axis, size in zip(shape, wanted, strict=True)
-    )
+        if self._margins is not None:
+            self._margins.check_replay(replay)
 
 
 def _initial(memory: Memory) -> np.ndarray:

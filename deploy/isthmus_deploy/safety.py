@@ -157,28 +157,42 @@ class SignalGuard:
 class GoalLimiter:
     """Holds what an operator asks for to the range that was asked in training: the policy's range, not the robot's.
 
-    A robot may be able to go at 3.8 m/s; what a policy that was trained to 1 m/s does there, nobody knows.
+    A robot may be able to go at 3.8 m/s; what a policy that was trained to 1 m/s does there, nobody knows. A range that
+    is about a reading is about what that was when the policy started.
     """
 
     def __init__(self, limits: Limits):
-        self._ranges = {
+        self._trained = {
             signal.name: (full(signal, signal.trained_minimum), full(signal, signal.trained_maximum))
             for signal in limits.signals
             if signal.trained_minimum is not None and signal.trained_maximum is not None
         }
+        self._around = {item.name: item.trained_around for item in limits.signals if item.trained_around is not None}
+        self._ranges: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
         self.clamped_steps = 0
         """Steps in which a goal was outside its trained range."""
 
+    def reset(self) -> None:
+        """The policy starts: what ranges are about is read anew."""
+        self._ranges = None
+
     def apply(self, signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """The signals (by name, unbatched, finite) with every goal in its trained range."""
+        if self._ranges is None:
+            self._ranges = {name: self._placed(name, signals) for name in self._trained}
         held = {name: np.clip(signals[name], low, high) for name, (low, high) in self._ranges.items()}
-        self.clamped_steps += any(self._beyond(name, signals[name], goal) for name, goal in held.items())
+        self.clamped_steps += any(_beyond(signals[name], goal, *self._ranges[name]) for name, goal in held.items())
         return {**signals, **held}
 
-    def _beyond(self, name: str, asked: np.ndarray, held: np.ndarray) -> bool:
-        low, high = self._ranges[name]
-        rounding = _COUNTED * np.maximum(high - low, np.abs(high))
-        return bool((np.abs(held - asked) > rounding).any())
+    def _placed(self, name: str, signals: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self._trained[name]
+        middle = signals[self._around[name]] if name in self._around else np.zeros_like(low)
+        return low + middle, high + middle
+
+
+def _beyond(asked: np.ndarray, held: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    rounding = _COUNTED * np.maximum(high - low, np.abs(high))
+    return bool((np.abs(held - asked) > rounding).any())
 
 
 class SafetyFilter:

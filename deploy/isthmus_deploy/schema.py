@@ -49,15 +49,26 @@ def write(item: Any, definition: str) -> str:
     Raises:
         ContractError: a field holds what the schema does not allow.
     """
-    required = _DEFINITIONS[definition]["required"]
     try:
-        fields = dataclasses.asdict(item).items()
-        document = {name: value for name, value in fields if value is not None or name in required}
+        document = _given(dataclasses.asdict(item), {"$ref": f"#/$defs/{definition}"})
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ContractError("", f"cannot be written as JSON: {error}") from error
     parse(text, definition)  # nothing is written that could not be read
     return text
+
+
+def _given(value: Any, rule: Mapping[str, Any]) -> Any:
+    """The document without what may be missing and is None."""
+    rule = {**_DEFINITIONS.get(rule.get("$ref", "").removeprefix("#/$defs/"), {}), **rule}
+    if isinstance(value, list | tuple):
+        return [_given(item, rule.get("items", {})) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known, required = rule.get("properties", {}), rule.get("required", value)
+    return {
+        name: _given(item, known.get(name, {})) for name, item in value.items() if item is not None or name in required
+    }
 
 
 def build(target: Callable[..., _Item], document: Mapping[str, Any]) -> _Item:

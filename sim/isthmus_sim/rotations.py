@@ -99,6 +99,5 @@ def random_orientation(n: int, max_angle: float, generator: torch.Generator) -> 
 
 
 def tilt(q: Tensor) -> Tensor:
-    """(n, 4) wxyz -> (n,): angle between body z and world z, rad in [0, π]."""
-    up = 1 - 2 * (q[..., 1].square() + q[..., 2].square())
-    return up.clamp(-1, 1).acos()
+    """(n, 4) wxyz -> (n,): angle between body z and world z, rad in [0, π], whatever the length of q."""
+    return 2 * (q[..., 1:3].norm(dim=-1) / q[..., 0:4:3].norm(dim=-1)).atan()  # exact near level, as acos is not

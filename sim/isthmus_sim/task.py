@@ -100,6 +100,27 @@ class Reward:
     function: Callable[[Transition], Tensor]
 
 
+Phase = Literal["standby", "driven"]
+"""When a condition holds: from arming until the policy starts, or while it drives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What must hold of a robot, as training had it: that which ended an episode as a failure, or without which none
+    began. The contract carries it, and the robot stops by it.
+
+    margin: the true or read signals -> (n,), how far it is from being broken, in `unit`; below zero, or no number, it
+    is. The export compiles it, so it is as pure as `observe`.
+    description: what holds, with its limit, to follow its name, such as "leans by at most 1.05 rad".
+    holds: on the robot; one that a resting robot breaks rightfully, such as a height, holds when it is driven only.
+    """
+
+    margin: Callable[[Signals], Tensor]
+    unit: str
+    description: str
+    holds: tuple[Phase, ...] = ("standby", "driven")
+
+
 class Event:
     """Something that happens to the robots while they work, such as a push. A subclass says when and what."""
 
@@ -163,6 +184,10 @@ class Task:
     """What the step that fails earns, and nothing else: its terms do not count."""
     goal_range: Mapping[str, tuple[tuple[float, ...], ...]] = {}
     """Goal signal -> least and most of each element that training asks for; a contract holds operators to it."""
+    goal_around: Mapping[str, str] = {}
+    """Goal signal -> the reading of the same quantity that its range is about, as it is when the policy starts."""
+    conditions: Mapping[str, Condition] = {}
+    """By name: what must hold of the robot, of that which its signals tell."""
 
     # --- on the robot and in simulation ---
 

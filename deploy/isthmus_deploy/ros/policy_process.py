@@ -381,7 +381,7 @@ def _controller(runtime: Runtime, ramp_s: float) -> PolicyController | ChunkCont
     """The safety chain that the policy drives, step by step or by chunks."""
     if runtime.contract.chunk is None:
         return PolicyController(runtime, ramp_s=ramp_s)
-    return ChunkController(WorkerThread(runtime), ramp_s=ramp_s)
+    return ChunkController(WorkerThread(runtime), conditions=runtime.conditions(), ramp_s=ramp_s)
 
 
 def _use_fifo() -> None:

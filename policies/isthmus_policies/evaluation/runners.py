@@ -12,7 +12,7 @@ from torch import Tensor
 
 from isthmus_deploy import policy_file
 from isthmus_deploy.contract import Contract
-from isthmus_deploy.runtime import session_options
+from isthmus_deploy.sessions import session_options
 from isthmus_policies.networks.policy import Policy, restart
 from isthmus_sim.env import Env, Step
 

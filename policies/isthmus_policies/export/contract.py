@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from isthmus_deploy.contract import Chunk, Command, Contract, Memory, Noise, Provenance, Signal
+from isthmus_deploy.contract import Chunk, Command, Condition, Contract, Memory, Noise, Provenance, Signal
 from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
@@ -48,11 +48,12 @@ def robot_contract(
     `make_contract`."""
     robot = task.robot
     goals = [spec.name for spec in robot.signals if spec.is_goal]
-    if unknown := sorted(set(task.goal_range) - set(goals)):
-        raise ValueError(
-            f"the task {task.name!r}: goal_range names {', '.join(unknown)}, which {robot.name} is not asked for; "
-            f"its goals are: {', '.join(goals) or 'none'}"
-        )
+    for field in ("goal_range", "goal_around"):
+        if unknown := sorted(set(getattr(task, field)) - set(goals)):
+            raise ValueError(
+                f"the task {task.name!r}: {field} names {', '.join(unknown)}, which {robot.name} is not asked for; "
+                f"its goals are: {', '.join(goals) or 'none'}"
+            )
     return Contract(
         robot=robot.name,
         control_period_s=robot.control_period_s,
@@ -62,6 +63,7 @@ def robot_contract(
         memory=memory,
         noise=noise,
         chunk=chunk,
+        conditions=tuple(narrowed(Condition, item, name=name) for name, item in task.conditions.items()) or None,
         joints={name: narrowed(Joint, spec) for name, spec in robot.joints.items()},
         provenance=provenance,
     )
@@ -76,4 +78,4 @@ def _signal(task: Task, spec: SignalSpec) -> Signal:
     """A reading with its bounds, and for a goal with the range that training asked for."""
     low, high = task.goal_range.get(spec.name, (None, None))
     facts = {name: value for name, value in asdict(spec).items() if name != "sensor"}
-    return Signal(**facts, trained_minimum=low, trained_maximum=high)
+    return Signal(**facts, trained_minimum=low, trained_maximum=high, trained_around=task.goal_around.get(spec.name))

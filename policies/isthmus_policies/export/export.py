@@ -20,6 +20,7 @@ from isthmus_policies.chunks.runner import executor_of
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner, batch_session
+from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.export.graph import PolicyGraph, compile_graph
 from isthmus_policies.export.replay import (
@@ -60,10 +61,14 @@ def export_policy(
     """
     graph = PolicyGraph(task, policy)
     contract = make_contract(task, policy, provenance)
+    margins = Margins(task)
     recording = record(task, policy, EVALUATION_SEED + 1, engine)
     if recording.resets == 0:
         raise ExportError("the recorded roll-out had no episode end: the memory's reset would go unchecked")
-    model = seal(compile_graph(graph), contract, make_test_vectors(graph, contract, recording))
+    margins.check(recording.signals)
+    model = seal(
+        compile_graph(graph), contract, make_test_vectors(graph, contract, recording, margins.of), margins.model
+    )
     error = replay_error(batch_session(model), parse(model).contract, recording)
     check_error(error)
     return model, error, recording

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,8 +99,11 @@ def _difference(expected: Arrays, found: Arrays, spans: Arrays) -> float:
 
 
 @torch.no_grad()
-def make_test_vectors(graph: PolicyGraph, contract: Contract, recording: Recording) -> list[ReplayStep]:
-    """A few short sequences from world 0, each from a reset, and what torch makes of them."""
+def make_test_vectors(
+    graph: PolicyGraph, contract: Contract, recording: Recording, margins: Callable[[Arrays], np.ndarray]
+) -> list[ReplayStep]:
+    """A few short sequences from world 0, each from a reset, and what torch makes of them. `margins`: those of the
+    conditions, of one world's signals."""
     steps: list[ReplayStep] = []
     memory: tuple[Tensor, ...] = ()
     for t in range(TEST_VECTOR_STEPS):
@@ -113,5 +117,5 @@ def make_test_vectors(graph: PolicyGraph, contract: Contract, recording: Recordi
         outputs = graph(*before, *memory, *after)
         commands = {name: value[0].numpy() for name, value in zip(graph.commands, outputs, strict=False)}
         memory = outputs[len(graph.commands) :]
-        steps.append(ReplayStep(reset=reset, signals=signals, commands=commands, noise=noise))
+        steps.append(ReplayStep(reset=reset, signals=signals, commands=commands, noise=noise, margins=margins(signals)))
     return steps

@@ -77,6 +77,8 @@ class VelocityTracking(Task):
             VELOCITY_GOAL: ((forward[0], sideways[0]), (forward[1], sideways[1])),
             TURNING_GOAL: ((turning[0],), (turning[1],)),
         }
+        # The height, which ends episodes too, is nothing that this robot measures.
+        self.conditions = {"tilt": terminations.upright("imu_orientation", c.tilt_limit)}
         if c.push_s:
             self.events = (
                 Push(

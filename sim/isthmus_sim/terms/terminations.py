@@ -1,19 +1,36 @@
-"""When an episode has failed: (n,) bool each, true also where the state is not a number."""
+"""When an episode has failed: (n,) bool each, true also where the state is not a number.
+
+What the robot's own signals tell too has a margin, one formula for training and for the robot (`Condition`).
+"""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
 
 from isthmus_sim.engine import State
+from isthmus_sim.rotations import tilt
+from isthmus_sim.task import Condition, Phase
+
+
+def tilt_margin(orientation: Tensor, limit: float) -> Tensor:
+    """(n,) rad: by how much further a body with `orientation` (n, 4) may lean until it leans by `limit` rad."""
+    return limit - tilt(orientation)
 
 
 def tilted(state: State, limit: float) -> Tensor:
     """The base leans by more than `limit` rad."""
-    up = 1 - 2 * state["orientation"][:, 1:3].square().sum(-1)
-    return ~(up > math.cos(limit))
+    return ~(tilt_margin(state["orientation"], limit) >= 0)
+
+
+def upright(orientation: str, limit: float, holds: tuple[Phase, ...] = ("standby", "driven")) -> Condition:
+    """The condition that the body of the signal `orientation` leans by at most `limit` rad."""
+    return Condition(
+        margin=lambda signals: tilt_margin(signals[orientation], limit),
+        unit="rad",
+        description=f"leans by at most {limit:.3g} rad",
+        holds=holds,
+    )
 
 
 def low(height: Tensor, limit: float) -> Tensor:

@@ -14,12 +14,13 @@ from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.export.contract import make_chunk_contract
 from isthmus_policies.chunks.export.graph import compile_chunks
-from isthmus_policies.chunks.export.replay import ChunkRecording, chunk_error, make_chunk_vectors, record_chunks
+from isthmus_policies.chunks.export.replay import ChunkRecording, chunk_error, make_chunk_vectors, newest, record_chunks
 from isthmus_policies.chunks.inference import GraphInference
 from isthmus_policies.chunks.runner import graph_runner
 from isthmus_policies.chunks.training.run import ChunkRun
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.runners import batch_session
+from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import NOWHERE
 from isthmus_policies.export.written import EVALUATION_SEED, ExportError, check_error, package_of, write_policy
 from isthmus_policies.files import plain
@@ -50,7 +51,9 @@ def export_chunk_run(run: ChunkRun, name: str, executor: ExecutorConfig, out: Pa
     print(f"evaluating {episodes} episodes of {task.episode_steps} steps", flush=True)
     score = evaluate(task, lambda env: graph_runner(session, contract, env), episodes, EVALUATION_SEED)
     contract = replace(contract, provenance=make_chunk_provenance(run, name, score))
-    sealed = seal(model, contract, make_chunk_vectors(task.robot, contract, recording))
+    margins = Margins(task)
+    margins.check(newest(step) for step in recording.inferred)
+    sealed = seal(model, contract, make_chunk_vectors(task.robot, contract, recording, margins.of), margins.model)
     chunks = sum(len(step.chunks) for step in recording.inferred)
     write_policy(out, sealed, score, f"{chunks} recorded chunks with {recording.resets} resets", error)
     return score

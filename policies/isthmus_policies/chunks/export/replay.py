@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.columns import commands_of
 from isthmus_policies.chunks.inference import NOISE, NetworkInference, RobotInference
 from isthmus_policies.chunks.runner import ChunkRunner
+from isthmus_policies.evaluation.runners import Arrays
 from isthmus_policies.export.replay import REPLAY_STEPS, REPLAY_WORLDS
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engines import make_engine
@@ -82,11 +83,13 @@ def chunk_error(graph: RobotInference, contract: Contract, recording: ChunkRecor
     return float(np.max(errors))  # keeps what is not a number
 
 
-def make_chunk_vectors(robot: RobotDescription, contract: Contract, recording: ChunkRecording) -> list[ReplayStep]:
-    """A few of the recorded chunks, one world each."""
+def make_chunk_vectors(
+    robot: RobotDescription, contract: Contract, recording: ChunkRecording, margins: Callable[[Arrays], np.ndarray]
+) -> list[ReplayStep]:
+    """A few of the recorded chunks, one world each. `margins`: those of the conditions, of the newest signals."""
     afresh = [step for step in recording.inferred if step.init is None]
     near = [step for step in recording.inferred if step.init is not None]
-    return [_vector(robot, contract, step) for step in (*_spread(afresh), *_spread(near))]
+    return [_vector(robot, contract, step, margins) for step in (*_spread(afresh), *_spread(near))]
 
 
 def _spread(steps: Sequence[Inferred]) -> Sequence[Inferred]:
@@ -94,7 +97,14 @@ def _spread(steps: Sequence[Inferred]) -> Sequence[Inferred]:
     return steps[:: -(-len(steps) // TEST_VECTORS)] if steps else ()
 
 
-def _vector(robot: RobotDescription, contract: Contract, step: Inferred) -> ReplayStep:
+def newest(step: Inferred) -> Arrays:
+    """The signals of the last control period, (n, *shape)."""
+    return {name: value[:, -1].cpu().numpy() for name, value in step.seen.items()}
+
+
+def _vector(
+    robot: RobotDescription, contract: Contract, step: Inferred, margins: Callable[[Arrays], np.ndarray]
+) -> ReplayStep:
     def commands(actions: Tensor | None) -> dict[str, np.ndarray]:
         return {} if actions is None else _first(commands_of(robot, actions))
 
@@ -105,6 +115,7 @@ def _vector(robot: RobotDescription, contract: Contract, step: Inferred) -> Repl
         commands=commands(step.chunks),
         noise=noise,
         begin=commands(step.init),
+        margins=margins({name: value[0] for name, value in newest(step).items()}),
     )
 
 
