@@ -46,6 +46,7 @@ from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.intervals import Z95, Interval, mean_interval, wilson
 from isthmus_policies.evaluation.runners import PolicyRunner
+from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import NOWHERE
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.env import Env, Step
@@ -356,10 +357,11 @@ class Decision:
             self._init = recording.inferred[0].chunks if near else None
             chunks = self.network()
             recording.inferred.append(Inferred(seen=seen, noise=self._noise, init=self._init, chunks=chunks))
-        vectors = make_chunk_vectors(task.robot, contract, recording)
+        margins = Margins(task)
+        vectors = make_chunk_vectors(task.robot, contract, recording, margins.of)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "policy.onnx"
-            path.write_bytes(seal(compile_chunks(policy, task.robot, contract), contract, vectors))
+            path.write_bytes(seal(compile_chunks(policy, task.robot, contract), contract, vectors, margins.model))
             self._runtime = Runtime(path, seed=SEED)
         self._signals, self._begin = vectors[-1].signals, vectors[-1].begin or None
 

@@ -51,7 +51,8 @@ class Conditions:
             return None
         index = int(np.argmax(broken))
         item, beyond = self._conditions[index], -self._margins[index]
-        return f"{item.name}: {beyond:.3g} {item.unit} beyond what training had ({item.name} {item.description})"
+        how = f"{beyond:.3g} {item.unit} beyond what training had" if np.isfinite(beyond) else "not known"
+        return f"{item.name}: {how} ({item.description})"
 
     @property
     def counters(self) -> dict[str, object]:

@@ -32,6 +32,8 @@ class Config:
     """ROS namespace, such as /drone1."""
     seed: int = 0
     """Draws the body, its delays and the noise."""
+    upside_down: bool = False
+    """Whether it begins on its back: a policy's node must refuse to arm it."""
     fault: tuple[str, ...] = ()
     """Sensor faults, KIND@SECONDS or KIND:TOPIC@SECONDS after it is first told to move: nan@3.0, silence:imu@2."""
     log: Path | None = None

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 
 from isthmus_deploy.ros.stand_in_robot.drives import make_drive
-from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody
+from isthmus_deploy.ros.stand_in_robot.free_body import UPSIDE_DOWN, FreeBody
 from isthmus_deploy.ros.stand_in_robot.sensing import Sensing
 from isthmus_deploy.ros.stand_in_robot.unit import Values, compile_unit, draw_unit
 from isthmus_deploy.ros.stand_in_robot.world import Array
@@ -92,6 +92,14 @@ class DescribedWorld:
     def _root(self) -> int:
         return self._model.body(self.robot.base).id if self.robot.base else 0
 
+    def turn_over(self) -> None:
+        """Put it on its back. Raises ValueError for a robot that is fixed to its place."""
+        if self._base is None:
+            raise ValueError(f"{self.robot.name} is fixed to its place: it cannot lie on its back")
+        self._hoist_m = None
+        self._base.hold(self._data, _standing_height(self.robot), UPSIDE_DOWN)
+        self._settle()
+
     def step(self, commands: Mapping[str, Array | None], n: int = 1) -> None:
         """`n` physics steps with the newest of each command; None for drives that only damp."""
         self._watch_hoist(commands)
@@ -144,9 +152,14 @@ class DescribedWorld:
             stance = _stance(self.robot, pose)
             self._hoist_m = None if stance else _standing_height(self.robot)
             self._base.hold(self._data, stance.height if stance else _standing_height(self.robot))
-            nothing: dict[str, Array | None] = {command.name: None for command in self.robot.commands}
-            self.step(nothing, round(_SETTLE_S / self.timestep_s))
+            self._settle()
         mujoco.mj_forward(self._model, self._data)
+        self._data.time = self.energy_j = 0.0
+
+    def _settle(self) -> None:
+        """Let it come to rest; then time begins."""
+        nothing: dict[str, Array | None] = {command.name: None for command in self.robot.commands}
+        self.step(nothing, round(_SETTLE_S / self.timestep_s))
         self._data.time = self.energy_j = 0.0
 
     def _watch_hoist(self, commands: Mapping[str, Array | None]) -> None:

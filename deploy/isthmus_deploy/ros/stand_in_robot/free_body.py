@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
 from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.engines.mujoco_model import base_joint
+
+LEVEL, UPSIDE_DOWN = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)
 
 
 class FreeBody:
@@ -50,9 +54,9 @@ class FreeBody:
             angular_velocity=self.turning(data),
         )
 
-    def hold(self, data: mujoco.MjData, height: float) -> None:
-        """Put it level and at rest, `height` m above the origin."""
-        data.qpos[self._q : self._q + 7] = (0.0, 0.0, height, 1.0, 0.0, 0.0, 0.0)
+    def hold(self, data: mujoco.MjData, height: float, orientation: Sequence[float] = LEVEL) -> None:
+        """Put it at rest, `height` m above the origin; `orientation` is wxyz."""
+        data.qpos[self._q : self._q + 7] = (0.0, 0.0, height, *orientation)
         data.qvel[self._v : self._v + 6] = 0.0
 
 

@@ -49,6 +49,8 @@ def simulate(config: Config) -> int:
         print(remark, flush=True)
     world = make_world(robot, config.seed, config.task)
     with closing(world):
+        if config.upside_down:
+            world.turn_over()
         interface = interface_of(world.robot)
         profile = None if config.profile is None else read_profile(config.profile)
         orders = {} if profile is None else controller_orders(profile, interface)

@@ -14,13 +14,14 @@ import mujoco
 import numpy as np
 import torch
 
-from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody, turned
+from isthmus_deploy.ros.stand_in_robot.free_body import UPSIDE_DOWN, FreeBody, turned
 from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.robots.quadrotor.description import ROBOT, QuadrotorParameters, one_quadrotor, sample_parameters
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf
 
 TIMESTEP_S = 0.001
+_DROP_M, _SETTLE_S = 0.05, 0.5
 # Sensor noise, one sigma: Eschmann, Albani, Loianno (2023).
 _POSITION_NOISE = 0.001  # m
 _ROTATION_NOISE = 0.001  # rad
@@ -57,6 +58,12 @@ class QuadrotorWorld:
     def time_s(self) -> float:
         """Simulated time, s."""
         return self._data.time
+
+    def turn_over(self) -> None:
+        """Put it on its back."""
+        self._body.hold(self._data, _DROP_M, UPSIDE_DOWN)
+        self.step({"rotor_speed": None}, round(_SETTLE_S / TIMESTEP_S))
+        self._data.time = 0.0
 
     def step(self, commands: Mapping[str, Array | None], n: int = 1) -> None:
         """`n` physics steps with the motors' set-points, rotor_speed (4,) rad/s; None for motors off."""

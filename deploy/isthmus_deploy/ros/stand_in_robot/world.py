@@ -30,6 +30,14 @@ class World(Protocol):
         """Simulated time, s."""
         ...
 
+    def turn_over(self) -> None:
+        """Put it on its back, and let it come to rest. Before it is commanded.
+
+        Raises:
+            ValueError: it is fixed to its place.
+        """
+        ...
+
     def step(self, commands: Mapping[str, Array | None], n: int = 1) -> None:
         """`n` physics steps with the newest of each command, in the order and unit of `robot`; None where there is
         none."""
