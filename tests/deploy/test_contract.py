@@ -65,6 +65,42 @@ def test_what_may_be_none_survives_json(change):
     assert Contract.from_json(trained.to_json()) == trained
 
 
+def with_pose(contract, **changed):
+    """The contract with a goal for both joints, trained about where they are."""
+    trained = {"trained_minimum": (-9.0, -9.0), "trained_maximum": (9.0, 9.0), "trained_around": "joint_position"}
+    pose = dataclasses.replace(contract.signals[0], **{"name": "pose", "max_age_s": None, **trained, **changed})
+    return dataclasses.replace(contract, signals=(*contract.signals, pose))
+
+
+def test_a_range_about_a_reading_survives_json_and_is_not_written_where_there_is_none(contract):
+    """It may reach beyond what is plausible of the goal itself: that depends on where it begins."""
+    around = with_pose(contract)
+    assert Contract.from_json(around.to_json()) == around
+    assert "trained_around" not in contract.to_json()
+    assert Contract.from_json(edited(contract, lambda d: d["signals"][2].update(trained_around=None))) == contract
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"trained_around": "orientation"},
+            "signals[3].trained_around: orientation is no reading of what pose asks for; these are: joint_position",
+        ),
+        ({"unit": "m"}, "joint_position is no reading of what pose asks for; these are: none"),
+        (
+            {"trained_minimum": None, "trained_maximum": None},
+            "signals[3].trained_around: given, but there is no trained range",
+        ),
+        ({"trained_minimum": (0.0,)}, "signals[3].trained_minimum: 1 values for 2 elements"),
+    ],
+)
+def test_a_range_about_what_is_no_such_reading_is_refused(contract, changed, message):
+    with pytest.raises(InconsistentContract) as caught:
+        with_pose(contract, **changed)
+    assert message in str(caught.value)
+
+
 def test_the_packages_survive_json_and_older_contracts_without_them_are_read(contract):
     provenance = dataclasses.replace(contract.provenance, packages={"task two_joints": "isthmus 0.1.0"})
     named = dataclasses.replace(contract, provenance=provenance)

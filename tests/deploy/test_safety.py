@@ -180,6 +180,25 @@ def test_without_a_trained_range_goals_pass(contract, make_signals):
     assert limiter.clamped_steps == 0
 
 
+def test_a_range_about_a_reading_is_about_what_that_was_at_the_start(contract, make_signals):
+    position, orientation, _ = contract.signals
+    pose = dataclasses.replace(
+        position, name="pose", max_age_s=None, trained_minimum=(-0.25, -0.25), trained_maximum=(0.5, 0.5),
+        trained_around="joint_position",
+    )  # fmt: skip
+    limiter = GoalLimiter(dataclasses.replace(contract, signals=(position, orientation, pose)))
+
+    def held(hip, knee, asked):
+        return limiter.apply({**make_signals(hip, knee), "pose": np.array(asked)})["pose"].tolist()
+
+    assert held(1.0, -1.0, [0.0, 0.0]) == [0.75, -0.5]
+    assert held(2.0, 2.0, [1.25, -1.125]) == [1.25, -1.125], "it does not move with the robot"
+    assert limiter.clamped_steps == 1
+    limiter.reset()
+    assert held(2.0, 2.0, [0.0, 3.0]) == [1.75, 2.5]
+    assert limiter.clamped_steps == 2
+
+
 # --- filter ---
 
 
