@@ -59,4 +59,4 @@ class Conditions:
         """The smallest margin of each condition since the robot was armed, by name; what has not held yet is left
         out."""
         near = zip(self._conditions, self._least.tolist(), strict=True)
-        return {f"least_margin_{item.name}": round(least, 4) for item, least in near if least < np.inf}
+        return {f"least_margin_{item.name}": float(f"{least:.4g}") for item, least in near if least < np.inf}
