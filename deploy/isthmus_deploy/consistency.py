@@ -100,6 +100,12 @@ def check_trained_around(path: str, signal: Any, signals: Sequence[Any]) -> None
         raise InconsistentContract(f"{path}.trained_around", problem + (", ".join(readings) or "none"))
 
 
+def check_expiry(path: str, signal: Any) -> None:
+    """Only a goal expires."""
+    if signal.expires_s is not None and signal.max_age_s is not None:
+        raise InconsistentContract(f"{path}.expires_s", "only a goal (max_age_s null) expires; a reading is stale")
+
+
 def same_quantity(a: Any, b: Any) -> bool:
     """Whether two signals or commands are of the same shape, unit, frame and order."""
     return all(getattr(a, field) == getattr(b, field) for field in ("shape", "unit", "frame", "order"))

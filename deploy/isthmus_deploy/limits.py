@@ -8,6 +8,7 @@ from typing import Any
 
 from isthmus_deploy.consistency import (
     InconsistentContract,
+    check_expiry,
     check_image,
     check_inside_range,
     check_length,
@@ -37,6 +38,8 @@ class Signal(SignalInterface):
     max_jump: tuple[float, ...] = dataclasses.field()
     max_age_s: float | None = dataclasses.field()
     """Age at which the reading is stale; None for one that stays valid until replaced, such as a goal."""
+    expires_s: float | None = None
+    """How long a goal may go without being renewed before it is zero; None where it is as its topic has it."""
     trained_minimum: tuple[float, ...] | None = None
     """Smallest value of a goal that was asked in training per element, in `unit`; None where nothing was asked."""
     trained_maximum: tuple[float, ...] | None = None
@@ -74,6 +77,7 @@ class Limits:
             check_range(path, signal)
             check_trained_range(path, signal)
             check_trained_around(path, signal, self.signals)
+            check_expiry(path, signal)
             check_length(path, signal, "max_jump")
         for path, command in paths("commands", self.commands):
             check_order(path, command)

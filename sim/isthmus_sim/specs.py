@@ -17,7 +17,8 @@ class SignalSpec:
     (height, width, 3) for an image, whose `dtype` is "uint8". `minimum`, `maximum` and `max_jump` (largest credible
     change between two readings) are plausibility bounds per element of `order`, in `unit`: outside them the reading is
     a fault, not data. `max_age_s` is the longest silence (s) that the robot side tolerates; None for a goal, valid
-    until replaced. `sensor` names the message that the reading comes in: readings of one sensor are late together.
+    until replaced, or for `expires_s`: where its operator is silent for so long (s), it is zero. `sensor` names the
+    message that the reading comes in: readings of one sensor are late together.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SignalSpec:
     shape: tuple[int, ...] = ()
     dtype: Literal["float32", "uint8"] = "float32"
     sensor: str = ""
+    expires_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", self.shape or (len(self.order),))

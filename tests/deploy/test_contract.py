@@ -80,6 +80,13 @@ def test_a_range_about_a_reading_survives_json_and_is_not_written_where_there_is
     assert Contract.from_json(edited(contract, lambda d: d["signals"][2].update(trained_around=None))) == contract
 
 
+def test_how_long_a_goal_lasts_survives_json_and_readings_do_not_expire(change):
+    lasting = change("signals", 2, expires_s=0.25)
+    assert Contract.from_json(lasting.to_json()) == lasting
+    with pytest.raises(InconsistentContract, match=r"signals\[0\].expires_s: only a goal"):
+        change("signals", 0, expires_s=0.25)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -74,6 +74,7 @@ class LatestValues:
     ) -> None:
         self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
         self._spare = {name: reading.copy() for name, reading in self.signals.items()}
+        self._expires_s = {signal.name: signal.expires_s for signal in contract.signals}
         self._clock = clock
         table = table or bindings()
         self._bindings = {signal.name: table.signal(signal) for signal in contract.signals}
@@ -115,7 +116,7 @@ class LatestValues:
         """Put zero in the place of signals that expire and whose topic has been silent for so long."""
         expired = []
         for name, (topic, arrived_ns) in self._latest.items():
-            silence_s = topic.silence_s(name)
+            silence_s = self._silence_s(name, topic)
             if silence_s is not None and (now_ns - arrived_ns) * 1e-9 > silence_s:
                 self.signals[name].fill(0)
                 expired.append(topic.name)
@@ -183,6 +184,13 @@ class LatestValues:
         if topic is None:
             return float("inf")
         return 0.0 if topic.holds else (now_ns - arrived_ns) * 1e-9
+
+    def _silence_s(self, name: str, topic: Topic) -> float | None:
+        """As the contract says, or else the topic; what is said once and holds never expires."""
+        usual = topic.silence_s(name)
+        if usual is None and topic.holds:
+            return None
+        return self._expires_s[name] or usual
 
     def _describe(self, name: str, binding: SignalBinding) -> str:
         topics = [source.topic for source in binding.sources]

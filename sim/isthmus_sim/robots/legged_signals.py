@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from isthmus_sim.specs import JointSpec, SignalSpec
 
 _AGE = 0.1  # s
+_OPERATOR_S = 0.5  # a hand on a stick: when it is gone, so is what it asked for, and the robot stands
 # The limits of joint angles are soft stops, and a fall presses a joint past them by a few degrees; 0.3 rad beyond, the
 # encoder has lost its zero. Impacts turn joints faster than their motors do: up to twice what the fastest of these
 # reaches unloaded, and in a period a joint turns no further than that.
@@ -61,5 +62,5 @@ def _of_imu(name: str, unit: str, frame: str, order: tuple[str, ...], bound: flo
 def _goal(name: str, unit: str, order: tuple[str, ...], bound: tuple[float, ...]) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame="body", order=order, minimum=tuple(-b for b in bound), maximum=bound,
-        max_jump=tuple(2 * b for b in bound), max_age_s=None,
+        max_jump=tuple(2 * b for b in bound), max_age_s=None, expires_s=_OPERATOR_S,
     )  # fmt: skip

@@ -112,11 +112,19 @@ def one_quadrotor(drawn: dict[str, Tensor]) -> QuadrotorParameters:
 
 
 def _vector(
-    name: str, unit: str, frame: str, bound: float, jump: float, max_age_s: float | None, sensor: str = ""
+    name: str,
+    unit: str,
+    frame: str,
+    bound: float,
+    jump: float,
+    max_age_s: float | None,
+    sensor: str = "",
+    expires_s: float | None = None,
 ) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame=frame, order=("x", "y", "z"),
         minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s, sensor=sensor,
+        expires_s=expires_s,
     )  # fmt: skip
 
 
@@ -190,7 +198,8 @@ ROBOT = RobotDescription(
         _vector("linear_velocity", "m/s", "body", 10.0, 2.0, _STATE_AGE, "odom"),
         _vector("angular_velocity", "rad/s", "body", 34.9, 34.9, _STATE_AGE, "imu"),
         _vector("reference_position", "m", "world", 20.0, 40.0, None),
-        _vector("reference_velocity", "m/s", "world", 10.0, 20.0, None),
+        # A place stays where it was asked for, and the velocity with which it moved does not.
+        _vector("reference_velocity", "m/s", "world", 10.0, 20.0, None, expires_s=0.5),
     ),
     commands=(
         CommandSpec(

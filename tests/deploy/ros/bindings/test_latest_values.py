@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -197,6 +198,32 @@ def test_what_is_wanted_in_another_frame_than_the_robots_world_is_not_used(flyin
         message.header.frame_id = named
         flying.receive(GOAL_POSE, message)
         assert flying.take_rejection() is None
+
+
+@pytest.mark.parametrize(("expires_s", "zero_after_s"), [(None, 0.5), (2.0, 2.0)])
+def test_a_velocity_that_is_not_renewed_lasts_as_the_contract_says(clock, expires_s, zero_after_s):
+    """Or else as its topic has it; the place, which does not expire, stays."""
+    contract = hand_made_policy.contract()
+    signals = tuple(
+        dataclasses.replace(item, expires_s=expires_s) if item.name == "reference_velocity" else item
+        for item in contract.signals
+    )
+    flying = LatestValues(dataclasses.replace(contract, signals=signals), clock=clock)
+    flying.receive(REFERENCE, odometry(child="world"))
+    flying.expire(round((zero_after_s - 0.01) * S))
+    assert flying.signals["reference_velocity"].all()
+    flying.expire(round((zero_after_s + 0.01) * S))
+    assert not flying.signals["reference_velocity"].any()
+    assert flying.expired == ("reference",)
+    assert flying.signals["reference_position"].all()
+
+
+def test_what_is_said_once_does_not_expire_whatever_the_contract_says(flying, clock):
+    """A goal pose says that the robot shall rest there: nobody has to renew it."""
+    assert {item.name: item.expires_s for item in hand_made_policy.contract().signals}["reference_velocity"] == 0.5
+    flying.receive(GOAL_POSE, PoseStamped())
+    flying.expire(100 * S)
+    assert flying.expired == ()
 
 
 def test_missing_signals_are_named_with_their_topics(flying):
