@@ -84,7 +84,7 @@ def _controller(runtime: Runtime) -> PolicyController | ChunkController:
     """A policy of chunks infers within the loop: no real time passes here."""
     if runtime.contract.chunk is None:
         return PolicyController(runtime)
-    return ChunkController(InLoop(runtime))
+    return ChunkController(InLoop(runtime), conditions=runtime.conditions())
 
 
 class _Trial:

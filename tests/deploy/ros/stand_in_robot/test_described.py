@@ -201,6 +201,22 @@ def test_a_signal_that_nothing_measures_is_named():
         DescribedWorld(bare_scene(robot), 0)
 
 
+# --- on its back ---
+
+
+def test_a_robot_with_legs_can_lie_on_its_back_and_nothing_holds_it():
+    world = make_world(ROBOT, 1)
+    world.turn_over()
+    tell(world, None, 200)
+    assert world.truth().tilt > 2.5
+    assert world.time_s == pytest.approx(200 * world.timestep_s)
+
+
+def test_what_is_fixed_cannot_lie_on_its_back():
+    with pytest.raises(ValueError, match="so101 is fixed to its place"):
+        make_world(ARM, 0).turn_over()
+
+
 # --- the hoist ---
 
 

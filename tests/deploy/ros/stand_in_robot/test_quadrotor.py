@@ -44,6 +44,15 @@ def test_it_rests_on_the_ground_until_the_rotors_carry_it():
     assert world.truth().position[2] > 0.5
 
 
+def test_on_its_back_it_lies_still_until_its_rotors_turn():
+    world = QuadrotorWorld(0)
+    world.turn_over()
+    assert world.time_s == 0.0
+    turn(world, None, 500)
+    assert world.truth().tilt == pytest.approx(np.pi, abs=0.1)
+    assert np.abs(world.sense()["angular_velocity"]).max() < 0.05
+
+
 def test_in_the_air_thrust_and_gravity_give_the_acceleration():
     world = QuadrotorWorld(1)
     speed = 1.2 * world.parameters.hover_speed

@@ -12,6 +12,7 @@ import pytest
 import standing_policy
 from chunk_models import with_chunks
 
+from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.robot_interface import ContractMismatch
 from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
 from isthmus_deploy.ros.stand_in_robot import trial
@@ -101,6 +102,9 @@ class Standing:
 
     def __init__(self, contract) -> None:
         self.contract, self.asked = with_chunks(contract), 0
+
+    def conditions(self) -> Conditions:
+        return Conditions()
 
     def step(self, signals, noise=None, begin=None):
         self.asked += 1

@@ -14,20 +14,22 @@ from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 from rich.console import Console
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_deploy.policy_file import PolicyFileError, read
+from isthmus_deploy.policy_file import PolicyFileError, read, seal
 from isthmus_deploy.runtime import Runtime
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.export import export as chunk_export
 from isthmus_policies.chunks.export.export import compiled
 from isthmus_policies.chunks.export.graph import compile_chunks
-from isthmus_policies.chunks.export.replay import ChunkRecording, record_chunks
+from isthmus_policies.chunks.export.replay import ChunkRecording, make_chunk_vectors, newest, record_chunks
 from isthmus_policies.chunks.runner import usual_executor
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator
 from isthmus_policies.demonstrate.record import main as record
 from isthmus_policies.evaluation import play
+from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.export import ExportError, Options, export
 from isthmus_sim.robots import ROBOTS
+from isthmus_sim.task import Condition
 from isthmus_sim.tasks import TASKS, make_task
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
@@ -74,6 +76,28 @@ def test_the_contract_says_how_the_chunks_are_run_and_where_they_come_from(path:
     assert provenance.evaluation["episodes"] == 2
     made_with = {"task push_t", "robot pusher", "chunk policy flow", "denoiser mlp", "engine mujoco"}
     assert set(provenance.packages) == made_with
+
+
+def test_conditions_travel_with_chunks(tmp_path: Path):
+    """The newest reading is judged, of the two that the policy reads."""
+    task = make_task("push_t")
+    left = Condition(margin=lambda signals: signals["agent_position"][:, 0] - 128.0, unit="px", description="is right")
+    task.conditions = {"disc": left}
+    model, contract, recording, _ = compiled(task, untrained_chunks("mip"), RECEDING)
+    margins = Margins(task)
+    margins.check(newest(step) for step in recording.inferred)
+    vectors = make_chunk_vectors(task.robot, contract, recording, margins.of)
+    assert vectors[0].margins.tolist() == [vectors[0].signals["agent_position"][-1, 0] - 128.0]
+    path = tmp_path / "policy.onnx"
+    path.write_bytes(seal(model, contract, vectors, margins.model))
+    signals = {name: value[-1] for name, value in vectors[0].signals.items()}
+    place = np.array([120.0, 1.0], np.float32)
+    cause = Runtime(path).conditions().judge({**signals, "agent_position": place}, "standby")
+    assert cause == "disc: 8 px beyond what training had (is right)"
+    swapped = [replace(step, margins=step.margins + 0.1) for step in vectors]
+    path.write_bytes(seal(model, contract, swapped, margins.model))
+    with pytest.raises(PolicyFileError, match="its margins are off by"):
+        Runtime(path)
 
 
 def test_the_runtime_takes_the_file_with_its_test_vectors_of_both_kinds(path: Path):
