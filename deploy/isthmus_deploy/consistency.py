@@ -111,6 +111,12 @@ def same_quantity(a: Any, b: Any) -> bool:
     return all(getattr(a, field) == getattr(b, field) for field in ("shape", "unit", "frame", "order"))
 
 
+def check_still(path: str, signal: Any) -> None:
+    """Only what a sensor measures in numbers must not stand still."""
+    if signal.max_still_s is not None and (signal.max_age_s is None or signal.dtype != "float32"):
+        raise InconsistentContract(f"{path}.max_still_s", "given, but only numbers of a sensor must not stand still")
+
+
 def check_transition_rate(path: str, command: Any) -> None:
     """The command's way to stand-by and to safe is no faster than the command may ever change."""
     if command.transition_rate is None:

@@ -15,6 +15,7 @@ from isthmus_deploy.consistency import (
     check_order,
     check_range,
     check_trained_around,
+    check_still,
     check_trained_range,
     check_transition_rate,
     paths,
@@ -47,6 +48,12 @@ class Signal(SignalInterface):
     trained_around: str | None = None
     """The reading of the same quantity, as it is when the policy starts, that the trained range is about; None where
     the range is of the goal itself."""
+    trained_latency_s: float | None = None
+    """Longest time from this reading's sample to its arrival that training has seen, s; None where only the contract's
+    whole latency is known."""
+    max_still_s: float | None = None
+    """Time in which at least one element changes at rest too, by the sensor's noise; None for what may stand still,
+    such as an encoder of coarse steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,7 @@ class Limits:
             check_trained_around(path, signal, self.signals)
             check_expiry(path, signal)
             check_length(path, signal, "max_jump")
+            check_still(path, signal)
         for path, command in paths("commands", self.commands):
             check_order(path, command)
             check_range(path, command)

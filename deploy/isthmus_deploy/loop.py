@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from isthmus_deploy.clocks import RunningMinimum
+
 _BUCKETS_PER_DECADE = 20
 _FIRST_NS = 1_000
 _DECADES = 6
@@ -12,6 +14,8 @@ _PHASE_GAIN = 0.1
 """Share of the measured phase error that one cycle corrects."""
 _PHASE_LIMIT = 0.02
 """Largest correction of one cycle, as a fraction of the period: one odd reading must not move the grid."""
+
+_RECENT_NS = 1_000_000_000
 
 Clock = Callable[[], int]
 """Monotonic time in nanoseconds, such as `time.monotonic_ns`."""
@@ -154,6 +158,7 @@ class ControlLoop:
         """Cycles whose work ended after the next one's deadline."""
         self.skipped_periods = 0
         """Periods without a tick because of overruns."""
+        self._held_up = RunningMinimum(_RECENT_NS)
         self.wait_time = LatencyHistogram()
         """Time from the start of waiting to the tick."""
         self.work_time = LatencyHistogram()
@@ -193,6 +198,12 @@ class ControlLoop:
             "period_error": self.period_error.summary(),
         }
 
+    @property
+    def held_up_s(self) -> float:
+        """The most by which a cycle of the last second or two began after its deadline, s: this machine was busy
+        otherwise, or the cycle before took too long. No sensor can cause it."""
+        return -1e-9 * (self._held_up.value or 0)
+
     def _wait_first(self, begin: int) -> bool:
         """The first reading sets the phase of the grid; without one, the grid starts after one period."""
         deadline = begin + self._period_ns
@@ -228,6 +239,8 @@ class ControlLoop:
         return arrival >= max(self._expected_ns - interval // 2, self._last_tick_ns + self._period_ns // 2)
 
     def _count(self, arrived: bool, now: int, begin: int) -> None:
+        assert self._expected_ns is not None
+        self._held_up.add(min(0, self._expected_ns + self._slack_ns - now), now)
         self.wait_time.record(now - begin)
         if self.cycles:
             self.period_error.record(abs(now - self._last_tick_ns - self._period_ns))
@@ -247,6 +260,7 @@ class ControlLoop:
         self._expected_ns += self._period_ns
         late = end - (self._expected_ns + self._slack_ns)
         if late > 0:
+            self._held_up.add(-late, end)
             self._wait(0.0)  # a reading that came meanwhile is old: the next tick waits for a new one
             skipped = -(-late // self._period_ns)
             self.overruns += 1

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from isthmus_deploy.limits import Command, Limits, Signal
+from isthmus_deploy.motion import MotionGuard
+from isthmus_deploy.stillness import StillnessGuard
 
 _QUATERNION = ("w", "x", "y", "z")
 _QUATERNION_NORM_TOLERANCE = 1e-2
@@ -46,10 +48,14 @@ class SignalGuard:
         self._quaternions = [part for part, is_one in zip(self._slices, quaternions, strict=True) if is_one]
         self._last_ages: list[float] | None = None
         self._elapsed_s = self._period_s
+        self._stillness = StillnessGuard(self._numbers, self._slices)
+        self._motion = MotionGuard(self._numbers, self._slices)
 
     def reset(self) -> None:
-        """Forget the last reading: the next one is not checked for a jump."""
+        """Forget the readings so far: the next one is not compared with them."""
         self._last_ages = None
+        self._stillness.reset()
+        self._motion.reset()
 
     def check(
         self, signals: Mapping[str, np.ndarray], ages_s: Mapping[str, float], elapsed_s: float = 0.0
@@ -57,7 +63,8 @@ class SignalGuard:
         """Judge the readings of one control period.
 
         A reading may move by `max_jump` for every control period since the reading before it, so that a lost message
-        is not taken for a jump. A quaternion and its negative are the same orientation.
+        is not taken for a jump. A quaternion and its negative are the same orientation. Sensors that have frozen, and a
+        velocity that contradicts the position, are found after a while.
 
         Args:
             signals: Every signal of the contract by name, unbatched.
@@ -72,7 +79,7 @@ class SignalGuard:
         if cause:
             return cause
         ages = [ages_s.get(signal.name, 0.0) for signal in self._numbers]
-        cause = self._check_jumps(ages)
+        cause = self._check_jumps(ages) or self._check_course(ages)
         if cause is None:
             np.copyto(self._last, self._flat)
             self._last_ages = ages
@@ -117,6 +124,13 @@ class SignalGuard:
                 if abs(norm - 1.0) > _QUATERNION_NORM_TOLERANCE:
                     return f"{self._locate(part.start)[0].name}: not a unit quaternion, norm {norm:.4g}"
         return None
+
+    def _check_course(self, ages: Sequence[float]) -> str | None:
+        """What only several readings can show."""
+        if self._last_ages is None:
+            return self._motion.check(self._flat, [0.0] * len(ages))
+        passed_s = [self._elapsed_s + last - age for last, age in zip(self._last_ages, ages, strict=True)]
+        return self._stillness.check(self._flat, self._last, passed_s) or self._motion.check(self._flat, passed_s)
 
     def _check_jumps(self, ages: Sequence[float]) -> str | None:
         if self._last_ages is None:

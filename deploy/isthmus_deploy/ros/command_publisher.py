@@ -9,6 +9,7 @@ from rclpy.node import Node
 from isthmus_deploy.robot_interface import CommandInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
+from isthmus_deploy.ros.qos_mismatches import QosMismatches
 
 
 class CommandPublisher:
@@ -17,23 +18,33 @@ class CommandPublisher:
     Args:
         node: Sends it.
         command: What is sent.
+        mismatches: Is told of subscribers that cannot hear it.
         table: Says on which topic, and how; by default all that is registered.
 
     Raises:
         Refusal: no topic takes it.
     """
 
-    def __init__(self, node: Node, command: CommandInterface, table: BindingTable | None = None) -> None:
+    def __init__(
+        self, node: Node, command: CommandInterface, mismatches: QosMismatches, table: BindingTable | None = None
+    ) -> None:
         binding = (table or bindings()).command(command)
         self.topic = node.resolve_topic_name(binding.topic)
         """Full name of its topic."""
         self._write = binding.writer(command)
-        self._publisher = node.create_publisher(binding.message, binding.topic, qos.COMMAND)
+        events = mismatches.of_publisher(binding.topic)
+        self._publisher = node.create_publisher(binding.message, binding.topic, qos.COMMAND, event_callbacks=events)
+        self._mismatches, self._name = mismatches, binding.topic
 
     @property
     def heard(self) -> bool:
         """Whether somebody takes it."""
         return self._publisher.get_subscription_count() > 0
+
+    @property
+    def unheard(self) -> str:
+        """Why nobody takes it, to be added to a sentence."""
+        return self._mismatches.on(self._name)
 
     def send(self, values: np.ndarray) -> None:
         """Send values of the command's shape, in its unit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -9,69 +10,45 @@ from typing import Any, Literal
 import numpy as np
 from rclpy.node import Node
 
+from isthmus_deploy.clocks import WallClock
 from isthmus_deploy.contract import Contract
+from isthmus_deploy.gravity import gravity_problem
+from isthmus_deploy.limits import Signal
 from isthmus_deploy.robot_interface import SignalInterface
-from isthmus_deploy.ros.bindings.binding import BadMessage, Read, SignalBinding, Topic
+from isthmus_deploy.ros.bindings.binding import WXYZ, BadMessage, Read, SignalBinding, Topic
 from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
+from isthmus_deploy.ros.qos_mismatches import QosMismatches
+from isthmus_deploy.ros.reading_times import ReadingTimes
 
 _NEVER_NS = -(1 << 62)
-_STEPPED = 3
-"""So many messages in a row with older stamps than one before them are not late: their clock has stepped back."""
-
-
-class Stamps:
-    """Which messages of a topic are new, by their stamps alone: no clock of this machine is asked.
-
-    One with its predecessor's stamp is no new reading: a driver that repeats itself is as good as silent. One that is
-    older comes late, over another way or from a replay. But where several in a row are older, their clock has stepped
-    back, as a time server makes it, and they are new.
-    """
-
-    def __init__(self) -> None:
-        self._newest: tuple[int, int] | None = None
-        self._older: list[tuple[int, int]] = []
-        self.repeated = 0
-        """Messages with the stamp of the one before."""
-        self.late = 0
-        """Messages that were older than one before and not used."""
-        self.steps = 0
-        """How often the clock of the stamps has stepped back."""
-
-    def is_new(self, stamp: tuple[int, int] | None, *, ordered: bool = True) -> bool:
-        """Whether a message with this stamp, s and ns, is a new reading. One without a stamp always is; where they are
-        not `ordered`, also an older one."""
-        if stamp is None:
-            return True
-        if self._newest is None or stamp > self._newest or (not ordered and stamp != self._newest):
-            self._older.clear()
-            self._newest = stamp
-            return True
-        if stamp == self._newest or stamp in self._older:
-            self.repeated += 1
-            return False
-        self._older.append(stamp)
-        if len(self._older) < _STEPPED:
-            self.late += 1
-            return False
-        self._older.clear()
-        self.steps += 1
-        self._newest = stamp
-        return True
 
 
 class LatestValues:
-    """A buffer of the latest value of every signal in a contract, and when it came.
+    """A buffer of the latest value of every signal in a contract, and when it was taken.
 
     Args:
         contract: What the policy needs; `check_contract` has passed.
         table: Says how each signal comes; by default all that is registered.
+        mismatches: Is told of publishers that cannot be heard.
+        trust_stamps: Whether readings count from their stamps, where clocks agree; otherwise from when they come.
+        max_latency_s: How late readings may come all the time, in the place of what the contract allows.
         clock: Monotonic time in nanoseconds.
+        wall: Time since 1970 in nanoseconds.
     """
 
     def __init__(
-        self, contract: Contract, table: BindingTable | None = None, *, clock: Callable[[], int] = time.monotonic_ns
+        self,
+        contract: Contract,
+        table: BindingTable | None = None,
+        *,
+        mismatches: QosMismatches | None = None,
+        trust_stamps: bool = True,
+        max_latency_s: float | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._mismatches = mismatches or QosMismatches()
         self.signals = {signal.name: np.zeros(signal.shape, signal.dtype) for signal in contract.signals}
         self._spare = {name: reading.copy() for name, reading in self.signals.items()}
         self._expires_s = {signal.name: signal.expires_s for signal in contract.signals}
@@ -80,14 +57,26 @@ class LatestValues:
         self._bindings = {signal.name: table.signal(signal) for signal in contract.signals}
         self._routes = _routes(contract.signals, self._bindings)
         self._trigger = next((topic for topic in self._routes if topic.triggers), None)
-        # By signal: the topic that brought it last, and when.
+        # By signal: the topic that brought it last, and when it was taken.
         self._latest: dict[str, tuple[Topic, int]] = {
             name: (topic, _NEVER_NS)
             for topic, routes in self._routes.items()
             for name, _ in routes
             if topic.expires_s is not None and topic.expiring is None
         }
-        self._stamps: dict[Topic, Stamps] = {topic: Stamps() for topic in self._routes}
+        by_name = {signal.name: signal for signal in contract.signals}
+        self.times = ReadingTimes(
+            contract,
+            {topic: [by_name[name] for name, _ in routes] for topic, routes in self._routes.items()},
+            lambda: WallClock(clock=clock, wall=wall),
+            trust_stamps=trust_stamps,
+            max_latency_s=max_latency_s,
+        )
+        """When readings were taken, and how late they reach commands."""
+        self.frozen = 0
+        """Readings of the robot that were the same as those before, bit for bit."""
+        self._orientations = [signal.name for signal in contract.signals if _is_orientation(signal)]
+        self._felt: dict[Topic, Any] = {}  # the newest message of what feels accelerations
         self._fresh = False
         self._rejection: str | None = None
         self._rejected: dict[Topic, str] = {}
@@ -100,7 +89,10 @@ class LatestValues:
     def subscribe(self, node: Node) -> None:
         """Receive from every topic that carries one of the signals."""
         for topic in self._routes:
-            node.create_subscription(topic.message, topic.name, self._receiver(topic), topic.qos)
+            events = self._mismatches.of_subscription(topic.name)
+            node.create_subscription(
+                topic.message, topic.name, self._receiver(topic), topic.qos, event_callbacks=events
+            )
 
     def take_reading(self) -> bool:
         """Whether a reading that starts a control period has come since the last call."""
@@ -123,7 +115,7 @@ class LatestValues:
         self.expired = tuple(dict.fromkeys(expired))
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
-        """Seconds since each signal arrived; infinite for one that never did, 0 for a goal that holds."""
+        """Seconds since each signal was taken; infinite for one that never did, 0 for a goal that holds."""
         return {name: self._age_s(name, now_ns) for name in self.signals}
 
     def missing(self, side: Literal["robot", "operator"]) -> list[str]:
@@ -136,9 +128,8 @@ class LatestValues:
 
     def receive(self, topic: Topic, message: Any) -> None:
         """Take a message of `topic`, all of it or nothing: one that `Stamps` finds new."""
-        # What is said once and holds is new whenever it comes: operators' clocks differ.
-        streams = not topic.holds or topic.expires_s is not None
-        if not self._stamps[topic].is_new(stamp_of(message), ordered=streams):
+        now_ns, stamp_ns = self._clock(), stamp_of(message)
+        if not self.times.is_new(topic, stamp_ns, now_ns):
             return
         routes = self._routes[topic]
         try:
@@ -149,21 +140,40 @@ class LatestValues:
         except BadMessage as error:
             self._rejection = self._rejected[topic] = str(error)
             return
-        now_ns = self._clock()
+        if topic.acceleration is not None:
+            self._felt[topic] = message
+        taken_ns = self.times.taken_ns(topic, stamp_ns, now_ns)
+        self.frozen += topic.side == "robot" and self._is_same(topic)
         for name, _ in routes:
             self.signals[name], self._spare[name] = self._spare[name], self.signals[name]
-            self._latest[name] = topic, now_ns
+            self._latest[name] = topic, taken_ns
         if topic is self._trigger:
             self._fresh, self.triggered_ns = True, now_ns
 
+    def gravity_problem(self) -> str | None:
+        """Why the orientation cannot be right, for a robot at rest; None where nothing speaks against it."""
+        for topic, message in self._felt.items():
+            assert topic.acceleration is not None
+            felt = np.zeros(3)
+            with contextlib.suppress(BadMessage):
+                topic.acceleration(message, felt)
+            for name in self._orientations:
+                problem = gravity_problem(felt, self.signals[name].tolist())
+                if problem:
+                    return f"{topic.name} and {name}: {problem}"
+        return None
+
     @property
     def counters(self) -> dict[str, object]:
-        """What diagnostics tell of stamps, by name: sums over all topics."""
-        return {
-            "repeated_readings": sum(stamps.repeated for stamps in self._stamps.values()),
-            "late_readings": sum(stamps.late for stamps in self._stamps.values()),
-            "clock_steps": sum(stamps.steps for stamps in self._stamps.values()),
-        }
+        """What diagnostics tell of readings, by name."""
+        return {**self.times.counters, "frozen_readings": self.frozen}
+
+    def _is_same(self, topic: Topic) -> bool:
+        """Whether a message holds what is known already; images are not compared."""
+        return all(
+            self._spare[name].dtype != np.uint8 and self._spare[name].tobytes() == self.signals[name].tobytes()
+            for name, _ in self._routes[topic]
+        )
 
     def _receiver(self, topic: Topic) -> Callable[[Any], None]:
         return lambda message: self.receive(topic, message)
@@ -180,10 +190,10 @@ class LatestValues:
             raise BadMessage(f"{topic.name}: in the frame {frame!r}; the robot's world is {self._world!r}")
 
     def _age_s(self, name: str, now_ns: int) -> float:
-        topic, arrived_ns = self._latest.get(name, (None, _NEVER_NS))
+        topic, taken_ns = self._latest.get(name, (None, _NEVER_NS))
         if topic is None:
             return float("inf")
-        return 0.0 if topic.holds else (now_ns - arrived_ns) * 1e-9
+        return 0.0 if topic.holds else (now_ns - taken_ns) * 1e-9
 
     def _silence_s(self, name: str, topic: Topic) -> float | None:
         """As the contract says, or else the topic; what is said once and holds never expires."""
@@ -195,7 +205,12 @@ class LatestValues:
     def _describe(self, name: str, binding: SignalBinding) -> str:
         topics = [source.topic for source in binding.sources]
         reasons = [f"; last refused: {self._rejected[topic]}" for topic in topics if topic in self._rejected]
+        reasons += [self._mismatches.on(topic.name) for topic in topics]
         return f"{name} (topic {' or '.join(topic.name for topic in topics)}{''.join(reasons)})"
+
+
+def _is_orientation(signal: Signal) -> bool:
+    return signal.frame == "world_from_body" and signal.order == WXYZ and signal.max_age_s is not None
 
 
 def _routes(

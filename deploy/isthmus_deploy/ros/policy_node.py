@@ -35,8 +35,15 @@ class Config:
     """Fault when a reading is older than this, s, where that is stricter than the contract's own limits."""
     wait_s: float = 15.0
     """How long to wait for the robot and its first readings, s."""
-    slack_s: float = 0.002
-    """How long after its expected time a reading is waited for before the loop goes on without it, s."""
+    slack_s: float | None = None
+    """How long after its expected time a reading is waited for before the loop goes on without it, s; by default 2 ms,
+    or a quarter of the control period where that is less."""
+    max_latency_s: float | None = None
+    """Fault when all readings of a sensor take longer than this from their stamp to a command, s; by default the
+    latency that the policy was trained for, two control periods and 5 ms."""
+    trust_stamps: bool = True
+    """Whether readings count from their stamps where the robot's clock agrees with this one; without, from when they
+    come."""
     fifo: bool = False
     """Real-time scheduling (SCHED_FIFO): steadier on a busy machine; needs the permission for it."""
     log: Path | None = None

@@ -26,6 +26,7 @@ from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers
 from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
+from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
@@ -40,6 +41,7 @@ _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
 _JOINING_NS = 10_000_000_000
 _LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
 _FIFO_PRIORITY = 50
+_SLACK_S = 0.002  # how long a reading is waited for beyond its expected time, or a quarter of a shorter period
 
 
 def drive(config: Config) -> int:
@@ -79,10 +81,17 @@ class PolicyNode:
         self._link = link
         self._log = link.node.get_logger()
         self._controller = _controller(runtime, config.ramp_s)
-        self._latest = LatestValues(self._contract, table)
-        self._loop = ControlLoop(
-            period_s=self._contract.control_period_s, tick=self._tick, wait=self._wait, slack_s=config.slack_s
+        self._mismatches = QosMismatches()
+        self._latest = LatestValues(
+            self._contract,
+            table,
+            mismatches=self._mismatches,
+            trust_stamps=config.trust_stamps,
+            max_latency_s=config.max_latency_s,
         )
+        period_s = self._contract.control_period_s
+        slack_s = min(_SLACK_S, period_s / 4) if config.slack_s is None else config.slack_s
+        self._loop = ControlLoop(period_s=period_s, tick=self._tick, wait=self._wait, slack_s=slack_s)
         self._sections = SectionTimer(("read", "policy", "publish", "report"))
         self._latency = LatencyHistogram()
         self._answered_ns = 0
@@ -93,12 +102,14 @@ class PolicyNode:
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
         self._interface: str | None = None
-        self._publishers = {
-            command.name: CommandPublisher(link.node, command, table) for command in self._contract.commands
-        }
+        commands, mismatches = self._contract.commands, self._mismatches
+        self._publishers = {item.name: CommandPublisher(link.node, item, mismatches, table) for item in commands}
         self._diagnostics = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         if config.profile is None:
-            link.node.create_subscription(String, "robot_interface", self._on_interface, qos.LATCHED)
+            link.node.create_subscription(
+                String, "robot_interface", self._on_interface, qos.LATCHED,
+                event_callbacks=mismatches.of_subscription("robot_interface"),
+            )  # fmt: skip
         self._latest.subscribe(link.node)
 
     def connect(self, stop: StopRequest) -> bool:
@@ -175,6 +186,7 @@ class PolicyNode:
             raise Refusal(
                 f"no robot: nothing on {topic} within {self._config.wait_s:g} s (ROS_DOMAIN_ID {domain}); "
                 "is it running, does --namespace name it, and if it does not say what it is: where is its --profile?"
+                f"{self._mismatches.on('robot_interface')}"
             )
         try:
             self._contract.check_robot(RobotInterface.from_json(self._interface))
@@ -201,7 +213,7 @@ class PolicyNode:
         silent = self._latest.missing("robot")
         for name, publisher in self._publishers.items():
             if not publisher.heard:
-                silent.append(f"somebody who takes {name} (topic {publisher.topic})")
+                silent.append(f"somebody who takes {name} (topic {publisher.topic}{publisher.unheard})")
         return silent
 
     # --- services ---
@@ -229,8 +241,10 @@ class PolicyNode:
         if missing:
             raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
         if self._controller.state is State.IDLE:
-            ages_s = self._latest.ages_s(time.monotonic_ns())
-            problem = self._too_old(ages_s) or self._controller.problem(self._latest.signals, ages_s)
+            now_ns = time.monotonic_ns()
+            ages_s = self._latest.ages_s(now_ns)
+            late = self._too_old(ages_s) or self._latest.times.problem(now_ns)
+            problem = late or self._controller.problem(self._latest.signals, ages_s) or self._latest.gravity_problem()
             if problem:
                 raise Refusal(f"cannot arm: {problem}")
 
@@ -243,13 +257,15 @@ class PolicyNode:
         self._sections.begin()
         self._latest.expire(now_ns)
         ages_s = self._latest.ages_s(now_ns)
-        self._trip_on(self._latest.take_rejection() or self._too_old(ages_s), now_ns)
+        late = self._too_old(ages_s) or self._latest.times.problem(now_ns)
+        self._trip_on(self._latest.take_rejection() or late, now_ns)
         self._sections.end("read")
         commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
         self._sections.end("policy")
         if self._drives():
             self._publish(commands)
             self._record_latency()
+        self._latest.times.answer(time.monotonic_ns())
         self._sections.end("publish")
         self._report(now_ns)
         self._sections.end("report")
@@ -333,9 +349,16 @@ class PolicyNode:
         state, cause = self._reported
         text = f"{state.value}: {cause}" if cause else state.value
         if state is State.FAULT:  # rclpy ties a severity to the line of the call
-            self._log.error(text)
+            self._log.error(f"{text}{self._held_up()}")
         else:
             self._log.info(text)
+
+    def _held_up(self) -> str:
+        """Whether readings may have been late because this machine was."""
+        held_up_s = self._loop.held_up_s
+        if held_up_s < self._contract.control_period_s:
+            return ""
+        return f" (this machine was busy and woke the node up to {held_up_s:.2g} s late)"
 
     def _diagnostic_message(self) -> DiagnosticArray:
         return diagnostics(
@@ -348,10 +371,12 @@ class PolicyNode:
                 "cycles": self._loop.cycles,
                 "missed_readings": self._loop.missed_readings,
                 "overruns": self._loop.overruns,
+                "held_up_ms": round(self._loop.held_up_s * 1e3, 1),
                 "latency_p50_us": round(self._latency.percentile_ns(50) / 1e3),
                 "latency_p99_us": round(self._latency.percentile_ns(99) / 1e3),
                 **self._controller.counters,
                 **self._latest.counters,
+                "incompatible_qos": str(self._mismatches),
                 "silent_topics": " ".join(self._silent),
             },
         )

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus_deploy.ros.wall_clock_watch import WallClockWatch
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -131,7 +133,8 @@ class Link:
     With one thread nothing needs a lock, and no second thread competes for the interpreter when a reading arrives. An
     exception in a callback leaves through the wait that ran it.
 
-    `EventsExecutor.spin()` never returns in these rclpy versions; `spin_once` with a time-out works.
+    `EventsExecutor.spin()` never returns in these rclpy versions; `spin_once` with a time-out works, also when somebody
+    sets the wall clock (`WallClockWatch`).
 
     Raises:
         Refusal: what `--ros-args`, the namespace or ROS_DOMAIN_ID say cannot be.
@@ -150,6 +153,7 @@ class Link:
             raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
         self._executor.add_node(self.node)
+        self._watch = WallClockWatch(self._executor.wake)
         self._others: list[Node] = []
 
     def also(self, name: str) -> Node:
@@ -183,6 +187,7 @@ class Link:
         """Leave the network."""
         from rclpy.utilities import try_shutdown
 
+        self._watch.close()
         nodes = (self.node, *self._others)
         for node in nodes:
             self._executor.remove_node(node)

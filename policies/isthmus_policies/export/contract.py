@@ -9,6 +9,7 @@ from isthmus_deploy.contract import Chunk, Command, Condition, Contract, Memory,
 from isthmus_deploy.robot_interface import Joint, narrowed
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
+from isthmus_sim.sensors import SensorModel
 from isthmus_sim.specs import SignalSpec
 from isthmus_sim.task import Task
 
@@ -75,7 +76,11 @@ def check_contract(task: Task, policy: Policy) -> None:
 
 
 def _signal(task: Task, spec: SignalSpec) -> Signal:
-    """A reading with its bounds, and for a goal with the range that training asked for."""
+    """A reading with its bounds; a goal with the range that training asked for, others with their latency there."""
     low, high = task.goal_range.get(spec.name, (None, None))
     facts = {name: value for name, value in asdict(spec).items() if name != "sensor"}
-    return Signal(**facts, trained_minimum=low, trained_maximum=high, trained_around=task.goal_around.get(spec.name))
+    latency_s = None if spec.is_goal else task.sensors.get(spec.sensor, SensorModel()).longest_s
+    around = task.goal_around.get(spec.name)
+    return Signal(
+        **facts, trained_minimum=low, trained_maximum=high, trained_around=around, trained_latency_s=latency_s
+    )

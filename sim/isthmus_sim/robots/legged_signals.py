@@ -9,6 +9,9 @@ from isthmus_sim.specs import JointSpec, SignalSpec
 
 _AGE = 0.1  # s
 _OPERATOR_S = 0.5  # a hand on a stick: when it is gone, so is what it asked for, and the robot stands
+# A gyro's noise is larger than its steps. Encoders may stand still one by one; that of all joints of a robot that
+# balances on its motors none moves by a step in a second, does not happen.
+_STILL_IMU, _STILL_JOINTS = 0.25, 1.0  # s
 # The limits of joint angles are soft stops, and a fall presses a joint past them by a few degrees; 0.3 rad beyond, the
 # encoder has lost its zero. Impacts turn joints faster than their motors do: up to twice what the fastest of these
 # reaches unloaded, and in a period a joint turns no further than that.
@@ -47,7 +50,7 @@ def _of_joints(
 ) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame="joint", order=joints, minimum=low, maximum=high,
-        max_jump=(jump,) * len(joints), max_age_s=_AGE, sensor="joint_states",
+        max_jump=(jump,) * len(joints), max_age_s=_AGE, max_still_s=_STILL_JOINTS, sensor="joint_states",
     )  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def _of_imu(name: str, unit: str, frame: str, order: tuple[str, ...], bound: flo
     n = len(order)
     return SignalSpec(
         name=name, unit=unit, frame=frame, order=order, minimum=(-bound,) * n, maximum=(bound,) * n,
-        max_jump=(jump,) * n, max_age_s=_AGE, sensor="imu",
+        max_jump=(jump,) * n, max_age_s=_AGE, max_still_s=_STILL_IMU, sensor="imu",
     )  # fmt: skip
 
 

@@ -48,6 +48,9 @@ class Topic:
     need it. The header's time stamp is set by whoever publishes."""
     check: Callable[[Any], None] = lambda message: None
     """Raises `BadMessage` for a message that must not be used."""
+    acceleration: Read | None = None
+    """Writes the acceleration (3,) that the body feels, m/s² in its own axes: upwards at rest. It is compared with the
+    orientation before the robot moves; `BadMessage` where a message does not hold it."""
     in_world: bool = False
     """Whether its header's frame is the world's. What an operator says in another one than the robot's is refused."""
     triggers: bool = False

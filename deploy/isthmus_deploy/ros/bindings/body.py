@@ -24,6 +24,7 @@ from isthmus_deploy.ros.bindings.binding import (
     Write,
     plainly,
 )
+from isthmus_deploy.ros.bindings.frames import check_frame
 from isthmus_deploy.ros.bindings.messages import read_quaternion, read_vector, write_quaternion, write_vector
 from isthmus_deploy.ros.qos import GOAL, SENSOR
 
@@ -31,12 +32,28 @@ _NOTHING = np.zeros(3)
 """What a message says of a place or velocity for which nobody asks."""
 
 
-def _check_twist_in_body(message: Odometry) -> None:
+def _check_odom(message: Odometry) -> None:
+    check_frame("odom", "header.frame_id", message.header.frame_id)
+    check_frame("odom", "child_frame_id", message.child_frame_id)
+    if not message.child_frame_id:
+        raise BadMessage(
+            f"odom: child_frame_id is empty, so nobody knows in which frame its twist is: name the body's, {BODY_FRAME!r}"
+        )
     if message.child_frame_id == message.header.frame_id:
         raise BadMessage(
             f"odom: child_frame_id is {message.child_frame_id!r} like the header's frame_id, so its twist is not in "
             "the body frame (nav_msgs/Odometry: child_frame_id is the body)"
         )
+
+
+def _check_imu(message: Imu) -> None:
+    check_frame("imu", "header.frame_id", message.header.frame_id)
+
+
+def _read_acceleration(message: Imu, out: Array) -> None:
+    if message.linear_acceleration_covariance[0] == -1.0:  # sensor_msgs/Imu: the sensor does not give it
+        raise BadMessage("imu: linear_acceleration_covariance[0] is -1: this IMU gives no acceleration")
+    read_vector(message.linear_acceleration, out)
 
 
 def _check_twist_in_world(message: Odometry) -> None:
@@ -103,10 +120,13 @@ def _reference_writer(_: Sequence[SignalInterface]) -> Write:
 
 
 ODOM = Topic(
-    name="odom", message=Odometry, qos=SENSOR, side="robot", writer=odometry_writer, check=_check_twist_in_body,
+    name="odom", message=Odometry, qos=SENSOR, side="robot", writer=odometry_writer, check=_check_odom,
     in_world=True, triggers=True,
 )  # fmt: skip
-IMU = Topic(name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer)
+IMU = Topic(
+    name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer, check=_check_imu,
+    acceleration=_read_acceleration,
+)  # fmt: skip
 REFERENCE = Topic(
     name="reference", message=Odometry, qos=SENSOR, side="operator", writer=_reference_writer,
     check=_check_twist_in_world, in_world=True, expires_s=0.5, expiring=("reference_velocity",),

@@ -40,13 +40,12 @@ def write_vector(xyz: Floats, message: Vector3 | Point) -> None:
     message.x, message.y, message.z = (float(value) for value in xyz)
 
 
-def stamp_of(message: Any) -> tuple[int, int] | None:
-    """The time stamp in a message's header, s and ns; None without a header, or for a stamp that was not set."""
+def stamp_of(message: Any) -> int | None:
+    """The time stamp in a message's header, ns; None without a header, or for a stamp that was not set."""
     header = getattr(message, "header", None)
     if header is None:
         return None
-    stamp = (header.stamp.sec, header.stamp.nanosec)
-    return stamp if any(stamp) else None
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or None
 
 
 def set_stamp(message: Any, stamp: Any) -> None:

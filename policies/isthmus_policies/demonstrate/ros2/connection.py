@@ -17,6 +17,7 @@ from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.ownership import other_publishers
+from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.schema import ContractError
 
@@ -50,9 +51,10 @@ def _open(node: Any, command: CommandInterface, wait_s: float) -> CommandPublish
     unit = bindings().command(command).unit
     if unit != command.unit:
         raise Refusal(f"the robot takes {command.name} in {command.unit}, its topic carries {unit}")
-    publisher = CommandPublisher(node, command)
+    publisher = CommandPublisher(node, command, QosMismatches())
     if not wait_for(lambda: publisher.heard or None, wait_s):
-        raise Refusal(f"nobody takes commands on {publisher.topic} within {wait_s:g} s: is the controller active?")
+        problem = f"nobody takes commands on {publisher.topic} within {wait_s:g} s: is the controller active?"
+        raise Refusal(problem + publisher.unheard)
     others = other_publishers(node, publisher.topic)
     if others:
         raise Refusal(f"{', '.join(others)} already sends commands on {publisher.topic}; stop it first")

@@ -123,15 +123,16 @@ def _vector(
 ) -> SignalSpec:
     return SignalSpec(
         name=name, unit=unit, frame=frame, order=("x", "y", "z"),
-        minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s, sensor=sensor,
-        expires_s=expires_s,
+        minimum=(-bound,) * 3, maximum=(bound,) * 3, max_jump=(jump,) * 3, max_age_s=max_age_s,
+        max_still_s=_STILL if sensor else None, expires_s=expires_s, sensor=sensor,
     )  # fmt: skip
 
 
 # Bounds: a room, 10 m/s, the gyro's range of ±2000 °/s (BMI088 datasheet); jumps: ten times what full thrust can do
 # in a control period, and all of the gyro's range, since full differential thrust turns this airframe by 20 rad/s in
-# 10 ms.
+# 10 ms. A gyro's noise is larger than its steps, and a motion capture never measures the same position twice.
 _STATE_AGE = 0.1
+_STILL = 0.25
 
 
 def _parameter(name: str, unit: str) -> Parameter:
@@ -193,7 +194,8 @@ ROBOT = RobotDescription(
         _vector("position", "m", "world", 20.0, 0.25, _STATE_AGE, "odom"),
         SignalSpec(
             name="orientation", unit="1", frame="world_from_body", order=("w", "x", "y", "z"),
-            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_STATE_AGE, sensor="odom",
+            minimum=(-1.01,) * 4, maximum=(1.01,) * 4, max_jump=(2.02,) * 4, max_age_s=_STATE_AGE,
+            max_still_s=_STILL, sensor="odom",
         ),
         _vector("linear_velocity", "m/s", "body", 10.0, 2.0, _STATE_AGE, "odom"),
         _vector("angular_velocity", "rad/s", "body", 34.9, 34.9, _STATE_AGE, "imu"),
