@@ -7,7 +7,6 @@ time as ours.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 _STEP_NS = 20_000_000
@@ -71,28 +70,29 @@ class RunningMinimum:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._since_ns = 0
-        self._parts: deque[int] = deque(maxlen=2)
-
-    @property
-    def value(self) -> int | None:
+        self._newer: int | None = None
+        self.value: int | None = None
         """None without values."""
-        return min(self._parts, default=None)
 
     def add(self, value: int, now_ns: int) -> None:
         """A value comes at a monotonic time."""
-        if not self._parts or now_ns - self._since_ns > self._window_ns:
+        if self._newer is None or self.value is None or now_ns - self._since_ns > self._window_ns:
             self._since_ns = now_ns
-            self._parts.append(value)
-        self._parts[-1] = min(self._parts[-1], value)
+            self.value = value if self._newer is None else min(self._newer, value)
+            self._newer = value
+            return
+        self._newer = min(self._newer, value)
+        self.value = min(self.value, value)
 
     def shift(self, by: int) -> None:
         """Add to all values."""
-        for index, value in enumerate(self._parts):
-            self._parts[index] = value + by
+        if self._newer is not None and self.value is not None:
+            self._newer += by
+            self.value += by
 
     def clear(self) -> None:
         """Forget all values."""
-        self._parts.clear()
+        self._newer = self.value = None
 
 
 class StampClock:
@@ -133,7 +133,11 @@ class StampClock:
         it was not."""
         self.wall.look()
         set_by_ns, delay_ns = self.wall.set_by_ns, now_ns - stamp_ns
-        if self._fastest.value is None or abs(delay_ns + set_by_ns - self._last_ns) >= abs(delay_ns - self._last_ns):
+        if (
+            not set_by_ns
+            or self._fastest.value is None
+            or abs(delay_ns + set_by_ns - self._last_ns) >= abs(delay_ns - self._last_ns)
+        ):
             return 0
         self.wall.accept()
         self._fastest.shift(-set_by_ns)

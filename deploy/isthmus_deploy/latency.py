@@ -50,7 +50,7 @@ class SensorLatency:
     def __init__(self, name: str, allowed_s: float, trained_s: float) -> None:
         self.name = name
         self.histogram = LatencyHistogram()
-        self._allowed_s, self._trained_s = allowed_s, trained_s
+        self._allowed_ns, self._trained_s = allowed_s * 1e9, trained_s
         self._late_since_ns: int | None = None
         self._late = 0
         self._least_ns = 0
@@ -59,7 +59,7 @@ class SensorLatency:
         """The reading that was taken then has been answered by a command now."""
         latency_ns = now_ns - taken_ns
         self.histogram.record(latency_ns)
-        if latency_ns * 1e-9 <= self._allowed_s:
+        if latency_ns <= self._allowed_ns:
             self._late_since_ns = None
             return
         if self._late_since_ns is None:
@@ -82,6 +82,6 @@ class SensorLatency:
             return None
         return (
             f"{self.name}: for {sustained_ns * 1e-9:.2g} s no reading came to a command within "
-            f"{self._allowed_s * 1e3:.3g} ms, the fastest took {self._least_ns * 1e-6:.3g} ms (trained for "
+            f"{self._allowed_ns * 1e-6:.3g} ms, the fastest took {self._least_ns * 1e-6:.3g} ms (trained for "
             f"{self._trained_s * 1e3:.3g} ms)"
         )

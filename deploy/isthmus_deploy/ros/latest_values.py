@@ -158,7 +158,7 @@ class LatestValues:
             with contextlib.suppress(BadMessage):
                 topic.acceleration(message, felt)
             for name in self._orientations:
-                problem = gravity_problem(felt, self.signals[name].tolist())
+                problem = gravity_problem(felt.tolist(), self.signals[name].tolist())
                 if problem:
                     return f"{topic.name} and {name}: {problem}"
         return None

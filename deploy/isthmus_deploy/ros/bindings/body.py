@@ -37,7 +37,8 @@ def _check_odom(message: Odometry) -> None:
     check_frame("odom", "child_frame_id", message.child_frame_id)
     if not message.child_frame_id:
         raise BadMessage(
-            f"odom: child_frame_id is empty, so nobody knows in which frame its twist is: name the body's, {BODY_FRAME!r}"
+            "odom: child_frame_id is empty, so the frame of its twist is unknown; name the body's, such as "
+            f"{BODY_FRAME!r}"
         )
     if message.child_frame_id == message.header.frame_id:
         raise BadMessage(

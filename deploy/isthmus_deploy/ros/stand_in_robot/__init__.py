@@ -35,7 +35,8 @@ class Config:
     upside_down: bool = False
     """Whether it begins on its back: a policy's node must refuse to arm it."""
     fault: tuple[str, ...] = ()
-    """Sensor faults, KIND@SECONDS or KIND:TOPIC@SECONDS after it is first told to move: nan@3.0, silence:imu@2."""
+    """Sensor faults, KIND@SECONDS or KIND:TOPIC@SECONDS after it is first told to move: nan@3.0, silence:imu@2,
+    freeze:imu@2, late:odom@2 (by six control periods), jump@1."""
     log: Path | None = None
     """Where to write the parameters, the sensor-to-command latency and the timing at the end, as JSON; at a
     task also, as .npz beside it, where everything was and what the task measured, over time."""

@@ -11,14 +11,14 @@ import numpy as np
 
 from isthmus_deploy.ros.stand_in_robot.world import Array
 
-Kind = Literal["nan", "jump", "silence"]
+Kind = Literal["nan", "jump", "silence", "freeze", "late"]
 _PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z0-9_/]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """From `at_s` on (s since the robot was first told to move), `topic` gives not-a-number, has jumped, or is
-    silent."""
+    """From `at_s` on (s since the robot was first told to move), `topic` gives not-a-number, has jumped, is silent,
+    repeats its readings with new stamps, or gives them late, with the stamps that they have."""
 
     kind: Kind
     topic: str

@@ -150,9 +150,9 @@ class StandIn:
         faults = self._active_faults()
         for fault in faults:
             self._sensors.spoil(fault, readings)
-        silent = {fault.topic for fault in faults if fault.kind == "silence"}
+        silent, late = ({fault.topic for fault in faults if fault.kind == kind} for kind in ("silence", "late"))
         unanswered = self._sent_ns is not None
-        sent_ns = self._sensors.publish(stamp, readings, silent)
+        sent_ns = self._sensors.publish(stamp, readings, silent, late)
         if sent_ns is not None:
             self._unanswered += unanswered
             self._sent_ns = sent_ns

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.stand_in_robot.faults import Fault
 from isthmus_deploy.ros.stand_in_robot.world import Array
 
+_LATE_PERIODS = 6
 _JUMP = {"m": 5.0, "rad": 5.0, "rad/s": 500.0}  # by unit: beyond what a body can do in a control period
 
 Readings = Mapping[str, Array]
@@ -33,10 +35,14 @@ class Sensors:
         self._signals = sensor_topics(robot, table)
         self._trigger, *others = self._signals
         self._write = {topic: _write(topic, self._signals[topic]) for topic in (*others, self._trigger)}
+        self._frozen: dict[Topic, Readings] = {}
+        self._under_way: dict[Topic, deque[tuple[Any, Readings]]] = {}
         self._publish = {t: node.create_publisher(t.message, t.name, t.qos).publish for t in self._write}
 
-    def publish(self, stamp: Any, readings: Readings, silent: set[str]) -> int | None:
-        """Send the readings, by signal name, on all topics but the silent ones.
+    def publish(
+        self, stamp: Any, readings: Readings, silent: Collection[str] = (), late: Collection[str] = ()
+    ) -> int | None:
+        """Send the readings, by signal name, on all topics but the silent ones; on late ones those of some periods ago.
 
         Returns:
             When the one went out that starts a control period, monotonic ns; None when that was silent.
@@ -45,19 +51,28 @@ class Sensors:
         for topic, publish in self._publish.items():
             if topic.name in silent:
                 continue
-            message = self._write[topic](readings)
-            set_stamp(message, stamp)
+            sent_stamp, sent = stamp, readings
+            if topic.name in late:
+                queue = self._under_way.setdefault(topic, deque(maxlen=_LATE_PERIODS + 1))
+                queue.append((stamp, readings))
+                sent_stamp, sent = queue[0]
+            message = self._write[topic](sent)
+            set_stamp(message, sent_stamp)
             sent_ns = time.monotonic_ns() if topic is self._trigger else None
             publish(message)
         return sent_ns
 
-    def spoil(self, fault: Fault, readings: Readings) -> None:
-        """Change the first element of the topic's first signal as the fault says."""
-        signal = next(signals[0] for topic, signals in self._signals.items() if topic.name == fault.topic)
+    def spoil(self, fault: Fault, readings: dict[str, Array]) -> None:
+        """Change the first element of the topic's first signal as the fault says, or leave all of them as they were."""
+        topic, signals = next(item for item in self._signals.items() if item[0].name == fault.topic)
+        signal = signals[0]
         if fault.kind == "nan":
             readings[signal.name][0] = np.nan
         elif fault.kind == "jump":
             readings[signal.name][0] += _JUMP.get(signal.unit, 5.0)
+        elif fault.kind == "freeze":
+            frozen = self._frozen.setdefault(topic, {signal.name: readings[signal.name] for signal in signals})
+            readings.update(frozen)
 
 
 def sensor_topics(robot: RobotInterface, table: BindingTable | None = None) -> dict[Topic, list[SignalInterface]]:
