@@ -7,6 +7,7 @@ import dataclasses
 import hand_made_policy
 import pytest
 from nav_msgs.msg import Odometry
+from rclpy.qos import QoSProfile
 from ros_processes import QUADROTOR, Operator
 from std_msgs.msg import Float64MultiArray, String
 
@@ -59,6 +60,20 @@ def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator
     output = refusal(operator, start("policy_node", policy, "--wait-s", 4.0))
     assert "angular_velocity (topic imu)" in output
     assert "position (topic odom)" in output
+
+
+def test_a_robot_that_cannot_be_heard_is_told_by_its_quality_of_service(start, policy, operator):
+    volatile = QoSProfile(depth=1)
+    operator.link.node.create_publisher(String, "robot_interface", volatile)
+    output = refusal(operator, start("policy_node", policy, "--wait-s", 6.0))
+    assert "incompatible quality of service on robot_interface: a publisher offers less, policy durability" in output
+
+
+def test_who_asks_for_more_than_commands_offer_is_told(start, policy, operator):
+    announce(operator, hand_made_policy.contract().interface())
+    operator.link.node.create_subscription(Float64MultiArray, "rotor_controller/commands", lambda _: None, qos.LATCHED)
+    output = refusal(operator, start("policy_node", policy, "--wait-s", 6.0))
+    assert "on rotor_controller/commands: a subscriber asks for more, policy durability" in output
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,102 @@ def test_a_clock_that_steps_forward_changes_nothing(flying):
         assert flying.take_reading()
 
 
+@pytest.mark.parametrize("back", [1, 3600])
+def test_a_clock_that_steps_back_with_this_machines_loses_no_reading(clock, back: int):
+    """The robot's driver runs on this machine, whose clock a time server sets."""
+    set_back = 0
+    latest = LatestValues(hand_made_policy.contract(), clock=clock, wall=lambda: clock.now + (10_000 - set_back) * S)
+    for index in range(10):
+        set_back = back if index > 4 else 0
+        clock.now = index * S
+        latest.receive(ODOM, odometry(stamp=10_000 + index - set_back))
+        assert latest.take_reading()
+        assert latest.ages_s(clock.now)["position"] == 0.0
+    assert latest.counters["wall_clock_steps"] == 1
+    assert latest.counters["clock_steps"] == latest.counters["late_readings"] == 0
+
+
+def test_a_reading_is_as_old_as_its_stamp_where_clocks_agree(flying, clock):
+    clock.now = 12 * S + S // 20
+    flying.receive(ODOM, odometry(stamp=12))
+    assert flying.ages_s(clock.now)["position"] == pytest.approx(0.05)
+    assert flying.counters["clocks"] == "no stamps on imu"
+
+
+@pytest.mark.parametrize("stamp", [12 - 3600, 12 + 3600])
+def test_where_clocks_do_not_agree_a_reading_counts_from_its_arrival(flying, clock, stamp: int):
+    clock.now = 12 * S
+    message = odometry(stamp=10_000 + stamp)
+    flying._clock = lambda: clock.now
+    clock.now += 10_000 * S
+    flying.receive(ODOM, message)
+    assert flying.ages_s(clock.now)["position"] == 0.0
+    side = "ahead" if stamp > 12 else "behind"
+    assert f"clocks do not agree: that of odom is 3.6e+03 s {side}" in flying.counters["clocks"]
+
+
+def test_stamps_that_are_not_trusted_still_tell_what_is_new(clock):
+    latest = LatestValues(hand_made_policy.contract(), trust_stamps=False, clock=clock, wall=clock)
+    clock.now = 20 * S
+    for stamp, used in ((12, True), (12, False), (11, False), (13, True)):
+        latest.receive(ODOM, odometry(stamp=stamp))
+        assert latest.take_reading() == used
+    assert latest.ages_s(clock.now)["position"] == 0.0
+    assert latest.counters["clocks"] == "stamps are not trusted, readings count from when they come"
+
+
+def test_readings_that_are_always_late_are_a_fault(flying, clock):
+    for index in range(40):
+        clock.now = 10 * S + index * S // 100
+        message = odometry()
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(clock.now - S // 20, S)
+        flying.receive(ODOM, message)
+        flying.times.answer(clock.now + S // 1000)
+    assert "odom: for 0.39 s no reading came to a command within 25 ms" in str(flying.times.problem(clock.now))
+    assert flying.counters["stamp_to_command_odom"] == "p50 51 ms, p99 51 ms, trained for 0 ms"
+
+
+def test_the_same_reading_with_a_new_stamp_is_counted(flying):
+    for stamp in (5, 6, 7):
+        flying.receive(ODOM, odometry(stamp=stamp))
+        assert flying.take_reading()
+    assert flying.counters["frozen_readings"] == 2
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "reason"),
+    [
+        (ODOM, odometry(frame="map_ned"), "odom: header.frame_id is 'map_ned', whose name says north, east, down"),
+        (ODOM, odometry(child="camera_link"), "child_frame_id is 'camera_link', whose name says a camera"),
+        (ODOM, odometry(child="zed_left_optical_frame"), "whose name says right, down, forward"),
+        (ODOM, odometry(child=""), "child_frame_id is empty"),
+        (ODOM, odometry(child="base_link_frd"), "whose name says forward, right, down"),
+    ],
+)
+def test_a_frame_that_is_another_convention_by_its_name_is_not_used(flying, topic, message, reason):
+    flying.receive(topic, message)
+    assert reason in flying.take_rejection()
+    assert "position" in flying.missing("robot")[0]
+
+
+@pytest.mark.parametrize("frame", ["scanned_map", "odom", "cambridge", "drone1/base_link", ""])
+def test_other_names_say_nothing(flying, frame):
+    flying.receive(ODOM, odometry(frame=frame))
+    assert flying.take_rejection() is None
+
+
+@pytest.mark.parametrize(("up", "given", "refused"), [(9.8, True, False), (-9.8, True, True), (-9.8, False, False)])
+def test_gravity_at_rest_shows_an_imu_that_is_upside_down(legs, up: float, given: bool, refused: bool):
+    message = Imu(orientation=Quaternion(w=1.0))
+    message.header.frame_id = "imu_link"
+    message.linear_acceleration.z = up
+    message.linear_acceleration_covariance[0] = 0.0 if given else -1.0
+    legs.receive(IMU, message)
+    assert legs.take_rejection() is None
+    problem = legs.gravity_problem()
+    assert ("imu and imu_orientation: at rest gravity is 180° away" in str(problem)) == refused
+
+
 @pytest.mark.parametrize(
     ("topic", "message", "reason"),
     [
