@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isthmus_deploy.motion import rotated
+from isthmus_deploy.rotations import rotated
 
 _GRAVITY = 9.81  # m/s²
 _AT_REST = 0.5

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus_deploy.limits import Signal
+from isthmus_deploy.rotations import rotated
 
 _XYZ, _WXYZ = ("x", "y", "z"), ("w", "x", "y", "z")
 _WINDOW_S = 0.5
@@ -108,14 +109,6 @@ class MotionGuard:
             return velocity
         assert self._orientation is not None
         return rotated(flat[self._slices[self._orientation]].tolist(), velocity)
-
-
-def rotated(wxyz: Sequence[float], vector: Vector) -> Vector:
-    """A vector of the body, seen from the world; `wxyz` is a unit quaternion, world_from_body."""
-    w, x, y, z = wxyz
-    a, b, c = vector
-    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    return a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u
 
 
 def _only(signals: Sequence[Signal], unit: str, frames: Sequence[str], order: Sequence[str]) -> int | None:

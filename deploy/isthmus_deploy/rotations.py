@@ -1,6 +1,8 @@
-"""Rotations by quaternions wxyz (unit, Hamilton), of which the robot side needs two operations."""
+"""Rotations by quaternions wxyz (unit, Hamilton), of which the robot side needs little."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,5 +17,12 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """A vector (3,) turned by a quaternion (4,)."""
-    twice = 2.0 * np.cross(quaternion[1:], vector)
-    return vector + quaternion[0] * twice + np.cross(quaternion[1:], twice)
+    return np.array(rotated(quaternion.tolist(), vector.tolist()))
+
+
+def rotated(quaternion: Sequence[float], vector: Sequence[float]) -> tuple[float, float, float]:
+    """As `rotate`, in plain numbers: several times as fast."""
+    w, x, y, z = quaternion
+    a, b, c = vector
+    u, v, t = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
+    return a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u

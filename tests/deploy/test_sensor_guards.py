@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import hand_made_quadrotor
 import numpy as np
@@ -14,6 +15,8 @@ from isthmus_deploy.gravity import gravity_problem
 from isthmus_deploy.safety import SignalGuard
 
 PERIOD_S = 0.01
+
+Change = Callable[[dict[str, np.ndarray], float], None]
 
 
 class Flight:
@@ -43,14 +46,12 @@ class Flight:
             "reference_velocity": np.zeros(3),
         }
 
-    def fly(
-        self, seconds: float, change=lambda readings, time_s: None, age=lambda step: 0.0
-    ) -> tuple[str | None, float]:
+    def fly(self, seconds: float, change: Change = lambda readings, time_s: None) -> tuple[str | None, float]:
         """The first cause and when it came, s; None at the end."""
         for index in range(round(seconds / PERIOD_S)):
             readings = self.read()
             change(readings, index * PERIOD_S)
-            cause = self.guard.check(readings, dict.fromkeys(readings, age(index)), PERIOD_S)
+            cause = self.guard.check(readings, dict.fromkeys(readings, 0.0), PERIOD_S)
             if cause:
                 return cause, index * PERIOD_S
         return None, seconds

@@ -88,7 +88,7 @@ class _Ear:
         self.came_s.append(time.monotonic())
         stamp = stamp_of(message)
         if stamp is not None:
-            self.behind_s.append(time.time() - stamp[0] - 1e-9 * stamp[1])
+            self.behind_s.append(1e-9 * (time.time_ns() - stamp))
 
 
 def _examine_graph(config: Config, link: Link, contract: Contract, table: BindingTable) -> Iterator[Finding]:
@@ -106,6 +106,9 @@ def _examine_graph(config: Config, link: Link, contract: Contract, table: Bindin
     for topic, patience_s in topics.items():
         yield from _examine_topic(link, topic, ears[topic], patience_s, contract)
     yield from _examine_values(contract, latest)
+    problem = latest.gravity_problem()
+    if problem:
+        yield wrong("axes", problem)
     for command in contract.commands:
         yield from _examine_command(link, command, table)
 

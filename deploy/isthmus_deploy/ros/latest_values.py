@@ -134,6 +134,7 @@ class LatestValues:
         routes = self._routes[topic]
         try:
             topic.check(message)
+            topic.check_axes(message)
             self._check_world(topic, message)
             for name, read in routes:
                 read(message, self._spare[name])

@@ -48,6 +48,9 @@ class Topic:
     need it. The header's time stamp is set by whoever publishes."""
     check: Callable[[Any], None] = lambda message: None
     """Raises `BadMessage` for a message that must not be used."""
+    check_axes: Callable[[Any], None] = lambda message: None
+    """Raises `BadMessage` for a message whose frames are by their names of other axes; not asked of a sensor whose
+    mounting is stated."""
     acceleration: Read | None = None
     """Writes the acceleration (3,) that the body feels, m/s² in its own axes: upwards at rest. It is compared with the
     orientation before the robot moves; `BadMessage` where a message does not hold it."""

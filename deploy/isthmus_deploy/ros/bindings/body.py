@@ -32,9 +32,7 @@ _NOTHING = np.zeros(3)
 """What a message says of a place or velocity for which nobody asks."""
 
 
-def _check_odom(message: Odometry) -> None:
-    check_frame("odom", "header.frame_id", message.header.frame_id)
-    check_frame("odom", "child_frame_id", message.child_frame_id)
+def _check_twist_in_body(message: Odometry) -> None:
     if not message.child_frame_id:
         raise BadMessage(
             "odom: child_frame_id is empty, so the frame of its twist is unknown; name the body's, such as "
@@ -47,7 +45,12 @@ def _check_odom(message: Odometry) -> None:
         )
 
 
-def _check_imu(message: Imu) -> None:
+def _check_odom_axes(message: Odometry) -> None:
+    check_frame("odom", "header.frame_id", message.header.frame_id)
+    check_frame("odom", "child_frame_id", message.child_frame_id)
+
+
+def _check_imu_axes(message: Imu) -> None:
     check_frame("imu", "header.frame_id", message.header.frame_id)
 
 
@@ -121,11 +124,12 @@ def _reference_writer(_: Sequence[SignalInterface]) -> Write:
 
 
 ODOM = Topic(
-    name="odom", message=Odometry, qos=SENSOR, side="robot", writer=odometry_writer, check=_check_odom,
+    name="odom", message=Odometry, qos=SENSOR, side="robot", writer=odometry_writer, check=_check_twist_in_body,
+    check_axes=_check_odom_axes,
     in_world=True, triggers=True,
 )  # fmt: skip
 IMU = Topic(
-    name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer, check=_check_imu,
+    name="imu", message=Imu, qos=SENSOR, side="robot", writer=_imu_writer, check_axes=_check_imu_axes,
     acceleration=_read_acceleration,
 )  # fmt: skip
 REFERENCE = Topic(

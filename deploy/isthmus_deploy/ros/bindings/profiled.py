@@ -72,15 +72,26 @@ class ProfiledTable(BindingTable):
     def _topic(self, topic: Topic, stated: TopicProfile, convert: Conversion) -> Topic:
         """The topic as the driver has it; the same object each time."""
         if topic not in self._topics:
+            felt = topic.acceleration
             self._topics[topic] = dataclasses.replace(
                 topic,
                 name=stated.topic or topic.name,
                 message=convert.message,
                 qos=_quality(topic.qos, stated.reliability),
                 check=lambda message: topic.check(convert.read(message)),
+                check_axes=lambda message: None if stated.mounting else topic.check_axes(convert.read(message)),
+                acceleration=felt and self._acceleration(felt, stated, convert),
                 writer=topic.writer and self._writer(topic.writer, stated, convert),
             )
         return self._topics[topic]
+
+    def _acceleration(self, read: Read, stated: TopicProfile, convert: Conversion) -> Read:
+        def turned(message: Any, out: Array) -> None:
+            read(convert.read(message), out)
+            if stated.mounting is not None:
+                out[:] = rotate(np.array(stated.mounting), out)
+
+        return turned
 
     def _writer(
         self, writer: Callable[[Sequence[SignalInterface]], Write], stated: TopicProfile, convert: Conversion
