@@ -83,7 +83,7 @@ def test_faults_are_read_from_text():
     "text", ["", "nan", "nan@", "smoke@1", "nan:camera@1", "nan:joint_states@1", "nan@-1", "nan@1.2.3"]
 )
 def test_what_is_no_fault_is_refused(text):
-    with pytest.raises(ValueError, match="KIND one of nan, jump, silence and TOPIC one of odom, imu"):
+    with pytest.raises(ValueError, match="KIND one of nan, jump, silence, freeze, late and TOPIC one of odom, imu"):
         parse_fault(text, FLYING)
 
 
@@ -194,3 +194,26 @@ def test_a_fault_spoils_the_first_reading_of_its_topic(network, topic, signal):
     robot.spoil(dataclasses.replace(fault, kind="jump"), jumped)
     limit = next(item.max_jump[0] for item in QUADRUPED.signals if item.name == signal)
     assert jumped[signal][0] - readings()[signal][0] > limit
+
+
+def test_a_frozen_topic_keeps_all_of_its_first_readings_and_leaves_the_others(network):
+    robot, fault = Sensors(network, interface_of(QUADRUPED)), Fault(kind="freeze", topic="imu", at_s=0.0)
+    first, later = readings(), {name: value + 1.0 for name, value in readings().items()}
+    robot.spoil(fault, first)
+    robot.spoil(fault, later)
+    assert {name for name, value in later.items() if (value == first[name]).all()} == {
+        "angular_velocity",
+        "imu_orientation",
+    }
+
+
+def test_a_late_topic_has_the_readings_and_the_stamp_of_six_periods_ago(network):
+    robot = Sensors(network, interface_of(QUADRUPED))
+    sent = []
+    for second in range(8):
+        moving = readings()
+        moving["angular_velocity"][0] = second
+        robot.publish(Time(sec=second), moving, late={"imu"})
+        imu = next(message for name, message in network.sent[-2:] if name == "imu")
+        sent.append((imu.header.stamp.sec, imu.angular_velocity.x))
+    assert sent == [(0, 0.0)] * 7 + [(1, 1.0)]
