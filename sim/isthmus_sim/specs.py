@@ -17,9 +17,10 @@ class SignalSpec:
     (height, width, 3) for an image, whose `dtype` is "uint8". `minimum`, `maximum` and `max_jump` (largest credible
     change between two readings) are plausibility bounds per element of `order`, in `unit`: outside them the reading is
     a fault, not data. `max_age_s` is the longest silence (s) that the robot side tolerates; None for a goal, valid
-    until replaced, or for `expires_s`: where its operator is silent for so long (s), it is zero. `max_still_s` is the time (s) after which a reading that stays the same, bit for bit, is that of a
-    frozen sensor; None for what may stand still, such as an encoder of coarse steps. `sensor` names the message that
-    the reading comes in: readings of one sensor are late together.
+    until replaced, or for `expires_s`: where its operator is silent for so long (s), it is zero. `max_still_s` is the
+    time (s) after which a reading that stays the same, bit for bit, is that of a frozen sensor; None for what may stand
+    still, such as an encoder of coarse steps. `sensor` names the message that the reading comes in: readings of one
+    sensor are late together.
     """
 
     name: str
