@@ -44,6 +44,10 @@ class SafetyChain:
         self._transition = Transition(limits, period_s)
         self._departed = True
         self._ticked_ns: int | None = None
+        self.starts = 0
+        """How often the driver has been started."""
+        self.wanted: Values | None = None
+        """What the driver wanted in the last tick, by name; None where it was not asked, or had nothing."""
         self._safe = {command.name: _constant(command, command.safe) for command in limits.commands}
         self._standby = {command.name: _constant(command, command.standby) for command in limits.commands}
 
@@ -124,6 +128,7 @@ class SafetyChain:
             if (broken := self._conditions.broken("driven")) is not None:
                 raise TransitionError(f"cannot start: {broken}")
         self._supervisor.start(now_ns)
+        self.starts += 1
 
     def stop(self, now_ns: int, cause: str = "stop requested") -> None:
         """stand-by, ramp-in or running → stopped: the next tick sends the safe command, or heads for it.
@@ -168,6 +173,7 @@ class SafetyChain:
             stand-by to what is wanted; that when running. All but the safe ones have passed the filter. A command
             with a transition rate goes to stand-by and to safe along its transition.
         """
+        self.wanted = None
         if self.state is State.IDLE:
             return self._safe
         if self.state not in ACTIVE:
@@ -195,7 +201,7 @@ class SafetyChain:
     def _driven(self, wanted: Callable[[], Values | None], now_ns: int) -> Values:
         if self.state is State.STANDBY:
             return self._transition.towards(self._standby, self._filter.last)
-        commands = wanted()
+        commands = self.wanted = wanted()
         if commands is None:
             self._supervisor.hold(now_ns)
             return self._standby

@@ -51,6 +51,8 @@ class ChunkController(SafetyChain):
         self._asked_ns: int | None = None
         self.inference_time = LatencyHistogram()
         """Time from the tick that asks for a chunk to the one that takes it."""
+        self.taken_chunks = 0
+        """Chunks since the start of the process that came from the inference."""
         self.refused_chunks = 0
         """Chunks since the start of the process that could not be used."""
         self.last_refusal = ""
@@ -121,6 +123,7 @@ class ChunkController(SafetyChain):
 
     def _take(self, now_ns: int) -> None:
         while (made := self._inferer.take()) is not None:
+            self.taken_chunks += 1
             if self._asked_ns is not None:  # asked for in this episode
                 self.inference_time.record(now_ns - self._asked_ns)
                 self._asked_ns = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import tyro
 
@@ -48,7 +48,7 @@ class Config:
         return self.files[0] if len(self.files) == 2 else None
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> NoReturn:
     """Entry point of `isthmus-deploy doctor`."""
     ros2.run(lambda: _examine(arguments), name="isthmus-deploy doctor", refusals=(PolicyFileError, ProfileError))
 

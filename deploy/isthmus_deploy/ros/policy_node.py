@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import tyro
 
+from isthmus_deploy.flight import replay
+from isthmus_deploy.flight.folder import default_folder
 from isthmus_deploy.policy_file import PolicyFileError
 from isthmus_deploy.profile import ProfileError
 from isthmus_deploy.ros import doctor, ros2
+
+_SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}
+"""What they do with the arguments that follow; each ends the process."""
+_LEAST_GB = 0.1  # files of an eighth of it, some minutes each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +26,8 @@ class Config:
 
     The node checks the policy file and the robot against the policy's contract, then serves ~/arm, ~/start, ~/stop and
     ~/reset (std_srvs/Trigger). It reports on /diagnostics. Ctrl-C sends the safe command and ends it.
+
+    `isthmus-deploy replay BAG` compares what a policy wants with what one wanted in a recorded flight.
     """
 
     policy: Annotated[Path, tyro.conf.Positional]
@@ -48,13 +56,24 @@ class Config:
     """Real-time scheduling (SCHED_FIFO): steadier on a busy machine; needs the permission for it."""
     log: Path | None = None
     """Where to write the timing summary at the end, as JSON."""
+    record: bool = True
+    """Whether the flight recorder writes a bag of the run."""
+    record_in: Path = field(default_factory=default_folder)
+    """The folder of all flights, which is bounded: the oldest ones are deleted."""
+    record_gb: float = 1.0
+    """How large that folder may become, GB."""
+
+    def __post_init__(self) -> None:
+        if not self.record_gb >= _LEAST_GB:
+            raise ValueError(f"record_gb must be at least {_LEAST_GB}, not {self.record_gb}; or say --no-record")
 
 
 def main() -> None:
     """Entry point of `isthmus-deploy`."""
-    if sys.argv[1:2] == ["doctor"]:
-        doctor.main(sys.argv[2:])
-    config = tyro.cli(Config, prog="isthmus-deploy", args=ros2.own_arguments())
+    arguments = ros2.own_arguments()
+    if arguments and arguments[0] in _SUBCOMMANDS:
+        _SUBCOMMANDS[arguments[0]](arguments[1:])
+    config = tyro.cli(Config, prog="isthmus-deploy", args=arguments)
     ros2.run(lambda: _drive(config), name="isthmus-deploy", refusals=(PolicyFileError, ProfileError))
 
 

@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.chunk_inference import WorkerThread
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.flight.recorder import FlightRecorder
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos
@@ -92,9 +93,11 @@ class PolicyNode:
         period_s = self._contract.control_period_s
         slack_s = min(_SLACK_S, period_s / 4) if config.slack_s is None else config.slack_s
         self._loop = ControlLoop(period_s=period_s, tick=self._tick, wait=self._wait, slack_s=slack_s)
-        self._sections = SectionTimer(("read", "policy", "publish", "report"))
+        self._sections = SectionTimer(("read", "policy", "publish", "record", "report"))
         self._latency = LatencyHistogram()
         self._answered_ns = 0
+        self._recorder: FlightRecorder | None = None
+        self._recording = "off"
         self._joined_ns = 0
         self._met = ""
         self._arbitration = OwnershipArbitration(link.node)
@@ -144,6 +147,8 @@ class PolicyNode:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
         """
         self._joined_ns = time.monotonic_ns() + _JOINING_NS
+        if self._config.record:
+            self._start_recorder()
         freeze_garbage()
         gc.disable()
         try:
@@ -168,9 +173,11 @@ class PolicyNode:
         return 0
 
     def close(self) -> None:
-        """End what the controller runs beside the loop."""
+        """End what runs beside the loop."""
         if not self._controller.close():
             self._log.warning("an inference hangs; it ends with the process")
+        if self._recorder is not None and not self._recorder.close():
+            self._log.warning("the flight recorder takes long; it finishes its bag by itself")
 
     # --- start-up ---
 
@@ -262,11 +269,14 @@ class PolicyNode:
         self._sections.end("read")
         commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
         self._sections.end("policy")
+        latency_ns = 0
         if self._drives():
             self._publish(commands)
-            self._record_latency()
+            latency_ns = self._record_latency()
         self._latest.times.answer(time.monotonic_ns())
         self._sections.end("publish")
+        self._record(now_ns, ages_s, commands, latency_ns)
+        self._sections.end("record")
         self._report(now_ns)
         self._sections.end("report")
 
@@ -289,10 +299,21 @@ class PolicyNode:
         for name, publisher in self._publishers.items():
             publisher.send(commands[name])
 
-    def _record_latency(self) -> None:
-        if self._latest.triggered_ns != self._answered_ns:  # a tick without a reading of its own answers none
-            self._answered_ns = self._latest.triggered_ns
-            self._latency.record(time.monotonic_ns() - self._answered_ns)
+    def _record_latency(self) -> int:
+        """Of this tick, ns; 0 where it answers no reading of its own."""
+        if self._latest.triggered_ns == self._answered_ns:
+            return 0
+        self._answered_ns = self._latest.triggered_ns
+        latency_ns = time.monotonic_ns() - self._answered_ns
+        self._latency.record(latency_ns)
+        return latency_ns
+
+    def _record(
+        self, now_ns: int, ages_s: Mapping[str, float], commands: Mapping[str, np.ndarray], latency_ns: int
+    ) -> None:
+        if self._recorder is not None:
+            sent = commands if self._drives() else None
+            self._recorder.record(now_ns, self._latest.signals, ages_s, sent, latency_ns)
 
     def _come_to_rest(self) -> None:
         """Lay down a robot that must not be sent the safe command at once; no callback is served meanwhile."""
@@ -303,8 +324,11 @@ class PolicyNode:
         period_s = self._contract.control_period_s
         due_s = time.monotonic()
         while not self._controller.may_end:
-            self._publish(self._controller.tick({}, {}, time.monotonic_ns()))
-            self._report(time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            commands = self._controller.tick({}, {}, now_ns)
+            self._publish(commands)
+            self._record(now_ns, self._latest.ages_s(now_ns), commands, 0)
+            self._report(now_ns)
             due_s += period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
 
@@ -331,6 +355,7 @@ class PolicyNode:
             self._log.warning(f"{' and '.join(silent)} silent: zero in its place" if silent else "all topics are heard")
         if not new_state and not new_silence:
             self._look_around(now_ns)
+            self._look_after_recorder()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _look_around(self, now_ns: int) -> None:
@@ -344,6 +369,23 @@ class PolicyNode:
         if not self._drives():
             raise Refusal(self._met)
         self._trip_on(self._met, now_ns)
+
+    def _start_recorder(self) -> None:
+        recorder = FlightRecorder(
+            self._controller, self._loop, contract=self._contract, sha256=self._digest, policy=self._config.policy,
+            root=self._config.record_in, limit=round(self._config.record_gb * 1e9),
+        )  # fmt: skip
+        self._recorder, self._recording = recorder, str(recorder.folder)
+        self._log.info(f"recording to {recorder.folder}")
+        if recorder.without_images:
+            self._log.warning("the policy's images are too large to be recorded: the bag has all but them")
+
+    def _look_after_recorder(self) -> None:
+        """Say once that nothing is recorded any more, and why; the robot goes on."""
+        problem = None if self._recorder is None else self._recorder.problem()
+        if problem:
+            self._recorder, self._recording = None, f"ended: {problem}"
+            self._log.warning(f"the flight recorder has ended: {problem}")
 
     def _log_state(self) -> None:
         state, cause = self._reported
@@ -378,6 +420,8 @@ class PolicyNode:
                 **self._latest.counters,
                 "incompatible_qos": str(self._mismatches),
                 "silent_topics": " ".join(self._silent),
+                "recording": self._recording,
+                "unrecorded_cycles": 0 if self._recorder is None else self._recorder.lost,
             },
         )
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from isthmus_deploy.ros.wall_clock_watch import WallClockWatch
 
@@ -69,7 +69,7 @@ def _profile_variable() -> str:
     return "FASTDDS_DEFAULT_PROFILES_FILE" if major >= _KILTED_RCLPY else "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
-def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Exception], ...] = ()) -> None:
+def run(command: Callable[[], int | None], *, name: str, refusals: tuple[type[Exception], ...] = ()) -> NoReturn:
     """Run a command's body and exit with its status; `Refusal` and `refusals` are printed and exit with 2."""
     try:
         status = command()

@@ -1,0 +1,180 @@
+"""`isthmus-deploy replay`: run a policy on the signals of a recorded flight, and show where its commands differ."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import numpy as np
+import tyro
+
+from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
+from isthmus_deploy.flight.row import element_names
+from isthmus_deploy.flight.unchained import Driver
+from isthmus_deploy.limits import Command
+from isthmus_deploy.policy_file import TOLERANCE, PolicyFileError
+from isthmus_deploy.robot_interface import ContractMismatch
+from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.safety import full
+from isthmus_deploy.supervisor import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Run a policy on the signals of a recorded flight, and show where its commands differ from those that were wanted.
+
+    Exit status 0: none differs by more than 1e-5 of its range; 1: some do; 2: they cannot be compared.
+    """
+
+    bag: Annotated[Path, tyro.conf.Positional]
+    """What the flight recorder has written: a run's folder, or one of its files."""
+    policy: Annotated[Path | None, tyro.conf.Positional] = None
+    """Policy file; by default the one that drove, where it was then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far one command is from the recorded one."""
+
+    command: Command
+    largest: float
+    """Largest difference, in the command's unit; infinite where only one of the two is a number."""
+    share: float
+    """Largest difference as a share of the element's range."""
+    element: str
+    """The element of the largest share."""
+    begins_s: float | None
+    """When a share first exceeds the tolerance, s since the begin of the bag; None for never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What replaying a flight has shown."""
+
+    differences: Sequence[Difference]
+    compared: int
+    """Ticks in which the policy wanted something, then and now."""
+    remarks: Sequence[str]
+    """What to know of it, in words."""
+
+    @property
+    def same(self) -> bool:
+        """Whether there are none to speak of."""
+        return all(difference.begins_s is None for difference in self.differences)
+
+
+def compare(flight: Flight, runtime: Runtime) -> Comparison:
+    """Step a policy that was just loaded on the signals of all ticks in which the recorded one was asked.
+
+    Raises:
+        FlightError: the policy needs images that were not recorded, or the recorded one wanted nothing.
+        ContractMismatch: it is made for another robot.
+    """
+    contract = runtime.contract
+    contract.check_robot(flight.contract.interface())
+    missing = [signal.name for signal in contract.signals if signal.name not in flight.signals]
+    if missing:
+        raise FlightError(f"the policy needs {', '.join(missing)}: the images were too large to be recorded")
+    if not flight.has_wanted.any():
+        raise FlightError("the policy was never started: there is nothing to compare")
+    replayed = _replay(flight, runtime)
+    recorded = {name: values[flight.has_wanted] for name, values in flight.wanted.items()}
+    times_s = 1e-9 * (flight.numbers["monotonic_ns"] - flight.numbers["monotonic_ns"][0])[flight.has_wanted]
+    return Comparison(
+        differences=[
+            _difference(command, replayed[command.name][flight.has_wanted], recorded[command.name], times_s)
+            for command in contract.commands
+        ],
+        compared=len(times_s),
+        remarks=_remarks(flight, runtime),
+    )
+
+
+def _replay(flight: Flight, runtime: Runtime) -> dict[str, np.ndarray]:
+    """(n, *shape) by name: what the policy wants now; NaN where it was not asked, or wants nothing."""
+    driver, started = Driver(runtime), None
+    numbers = flight.numbers
+    replayed = {name: np.full_like(values, np.nan) for name, values in flight.wanted.items()}
+    taken = np.diff(numbers["chunks"], prepend=numbers["chunks"][0])
+    for index in _asked(flight):
+        now_ns, activation = int(numbers["monotonic_ns"][index]), int(numbers["activation"][index])
+        if activation != started:
+            driver.start(now_ns)
+            started = activation
+        signals = {name: values[index] for name, values in flight.signals.items()}
+        for name, values in driver.tick(signals, now_ns, int(taken[index])).items():
+            replayed[name][index] = values
+    return replayed
+
+
+def _asked(flight: Flight) -> list[int]:
+    """The ticks in which the policy was asked what it wants: in ramp-in also those in which it had nothing yet."""
+    return [i for i, state in enumerate(flight.states) if flight.has_wanted[i] or state is State.RAMP_IN]
+
+
+def _remarks(flight: Flight, runtime: Runtime) -> list[str]:
+    remarks = []
+    if runtime.digest != flight.sha256:
+        remarks.append(f"another policy: {runtime.digest[:12]} is replayed, {flight.sha256[:12]} drove")
+    if not flight.finished:
+        remarks.append("the bag was not finished: it is read as far as it goes")
+    ticks, asked = flight.numbers["tick"], _asked(flight)
+    lost = int(flight.numbers["lost_rows"][-1])
+    if lost:
+        remarks.append(f"{lost} ticks were not recorded: what the policy remembers differs after them")
+    if asked[0] == 0:
+        remarks.append("the bag begins while the policy drives: what it remembered then is not known")
+    if ticks[0] != 1 and runtime.contract.noise:
+        remarks.append("the begin of the run is missing: the policy draws other numbers than it did")
+    return remarks
+
+
+def _difference(command: Command, replayed: np.ndarray, recorded: np.ndarray, times_s: np.ndarray) -> Difference:
+    """Of (n, *shape) each, at times (n,)."""
+    replayed, recorded = replayed.reshape(len(times_s), -1), recorded.reshape(len(times_s), -1)
+    apart = np.where(
+        (replayed == recorded) | (np.isnan(replayed) & np.isnan(recorded)), 0.0, np.abs(replayed - recorded)
+    )
+    apart[np.isnan(apart)] = np.inf
+    share = apart / (full(command, command.maximum) - full(command, command.minimum)).reshape(-1)
+    beyond = np.flatnonzero((share > TOLERANCE).any(axis=1))
+    return Difference(
+        command=command,
+        largest=float(apart.max()),
+        share=float(share.max()),
+        element=element_names(command)[int(share.max(axis=0).argmax())],
+        begins_s=float(times_s[beyond[0]]) if len(beyond) else None,
+    )
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Entry point of `isthmus-deploy replay`."""
+    config = tyro.cli(Config, prog="isthmus-deploy replay", args=arguments)
+    try:
+        flight = read_flight(config.bag)
+        policy = config.policy or flight.policy
+        comparison = compare(flight, Runtime(policy))
+    except (FlightError, PolicyFileError, ContractMismatch) as error:
+        print(f"isthmus-deploy replay: refused: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    _show(comparison)
+    raise SystemExit(0 if comparison.same else 1)
+
+
+def _show(comparison: Comparison) -> None:
+    for remark in comparison.remarks:
+        print(f"note: {remark}")
+    print(f"{comparison.compared} ticks in which the policy wanted something; largest differences:")
+    for item in comparison.differences:
+        began = "never beyond" if item.begins_s is None else f"from {item.begins_s:.3f} s on beyond"
+        print(
+            f"  {item.command.name:24} {item.largest:.3g} {item.command.unit}, {item.share:.2g} of the range "
+            f"({item.element}); {began} {TOLERANCE:.0e} of it"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,69 @@
+"""A recorded run of the policy of two joints, made in this process but for the recorder's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.flight.recorder import FlightRecorder
+from isthmus_deploy.loop import ControlLoop
+from isthmus_deploy.runtime import Runtime
+
+PERIOD_NS = 10_000_000
+
+
+class Run:
+    """A control loop without a robot: `tick` is one control period, recorded."""
+
+    def __init__(self, policy: Path, root: Path, make_signals: Callable, **options) -> None:
+        runtime = Runtime(policy)
+        self.controller = PolicyController(runtime, ramp_s=0.05)
+        loop = ControlLoop(period_s=0.01, tick=lambda _: None, wait=lambda _: True)
+        arguments = {"contract": runtime.contract, "sha256": runtime.digest, "limit": 10**9, **options}
+        self.recorder = FlightRecorder(self.controller, loop, policy=policy, root=root, **arguments)
+        self._make_signals = make_signals
+        self.now_ns = 1_000_000_000
+        self.wanted: list[np.ndarray] = []
+        self.sent: list[np.ndarray] = []
+
+    def tick(self) -> None:
+        self.now_ns += PERIOD_NS
+        angle = 0.3 * math.sin(1e-9 * self.now_ns)
+        signals = self._make_signals(angle, 0.5 * angle, goal=0.1)
+        ages = {"joint_position": 0.001, "orientation": 0.002, "goal": 0.0}
+        commands = self.controller.tick(signals, ages, self.now_ns)
+        self.recorder.record(self.now_ns, signals, ages, commands, 300_000)
+        if self.controller.wanted is not None:
+            self.wanted.append(self.controller.wanted["joint_command"].copy())
+        self.sent.append(commands["joint_command"].copy())
+
+    def activate(self, ticks: int) -> None:
+        """From idle to running and back."""
+        self.controller.arm(self.now_ns)
+        for _ in range(30):
+            self.tick()
+        self.controller.start(self.now_ns)
+        for _ in range(ticks):
+            self.tick()
+        self.controller.stop(self.now_ns)
+        self.tick()
+        self.controller.reset(self.now_ns)
+
+
+@pytest.fixture
+def start_run(policy_path: Path, tmp_path: Path, make_signals):
+    """`start_run(**options of the recorder)`; its recorder ends with the test."""
+    runs = []
+
+    def start(**options) -> Run:
+        runs.append(Run(policy_path, tmp_path / "flights", make_signals, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.recorder.close()
