@@ -67,6 +67,7 @@ class FlightRecorder:
         self._bytes = self._row.view(np.uint8)
         row = self._row[0]
         self._numbers, self._ages = row["numbers"], row["ages_s"]
+        self._has_wanted, self._has_sent = self._row["has_wanted"], self._row["has_sent"]
         self._signals = layout.signal_views(row)
         self._wanted, self._sent = layout.command_views(row, "wanted"), layout.command_views(row, "sent")
         self._names = [signal.name for signal in contract.signals]
@@ -87,6 +88,7 @@ class FlightRecorder:
             limit=limit,
         )
         self._process = _start(job)
+        os.close(self._ring.fd)  # both processes have the memory itself
 
     @property
     def lost(self) -> int:
@@ -146,19 +148,20 @@ class FlightRecorder:
     def _fill(
         self, now_ns: int, signals: Values, ages_s: Mapping[str, float], sent: Values | None, latency_ns: int
     ) -> None:
-        chain, loop, row = self._chain, self._loop, self._row[0]
+        chain, loop = self._chain, self._loop
         self._due_ns = now_ns + _SELDOM_NS
         if self._told != (chain.state, chain.cause):
             self._told = (chain.state, chain.cause)
+            row = self._row[0]
             row["state"], row["cause"] = _CODES[chain.state], (chain.cause or "").encode()[:CAUSE_BYTES]
         self._ages[:] = [ages_s.get(name, math.inf) for name in self._names]
         for name, view in self._signals.items():
-            np.copyto(view, signals[name])
-        row["has_wanted"], row["has_sent"] = chain.wanted is not None, sent is not None
+            view[...] = signals[name]
+        self._has_wanted[0], self._has_sent[0] = chain.wanted is not None, sent is not None
         for views, values in ((self._wanted, chain.wanted), (self._sent, sent)):
             if values is not None:
                 for name, view in views.items():
-                    np.copyto(view, values[name])
+                    view[...] = values[name]
         self._numbers[:] = (  # in the order of NUMBERS
             self._ticks,
             now_ns,

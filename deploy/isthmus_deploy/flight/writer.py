@@ -78,11 +78,14 @@ class BagWriter:
                 "states": " ".join(state.value for state in STATES),
             }
         }
+        largest = min(_CHUNK_BYTES, self._folder.file_size // 4)
+        self.most = max(1, largest // (self.row.itemsize + _MESSAGES_BYTES))
+        """How many rows to write at a time, at most."""
         self._file: McapWriter | None = None
         self._close: Callable[[], None] = lambda: None
 
     def write(self, rows: np.ndarray) -> None:
-        """Append rows (n,), at least one. Raises OSError."""
+        """Append rows (n,), from one to `most`. Raises OSError."""
         size = rows.nbytes + len(rows) * _MESSAGES_BYTES
         if self._file is not None and self._file.size + size > self._folder.file_size:
             self.finish()
@@ -121,12 +124,11 @@ def _record(ring: Ring, writer: BagWriter) -> None:
     """Until nobody holds the standard input open any more."""
     source = select.poll()
     source.register(sys.stdin.fileno(), select.POLLIN | select.POLLHUP)
-    most = max(1, _CHUNK_BYTES // writer.row.itemsize)
     ended = False
     while not ended:
         ended = bool(source.poll(_EVERY_MS))
         ring.look(last=ended)
-        while len(rows := ring.take(most)):
+        while len(rows := ring.take(writer.most)):
             writer.write(rows)
     writer.finish()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.flight.recorder import FlightRecorder
+from isthmus_deploy.flight import recorder
 from isthmus_deploy.loop import ControlLoop
 from isthmus_deploy.runtime import Runtime
 
@@ -25,7 +25,7 @@ class Run:
         self.controller = PolicyController(runtime, ramp_s=0.05)
         loop = ControlLoop(period_s=0.01, tick=lambda _: None, wait=lambda _: True)
         arguments = {"contract": runtime.contract, "sha256": runtime.digest, "limit": 10**9, **options}
-        self.recorder = FlightRecorder(self.controller, loop, policy=policy, root=root, **arguments)
+        self.recorder = recorder.FlightRecorder(self.controller, loop, policy=policy, root=root, **arguments)
         self._make_signals = make_signals
         self.now_ns = 1_000_000_000
         self.wanted: list[np.ndarray] = []
@@ -56,8 +56,10 @@ class Run:
 
 
 @pytest.fixture
-def start_run(policy_path: Path, tmp_path: Path, make_signals):
-    """`start_run(**options of the recorder)`; its recorder ends with the test."""
+def start_run(policy_path: Path, tmp_path: Path, make_signals, monkeypatch):
+    """`start_run(**options of the recorder)`; its recorder ends with the test. The loop runs as fast as it can, so the
+    ring holds 30 s of its time."""
+    monkeypatch.setattr(recorder, "_BUFFERED_S", 30.0)
     runs = []
 
     def start(**options) -> Run:
