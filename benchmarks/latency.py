@@ -72,7 +72,8 @@ def fly(options: Options, folder: Path) -> tuple[dict, dict]:
     """Hover for a while; what robot and node measured."""
     policy = options.policy or hand_made_policy(folder)
     robot = start(options, "stand_in_robot", "--seed", options.seed, "--log", folder / "robot.json")
-    node = start(options, "policy_node", policy, "--log", folder / "node.json", "--wait-s", 60)
+    logged = ("--log", folder / "node.json", "--record-in", folder / "flights")
+    node = start(options, "policy_node", policy, *logged, "--wait-s", 60)
     # The mission is the operator's, not the robot's: it never gets real-time scheduling.
     plan = ("--plan.laps", "0", "--plan.hover-s", str(options.seconds), "--limits.hover-m", "0.5", "--wait-s", "60")
     mission = subprocess.run([sys.executable, "-m", "isthmus_deploy.ros.missions.flight", *plan])

@@ -74,6 +74,7 @@ def test_it_goes_from_training_to_ros(tmp_path: Path, monkeypatch: pytest.Monkey
     run("isthmus-export", folder, "--episodes", 20, environment=environment, folder=tmp_path)
 
     monkeypatch.setenv("PYTHONPATH", environment["PYTHONPATH"])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with Processes(tmp_path) as processes:
         robot = processes.start("robot", "isthmus_deploy.ros.stand_in_robot", "--robot", ROBOT, "--seed", 3)
         node = processes.start("node", "isthmus_deploy.ros.policy_node", folder / "policy.onnx", "--wait-s", 40)

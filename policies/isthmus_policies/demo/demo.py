@@ -56,7 +56,7 @@ INTERRUPTED = 130
 _FIRST = "quadrotor"
 _POLL_S = 0.25
 _START_S = 40.0  # for processes to find each other on a busy machine; usually it takes four seconds
-_ROBOT_FILE = "robot.toml"
+_ROBOT_FILE, _FLIGHTS = "robot.toml", "flights"
 _LOGS = (EXPORT_LOG, "robot.log", "node.log", "mission.log", "echo.log")
 
 Plan = TypeVar("Plan")
@@ -216,7 +216,7 @@ def _clear(out: Path, kind: DemoKind) -> None:
     """Remove what an earlier demo of this kind wrote, and nothing else."""
     out.mkdir(parents=True, exist_ok=True)
     files = (REPORT, _ROBOT_FILE, ROBOT_LOG, THINGS, NODE_LOG, ECHO_LOG, *_LOGS, f"{kind.mission}.mp4")
-    for name in (RUN, kind.mission, "ros_log", *files, *kind.making.leaves):
+    for name in (RUN, kind.mission, _FLIGHTS, "ros_log", *files, *kind.making.leaves):
         if (out / name).is_dir():
             shutil.rmtree(out / name)
         else:
@@ -257,8 +257,9 @@ def _carry_out(choice: Choice, options: Options, processes: Processes, console: 
         "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
     )  # fmt: skip
     node = processes.start(
-        "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE, "--log", out / NODE_LOG, *patience
-    )
+        "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE,
+        "--log", out / NODE_LOG, "--record-in", out / _FLIGHTS, *patience,
+    )  # fmt: skip
     plan = [
         item
         for name, value in dataclasses.asdict(options.plan).items()

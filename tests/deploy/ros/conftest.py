@@ -41,6 +41,7 @@ def domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         ros2.require()
         yield number
 
