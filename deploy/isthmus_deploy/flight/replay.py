@@ -29,9 +29,9 @@ class Config:
     Exit status 0: none differs by more than 1e-5 of its range; 1: some do; 2: they cannot be compared.
     """
 
-    bag: Annotated[Path, tyro.conf.Positional]
+    bag: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BAG")]
     """What the flight recorder has written: a run's folder, or one of its files."""
-    policy: Annotated[Path | None, tyro.conf.Positional] = None
+    policy: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[POLICY.onnx]")] = None
     """Policy file; by default the one that drove, where it was then."""
 
 

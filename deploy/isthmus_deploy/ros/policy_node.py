@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ class Config:
     """How large that folder may become, GB."""
 
     def __post_init__(self) -> None:
-        if not self.record_gb >= _LEAST_GB:
+        if not _LEAST_GB <= self.record_gb < math.inf:
             raise ValueError(f"record_gb must be at least {_LEAST_GB}, not {self.record_gb}; or say --no-record")
 
 

@@ -16,7 +16,6 @@ from std_srvs.srv import Trigger
 from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.chunk_inference import WorkerThread
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.flight.recorder import FlightRecorder
 from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
 from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
 from isthmus_deploy.ros import qos
@@ -29,6 +28,7 @@ from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.realtime import freeze_garbage
+from isthmus_deploy.ros.recording import Recording
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.ros.unblocked import unblocked
@@ -77,7 +77,7 @@ class PolicyNode:
 
     def __init__(self, config: Config, runtime: Runtime, link: Link, table: BindingTable) -> None:
         self._config = config
-        self._contract, self._digest = runtime.contract, runtime.digest
+        self._runtime, self._contract, self._digest = runtime, runtime.contract, runtime.digest
         self._ageing = [signal.name for signal in self._contract.signals if signal.max_age_s is not None]
         self._link = link
         self._log = link.node.get_logger()
@@ -96,8 +96,7 @@ class PolicyNode:
         self._sections = SectionTimer(("read", "policy", "publish", "record", "report"))
         self._latency = LatencyHistogram()
         self._answered_ns = 0
-        self._recorder: FlightRecorder | None = None
-        self._recording = "off"
+        self._recording = Recording(config, self._log)
         self._joined_ns = 0
         self._met = ""
         self._arbitration = OwnershipArbitration(link.node)
@@ -147,8 +146,7 @@ class PolicyNode:
             Refusal: another node that commands the robot was discovered late, while this one was idle.
         """
         self._joined_ns = time.monotonic_ns() + _JOINING_NS
-        if self._config.record:
-            self._start_recorder()
+        self._recording.start(self._controller, self._loop, self._runtime)
         freeze_garbage()
         gc.disable()
         try:
@@ -176,8 +174,7 @@ class PolicyNode:
         """End what runs beside the loop."""
         if not self._controller.close():
             self._log.warning("an inference hangs; it ends with the process")
-        if self._recorder is not None and not self._recorder.close():
-            self._log.warning("the flight recorder takes long; it finishes its bag by itself")
+        self._recording.close()
 
     # --- start-up ---
 
@@ -275,7 +272,7 @@ class PolicyNode:
             latency_ns = self._record_latency()
         self._latest.times.answer(time.monotonic_ns())
         self._sections.end("publish")
-        self._record(now_ns, ages_s, commands, latency_ns)
+        self._recording.tick(now_ns, self._latest.signals, ages_s, commands if self._drives() else None, latency_ns)
         self._sections.end("record")
         self._report(now_ns)
         self._sections.end("report")
@@ -308,13 +305,6 @@ class PolicyNode:
         self._latency.record(latency_ns)
         return latency_ns
 
-    def _record(
-        self, now_ns: int, ages_s: Mapping[str, float], commands: Mapping[str, np.ndarray], latency_ns: int
-    ) -> None:
-        if self._recorder is not None:
-            sent = commands if self._drives() else None
-            self._recorder.record(now_ns, self._latest.signals, ages_s, sent, latency_ns)
-
     def _come_to_rest(self) -> None:
         """Lay down a robot that must not be sent the safe command at once; no callback is served meanwhile."""
         if self._controller.may_end:
@@ -327,7 +317,7 @@ class PolicyNode:
             now_ns = time.monotonic_ns()
             commands = self._controller.tick({}, {}, now_ns)
             self._publish(commands)
-            self._record(now_ns, self._latest.ages_s(now_ns), commands, 0)
+            self._recording.tick(now_ns, self._latest.signals, self._latest.ages_s(now_ns), commands)
             self._report(now_ns)
             due_s += period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
@@ -355,7 +345,7 @@ class PolicyNode:
             self._log.warning(f"{' and '.join(silent)} silent: zero in its place" if silent else "all topics are heard")
         if not new_state and not new_silence:
             self._look_around(now_ns)
-            self._look_after_recorder()
+            self._recording.look()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _look_around(self, now_ns: int) -> None:
@@ -369,23 +359,6 @@ class PolicyNode:
         if not self._drives():
             raise Refusal(self._met)
         self._trip_on(self._met, now_ns)
-
-    def _start_recorder(self) -> None:
-        recorder = FlightRecorder(
-            self._controller, self._loop, contract=self._contract, sha256=self._digest, policy=self._config.policy,
-            root=self._config.record_in, limit=round(self._config.record_gb * 1e9),
-        )  # fmt: skip
-        self._recorder, self._recording = recorder, str(recorder.folder)
-        self._log.info(f"recording to {recorder.folder}")
-        if recorder.without_images:
-            self._log.warning("the policy's images are too large to be recorded: the bag has all but them")
-
-    def _look_after_recorder(self) -> None:
-        """Say once that nothing is recorded any more, and why; the robot goes on."""
-        problem = None if self._recorder is None else self._recorder.problem()
-        if problem:
-            self._recorder, self._recording = None, f"ended: {problem}"
-            self._log.warning(f"the flight recorder has ended: {problem}")
 
     def _log_state(self) -> None:
         state, cause = self._reported
@@ -420,8 +393,7 @@ class PolicyNode:
                 **self._latest.counters,
                 "incompatible_qos": str(self._mismatches),
                 "silent_topics": " ".join(self._silent),
-                "recording": self._recording,
-                "unrecorded_cycles": 0 if self._recorder is None else self._recorder.lost,
+                **self._recording.counters,
             },
         )
 

@@ -36,7 +36,7 @@ def rows(layout: Layout, count: int) -> np.ndarray:
     made["numbers"][:, NUMBERS.index("tick")] = np.arange(count)
     made["numbers"][:, NUMBERS.index("monotonic_ns")] = 1_000_000_000 + 10_000_000 * np.arange(count)
     made["state"] = STATES.index(State.RUNNING)
-    made["signals"] = np.arange(made["signals"].shape[1])
+    made["signals"] = np.arange(layout.row["signals"].shape[0])
     made["wanted"], made["sent"] = [0.1, 1e-9], [0.2, -0.2]
     made["has_wanted"], made["has_sent"] = np.arange(count) > 0, np.arange(count) < count - 1
     return made

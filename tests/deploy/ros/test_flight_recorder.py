@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from ros_processes import QUADROTOR, Process
+from ros_processes import LEGS, QUADROTOR, Process
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
@@ -81,8 +82,9 @@ def test_a_flight_is_in_the_bag_and_replays_to_the_bit(start, policy, operator, 
 def check_rosbags(folder: Path) -> None:
     with AnyReader(sorted(folder.glob("*.mcap")), default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
         log = [c for c in reader.connections if c.topic == "/flight/log"]
-        lines = [reader.deserialize(data, c.msgtype).msg for c, _, data in reader.messages(log)]
-    lines = [line for line in lines if line != "standby"]  # where it took less than a tick, it is in none
+        messages: list[Any] = [reader.deserialize(data, c.msgtype) for c, _, data in reader.messages(log)]
+    # Where stand-by took less than a tick, it is in none.
+    lines = [message.msg for message in messages if message.msg != "standby"]
     assert lines == ["idle", "ramp_in", "running", "stopped: stop requested", "idle", "ramp_in", "running"]
 
 
@@ -116,20 +118,19 @@ def test_a_node_that_is_killed_leaves_a_finished_bag(start, policy, operator, tm
     check_replay(flight, policy)
 
 
-def test_a_recorder_that_is_killed_does_not_touch_the_flight(start, policy, operator, tmp_path):
-    start(*QUADROTOR)
-    node = start("policy_node", policy, "--record-in", tmp_path / "flights")
+def test_a_recorder_that_is_killed_does_not_touch_the_robot(start, standing, walker, tmp_path):
+    start(*LEGS)
+    node = start("policy_node", standing, "--record-in", tmp_path / "flights")
     folder = bag_of(node)
-    operator.take_off()
-    operator.wait("bag", lambda: any(folder.glob("*.mcap")))
+    walker.stand_up()
+    walker.wait("bag", lambda: any(folder.glob("*.mcap")))
     os.kill(recorder_of(node), signal.SIGKILL)
-    node.wait_for("the flight recorder has ended: its process was ended by SIGKILL")
-    operator.wait("word of it", lambda: "ended" in operator.diagnostics[-1]["recording"])
-    before = len(operator.commands)
-    operator.wait("more commands", lambda: len(operator.commands) > before + 200)
-    assert operator.state == "running"
+    walker.wait("word of it", lambda: walker.diagnostics[-1]["recording"] == "ended: its process was ended by SIGKILL")
+    before = len(walker.commands)
+    walker.wait("more commands", lambda: len(walker.commands) > before + 100)
+    assert walker.state == "running", walker.diagnostics[-1]["cause"]
     assert node.end() == 0, node.output
-    assert node.output.count("the flight recorder has ended") == 1
+    assert node.output.count("the flight recorder has ended: its process was ended by SIGKILL") == 1
     flight = read_flight(folder)
     assert not flight.finished
     assert len(flight.states) > 10
