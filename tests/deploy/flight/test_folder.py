@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from isthmus_deploy.flight.folder import FlightFolder, default_folder, flight_files, run_name
 
 LIMIT = 8000
@@ -44,11 +42,12 @@ def test_what_is_no_flight_stays(tmp_path: Path):
     assert len(flight_files(tmp_path)) == 3
 
 
-@pytest.mark.parametrize(("state", "where"), [("/state", "/state"), ("", "/home-of/.local/state")])
-def test_it_is_where_states_are_kept(monkeypatch, state: str, where: str):
-    monkeypatch.setenv("XDG_STATE_HOME", state)
-    monkeypatch.setenv("HOME", "/home-of")
-    assert default_folder() == Path(where) / "isthmus" / "flights"
+def test_it_is_where_states_are_kept(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", "")
+    assert default_folder() == tmp_path / ".local" / "state" / "isthmus" / "flights"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    assert default_folder() == tmp_path / "elsewhere" / "isthmus" / "flights"
 
 
 def test_a_robots_name_makes_no_folders():
