@@ -123,7 +123,7 @@ def test_a_recorder_that_is_killed_does_not_touch_the_robot(start, standing, wal
     node = start("policy_node", standing, "--record-in", tmp_path / "flights")
     folder = bag_of(node)
     walker.stand_up()
-    walker.wait("bag", lambda: any(folder.glob("*.mcap")))
+    walker.wait("bag", lambda: sum(file.stat().st_size for file in folder.glob("*.mcap")) > 50_000)
     os.kill(recorder_of(node), signal.SIGKILL)
     walker.wait("word of it", lambda: walker.diagnostics[-1]["recording"] == "ended: its process was ended by SIGKILL")
     before = len(walker.commands)
