@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
 
 from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
 from isthmus_policies.training.config import TrainConfig, default_config
 from isthmus_policies.training.trainer import Trainer
-
-# The first example pays for what torch sets up.
-settings.register_profile("isthmus", deadline=None)
-settings.load_profile("isthmus")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,11 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
-
-# The first example pays for what torch sets up.
-settings.register_profile("isthmus", deadline=None)
-settings.load_profile("isthmus")
 
 
 @pytest.fixture(scope="session", autouse=True)
