@@ -1,13 +1,17 @@
 """The one safety chain, whoever drives: the same in simulation, in tests and on the robot."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.contract import Phase
+from isthmus_deploy.elements import full
 from isthmus_deploy.limits import Command, Limits
-from isthmus_deploy.safety import DriverFailed, SafetyFilter, SignalGuard, UnsafeCommand, full
+from isthmus_deploy.safety import DriverFailed, SafetyFilter, UnsafeCommand
+from isthmus_deploy.safety_data import Safety
+from isthmus_deploy.signal_guard import SignalGuard
 from isthmus_deploy.supervisor import ACTIVE, State, Supervisor, TransitionError
 from isthmus_deploy.transition import Transition
 
@@ -37,6 +41,7 @@ class SafetyChain:
         period_s: float | None = None,
     ):
         period_s = period_s or limits.control_period_s
+        self._limits, self._period_s = limits, period_s
         self._supervisor = Supervisor(ramp_s=ramp_s)
         self._guard = SignalGuard(limits)
         self._conditions = conditions or Conditions()
@@ -90,7 +95,22 @@ class SafetyChain:
     def counters(self) -> dict[str, object]:
         """What diagnostics tell of the chain and of who drives it, by name."""
         limited = {"clipped_steps": self.clipped_steps, "rate_limited_steps": self.rate_limited_steps}
-        return {**limited, **self._conditions.counters}
+        return {**limited, **self._filter.counters, **self._conditions.counters}
+
+    def hold_to(self, safety: Safety | None) -> None:
+        """Hold commands to what the robot itself asks for beyond range and rate, in place of what the limits said;
+        None for a robot that says nothing. In idle, before `arm`; counts begin anew where it is something else.
+
+        Raises:
+            InconsistentContract: it contradicts the limits, such as by a joint that no command has.
+            TransitionError: it is something else than before, and the chain is not in idle.
+        """
+        if safety is None or safety == self._limits.safety:
+            return
+        if self.state is not State.IDLE:
+            raise TransitionError(f"cannot hold the robot to other limits now: {self.state.value}, not idle")
+        self._limits = dataclasses.replace(self._limits, safety=safety)
+        self._filter = SafetyFilter(self._limits, self._period_s)
 
     def problem(self, signals: Values, ages_s: Mapping[str, float]) -> str | None:
         """Why these readings would trip the chain in its first tick; None where they would not. To be asked in idle,
@@ -186,7 +206,7 @@ class SafetyChain:
         if cause is not None:
             return self._trip(now_ns, cause)
         try:
-            return self._filter.apply(self._driven(wanted, now_ns))
+            return self._filter.apply(self._driven(wanted, now_ns), signals)
         except (UnsafeCommand, DriverFailed) as error:
             return self._trip(now_ns, str(error))
 

@@ -13,7 +13,6 @@ from isthmus_deploy.consistency import (
     InconsistentContract,
     check_chunk,
     check_initial,
-    check_joints,
     check_unique,
     paths,
 )
@@ -27,6 +26,7 @@ from isthmus_deploy.robot_interface import (
     differences,
     narrowed,
 )
+from isthmus_deploy.safety_data import safety_of
 from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
 
 
@@ -139,8 +139,6 @@ class Contract(Limits):
     trained_latency_s: float
     """Sensor-to-motor latency that the policy was trained for."""
     memory: tuple[Memory, ...]
-    joints: Mapping[str, Joint]
-    """Joints by name; empty for a robot without joints."""
     provenance: Provenance
     noise: tuple[Noise, ...] = ()
     """What the policy draws; empty for one that draws nothing."""
@@ -155,7 +153,6 @@ class Contract(Limits):
         super().__post_init__()
         for path, memory in paths("memory", self.memory):
             check_initial(path, memory)
-        check_joints(self.joints)
         check_unique(self._graph_names())
         check_unique([("conditions", condition.name) for condition in self.conditions or ()])
         if self.chunk is not None:
@@ -230,6 +227,7 @@ class Contract(Limits):
             chunk=_chunk(document.get("chunk")),
             conditions=_conditions(document.get("conditions")),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
+            safety=safety_of(document.get("safety")),
             provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),
         )
 
@@ -241,6 +239,7 @@ class Contract(Limits):
             signals=tuple(narrowed(SignalInterface, signal) for signal in self.signals),
             commands=tuple(narrowed(CommandInterface, command) for command in self.commands),
             joints=dict(self.joints),
+            safety=self.safety,
         )
 
     def differences(self, robot: RobotInterface) -> list[str]:

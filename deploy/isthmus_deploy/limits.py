@@ -4,6 +4,7 @@ A policy's contract holds them, and a robot may announce them; whoever drives it
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from isthmus_deploy.consistency import (
@@ -11,6 +12,7 @@ from isthmus_deploy.consistency import (
     check_expiry,
     check_image,
     check_inside_range,
+    check_joints,
     check_length,
     check_order,
     check_range,
@@ -22,7 +24,9 @@ from isthmus_deploy.consistency import (
     same_quantity,
     text,
 )
-from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface, narrowed
+from isthmus_deploy.robot_interface import CommandInterface, Joint, RobotInterface, SignalInterface, narrowed
+from isthmus_deploy.safety_check import check_safety
+from isthmus_deploy.safety_data import Safety
 from isthmus_deploy.schema import ContractError
 
 
@@ -76,6 +80,10 @@ class Limits:
     control_period_s: float
     signals: tuple[Signal, ...]
     commands: tuple[Command, ...]
+    joints: Mapping[str, Joint] = dataclasses.field(default_factory=dict)
+    """Joints by name; empty for a robot without joints."""
+    safety: Safety | None = None
+    """What commands are held to beyond range and rate; None for nothing more."""
 
     def __post_init__(self):
         for path, signal in paths("signals", self.signals):
@@ -95,6 +103,8 @@ class Limits:
             check_inside_range(path, command, "standby")
             check_transition_rate(path, command)
             self._check_start(path, command)
+        check_joints(self.joints)
+        check_safety(self)
 
     def _check_start(self, path: str, command: Command) -> None:
         names = [signal.name for signal in self._measuring(command)]
@@ -113,6 +123,14 @@ class Limits:
         """
         return next(iter(self._measuring(command)), None)
 
+    def measured_rate(self, command: Command) -> Signal | None:
+        """The reading of how fast what `command` sets changes, such as the joint velocities; None when there is none.
+
+        It is the first reading of the command's unit per second with the same shape, frame and order.
+        """
+        rate = dataclasses.replace(command, unit=f"{command.unit}/s")
+        return next(iter(self._measuring(rate)), None)
+
 
 def limits_of(robot: RobotInterface) -> Limits:
     """The limits that a robot announces.
@@ -129,6 +147,8 @@ def limits_of(robot: RobotInterface) -> Limits:
         control_period_s=robot.control_period_s,
         signals=tuple(narrowed(Signal, signal) for signal in robot.signals),
         commands=tuple(narrowed(Command, command) for command in robot.commands),
+        joints=dict(robot.joints),
+        safety=robot.safety,
     )
 
 

@@ -18,6 +18,7 @@ from isthmus_deploy.consistency import (
     paths,
     text,
 )
+from isthmus_deploy.safety_data import Safety, safety_of
 from isthmus_deploy.schema import CONTRACT_VERSION, build, parse, write
 
 _Item = TypeVar("_Item")
@@ -116,6 +117,8 @@ class RobotInterface:
     signals: tuple[SignalInterface, ...]
     commands: tuple[CommandInterface, ...]
     joints: Mapping[str, Joint]
+    safety: Safety | None = None
+    """What its commands are held to beyond range and rate; None where it does not say."""
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
@@ -150,6 +153,7 @@ class RobotInterface:
             signals=tuple(build(SignalInterface, item) for item in document["signals"]),
             commands=tuple(build(CommandInterface, item) for item in document["commands"]),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
+            safety=safety_of(document.get("safety")),
         )
 
 
@@ -173,6 +177,8 @@ class Described(Protocol):
     def commands(self) -> Sequence[Any]: ...
     @property
     def joints(self) -> Mapping[str, Any]: ...
+    @property
+    def safety(self) -> Mapping[str, Any] | None: ...
 
 
 def interface_of(robot: Described) -> RobotInterface:
@@ -183,6 +189,7 @@ def interface_of(robot: Described) -> RobotInterface:
         signals=tuple(narrowed(SignalInterface, signal) for signal in robot.signals),
         commands=tuple(narrowed(CommandInterface, command) for command in robot.commands),
         joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
+        safety=safety_of(robot.safety),
     )
 
 

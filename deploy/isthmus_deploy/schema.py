@@ -73,13 +73,14 @@ def _given(value: Any, rule: Mapping[str, Any]) -> Any:
 
 def build(target: Callable[..., _Item], document: Mapping[str, Any]) -> _Item:
     """A signal, command, memory or noise from its parsed document: lists become tuples."""
-    fields = {key: _frozen(value) for key, value in document.items()}
+    fields = {key: frozen(value) for key, value in document.items()}
     fields["shape"] = tuple(int(size) for size in document["shape"])
     return target(**fields)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Any:
+    """A value of JSON with tuples for lists."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _refuse_constant(name: str) -> float:
@@ -195,6 +196,8 @@ def _validate_number(value: float, rule: Mapping[str, Any], path: str) -> None:
 def _validate_array(value: list, rule: Mapping[str, Any], path: str) -> None:
     if len(value) < rule.get("minItems", 0):
         raise ContractError(path, f"needs at least {rule['minItems']} item")
+    if len(value) > rule.get("maxItems", len(value)):
+        raise ContractError(path, f"has {len(value)} items, at most {rule['maxItems']}")
     for index, item in enumerate(value):
         _validate(item, rule.get("items", {}), f"{path}[{index}]")
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from isthmus_deploy.elements import full
 from isthmus_deploy.limits import Command, Limits
-from isthmus_deploy.safety import full
 
 Commands = Mapping[str, np.ndarray]
 

@@ -58,6 +58,8 @@ class RobotDescription:
             robot that has none.
         looks: How it is filmed.
         model_source: Where the model comes from, for provenance: "own", or a file.
+        safety: What the safety chain holds its commands to beyond range and rate, such as where a tool may be, in the
+            form `Safety` of deploy's `contract.schema.json`; None for nothing more.
     """
 
     name: str
@@ -75,6 +77,7 @@ class RobotDescription:
     mirror: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     looks: Looks = Looks()
     model_source: str = "own"
+    safety: Mapping[str, Any] | None = None
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -19,7 +19,7 @@ from isthmus_deploy.contract import Command, Contract, Noise, Signal
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, parse, seal
 from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import SignalGuard
+from isthmus_deploy.signal_guard import SignalGuard
 
 RGB = ("r", "g", "b")
 CAMERA = Signal(

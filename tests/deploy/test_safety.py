@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus_deploy.contract import Contract
-from isthmus_deploy.safety import GoalLimiter, SafetyFilter, SignalGuard, UnsafeCommand
+from isthmus_deploy.safety import GoalLimiter, SafetyFilter, UnsafeCommand
+from isthmus_deploy.signal_guard import SignalGuard
 
 FRESH = {"joint_position": 0.0, "orientation": 0.0}
 AXES = {"x": 1, "y": 2, "z": 3}

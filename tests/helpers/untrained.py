@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus_deploy.contract import Command, Contract, Provenance, Signal
 from isthmus_deploy.robot_interface import Joint, narrowed
+from isthmus_deploy.safety_data import safety_of
 from isthmus_sim.description import RobotDescription
 
 MAX_AGE_S = 1.0
@@ -33,6 +34,7 @@ def contract_for(robot: RobotDescription, task: str, **known: Any) -> Contract:
         commands=tuple(narrowed(Command, command) for command in robot.commands),
         memory=(),
         joints={name: narrowed(Joint, joint) for name, joint in robot.joints.items()},
+        safety=safety_of(robot.safety),
         provenance=provenance(task, robot_model=robot.name),
     )
     return replace(contract, **known)

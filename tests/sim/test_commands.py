@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from types import SimpleNamespace
-from typing import cast
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.limits import Command, Limits
+from isthmus_deploy.robot_interface import narrowed
 from isthmus_deploy.safety import SafetyFilter
 from isthmus_sim.commands import CommandLine, DelayLine
 from isthmus_sim.specs import CommandSpec
@@ -81,8 +80,8 @@ def test_range_and_rate_by_hand():
 def test_limits_are_those_of_the_robots_safety_chain(wishes: list[tuple[float, float]]):
     """Step by step the same numbers as where the robot limits them, whatever is wished for."""
     line = command_line()
-    item = SimpleNamespace(**{field.name: getattr(SPEED, field.name) for field in fields(SPEED)}, shape=(2,))
-    robot = SafetyFilter(cast(Contract, SimpleNamespace(commands=(item,), control_period_s=0.1)), 0.1)
+    limits = Limits(control_period_s=0.1, signals=(), commands=(narrowed(Command, SPEED),))
+    robot = SafetyFilter(limits, 0.1)
     for wish in wishes:
         sent, _ = line.send({"speed": torch.tensor([wish]), "grip": torch.zeros(1, 1)})
         expected = robot.apply({"speed": np.array(wish)})["speed"]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus_deploy.kinematics import Kinematics
+from isthmus_deploy.safety_data import safety_of
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.robots.so101.description import (
@@ -20,6 +22,7 @@ from isthmus_sim.robots.so101.description import (
     NO_LOAD_SPEED,
     RANGE,
     ROBOT,
+    SAFETY,
     STALL_TORQUE,
     grip_angle,
 )
@@ -61,6 +64,23 @@ def tip(*joints: float) -> np.ndarray:
 )
 def test_reach_by_hand(joints: tuple[float, ...], expected: tuple[float, ...]):
     np.testing.assert_allclose(tip(*joints), expected, atol=1e-9)
+
+
+def test_the_safety_chain_knows_where_targets_put_the_tip():
+    """The chain of its description against MuJoCo's kinematics, all over its range."""
+    safety = safety_of(ROBOT.safety)
+    assert safety is not None
+    (held,) = safety.tools
+    chain, generator = Kinematics(held.links, held.point), np.random.default_rng(0)
+    for joints in generator.uniform(*np.array([RANGE[name] for name in JOINTS[:5]]).T, size=(200, 5)):
+        np.testing.assert_allclose(chain.place(joints.tolist()).point, tip(*joints), atol=1e-12)
+
+
+@pytest.mark.parametrize("pose", [HOME, FOLDED])
+def test_the_tip_may_be_where_the_arm_rests(pose: tuple[float, ...]):
+    safety = safety_of(SAFETY)
+    assert safety is not None
+    assert tip(*pose[:5])[2] > safety.tools[0].half_spaces[0].offset + 0.01
 
 
 def test_the_jaws_are_as_far_apart_as_said():

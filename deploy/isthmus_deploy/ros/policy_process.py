@@ -193,7 +193,9 @@ class PolicyNode:
                 f"{self._mismatches.on('robot_interface')}"
             )
         try:
-            self._contract.check_robot(RobotInterface.from_json(self._interface))
+            robot = RobotInterface.from_json(self._interface)
+            self._contract.check_robot(robot)
+            self._controller.hold_to(robot.safety)
         except ContractMismatch as error:
             raise Refusal(str(error)) from error
         except ContractError as error:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from isthmus_deploy.contract import Chunk, Command, Condition, Contract, Memory, Noise, Provenance, Signal
 from isthmus_deploy.robot_interface import Joint, narrowed
+from isthmus_deploy.safety_data import safety_of
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
 from isthmus_sim.sensors import SensorModel
@@ -66,6 +67,7 @@ def robot_contract(
         chunk=chunk,
         conditions=tuple(narrowed(Condition, item, name=name) for name, item in task.conditions.items()) or None,
         joints={name: narrowed(Joint, spec) for name, spec in robot.joints.items()},
+        safety=safety_of(robot.safety),
         provenance=provenance,
     )
 

@@ -107,6 +107,23 @@ def _joint(name: str, default: float) -> JointSpec:
     )  # fmt: skip
 
 
+TIP_CHAIN: dict[str, object] = {
+    "links": [{"joint": name, "offset": OFFSET[name], "axis": AXIS[name]} for name in JOINTS[:-1]],
+    "point": (TIP_X, 0.0, TIP_Z),
+}
+"""The way from the base to the tool centre point, as the safety chain knows it: it computes where targets put it."""
+SAFETY = {
+    "tools": [
+        TIP_CHAIN | {
+            "name": "gripper_tip", "command": "joint_position_target", "approach_rate": 15.0,
+            "half_spaces": [{"normal": (0.0, 0.0, 1.0), "offset": -0.01}],
+        },
+    ],
+}  # fmt: skip
+"""The tool's target stays above the table, but for a centimetre: servos of this stiffness give so much under the arm's
+weight and when they press something down."""
+
+
 def _model(looks: bool) -> str:
     from isthmus_sim.robots.so101.mjcf import so101_mjcf  # it is made from what stands here
 
@@ -137,6 +154,7 @@ ROBOT = RobotDescription(
     actuators=(PositionServos(command="joint_position_target", actuators=JOINTS),),
     model=_model,
     stances={"home": Stance(joints=HOME), "folded": Stance(joints=FOLDED)},
+    safety=SAFETY,
     looks=Looks(distance=0.75, azimuth=150.0, elevation=-28.0, turn=0.0),
 )  # fmt: skip
 
