@@ -12,7 +12,7 @@ import pytest
 
 from isthmus_deploy.consistency import InconsistentContract
 from isthmus_deploy.gravity import gravity_problem
-from isthmus_deploy.safety import SignalGuard
+from isthmus_deploy.signal_guard import SignalGuard
 
 PERIOD_S = 0.01
 
