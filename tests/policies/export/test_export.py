@@ -111,6 +111,9 @@ def test_what_a_contract_could_not_say_is_refused_before_training():
     with pytest.raises(ValueError, match="goal_range names place, which crazyflie is not asked for; its goals are:"):
         check_contract(task, policy)
     task.goal_range = {}
+    with pytest.raises(ContractError, match=r"signals\[4\].trained_around: given, but there is no trained range"):
+        check_contract(task, policy)
+    task.goal_around = {}
     check_contract(task, policy)
     command = dataclasses.replace(task.robot.commands[0], safe=(-1.0,) * 4)
     task.robot = dataclasses.replace(task.robot, commands=(command,))
