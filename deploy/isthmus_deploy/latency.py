@@ -10,7 +10,7 @@ from isthmus_deploy.loop import LatencyHistogram
 _PERIODS = 2
 _MACHINE_S = 0.005
 _SUSTAINED_NS = 200_000_000
-_SUSTAINED_READINGS = 5
+_SUSTAINED_READINGS = 20
 
 
 def allowed_latency_s(signals: Sequence[Signal], trained_s: float, period_s: float) -> float:
@@ -38,8 +38,8 @@ def trained_latency_s(signal: Signal, otherwise_s: float) -> float:
 class SensorLatency:
     """Time from the stamps of one sensor's readings to the first command after each.
 
-    It is a fault when no reading of a fifth of a second was in time: machines and networks delay some readings, a
-    sensor or a link that is late delays all.
+    It is a fault when for a fifth of a second, and for 20 readings, none was in time: machines and networks delay some
+    readings, a sensor or a link that is late delays all. What this machine was late by is not the sensor's.
 
     Args:
         name: Of the sensor's topic.
@@ -55,10 +55,10 @@ class SensorLatency:
         self._late = 0
         self._least_ns = 0
 
-    def record(self, taken_ns: int, now_ns: int) -> None:
-        """The reading that was taken then has been answered by a command now."""
-        latency_ns = now_ns - taken_ns
-        self.histogram.record(latency_ns)
+    def record(self, taken_ns: int, now_ns: int, held_up_ns: int = 0) -> None:
+        """The reading that was taken then has been answered by a command now, `held_up_ns` of that by this machine."""
+        self.histogram.record(now_ns - taken_ns)
+        latency_ns = now_ns - taken_ns - held_up_ns
         if latency_ns <= self._allowed_ns:
             self._late_since_ns = None
             return

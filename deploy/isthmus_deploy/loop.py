@@ -159,6 +159,8 @@ class ControlLoop:
         self.skipped_periods = 0
         """Periods without a tick because of overruns."""
         self._held_up = RunningMinimum(_RECENT_NS)
+        self.late_ns = 0
+        """How long after its deadline this cycle began: what no sensor can cause."""
         self.wait_time = LatencyHistogram()
         """Time from the start of waiting to the tick."""
         self.work_time = LatencyHistogram()
@@ -201,7 +203,7 @@ class ControlLoop:
     @property
     def held_up_s(self) -> float:
         """The most by which a cycle of the last second or two began after its deadline, s: this machine was busy
-        otherwise, or the cycle before took too long. No sensor can cause it."""
+        otherwise, or the cycle before took too long."""
         return -1e-9 * (self._held_up.value or 0)
 
     def _wait_first(self, begin: int) -> bool:
@@ -240,7 +242,8 @@ class ControlLoop:
 
     def _count(self, arrived: bool, now: int, begin: int) -> None:
         assert self._expected_ns is not None
-        self._held_up.add(min(0, self._expected_ns + self._slack_ns - now), now)
+        self.late_ns = max(0, now - self._expected_ns - self._slack_ns)
+        self._held_up.add(-self.late_ns, now)
         self.wait_time.record(now - begin)
         if self.cycles:
             self.period_error.record(abs(now - self._last_tick_ns - self._period_ns))

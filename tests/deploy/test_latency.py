@@ -39,8 +39,16 @@ def test_a_busy_machine_that_delays_most_readings_is_none(period: int):
 
 
 def test_a_slow_sensor_is_judged_by_several_readings():
-    assert run([40.0] * 4, every_ms=100) is None
-    assert run([40.0] * 5, every_ms=100) is not None
+    assert run([40.0] * 19, every_ms=100) is None
+    assert run([40.0] * 20, every_ms=100) is not None
+
+
+def test_what_this_machine_was_late_by_is_not_the_sensors():
+    sensor = SensorLatency("imu", 0.025, 0.0)
+    for index in range(100):
+        sensor.record(10**15 + (index * 10 - 60) * MS, 10**15 + index * 10 * MS, 40 * MS)
+    assert sensor.problem(10**15 + 1000 * MS) is None
+    assert sensor.histogram.percentile_ns(50) >= 60 * MS, "it is late all the same"
 
 
 def test_what_is_allowed_is_what_was_trained_and_two_periods_and_5_ms(contract):

@@ -41,6 +41,6 @@ def contract_for(robot: RobotDescription, task: str, **known: Any) -> Contract:
 
 
 def patient(contract: Contract) -> Contract:
-    """Let the readings of a contract be as old as `MAX_AGE_S`."""
+    """Let the readings of a contract be as old as `MAX_AGE_S`, and come as late all the time."""
     aged = (s if s.max_age_s is None else replace(s, max_age_s=MAX_AGE_S) for s in contract.signals)
-    return replace(contract, signals=tuple(aged))
+    return replace(contract, signals=tuple(aged), trained_latency_s=MAX_AGE_S)

@@ -272,7 +272,7 @@ class PolicyNode:
         if self._drives():
             self._publish(commands)
             latency_ns = self._record_latency()
-        self._latest.times.answer(time.monotonic_ns())
+        self._latest.times.answer(time.monotonic_ns(), self._loop.late_ns)
         self._sections.end("publish")
         self._recording.tick(now_ns, self._latest.signals, ages_s, commands if self._drives() else None, latency_ns)
         self._sections.end("record")

@@ -68,10 +68,10 @@ class ReadingTimes:
         self._unanswered[topic] = now_ns - latency_ns
         return now_ns - latency_ns
 
-    def answer(self, now_ns: int) -> None:
-        """A command has gone out that knows all readings so far."""
+    def answer(self, now_ns: int, held_up_ns: int = 0) -> None:
+        """A command has gone out that knows all readings so far, later than it should by `held_up_ns`."""
         for topic, taken_ns in self._unanswered.items():
-            self._latencies[topic].record(taken_ns, now_ns)
+            self._latencies[topic].record(taken_ns, now_ns, held_up_ns)
         self._unanswered.clear()
 
     def problem(self, now_ns: int) -> str | None:

@@ -70,10 +70,13 @@ def test_a_robot_that_cannot_be_heard_is_told_by_its_quality_of_service(start, p
 
 
 def test_who_asks_for_more_than_commands_offer_is_told(start, policy, operator):
-    announce(operator, hand_made_policy.contract().interface())
+    start(*QUADROTOR)
+    start("policy_node", policy)
     operator.link.node.create_subscription(Float64MultiArray, "rotor_controller/commands", lambda _: None, qos.LATCHED)
-    output = refusal(operator, start("policy_node", policy, "--wait-s", 6.0))
-    assert "on rotor_controller/commands: a subscriber asks for more, policy durability" in output
+    wanted = (
+        "incompatible quality of service on rotor_controller/commands: a subscriber asks for more, policy durability"
+    )
+    operator.wait("word of it", lambda: any(wanted in said["incompatible_qos"] for said in operator.diagnostics))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_what_arming_refuses_and_stand_by_faults_on(start, policy, operator: Ope
 def test_an_unknown_sensor_fault_lists_the_valid_ones(start):
     robot = start("stand_in_robot", "--fault", "smoke@3")
     assert robot.exit_status() == 2
-    assert "KIND one of nan, jump, silence and TOPIC one of odom, imu" in robot.output
+    assert "KIND one of nan, jump, silence, freeze, late and TOPIC one of odom, imu" in robot.output
 
 
 def test_an_unknown_robot_lists_those_there_are(start):

@@ -216,7 +216,9 @@ def test_stamps_that_are_not_trusted_still_tell_what_is_new(clock):
     assert latest.counters["clocks"] == "stamps are not trusted, readings count from when they come"
 
 
-def test_readings_that_are_always_late_are_a_fault(flying, clock):
+def test_readings_that_are_always_late_are_a_fault(clock):
+    contract = dataclasses.replace(hand_made_policy.contract(), trained_latency_s=0.0)
+    flying = LatestValues(contract, clock=clock, wall=clock)
     for index in range(40):
         clock.now = 10 * S + index * S // 100
         message = odometry()
