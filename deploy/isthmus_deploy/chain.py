@@ -115,9 +115,8 @@ class SafetyChain:
     def problem(self, signals: Values, ages_s: Mapping[str, float]) -> str | None:
         """Why these readings would trip the chain in its first tick; None where they would not. To be asked in idle,
         before `arm`."""
-        cause = self._guard.check(signals, ages_s) or self._conditions.judge(signals, "standby")
-        self._guard.reset()
-        return cause
+        self._guard.reset()  # what was read before the robot was put back says nothing of now
+        return self._guard.check(signals, ages_s) or self._conditions.judge(signals, "standby")
 
     def arm(self, now_ns: int) -> None:
         """idle → stand-by: the stand-by command is approached, by default from the safe one at the rate limit.

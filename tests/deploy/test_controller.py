@@ -415,3 +415,7 @@ def test_what_would_trip_it_at_once_is_known_before_it_is_armed(robot, make_sign
     assert chain.problem(make_signals(2.0, 0.0), FRESH) is None
     robot.run_to(State.STANDBY)
     assert chain.state is State.STANDBY
+    # And a run leaves nothing behind: whoever carries the robot away does not make it jump.
+    chain.stop(robot.now)
+    chain.reset(robot.now)
+    assert chain.problem(make_signals(-2.0, 0.0), FRESH) is None

@@ -20,21 +20,28 @@ class CommandPublisher:
         command: What is sent.
         mismatches: Is told of subscribers that cannot hear it.
         table: Says on which topic, and how; by default all that is registered.
+        topic: Where, if not on the topic of its binding.
 
     Raises:
         Refusal: no topic takes it.
     """
 
     def __init__(
-        self, node: Node, command: CommandInterface, mismatches: QosMismatches, table: BindingTable | None = None
+        self,
+        node: Node,
+        command: CommandInterface,
+        mismatches: QosMismatches,
+        table: BindingTable | None = None,
+        topic: str | None = None,
     ) -> None:
         binding = (table or bindings()).command(command)
-        self.topic = node.resolve_topic_name(binding.topic)
+        self.topic = node.resolve_topic_name(topic or binding.topic)
         """Full name of its topic."""
         self._write = binding.writer(command)
-        events = mismatches.of_publisher(binding.topic)
-        self._publisher = node.create_publisher(binding.message, binding.topic, qos.COMMAND, event_callbacks=events)
-        self._mismatches, self._name = mismatches, binding.topic
+        topic = topic or binding.topic
+        events = mismatches.of_publisher(topic)
+        self._publisher = node.create_publisher(binding.message, topic, qos.COMMAND, event_callbacks=events)
+        self._mismatches, self._name = mismatches, topic
 
     @property
     def heard(self) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,10 +16,12 @@ from std_msgs.msg import Header
 
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.watchdog_client import watchdog_name
 
 
 class RobotLock:
-    """Held while a node drives the robot in `namespace`; the system drops it however the process ends.
+    """Held while a node drives the robot in `namespace`, and by its watchdog while that brings the robot to rest; the
+    system drops it however the processes end.
 
     Raises:
         Refusal: on entering, when another process holds it.
@@ -29,7 +31,7 @@ class RobotLock:
         self._robot = namespace.strip("/") or "(no namespace)"
         self._domain = os.environ.get("ROS_DOMAIN_ID", "0") or "0"
         name = f"isthmus-{self._domain}-{namespace.strip('/').replace('/', '-')}.lock"
-        self._path = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
+        self._path = Path(os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp") / name
 
     def __enter__(self) -> RobotLock:
         try:
@@ -49,6 +51,10 @@ class RobotLock:
             self._file.truncate(0)
             os.write(self._file.fileno(), str(os.getpid()).encode())
         return self
+
+    def fileno(self) -> int:
+        """Its file descriptor: a process that inherits it holds the lock as well."""
+        return self._file.fileno()
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._file.close()
@@ -81,15 +87,32 @@ class OwnershipArbitration:
 
 
 def other_publishers(node: Node, topic: str) -> list[str]:
-    """Full names of nodes that publish on `topic` beside `node` itself, which publishes there once.
+    """Full names of nodes that publish on `topic` beside `node` itself, which does once; `without_watchdogs`.
 
     A publisher can be discovered before its node's name is; then it counts as "a node without a name yet".
     """
-    names = [_full_name(info) for info in node.get_publishers_info_by_topic(topic)]
-    own = node.get_fully_qualified_name()
-    if own in names:
-        names.remove(own)
-    return sorted(names)
+    return without_watchdogs(node.get_fully_qualified_name(), publishers(node, topic))
+
+
+def without_watchdogs(own: str, names: Sequence[str]) -> list[str]:
+    """`names`, sorted, without one that is `own`, and without the watchdog of each. One whose node is not there any
+    more stays: it commands the robot, or is about to."""
+    left = list(names)
+    for name in (own, watchdog_name(own)):
+        _take(name, left)
+    for name in list(left):
+        _take(watchdog_name(name), left)
+    return sorted(left)
+
+
+def _take(name: str, names: list[str]) -> None:
+    if name in names:
+        names.remove(name)
+
+
+def publishers(node: Node, topic: str) -> list[str]:
+    """Full names of all nodes that publish on `topic`, once for every publisher."""
+    return [_full_name(info) for info in node.get_publishers_info_by_topic(topic)]
 
 
 def _full_name(info: TopicEndpointInfo) -> str:

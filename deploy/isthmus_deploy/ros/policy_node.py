@@ -42,6 +42,9 @@ class Config:
     """Time in which the policy takes over from the stand-by command, s."""
     timeout_s: float | None = None
     """Fault when a reading is older than this, s, where that is stricter than the contract's own limits."""
+    hang_s: float | None = None
+    """How long the node may be held up while it drives the robot until its watchdog sends the safe command, s; by
+    default as long as the most impatient reading of the contract may stay out, at least 3 control periods."""
     wait_s: float = 15.0
     """How long to wait for the robot and its first readings, s."""
     slack_s: float | None = None

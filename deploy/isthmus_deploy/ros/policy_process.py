@@ -22,8 +22,9 @@ from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.files import write_json
+from isthmus_deploy.ros.heartbeat import Orders
 from isthmus_deploy.ros.latest_values import LatestValues
-from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers
+from isthmus_deploy.ros.ownership import OwnershipArbitration, RobotLock, other_publishers, publishers
 from isthmus_deploy.ros.policy_node import Config
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
@@ -32,6 +33,7 @@ from isthmus_deploy.ros.recording import Recording
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.ros.unblocked import unblocked
+from isthmus_deploy.ros.watchdog_client import WatchdogClient, patience_s, watchdog_name
 from isthmus_deploy.runtime import Runtime
 from isthmus_deploy.schema import ContractError
 from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
@@ -56,14 +58,18 @@ def drive(config: Config) -> int:
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
     profile = fitting_profile(config.profile, runtime.contract)
-    with unblocked():
+    with unblocked() as output:
         if config.fifo:
             _use_fifo()
         link = Link("policy_node", config.namespace)
         try:
             table = robot_table(link, profile, runtime.contract, config.wait_s, lambda: stop)
             # The node knows its namespace, also where a launch file has given it another one.
-            with RobotLock(link.node.get_namespace()), closing(PolicyNode(config, runtime, link, table)) as node:
+            with (
+                RobotLock(link.node.get_namespace()) as lock,
+                closing(WatchdogClient(runtime.contract, output=output, inherited=[lock.fileno()])) as watchdog,
+                closing(PolicyNode(config, runtime, link, table, watchdog)) as node,
+            ):
                 return node.run(stop) if node.connect(stop) else 0
         finally:
             link.close()
@@ -75,7 +81,9 @@ class PolicyNode:
     Callbacks (readings, services) run while the control loop waits for its next reading, never beside a tick.
     """
 
-    def __init__(self, config: Config, runtime: Runtime, link: Link, table: BindingTable) -> None:
+    def __init__(
+        self, config: Config, runtime: Runtime, link: Link, table: BindingTable, watchdog: WatchdogClient
+    ) -> None:
         self._config = config
         self._runtime, self._contract, self._digest = runtime, runtime.contract, runtime.digest
         self._ageing = [signal.name for signal in self._contract.signals if signal.max_age_s is not None]
@@ -106,6 +114,7 @@ class PolicyNode:
         self._interface: str | None = None
         commands, mismatches = self._contract.commands, self._mismatches
         self._publishers = {item.name: CommandPublisher(link.node, item, mismatches, table) for item in commands}
+        self._watchdog = watchdog
         self._diagnostics = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         if config.profile is None:
             link.node.create_subscription(
@@ -127,6 +136,7 @@ class PolicyNode:
             return False
         self._check_robot()
         self._check_alone(elders_only=True)
+        self._watchdog.give_orders(self._orders())
         self._link.wait_until(deadline_ns, lambda: not self._silent_topics() or stop)
         if stop:
             return False
@@ -181,6 +191,17 @@ class PolicyNode:
     def _on_interface(self, message: String) -> None:
         self._interface = message.data
 
+    def _orders(self) -> Orders:
+        node, profile = self._link.node, self._config.profile
+        return Orders(
+            contract=self._contract.to_json(),
+            profile=None if profile is None else str(profile),
+            name=watchdog_name(node.get_name()),
+            namespace=node.get_namespace(),
+            topics={name: publisher.topic for name, publisher in self._publishers.items()},
+            hang_s=patience_s(self._contract, self._config.hang_s),
+        )
+
     def _check_robot(self) -> None:
         if self._config.profile is not None:  # which vouches for the robot, and was checked
             return
@@ -220,7 +241,15 @@ class PolicyNode:
         for name, publisher in self._publishers.items():
             if not publisher.heard:
                 silent.append(f"somebody who takes {name} (topic {publisher.topic}{publisher.unheard})")
-        return silent
+        return silent or self._watchdog_problems()
+
+    def _watchdog_problems(self) -> list[str]:
+        """Why it cannot act yet. Until its publishers have been discovered by name, they count as a stranger's."""
+        if problem := self._watchdog.problem():
+            return [problem]
+        name = watchdog_name(self._link.node.get_fully_qualified_name())
+        topics = [publisher.topic for publisher in self._publishers.values()]
+        return [f"{name} on {topic}" for topic in topics if name not in publishers(self._link.node, topic)]
 
     # --- services ---
 
@@ -240,8 +269,10 @@ class PolicyNode:
 
     def _check_ready(self) -> None:
         """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot, or when
-        another robot has taken the place of the one that was checked."""
+        another robot has taken the place of the one that was checked, or when nobody would be left to stop it."""
         self._check_robot()
+        if problems := self._watchdog_problems():
+            raise Refusal(f"cannot arm: {'; '.join(problems)}")
         self._check_alone()
         missing = self._latest.missing("operator")
         if missing:
@@ -264,11 +295,12 @@ class PolicyNode:
         self._latest.expire(now_ns)
         ages_s = self._latest.ages_s(now_ns)
         late = self._too_old(ages_s) or self._latest.times.problem(now_ns)
-        self._trip_on(self._latest.take_rejection() or late, now_ns)
+        self._trip_on(self._watchdog.problem() or self._latest.take_rejection() or late, now_ns)
         self._sections.end("read")
         commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
         self._sections.end("policy")
         latency_ns = 0
+        self._watchdog.exchange(self._drives(), commands)
         if self._drives():
             self._publish(commands)
             latency_ns = self._record_latency()
@@ -295,8 +327,11 @@ class PolicyNode:
         return f"{name}: stale, {ages_s[name]:.3g} s old (at most {limit:g} s)" if ages_s[name] > limit else None
 
     def _publish(self, commands: Mapping[str, np.ndarray]) -> None:
-        for name, publisher in self._publishers.items():
-            publisher.send(commands[name])
+        """Send commands, unless the watchdog commands the robot. When that has ended, the robot rests and stays so."""
+        if self._watchdog.took_over:
+            commands = self._controller.safe_commands if self._watchdog.ended else {}
+        for name, values in commands.items():
+            self._publishers[name].send(values)
 
     def _record_latency(self) -> int:
         """Of this tick, ns; 0 where it answers no reading of its own."""
@@ -318,6 +353,7 @@ class PolicyNode:
         while not self._controller.may_end:
             now_ns = time.monotonic_ns()
             commands = self._controller.tick({}, {}, now_ns)
+            self._watchdog.exchange(True, commands)
             self._publish(commands)
             self._recording.tick(now_ns, self._latest.signals, self._latest.ages_s(now_ns), commands)
             self._report(now_ns)
@@ -328,6 +364,7 @@ class PolicyNode:
         if not self._drives():
             return
         self._publish(self._controller.safe_commands)
+        self._watchdog.exchange(False, self._controller.safe_commands)  # it is released: nothing is left to do
         for publisher in self._publishers.values():
             publisher.wait_until_taken(_LAST_COMMAND_S)
 
@@ -348,6 +385,8 @@ class PolicyNode:
         if not new_state and not new_silence:
             self._look_around(now_ns)
             self._recording.look()
+            if self._watchdog.ended and not self._drives():
+                self._watchdog.restart()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
 
     def _look_around(self, now_ns: int) -> None:

@@ -1,10 +1,13 @@
 """What a process that keeps time with a robot needs: scheduling, where it is permitted, and no long collection."""
 
+import contextlib
+import ctypes
 import gc
 import os
 import shutil
 
 PRIORITY = 50
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # <sys/mman.h>
 
 
 def prefix() -> list[str]:
@@ -21,6 +24,14 @@ def prefix() -> list[str]:
     except PermissionError:
         return []
     return [chrt, "--fifo", str(PRIORITY)]
+
+
+def prefer(priority: int) -> None:
+    """Real-time scheduling (SCHED_FIFO) for this thread and those that it starts later, and memory that stays in
+    memory; each where it is permitted."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)  # where it fails, nothing is locked
 
 
 def freeze_garbage() -> None:

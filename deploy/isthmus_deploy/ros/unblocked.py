@@ -13,23 +13,24 @@ _CHUNK = 65536
 
 
 @contextmanager
-def unblocked() -> Iterator[None]:
+def unblocked() -> Iterator[int]:
     """Meanwhile, standard output and standard error are pipes that never block, and threads hand on what comes through
-    them. Where nobody takes it from these, lines are lost.
+    them. Where nobody takes it from these, lines are lost. Gives the descriptor of the real standard error, for a child
+    that outlives this process.
 
     A line of Python's own `print` that finds the pipe full raises BlockingIOError; rclpy's loggers lose it silently.
     """
     with ExitStack() as stack:
-        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-            stream.flush()
-            stack.enter_context(_unblocked(number))
-        yield
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stack.enter_context(_unblocked(1))
+        yield stack.enter_context(_unblocked(2))
         sys.stdout.flush()
         sys.stderr.flush()
 
 
 @contextmanager
-def _unblocked(number: int) -> Iterator[None]:
+def _unblocked(number: int) -> Iterator[int]:
     kept = os.dup(number)
     source, sink = os.pipe()
     os.set_blocking(sink, False)
@@ -39,7 +40,7 @@ def _unblocked(number: int) -> Iterator[None]:
     thread = threading.Thread(target=_hand_on, args=(source, kept), name=f"output {number}", daemon=True)
     thread.start()
     try:
-        yield
+        yield kept
     finally:
         os.dup2(kept, number)  # the last end of the pipe to write into is closed with that, and the thread ends
         thread.join(_LAST_S)

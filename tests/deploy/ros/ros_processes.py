@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import math
 import os
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,14 +34,26 @@ START_S = 40.0  # a process may take this long to start on a busy machine; usual
 
 
 class Process:
-    """A command whose output can be waited for. `arguments` follow `python -m module`."""
+    """A command whose output can be waited for.
 
-    def __init__(self, module: str, *arguments: object, environment: dict[str, str] | None = None) -> None:
+    `prefix`, such as for its scheduling, stands before `python -m module`, and `arguments` after it. Of one that is
+    `unread`, the output is a full pipe that nobody reads.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: object,
+        environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        unread: bool = False,
+    ) -> None:
         self._name = module.rsplit(".", 1)[-1]
+        self._unread = full_pipe() if unread else None
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [*prefix, sys.executable, "-m", module, *map(str, arguments)],
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if self._unread is None else self._unread[1],
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -97,13 +110,32 @@ class Process:
         self._reader.join(5.0)
 
     def _read(self) -> None:
-        assert self._popen.stdout is not None
-        for line in self._popen.stdout:
+        for line in self._popen.stdout or ():
             with self._changed:
                 self._lines.append(line)
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
+
+
+def full_pipe() -> tuple[int, int]:
+    """Both ends of a pipe that takes nothing more."""
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(sink, bytes(4096))
+    os.set_blocking(sink, True)
+    return source, sink
+
+
+def watchdog_of(node: int) -> int:
+    """Process of a policy node's watchdog."""
+    children = [child for path in Path(f"/proc/{node}/task").glob("*/children") for child in path.read_text().split()]
+    (found,) = [
+        child for child in children if b"isthmus_deploy.ros.watchdog" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    return int(found)
 
 
 @contextmanager
@@ -123,8 +155,9 @@ def own_domain() -> Iterator[int]:
 class Operator:
     """A person at the robot: asks the node for services, gives goals, and watches everything."""
 
-    def __init__(self, commands: str = "rotor_controller/commands") -> None:
+    def __init__(self, commands: str = "rotor_controller/commands", patience_s: float = START_S) -> None:
         self.link = Link("operator")
+        self._patience_s = patience_s
         self.commands: list[np.ndarray] = []
         self.diagnostics: list[dict[str, str]] = []
         self.position = np.full(3, math.nan)
@@ -144,12 +177,13 @@ class Operator:
     def state(self) -> str:
         return self.diagnostics[-1]["state"] if self.diagnostics else ""
 
-    def wait(self, what: str, done, timeout_s: float = START_S) -> None:
+    def wait(self, what: str, done, timeout_s: float | None = None) -> None:
+        timeout_s = timeout_s or self._patience_s
         assert self.link.wait(timeout_s, done), (
             f"no {what} within {timeout_s} s; last diagnostics {self.diagnostics[-1:]}"
         )
 
-    def wait_state(self, state: str, timeout_s: float = START_S) -> dict[str, str]:
+    def wait_state(self, state: str, timeout_s: float | None = None) -> dict[str, str]:
         """Wait until the node reports `state`; its diagnostics."""
         self.wait(f"state {state}", lambda: self.state == state, timeout_s)
         return self.diagnostics[-1]
@@ -164,11 +198,11 @@ class Operator:
         assert answer is not None
         return answer
 
-    def give_goal(self, *xyz: float) -> None:
-        """Send one goal position (m, world) to the node."""
+    def give_goal(self, *xyz: float, frame: str = "world") -> None:
+        """Send one goal position (m, in the frame) to the node."""
         self.wait("node that takes goals", self._goal.get_subscription_count)
         message = PoseStamped()
-        message.header.frame_id = "world"
+        message.header.frame_id = frame
         position = message.pose.position
         position.x, position.y, position.z = xyz
         self._goal.publish(message)

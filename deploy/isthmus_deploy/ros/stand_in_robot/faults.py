@@ -53,11 +53,15 @@ def parse_fault(text: str, topics: Sequence[str], images: Sequence[str] = ()) ->
     return Fault(kind=cast(Kind, kind), topic=topic, at_s=float(at_s))
 
 
+def _nearer(distance: Array, before: Array) -> bool:
+    return bool((distance <= before).all() and (distance < before).any())
+
+
 class Aftermath:
     """How long the robot was still told to move after the first faulty reading.
 
     A command counts as moving until the safe one comes; for a robot that is laid down slowly, until the last command
-    that did not come nearer to the safe one in every element.
+    that came no nearer to the safe one, or left it in any element.
 
     Args:
         safe: The safe command.
@@ -86,7 +90,7 @@ class Aftermath:
         self._commands += 1
         if not self._distance.any():
             self._safe_ns = now_ns
-        elif not self._slowly or before is None or (self._distance > before).any():
+        elif not self._slowly or before is None or not _nearer(self._distance, before):
             self._moving, self._stop_ns = self._commands, None
             return
         self._stop_ns = self._stop_ns or now_ns
