@@ -56,7 +56,8 @@ def parse(full: Chosen, quick: Chosen) -> Chosen:
 
 
 def _target() -> str:
-    return f"bench-{Path(sys.argv[0]).stem.replace('_', '-')}"
+    name = Path(sys.argv[0]).stem.replace("_", "-")
+    return name if name == "campaign" else f"bench-{name}"  # the one that measures nothing
 
 
 def _command() -> str:

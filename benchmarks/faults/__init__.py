@@ -1,0 +1,7 @@
+"""The fault campaign: what is done to a running robot and its policy node, and whether that ends safe."""
+
+import sys
+from pathlib import Path
+
+# The processes, the operator and the hand-made policies of the ROS tests.
+sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / name) for name in ("deploy/ros", "helpers")]
