@@ -12,8 +12,8 @@ from faults.trial import Holds, Kind, Refuses, Stops
 
 AGE_S = 0.1
 """How old a reading may be, by the contract of either robot."""
-FROZEN_S = 0.5
-"""After how long readings that do not change must have been noticed."""
+FROZEN_S, FROZEN_JOINTS_S = 0.25, 1.0
+"""How long readings may stay the same, by the description of either robot; joints that hold a pose may longer."""
 
 
 def _position(value: float) -> Any:
@@ -99,7 +99,8 @@ KINDS = (
     Kind(name="frozen odometry", row=3, inject=frozen("odom"), expect=Stops(time_out_s=FROZEN_S)),
     Kind(name="frozen IMU", row=3, inject=frozen("imu"), expect=Stops(time_out_s=FROZEN_S)),
     Kind(
-        name="frozen joint states", row=3, robot=_LEGS, inject=frozen("joint_states"), expect=Stops(time_out_s=FROZEN_S)
+        name="frozen joint states", row=3, robot=_LEGS, inject=frozen("joint_states"),
+        expect=Stops(time_out_s=FROZEN_JOINTS_S),
     ),
     Kind(name="frozen IMU, legs", row=3, robot=_LEGS, inject=frozen("imu"), expect=Stops(time_out_s=FROZEN_S)),
     Kind(name="30 % of odometry lost", inject=lost("odom", 0.3), expect=Holds()),

@@ -89,6 +89,6 @@ def kinds(raising: Path, not_a_number: Path, of_another_robot: Path) -> tuple[Ki
         Kind(name="truncated policy file", phase="starting", inject=_truncated, expect=Refuses(words="refused")),
         Kind(
             name="robot description is not latched", row=14, phase="starting", inject=_volatile_interface,
-            expect=Refuses(words="QoS"),
+            expect=Refuses(words="quality of service"),
         ),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ros_processes import Operator, Process, children  # pyright: ignore[reportMissingImports]
+from ros_processes import Operator, Process, watchdog_of  # pyright: ignore[reportMissingImports]
 
 from faults.relay import Relay
 from isthmus_deploy.contract import Contract
@@ -89,8 +89,7 @@ class System:
     def watchdog(self) -> int:
         """Process of the node's watchdog."""
         assert self.node is not None
-        (child,) = children(self.node.pid)
-        return child
+        return watchdog_of(self.node.pid)
 
     def work(self) -> None:
         """Let the robot work, as it does before most faults."""

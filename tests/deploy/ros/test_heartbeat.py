@@ -91,7 +91,7 @@ def test_orders_arrive_as_they_were():
 
 @pytest.mark.parametrize(("ages", "patience"), [((0.1, None), 0.1), ((0.01, 0.5), 0.03), ((None,), 0.1)])
 def test_a_node_may_be_silent_as_long_as_its_least_patient_reading_but_three_periods(ages, patience):
-    signals = tuple(replace(CONTRACT.signals[0], name=f"s{age}", max_age_s=age) for age in ages)
+    signals = tuple(replace(CONTRACT.signals[0], name=f"s{age}", max_age_s=age, max_still_s=None) for age in ages)
     assert patience_s(replace(CONTRACT, signals=signals)) == pytest.approx(patience)
 
 
