@@ -71,7 +71,7 @@ class System:
 
     def _wait_for_idle(self, node: Process) -> None:
         self.operator.diagnostics.clear()
-        self.operator.wait("idle node", lambda: self.operator.state == "idle" or node.ended, READY_S)
+        self.operator.wait("idle node", lambda: self.operator.state == "passive" or node.ended, READY_S)
         assert not node.ended, f"the node ended: {node.output}"
 
     def start_node(self, *options: object, prefix: tuple[str, ...] = (), **how: Any) -> Process:
@@ -106,7 +106,7 @@ class System:
             return
         operator = self.operator
         operator.ask("stop")
-        operator.wait("reset", lambda: operator.ask("reset").success or operator.state == "idle", 10.0)
+        operator.wait("reset", lambda: operator.ask("reset").success or operator.state == "passive", 10.0)
 
     def end_node(self) -> None:
         """End the node and its watchdog."""

@@ -553,7 +553,7 @@ def test_a_graph_in_a_thread_drives_a_loop_in_real_time(contract, make_signals):
     controller = ChunkController(worker, ramp_s=0.0)
 
     def tick(now_ns):
-        if controller.state is State.STANDBY:
+        if controller.state is State.READY:
             controller.start(now_ns)
         sent.append(controller.tick(make_signals(0.05, 0.0), FRESH, now_ns)["joint_command"][0])
 

@@ -71,7 +71,7 @@ class Robot:
     def run_to(self, state):
         self.controller.arm(self.now)
         self.tick()
-        if state is not State.STANDBY:
+        if state is not State.READY:
             self.controller.start(self.now)
         while self.controller.state is not state:
             self.tick()
@@ -144,7 +144,7 @@ def test_what_stand_by_forbids_is_found_before_arming(robot):
     assert robot.controller.problem(robot.make_signals(0.0, 0.0), FRESH) is None, "it may lie: that holds when driven"
 
 
-@pytest.mark.parametrize("state", [State.STANDBY, State.RAMP_IN, State.RUNNING])
+@pytest.mark.parametrize("state", [State.READY, State.RAMP_IN, State.RUNNING])
 def test_a_broken_condition_gives_the_safe_command_in_the_same_tick(robot, state):
     robot.run_to(state)
     assert robot.tick(orientation=FALLEN) == SAFE
@@ -153,7 +153,7 @@ def test_a_broken_condition_gives_the_safe_command_in_the_same_tick(robot, state
 
 
 def test_the_limit_itself_is_allowed(robot):
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     robot.tick(0.125)
     robot.controller.start(robot.now)
     robot.tick(0.125)
@@ -166,7 +166,7 @@ def test_a_robot_that_lies_stands_by_and_does_not_start(robot):
     robot.controller.arm(robot.now)
     for _ in range(3):
         robot.tick(0.0)
-    assert robot.controller.state is State.STANDBY
+    assert robot.controller.state is State.READY
     with pytest.raises(TransitionError, match=r"cannot start: height: 0\.125 rad beyond what training had"):
         robot.controller.start(robot.now)
     robot.tick(0.2)
@@ -185,7 +185,7 @@ def test_a_start_before_the_first_tick_of_stand_by_is_refused_by_what_arming_saw
 
 def test_diagnostics_show_the_smallest_margin_since_arming(robot):
     assert not {"least_margin_turn", "least_margin_height"} & set(robot.controller.counters)
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     robot.tick(0.0)
     assert robot.controller.counters["least_margin_turn"] == pytest.approx(0.1)
     assert "least_margin_height" not in robot.controller.counters, "it does not hold yet"
@@ -196,7 +196,7 @@ def test_diagnostics_show_the_smallest_margin_since_arming(robot):
     assert robot.controller.counters["least_margin_height"] == 0.125
     robot.controller.stop(robot.now)
     robot.controller.reset(robot.now)
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     assert "least_margin_height" not in robot.controller.counters
 
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus_deploy.chain import SafetyChain
+from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.policy_file import ReplayStep, seal
 from isthmus_deploy.runtime import Runtime
@@ -61,7 +63,7 @@ def test_idle_and_stopped_send_the_safe_command_whatever_the_sensors_say(robot):
 
 
 def test_standby_is_approached_at_the_rate_limit(robot, controller, change, make_model, replay, tmp_path, make_signals):
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     assert robot.tick() == pytest.approx(STANDBY)
     path = tmp_path / "far.onnx"
     path.write_bytes(seal(make_model(), change("commands", 0, standby=(1.0, -0.5)), replay))
@@ -72,7 +74,7 @@ def test_standby_is_approached_at_the_rate_limit(robot, controller, change, make
 
 def test_the_policy_is_blended_in(robot):
     """Ten periods of ramp from stand-by 0.1 to the policy's 0.5·0.4 = 0.2 (and, after three steps, 0.4 more)."""
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     started = robot.now
     robot.controller.start(started)
     assert [robot.tick(0.4)[0] for _ in range(3)] == pytest.approx([0.1, 0.11, 0.12])
@@ -85,20 +87,20 @@ def test_the_policy_is_blended_in(robot):
 
 
 def test_start_resets_the_memory(robot):
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     robot.controller.start(robot.now)
     for _ in range(15):
         robot.tick(0.4)
     assert robot.tick(0.4)[0] == pytest.approx(0.6)
     robot.controller.stop(robot.now)
     robot.controller.reset(robot.now)
-    robot.run_to(State.STANDBY)
+    robot.run_to(State.READY)
     robot.controller.start(robot.now)
     robot.tick(0.4)
     assert robot.tick(0.4)[0] == pytest.approx(0.1 + 0.1 * (0.2 - 0.1))
 
 
-@pytest.mark.parametrize("state", [State.STANDBY, State.RAMP_IN, State.RUNNING])
+@pytest.mark.parametrize("state", [State.READY, State.RAMP_IN, State.RUNNING])
 @pytest.mark.parametrize(
     ("reading", "cause"),
     [
@@ -205,12 +207,18 @@ UP, DOWN = np.array([0.125, -0.0625]), np.array([0.4, 0.3])
 
 
 @pytest.fixture
-def slow(change, make_model, replay, tmp_path, make_signals):
-    """A robot that lies at `LYING`, stands up at 0.02 and 0.01 rad a period, and lies down to 0.4 and 0.3 rad."""
+def slow_runtime(change, make_model, replay, tmp_path):
+    """Of a policy for a robot that stands up at 0.02 and 0.01 rad a period, and lies down to 0.4 and 0.3 rad."""
     contract = change("commands", 0, safe=tuple(DOWN), standby=tuple(UP), transition_rate=tuple(RATE))
     path = tmp_path / "slow.onnx"
     path.write_bytes(seal(make_model(), contract, replay))
-    robot = Robot(PolicyController(Runtime(path), ramp_s=0.0), make_signals)
+    return Runtime(path)
+
+
+@pytest.fixture
+def slow(slow_runtime, make_signals):
+    """A robot that lies at `LYING`; its policy takes over at once."""
+    robot = Robot(PolicyController(slow_runtime, ramp_s=0.0), make_signals)
     robot.tick(*LYING)
     return robot
 
@@ -257,9 +265,10 @@ def test_start_waits_for_the_end_of_standing_up(slow):
         slow.tick(*LYING)
     with pytest.raises(TransitionError, match=r"cannot start yet: stand-by is reached in 0\.19 s"):
         slow.controller.start(slow.now)
-    assert slow.controller.state is State.STANDBY
+    assert slow.controller.state is State.STAND_UP
     for _ in range(20):
         slow.tick(*LYING)
+    assert slow.controller.state is State.READY
     slow.controller.start(slow.now)
     slow.tick(*LYING)
     assert slow.controller.state is State.RUNNING
@@ -293,6 +302,112 @@ def test_it_lies_down_slowly_from_the_last_command_whatever_the_sensors_say(slow
     assert slow.tick(np.nan, ages={}) == DOWN.tolist()
 
 
+@pytest.fixture
+def ramped(slow_runtime, make_signals):
+    """A robot that stands up and lies down slowly, and takes 0.1 s to hand over."""
+    return Robot(PolicyController(slow_runtime, ramp_s=0.1), make_signals)
+
+
+def test_a_stop_hands_over_to_stand_by_before_it_lies_down(ramped):
+    stand_up(ramped)
+    ramped.controller.start(ramped.now)
+    while ramped.controller.state is not State.RUNNING:
+        driven = ramped.tick(*LYING)
+    ramped.controller.stop(ramped.now, "enough")
+    sent = [driven]
+    while ramped.controller.state is State.RAMP_OUT:
+        sent.append(ramped.tick(*LYING))
+    assert 10 <= len(sent) <= 12, "0.1 s of 10 ms"
+    distances = np.abs(np.array(sent) - UP)
+    assert (np.diff(distances, axis=0) <= 1e-9).all(), "towards stand-by only"
+    np.testing.assert_allclose(sent[-1], UP, atol=1e-9)
+    assert (ramped.controller.state, ramped.controller.cause) == (State.STOPPED, "enough")
+    lie_down(ramped)
+
+
+def test_a_sensor_that_fails_in_the_ramp_out_is_a_fault(ramped):
+    stand_up(ramped)
+    ramped.controller.start(ramped.now)
+    ramped.tick(*LYING)
+    ramped.controller.stop(ramped.now, "enough")
+    ramped.tick(np.nan)
+    assert ramped.controller.state is State.FAULT
+    lie_down(ramped)
+
+
+def test_an_emergency_stop_damps_it_where_it_is(ramped):
+    stand_up(ramped)
+    ramped.controller.start(ramped.now)
+    ramped.tick(*LYING)
+    ramped.controller.damp(ramped.now)
+    for place in ([0.3, -0.2], [0.35, -0.25]):
+        np.testing.assert_allclose(ramped.tick(*place), place, rtol=1e-6)
+    np.testing.assert_allclose(ramped.tick(np.nan, -0.3), [0.35, -0.3], rtol=1e-6)  # keeps what it cannot see
+    assert (ramped.controller.state, ramped.controller.cause) == (State.DAMPING, "emergency stop")
+    assert ramped.controller.may_end
+    np.testing.assert_allclose(ramped.controller.last_commands["joint_command"], [0.35, -0.3], rtol=1e-6)
+    ramped.controller.reset(ramped.now)
+    assert ramped.controller.state is State.PASSIVE
+
+
+class Leans(Conditions):
+    """A condition that is broken when it is told so."""
+
+    fallen = False
+
+    def judge(self, signals, phase):
+        return "tilt: 0.3 rad beyond what training had" if self.fallen else None
+
+
+def test_a_robot_that_has_fallen_is_damped_and_not_driven_to_a_pose(slow_runtime, make_signals):
+    conditions = Leans()
+    chain = SafetyChain(slow_runtime.contract, conditions=conditions, ramp_s=0.0)
+
+    def tick(place):
+        return chain.drive(make_signals(*place), FRESH, 0, lambda: None)["joint_command"]
+
+    chain.arm(0)
+    tick(LYING)
+    conditions.fallen = True
+    near = [LYING[0] - 0.01, LYING[1] - 0.02]
+    np.testing.assert_allclose(tick(near), near, rtol=1e-6)
+    assert chain.state is State.FAULT
+    assert "tilt" in (chain.cause or "")
+    np.testing.assert_allclose(tick([0.1, 0.1]), [0.1, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(chain.last_commands["joint_command"], [0.1, 0.1], rtol=1e-6)
+    chain.reset(0)
+    conditions.fallen = False
+    chain.arm(0)
+    tick(LYING)
+    chain.fault(0, "operator lost")
+    assert np.abs(tick([0.1, 0.1]) - DOWN).max() < np.abs(LYING - DOWN).max(), "this one lies down as before"
+
+
+def test_an_emergency_stop_of_what_is_quick_is_its_safe_command(robot):
+    robot.run_to(State.RUNNING)
+    robot.controller.damp(robot.now)
+    assert robot.tick() == SAFE
+    assert robot.controller.last_commands["joint_command"].tolist() == SAFE
+
+
+def test_disarming_lays_it_down_and_leaves_it(ramped):
+    with pytest.raises(TransitionError, match="cannot reset in state passive"):
+        ramped.controller.disarm(ramped.now)
+    stand_up(ramped)
+    ramped.controller.disarm(ramped.now)
+    lie_down(ramped)
+    assert ramped.controller.state is State.PASSIVE
+
+
+def test_a_fault_is_latched_through_a_disarming(ramped):
+    stand_up(ramped)
+    ramped.controller.disarm(ramped.now)
+    ramped.controller.fault(ramped.now, "operator lost")
+    lie_down(ramped)
+    ramped.tick()
+    assert (ramped.controller.state, ramped.controller.cause) == (State.FAULT, "operator lost")
+
+
 def test_a_sensor_that_falls_silent_lays_it_down(slow):
     stand_up(slow)
     sent = slow.tick(*LYING, ages={**FRESH, "orientation": 0.06})
@@ -309,7 +424,7 @@ def test_reset_waits_for_the_end_of_lying_down(slow):
         slow.controller.reset(slow.now)
     lie_down(slow)
     slow.controller.reset(slow.now)
-    assert slow.controller.state is State.IDLE
+    assert slow.controller.state is State.PASSIVE
     assert len(stand_up(slow)) == 32, "and stands up again from where it lies, not from where it stood"
 
 
@@ -360,7 +475,7 @@ def test_nothing_unsafe_is_ever_sent(runtime, make_signals, events):
         sent = np.array(robot.tick(hip, knee, ages=dict.fromkeys(FRESH, age)))
         assert np.isfinite(sent).all()
         assert (np.abs(sent) <= [2.0, 1.0]).all()
-        active = robot.controller.state in (State.STANDBY, State.RAMP_IN, State.RUNNING)
+        active = robot.controller.state in (State.READY, State.RAMP_IN, State.RUNNING)
         assert active or sent.tolist() == SAFE
         assert not active or within_rate(sent, last) or within_rate(sent, SAFE)
         last = sent
@@ -413,8 +528,8 @@ def test_what_would_trip_it_at_once_is_known_before_it_is_armed(robot, make_sign
     assert "joint_position.hip" in chain.problem(make_signals(9.0, 0.0), FRESH)
     # Asking leaves nothing behind: where the joints are when it is armed is no jump.
     assert chain.problem(make_signals(2.0, 0.0), FRESH) is None
-    robot.run_to(State.STANDBY)
-    assert chain.state is State.STANDBY
+    robot.run_to(State.READY)
+    assert chain.state is State.READY
     # And a run leaves nothing behind: whoever carries the robot away does not make it jump.
     chain.stop(robot.now)
     chain.reset(robot.now)

@@ -70,7 +70,7 @@ def test_the_rate_is_kept_at_whatever_rate_somebody_drives(contract, make_signal
 
 def test_a_late_tick_allows_for_what_has_moved_since(contract, make_signals):
     """0.5 rad a control period of 10 ms are plausible: 1.4 rad are so after 30 ms, and not after 10 ms."""
-    for late, state in ((3, State.STANDBY), (1, State.FAULT)):
+    for late, state in ((3, State.READY), (1, State.FAULT)):
         chain = SafetyChain(limits_of(contract.interface()))
         chain.arm(0)
         chain.drive(make_signals(0.0, 0.0), FRESH, 0, dict)

@@ -125,7 +125,7 @@ def test_the_robots_own_word_holds_whoever_drives():
     assert sent[:3] == pytest.approx([0.008, 0.024, 0.048])
     assert sent[-1] == 2.0, "stand-by is reached, and then what is wanted"
     assert chain.counters["target.acceleration.steps"] != 0
-    with pytest.raises(TransitionError, match="cannot hold the robot to other limits now: running, not idle"):
+    with pytest.raises(TransitionError, match="cannot hold the robot to other limits now: running, not passive"):
         chain.hold_to(arm_limits(max_acceleration=(30.0, 30.0)).safety)
     chain.hold_to(None)
     assert "target.acceleration.steps" in chain.counters, "a robot that says nothing changes nothing"

@@ -108,7 +108,7 @@ class PolicyNode:
         self._joined_ns = 0
         self._met = ""
         self._arbitration = OwnershipArbitration(link.node)
-        self._reported = (State.IDLE, None)
+        self._reported = (State.PASSIVE, None)
         self._silent: tuple[str, ...] = ()
         self._report_due_ns = 0
         self._interface: str | None = None
@@ -277,7 +277,7 @@ class PolicyNode:
         missing = self._latest.missing("operator")
         if missing:
             raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
-        if self._controller.state is State.IDLE:
+        if self._controller.state is State.PASSIVE:
             now_ns = time.monotonic_ns()
             ages_s = self._latest.ages_s(now_ns)
             late = self._too_old(ages_s) or self._latest.times.problem(now_ns)
@@ -313,7 +313,7 @@ class PolicyNode:
 
     def _drives(self) -> bool:
         """Whether this node commands the robot. An idle one must not: somebody else may be flying it."""
-        return self._controller.state is not State.IDLE
+        return self._controller.state is not State.PASSIVE
 
     def _trip_on(self, cause: str | None, now_ns: int) -> None:
         if cause and self._controller.state in ACTIVE:
@@ -347,7 +347,7 @@ class PolicyNode:
         if self._controller.may_end:
             return
         if self._controller.state in ACTIVE:
-            self._controller.stop(time.monotonic_ns(), "the node ends")
+            self._controller.stop(time.monotonic_ns(), "the node ends", at_once=True)
         period_s = self._contract.control_period_s
         due_s = time.monotonic()
         while not self._controller.may_end:
@@ -363,8 +363,9 @@ class PolicyNode:
     def _send_last(self) -> None:
         if not self._drives():
             return
-        self._publish(self._controller.safe_commands)
-        self._watchdog.exchange(False, self._controller.safe_commands)  # it is released: nothing is left to do
+        last = self._controller.last_commands
+        self._publish(last)
+        self._watchdog.exchange(False, last)  # it is released: nothing is left to do
         for publisher in self._publishers.values():
             publisher.wait_until_taken(_LAST_COMMAND_S)
 

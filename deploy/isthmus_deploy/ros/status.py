@@ -9,7 +9,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from isthmus_deploy.supervisor import State
 
-_LEVELS = {State.FAULT: DiagnosticStatus.ERROR, State.STOPPED: DiagnosticStatus.WARN}
+_LEVELS = {
+    State.FAULT: DiagnosticStatus.ERROR,
+    State.STOPPED: DiagnosticStatus.WARN,
+    State.DAMPING: DiagnosticStatus.WARN,
+}
 STATUS_NAME = "policy_node: policy"
 
 

@@ -44,8 +44,8 @@ def test_all_of_a_run_comes_back_as_it_was(start_run):
     assert np.array_equal(flight.sent["joint_command"], run.sent)
     assert flight.has_wanted.sum() == 70
     assert np.isnan(flight.wanted["joint_command"][~flight.has_wanted]).all()
-    assert flight.states[0] == State.STANDBY
-    assert [flight.states[i] for i in (29, 30, 79, 80)] == [State.STANDBY, State.RAMP_IN, State.RUNNING, State.STOPPED]
+    assert flight.states[0] == State.READY
+    assert [flight.states[i] for i in (29, 30, 79, 80)] == [State.READY, State.RAMP_IN, State.RUNNING, State.STOPPED]
     assert flight.numbers["activation"][[29, 30, 80, 131]].tolist() == [0, 1, 1, 2]
     assert flight.numbers["tick"].tolist() == list(range(1, 133))
     assert set(np.diff(flight.numbers["monotonic_ns"])) == {10_000_000}

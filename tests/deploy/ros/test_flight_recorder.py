@@ -65,7 +65,7 @@ def test_a_flight_is_in_the_bag_and_replays_to_the_bit(start, policy, operator, 
 
     flight = read_flight(folder)
     assert flight.finished
-    assert {*flight.states} >= {State.IDLE, State.RAMP_IN, State.RUNNING, State.STOPPED}
+    assert {*flight.states} >= {State.PASSIVE, State.RAMP_IN, State.RUNNING, State.STOPPED}
     assert flight.numbers["activation"].max() == 2
     assert np.diff(flight.numbers["tick"]).min() == 1
     assert not flight.numbers["lost_rows"].any()
@@ -84,8 +84,8 @@ def check_rosbags(folder: Path) -> None:
         log = [c for c in reader.connections if c.topic == "/flight/log"]
         messages: list[Any] = [reader.deserialize(data, c.msgtype) for c, _, data in reader.messages(log)]
     # Where stand-by took less than a tick, it is in none.
-    lines = [message.msg for message in messages if message.msg != "standby"]
-    assert lines == ["idle", "ramp_in", "running", "stopped: stop requested", "idle", "ramp_in", "running"]
+    lines = [message.msg for message in messages if message.msg != "ready"]
+    assert lines == ["passive", "ramp_in", "running", "stopped: stop requested", "passive", "ramp_in", "running"]
 
 
 def check_import(folder: Path, dataset: Path) -> None:

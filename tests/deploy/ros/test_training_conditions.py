@@ -47,8 +47,8 @@ def test_a_quadrotor_on_its_back_is_not_armed(start, careful, operator: Operator
     assert not answer.success
     assert answer.message.startswith("cannot arm: lean: ")
     assert answer.message.endswith("beyond what training had (turns by at most 0.25 rad)")
-    assert "cannot start in state idle" in operator.ask("start").message
-    assert operator.state == "idle"
+    assert "cannot start in state passive" in operator.ask("start").message
+    assert operator.state == "passive"
     assert not operator.commands, "nothing was sent to the motors"
 
 

@@ -114,11 +114,11 @@ class _Trial:
     def _stand_up(self) -> None:
         self._controller.arm(self._now_ns())
         self._tick()
-        while self._controller.state is State.STANDBY and not self._controller.may_start:
+        while self._controller.state is State.STAND_UP:
             self._tick()
         for _ in range(round(_STAND_S / self._period_s)):
             self._tick()
-        if self._controller.state is State.STANDBY and not self._fall():
+        if self._controller.state is State.READY and not self._fall():
             self._controller.start(self._now_ns())
 
     def _lead(self) -> str | None:

@@ -73,7 +73,7 @@ def test_a_sensor_fault_stops_the_motors(start, policy, operator, tmp_path, faul
     assert cause in report["cause"]
     assert not operator.ask("arm").success, "the fault is latched"
     assert operator.ask("reset").success
-    operator.wait_state("idle")
+    operator.wait_state("passive")
 
     assert robot.end() == 0
     check_aftermath(log, patience_s)
