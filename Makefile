@@ -12,11 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-<<<<<<< HEAD
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-safety bench-adapter clean need-RUN need-POLICY
-=======
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-adapter campaign clean need-RUN need-POLICY
->>>>>>> 991a440 (make campaign: faults of 66 kinds into a running robot and its node, and whether it ends safe)
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -157,13 +153,11 @@ bench-runtime: $(STAMP) ## one inference of the exported graph on one core
 bench-latency: $(STAMP) ## sensor-to-command time over DDS beside a bare echo
 	$(BIN)/python benchmarks/latency.py $(ARGS)
 
-<<<<<<< HEAD
 bench-safety: $(STAMP) ## adversarial commands through the safety filter, and what a call costs
 	$(BIN)/python benchmarks/safety.py $(ARGS)
-=======
+
 campaign: $(STAMP) ## faults of many kinds into a running robot and its node: does it end safe, and how soon?
 	$(BIN)/python benchmarks/campaign.py $(ARGS)
->>>>>>> 991a440 (make campaign: faults of 66 kinds into a running robot and its node, and whether it ends safe)
 
 clean: ## remove .venv and caches; keeps runs/
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
