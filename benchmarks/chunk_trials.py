@@ -30,9 +30,9 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_deploy.chunk_executor import ExecutorConfig
-from isthmus_deploy.policy_file import seal
+from isthmus_deploy.policy.policy_file import seal
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.realtime import PRIORITY, freeze_garbage
-from isthmus_deploy.runtime import Runtime
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns
 from isthmus_policies.chunks.export.contract import make_chunk_contract

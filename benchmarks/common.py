@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from isthmus_deploy.machine_load import machine_load
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies.files import code_revision, write_json
 
 FIGURES = Path("runs/bench")

@@ -16,7 +16,7 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_policies.export.export import export_run
 from isthmus_policies.training.config import default_config
 from isthmus_policies.training.trainer import Trainer

@@ -20,10 +20,10 @@ from common import BenchOptions, Row, parse, report
 import mujoco
 import numpy as np
 
-from isthmus_deploy.limits import Limits, limits_of
-from isthmus_deploy.robot_interface import interface_of
-from isthmus_deploy.safety import SafetyFilter, UnsafeCommand
-from isthmus_deploy.safety_data import Box, CommandSafety, HalfSpace, Safety, Sphere
+from isthmus_deploy.contracts.limits import Limits, limits_of
+from isthmus_deploy.contracts.robot_interface import interface_of
+from isthmus_deploy.contracts.safety_data import Box, CommandSafety, HalfSpace, Safety, Sphere
+from isthmus_deploy.safety.commands.filter import SafetyFilter, UnsafeCommand
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED

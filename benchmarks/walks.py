@@ -11,8 +11,8 @@ from pathlib import Path
 
 from common import Row, over_seeds
 
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.stand_in_robot.trial import Trial, walk
-from isthmus_deploy.runtime import Runtime
 from isthmus_policies.demo.processes import Processes
 from isthmus_sim.description import RobotDescription
 

@@ -35,10 +35,14 @@ def test_imports_run_one_way():
 @pytest.mark.parametrize(
     ("module", "forbidden", "contract"),
     [
-        ("deploy/isthmus_deploy/contract.py", "torch", "deploy imports none of the others"),
-        ("deploy/isthmus_deploy/contract.py", "isthmus_sim.engine", "deploy imports none of the others"),
-        ("deploy/isthmus_deploy/contract.py", "isthmus_deploy.ros.stand_in_robot", "nothing imports the stand-in"),
-        ("sim/isthmus_sim/engine.py", "isthmus_deploy.contract", "sim imports none of the others"),
+        ("deploy/isthmus_deploy/contracts/contract.py", "torch", "deploy imports none of the others"),
+        ("deploy/isthmus_deploy/contracts/contract.py", "isthmus_sim.engine", "deploy imports none of the others"),
+        (
+            "deploy/isthmus_deploy/contracts/contract.py",
+            "isthmus_deploy.ros.stand_in_robot",
+            "nothing imports the stand-in",
+        ),
+        ("sim/isthmus_sim/engine.py", "isthmus_deploy.contracts.contract", "sim imports none of the others"),
         ("datasets/isthmus_datasets/__init__.py", "isthmus_sim.engine", "datasets imports none of the others"),
     ],
 )
@@ -86,7 +90,7 @@ NOT_ON_A_ROBOT = "torch,mujoco,onnx,gymnasium,isthmus_sim,isthmus_policies,isthm
 
 def test_the_robot_side_imports_without_torch_simulator_and_ros():
     absent = f"{NOT_ON_A_ROBOT},rclpy,std_msgs,geometry_msgs,nav_msgs,sensor_msgs"
-    assert "isthmus_deploy.runtime" in import_the_robot_side(absent, skipped="isthmus_deploy.ros.")
+    assert "isthmus_deploy.policy.runtime" in import_the_robot_side(absent, skipped="isthmus_deploy.ros.")
 
 
 @pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy: pip install 'isthmus[ros]'")

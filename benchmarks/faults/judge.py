@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.limits import Command
+from isthmus_deploy.contracts.limits import Command
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath
 
 Commands = Sequence[tuple[int, NDArray]]

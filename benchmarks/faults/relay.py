@@ -15,7 +15,7 @@ from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from std_msgs.msg import String
 
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Link

@@ -12,7 +12,7 @@ from ros_processes import LEGS, QUADROTOR, Operator  # pyright: ignore[reportMis
 from faults import operator_kinds, process_kinds, sensor_kinds, start_kinds
 from faults.system import RobotUnderTest
 from faults.trial import Kind
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 
 _TRAINED = {"reference_position": ((-1.0, -1.0, 0.2), (1.0, 1.0, 1.5)), "reference_velocity": ((-1.0,) * 3, (1.0,) * 3)}
 """What the hand-made controller may be asked."""

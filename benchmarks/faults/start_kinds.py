@@ -13,8 +13,8 @@ from std_msgs.msg import String
 from faults.messages import Inject
 from faults.relay import INTERFACE
 from faults.trial import Kind, Refuses, Stops, Trial
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
 
 TRAP_M = 0.9
 """A reference beyond it, m along x, springs the trap of a policy."""

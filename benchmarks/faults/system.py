@@ -12,7 +12,7 @@ import numpy as np
 from ros_processes import Operator, Process, watchdog_of  # pyright: ignore[reportMissingImports]
 
 from faults.relay import Relay
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.ros.bindings.table import bindings
 
 READY_S = 40.0

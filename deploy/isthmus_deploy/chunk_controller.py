@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.chunk_executor import ChunkError, ChunkExecutor, ExecutorConfig, NoAction
-from isthmus_deploy.chunk_inference import Inferer, Job, Made
 from isthmus_deploy.command_rows import CommandRows
-from isthmus_deploy.conditions import Conditions
-from isthmus_deploy.loop import LatencyHistogram
-from isthmus_deploy.reading_history import ReadingHistory
-from isthmus_deploy.safety import DriverFailed, GoalLimiter
-from isthmus_deploy.tick_counter import TickCounter
+from isthmus_deploy.policy.chunk_inference import Inferer, Job, Made
+from isthmus_deploy.policy.reading_history import ReadingHistory
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.commands.filter import DriverFailed, GoalLimiter
+from isthmus_deploy.safety.conditions import Conditions
+from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.timing.tick_counter import TickCounter
 
 
 class ChunkController(SafetyChain):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from isthmus_deploy.chunk_executor import Chunk, ChunkError
-from isthmus_deploy.limits import Command
+from isthmus_deploy.contracts.limits import Command
 
 
 class CommandRows:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from isthmus_deploy.chain import SafetyChain, Values
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import GoalLimiter
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.commands.filter import GoalLimiter
 
 
 class PolicyController(SafetyChain):

@@ -9,7 +9,11 @@ setup(
     version="0.1.0",
     # The stand-in robot simulates: it needs the rest of Isthmus, and no robot needs it.
     packages=find_packages(include=[NAME, f"{NAME}.*"], exclude=[f"{NAME}.ros.stand_in_robot*"]),
-    package_data={NAME: ["*.json"], f"{NAME}.profiles": ["*.yaml"], f"{NAME}.ros": ["*.xml"]},
+    package_data={
+        f"{NAME}.contracts": ["*.json"],
+        f"{NAME}.contracts.profiles": ["*.yaml"],
+        f"{NAME}.ros": ["*.xml"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

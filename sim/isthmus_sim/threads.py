@@ -5,7 +5,8 @@ stepped (`one_torch_thread`: its operations are small there), and at most two wh
 this size gain nothing from more. Measured on 2 cores in docs/results/training_speed.md.
 
 While they wait, threads turn in a loop or sleep, as it suits what else the machine does (`isthmus_sim.waiting`). The
-threads of `mujoco.batch.Batch` sleep at once; ONNX Runtime's are told to (`isthmus_deploy.sessions.session_options`).
+threads of `mujoco.batch.Batch` sleep at once; ONNX Runtime's are told to
+(`isthmus_deploy.policy.sessions.session_options`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import torch
 from pusher_chunks import untrained_chunks, write_untrained_run
 from torch import nn
 
-from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_policies.chunks.runner import network_runner, usual_executor
 from isthmus_policies.chunks.training.roll_outs import usual_execution
 from isthmus_policies.chunks.training.run import load_chunk_run

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from isthmus_deploy.machine_load import MachineLoad
+from isthmus_deploy.timing.machine_load import MachineLoad
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from untrained import provenance
 
-from isthmus_deploy.contract import Command, Contract, Joint, Memory, Signal
-from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.contracts.contract import Command, Contract, Joint, Memory, Signal
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
+from isthmus_deploy.policy.runtime import Runtime
 
 JOINTS = ("hip", "knee")
 

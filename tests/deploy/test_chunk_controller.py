@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.chunk_executor import Request
-from isthmus_deploy.chunk_inference import InLoop, Job, Made, WorkerThread
-from isthmus_deploy.loop import ControlLoop
-from isthmus_deploy.supervisor import State, TransitionError
+from isthmus_deploy.policy.chunk_inference import InLoop, Job, Made, WorkerThread
+from isthmus_deploy.safety.supervisor import State, TransitionError
+from isthmus_deploy.timing.loop import ControlLoop
 
 PERIOD_NS = 10_000_000
 FRESH = {"joint_position": 0.0, "orientation": 0.0}

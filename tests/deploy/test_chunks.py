@@ -17,13 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from untrained import provenance
 
 from isthmus_deploy.chunk_executor import ChunkExecutor, ExecutorConfig
-from isthmus_deploy.consistency import InconsistentContract
-from isthmus_deploy.contract import Chunk, Command, Contract, Memory, Noise, Signal
+from isthmus_deploy.contracts.consistency import InconsistentContract
+from isthmus_deploy.contracts.contract import Chunk, Command, Contract, Memory, Noise, Signal
+from isthmus_deploy.contracts.robot_interface import ContractMismatch
+from isthmus_deploy.contracts.schema import ContractError, schema
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, parse, seal
-from isthmus_deploy.robot_interface import ContractMismatch
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.schema import ContractError, schema
+from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep, parse, seal
+from isthmus_deploy.policy.runtime import Runtime
 
 CHUNK = Chunk(
     horizon=3, observed=2, execute=2, strategy="warm_start", tolerated_latency_s=0.1, begins_near=True

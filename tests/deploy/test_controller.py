@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus_deploy.chain import SafetyChain
-from isthmus_deploy.conditions import Conditions
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.policy_file import ReplayStep, seal
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.supervisor import State, TransitionError
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.chain import SafetyChain
+from isthmus_deploy.safety.conditions import Conditions
+from isthmus_deploy.safety.supervisor import State, TransitionError
 
 PERIOD_NS = 10_000_000
 FRESH = {"joint_position": 0.0, "orientation": 0.0}

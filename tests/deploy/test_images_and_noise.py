@@ -14,12 +14,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from untrained import provenance
 
-from isthmus_deploy.consistency import InconsistentContract
-from isthmus_deploy.contract import Command, Contract, Noise, Signal
+from isthmus_deploy.contracts.consistency import InconsistentContract
+from isthmus_deploy.contracts.contract import Command, Contract, Noise, Signal
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, parse, seal
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.signal_guard import SignalGuard
+from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep, parse, seal
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.readings.signal_guard import SignalGuard
 
 RGB = ("r", "g", "b")
 CAMERA = Signal(

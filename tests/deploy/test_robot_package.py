@@ -55,11 +55,11 @@ def test_it_runs_from_the_workspace_without_the_rest_of_isthmus(site):
     code = f"""
 import sys
 sys.path[:0] = {paths!r}
-import isthmus_deploy.runtime, isthmus_deploy.profile
+import isthmus_deploy.policy.runtime, isthmus_deploy.contracts.profile
 from pathlib import Path
 assert Path(isthmus_deploy.__file__).is_relative_to({str(site)!r})
 assert "torch" not in sys.modules and "mujoco" not in sys.modules
-print(isthmus_deploy.profile.read_profile(Path("quadruped")).robot)
+print(isthmus_deploy.contracts.profile.read_profile(Path("quadruped")).robot)
 try:
     import isthmus_sim
 except ModuleNotFoundError:

@@ -10,9 +10,9 @@ import hand_made_quadrotor
 import numpy as np
 import pytest
 
-from isthmus_deploy.consistency import InconsistentContract
-from isthmus_deploy.gravity import gravity_problem
-from isthmus_deploy.signal_guard import SignalGuard
+from isthmus_deploy.contracts.consistency import InconsistentContract
+from isthmus_deploy.safety.readings.gravity import gravity_problem
+from isthmus_deploy.safety.readings.signal_guard import SignalGuard
 
 PERIOD_S = 0.01
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from isthmus_deploy.chunk_executor import Strategy
-from isthmus_deploy.contract import Chunk, Contract
+from isthmus_deploy.contracts.contract import Chunk, Contract
 
 Values = Mapping[str, np.ndarray]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus_deploy.limits import Command, Limits, Signal
-from isthmus_deploy.robot_interface import narrowed
+from isthmus_deploy.contracts.limits import Command, Limits, Signal
+from isthmus_deploy.contracts.robot_interface import narrowed
 from isthmus_sim.robots.quadrotor.description import ROBOT
 
 

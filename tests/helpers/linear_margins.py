@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 
 Rows = Sequence[tuple[Mapping[str, Sequence[float]], float]]
 """Of each condition: weights by signal, and what is added."""

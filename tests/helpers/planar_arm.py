@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus_deploy.limits import Command, Limits, Signal
-from isthmus_deploy.robot_interface import Joint
-from isthmus_deploy.safety_data import CommandSafety, HalfSpace, Link, Safety, Tool
+from isthmus_deploy.contracts.limits import Command, Limits, Signal
+from isthmus_deploy.contracts.robot_interface import Joint
+from isthmus_deploy.contracts.safety_data import CommandSafety, HalfSpace, Link, Safety, Tool
 
 PERIOD_S = 0.02
 JOINTS = ("shoulder", "elbow")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from isthmus_deploy.contract import Command, Contract, Provenance, Signal
-from isthmus_deploy.robot_interface import Joint, narrowed
-from isthmus_deploy.safety_data import safety_of
+from isthmus_deploy.contracts.contract import Command, Contract, Provenance, Signal
+from isthmus_deploy.contracts.robot_interface import Joint, narrowed
+from isthmus_deploy.contracts.safety_data import safety_of
 from isthmus_sim.description import RobotDescription
 
 MAX_AGE_S = 1.0

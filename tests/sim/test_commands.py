@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_deploy.limits import Command, Limits
-from isthmus_deploy.robot_interface import narrowed
-from isthmus_deploy.safety import SafetyFilter
+from isthmus_deploy.contracts.limits import Command, Limits
+from isthmus_deploy.contracts.robot_interface import narrowed
+from isthmus_deploy.safety.commands.filter import SafetyFilter
 from isthmus_sim.commands import CommandLine, DelayLine
 from isthmus_sim.specs import CommandSpec
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus_deploy.kinematics import Kinematics
-from isthmus_deploy.safety_data import safety_of
+from isthmus_deploy.contracts.kinematics import Kinematics
+from isthmus_deploy.contracts.safety_data import safety_of
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.robots.so101.description import (

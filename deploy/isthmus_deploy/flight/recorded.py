@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.flight.folder import SUFFIX
 from isthmus_deploy.flight.mcap_reader import McapError, McapReader
 from isthmus_deploy.flight.row import NUMBERS, Layout
 from isthmus_deploy.flight.topics import SECOND, TICK, Topic, topics
 from isthmus_deploy.flight.writer import METADATA
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 
 class FlightError(ValueError):

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.flight.folder import run_name
 from isthmus_deploy.flight.ring import Ring
 from isthmus_deploy.flight.row import CAUSE_BYTES, STATES, Layout, images_fit
 from isthmus_deploy.flight.writer import Job
-from isthmus_deploy.loop import ControlLoop
-from isthmus_deploy.supervisor import ACTIVE
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.supervisor import ACTIVE
+from isthmus_deploy.timing.loop import ControlLoop
 
 _BUFFERED_S = 10.0  # what the ring holds: the other process may stand still for so long, as while it is starting
 _LARGEST_RING = 64_000_000  # bytes

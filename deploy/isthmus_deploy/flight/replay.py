@@ -11,15 +11,15 @@ from typing import Annotated, NoReturn
 import numpy as np
 import tyro
 
+from isthmus_deploy.contracts.limits import Command
+from isthmus_deploy.contracts.robot_interface import ContractMismatch
 from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
 from isthmus_deploy.flight.row import element_names
 from isthmus_deploy.flight.unchained import Driver
-from isthmus_deploy.limits import Command
-from isthmus_deploy.policy_file import TOLERANCE, PolicyFileError
-from isthmus_deploy.robot_interface import ContractMismatch
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import full
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.policy.policy_file import TOLERANCE, PolicyFileError
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.commands.filter import full
+from isthmus_deploy.safety.supervisor import State
 
 
 @dataclass(frozen=True, kw_only=True)

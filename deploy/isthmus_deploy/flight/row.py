@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.limits import Command, Signal
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.limits import Command, Signal
+from isthmus_deploy.safety.supervisor import State
 
 STATES = tuple(State)
 """A row holds a state by its place in here; a bag says what they were when it was written."""

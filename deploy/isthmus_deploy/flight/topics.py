@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus_deploy.contracts.limits import Command, Signal
 from isthmus_deploy.flight.mcap import Channel, Message
 from isthmus_deploy.flight.row import NUMBERS, STATES, Layout, element_names, image_field
-from isthmus_deploy.limits import Command, Signal
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 TICK, SIGNALS, AGES, WANTED, SENT, LOG = (
     f"/flight/{name}" for name in ("tick", "signals", "ages_s", "wanted", "sent", "log")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.chunk_inference import InLoop, Made
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.safety import DriverFailed
+from isthmus_deploy.policy.chunk_inference import InLoop, Made
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.commands.filter import DriverFailed
 
 
 class _Unchained(SafetyChain):

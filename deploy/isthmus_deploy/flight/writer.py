@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.flight.folder import FlightFolder
 from isthmus_deploy.flight.mcap import McapWriter
 from isthmus_deploy.flight.ring import Ring

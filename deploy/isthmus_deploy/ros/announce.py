@@ -8,12 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from isthmus_deploy import policy_file
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.robot_interface import RobotInterface
+from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.policy import policy_file
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.schema import ContractError
 
 _WAIT_S = 1.0
 

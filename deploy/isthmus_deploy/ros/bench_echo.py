@@ -17,8 +17,8 @@ from typing import Literal
 
 import tyro
 
-from isthmus_deploy.loop import LatencyHistogram
 from isthmus_deploy.ros import ros2
+from isthmus_deploy.timing.loop import LatencyHistogram
 
 _PERIOD_NS = 10_000_000
 _ROTORS = 4

@@ -6,7 +6,7 @@ import numpy as np
 from rclpy.duration import Duration
 from rclpy.node import Node
 
-from isthmus_deploy.robot_interface import CommandInterface
+from isthmus_deploy.contracts.robot_interface import CommandInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.qos_mismatches import QosMismatches

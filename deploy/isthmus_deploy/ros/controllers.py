@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rcl_interfaces.srv import GetParameters
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.profile import Profile
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.profile import Profile
 from isthmus_deploy.ros.ros2 import Link, Refusal
 
 _PARAMETER = "joints"

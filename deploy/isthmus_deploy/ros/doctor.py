@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import tyro
 
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.profile import ProfileError
+from isthmus_deploy.contracts.profile import ProfileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.machine import check_domain
 

@@ -12,9 +12,10 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import String
 
-from isthmus_deploy.chain import SafetyChain
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.robot_interface import CommandInterface, ContractMismatch, RobotInterface
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.robot_interface import CommandInterface, ContractMismatch, RobotInterface
+from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.binding import Topic
 from isthmus_deploy.ros.bindings.messages import stamp_of
@@ -26,8 +27,7 @@ from isthmus_deploy.ros.machine import check_machine
 from isthmus_deploy.ros.ownership import other_publishers
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.schema import ContractError
+from isthmus_deploy.safety.chain import SafetyChain
 
 _RATE = 0.1  # the share by which a topic that starts control periods may be off their rate
 _AGREE_S = 1.0  # clocks that differ by more do not agree

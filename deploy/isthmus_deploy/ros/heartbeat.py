@@ -11,7 +11,7 @@ from socket import MSG_DONTWAIT, socket
 
 import numpy as np
 
-from isthmus_deploy.limits import Command
+from isthmus_deploy.contracts.limits import Command
 
 READY, ALIVE, TOOK_OVER = b"ready", b"alive", b"took over"
 """What the watchdog says: it can reach the robot; it watches; it commands the robot now."""

@@ -10,16 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from rclpy.node import Node
 
-from isthmus_deploy.clocks import WallClock
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.gravity import gravity_problem
-from isthmus_deploy.limits import Signal
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.limits import Signal
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings.binding import WXYZ, BadMessage, Read, SignalBinding, Topic
 from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.reading_times import ReadingTimes
+from isthmus_deploy.safety.readings.gravity import gravity_problem
+from isthmus_deploy.timing.clocks import WallClock
 
 _NEVER_NS = -(1 << 62)
 

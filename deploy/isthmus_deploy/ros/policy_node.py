@@ -10,10 +10,10 @@ from typing import Annotated, NoReturn
 
 import tyro
 
+from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.folder import default_folder
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.profile import ProfileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import doctor, ros2
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}

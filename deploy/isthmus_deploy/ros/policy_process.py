@@ -14,10 +14,11 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.chunk_inference import WorkerThread
+from isthmus_deploy.contracts.robot_interface import ContractMismatch, RobotInterface
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.loop import ControlLoop, LatencyHistogram, SectionTimer
-from isthmus_deploy.robot_interface import ContractMismatch, RobotInterface
+from isthmus_deploy.policy.chunk_inference import WorkerThread
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
@@ -34,9 +35,8 @@ from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.ros.unblocked import unblocked
 from isthmus_deploy.ros.watchdog_client import WatchdogClient, patience_s, watchdog_name
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.schema import ContractError
-from isthmus_deploy.supervisor import ACTIVE, State, TransitionError
+from isthmus_deploy.safety.supervisor import ACTIVE, State, TransitionError
+from isthmus_deploy.timing.loop import ControlLoop, LatencyHistogram, SectionTimer
 
 _DIAGNOSTICS_PERIOD_NS = 1_000_000_000
 # In which a node that drives the robot already may still be discovered: Fast DDS announces it every 3 s, and the first

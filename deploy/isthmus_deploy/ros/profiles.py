@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.profile import Profile, read_profile
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.profile import Profile, read_profile
 from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings, check_contract
 from isthmus_deploy.ros.controllers import controller_orders

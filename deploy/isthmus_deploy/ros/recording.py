@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus_deploy.chain import SafetyChain, Values
 from isthmus_deploy.flight.recorder import FlightRecorder
-from isthmus_deploy.loop import ControlLoop
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.policy_node import Config
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.timing.loop import ControlLoop
 
 
 class Recording:

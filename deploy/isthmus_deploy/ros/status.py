@@ -7,7 +7,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 _LEVELS = {
     State.FAULT: DiagnosticStatus.ERROR,

@@ -16,7 +16,7 @@ from isthmus_deploy.ros import ros2
 if TYPE_CHECKING:
     from rclpy.qos import QoSProfile
 
-    from isthmus_deploy.robot_interface import RobotInterface
+    from isthmus_deploy.contracts.robot_interface import RobotInterface
     from isthmus_deploy.ros.bindings.binding import CommandBinding, SignalBinding, Topic
     from isthmus_deploy.ros.bindings.table import BindingTable
 

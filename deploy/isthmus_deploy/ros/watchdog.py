@@ -20,8 +20,8 @@ from socket import socket
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.profile import ProfileError
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.ros import qos, realtime
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.heartbeat import ALIVE, READY, TOOK_OVER, Heartbeat, Orders, receive, send
@@ -29,8 +29,8 @@ from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Link, run
 from isthmus_deploy.ros.unblocked import unblocked
-from isthmus_deploy.safety import full
-from isthmus_deploy.transition import Transition
+from isthmus_deploy.safety.commands.filter import full
+from isthmus_deploy.safety.transition import Transition
 
 STATUS_NAME = "policy_node: watchdog"
 _ORDERS_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 
 import numpy as np
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.ros.heartbeat import READY, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.ros.ros2 import Refusal
 

@@ -10,8 +10,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.columns import RobotColumns, actions_of, commands_of
 from isthmus_sim.description import RobotDescription

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus_deploy.chunk_executor import ChunkExecutor, ExecutorConfig, Request, Strategy
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.columns import commands_of
 from isthmus_policies.chunks.inference import (

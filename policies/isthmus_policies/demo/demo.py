@@ -22,9 +22,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from isthmus_datasets.recording.outcome import RecordingError
-from isthmus_deploy import policy_file
-from isthmus_deploy.machine_load import machine_load
+from isthmus_deploy.policy import policy_file
 from isthmus_deploy.ros import ros2
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run
 from isthmus_policies.chunks.training.trainer import NotANumber
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks

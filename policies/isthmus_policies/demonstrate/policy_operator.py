@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.robot import Observation
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.robot_interface import interface_of
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.contracts.robot_interface import interface_of
+from isthmus_deploy.policy.policy_file import PolicyFileError
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_policies.demonstrate.demonstration import MeasuredRobot
 from isthmus_policies.demonstrate.features import joined, signals_of
 from isthmus_policies.demonstrate.policy_steps import policy_steps

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from isthmus_deploy.chunk_executor import ChunkExecutor
 from isthmus_deploy.command_rows import CommandRows
-from isthmus_deploy.contract import Chunk, Contract
-from isthmus_deploy.reading_history import ReadingHistory
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.contracts.contract import Chunk, Contract
+from isthmus_deploy.policy.reading_history import ReadingHistory
+from isthmus_deploy.policy.runtime import Runtime
 
 Values = Mapping[str, NDArray[Any]]
 

@@ -25,7 +25,7 @@ from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError, RobotError
 from isthmus_datasets.teleop.calibration.error import CalibrationError
-from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.demonstration import (
     Demonstration,

@@ -34,9 +34,9 @@ from isthmus_datasets.teleop.operators.take_over import Human, TakeOver
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.page import Page
 from isthmus_datasets.tools.cli import Check
-from isthmus_deploy.machine_load import machine_load
-from isthmus_deploy.policy_file import PolicyFileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies.demonstrate.demonstration import (
     Demonstration,
     ShownRobot,

@@ -10,9 +10,9 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from isthmus_deploy import policy_file
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.sessions import session_options
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy import policy_file
+from isthmus_deploy.policy.sessions import session_options
 from isthmus_policies.networks.policy import Policy, restart
 from isthmus_sim.env import Env, Step
 

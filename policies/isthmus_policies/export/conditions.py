@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from isthmus_deploy.margins import MARGINS, TOLERANCE
+from isthmus_deploy.policy.margins import MARGINS, TOLERANCE
 from isthmus_policies.evaluation.runners import Arrays, batch_session
 from isthmus_policies.export.graph import Graph, compile_graph
 from isthmus_policies.export.written import ExportError

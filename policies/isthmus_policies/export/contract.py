@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from isthmus_deploy.contract import Chunk, Command, Condition, Contract, Memory, Noise, Provenance, Signal
-from isthmus_deploy.robot_interface import Joint, narrowed
-from isthmus_deploy.safety_data import safety_of
+from isthmus_deploy.contracts.contract import Chunk, Command, Condition, Contract, Memory, Noise, Provenance, Signal
+from isthmus_deploy.contracts.robot_interface import Joint, narrowed
+from isthmus_deploy.contracts.safety_data import safety_of
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
 from isthmus_sim.sensors import SensorModel

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import tyro
 
 from isthmus_deploy.chunk_executor import Strategy
-from isthmus_deploy.contract import Provenance
-from isthmus_deploy.policy_file import parse, seal
+from isthmus_deploy.contracts.contract import Provenance
+from isthmus_deploy.policy.policy_file import parse, seal
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.chunks.export.export import export_chunk_run
 from isthmus_policies.chunks.runner import executor_of

@@ -10,8 +10,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep
 from isthmus_policies.evaluation.runners import Arrays, initial_memory, run_graph
 from isthmus_policies.export.graph import POLICY_MEMORY, PolicyGraph
 from isthmus_policies.networks.policy import Policy, restart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from isthmus_deploy.policy_file import TOLERANCE
+from isthmus_deploy.policy.policy_file import TOLERANCE
 from isthmus_policies.evaluation.evaluate import Evaluation
 from isthmus_policies.files import code_revision, write_atomically
 from isthmus_sim.registry import Registry

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_policies.files import from_json
 from isthmus_policies.networks.policy import Policy, make_policy
 from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part

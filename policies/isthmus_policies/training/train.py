@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus_deploy.machine_load import machine_load
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies import distributed
 from isthmus_policies.files import write_json
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint

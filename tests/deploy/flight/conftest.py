@@ -11,8 +11,8 @@ import pytest
 
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.flight import recorder
-from isthmus_deploy.loop import ControlLoop
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.timing.loop import ControlLoop
 
 PERIOD_NS = 10_000_000
 

@@ -13,7 +13,7 @@ import pytest
 
 from isthmus_deploy.flight.recorded import FlightError, read_flight
 from isthmus_deploy.flight.row import NUMBERS
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 START_S = 40.0  # a process may take this long to start on a busy machine
 

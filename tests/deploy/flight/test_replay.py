@@ -12,8 +12,8 @@ from chunk_models import Model, with_chunks
 from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
 from isthmus_deploy.flight.unchained import Driver
-from isthmus_deploy.policy_file import seal
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.policy.policy_file import seal
+from isthmus_deploy.policy.runtime import Runtime
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
+from isthmus_deploy.contracts.limits import Signal
 from isthmus_deploy.flight.mcap import McapWriter
 from isthmus_deploy.flight.row import NUMBERS, STATES, Layout, images_fit
 from isthmus_deploy.flight.topics import Messages
-from isthmus_deploy.limits import Signal
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 CAMERA = Signal(
     name="camera", shape=(2, 3, 3), unit="1", frame="camera", order=("r", "g", "b"), dtype="uint8", minimum=(0.0,) * 3,

@@ -16,8 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from untrained import contract_for, patient
 
-from isthmus_deploy.contract import Contract, Memory
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract, Memory
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_sim.robots.quadrotor.description import (
     CRAZYFLIE,
     GRAVITY,

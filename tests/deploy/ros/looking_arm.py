@@ -13,8 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from untrained import contract_for, patient
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_sim.actuators import PositionServos
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.specs import CommandSpec, JointSpec, SignalSpec

@@ -13,8 +13,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from untrained import contract_for, patient
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 GAIN = np.float32(0.01)

@@ -19,8 +19,8 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.mcap_reader import McapReader
 from isthmus_deploy.flight.recorded import Flight, read_flight
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.policy.runtime import Runtime
+from isthmus_deploy.safety.supervisor import State
 from isthmus_sim.robots.quadrotor.description import ROBOT
 
 pytestmark = pytest.mark.ros

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from untrained import contract_for
 
-from isthmus_deploy.limits import Command
+from isthmus_deploy.contracts.limits import Command
 from isthmus_deploy.ros.heartbeat import ALIVE, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.ros.ownership import without_watchdogs
 from isthmus_deploy.ros.ros2 import Refusal

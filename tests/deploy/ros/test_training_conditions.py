@@ -12,8 +12,8 @@ from linear_margins import margin_graph, margins_of
 from nav_msgs.msg import Odometry
 from ros_processes import QUADROTOR, Operator
 
-from isthmus_deploy.contract import Condition
-from isthmus_deploy.policy_file import seal
+from isthmus_deploy.contracts.contract import Condition
+from isthmus_deploy.policy.policy_file import seal
 from isthmus_deploy.ros import qos
 
 pytestmark = pytest.mark.ros

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isthmus_deploy.contract import Provenance
-from isthmus_deploy.loop import LatencyHistogram
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Provenance
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
+from isthmus_deploy.timing.loop import LatencyHistogram
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.config import default_config

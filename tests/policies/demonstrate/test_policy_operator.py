@@ -27,8 +27,8 @@ from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.operators.take_over import TakeOver
-from isthmus_deploy.contract import Contract, Memory
-from isthmus_deploy.policy_file import PolicyFileError, ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract, Memory
+from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep, seal
 from isthmus_policies.demonstrate.demonstration import MeasuredRobot
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.policy_operator import PolicyOperator, policy_for

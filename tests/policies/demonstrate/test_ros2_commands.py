@@ -17,8 +17,8 @@ from untrained import contract_for, patient
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.scan.gather import gather
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep, seal
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_policies.demonstrate.record import main as record
 from isthmus_sim.robots.so101.description import HOME
 from isthmus_sim.tasks import make_task

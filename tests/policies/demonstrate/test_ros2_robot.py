@@ -29,7 +29,7 @@ pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
-from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import CommandInterface, RobotInterface, SignalInterface
 from isthmus_deploy.ros import qos, ros2
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.ros2.connection import hear_interface

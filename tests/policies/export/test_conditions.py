@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_deploy.conditions import Conditions
-from isthmus_deploy.margins import TOLERANCE, MarginGraph
+from isthmus_deploy.policy.margins import TOLERANCE, MarginGraph
+from isthmus_deploy.safety.conditions import Conditions
 from isthmus_policies.export import conditions
 from isthmus_policies.export.conditions import ConditionsGraph, Margins
 from isthmus_policies.export.contract import NOWHERE, make_contract
@@ -82,7 +82,7 @@ def test_the_robot_stops_at_the_limit_of_training(task: Task, graph: MarginGraph
 
 def test_conditions_travel_with_the_policy(tmp_path: Path):
     """Through the whole export and the file, two of them, of which one is not the shipped task's."""
-    from isthmus_deploy.runtime import Runtime
+    from isthmus_deploy.policy.runtime import Runtime
 
     task = make_task("quadrotor")
     high = Condition(

@@ -15,10 +15,10 @@ import torch
 import untrained
 from rich.console import Console
 
-from isthmus_deploy.contract import Contract, Provenance
-from isthmus_deploy.policy_file import TOLERANCE, parse, read
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.schema import ContractError
+from isthmus_deploy.contracts.contract import Contract, Provenance
+from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.policy.policy_file import TOLERANCE, parse, read
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_policies.evaluation import play
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner, initial_memory, run_graph

@@ -7,7 +7,7 @@ import pytest
 import torch
 from untrained import provenance
 
-from isthmus_deploy.policy_file import TOLERANCE, parse
+from isthmus_deploy.policy.policy_file import TOLERANCE, parse
 from isthmus_policies.evaluation.runners import batch_session
 from isthmus_policies.export.export import export_policy
 from isthmus_policies.networks.policy import POLICIES, make_policy

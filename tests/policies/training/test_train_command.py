@@ -18,7 +18,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from isthmus_deploy.machine_load import MachineLoad
+from isthmus_deploy.timing.machine_load import MachineLoad
 from isthmus_policies.files import plain
 from isthmus_policies.networks.gru import GruConfig
 from isthmus_policies.networks.policy import POLICIES

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Float64MultiArray
 
-from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import CommandInterface, SignalInterface
 
 XYZ = ("x", "y", "z")
 WXYZ = ("w", "x", "y", "z")

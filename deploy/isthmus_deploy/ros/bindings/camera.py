@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sensor_msgs.msg import Image
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings.binding import Array, BadMessage, Read, SignalBinding, Source, Topic, Write
 from isthmus_deploy.ros.qos import SENSOR
 

@@ -12,8 +12,8 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from sensor_msgs.msg import JointState
 
-from isthmus_deploy.profile import JointMap, Profile
-from isthmus_deploy.robot_interface import CommandInterface
+from isthmus_deploy.contracts.profile import JointMap, Profile
+from isthmus_deploy.contracts.robot_interface import CommandInterface
 from isthmus_deploy.ros.bindings import unitree
 from isthmus_deploy.ros.bindings.binding import Array, CommandBinding
 from isthmus_deploy.ros.bindings.message_types import type_name

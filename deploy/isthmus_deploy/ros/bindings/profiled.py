@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from isthmus_deploy.profile import JointMap, Profile, TopicProfile
-from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
+from isthmus_deploy.contracts.profile import JointMap, Profile, TopicProfile
+from isthmus_deploy.contracts.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import Array, CommandBinding, Read, SignalBinding, Source, Topic, Write
 from isthmus_deploy.ros.bindings.joint_commands import joint_command
 from isthmus_deploy.ros.bindings.message_types import Conversion, conversion

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from isthmus_deploy.contract import Command, Contract, Signal
-from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
+from isthmus_deploy.contracts.contract import Command, Contract, Signal
+from isthmus_deploy.contracts.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import CommandBinding, RosBindings, SignalBinding, Topic
 from isthmus_deploy.ros.bindings.camera import camera_binding
 from isthmus_deploy.ros.ros2 import Refusal

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from geometry_msgs.msg import PointStamped, PoseStamped
 
-from isthmus_deploy.robot_interface import CommandInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import CommandInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import (
     Array,
     BadMessage,

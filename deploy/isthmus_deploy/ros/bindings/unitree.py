@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import Imu, JointState
 
-from isthmus_deploy.profile import JointMap, Profile
-from isthmus_deploy.robot_interface import CommandInterface
+from isthmus_deploy.contracts.profile import JointMap, Profile
+from isthmus_deploy.contracts.robot_interface import CommandInterface
 from isthmus_deploy.ros.bindings.binding import Array, BadMessage, CommandBinding
 from isthmus_deploy.ros.bindings.conversion import Conversion
 from isthmus_deploy.ros.bindings.messages import write_quaternion, write_vector

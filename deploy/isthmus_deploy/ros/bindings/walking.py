@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings.binding import (
     BODY_FRAME,
     Array,

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Vector

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import bindings

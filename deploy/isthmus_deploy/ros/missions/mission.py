@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import tyro
 
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.truth import Truth, Vector

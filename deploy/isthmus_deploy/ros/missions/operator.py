@@ -13,8 +13,8 @@ from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from isthmus_deploy.machine_load import machine_load
-from isthmus_deploy.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import CommandInterface, RobotInterface, SignalInterface
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.binding import BadMessage
 from isthmus_deploy.ros.bindings.messages import read_quaternion, read_vector
@@ -26,7 +26,7 @@ from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.status import read_diagnostics
 from isthmus_deploy.ros.truth import Truth
-from isthmus_deploy.schema import ContractError
+from isthmus_deploy.timing.machine_load import machine_load
 
 NODE = "policy_node"
 _SERVICE_S = 3.0

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions import mission
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.mission import Judgement, Mission, Phase, Vector

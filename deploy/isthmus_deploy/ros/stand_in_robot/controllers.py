@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isthmus_deploy.profile import JointMap, Profile
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.profile import JointMap, Profile
+from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros.ros2 import Link
 
 Orders = Mapping[str, tuple[str, ...]]

@@ -11,9 +11,8 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool, String
 
-from isthmus_deploy.loop import LatencyHistogram
-from isthmus_deploy.profile import read_profile
-from isthmus_deploy.robot_interface import CommandInterface, interface_of
+from isthmus_deploy.contracts.profile import read_profile
+from isthmus_deploy.contracts.robot_interface import CommandInterface, interface_of
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.body import odometry_writer
 from isthmus_deploy.ros.bindings.messages import set_stamp
@@ -29,6 +28,7 @@ from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fau
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
+from isthmus_deploy.timing.loop import LatencyHistogram
 from isthmus_sim.models.user_robot import robot_of
 
 if TYPE_CHECKING:

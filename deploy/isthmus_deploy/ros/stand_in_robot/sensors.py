@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 
-from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings

@@ -12,17 +12,17 @@ from statistics import fmean
 import numpy as np
 
 from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.chunk_inference import InLoop
+from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.policy.chunk_inference import InLoop
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.walk import Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_deploy.ros.truth import Truth
-from isthmus_deploy.runtime import Runtime
-from isthmus_deploy.supervisor import ACTIVE, State
+from isthmus_deploy.safety.supervisor import ACTIVE, State
 from isthmus_sim.description import RobotDescription
 
 _GRAVITY = 9.81  # m/s²

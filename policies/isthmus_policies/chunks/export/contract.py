@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus_deploy.chunk_executor import ExecutorConfig
-from isthmus_deploy.contract import Chunk, Contract, Noise, Provenance
+from isthmus_deploy.contracts.contract import Chunk, Contract, Noise, Provenance
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.columns import RobotColumns
 from isthmus_policies.chunks.inference import NOISE

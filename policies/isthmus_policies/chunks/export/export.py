@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from isthmus_deploy.chunk_executor import ExecutorConfig
-from isthmus_deploy.contract import Contract, Provenance
-from isthmus_deploy.policy_file import seal
+from isthmus_deploy.contracts.contract import Contract, Provenance
+from isthmus_deploy.policy.policy_file import seal
 from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.export.contract import make_chunk_contract

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.columns import RobotColumns, actions_of, commands_of
 from isthmus_policies.chunks.export.either import either

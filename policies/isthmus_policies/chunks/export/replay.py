@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from isthmus_deploy.chunk_executor import ExecutorConfig
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.policy_file import ReplayStep
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import ReplayStep
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, Tensors
 from isthmus_policies.chunks.columns import commands_of
 from isthmus_policies.chunks.inference import NOISE, NetworkInference, RobotInference

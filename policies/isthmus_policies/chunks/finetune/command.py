@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from isthmus_deploy.machine_load import machine_load
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies.chunks.finetune.config import FinetuneConfig
 from isthmus_policies.chunks.finetune.trainer import Finetuner, stored_config
 from isthmus_policies.chunks.training.roll_outs import COLUMNS

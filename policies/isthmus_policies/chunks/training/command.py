@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus_datasets.format.info import DatasetError
-from isthmus_deploy.machine_load import machine_load
+from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.training.config import AnyConfig, config_from_json, config_type, default_config

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from isthmus_deploy.contract import Contract, Provenance, Signal
+from isthmus_deploy.contracts.contract import Contract, Provenance, Signal
 from isthmus_policies.demo.report.html import section, table
 from isthmus_policies.demo.report.record import Demo
 

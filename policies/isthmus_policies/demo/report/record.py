@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy import policy_file
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy import policy_file
 from isthmus_policies.demo.report.plots import Phase
 from isthmus_policies.export.export import POLICY_FILE
 from isthmus_policies.training.logs import read_metrics

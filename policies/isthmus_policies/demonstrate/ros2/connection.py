@@ -11,15 +11,15 @@ from std_msgs.msg import String
 from isthmus_datasets.recording.cameras.ros2 import Ros2Camera
 from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.recording.ros2.topics import subscribe, take_newest, wait_for
-from isthmus_deploy.limits import Limits, limits_of
-from isthmus_deploy.robot_interface import CommandInterface, RobotInterface
+from isthmus_deploy.contracts.limits import Limits, limits_of
+from isthmus_deploy.contracts.robot_interface import CommandInterface, RobotInterface
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.ownership import other_publishers
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.schema import ContractError
 
 
 def hear_interface(node: Any, wait_s: float) -> RobotInterface:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.recording.rate import Rate, WallClock
 from isthmus_datasets.recording.robot import RobotError
-from isthmus_deploy.chain import SafetyChain, Values
-from isthmus_deploy.limits import Limits
+from isthmus_deploy.contracts.limits import Limits
 from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.supervisor import ACTIVE
+from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.supervisor import ACTIVE
 
 Readings = tuple[Mapping[str, NDArray[Any]], Mapping[str, float]]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isthmus_datasets.recording.cameras.ros2 import Ros2Camera
-from isthmus_deploy.robot_interface import differences, interface_of
+from isthmus_deploy.contracts.robot_interface import differences, interface_of
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_sim.description import RobotDescription

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.recording.cameras.camera import Camera, look
 from isthmus_datasets.recording.robot import CameraError, Observation, RobotError, RobotFeatures, RobotLost
 from isthmus_datasets.recording.ros2.topics import close_node, open_node, wait_for
-from isthmus_deploy.limits import Limits
+from isthmus_deploy.contracts.limits import Limits
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
@@ -37,10 +37,10 @@ class Ros2Robot:
     again. A topic is a column: joint states are "state", as LeRobot has it, others have their topic's name. Its action
     is its commands one after the other. Capture times are those of the messages, all told by `time.monotonic_ns`.
 
-    Commands go through the safety chain that policies are driven through too (`isthmus_deploy.chain`), with the limits
-    that the robot announces: `reset` leads it to stand-by; whatever trips, and `close`, lead it to its safe command.
-    The robot's drives, or a watchdog beside them, must stop it when commands stay away: nothing is sent between
-    episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
+    Commands go through the safety chain that policies are driven through too (`isthmus_deploy.safety.chain`), with the
+    limits that the robot announces: `reset` leads it to stand-by; whatever trips, and `close`, lead it to its safe
+    command. The robot's drives, or a watchdog beside them, must stop it when commands stay away: nothing is sent
+    between episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
 
     Args:
         namespace: Namespace of the robot, such as "/arm1".

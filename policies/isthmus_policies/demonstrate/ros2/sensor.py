@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.recording.robot import RobotError, RobotLost
 from isthmus_datasets.recording.ros2.topics import stamp_ns, subscribe, take_newest, to_monotonic_ns
-from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.bindings.table import bindings

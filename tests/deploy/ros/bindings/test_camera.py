@@ -10,7 +10,7 @@ import pytest
 import standing_policy
 from sensor_msgs.msg import Image
 
-from isthmus_deploy.contract import Signal
+from isthmus_deploy.contracts.contract import Signal
 from isthmus_deploy.ros.bindings.camera import camera_binding
 from isthmus_deploy.ros.bindings.table import check_contract
 from isthmus_deploy.ros.latest_values import LatestValues

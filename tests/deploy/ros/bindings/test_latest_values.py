@@ -14,7 +14,7 @@ from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Imu, JointState
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.bindings import joints as joint_bindings
 from isthmus_deploy.ros.bindings.binding import Topic, Write
 from isthmus_deploy.ros.bindings.body import GOAL_POSE, IMU, ODOM, REFERENCE

@@ -13,9 +13,9 @@ from geometry_msgs.msg import Twist
 from sensor_msgs.msg import CompressedImage, Image, Imu, JointState
 from untrained import contract_for
 
-from isthmus_deploy.contract import Contract
-from isthmus_deploy.limits import Signal
-from isthmus_deploy.profile import parse_profile, read_profile
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.limits import Signal
+from isthmus_deploy.contracts.profile import parse_profile, read_profile
 from isthmus_deploy.ros.bindings.binding import BadMessage
 from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import bindings

@@ -15,7 +15,7 @@ from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64
 
-from isthmus_deploy.contract import Contract
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.ros.bindings.binding import CommandBinding, RosBindings, SignalBinding, Topic, plainly
 from isthmus_deploy.ros.bindings.body import BINDINGS as BODY
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings, check_contract

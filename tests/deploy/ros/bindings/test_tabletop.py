@@ -13,7 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.ros.bindings.binding import BadMessage
 from isthmus_deploy.ros.bindings.tabletop import BINDINGS, BLOCK
 from isthmus_sim.robots.pusher.description import ROBOT

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import standing_policy
 
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros.announce import read_interface
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.topics import all_rows, listing, markdown, rows_of
-from isthmus_deploy.schema import ContractError
 
 PAGE = Path(__file__).parents[4] / "docs" / "your_robot.md"
 

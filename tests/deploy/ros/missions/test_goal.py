@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from isthmus_deploy.robot_interface import RobotInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros.missions.goal import GoalMission, Options
 from isthmus_deploy.ros.missions.log import MissionLog, Series
 from isthmus_deploy.ros.missions.mission import Judgement

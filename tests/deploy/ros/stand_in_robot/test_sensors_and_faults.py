@@ -11,7 +11,7 @@ import pytest
 import standing_policy
 from builtin_interfaces.msg import Time
 
-from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.ros.bindings.body import IMU
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.latest_values import LatestValues

@@ -12,13 +12,13 @@ import pytest
 import standing_policy
 from chunk_models import with_chunks
 
-from isthmus_deploy.conditions import Conditions
-from isthmus_deploy.robot_interface import ContractMismatch
+from isthmus_deploy.contracts.robot_interface import ContractMismatch
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
 from isthmus_deploy.ros.stand_in_robot import trial
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
 from isthmus_deploy.ros.stand_in_robot.trial import Trial
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.safety.conditions import Conditions
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 

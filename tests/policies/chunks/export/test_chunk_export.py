@@ -14,8 +14,8 @@ from pusher_chunks import SPEC, untrained_chunks, write_untrained_run
 from rich.console import Console
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_deploy.policy_file import PolicyFileError, read, seal
-from isthmus_deploy.runtime import Runtime
+from isthmus_deploy.policy.policy_file import PolicyFileError, read, seal
+from isthmus_deploy.policy.runtime import Runtime
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.export import export as chunk_export
 from isthmus_policies.chunks.export.export import compiled

@@ -10,7 +10,7 @@ import torch
 from pusher_chunks import SPEC, untrained_chunks
 
 from isthmus_deploy.chunk_executor import Strategy
-from isthmus_deploy.policy_file import TOLERANCE
+from isthmus_deploy.policy.policy_file import TOLERANCE
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec
 from isthmus_policies.chunks.encoder import EncoderConfig, ImageConfig
 from isthmus_policies.chunks.export.contract import make_chunk_contract

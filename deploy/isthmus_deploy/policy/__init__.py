@@ -1,0 +1,1 @@
+"""The exported policy: its file, its graphs and their sessions, and how chunks are executed."""

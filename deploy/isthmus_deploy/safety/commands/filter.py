@@ -1,0 +1,202 @@
+"""What stands between whoever drives and the motors: was a goal trained, is a command within its limits?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isthmus_deploy.contracts.limits import Limits
+from isthmus_deploy.safety.commands.effort import EffortLimit
+from isthmus_deploy.safety.commands.elements import Parts, element_name, flat, full
+from isthmus_deploy.safety.commands.filter_report import COUNTED, FilterReport
+from isthmus_deploy.safety.commands.step_limits import StepLimits
+from isthmus_deploy.safety.commands.workspace import ToolLimit
+
+_NO_READINGS: Mapping[str, np.ndarray] = {}
+
+
+class UnsafeCommand(ValueError):  # noqa: N818 (reads as what it is)
+    """A command cannot be made safe by limiting it: it is missing, not a finite number, or of another shape."""
+
+
+class DriverFailed(RuntimeError):  # noqa: N818 (reads as what it is)
+    """Whoever drives has no commands to give; the message says why."""
+
+
+class GoalLimiter:
+    """Holds what an operator asks for to the range that was asked in training: the policy's range, not the robot's.
+
+    A robot may be able to go at 3.8 m/s; what a policy that was trained to 1 m/s does there, nobody knows. A range that
+    is about a reading is about what that was when the policy started.
+    """
+
+    def __init__(self, limits: Limits):
+        self._trained = {
+            signal.name: (full(signal, signal.trained_minimum), full(signal, signal.trained_maximum))
+            for signal in limits.signals
+            if signal.trained_minimum is not None and signal.trained_maximum is not None
+        }
+        self._around = {item.name: item.trained_around for item in limits.signals if item.trained_around is not None}
+        self._ranges: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
+        self.clamped_steps = 0
+        """Steps in which a goal was outside its trained range."""
+
+    def reset(self) -> None:
+        """The policy starts: what ranges are about is read anew."""
+        self._ranges = None
+
+    def apply(self, signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The signals (by name, unbatched, finite) with every goal in its trained range."""
+        if self._ranges is None:
+            self._ranges = {name: self._placed(name, signals) for name in self._trained}
+        held = {name: np.clip(signals[name], low, high) for name, (low, high) in self._ranges.items()}
+        self.clamped_steps += any(_beyond(signals[name], goal, *self._ranges[name]) for name, goal in held.items())
+        return {**signals, **held}
+
+    def _placed(self, name: str, signals: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        low, high = self._trained[name]
+        middle = signals[self._around[name]] if name in self._around else np.zeros_like(low)
+        return low + middle, high + middle
+
+
+def _beyond(asked: np.ndarray, held: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    rounding = COUNTED * np.maximum(high - low, np.abs(high))
+    return bool((np.abs(held - asked) > rounding).any())
+
+
+class SafetyFilter:
+    """Makes commands finite, and holds them to their limits, one stage after the other:
+
+    - `range`: least and greatest value;
+    - `effort`: what the joints' actuators can give (`EffortLimit`);
+    - `acceleration`, `approach`, `rate`: how far they may move in a period (`StepLimits`, `BrakingBarrier`);
+    - `workspace`: where tools may be (`ToolLimit`).
+
+    Range and rate are always there, the others where `limits.safety` asks for them. No stage undoes what one before it
+    did, but for effort, which gives way. Arrays are float64, so that no limit is rounded away.
+
+    Args:
+        limits: What commands are held to.
+        period_s: Time from one call to the next.
+    """
+
+    def __init__(self, limits: Limits, period_s: float):
+        self._commands = limits.commands
+        self._effort = EffortLimit(limits)
+        self._steps = StepLimits(limits, period_s)
+        tools = limits.safety.tools if limits.safety else ()
+        self._tools = [ToolLimit(tool, limits, self._steps, period_s) for tool in tools]
+        stages = {
+            "range": True,
+            "effort": self._effort.any,
+            "acceleration": self._steps.accelerates,
+            "approach": self._steps.approaches,
+            "rate": True,
+            "workspace": bool(self._tools),
+        }
+        names = [name for name, there in stages.items() if there]
+        self._report = FilterReport(self._commands, names)
+        self._minimum, self._maximum = flat(self._commands, "minimum"), flat(self._commands, "maximum")
+        self._rows = np.zeros((1 + len(names), len(self._minimum)))
+        self._before, self._after_each = self._rows[:-1], self._rows[1:]
+        self._after = dict(zip(names, self._rows[1:], strict=True))
+        self._asked, self._sent = self._rows[0], self._rows[-1]
+        self._parts = Parts(self._commands)
+        self._asked_views = self._parts.of(self._asked)
+        self._last_views = self._parts.of(self._steps.last)
+        self._finite = np.zeros(len(self._minimum), bool)
+        self._moved()
+
+    @property
+    def last(self) -> Mapping[str, np.ndarray]:
+        """What the robot was sent last, by name."""
+        return self._last_views
+
+    @property
+    def clipped_steps(self) -> int:
+        """Steps in which at least one element was outside its range."""
+        return self._report.steps("range")
+
+    @property
+    def rate_limited_steps(self) -> int:
+        """Steps in which at least one element would have changed faster than allowed."""
+        return self._report.steps("rate")
+
+    @property
+    def counters(self) -> dict[str, float]:
+        """What it changed since it was made: per command and stage the number of steps and the largest change, in the
+        command's unit; `held_steps` are those in which a tool could only be braked or held."""
+        held = {"held_steps": sum(tool.held_steps for tool in self._tools)} if self._tools else {}
+        return {**self._report.counters, **held}
+
+    def reset(self, last: Mapping[str, np.ndarray]) -> None:
+        """Take `last` (commands by name) as where the robot stands; the counters go on."""
+        for name, view in self._last_views.items():
+            np.copyto(view, last[name])
+        self._moved()
+
+    def _moved(self) -> None:
+        self._steps.reset()
+        for tool in self._tools:
+            tool.reset()
+
+    def apply(
+        self, commands: Mapping[str, np.ndarray], signals: Mapping[str, np.ndarray] = _NO_READINGS
+    ) -> dict[str, np.ndarray]:
+        """Limit the commands of one control period, given what was sent in the last one.
+
+        Args:
+            commands: Every command by name, unbatched, in its unit.
+            signals: Plausible readings by name; needed where efforts are limited.
+
+        Returns:
+            The commands to send, by name: new arrays, float64.
+
+        Raises:
+            UnsafeCommand: one is missing or of another shape, or an element is not finite; nothing counts as sent.
+        """
+        self._gather(commands)
+        self._limit(signals)
+        self._report.add(self._before, self._after_each)
+        self._steps.take(self._sent)
+        return self._parts.of(self._sent.copy())
+
+    def _gather(self, commands: Mapping[str, np.ndarray]) -> None:
+        for item in self._commands:
+            values = commands.get(item.name)
+            if values is None:
+                raise UnsafeCommand(f"{item.name}: nothing is asked for")
+            if values.shape != item.shape:  # one number would be spread over all motors
+                problem = f"asked for the shape {values.shape}, the contract says {item.shape}"
+                raise UnsafeCommand(f"{item.name}: {problem}")
+            np.copyto(self._asked_views[item.name], values)
+        if not np.isfinite(self._asked, out=self._finite).all():
+            index = int(np.argmin(self._finite))
+            raise UnsafeCommand(f"{element_name(self._commands, index)}: asked for {self._asked[index]}")
+
+    def _limit(self, signals: Mapping[str, np.ndarray]) -> None:
+        """Fill the rows after each stage."""
+        after, steps = self._after, self._steps
+        row = after["range"]
+        _clip(self._asked, self._minimum, self._maximum, row)
+        if self._effort.any:
+            self._effort(row, signals, after["effort"])
+            row = after["effort"]
+        if steps.approaches:
+            steps.measure()
+        if steps.accelerates:
+            steps.accelerate(row, after["acceleration"])
+            row = after["acceleration"]
+        if steps.approaches:
+            steps.approach(row, after["approach"])
+            row = after["approach"]
+        steps.rate(row, after["rate"])
+        if self._tools:
+            np.copyto(self._sent, after["rate"])
+        for tool in self._tools:
+            tool(self._sent)
+        if steps.accelerates or self._tools:
+            _clip(self._sent, self._minimum, self._maximum, self._sent)  # by a rounding
+
+
+def _clip(values: np.ndarray, low: np.ndarray, high: np.ndarray, out: np.ndarray) -> None:
+    np.minimum(np.maximum(values, low, out=out), high, out=out)

@@ -1,0 +1,1 @@
+"""The control loop, clocks, latencies, and how busy the machine is."""
