@@ -60,7 +60,7 @@ def check_aftermath(log: Path, patience_s: float) -> None:
         ("jump@1.2", "position.x: jumped", (), 0.0),
         ("silence@1.2", "stale", (), MAX_AGE_S),
         ("freeze:imu@1.2", "angular_velocity: frozen", (), 0.25),
-        ("late:imu@1.2", "imu: for 0.2", ("--max-latency-s", 0.045), 0.3),
+        ("late:imu@1.2", "no reading came to a command within 45 ms", ("--max-latency-s", 0.045), 0.3),
         ("silence:imu@1.2", "angular_velocity: stale, 0.4", ("--timeout-s", 0.4), 0.4),  # stricter than the contract
     ],
 )
