@@ -167,7 +167,7 @@ class LatestValues:
     @property
     def counters(self) -> dict[str, object]:
         """What diagnostics tell of readings, by name."""
-        return {**self.times.counters, "frozen_readings": self.frozen}
+        return {**self.times.counters, "frozen_readings": self.frozen, "silent_topics": " ".join(self.expired)}
 
     def _is_same(self, topic: Topic) -> bool:
         """Whether a message holds what is known already; images are not compared."""

@@ -25,8 +25,9 @@ _LEAST_GB = 0.1  # files of an eighth of it, some minutes each
 class Config:
     """Run an exported policy on a ROS 2 robot.
 
-    The node checks the policy file and the robot against the policy's contract, then serves ~/arm, ~/start, ~/stop and
-    ~/reset (std_srvs/Trigger). It reports on /diagnostics. Ctrl-C sends the safe command and ends it.
+    The node checks the policy file and the robot against the policy's contract, then serves ~/arm, ~/start, ~/stop,
+    ~/emergency_stop, ~/disarm and ~/reset (std_srvs/Trigger). It reports on /diagnostics. Ctrl-C sends the safe command
+    and ends it.
 
     `isthmus-deploy replay BAG` compares what a policy wants with what one wanted in a recorded flight.
     """
@@ -56,6 +57,9 @@ class Config:
     trust_stamps: bool = True
     """Whether readings count from their stamps where the robot's clock agrees with this one; without, from when they
     come."""
+    hold_to_run: int | None = None
+    """A button of a gamepad (its place in sensor_msgs/Joy on `joy`) that a person has to hold while the policy drives:
+    the robot is stopped when it is let go, and when the gamepad falls silent. By default nobody has to."""
     fifo: bool = False
     """Real-time scheduling (SCHED_FIFO): steadier on a busy machine; needs the permission for it."""
     log: Path | None = None
@@ -70,6 +74,8 @@ class Config:
     def __post_init__(self) -> None:
         if not _LEAST_GB <= self.record_gb < math.inf:
             raise ValueError(f"record_gb must be at least {_LEAST_GB}, not {self.record_gb}; or say --no-record")
+        if self.hold_to_run is not None and self.hold_to_run < 0:
+            raise ValueError(f"hold_to_run is the place of a button, from 0, not {self.hold_to_run}")
 
 
 def main() -> None:

@@ -27,9 +27,10 @@ class QosMismatches:
         """What is wrong on one topic, to be added to a sentence; empty for nothing."""
         return f"; {self._found[topic]}" if topic in self._found else ""
 
-    def __str__(self) -> str:
-        """All that is wrong, in words."""
-        return "; ".join(self._found.values())
+    @property
+    def counters(self) -> dict[str, object]:
+        """What diagnostics tell: all that is wrong, in words."""
+        return {"incompatible_qos": "; ".join(self._found.values())}
 
     def _noting(self, topic: str, who: str) -> Callable[[Any], None]:
         def note(event: Any) -> None:

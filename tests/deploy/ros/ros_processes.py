@@ -166,7 +166,8 @@ class Operator:
         node = self.link.node
         self._goal = node.create_publisher(PoseStamped, "goal_pose", qos.GOAL)
         self._services = {
-            name: node.create_client(Trigger, f"policy_node/{name}") for name in ("arm", "start", "stop", "reset")
+            name: node.create_client(Trigger, f"policy_node/{name}")
+            for name in ("arm", "start", "stop", "emergency_stop", "disarm", "reset")
         }
         self._velocity = node.create_publisher(TwistStamped, "cmd_vel", qos.SENSOR)
         node.create_subscription(Float64MultiArray, commands, self._on_command, qos.COMMAND)
