@@ -55,6 +55,7 @@ class Reports:
     def publish(self) -> None:
         """Send the diagnostics."""
         values: dict[str, object] = {
+            "node": self._link.node.get_fully_qualified_name(),
             "policy_sha256": self._digest,
             "cycles": self._loop.cycles,
             "missed_readings": self._loop.missed_readings,

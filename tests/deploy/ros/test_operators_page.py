@@ -1,0 +1,153 @@
+"""`isthmus-watch` beside a node: the real command, a page that answers, and a button that stops a running robot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import urllib.request
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from ros_processes import LEGS, START_S
+from std_msgs.msg import String
+
+from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.page.node_watch import NEXT, NodeWatch
+from isthmus_deploy.ros.page.readings import Readings
+from isthmus_deploy.ros.page.robot_watch import RobotWatch
+from isthmus_deploy.supervisor import State, Supervisor, TransitionError
+from isthmus_sim.robots.quadruped.description import ROBOT
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER_S = 120.0  # without a GPU, and beside whatever else runs
+SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+needs_viser = pytest.mark.skipif(find_spec("viser") is None, reason="needs viser: pip install 'isthmus[watch]'")
+
+pytestmark = pytest.mark.ros
+
+
+def entered(state: State) -> Supervisor:
+    """A supervisor in that state."""
+    supervisor = Supervisor(ramp_s=0.3)
+    requests = {
+        State.IDLE: (), State.STANDBY: ("arm",), State.RAMP_IN: ("arm", "start"),
+        State.RUNNING: ("arm", "start", "advance"),
+    }  # fmt: skip
+    if state is State.FAULT:
+        supervisor.fault(0, "a test")
+    elif state is State.STOPPED:
+        supervisor.arm(0)
+        supervisor.stop(0, "a test")
+    for request in requests.get(state, ()):
+        getattr(supervisor, request)(1_000_000_000 if request == "advance" else 0)
+    assert supervisor.state is state
+    return supervisor
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("request_name", NEXT)
+def test_a_button_can_be_pressed_where_the_node_allows_it(state, request_name):
+    supervisor = entered(state)
+    if state.value in NEXT[request_name]:
+        getattr(supervisor, request_name)(0)
+    else:
+        with pytest.raises(TransitionError):
+            getattr(supervisor, request_name)(0)
+
+
+def test_the_button_stops_a_running_robot(start, standing, walker):
+    start(*LEGS)
+    start("policy_node", standing).wait_for("ready: quadruped")
+    node = NodeWatch(walker.link)
+    assert node.silence_s == float("inf")
+    walker.stand_up()
+    walker.wait("a node that is heard to run", lambda: node.state == "running")
+    node.ask("stop")
+    walker.wait("a robot that is stopped", lambda: node.state == "stopped")
+    walker.wait("an answer", lambda: node.answer == ("stop: stopped", True))
+    assert [state for _, state, _ in node.changes][:2] == ["stopped", "running"]
+    assert node.changes[0][2] == node.cause != ""
+    node.ask("start")
+    walker.wait("an answer", lambda: "start: refused: cannot start in state stopped" in node.answer[0])
+    assert not node.answer[1]
+
+
+def test_a_request_to_nobody_is_told(walker):
+    node = NodeWatch(walker.link)
+    node.ask("stop")
+    assert node.answer == ("stop: nobody serves /policy_node/stop", False)
+
+
+def test_readings_are_those_of_the_robot(start, walker):
+    start(*LEGS)
+    readings = Readings(walker.link.node, interface_of(ROBOT).signals, bindings())
+    assert readings.look() == {}
+    names = ("imu_orientation", "joint_position")
+    walker.wait("readings", lambda: all(name in readings.look() for name in names))
+    seen = readings.look()
+    orientation, positions = (np.asarray(seen[name].values, float) for name in names)
+    assert np.linalg.norm(orientation) == pytest.approx(1.0, abs=1e-3)
+    signal = next(item for item in ROBOT.signals if item.name == "joint_position")
+    assert (np.array(signal.minimum) <= positions).all()
+    assert (positions <= np.array(signal.maximum)).all()
+    assert seen["joint_position"].problem == ""
+
+
+def test_the_robot_is_known_by_what_it_says_and_by_nothing_else(walker):
+    robot = RobotWatch(walker.link, None)
+    assert "Nobody says on /robot_interface what the robot is" in robot.markup()
+    publisher = walker.link.node.create_publisher(String, "robot_interface", qos.LATCHED)
+    publisher.publish(String(data='{"robot": "<b>"}'))
+    walker.wait("a refusal", lambda: "no robot interface" in robot.markup())
+    assert robot.name == ""
+    publisher.publish(String(data=interface_of(ROBOT).to_json()))
+    walker.wait("a robot", lambda: robot.name == "quadruped")
+    assert "FL_hip_joint" not in robot.markup(), "nothing was heard yet"
+    assert "joint_position" in robot.markup()
+
+
+@needs_viser
+def test_a_profile_that_does_not_fit_is_refused(start, standing):
+    watch = start("watch", "--profile", "biped", standing)
+    assert watch.exit_status() == 2
+    watch.wait_for("isthmus-watch: refused: biped does not fit the policy", 1.0)
+    assert "Traceback" not in watch.output
+
+
+@needs_viser
+def test_the_page_is_served_and_its_process_ends_when_told(start):
+    watch = start("watch", "--port", 0)
+    url = watch.wait_for(r"open (http://127\.0\.0\.1:\d+);")[1]
+    with urllib.request.urlopen(url, timeout=START_S) as answer:
+        assert answer.status == 200
+        assert b"<html" in answer.read().lower()
+    assert os.getpriority(os.PRIO_PROCESS, watch.pid) >= 10, "a node beside it goes first"
+    assert watch.end() == 0
+    assert "Traceback" not in watch.output
+
+
+@needs_viser
+@pytest.mark.long
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser; on Debian: apt-get install chromium")
+def test_a_person_arms_and_stops_the_robot_in_a_browser(start, standing):
+    from playwright.sync_api import sync_playwright
+
+    start(*LEGS)
+    start("policy_node", standing).wait_for("ready: quadruped")
+    url = start("watch", "--port", 0).wait_for(r"open (http://\S+);")[1]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *SOFTWARE_GL])
+        page = browser.new_page()
+        page.set_default_timeout(1000 * BROWSER_S)
+        page.goto(url)
+        page.locator("#isthmus-state", has_text="idle").wait_for()
+        assert page.get_by_role("button", name="Start").is_disabled()
+        page.get_by_role("button", name="Arm").click()
+        page.locator("#isthmus-answer", has_text="arm: standby").wait_for()
+        page.get_by_role("button", name="STOP").click()
+        page.locator("#isthmus-state", has_text="stopped").wait_for()
+        assert page.get_by_role("button", name="Arm").is_disabled()
+        browser.close()
