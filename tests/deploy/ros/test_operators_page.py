@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import urllib.request
+from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.page.node_watch import NEXT, NodeWatch
 from isthmus_deploy.ros.page.readings import Readings
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
+from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.supervisor import State, Supervisor, TransitionError
 from isthmus_sim.robots.quadruped.description import ROBOT
 
@@ -107,6 +110,15 @@ def test_the_robot_is_known_by_what_it_says_and_by_nothing_else(walker):
     walker.wait("a robot", lambda: robot.name == "quadruped")
     assert "FL_hip_joint" not in robot.markup(), "nothing was heard yet"
     assert "joint_position" in robot.markup()
+
+
+def test_a_robot_that_says_nothing_is_known_by_its_profile(domain, standing):
+    with closing(Link("watch")) as link:
+        robot = RobotWatch(link, (Path("quadruped"), standing))
+        assert robot.name == "quadruped"
+        assert "<b>joint_position</b> rad" in robot.markup()
+        topics = {name for name, _ in link.node.get_subscriber_names_and_types_by_node("watch", "/")}
+        assert "/imu_sensor_broadcaster/imu" in topics, "as the profile names it"
 
 
 @needs_viser

@@ -47,6 +47,7 @@ def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str
         ("stand_in_robot", ""),
         ("announce", "policy.onnx"),
         ("topics", ""),
+        ("watch", ""),
         ("missions.attempt", ""),
         ("missions.flight", ""),
         ("missions.goal", "0.5"),

@@ -20,6 +20,11 @@ _LINE = "margin:0.3em 0.9em;font-size:0.9em;line-height:1.4;overflow-wrap:anywhe
 _LABEL = "padding-right:0.8em;vertical-align:top;white-space:nowrap;opacity:0.7"
 
 
+def heading(robot: str, node: str) -> str:
+    """Which robot this is, as far as it is known, and which node."""
+    return f'<div style="{_LINE}"><b style="font-size:1.3em">{escape(robot or "a robot")}</b> {escape(node)}</div>'
+
+
 def state_box(state: str, cause: str, silence_s: float) -> str:
     """The state in large letters, and under it the cause.
 

@@ -34,7 +34,8 @@ class NodeWatch:
 
     def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._name = link.node.resolve_topic_name(NODE)
+        self.name = link.node.resolve_topic_name(NODE)
+        """With its namespace."""
         self.values: dict[str, str] = {}
         """Its last diagnostics; empty until it is heard."""
         self.changes: deque[tuple[str, str, str]] = deque(maxlen=_KEPT_CHANGES)
@@ -65,14 +66,14 @@ class NodeWatch:
         """What it answered to the last request, and whether that is good."""
         asked = self._asked
         if asked is not None and self._clock() - asked[1] > _ANSWER_S:
-            return f"{asked[0]}: no answer from {self._name} yet", False
+            return f"{asked[0]}: no answer from {self.name} yet", False
         return self._answer
 
     def ask(self, name: str) -> None:
         """Ask for a service. May be called from any thread: a stop waits for nothing else that goes on here."""
         service = self._services[name]
         if not service.service_is_ready():
-            self._asked, self._answer = None, (f"{name}: nobody serves {self._name}/{name}", False)
+            self._asked, self._answer = None, (f"{name}: nobody serves {self.name}/{name}", False)
             return
         self._asked, self._answer = (name, self._clock()), (f"{name}: asked", True)
         service.call_async(Trigger.Request()).add_done_callback(lambda done: self._on_answer(name, done.result()))
@@ -85,7 +86,7 @@ class NodeWatch:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         values = read_diagnostics(message)
-        if values is None or values.get("node") != self._name:  # other robots' nodes speak on the same topic
+        if values is None or values.get("node") != self.name:  # other robots' nodes speak on the same topic
             return
         self._heard_s = self._clock()
         new = (values.get("state", ""), values.get("cause", ""))

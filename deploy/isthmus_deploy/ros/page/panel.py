@@ -13,9 +13,10 @@ from isthmus_deploy.ros.page import markup
 from isthmus_deploy.ros.page.node_watch import NEXT, STOP, NodeWatch
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
 
-_WIDTH, _BARS_WIDTH = 420, 760  # pixels
-# Viser has buttons of one size. This one is found by its icon, which no other has.
+_WIDTH, _BARS_WIDTH = 420, 640  # pixels
+# Viser has buttons of one size, and they scroll away. This one is found by its icon, which no other has.
 _BIG_STOP = """<style>
+div:has(> button .icon-tabler-hand-stop) { position: sticky; top: 0; z-index: 1; }
 button:has(.icon-tabler-hand-stop) { height: 6em !important; background: #d11507 !important; }
 button:has(.icon-tabler-hand-stop) span { font-size: 1.8rem; font-weight: 800 !important; }
 </style>"""
@@ -39,7 +40,7 @@ class Page:
         gui.set_panel_label("Isthmus · robot")
         gui.main_panel.dock_left()  # viser's own notices appear to the right of it, and cover no button
         gui.main_panel.set_width(_WIDTH)
-        self._state = gui.add_html("")
+        self._heading, self._state = gui.add_html(""), gui.add_html("")
         gui.add_html(_BIG_STOP)
         self._add_button(STOP, "red", viser.Icon.HAND_STOP)
         self._answer = gui.add_html("")
@@ -62,6 +63,7 @@ class Page:
         if not self._server.get_clients():
             return
         silence_s = node.silence_s
+        _write(self._heading, markup.heading(robot.name, node.name))
         _write(self._state, markup.state_box(node.state, node.cause, silence_s))
         words, good = node.answer
         _write(self._answer, markup.answer_line(words, good=good))
@@ -77,9 +79,8 @@ class Page:
             self._server.stop()
 
     def _add_button(self, name: str, colour: Any, icon: Any = None) -> viser.GuiButtonHandle:
-        button = self._server.gui.add_button(
-            name.upper() if name == STOP else name.capitalize(), color=colour, icon=icon
-        )
+        label = name.upper() if name == STOP else name.capitalize()
+        button = self._server.gui.add_button(label, color=colour, icon=icon, disabled=name != STOP)
 
         async def call(_: object) -> None:
             self._ask(name)

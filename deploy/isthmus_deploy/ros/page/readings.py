@@ -45,7 +45,7 @@ class Readings:
             for source in table.signal(signal).sources:
                 self._routes.setdefault(source.topic, []).append((signal, source.reader(signal)))
         self._newest: dict[Topic, tuple[bytes, float]] = {}
-        self._read: dict[str, tuple[np.ndarray, float, str]] = {}
+        self._seen: dict[str, tuple[np.ndarray, float, str]] = {}
         self._subscriptions = [
             node.create_subscription(topic.message, topic.name, self._receiver(topic), qos.SENSOR, raw=True)
             for topic in self._routes
@@ -57,11 +57,11 @@ class Readings:
         for topic, (packed, came_s) in sorted(newest.items(), key=lambda item: item[1][1]):
             message = deserialize_message(packed, topic.message)
             for signal, read in self._routes[topic]:
-                self._read[signal.name] = _values(topic, message, signal, read, came_s)
+                self._seen[signal.name] = _values(topic, message, signal, read, came_s)
         now_s = self._clock()
         return {
             name: Reading(values=values, age_s=now_s - came_s, problem=problem)
-            for name, (values, came_s, problem) in self._read.items()
+            for name, (values, came_s, problem) in self._seen.items()
         }
 
     def close(self) -> None:

@@ -107,6 +107,7 @@ def test_the_log_tells_when_what_and_why():
         markup.log([("12:00:00", ATTACK, ATTACK)]),
         markup.answer_line(ATTACK, good=False),
         markup.note(ATTACK),
+        markup.heading(ATTACK, ATTACK),
         card(signal(name=ATTACK, unit=ATTACK, order=(ATTACK, "knee")), reading(0.0, 0.0, problem=ATTACK)),
     ],
 )
