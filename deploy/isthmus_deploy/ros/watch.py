@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from isthmus_deploy.policy_file import PolicyFileError
-from isthmus_deploy.profile import ProfileError
+from isthmus_deploy.contracts.profile import ProfileError
+from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 
 _NICE = 10  # whoever drives a robot on this machine goes first

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ros_processes import LEGS, START_S
 from std_msgs.msg import String
 
-from isthmus_deploy.robot_interface import interface_of
+from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
-from isthmus_deploy.ros.page.node_watch import NEXT, NodeWatch
+from isthmus_deploy.ros.page.node_watch import REQUESTS, NodeWatch
 from isthmus_deploy.ros.page.readings import Readings
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.supervisor import State, Supervisor, TransitionError
+from isthmus_deploy.ros.status import STATUS_NAME
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,33 +33,43 @@ needs_viser = pytest.mark.skipif(find_spec("viser") is None, reason="needs viser
 pytestmark = pytest.mark.ros
 
 
-def entered(state: State) -> Supervisor:
-    """A supervisor in that state."""
-    supervisor = Supervisor(ramp_s=0.3)
-    requests = {
-        State.IDLE: (), State.STANDBY: ("arm",), State.RAMP_IN: ("arm", "start"),
-        State.RUNNING: ("arm", "start", "advance"),
-    }  # fmt: skip
-    if state is State.FAULT:
-        supervisor.fault(0, "a test")
-    elif state is State.STOPPED:
-        supervisor.arm(0)
-        supervisor.stop(0, "a test")
-    for request in requests.get(state, ()):
-        getattr(supervisor, request)(1_000_000_000 if request == "advance" else 0)
-    assert supervisor.state is state
-    return supervisor
+@pytest.mark.parametrize(
+    ("state", "allowed"),
+    [
+        ("", []),
+        ("passive", ["arm"]),
+        ("stand_up", []),
+        ("ready", ["start"]),
+        ("running", []),
+        ("stopped", ["reset"]),
+        ("fault", ["reset"]),
+        ("dancing", []),
+    ],
+)
+def test_what_can_be_asked_for_is_what_the_state_allows(walker, state, allowed):
+    now_s = 100.0
+    node = NodeWatch(walker.link, clock=lambda: now_s)
+    told = walker.link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+    told.publish(said_by(node.name, state))
+    walker.wait("a word", lambda: node.silence_s == 0.0)
+    assert [request for request in REQUESTS if node.allows(request)] == allowed
+    now_s = 103.0
+    assert not any(map(node.allows, REQUESTS)), "nobody knows the state of a silent node"
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("request_name", NEXT)
-def test_a_button_can_be_pressed_where_the_node_allows_it(state, request_name):
-    supervisor = entered(state)
-    if state.value in NEXT[request_name]:
-        getattr(supervisor, request_name)(0)
-    else:
-        with pytest.raises(TransitionError):
-            getattr(supervisor, request_name)(0)
+def test_the_word_of_another_robots_node_is_not_this_ones(walker):
+    node = NodeWatch(walker.link)
+    told = walker.link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+    told.publish(said_by("/drone2/policy_node", "running"))
+    told.publish(said_by(node.name, "fault"))
+    walker.wait("a word", lambda: node.state)
+    assert [state for _, state, _ in node.changes] == ["fault"]
+
+
+def said_by(node: str, state: str) -> DiagnosticArray:
+    """What a node says of itself."""
+    values = [KeyValue(key="state", value=state), KeyValue(key="cause"), KeyValue(key="node", value=node)]
+    return DiagnosticArray(status=[DiagnosticStatus(name=STATUS_NAME, values=values)])
 
 
 def test_the_button_stops_a_running_robot(start, standing, walker):
@@ -70,8 +81,8 @@ def test_the_button_stops_a_running_robot(start, standing, walker):
     walker.wait("a node that is heard to run", lambda: node.state == "running")
     node.ask("stop")
     walker.wait("a robot that is stopped", lambda: node.state == "stopped")
-    walker.wait("an answer", lambda: node.answer == ("stop: stopped", True))
-    assert [state for _, state, _ in node.changes][:2] == ["stopped", "running"]
+    walker.wait("an answer", lambda: node.answer[1] and node.answer[0].startswith("stop: "))
+    assert [state for _, state, _ in node.changes][:3] == ["stopped", "ramp_out", "running"]
     assert node.changes[0][2] == node.cause != ""
     node.ask("start")
     walker.wait("an answer", lambda: "start: refused: cannot start in state stopped" in node.answer[0])
@@ -155,10 +166,10 @@ def test_a_person_arms_and_stops_the_robot_in_a_browser(start, standing):
         page = browser.new_page()
         page.set_default_timeout(1000 * BROWSER_S)
         page.goto(url)
-        page.locator("#isthmus-state", has_text="idle").wait_for()
+        page.locator("#isthmus-state", has_text="passive").wait_for()
         assert page.get_by_role("button", name="Start").is_disabled()
         page.get_by_role("button", name="Arm").click()
-        page.locator("#isthmus-answer", has_text="arm: standby").wait_for()
+        page.locator("#isthmus-answer", has_text="arm: stand").wait_for()
         page.get_by_role("button", name="STOP").click()
         page.locator("#isthmus-state", has_text="stopped").wait_for()
         assert page.get_by_role("button", name="Arm").is_disabled()

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.page.markup import BLUE, RED
 
 NEAR = 0.03

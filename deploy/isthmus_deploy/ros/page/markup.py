@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from isthmus_deploy.safety.supervisor import State
+
 SILENT_S = 2.5
 """A node speaks every second; after so long without a word nobody knows how it is."""
 
 GREY, BLUE, GREEN, AMBER, RED = "#5c6773", "#1e5aa0", "#2b7a3d", "#a66200", "#b3261e"
-_COLOURS = {"idle": GREY, "standby": BLUE, "ramp_in": GREEN, "running": GREEN, "stopped": AMBER, "fault": RED}
-_NAMES = {"standby": "stand-by", "ramp_in": "ramp-in"}
+_COLOURS = {
+    State.PASSIVE: GREY, State.STAND_UP: BLUE, State.READY: BLUE, State.RAMP_IN: GREEN, State.RUNNING: GREEN,
+    State.RAMP_OUT: GREEN, State.STOPPED: AMBER, State.DAMPING: AMBER, State.FAULT: RED,
+}  # fmt: skip
 _SENSOR = "stamp_to_command_"  # in front of a sensor's topic, in diagnostics
 _BOX = "margin:0.3em 0.9em;padding:0.6em 0.8em;border-radius:6px;color:white"
 _LINE = "margin:0.3em 0.9em;font-size:0.9em;line-height:1.4;overflow-wrap:anywhere;font-variant-numeric:tabular-nums"
@@ -38,7 +42,7 @@ def state_box(state: str, cause: str, silence_s: float) -> str:
     if silence_s > SILENT_S:
         last = f"{_name(state)}: {cause}" if cause else _name(state)
         return _box(RED, "unknown", f"no word from the node for {silence_s:.1f} s; its last one was {last}")
-    return _box(_COLOURS.get(state, GREY), _name(state), cause)
+    return _box(_colour(state), _name(state), cause)
 
 
 def _box(colour: str, title: str, words: str) -> str:
@@ -49,8 +53,12 @@ def _box(colour: str, title: str, words: str) -> str:
     )
 
 
+def _colour(state: str) -> str:
+    return next((colour for known, colour in _COLOURS.items() if known.value == state), GREY)
+
+
 def _name(state: str) -> str:
-    return _NAMES.get(state, state)
+    return state.replace("_", "-")
 
 
 def figures(values: Mapping[str, str], silence_s: float) -> str:
@@ -92,7 +100,7 @@ def log(changes: Iterable[tuple[str, str, str]]) -> str:
     """Changes of the state, the newest first: time, state, cause."""
     rows = "".join(
         f'<tr><td style="{_LABEL}">{escape(when)}</td>'
-        f'<td><b style="color:{_COLOURS.get(state, GREY)}">{escape(_name(state))}</b> {escape(cause)}</td></tr>'
+        f'<td><b style="color:{_colour(state)}">{escape(_name(state))}</b> {escape(cause)}</td></tr>'
         for when, state, cause in changes
     )
     return f'<div style="{_LINE};max-height:15em;overflow-y:auto"><table>{rows}</table></div>'

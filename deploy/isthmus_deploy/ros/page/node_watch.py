@@ -11,13 +11,15 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
+from isthmus_deploy.ros.page.markup import SILENT_S
 from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.ros.status import read_diagnostics
+from isthmus_deploy.safety.supervisor import CHART
 
 NODE = "policy_node"
 STOP = "stop"
-NEXT = {"arm": ("idle",), "start": ("standby",), "reset": ("stopped", "fault")}
-"""Requests beside the stop, and the states that allow them."""
+REQUESTS = ("arm", "start", "reset")
+"""Requests beside the stop."""
 _KEPT_CHANGES = 20
 _ANSWER_S = 3.0
 # Best effort: a node never waits for this reader, and it says all of it again after a second.
@@ -43,7 +45,7 @@ class NodeWatch:
         self._heard_s = -math.inf
         self._answer = ("", True)
         self._asked: tuple[str, float] | None = None
-        self._services = {name: link.node.create_client(Trigger, f"{NODE}/{name}") for name in (STOP, *NEXT)}
+        self._services = {name: link.node.create_client(Trigger, f"{NODE}/{name}") for name in (STOP, *REQUESTS)}
         link.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _DIAGNOSTICS)
 
     @property
@@ -68,6 +70,11 @@ class NodeWatch:
         if asked is not None and self._clock() - asked[1] > _ANSWER_S:
             return f"{asked[0]}: no answer from {self.name} yet", False
         return self._answer
+
+    def allows(self, request: str) -> bool:
+        """Whether the state that it said last allows the request; nothing is allowed in a state that nobody knows."""
+        follows = next((follows for state, follows in CHART.items() if state.value == self.state), {})
+        return request in follows and self.silence_s <= SILENT_S
 
     def ask(self, name: str) -> None:
         """Ask for a service. May be called from any thread: a stop waits for nothing else that goes on here."""

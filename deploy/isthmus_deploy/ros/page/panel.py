@@ -10,7 +10,7 @@ from typing import Any
 import viser
 
 from isthmus_deploy.ros.page import markup
-from isthmus_deploy.ros.page.node_watch import NEXT, STOP, NodeWatch
+from isthmus_deploy.ros.page.node_watch import REQUESTS, STOP, NodeWatch
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
 
 _WIDTH, _BARS_WIDTH = 420, 640  # pixels
@@ -28,7 +28,7 @@ class Page:
 
     Args:
         host, port: Where it is served; another port when that one is taken.
-        ask: Is told from another thread which button was pressed: `STOP` or a name in `NEXT`.
+        ask: Is told from another thread which button was pressed: `STOP` or one of `REQUESTS`.
     """
 
     def __init__(self, host: str, port: int, ask: Callable[[str], None]) -> None:
@@ -44,7 +44,7 @@ class Page:
         gui.add_html(_BIG_STOP)
         self._add_button(STOP, "red", viser.Icon.HAND_STOP)
         self._answer = gui.add_html("")
-        self._next = {name: self._add_button(name, _COLOURS[name]) for name in NEXT}
+        self._next = {name: self._add_button(name, _COLOURS[name]) for name in REQUESTS}
         self._figures, self._log = gui.add_html(""), gui.add_html("")
         panel = gui.add_panel()
         panel.dock_right()
@@ -68,7 +68,7 @@ class Page:
         words, good = node.answer
         _write(self._answer, markup.answer_line(words, good=good))
         for name, button in self._next.items():
-            _set_disabled(button, node.state not in NEXT[name] or silence_s > markup.SILENT_S)
+            _set_disabled(button, not node.allows(name))
         _write(self._figures, markup.figures(node.values, silence_s))
         _write(self._log, markup.log(node.changes))
         _write(self._bars, robot.markup())

@@ -10,7 +10,7 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.binding import BadMessage, Read, Topic
 from isthmus_deploy.ros.bindings.table import BindingTable

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from std_msgs.msg import String
 
-from isthmus_deploy import policy_file
-from isthmus_deploy.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.contracts.robot_interface import RobotInterface, SignalInterface
+from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.policy import policy_file
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
@@ -16,7 +17,6 @@ from isthmus_deploy.ros.page import bars, markup
 from isthmus_deploy.ros.page.readings import Readings
 from isthmus_deploy.ros.profiles import fitting_profile
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.schema import ContractError
 
 
 class RobotWatch:

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from isthmus_deploy.robot_interface import SignalInterface
+from isthmus_deploy.contracts.robot_interface import SignalInterface
 from isthmus_deploy.ros.page import markup
 from isthmus_deploy.ros.page.bars import Reading, bar, card, cards
 from isthmus_deploy.ros.page.markup import AMBER, BLUE, GREEN, GREY, RED
-from isthmus_deploy.supervisor import State
+from isthmus_deploy.safety.supervisor import State
 
 ATTACK = '<img src=x onerror="alert(1)">'
 
@@ -47,11 +47,14 @@ def test_a_box_says_the_state_and_under_it_the_cause():
 @pytest.mark.parametrize(
     ("state", "colour", "name"),
     [
-        (State.IDLE, GREY, "idle"),
-        (State.STANDBY, BLUE, "stand-by"),
+        (State.PASSIVE, GREY, "passive"),
+        (State.STAND_UP, BLUE, "stand-up"),
+        (State.READY, BLUE, "ready"),
         (State.RAMP_IN, GREEN, "ramp-in"),
         (State.RUNNING, GREEN, "running"),
+        (State.RAMP_OUT, GREEN, "ramp-out"),
         (State.STOPPED, AMBER, "stopped"),
+        (State.DAMPING, AMBER, "damping"),
         (State.FAULT, RED, "fault"),
     ],
 )
