@@ -97,13 +97,13 @@ def _milliseconds(microseconds: str) -> str:
 
 
 def log(changes: Iterable[tuple[str, str, str]]) -> str:
-    """Changes of the state, the newest first: time, state, cause."""
+    """Changes of the state, the newest first: time, state, cause. It scrolls by itself, so that the buttons stay."""
     rows = "".join(
         f'<tr><td style="{_LABEL}">{escape(when)}</td>'
         f'<td><b style="color:{_colour(state)}">{escape(_name(state))}</b> {escape(cause)}</td></tr>'
         for when, state, cause in changes
     )
-    return f'<div style="{_LINE};max-height:15em;overflow-y:auto"><table>{rows}</table></div>'
+    return f'<div style="{_LINE};max-height:7em;overflow-y:auto"><table>{rows}</table></div>'
 
 
 def answer_line(words: str, *, good: bool) -> str:

@@ -14,9 +14,8 @@ from isthmus_deploy.ros.page.node_watch import REQUESTS, STOP, NodeWatch
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
 
 _WIDTH, _BARS_WIDTH = 420, 760  # pixels
-# Viser has buttons of one size, and they scroll away. This one is found by its icon, which no other has.
+# Viser has buttons of one size. This one is found by its icon, which no other has.
 _BIG_STOP = """<style>
-div:has(button .icon-tabler-hand-stop):not(:has(#isthmus-state)) { position: sticky; top: 0; z-index: 1; }
 button:has(.icon-tabler-hand-stop) { height: 6em !important; background: #d11507 !important; }
 button:has(.icon-tabler-hand-stop) span { font-size: 1.8rem; font-weight: 800 !important; }
 </style>"""
