@@ -51,7 +51,7 @@ def examine(config: Config) -> Iterator[Finding]:
         if profile is None:
             yield _described(link, contract, config.wait_s)
         table = robot_table(link, profile, contract, config.wait_s)
-        yield from _examine_graph(config, link, contract, table)
+        yield from _examine_graph(config, link, runtime, table)
 
 
 def _hz(contract: Contract) -> float:
@@ -91,7 +91,8 @@ class _Ear:
             self.behind_s.append(1e-9 * (time.time_ns() - stamp))
 
 
-def _examine_graph(config: Config, link: Link, contract: Contract, table: BindingTable) -> Iterator[Finding]:
+def _examine_graph(config: Config, link: Link, runtime: Runtime, table: BindingTable) -> Iterator[Finding]:
+    contract = runtime.contract
     latest = LatestValues(contract, table)
     bound = {signal.name: table.signal(signal) for signal in contract.signals}
     topics: dict[Topic, float | None] = {}
@@ -105,7 +106,7 @@ def _examine_graph(config: Config, link: Link, contract: Contract, table: Bindin
     link.wait(config.watch_s)
     for topic, patience_s in topics.items():
         yield from _examine_topic(link, topic, ears[topic], patience_s, contract)
-    yield from _examine_values(contract, latest)
+    yield from _examine_values(runtime, latest)
     problem = latest.gravity_problem()
     if problem:
         yield wrong("axes", problem)
@@ -174,12 +175,13 @@ def _stamps(name: str, ear: _Ear, patience_s: float | None) -> Finding:
     return fine(name, words)
 
 
-def _examine_values(contract: Contract, latest: LatestValues) -> Iterator[Finding]:
+def _examine_values(runtime: Runtime, latest: LatestValues) -> Iterator[Finding]:
     missing = latest.missing("robot")
     if missing:
         yield wrong("readings", f"never received {'; '.join(missing)}")
         return
-    cause = SafetyChain(contract).problem(latest.signals, latest.ages_s(time.monotonic_ns()))
+    chain = SafetyChain(runtime.contract, conditions=runtime.conditions())
+    cause = chain.problem(latest.signals, latest.ages_s(time.monotonic_ns()))
     yield wrong("readings", cause) if cause else fine("readings", "all are plausible")
 
 

@@ -40,6 +40,9 @@ def careful(tmp_path: Path) -> Path:
 
 def test_a_quadrotor_on_its_back_is_not_armed(start, careful, operator: Operator):
     start(*QUADROTOR, "--upside-down")
+    doctor = start("policy_node", "doctor", careful, "--watch-s", 0.5)
+    assert doctor.exit_status() == 1
+    doctor.wait_for(r"readings: lean: .* \(turns by at most 0\.25 rad\)", 1.0)
     start("policy_node", careful).wait_for("ready: ")
     operator.give_goal(0.0, 0.0, 0.8)
     operator.wait("the goal's arrival", lambda: "never received" not in operator.ask("arm").message)
