@@ -1,5 +1,7 @@
 """The state machine: every request in every state, the ways to running and to rest, and its chart."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,6 +200,12 @@ def test_only_a_ramp_is_held(state):
     with pytest.raises(TransitionError):
         supervisor.hold(10 * RAMP_NS)
     assert supervisor.since_ns == since_ns
+
+
+def test_the_documentation_has_the_chart_of_the_code():
+    page = (Path(__file__).parents[3] / "docs" / "deployment.md").read_text("utf-8")
+    _, _, rest = page.partition("<!-- chart -->\n```mermaid\n")
+    assert rest.partition("```")[0] == chart()
 
 
 def test_the_chart_is_drawn_of_what_is_legal():
