@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus_deploy.chunk_executor import Strategy
 from isthmus_deploy.contracts.contract import Chunk, Contract
+from isthmus_deploy.safety.conditions import Conditions
 
 Values = Mapping[str, np.ndarray]
 
@@ -40,3 +41,7 @@ class Model:
         """The function's chunks, (horizon, *shape) by command."""
         self.seen.append(signals)
         return self._give(signals, begin)
+
+    def conditions(self) -> Conditions:
+        """None: nothing was trained."""
+        return Conditions()

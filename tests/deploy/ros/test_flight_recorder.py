@@ -27,10 +27,12 @@ pytestmark = pytest.mark.ros
 
 
 def recorder_of(node: Process) -> int:
-    """Number of the recorder's process: the node's only child."""
+    """Number of the recorder's process: the node's child that is not its watchdog."""
     children = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
-    assert len(children) == 1, children
-    return int(children[0])
+    (recorder,) = [
+        child for child in children if b"isthmus_deploy.flight" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    return int(recorder)
 
 
 def bag_of(node: Process) -> Path:

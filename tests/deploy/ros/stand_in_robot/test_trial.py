@@ -115,7 +115,8 @@ class Standing:
 def test_a_policy_of_chunks_walks_too(runtime):
     policy = Standing(runtime.contract)
     assert walked(cast(Runtime, policy), 0, leg(1.0)).failures == ()
-    assert policy.asked == pytest.approx(25, abs=2), "each chunk of four is followed for two control periods"
+    # A second of walking and 0.3 s of handing over to stand-by, of 20 ms each.
+    assert policy.asked == pytest.approx(32.5, abs=2), "each chunk of four is followed for two control periods"
 
 
 def test_the_same_seed_walks_the_same_walk(runtime):
