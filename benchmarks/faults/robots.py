@@ -13,6 +13,10 @@ from faults import operator_kinds, process_kinds, sensor_kinds, start_kinds
 from faults.system import RobotUnderTest
 from faults.trial import Kind
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.policy.policy_file import seal
+from isthmus_policies.export.conditions import Margins
+from isthmus_policies.export.contract import conditions_of
+from isthmus_sim.tasks import make_task
 
 _TRAINED = {"reference_position": ((-1.0, -1.0, 0.2), (1.0, 1.0, 1.5)), "reference_velocity": ((-1.0,) * 3, (1.0,) * 3)}
 """What the hand-made controller may be asked."""
@@ -55,9 +59,13 @@ def _standing() -> Contract:
 
 
 def _policy_file(robot: str) -> bytes:
-    if robot == "quadrotor":
-        return hand_made_policy.policy_file(signals=_flying().signals)
-    return standing_policy.policy_file(signals=_standing().signals)
+    """The hand-made policy, with the conditions of the task that would train one."""
+    made, contract = (hand_made_policy, _flying()) if robot == "quadrotor" else (standing_policy, _standing())
+    task = make_task(robot)
+    margins = Margins(task)
+    contract = replace(contract, conditions=conditions_of(task))
+    replay = [replace(step, margins=margins.of(step.signals)) for step in made.replay()]
+    return seal(made.model(), contract, replay, margins.model)
 
 
 def _quadrotor() -> RobotUnderTest:

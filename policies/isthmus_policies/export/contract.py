@@ -65,11 +65,16 @@ def robot_contract(
         memory=memory,
         noise=noise,
         chunk=chunk,
-        conditions=tuple(narrowed(Condition, item, name=name) for name, item in task.conditions.items()) or None,
+        conditions=conditions_of(task),
         joints={name: narrowed(Joint, spec) for name, spec in robot.joints.items()},
         safety=safety_of(robot.safety),
         provenance=provenance,
     )
+
+
+def conditions_of(task: Task) -> tuple[Condition, ...] | None:
+    """A task's conditions as its contract lists them; None for none."""
+    return tuple(narrowed(Condition, item, name=name) for name, item in task.conditions.items()) or None
 
 
 def check_contract(task: Task, policy: Policy) -> None:
