@@ -16,7 +16,7 @@ from isthmus_deploy.contracts.limits import Command
 READY, ALIVE, TOOK_OVER = b"ready", b"alive", b"took over"
 """What the watchdog says: it can reach the robot; it watches; it commands the robot now."""
 
-_HEADER = np.dtype([("sent_ns", np.int64), ("drives", np.int64)])
+_HEADER = np.dtype([("sent_ns", np.int64), ("drives", np.int64), ("damped", np.int64)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +75,14 @@ class Heartbeat:
         """Whether the node drives the robot."""
         return bool(self._header["drives"][0])
 
-    def fill(self, drives: bool, commands: Mapping[str, np.ndarray]) -> None:
+    @property
+    def damped(self) -> bool:
+        """Whether the robot is damped, and must not be driven to a pose."""
+        return bool(self._header["damped"][0])
+
+    def fill(self, drives: bool, commands: Mapping[str, np.ndarray], *, damped: bool = False) -> None:
         """Be the heartbeat of now."""
-        self._header["sent_ns"], self._header["drives"] = time.monotonic_ns(), drives
+        self._header["sent_ns"], self._header["drives"], self._header["damped"] = time.monotonic_ns(), drives, damped
         for name, values in self.commands.items():
             np.copyto(values, commands[name])
 

@@ -193,7 +193,7 @@ class PolicyNode:
         commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
         self._sections.end("policy")
         latency_ns = 0
-        self._watchdog.exchange(self._drives(), commands)
+        self._watchdog.exchange(self._drives(), commands, damped=self._controller.damped)
         if self._drives():
             self._publish(commands)
             latency_ns = self._record_latency()

@@ -29,7 +29,7 @@ from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Link, run
 from isthmus_deploy.ros.unblocked import unblocked
-from isthmus_deploy.safety.commands.filter import full
+from isthmus_deploy.safety.commands.elements import full
 from isthmus_deploy.safety.transition import Transition
 
 STATUS_NAME = "policy_node: watchdog"
@@ -129,13 +129,14 @@ class Watchdog:
         self._say(f"{cause}: the watchdog brought it to rest in {max(0.0, reached_s):.2f} s, and ends")
 
     def _way_down(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """From the node's last command to the safe one, and that for a while."""
+        """From the node's last command to the safe one, and that for a while; a robot that is damped keeps the last."""
         last = self._beat.commands
-        while self._transition.left_s(self._safe, last) > 0.0:
+        rest = last if self._beat.damped else self._safe
+        while not self._beat.damped and self._transition.left_s(self._safe, last) > 0.0:
             last = self._transition.towards(self._safe, last)
             yield last
         for _ in range(math.ceil(_HOLD_S / self._period_s)):
-            yield self._safe
+            yield rest
 
     def _send(self, commands: Mapping[str, np.ndarray]) -> None:
         for name, publisher in self._publishers.items():

@@ -87,9 +87,10 @@ class WatchdogClient:
         if self._orders is not None:
             self.give_orders(self._orders)
 
-    def exchange(self, drives: bool, commands: Mapping[str, np.ndarray]) -> None:
-        """Tell it that the node ticks, whether it drives the robot, and what it is about to command; then `listen`."""
-        self._beat.fill(drives, commands)
+    def exchange(self, drives: bool, commands: Mapping[str, np.ndarray], *, damped: bool = False) -> None:
+        """Tell it that the node ticks, whether it drives the robot, whether that is damped, and what it is about to
+        command; then `listen`."""
+        self._beat.fill(drives, commands, damped=damped)
         send(self._channel, self._beat.packet)
         self.listen()
 

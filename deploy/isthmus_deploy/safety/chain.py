@@ -78,7 +78,13 @@ class SafetyChain:
     def last_commands(self) -> Mapping[str, np.ndarray]:
         """What is to be sent last of all, by name: the safe commands, or those of a robot that is damped, which must
         not be driven to a pose."""
-        return self._filter.last if self._damped else self._safe
+        return self._filter.last if self.damped else self._safe
+
+    @property
+    def damped(self) -> bool:
+        """Whether the robot is left to its joints' damping: a fallen one is not driven to a pose."""
+        resting = self.state is State.DAMPING or (self.state is State.FAULT and self._fallen)
+        return resting and self._transition.slow
 
     @property
     def may_start(self) -> bool:
@@ -88,7 +94,7 @@ class SafetyChain:
     @property
     def may_end(self) -> bool:
         """Whether the last commands may be sent at once: not while one with a transition rate has yet to get there."""
-        return self._damped or self._left_s(self._safe) == 0.0
+        return self.damped or self._left_s(self._safe) == 0.0
 
     @property
     def clipped_steps(self) -> int:
@@ -197,7 +203,7 @@ class SafetyChain:
         Raises:
             TransitionError: in any other state, or before the end of the transition to the safe command.
         """
-        if self.state in (State.STOPPED, State.FAULT) and not self._damped:
+        if self.state in (State.STOPPED, State.FAULT) and not self.damped:
             self._require_reached("reset", "the safe command", self._safe)
         self._supervisor.reset(now_ns)
 
@@ -243,12 +249,6 @@ class SafetyChain:
             return self._trip(now_ns, str(error), signals)
 
     @property
-    def _damped(self) -> bool:
-        """Whether the robot is at the mercy of its joints' damping: a fallen one is not driven to a pose."""
-        resting = self.state is State.DAMPING or (self.state is State.FAULT and self._fallen)
-        return resting and self._transition.slow
-
-    @property
     def _phase(self) -> Phase:
         return "standby" if self.state in (State.STAND_UP, State.READY) else "driven"
 
@@ -281,7 +281,7 @@ class SafetyChain:
 
     def _come_to_rest(self, signals: Values, now_ns: int) -> Values:
         last = self._filter.last
-        sent = self._damping.follow(signals, last) if self._damped else self._transition.towards(self._safe, last)
+        sent = self._damping.follow(signals, last) if self.damped else self._transition.towards(self._safe, last)
         self._filter.reset(sent)
         if self._disarmed and self.may_end and self.state is not State.FAULT:
             self._supervisor.reset(now_ns)

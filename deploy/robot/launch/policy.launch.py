@@ -1,5 +1,7 @@
 """`ros2 launch isthmus_deploy policy.launch.py policy:=PATH`; `profile:=…` and `namespace:=…` where they are needed."""
 
+# pyright: reportMissingImports=false
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration

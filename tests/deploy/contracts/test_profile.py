@@ -56,7 +56,7 @@ def test_a_joint_is_turned_scaled_and_moved_as_worked_out_by_hand(arm):
     st.sampled_from((1, -1)), st.sampled_from(("rad", "deg")), st.floats(-100, 100),
 )  # fmt: skip
 def test_there_and_back(values, sign, unit, offset):
-    signal = next(signal for signal in ARM.signals if signal.name == "joint_position")
+    signal = next(signal for signal in contract_for(ARM, "reach").signals if signal.name == "joint_position")
     line = f"{{name: j, sign: {sign}, unit: {unit}, offset: {offset:.9f}}}"
     mapped = JointMap(parse_profile(joints(wrist_flex=line)), signal)
     np.testing.assert_allclose(mapped.from_driver(mapped.to_driver(np.array(values))), values, atol=1e-9)

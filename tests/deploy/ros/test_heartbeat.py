@@ -42,6 +42,17 @@ def test_until_it_says_otherwise_the_safe_command_was_sent_and_nothing_is_driven
     assert beat.commands["legs"].tolist() == [[1.0, 2.0, 3.0]] * 2
     assert beat.commands["hand"].tolist() == [4.0]
     assert not beat.drives
+    assert not beat.damped
+
+
+def test_it_tells_of_a_robot_that_is_damped(pair):
+    node, watchdog = pair
+    said, heard = Heartbeat(COMMANDS), Heartbeat(COMMANDS)
+    for damped in (True, False):
+        said.fill(True, said.commands, damped=damped)
+        send(node, said.packet)
+        assert receive(watchdog, heard.packet) == len(said.packet)
+        assert heard.damped is damped
 
 
 def test_a_heartbeat_arrives_as_it_was(pair):
@@ -49,7 +60,7 @@ def test_a_heartbeat_arrives_as_it_was(pair):
     said, heard = Heartbeat(COMMANDS), Heartbeat(COMMANDS)
     said.fill(True, {"legs": np.arange(6.0).reshape(2, 3), "hand": np.array([0.1])})
     send(node, said.packet)
-    assert receive(watchdog, heard.packet) == len(heard.packet) == 16 + 7 * 8
+    assert receive(watchdog, heard.packet) == len(heard.packet) == 24 + 7 * 8
     assert heard.drives
     assert heard.sent_ns == said.sent_ns > 0
     assert heard.commands["legs"].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]

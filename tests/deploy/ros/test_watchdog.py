@@ -145,6 +145,22 @@ def test_legs_that_hang_half_way_down_are_laid_down_once(start, standing, walker
     assert (np.diff(way[np.argmax(way.sum(axis=1)) :].max(axis=1)) <= 1e-3).all(), "never back up"
 
 
+def test_legs_that_are_damped_are_not_driven_to_a_pose_by_whoever_is_left(start, standing, walker):
+    start(*LEGS)
+    node = start("policy_node", standing)
+    node.wait_for("ready: quadruped")
+    walker.stand_up()
+    walker.wait_state("running")
+    assert walker.ask("emergency_stop").success
+    walker.wait("a robot on the ground", lambda: walker.position[2] < 0.12)
+    node.signal(signal.SIGKILL)
+    node.wait_for("the watchdog brought it to rest in 0.00 s", 10.0)
+    walker.wait(
+        "the last command again and again", lambda: not np.ptp(np.array(walker.commands[-10:]), axis=0).any(), 5.0
+    )
+    assert np.abs(walker.commands[-1] - SAFE).max() > 0.05, "which is where the legs are, not the safe pose"
+
+
 def test_it_is_not_for_people(start):
     watchdog = start("watchdog")
     assert watchdog.exit_status() == 1
