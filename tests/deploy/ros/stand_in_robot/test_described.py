@@ -205,7 +205,7 @@ def test_a_signal_that_nothing_measures_is_named():
 
 
 def test_a_robot_with_legs_can_lie_on_its_back_and_nothing_holds_it():
-    world = make_world(ROBOT, 1)
+    world = DescribedWorld(bare_scene(ROBOT), 1)
     world.turn_over()
     tell(world, None, 200)
     assert world.truth().tilt > 2.5
