@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import resting_policy
 from ros_processes import LEGS
+
+from isthmus_sim.robots.biped.description import ROBOT as BIPED
+from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
+from isthmus_sim.robots.so101.description import ROBOT as ARM
 
 pytestmark = pytest.mark.ros
 
@@ -57,6 +62,16 @@ def test_it_stands_as_its_profile_says_after_the_doctor_has_seen_it(start, stand
     walker.stand_up()
     walker.wait_state("running")
     walker.wait("a robot that stands", lambda: walker.position[2] > 0.23 and walker.up > 0.95)
+
+
+@pytest.mark.parametrize("robot", [QUADROTOR, BIPED, ARM], ids=lambda robot: robot.name)
+def test_the_doctor_and_the_node_meet_a_robot_that_speaks_as_a_profile_that_comes_along(start, tmp_path, robot):
+    policy = tmp_path / "rest.onnx"
+    policy.write_bytes(resting_policy.policy_file(robot))
+    start("stand_in_robot", "--robot", robot.name, "--profile", robot.name).wait_for("at rest")
+    doctor = start("policy_node", "doctor", robot.name, policy, "--watch-s", 1.0)
+    assert doctor.exit_status() == 0, doctor.output
+    start("policy_node", policy, "--profile", robot.name).wait_for(f"ready: {robot.name}")
 
 
 def test_without_its_profile_it_is_not_known(start, standing, profile):
