@@ -93,7 +93,7 @@ def check_rosbags(folder: Path) -> None:
 def check_import(folder: Path, dataset: Path) -> None:
     """As docs/deployment.md says it."""
     topics = ("observation.state", "/flight/signals", "action", "/flight/sent")
-    cut = ("--episodes", "/flight/tick:state=3")
+    cut = ("--episodes", f"/flight/tick:state={list(State).index(State.RUNNING)}")
     command = ("import", folder, dataset, "--fps", 100, "--task", "fly", "--topics", *topics, *cut)
     done = subprocess.run(
         [sys.executable, "-m", "isthmus_datasets.tools.cli", *map(str, command)], capture_output=True, text=True
