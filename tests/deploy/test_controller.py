@@ -1,6 +1,7 @@
 """The safety chain as a whole: what is sent in every state, and what trips it."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import onnx
@@ -333,6 +334,50 @@ def test_a_sensor_that_fails_in_the_ramp_out_is_a_fault(ramped):
     ramped.tick(np.nan)
     assert ramped.controller.state is State.FAULT
     lie_down(ramped)
+
+
+@pytest.fixture
+def two(runtime, make_model, replay, tmp_path, make_signals):
+    """A robot whose policy may be replaced by one that was trained with another latency, and takes 0.1 s for it."""
+    path = tmp_path / "other.onnx"
+    path.write_bytes(seal(make_model(), dataclasses.replace(runtime.contract, trained_latency_s=0.01), replay))
+    return Robot(PolicyController(runtime, others={"other": Runtime(path)}, ramp_s=0.1), make_signals)
+
+
+def test_a_policy_takes_over_from_another_without_a_bump(two, monkeypatch):
+    two.run_to(State.RUNNING)
+    controller = two.controller
+    first, other = controller._drivers[""], controller._drivers["other"]
+    monkeypatch.setattr(first, "step", lambda signals: {"joint_command": np.array([0.0, 0.0])})
+    monkeypatch.setattr(other, "step", lambda signals: {"joint_command": np.array([0.1, -0.1])})
+    before = [two.tick() for _ in range(60)][-1]
+    assert before == pytest.approx([0.0, 0.0], abs=1e-6)
+    digest = controller.runtime.digest
+    controller.select("other", two.now)
+    assert controller.runtime.digest != digest
+    sent = np.array([two.tick() for _ in range(12)])
+    np.testing.assert_allclose(sent[:, 0], [*(0.01 * index for index in range(11)), 0.1], atol=1e-9)
+    np.testing.assert_allclose(sent[:, 1], -sent[:, 0], atol=1e-9)
+    assert controller.state is State.RUNNING
+    controller.select("other", two.now)  # it drives already
+    assert two.tick() == pytest.approx([0.1, -0.1])
+    controller.select("", two.now)
+    with pytest.raises(TransitionError, match="the one before is still handing over"):
+        controller.select("other", two.now)
+    assert controller.runtime.digest == digest
+
+
+def test_a_policy_is_selected_before_the_robot_moves(two):
+    two.controller.select("other", two.now)
+    two.run_to(State.RUNNING)
+    assert two.controller.runtime is two.controller._drivers["other"].runtime
+
+
+def test_a_policy_with_other_limits_cannot_take_the_place(runtime, change, make_model, replay, tmp_path):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(seal(make_model(), change("commands", 0, max_rate=(1.0, 1.0)), replay))
+    with pytest.raises(ValueError, match="the policy other cannot take the first one's place: it differs in commands"):
+        PolicyController(runtime, others={"other": Runtime(path)})
 
 
 def test_an_emergency_stop_damps_it_where_it_is(ramped):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from isthmus_deploy.ros import doctor, ros2
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}
 """What they do with the arguments that follow; each ends the process."""
+_SERVICE_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _LEAST_GB = 0.1  # files of an eighth of it, some minutes each
 
 
@@ -34,6 +36,9 @@ class Config:
 
     policy: Annotated[Path, tyro.conf.Positional]
     """Policy file written by isthmus-export."""
+    also: tuple[Path, ...] = ()
+    """Further policy files for the same robot. ~/select/NAME, by the file's name without its ending, lets one take over
+    without a bump, also while the robot is driven."""
     profile: Path | None = None
     """Hardware profile of a robot that calls or counts things otherwise than the contract: a YAML file, or one that
     comes along, such as unitree_go2. It vouches for the robot, which then need not say what it is."""
@@ -74,6 +79,9 @@ class Config:
     def __post_init__(self) -> None:
         if not _LEAST_GB <= self.record_gb < math.inf:
             raise ValueError(f"record_gb must be at least {_LEAST_GB}, not {self.record_gb}; or say --no-record")
+        names = [path.stem for path in (self.policy, *self.also)]
+        if self.also and (len({*names}) < len(names) or not all(map(_SERVICE_NAME.fullmatch, names))):
+            raise ValueError(f"policies that are selected need different names of letters, digits and _, not {names}")
         if self.hold_to_run is not None and self.hold_to_run < 0:
             raise ValueError(f"hold_to_run is the place of a button, from 0, not {self.hold_to_run}")
 

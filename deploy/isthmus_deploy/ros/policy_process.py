@@ -54,6 +54,7 @@ def drive(config: Config) -> int:
     """
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
     runtime = Runtime(config.policy)
+    others = {path.stem: Runtime(path) for path in config.also}
     profile = fitting_profile(config.profile, runtime.contract)
     with unblocked() as output:
         if config.fifo:
@@ -65,7 +66,7 @@ def drive(config: Config) -> int:
             with (
                 RobotLock(link.node.get_namespace()) as lock,
                 closing(WatchdogClient(runtime.contract, output=output, inherited=[lock.fileno()])) as watchdog,
-                closing(PolicyNode(config, runtime, link, table, watchdog)) as node,
+                closing(PolicyNode(config, runtime, others, link, table, watchdog)) as node,
             ):
                 return node.run(stop) if node.connect(stop) else 0
         finally:
@@ -79,12 +80,18 @@ class PolicyNode:
     """
 
     def __init__(
-        self, config: Config, runtime: Runtime, link: Link, table: BindingTable, watchdog: WatchdogClient
+        self,
+        config: Config,
+        runtime: Runtime,
+        others: Mapping[str, Runtime],
+        link: Link,
+        table: BindingTable,
+        watchdog: WatchdogClient,
     ) -> None:
         self._config, self._link, self._runtime, self._contract = config, link, runtime, runtime.contract
         self._log = link.node.get_logger()
         self._watchdog = watchdog
-        self._controller = _controller(runtime, config.ramp_s)
+        self._controller = _controller(runtime, others, config.ramp_s)
         mismatches = QosMismatches()
         self._latest = LatestValues(
             self._contract,
@@ -105,7 +112,7 @@ class PolicyNode:
         self._loop = ControlLoop(period_s=period_s, tick=self._tick, wait=self._wait, slack_s=slack_s)
         self._recording = Recording(config, self._log)
         told = (self._latest, mismatches, self._recording)
-        self._reports = Reports(link, self._contract, runtime.digest, self._controller, self._loop, told)
+        self._reports = Reports(link, self._contract, self._digest, self._controller, self._loop, told)
         self._sections = self._reports.sections
         self._answered_ns = self._joined_ns = self._report_due_ns = 0
         self._met = ""
@@ -133,7 +140,11 @@ class PolicyNode:
             raise Refusal(f"after {self._config.wait_s:g} s still missing: {'; '.join(missing)}")
         if self._hold_to_run is not None:
             self._hold_to_run.subscribe(self._link.node)
-        Services(self._link.node, self._controller, self._readiness, self._hold_to_run)
+        services = Services(self._link.node, self._controller, self._readiness, self._hold_to_run)
+        if isinstance(self._controller, PolicyController):
+            services.offer_policies(
+                self._controller, self._config.policy.stem, [path.stem for path in self._config.also]
+            )
         rate, digest = 1.0 / self._contract.control_period_s, self._runtime.digest
         self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state passive")
         return True
@@ -165,6 +176,11 @@ class PolicyNode:
         if not self._controller.close():
             self._log.warning("an inference hangs; it ends with the process")
         self._recording.close()
+
+    def _digest(self) -> str:
+        """Of the policy that drives."""
+        controller = self._controller
+        return controller.runtime.digest if isinstance(controller, PolicyController) else self._runtime.digest
 
     def _orders(self) -> Orders:
         node, profile = self._link.node, self._config.profile
@@ -309,10 +325,13 @@ class PolicyNode:
         self._trip_on(self._met, now_ns)
 
 
-def _controller(runtime: Runtime, ramp_s: float) -> PolicyController | ChunkController:
+def _controller(runtime: Runtime, others: Mapping[str, Runtime], ramp_s: float) -> PolicyController | ChunkController:
     """The safety chain that the policy drives, step by step or by chunks."""
-    if runtime.contract.chunk is None:
-        return PolicyController(runtime, ramp_s=ramp_s)
+    if runtime.contract.chunk is None or others:
+        try:
+            return PolicyController(runtime, others=others, ramp_s=ramp_s)
+        except ValueError as error:
+            raise Refusal(f"--also: {error}") from error
     return ChunkController(WorkerThread(runtime), conditions=runtime.conditions(), ramp_s=ramp_s)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -28,7 +29,7 @@ class Reports:
     Args:
         link: The node.
         contract: The policy's.
-        digest: Of the policy.
+        digest: Gives that of the policy that drives.
         chain: Its state is told.
         loop: Its timing is told.
         told: What else has counters.
@@ -38,7 +39,7 @@ class Reports:
         self,
         link: Link,
         contract: Contract,
-        digest: str,
+        digest: Callable[[], str],
         chain: SafetyChain,
         loop: ControlLoop,
         told: tuple[Counted, ...],
@@ -56,7 +57,7 @@ class Reports:
         """Send the diagnostics."""
         values: dict[str, object] = {
             "node": self._link.node.get_fully_qualified_name(),
-            "policy_sha256": self._digest,
+            "policy_sha256": self._digest(),
             "cycles": self._loop.cycles,
             "missed_readings": self._loop.missed_readings,
             "overruns": self._loop.overruns,
@@ -94,7 +95,7 @@ class Reports:
             counters |= told.counters
         return {
             "robot": self._contract.robot,
-            "policy_sha256": self._digest,
+            "policy_sha256": self._digest(),
             "state": self._chain.state.value,
             "cause": self._chain.cause,
             **counters,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from isthmus_deploy.controller import FIRST, PolicyController
 from isthmus_deploy.ros.hold_to_run import HoldToRun
 from isthmus_deploy.ros.readiness import Readiness
 from isthmus_deploy.ros.ros2 import Refusal
@@ -26,13 +28,20 @@ class Services:
     """
 
     def __init__(self, node: Node, chain: SafetyChain, readiness: Readiness, hold_to_run: HoldToRun | None) -> None:
-        self._chain, self._readiness, self._hold_to_run = chain, readiness, hold_to_run
+        self._node, self._chain = node, chain
+        self._readiness, self._hold_to_run = readiness, hold_to_run
         requests = {
             "arm": self._arm, "start": self._start, "stop": chain.stop, "emergency_stop": chain.damp,
             "disarm": chain.disarm, "reset": chain.reset,
         }  # fmt: skip
         for name, request in requests.items():
             node.create_service(Trigger, f"~/{name}", self._service(request))
+
+    def offer_policies(self, controller: PolicyController, first: str, others: Sequence[str]) -> None:
+        """Offer ~/select/NAME for each policy, where there are several: the `first` one and the others, by name."""
+        for name in (first, *others) if others else ():
+            service = self._service(partial(controller.select, FIRST if name == first else name))
+            self._node.create_service(Trigger, f"~/select/{name}", service)
 
     def _arm(self, now_ns: int) -> None:
         self._readiness.check_ready()

@@ -26,6 +26,11 @@ class State(str, enum.Enum):
     FAULT = "fault"
     """As stopped; as damping where the robot has fallen. Latched until the reset."""
 
+    @property
+    def driven(self) -> bool:
+        """Whether the driver is asked for what it wants."""
+        return self in (State.RAMP_IN, State.RUNNING, State.RAMP_OUT)
+
 
 ACTIVE = (State.STAND_UP, State.READY, State.RAMP_IN, State.RUNNING, State.RAMP_OUT)
 

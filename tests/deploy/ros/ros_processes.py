@@ -191,6 +191,8 @@ class Operator:
 
     def ask(self, service: str) -> Trigger.Response:
         """Call one of the node's services."""
+        if service not in self._services:
+            self._services[service] = self.link.node.create_client(Trigger, f"policy_node/{service}")
         client = self._services[service]
         self.wait(f"service {service}", client.service_is_ready)
         future = client.call_async(Trigger.Request())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import standing_policy
 from ros_processes import LEGS
 from sensor_msgs.msg import Joy
 
@@ -79,6 +80,22 @@ def test_an_emergency_stop_damps_the_legs_and_a_reset_leaves_them(start, standin
     steps = np.abs(np.diff(np.array(walker.commands[-40:]), axis=0))
     assert steps.max() < 0.5, "the targets follow the joints"
     assert walker.ask("reset").message == "passive"
+
+
+def test_another_policy_takes_over_while_it_runs(start, walker, tmp_path):
+    calm, keen = tmp_path / "calm.onnx", tmp_path / "keen.onnx"
+    calm.write_bytes(standing_policy.policy_file())
+    keen.write_bytes(standing_policy.policy_file(trained_latency_s=0.01))
+    start(*LEGS)
+    start("policy_node", calm, "--also", keen).wait_for("ready: quadruped")
+    stand(walker)
+    assert walker.ask("start").success
+    first = walker.wait_state("running")["policy_sha256"]
+    assert walker.ask("select/keen").message == "running"
+    walker.wait("the other policy", lambda: walker.diagnostics[-1]["policy_sha256"] != first)
+    walker.wait("the hand-over", lambda: walker.ask("select/calm").success)
+    walker.wait("the first policy", lambda: walker.diagnostics[-1]["policy_sha256"] == first)
+    assert walker.state == "running"
 
 
 def test_disarming_lays_it_down_and_is_passive_then(start, standing, walker):
