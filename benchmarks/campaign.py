@@ -33,7 +33,6 @@ from faults.system import System  # noqa: E402
 from faults.trial import Holds, Kind, Stops, Trial  # noqa: E402
 
 _BASE_TRIES = 3
-_QUICK = ("kill -9 of the node", "the node hangs for 0.5 s", "position is not a number", "odometry falls silent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +51,17 @@ class Options(BenchOptions):
     """Draws when in a control period a fault begins, and whatever it draws."""
 
 
+QUICK = Options(
+    runs=1,
+    kinds=("kill -9 of the node", "the node hangs for 0.5 s", "position is not a number", "odometry falls silent"),
+    robots=("quadrotor",),
+)
+
+
 def main() -> int:
     """Entry point; 1 when a run did not end safe."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, by the node too
-    options = parse(Options(), Options(runs=1, kinds=_QUICK, robots=("quadrotor",)))
+    options = parse(Options(), QUICK)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["ROS_LOG_DIR"] = str(folder)

@@ -63,7 +63,8 @@ def start_run(policy_path: Path, tmp_path: Path, make_signals, monkeypatch):
     runs = []
 
     def start(**options) -> Run:
-        runs.append(Run(policy_path, tmp_path / "flights", make_signals, **options))
+        # A run's folder is named by the second and the process: these are begun by one process in one second.
+        runs.append(Run(policy_path, tmp_path / f"flights{len(runs)}", make_signals, **options))
         return runs[-1]
 
     yield start

@@ -99,7 +99,7 @@ def test_what_ends_the_node_does_not_end_the_recorder(start_run, number):
 
 
 def test_where_nothing_can_be_written_it_says_so(start_run, tmp_path: Path):
-    (tmp_path / "flights").write_text("no folder")
+    (tmp_path / "flights0").write_text("no folder")
     run = start_run()
     run.activate(5)
     wait_for(run.recorder.problem)

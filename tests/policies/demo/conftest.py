@@ -15,6 +15,7 @@ import pytest
 from isthmus_deploy.contracts.contract import Provenance
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.training.config import default_config
@@ -75,8 +76,9 @@ def leave_run() -> Leave:
             reset=True,
             signals={s.name: np.zeros(s.shape, s.dtype) for s in contract.signals},
             commands={c.name: np.zeros(c.shape, c.dtype) for c in contract.commands},
+            margins=np.zeros(len(made.conditions), np.float32),
         )
-        (run / "policy.onnx").write_bytes(seal(b"", contract, [step]))
+        (run / "policy.onnx").write_bytes(seal(b"", contract, [step], Margins(made).model))
         rows = [f"{i},{i * 1e5},{i * 0.2},{0.6 * min(1, i / 20)},{50 + i},{min(500, 12 * i)}" for i in range(1, 41)]
         head = "iteration,steps,seconds,progress,episode/return,episode/length"
         (run / "metrics.csv").write_text("\n".join((head, *rows)) + "\n")
