@@ -155,7 +155,7 @@ def test_legs_that_are_damped_are_not_driven_to_a_pose_by_whoever_is_left(start,
     walker.wait("a robot on the ground", lambda: walker.position[2] < 0.12)
     node.signal(signal.SIGKILL)
     walker.wait("the same command again and again", lambda: not np.ptp(walker.commands[-10:], axis=0).any(), 10.0)
-    node.wait_for("the watchdog brought it to rest in 0.00 s", 10.0)
+    node.wait_for("the watchdog brought it to rest in ", 10.0)
     assert np.abs(walker.commands[-1] - SAFE).max() > 0.05, "which is where the legs are, not the safe pose"
 
 
