@@ -71,7 +71,7 @@ def twice(topic: str) -> Inject:
 
 
 def reordered(topic: str) -> Inject:
-    """Of every two messages the later one comes first."""
+    """The later one of every two messages comes first."""
 
     def inject(trial: Trial) -> None:
         kept: list[Any] = []

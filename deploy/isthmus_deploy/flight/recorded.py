@@ -27,7 +27,7 @@ class Flight:
 
     contract: Contract
     sha256: str
-    """Of the policy that drove."""
+    """The digest of the policy that drove."""
     policy: Path
     """Where the policy's file was."""
     numbers: Mapping[str, np.ndarray]

@@ -133,7 +133,7 @@ def _remarks(flight: Flight, runtime: Runtime) -> list[str]:
 
 
 def _difference(command: Command, replayed: np.ndarray, recorded: np.ndarray, times_s: np.ndarray) -> Difference:
-    """Of (n, *shape) each, at times (n,)."""
+    """Compare commands (n, *shape) that were replayed and recorded, at times (n,)."""
     replayed, recorded = replayed.reshape(len(times_s), -1), recorded.reshape(len(times_s), -1)
     apart = np.where(
         (replayed == recorded) | (np.isnan(replayed) & np.isnan(recorded)), 0.0, np.abs(replayed - recorded)

@@ -50,7 +50,7 @@ class Job:
     root: str
     run: str
     limit: int
-    """Of all flights together, in bytes."""
+    """The largest size of all flights together, in bytes."""
 
 
 class BagWriter:

@@ -46,7 +46,7 @@ class ReplayStep:
     begin: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """The chunk before, command by command, that it begins near to; empty where it begins afresh."""
     margins: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
-    """Of the contract's conditions, (conditions,) float32, for the newest of the signals."""
+    """The margins of the contract's conditions, (conditions,) float32, for the newest of the signals."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

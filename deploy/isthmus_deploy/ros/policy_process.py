@@ -178,7 +178,7 @@ class PolicyNode:
         self._recording.close()
 
     def _digest(self) -> str:
-        """Of the policy that drives."""
+        """The digest of the policy that drives."""
         controller = self._controller
         return controller.runtime.digest if isinstance(controller, PolicyController) else self._runtime.digest
 
@@ -244,7 +244,7 @@ class PolicyNode:
             self._publishers[name].send(values)
 
     def _record_latency(self) -> int:
-        """Of this tick, ns; 0 where it answers no reading of its own."""
+        """The latency of this tick, ns; 0 where it answers no reading of its own."""
         if self._latest.triggered_ns == self._answered_ns:
             return 0
         self._answered_ns = self._latest.triggered_ns

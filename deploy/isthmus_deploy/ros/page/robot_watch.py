@@ -38,7 +38,7 @@ class RobotWatch:
         self._announced = ""
         self._note = ""
         self.name = ""
-        """Of the robot; empty until it is known."""
+        """The robot's name; empty until it is known."""
         if profile is not None:
             self._hear_by_profile(*profile)
             return
