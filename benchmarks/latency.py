@@ -73,7 +73,7 @@ def fly(options: Options, folder: Path) -> tuple[dict, dict]:
     policy = options.policy or hand_made_policy(folder)
     robot = start(options, "stand_in_robot", "--seed", options.seed, "--log", folder / "robot.json")
     logged = ("--log", folder / "node.json", "--record-in", folder / "flights")
-    node = start(options, "policy_node", policy, *logged, "--wait-s", 60)
+    node = start(options, "node.policy_node", policy, *logged, "--wait-s", 60)
     # The mission is the operator's, not the robot's: it never gets real-time scheduling.
     plan = ("--plan.laps", "0", "--plan.hover-s", str(options.seconds), "--limits.hover-m", "0.5", "--wait-s", "60")
     mission = subprocess.run([sys.executable, "-m", "isthmus_deploy.ros.missions.flight", *plan])

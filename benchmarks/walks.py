@@ -51,7 +51,7 @@ def _over_ros(policy: Path, robot: str, body: int) -> list[str]:
     with tempfile.TemporaryDirectory() as temporary, Processes(Path(temporary)) as processes:
         record = Path(temporary) / "walk"
         processes.start("robot", "isthmus_deploy.ros.stand_in_robot", "--robot", robot, "--seed", body)
-        processes.start("node", "isthmus_deploy.ros.policy_node", policy, "--no-record", "--wait-s", START_S)
+        processes.start("node", "isthmus_deploy.ros.node.policy_node", policy, "--no-record", "--wait-s", START_S)
         operator = processes.start("operator", "isthmus_deploy.ros.missions.walk", "--log", record, "--wait-s", START_S)
         if not operator.ended(MISSION_S):
             return [f"not over after {MISSION_S} s"]

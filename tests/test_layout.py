@@ -96,7 +96,7 @@ def test_the_robot_side_imports_without_torch_simulator_and_ros():
 @pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy: pip install 'isthmus[ros]'")
 def test_the_ros_nodes_import_without_torch_and_simulator():
     imported = import_the_robot_side(NOT_ON_A_ROBOT, skipped="isthmus_deploy.ros.stand_in_robot")
-    assert "isthmus_deploy.ros.policy_node" in imported
+    assert "isthmus_deploy.ros.node.policy_node" in imported
 
 
 def tracked_files() -> list[Path]:

@@ -78,7 +78,7 @@ class System:
         """Start a policy node; a policy file among the options takes the place of the usual one."""
         policy = () if any(isinstance(option, Path) for option in options) else (self.policy,)
         arguments = (*policy, *options)
-        return Process("isthmus_deploy.ros.policy_node", *arguments, prefix=[*prefix, *self._scheduling], **how)
+        return Process("isthmus_deploy.ros.node.policy_node", *arguments, prefix=[*prefix, *self._scheduling], **how)
 
     @property
     def last_words(self) -> str:

@@ -25,7 +25,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "isthmus-deploy = isthmus_deploy.ros.policy_node:main",
+            "isthmus-deploy = isthmus_deploy.ros.node.policy_node:main",
             "isthmus-announce = isthmus_deploy.ros.announce:main",
         ],
         "isthmus.ros_bindings": [

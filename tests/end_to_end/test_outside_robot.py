@@ -77,7 +77,7 @@ def test_it_goes_from_training_to_ros(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with Processes(tmp_path) as processes:
         robot = processes.start("robot", "isthmus_deploy.ros.stand_in_robot", "--robot", ROBOT, "--seed", 3)
-        node = processes.start("node", "isthmus_deploy.ros.policy_node", folder / "policy.onnx", "--wait-s", 40)
+        node = processes.start("node", "isthmus_deploy.ros.node.policy_node", folder / "policy.onnx", "--wait-s", 40)
         goal = processes.start("goal", "isthmus_deploy.ros.missions.goal", *GOALS, "--tolerance", 0.1, "--wait-s", 40)
         assert goal.ended(90), goal.output() + node.output() + robot.output()
         goal.require_success()

@@ -257,7 +257,7 @@ def _carry_out(choice: Choice, options: Options, processes: Processes, console: 
         "--seed", options.robot_seed, "--log", out / ROBOT_LOG,
     )  # fmt: skip
     node = processes.start(
-        "node", "isthmus_deploy.ros.policy_node", out / RUN / POLICY_FILE,
+        "node", "isthmus_deploy.ros.node.policy_node", out / RUN / POLICY_FILE,
         "--log", out / NODE_LOG, "--record-in", out / _FLIGHTS, *patience,
     )  # fmt: skip
     plan = [

@@ -35,8 +35,8 @@ def model(raises_from: int | None) -> Model:
 def main(log: str, raises_from: str | None = None) -> int:
     """Run the node; its exit status."""
     ros2.require()
-    from isthmus_deploy.ros import policy_process
-    from isthmus_deploy.ros.policy_node import Config
+    from isthmus_deploy.ros.node import policy_process
+    from isthmus_deploy.ros.node.policy_node import Config
 
     policy_process.Runtime = lambda _: model(int(raises_from) if raises_from else None)  # type: ignore[assignment]
     return policy_process.drive(Config(policy=Path("stand-in"), log=Path(log)))

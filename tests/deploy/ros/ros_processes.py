@@ -25,8 +25,8 @@ from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.node.status import read_diagnostics
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.ros.status import read_diagnostics
 
 QUADROTOR = ("stand_in_robot", "--seed", 165)  # a body that the hand-made controller flies without much overshoot
 LEGS = ("stand_in_robot", "--robot", "quadruped", "--seed", 7)
@@ -132,9 +132,8 @@ def full_pipe() -> tuple[int, int]:
 def watchdog_of(node: int) -> int:
     """Process of a policy node's watchdog."""
     children = [child for path in Path(f"/proc/{node}/task").glob("*/children") for child in path.read_text().split()]
-    (found,) = [
-        child for child in children if b"isthmus_deploy.ros.watchdog" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
+    watchdog = b"isthmus_deploy.ros.watchdog.process"
+    (found,) = [child for child in children if watchdog in Path(f"/proc/{child}/cmdline").read_bytes()]
     return int(found)
 
 

@@ -52,7 +52,7 @@ def check_replay(flight: Flight, policy: Path) -> None:
 
 def test_a_flight_is_in_the_bag_and_replays_to_the_bit(start, policy, operator, tmp_path):
     start(*QUADROTOR)
-    node = start("policy_node", policy, "--record-in", tmp_path / "flights", "--log", tmp_path / "node.json")
+    node = start("node.policy_node", policy, "--record-in", tmp_path / "flights", "--log", tmp_path / "node.json")
     folder = bag_of(node)
     assert folder.parent == tmp_path / "flights"
     operator.take_off()
@@ -108,7 +108,7 @@ def check_import(folder: Path, dataset: Path) -> None:
 
 def test_a_node_that_is_killed_leaves_a_finished_bag(start, policy, operator, tmp_path):
     start(*QUADROTOR)
-    node = start("policy_node", policy, "--record-in", tmp_path / "flights")
+    node = start("node.policy_node", policy, "--record-in", tmp_path / "flights")
     folder = bag_of(node)
     operator.take_off()
     cycles = int(operator.diagnostics[-1]["cycles"])
@@ -122,7 +122,7 @@ def test_a_node_that_is_killed_leaves_a_finished_bag(start, policy, operator, tm
 
 def test_a_recorder_that_is_killed_does_not_touch_the_robot(start, standing, walker, tmp_path):
     start(*LEGS)
-    node = start("policy_node", standing, "--record-in", tmp_path / "flights")
+    node = start("node.policy_node", standing, "--record-in", tmp_path / "flights")
     folder = bag_of(node)
     walker.stand_up()
     walker.wait("bag", lambda: sum(file.stat().st_size for file in folder.glob("*.mcap")) > 50_000)
@@ -141,7 +141,7 @@ def test_a_recorder_that_is_killed_does_not_touch_the_robot(start, standing, wal
 def test_without_it_nothing_is_written(start, policy, operator, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     start(*QUADROTOR)
-    node = start("policy_node", policy, "--no-record")
+    node = start("node.policy_node", policy, "--no-record")
     operator.launch()
     operator.wait_state("running")
     assert operator.diagnostics[-1]["recording"] == "off"
@@ -152,8 +152,8 @@ def test_without_it_nothing_is_written(start, policy, operator, tmp_path, monkey
 def test_replay_needs_no_ros(policy, tmp_path):
     from test_without_ros import without_ros
 
-    result = without_ros("policy_node", "replay", str(tmp_path / "none.mcap"), str(policy))
+    result = without_ros("node.policy_node", "replay", str(tmp_path / "none.mcap"), str(policy))
     assert result.returncode == 2
     assert "isthmus-deploy replay: refused: " in result.stderr
     assert "cannot be read: No such file or directory" in result.stderr
-    assert without_ros("policy_node", "replay", "--help").returncode == 0
+    assert without_ros("node.policy_node", "replay", "--help").returncode == 0

@@ -11,10 +11,10 @@ import pytest
 from untrained import contract_for
 
 from isthmus_deploy.contracts.limits import Command
-from isthmus_deploy.ros.heartbeat import ALIVE, TOOK_OVER, Heartbeat, Orders, receive, send
-from isthmus_deploy.ros.ownership import without_watchdogs
+from isthmus_deploy.ros.node.ownership import without_watchdogs
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.watchdog_client import patience_s
+from isthmus_deploy.ros.watchdog.client import patience_s
+from isthmus_deploy.ros.watchdog.heartbeat import ALIVE, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_sim.robots.quadrotor.description import ROBOT
 
 CONTRACT = contract_for(ROBOT, "quadrotor")

@@ -38,7 +38,7 @@ def check_slow(commands):
 
 def test_it_stands_up_follows_the_operator_and_is_laid_down_by_the_end_of_the_node(start, standing, walker):
     robot = start(*LEGS)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     node.wait_for("ready: quadruped at 50 Hz")
     walker.wait("robot on the ground", lambda: lies(walker))
     walker.wait("readiness to arm", lambda: walker.ask("arm").success)
@@ -77,7 +77,7 @@ def test_it_stands_up_follows_the_operator_and_is_laid_down_by_the_end_of_the_no
 )
 def test_a_sensor_fault_lays_it_down(start, standing, walker, tmp_path, fault, cause, patience_s):
     robot = start(*LEGS, "--fault", fault, "--log", tmp_path / "robot.json")
-    start("policy_node", standing)
+    start("node.policy_node", standing)
     walker.stand_up()
     assert cause in walker.wait_state("fault")["cause"]
     assert "cannot reset yet: the safe command is reached in" in walker.ask("reset").message
@@ -93,7 +93,7 @@ def test_a_sensor_fault_lays_it_down(start, standing, walker, tmp_path, fault, c
 
 def test_a_node_that_is_killed_leaves_limp_legs(start, standing, walker):
     robot = start(*LEGS)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     walker.stand_up()
     walker.wait_state("running")
     walker.wait("robot on its feet", lambda: stands(walker))
@@ -104,7 +104,7 @@ def test_a_node_that_is_killed_leaves_limp_legs(start, standing, walker):
 
 def test_whoever_begins_to_command_it_too_is_named_and_it_is_laid_down(start, standing, walker):
     start(*LEGS)
-    start("policy_node", standing)
+    start("node.policy_node", standing)
     walker.stand_up()
     walker.wait_state("running")
     topic = "forward_position_controller/commands"

@@ -18,11 +18,11 @@ from std_msgs.msg import String
 from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
+from isthmus_deploy.ros.node.status import STATUS_NAME
 from isthmus_deploy.ros.page.node_watch import REQUESTS, NodeWatch
 from isthmus_deploy.ros.page.readings import Readings
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.ros.status import STATUS_NAME
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -74,7 +74,7 @@ def said_by(node: str, state: str) -> DiagnosticArray:
 
 def test_the_button_stops_a_running_robot(start, standing, walker):
     start(*LEGS)
-    start("policy_node", standing).wait_for("ready: quadruped")
+    start("node.policy_node", standing).wait_for("ready: quadruped")
     node = NodeWatch(walker.link)
     assert node.silence_s == float("inf")
     walker.stand_up()
@@ -159,7 +159,7 @@ def test_a_person_arms_and_stops_the_robot_in_a_browser(start, standing):
     from playwright.sync_api import sync_playwright
 
     start(*LEGS)
-    start("policy_node", standing).wait_for("ready: quadruped")
+    start("node.policy_node", standing).wait_for("ready: quadruped")
     url = start("watch", "--port", 0).wait_for(r"open (http://\S+);")[1]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *SOFTWARE_GL])

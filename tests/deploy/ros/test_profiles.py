@@ -47,7 +47,7 @@ def profile(tmp_path):
 
 def test_it_stands_as_its_profile_says_after_the_doctor_has_seen_it(start, standing, walker, profile):
     start(*LEGS, "--profile", profile)
-    doctor = start("policy_node", "doctor", profile, standing, "--watch-s", 1.0)
+    doctor = start("node.policy_node", "doctor", profile, standing, "--watch-s", 1.0)
     assert doctor.exit_status() == 0, doctor.output
     for words in (
         r"ok     profile: fits the policy; made up for this test",
@@ -58,7 +58,7 @@ def test_it_stands_as_its_profile_says_after_the_doctor_has_seen_it(start, stand
         r"nothing is wrong",
     ):
         doctor.wait_for(words, 1.0)
-    start("policy_node", standing, "--profile", profile).wait_for("ready: quadruped at 50 Hz")
+    start("node.policy_node", standing, "--profile", profile).wait_for("ready: quadruped at 50 Hz")
     walker.stand_up()
     walker.wait_state("running")
     walker.wait("a robot that stands", lambda: walker.position[2] > 0.23 and walker.up > 0.95)
@@ -69,18 +69,18 @@ def test_the_doctor_and_the_node_meet_a_robot_that_speaks_as_a_profile_that_come
     policy = tmp_path / "rest.onnx"
     policy.write_bytes(resting_policy.policy_file(robot))
     start("stand_in_robot", "--robot", robot.name, "--profile", robot.name).wait_for("at rest")
-    doctor = start("policy_node", "doctor", robot.name, policy, "--watch-s", 1.0)
+    doctor = start("node.policy_node", "doctor", robot.name, policy, "--watch-s", 1.0)
     assert doctor.exit_status() == 0, doctor.output
-    start("policy_node", policy, "--profile", robot.name).wait_for(f"ready: {robot.name}")
+    start("node.policy_node", policy, "--profile", robot.name).wait_for(f"ready: {robot.name}")
 
 
 def test_without_its_profile_it_is_not_known(start, standing, profile):
     start(*LEGS, "--profile", profile).wait_for("at rest")
-    node = start("policy_node", standing, "--wait-s", 2.0)
+    node = start("node.policy_node", standing, "--wait-s", 2.0)
     assert node.exit_status() == 2
     assert "no robot: nothing on /robot_interface" in node.output
     assert "where is its --profile?" in node.output
-    doctor = start("policy_node", "doctor", standing, "--wait-s", 2.0, "--watch-s", 0.5)
+    doctor = start("node.policy_node", "doctor", standing, "--wait-s", 2.0, "--watch-s", 0.5)
     assert doctor.exit_status() == 1
     for words in (
         "WRONG  robot: nobody says what it is on /robot_interface",
@@ -107,7 +107,7 @@ def test_a_profile_that_is_not_the_robots_is_refused_before_anything_is_armed(st
     start(*LEGS, "--profile", profile).wait_for("at rest")
     wrong = profile.with_name("wrong.yaml")
     wrong.write_text(PROFILE.replace(*change))
-    node = start("policy_node", standing, "--profile", wrong, "--wait-s", 4.0)
+    node = start("node.policy_node", standing, "--profile", wrong, "--wait-s", 4.0)
     assert node.exit_status() == 2
     node.wait_for(words, 1.0)
     assert "Traceback" not in node.output
@@ -115,14 +115,14 @@ def test_a_profile_that_is_not_the_robots_is_refused_before_anything_is_armed(st
 
 def test_the_doctor_sees_who_drives_the_robot_already(start, standing):
     start(*LEGS).wait_for("at rest")
-    start("policy_node", standing).wait_for("ready")
-    doctor = start("policy_node", "doctor", standing, "--watch-s", 1.0)
+    start("node.policy_node", standing).wait_for("ready")
+    doctor = start("node.policy_node", "doctor", standing, "--watch-s", 1.0)
     assert doctor.exit_status() == 1
     doctor.wait_for("WRONG  /forward_position_controller/commands: /policy_node already sends commands", 1.0)
     doctor.wait_for("ok     robot: quadruped matches the policy's contract", 1.0)
 
 
 def test_a_domain_that_cannot_be_is_the_doctors_first_word(start, standing):
-    doctor = start("policy_node", "doctor", standing, environment={"ROS_DOMAIN_ID": "kitchen"})
+    doctor = start("node.policy_node", "doctor", standing, environment={"ROS_DOMAIN_ID": "kitchen"})
     assert doctor.exit_status() == 1
     assert doctor.output == "WRONG  ROS_DOMAIN_ID: 'kitchen' is no whole number from 0 to 232\n"

@@ -37,7 +37,7 @@ def test_another_robot_is_refused_line_by_line(start, policy, operator):
     signals["angular_velocity"] = dataclasses.replace(signals["angular_velocity"], unit="deg/s")
     del signals["linear_velocity"]
     announce(operator, dataclasses.replace(interface, signals=tuple(signals.values()), control_period_s=0.02))
-    output = refusal(operator, start("policy_node", policy))
+    output = refusal(operator, start("node.policy_node", policy))
     assert "control_period_s: contract 0.01, robot 0.02" in output
     assert "signals.orientation.order: contract (w, x, y, z), robot (x, y, z, w)" in output
     assert "signals.angular_velocity.unit: contract rad/s, robot deg/s" in output
@@ -46,18 +46,18 @@ def test_another_robot_is_refused_line_by_line(start, policy, operator):
 
 def test_a_robot_that_announces_nonsense_is_refused(start, policy, operator):
     announce(operator, "{}")
-    assert "does not hold a robot interface" in refusal(operator, start("policy_node", policy))
+    assert "does not hold a robot interface" in refusal(operator, start("node.policy_node", policy))
 
 
 def test_no_robot(start, policy, domain):
-    node = start("policy_node", policy, "--wait-s", 1.0)
+    node = start("node.policy_node", policy, "--wait-s", 1.0)
     assert node.exit_status() == 2
     assert f"no robot: nothing on /robot_interface within 1 s (ROS_DOMAIN_ID {domain})" in node.output
 
 
 def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator):
     announce(operator, hand_made_policy.contract().interface())
-    output = refusal(operator, start("policy_node", policy, "--wait-s", 4.0))
+    output = refusal(operator, start("node.policy_node", policy, "--wait-s", 4.0))
     assert "angular_velocity (topic imu)" in output
     assert "position (topic odom)" in output
 
@@ -65,13 +65,13 @@ def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator
 def test_a_robot_that_cannot_be_heard_is_told_by_its_quality_of_service(start, policy, operator):
     volatile = QoSProfile(depth=1)
     operator.link.node.create_publisher(String, "robot_interface", volatile)
-    output = refusal(operator, start("policy_node", policy, "--wait-s", 6.0))
+    output = refusal(operator, start("node.policy_node", policy, "--wait-s", 6.0))
     assert "incompatible quality of service on robot_interface: a publisher offers less, policy durability" in output
 
 
 def test_who_asks_for_more_than_commands_offer_is_told(start, policy, operator):
     start(*QUADROTOR)
-    start("policy_node", policy)
+    start("node.policy_node", policy)
     operator.link.node.create_subscription(Float64MultiArray, "rotor_controller/commands", lambda _: None, qos.LATCHED)
     wanted = (
         "incompatible quality of service on rotor_controller/commands: a subscriber asks for more, policy durability"
@@ -93,23 +93,23 @@ def test_who_asks_for_more_than_commands_offer_is_told(start, policy, operator):
 def test_a_spoilt_policy_file_is_refused(start, policy, tmp_path, spoil, reason):
     path = tmp_path / "spoilt.onnx"
     path.write_bytes(spoil(policy.read_bytes()))
-    node = start("policy_node", path)
+    node = start("node.policy_node", path)
     assert node.exit_status() == 2
     assert f"isthmus-deploy: refused: {path}: " in node.output
     assert reason in node.output
 
 
 def test_a_missing_policy_file_is_refused(start, tmp_path):
-    node = start("policy_node", tmp_path / "none.onnx")
+    node = start("node.policy_node", tmp_path / "none.onnx")
     assert node.exit_status() == 2
     assert "cannot be read: No such file" in node.output
 
 
 def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator):
     start(*QUADROTOR)
-    first = start("policy_node", policy)
+    first = start("node.policy_node", policy)
     first.wait_for("ready: ")
-    second = start("policy_node", policy)
+    second = start("node.policy_node", policy)
     assert f"already driven by process {first.pid}" in refusal(operator, second)
     assert not first.ended
 
@@ -117,9 +117,9 @@ def test_a_second_node_on_the_same_robot_is_refused(start, policy, operator):
 def test_a_second_node_on_another_machine_is_refused(start, policy, operator, tmp_path):
     """It has another lock; there the first node is seen on the network."""
     start(*QUADROTOR)
-    first = start("policy_node", policy)
+    first = start("node.policy_node", policy)
     first.wait_for("ready: ")
-    elsewhere = start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
+    elsewhere = start("node.policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
     assert "already sends commands on /rotor_controller/commands" in refusal(operator, elsewhere)
     assert not first.ended
 
@@ -129,7 +129,7 @@ def test_of_two_nodes_that_start_together_one_leaves(start, policy, operator, tm
     nodes = []
     for machine in ("here", "elsewhere"):
         (tmp_path / machine).mkdir()
-        nodes.append(start("policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path / machine)}))
+        nodes.append(start("node.policy_node", policy, environment={"XDG_RUNTIME_DIR": str(tmp_path / machine)}))
     operator.wait("end of one node", lambda: nodes[0].ended or nodes[1].ended)
     stays, leaves = sorted(nodes, key=lambda node: node.ended)
     assert "already sends commands on /rotor_controller/commands" in refusal(operator, leaves)
@@ -149,7 +149,7 @@ def arm_and_disarm(operator: Operator) -> str:
 
 def test_what_arming_refuses_and_stand_by_faults_on(start, policy, operator: Operator):
     start(*QUADROTOR)
-    start("policy_node", policy).wait_for("ready: ")
+    start("node.policy_node", policy).wait_for("ready: ")
     operator.wait("diagnostics", lambda: operator.diagnostics)
     answer = operator.ask("arm")
     assert not answer.success
@@ -188,7 +188,7 @@ def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
     signals = (dataclasses.replace(contract.signals[0], frame="map"), *contract.signals[1:])
     path = tmp_path / "policy.onnx"
     path.write_bytes(hand_made_policy.policy_file(signals=signals))
-    node = start("policy_node", path)
+    node = start("node.policy_node", path)
     assert node.exit_status() == 2
     assert "signals.position.frame: contract map, ROS world" in node.output
     assert ROBOT.signals[0].frame == "world"
@@ -196,7 +196,7 @@ def test_a_policy_for_signals_that_no_topic_carries_is_refused(start, tmp_path):
 
 def test_a_launch_file_may_name_namespace_and_topics(start, policy, domain):
     node = start(
-        "policy_node", policy, "--wait-s", 1.0, "--ros-args", "-r", "__ns:=/arm1", "-r", "robot_interface:=who"
+        "node.policy_node", policy, "--wait-s", 1.0, "--ros-args", "-r", "__ns:=/arm1", "-r", "robot_interface:=who"
     )
     assert node.exit_status() == 2
     assert f"no robot: nothing on /arm1/who within 1 s (ROS_DOMAIN_ID {domain})" in node.output
@@ -211,7 +211,7 @@ def test_a_launch_file_may_name_namespace_and_topics(start, policy, domain):
     ],
 )
 def test_what_ros_cannot_take_is_refused_in_a_sentence(start, policy, options, told):
-    node = start("policy_node", policy, *options)
+    node = start("node.policy_node", policy, *options)
     assert node.exit_status() == 2
     assert "isthmus-deploy: refused: ROS 2 does not start: " in node.output
     assert told in node.output

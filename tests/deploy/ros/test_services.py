@@ -9,7 +9,7 @@ from ros_processes import LEGS
 from sensor_msgs.msg import Joy
 
 from isthmus_deploy.ros import qos
-from isthmus_deploy.ros.hold_to_run import HoldToRun
+from isthmus_deploy.ros.node.hold_to_run import HoldToRun
 
 pytestmark = pytest.mark.ros
 
@@ -54,7 +54,7 @@ def stand(operator):
 
 def test_a_button_that_is_let_go_stops_the_robot(start, standing, walker):
     start(*LEGS)
-    start("policy_node", standing, "--hold-to-run", 1).wait_for("ready: quadruped")
+    start("node.policy_node", standing, "--hold-to-run", 1).wait_for("ready: quadruped")
     gamepad = walker.link.node.create_publisher(Joy, "joy", qos.SENSOR)
     pressed = False
     walker.link.node.create_timer(0.05, lambda: gamepad.publish(Joy(buttons=[0, int(pressed)])))
@@ -70,7 +70,7 @@ def test_a_button_that_is_let_go_stops_the_robot(start, standing, walker):
 
 def test_an_emergency_stop_damps_the_legs_and_a_reset_leaves_them(start, standing, walker):
     start(*LEGS)
-    start("policy_node", standing).wait_for("ready: quadruped")
+    start("node.policy_node", standing).wait_for("ready: quadruped")
     stand(walker)
     assert walker.ask("start").success
     walker.wait_state("running")
@@ -87,7 +87,7 @@ def test_another_policy_takes_over_while_it_runs(start, walker, tmp_path):
     calm.write_bytes(standing_policy.policy_file())
     keen.write_bytes(standing_policy.policy_file(trained_latency_s=0.01))
     start(*LEGS)
-    start("policy_node", calm, "--also", keen).wait_for("ready: quadruped")
+    start("node.policy_node", calm, "--also", keen).wait_for("ready: quadruped")
     stand(walker)
     assert walker.ask("start").success
     first = walker.wait_state("running")["policy_sha256"]
@@ -100,7 +100,7 @@ def test_another_policy_takes_over_while_it_runs(start, walker, tmp_path):
 
 def test_disarming_lays_it_down_and_is_passive_then(start, standing, walker):
     start(*LEGS)
-    start("policy_node", standing).wait_for("ready: quadruped")
+    start("node.policy_node", standing).wait_for("ready: quadruped")
     stand(walker)
     assert walker.ask("disarm").message == "stopped"
     walker.wait_state("passive")

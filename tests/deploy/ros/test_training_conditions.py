@@ -40,10 +40,10 @@ def careful(tmp_path: Path) -> Path:
 
 def test_a_quadrotor_on_its_back_is_not_armed(start, careful, operator: Operator):
     start(*QUADROTOR, "--upside-down")
-    doctor = start("policy_node", "doctor", careful, "--watch-s", 0.5)
+    doctor = start("node.policy_node", "doctor", careful, "--watch-s", 0.5)
     assert doctor.exit_status() == 1
     doctor.wait_for(r"readings: lean: .* \(turns by at most 0\.25 rad\)", 1.0)
-    start("policy_node", careful).wait_for("ready: ")
+    start("node.policy_node", careful).wait_for("ready: ")
     operator.give_goal(0.0, 0.0, 0.8)
     operator.wait("the goal's arrival", lambda: "never received" not in operator.ask("arm").message)
     answer = operator.ask("arm")
@@ -57,7 +57,7 @@ def test_a_quadrotor_on_its_back_is_not_armed(start, careful, operator: Operator
 
 def test_one_that_leans_too_far_in_flight_is_stopped(start, careful, operator: Operator):
     start(*QUADROTOR)
-    node = start("policy_node", careful)
+    node = start("node.policy_node", careful)
     operator.take_off()
     reference = operator.link.node.create_publisher(Odometry, "reference", qos.SENSOR)
     operator.wait("node that takes references", reference.get_subscription_count)
@@ -79,7 +79,7 @@ def test_one_that_leans_too_far_in_flight_is_stopped(start, careful, operator: O
 
 def test_a_place_that_training_never_asked_for_is_not_flown_to(start, careful, operator: Operator):
     start(*QUADROTOR)
-    start("policy_node", careful)
+    start("node.policy_node", careful)
     operator.take_off()
     operator.give_goal(15.0, 0.0, 0.8)
     operator.wait("the border", lambda: operator.position[0] > 0.7 or operator.state == "fault")

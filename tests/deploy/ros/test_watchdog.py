@@ -23,7 +23,7 @@ STEP = np.array(COMMAND.transition_rate) * ROBOT.control_period_s
 def flying(start, policy, operator):
     """The node of a robot in the air."""
     start(*QUADROTOR)
-    node = start("policy_node", policy)
+    node = start("node.policy_node", policy)
     operator.take_off()
     operator.wait_state("running")
     return node
@@ -106,7 +106,7 @@ def test_signals_by_which_processes_are_ended_do_not_end_it(flying, operator):
 
 def test_the_death_of_an_idle_node_moves_nothing(start, policy, operator):
     start(*QUADROTOR)
-    node = start("policy_node", policy)
+    node = start("node.policy_node", policy)
     node.wait_for("ready: ")
     watchdog = watchdog_of(node.pid)
     alive = os.pidfd_open(watchdog)
@@ -118,7 +118,7 @@ def test_the_death_of_an_idle_node_moves_nothing(start, policy, operator):
 
 def test_legs_are_laid_down_slowly_by_whoever_is_left(start, standing, walker):
     robot = start(*LEGS)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     walker.stand_up()
     walker.wait_state("running")
     before = len(walker.commands) - 1
@@ -132,7 +132,7 @@ def test_legs_are_laid_down_slowly_by_whoever_is_left(start, standing, walker):
 def test_legs_that_hang_half_way_down_are_laid_down_once(start, standing, walker):
     """The node comes back while the watchdog commands the robot: both know the way, one goes it."""
     start(*LEGS)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     walker.stand_up()
     walker.wait_state("running")
     standby = walker.commands[-1]
@@ -147,7 +147,7 @@ def test_legs_that_hang_half_way_down_are_laid_down_once(start, standing, walker
 
 def test_legs_that_are_damped_are_not_driven_to_a_pose_by_whoever_is_left(start, standing, walker):
     start(*LEGS)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     node.wait_for("ready: quadruped")
     walker.stand_up()
     walker.wait_state("running")
@@ -160,6 +160,6 @@ def test_legs_that_are_damped_are_not_driven_to_a_pose_by_whoever_is_left(start,
 
 
 def test_it_is_not_for_people(start):
-    watchdog = start("watchdog")
+    watchdog = start("watchdog.process")
     assert watchdog.exit_status() == 1
     assert "isthmus-deploy starts it" in watchdog.output

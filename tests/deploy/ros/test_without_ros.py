@@ -43,7 +43,7 @@ def without_ros(module: str, *arguments: str) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize(
     ("module", "argument"),
     [
-        ("policy_node", "policy.onnx"),
+        ("node.policy_node", "policy.onnx"),
         ("stand_in_robot", ""),
         ("announce", "policy.onnx"),
         ("topics", ""),

@@ -22,9 +22,9 @@ from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.missions.goal_publisher import GoalPublisher
 from isthmus_deploy.ros.missions.log import MissionLog, Series
 from isthmus_deploy.ros.missions.mission import Judgement, Mission, Options
+from isthmus_deploy.ros.node.status import read_diagnostics
 from isthmus_deploy.ros.realtime import freeze_garbage
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
-from isthmus_deploy.ros.status import read_diagnostics
 from isthmus_deploy.ros.truth import Truth
 from isthmus_deploy.timing.machine_load import machine_load
 

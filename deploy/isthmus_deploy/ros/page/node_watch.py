@@ -11,9 +11,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
+from isthmus_deploy.ros.node.status import read_diagnostics
 from isthmus_deploy.ros.page.markup import SILENT_S
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.ros.status import read_diagnostics
 from isthmus_deploy.safety.supervisor import CHART
 
 NODE = "policy_node"

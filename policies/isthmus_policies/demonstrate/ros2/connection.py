@@ -17,7 +17,7 @@ from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.ros.ownership import other_publishers
+from isthmus_deploy.ros.node.ownership import other_publishers
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Refusal
 

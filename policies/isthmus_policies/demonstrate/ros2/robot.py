@@ -19,7 +19,7 @@ from isthmus_datasets.recording.robot import CameraError, Observation, RobotErro
 from isthmus_datasets.recording.ros2.topics import close_node, open_node, wait_for
 from isthmus_deploy.contracts.limits import Limits
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.ros.ownership import RobotLock
+from isthmus_deploy.ros.node.ownership import RobotLock
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.demonstrate.features import action_column, joined, split
 from isthmus_policies.demonstrate.ros2.connection import (

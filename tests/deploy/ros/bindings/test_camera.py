@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from isthmus_deploy.contracts.contract import Signal
 from isthmus_deploy.ros.bindings.camera import camera_binding
 from isthmus_deploy.ros.bindings.table import check_contract
-from isthmus_deploy.ros.latest_values import LatestValues
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
 
 CAMERA = Signal(

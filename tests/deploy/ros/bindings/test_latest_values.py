@@ -22,7 +22,7 @@ from isthmus_deploy.ros.bindings.joints import JOINT_STATES
 from isthmus_deploy.ros.bindings.messages import read_quaternion, write_quaternion
 from isthmus_deploy.ros.bindings.table import bindings, check_contract
 from isthmus_deploy.ros.bindings.walking import CMD_VEL
-from isthmus_deploy.ros.latest_values import LatestValues
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_sim.robots.quadruped.description import JOINTS
 

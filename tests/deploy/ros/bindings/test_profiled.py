@@ -20,7 +20,7 @@ from isthmus_deploy.ros.bindings.binding import BadMessage
 from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.bindings.unitree import checksum
-from isthmus_deploy.ros.latest_values import LatestValues
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 

@@ -19,8 +19,8 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.ros.bindings.binding import CommandBinding, RosBindings, SignalBinding, Topic, plainly
 from isthmus_deploy.ros.bindings.body import BINDINGS as BODY
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings, check_contract
-from isthmus_deploy.ros.latest_values import LatestValues
 from isthmus_deploy.ros.qos import SENSOR
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Refusal
 
 WIND = """
@@ -165,7 +165,7 @@ def test_the_first_signal_whose_topic_may_starts_the_period(contract: Contract):
     table = BindingTable({"a": RosBindings(signals={n: carried(n, triggers=t) for n, t in names.items()})})
     signals = tuple(dataclasses.replace(contract.signals[0], name=name) for name in names)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("isthmus_deploy.ros.latest_values.bindings", lambda: table)
+        patch.setattr("isthmus_deploy.ros.readings.latest_values.bindings", lambda: table)
         latest = LatestValues(dataclasses.replace(contract, signals=signals))
         for name in ("slow", "second"):
             latest.receive(table.signals[name].sources[0].topic, PointStamped())

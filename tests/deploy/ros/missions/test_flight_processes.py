@@ -19,12 +19,12 @@ PERIOD_S = 0.01
 @pytest.fixture
 def node(start, policy):
     """The policy node, still waiting for its robot."""
-    return start("policy_node", policy)
+    return start("node.policy_node", policy)
 
 
 def test_a_mission_flies_lands_and_is_recorded(start, policy, tmp_path: Path):
     robot = start(*QUADROTOR, "--log", tmp_path / "robot.json")
-    node = start("policy_node", policy, "--log", tmp_path / "node.json")
+    node = start("node.policy_node", policy, "--log", tmp_path / "node.json")
     plan = {"climb-s": 1.2, "hover-s": 1.8, "laps": 1, "period-s": 3.0, "size-m": 0.15}
     arguments = [item for name, value in plan.items() for item in (f"--plan.{name}", value)]
     mission = start("missions.flight", *arguments, "--limits.hover-m", 0.3, "--log", tmp_path / "flight")
@@ -67,7 +67,7 @@ def check_aftermath(log: Path, patience_s: float) -> None:
 def test_a_sensor_fault_stops_the_motors(start, policy, operator, tmp_path, fault, cause, options, patience_s):
     log = tmp_path / "robot.json"
     robot = start(*QUADROTOR, "--fault", fault, "--log", log)
-    node = start("policy_node", policy, *options)
+    node = start("node.policy_node", policy, *options)
     operator.launch()
     report = operator.wait_state("fault")
     assert cause in report["cause"]
@@ -120,7 +120,7 @@ def test_stop_start_again_and_terminate(start, node, operator):
 
 def test_a_mission_with_a_sensor_that_gives_nan_fails_and_says_so(start, policy, tmp_path):
     robot = start(*QUADROTOR, "--fault", "nan@1.2", "--log", tmp_path / "robot.json")
-    start("policy_node", policy)
+    start("node.policy_node", policy)
     mission = start("missions.flight", "--log", tmp_path)
     assert mission.exit_status() == 1, mission.output
     assert "flight failed: node fault: position.x: not finite" in mission.output

@@ -32,7 +32,7 @@ def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_goes_where_it_is_told_by_what_it_sees(start, policy: Path, tmp_path: Path):
     robot = start("stand_in_robot", "--robot", "looking_arm", "--seed", 2)
-    node = start("policy_node", policy)
+    node = start("node.policy_node", policy)
     mission = start("missions.goal", 0.6, -0.4, -0.5, 1.5, "--hold-s", 2.5, "--log", tmp_path / "record")
     assert mission.exit_status(60.0) == 1, mission.output
     assert "goal 1: 0.0" in mission.output
@@ -52,7 +52,7 @@ def test_an_announced_robot_is_the_one_that_the_policy_needs(start, policy: Path
     announcer = start("announce", policy)
     announcer.wait_for("looking_arm is announced on /robot_interface until Ctrl-C")
     assert "camera_top/image_raw  (sensor_msgs/Image; best effort, depth 1)" in announcer.output
-    node = start("policy_node", policy, "--wait-s", 3.0)
+    node = start("node.policy_node", policy, "--wait-s", 3.0)
     assert node.exit_status() == 2
     assert "camera_top (topic camera_top/image_raw)" in node.output, "it met the robot, whose driver is silent"
     assert announcer.end() == 0

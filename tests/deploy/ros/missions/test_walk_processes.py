@@ -22,7 +22,7 @@ def standing(tmp_path: Path) -> Path:
 
 def test_a_robot_that_only_stands_fails_the_walk_and_is_laid_down(start, standing: Path, tmp_path: Path):
     robot = start("stand_in_robot", "--robot", "quadruped", "--seed", 1)
-    node = start("policy_node", standing)
+    node = start("node.policy_node", standing)
     plan = ("--plan.side-m", 0.4, "--plan.stand-s", 0.8, "--plan.turn-rate", 1.5)
     mission = start("missions.walk", *plan, "--log", tmp_path)
 

@@ -14,7 +14,7 @@ from builtin_interfaces.msg import Time
 from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.ros.bindings.body import IMU
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
-from isthmus_deploy.ros.latest_values import LatestValues
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.stand_in_robot.commands import Commands
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, sensor_topics

@@ -20,12 +20,12 @@ from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.binding import Topic
 from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import BindingTable
-from isthmus_deploy.ros.doctor import Config
-from isthmus_deploy.ros.finding import Finding, fine, remark, wrong
-from isthmus_deploy.ros.latest_values import LatestValues
-from isthmus_deploy.ros.machine import check_machine
-from isthmus_deploy.ros.ownership import other_publishers
+from isthmus_deploy.ros.doctor.command import Config
+from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
+from isthmus_deploy.ros.doctor.machine import check_machine
+from isthmus_deploy.ros.node.ownership import other_publishers
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.safety.chain import SafetyChain
 

@@ -17,7 +17,7 @@ from isthmus_deploy.ros.bindings.binding import WXYZ, BadMessage, Read, SignalBi
 from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
-from isthmus_deploy.ros.reading_times import ReadingTimes
+from isthmus_deploy.ros.readings.reading_times import ReadingTimes
 from isthmus_deploy.safety.readings.gravity import gravity_problem
 from isthmus_deploy.timing.clocks import WallClock
 

@@ -9,8 +9,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.ros import qos
+from isthmus_deploy.ros.node.status import diagnostics
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.ros.status import diagnostics
 from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.supervisor import State
 from isthmus_deploy.timing.loop import ControlLoop, LatencyHistogram, SectionTimer

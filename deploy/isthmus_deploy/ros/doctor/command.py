@@ -12,7 +12,7 @@ import tyro
 from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.ros.machine import check_domain
+from isthmus_deploy.ros.doctor.machine import check_domain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def _examine(arguments: list[str]) -> int:
         print(domain)
         return 1
     ros2.require()
-    from isthmus_deploy.ros.examination import examine
+    from isthmus_deploy.ros.doctor.examination import examine
 
     wrongs = 0
     for finding in examine(config):

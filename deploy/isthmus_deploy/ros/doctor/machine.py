@@ -8,7 +8,7 @@ import resource
 from collections.abc import Mapping
 
 from isthmus_deploy.ros import realtime
-from isthmus_deploy.ros.finding import Finding, fine, remark, wrong
+from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
 
 _TRIED_RMW = "rmw_fastrtps_cpp"
 _LAST_DOMAIN = 232  # of the ports that DDS computes from it, RTPS 2.5, 9.6.2

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.limits import Signal
 from isthmus_deploy.ros.bindings.binding import Topic
-from isthmus_deploy.ros.stamps import Stamps
+from isthmus_deploy.ros.readings.stamps import Stamps
 from isthmus_deploy.timing.clocks import StampClock, WallClock
 from isthmus_deploy.timing.latency import SensorLatency, allowed_latency_s, trained_latency_s
 

@@ -10,8 +10,8 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from isthmus_deploy.controller import FIRST, PolicyController
-from isthmus_deploy.ros.hold_to_run import HoldToRun
-from isthmus_deploy.ros.readiness import Readiness
+from isthmus_deploy.ros.node.hold_to_run import HoldToRun
+from isthmus_deploy.ros.node.readiness import Readiness
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.supervisor import TransitionError

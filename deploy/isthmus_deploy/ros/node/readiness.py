@@ -13,12 +13,12 @@ from isthmus_deploy.contracts.robot_interface import ContractMismatch, RobotInte
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.ros.latest_values import LatestValues
-from isthmus_deploy.ros.ownership import OwnershipArbitration, other_publishers, publishers
-from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.node.ownership import OwnershipArbitration, other_publishers, publishers
+from isthmus_deploy.ros.node.policy_node import Config
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.ros2 import Link, Refusal
-from isthmus_deploy.ros.watchdog_client import WatchdogClient, watchdog_name
+from isthmus_deploy.ros.watchdog.client import WatchdogClient, watchdog_name
 from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.supervisor import State
 

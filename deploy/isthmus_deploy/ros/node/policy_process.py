@@ -17,21 +17,21 @@ from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.files import write_json
-from isthmus_deploy.ros.heartbeat import Orders
-from isthmus_deploy.ros.hold_to_run import HoldToRun
-from isthmus_deploy.ros.latest_values import LatestValues
-from isthmus_deploy.ros.ownership import RobotLock
-from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.node.hold_to_run import HoldToRun
+from isthmus_deploy.ros.node.ownership import RobotLock
+from isthmus_deploy.ros.node.policy_node import Config
+from isthmus_deploy.ros.node.readiness import Readiness
+from isthmus_deploy.ros.node.recording import Recording
+from isthmus_deploy.ros.node.reports import Reports
+from isthmus_deploy.ros.node.services import Services
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
-from isthmus_deploy.ros.readiness import Readiness
+from isthmus_deploy.ros.readings.latest_values import LatestValues
 from isthmus_deploy.ros.realtime import freeze_garbage
-from isthmus_deploy.ros.recording import Recording
-from isthmus_deploy.ros.reports import Reports
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
-from isthmus_deploy.ros.services import Services
 from isthmus_deploy.ros.unblocked import unblocked
-from isthmus_deploy.ros.watchdog_client import WatchdogClient, patience_s, watchdog_name
+from isthmus_deploy.ros.watchdog.client import WatchdogClient, patience_s, watchdog_name
+from isthmus_deploy.ros.watchdog.heartbeat import Orders
 from isthmus_deploy.safety.supervisor import ACTIVE, State
 from isthmus_deploy.timing.loop import ControlLoop
 

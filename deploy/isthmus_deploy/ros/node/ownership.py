@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.ros.watchdog_client import watchdog_name
+from isthmus_deploy.ros.watchdog.client import watchdog_name
 
 
 class RobotLock:

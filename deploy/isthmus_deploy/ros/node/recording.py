@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus_deploy.flight.recorder import FlightRecorder
 from isthmus_deploy.policy.runtime import Runtime
-from isthmus_deploy.ros.policy_node import Config
+from isthmus_deploy.ros.node.policy_node import Config
 from isthmus_deploy.safety.chain import SafetyChain, Values
 from isthmus_deploy.timing.loop import ControlLoop
 

@@ -24,11 +24,11 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.ros import qos, realtime
 from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.ros.heartbeat import ALIVE, READY, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Link, run
 from isthmus_deploy.ros.unblocked import unblocked
+from isthmus_deploy.ros.watchdog.heartbeat import ALIVE, READY, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.safety.commands.elements import full
 from isthmus_deploy.safety.transition import Transition
 
@@ -151,7 +151,7 @@ class Watchdog:
 
 
 def main() -> None:
-    """Entry point of `python -m isthmus_deploy.ros.watchdog`."""
+    """Entry point of `python -m isthmus_deploy.ros.watchdog.process`."""
     for number in _SIGNALS:  # what ends the node, its terminal or its service must not end the watchdog
         signal.signal(number, signal.SIG_IGN)
     try:

@@ -15,7 +15,8 @@ from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.folder import default_folder
 from isthmus_deploy.policy.policy_file import PolicyFileError
-from isthmus_deploy.ros import doctor, ros2
+from isthmus_deploy.ros import ros2
+from isthmus_deploy.ros.doctor import command as doctor
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}
 """What they do with the arguments that follow; each ends the process."""
@@ -97,7 +98,7 @@ def main() -> None:
 
 def _drive(config: Config) -> int:
     ros2.require()
-    from isthmus_deploy.ros.policy_process import drive
+    from isthmus_deploy.ros.node.policy_process import drive
 
     return drive(config)
 

@@ -11,8 +11,8 @@ from socket import AF_UNIX, SOCK_SEQPACKET, socketpair
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
-from isthmus_deploy.ros.heartbeat import READY, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.watchdog.heartbeat import READY, TOOK_OVER, Heartbeat, Orders, receive, send
 
 _SILENT_S = 1.0  # it says something ten times a second
 _END_S = 2.0
@@ -61,7 +61,7 @@ class WatchdogClient:
         self._channel, other = socketpair(AF_UNIX, SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "isthmus_deploy.ros.watchdog"],
+                [sys.executable, "-m", "isthmus_deploy.ros.watchdog.process"],
                 stdin=other.fileno(),
                 stdout=self._output,
                 stderr=self._output,

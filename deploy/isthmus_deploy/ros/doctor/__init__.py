@@ -1,0 +1,1 @@
+"""`isthmus-deploy doctor`: what is missing, wrong or slow on the live graph."""

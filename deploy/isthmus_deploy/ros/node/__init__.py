@@ -1,0 +1,1 @@
+"""The policy node: one policy that drives one robot."""
