@@ -326,6 +326,7 @@ def test_an_inference_that_hangs_over_a_restart_is_told(robot, by_hand):
     running(robot, by_hand)
     robot.tick()
     robot.controller.stop(robot.now)
+    robot.tick()
     robot.controller.reset(robot.now)
     robot.begin()
     assert [robot.tick() for _ in range(5)] == pytest.approx([STANDBY[0]] * 4 + [SAFE[0]])
@@ -461,6 +462,7 @@ class AnyOrder:
         """Whatever the state, to a new episode."""
         with contextlib.suppress(TransitionError):
             self.robot.controller.stop(self.robot.now)
+        self.robot.tick()
         with contextlib.suppress(TransitionError):
             self.robot.controller.reset(self.robot.now)
         self.robot.begin()

@@ -94,6 +94,7 @@ def test_start_resets_the_memory(robot):
         robot.tick(0.4)
     assert robot.tick(0.4)[0] == pytest.approx(0.6)
     robot.controller.stop(robot.now)
+    robot.tick()
     robot.controller.reset(robot.now)
     robot.run_to(State.READY)
     robot.controller.start(robot.now)
@@ -153,9 +154,27 @@ def test_arming_starts_from_the_safe_command_not_from_the_last_flight(robot):
     for _ in range(6):
         robot.tick(0.4)
     robot.controller.stop(robot.now)
+    assert robot.tick(0.4) == SAFE
     robot.controller.reset(robot.now)
     robot.controller.arm(robot.now)
     assert robot.tick(0.4) == pytest.approx(STANDBY)
+
+
+@pytest.mark.parametrize("end", ["stop", "damp", "fault", "disarm"])
+def test_nobody_is_passive_before_the_robot_was_sent_what_it_rests_at(robot, end):
+    robot.run_to(State.RUNNING)
+    assert robot.tick(0.4) != SAFE
+    causes = ("operator lost",) if end == "fault" else ()
+    getattr(robot.controller, end)(robot.now, *causes)
+    with pytest.raises(TransitionError, match="cannot reset yet: the robot is stopped with the next control period"):
+        robot.controller.reset(robot.now)
+    assert robot.tick(0.4) == SAFE
+    assert robot.controller.state is not State.PASSIVE, "who is passive sends nothing, so this one was sent"
+    if end == "disarm":
+        robot.tick(0.4)
+    else:
+        robot.controller.reset(robot.now)
+    assert robot.controller.state is State.PASSIVE
 
 
 def test_a_fault_from_outside_stops_too(robot):
@@ -441,6 +460,8 @@ def test_disarming_lays_it_down_and_leaves_it(ramped):
     stand_up(ramped)
     ramped.controller.disarm(ramped.now)
     lie_down(ramped)
+    assert ramped.controller.state is State.STOPPED, "or the last of the way would not be sent"
+    ramped.tick()
     assert ramped.controller.state is State.PASSIVE
 
 
@@ -577,5 +598,6 @@ def test_what_would_trip_it_at_once_is_known_before_it_is_armed(robot, make_sign
     assert chain.state is State.READY
     # And a run leaves nothing behind: whoever carries the robot away does not make it jump.
     chain.stop(robot.now)
+    robot.tick()
     chain.reset(robot.now)
     assert chain.problem(make_signals(-2.0, 0.0), FRESH) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 from rcl_interfaces.srv import GetParameters
 
@@ -40,13 +41,12 @@ def controller_joints(
     Raises:
         Refusal: nobody answers until `deadline_ns` (monotonic), or the parameter holds no names.
     """
-    client = link.node.create_client(GetParameters, f"{controller}/get_parameters")
-    try:
-        link.wait_until(deadline_ns, lambda: client.service_is_ready() or stop())
+    name = f"{link.node.get_name()}_asks"  # this may be a callback of `link`, which cannot wait then
+    with closing(Link(name, link.node.get_namespace())) as aside:
+        client = aside.node.create_client(GetParameters, f"{controller}/get_parameters")
+        aside.wait_until(deadline_ns, lambda: client.service_is_ready() or stop())
         answer = client.call_async(GetParameters.Request(names=[_PARAMETER]))
-        link.wait_until(deadline_ns, lambda: answer.done() or stop())
-    finally:
-        link.node.destroy_client(client)
+        aside.wait_until(deadline_ns, lambda: answer.done() or stop())
     response = answer.result() if answer.done() else None
     if response is None:
         raise Refusal(

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import os
 import shutil
+from collections.abc import Collection
 
 PRIORITY = 50
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # <sys/mman.h>
@@ -26,12 +27,29 @@ def prefix() -> list[str]:
     return [chrt, "--fifo", str(PRIORITY)]
 
 
-def prefer(priority: int) -> None:
-    """Real-time scheduling (SCHED_FIFO) for this thread and those that it starts later, and memory that stays in
-    memory; each where it is permitted."""
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)  # where it fails, nothing is locked
+def prefer(priority: int = PRIORITY) -> str:
+    """Real-time scheduling (SCHED_FIFO) for all threads of this process and those that it starts later, and memory that
+    stays in memory; each where it is permitted. Returns what is not, in words, with what permits it; empty for
+    nothing."""
+    problems: list[str] = []
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
+    except PermissionError:
+        problems.append("no real-time scheduling: add `<user> - rtprio 90` to /etc/security/limits.conf")
+    if ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
+        problems.append("memory may be swapped out: add `<user> - memlock unlimited` to /etc/security/limits.conf")
+    return "; ".join(problems)
+
+
+def keep_to(cpus: Collection[int]) -> None:
+    """Let this thread and those that it starts later run on these cores alone. Raises ValueError for ones that are not
+    this process's."""
+    strange = {*cpus} - os.sched_getaffinity(0)
+    if strange:
+        raise ValueError(f"no core {min(strange)} for this process, only {sorted(os.sched_getaffinity(0))}")
+    os.sched_setaffinity(0, cpus)
 
 
 def freeze_garbage() -> None:

@@ -5,13 +5,14 @@ This module imports without ROS 2; `require` is called before anything else is l
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -120,8 +121,12 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def ask(self, what: str) -> None:
+        """Ask for the end by something else than a signal."""
+        self.signal = self.signal or what
+
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.signal = self.signal or signal.Signals(number).name
+        self.ask(signal.Signals(number).name)
         if self._again:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -136,19 +141,27 @@ class Link:
     `EventsExecutor.spin()` never returns in these rclpy versions; `spin_once` with a time-out works, also when somebody
     sets the wall clock (`WallClockWatch`).
 
+    Args:
+        name: The node's.
+        namespace: Its namespace; by default what `--ros-args` say.
+        make: Makes the node, where it is one of a kind of its own.
+
     Raises:
         Refusal: what `--ros-args`, the namespace or ROS_DOMAIN_ID say cannot be.
     """
 
-    def __init__(self, name: str, namespace: str = "") -> None:
+    def __init__(self, name: str, namespace: str = "", make: Callable[..., Node] | None = None) -> None:
         import rclpy
         from rclpy.exceptions import NameValidationException
         from rclpy.signals import SignalHandlerOptions
+        from rclpy.utilities import ok
 
         _, arguments = split_arguments(sys.argv[1:])
         try:
-            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-            self.node: Node = rclpy.create_node(name, namespace=namespace or None)
+            self._began = not ok()  # a second link of this process shares what the first one began
+            if self._began:
+                rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+            self.node: Node = (make or rclpy.create_node)(name, namespace=namespace or None)
         except (RuntimeError, NameValidationException) as error:  # a remap, a domain or a name that cannot be
             raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
@@ -194,7 +207,27 @@ class Link:
         self._executor.shutdown()
         for node in nodes:
             node.destroy_node()
-        try_shutdown()
+        if self._began:
+            try_shutdown()
+
+
+@contextlib.contextmanager
+def scope(node: Node) -> Generator[None]:
+    """Whatever the node has begun to publish, to listen to and to serve inside of it ends with it."""
+    kinds = (
+        (lambda: node.publishers, node.destroy_publisher),
+        (lambda: node.subscriptions, node.destroy_subscription),
+        (lambda: node.services, node.destroy_service),
+        (lambda: node.clients, node.destroy_client),
+        (lambda: node.timers, node.destroy_timer),
+    )
+    before = {entity for there, _ in kinds for entity in there()}
+    try:
+        yield
+    finally:
+        for there, destroy in kinds:
+            for entity in {*there()} - before:
+                destroy(entity)  # pyright: ignore[reportArgumentType]
 
 
 def _executor() -> Any:

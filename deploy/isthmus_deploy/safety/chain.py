@@ -51,6 +51,7 @@ class SafetyChain:
         self._supervisor = Supervisor(ramp_s=ramp_s, slow=self._transition.slow)
         self._departed = True
         self._fallen = self._disarmed = False
+        self._rests = True  # the last tick sent what the robot rests at
         self._ticked_ns: int | None = None
         self.starts = 0
         """How often the driver has been started."""
@@ -142,7 +143,7 @@ class SafetyChain:
             TransitionError: not passive.
         """
         self._supervisor.arm(now_ns)
-        self._fallen = self._disarmed = False
+        self._fallen = self._disarmed = self._rests = False
         self._guard.reset()
         self._conditions.begin()
         self._filter.reset(self._safe)
@@ -190,7 +191,7 @@ class SafetyChain:
         if self.state in ACTIVE and self.state is not State.RAMP_OUT:
             self.stop(now_ns, "disarmed")
         self._disarmed = True
-        if self.state not in ACTIVE and self.may_end:
+        if self._rests:
             self.reset(now_ns)
 
     def fault(self, now_ns: int, cause: str) -> None:
@@ -201,10 +202,13 @@ class SafetyChain:
         """stopped, damping or fault → passive.
 
         Raises:
-            TransitionError: in any other state, or before the end of the transition to the safe command.
+            TransitionError: in any other state, or before the robot has been sent what it rests at: who is passive
+                sends nothing more.
         """
         if self.state in (State.STOPPED, State.FAULT) and not self.damped:
             self._require_reached("reset", "the safe command", self._safe)
+        if self.state in (State.STOPPED, State.DAMPING, State.FAULT) and not self._rests:
+            raise TransitionError("cannot reset yet: the robot is stopped with the next control period")
         self._supervisor.reset(now_ns)
 
     def close(self) -> bool:
@@ -280,11 +284,13 @@ class SafetyChain:
         return self._come_to_rest(signals, now_ns)
 
     def _come_to_rest(self, signals: Values, now_ns: int) -> Values:
+        if self._disarmed and self._rests and self.state is not State.FAULT:
+            self._supervisor.reset(now_ns)
+            return self._safe
         last = self._filter.last
         sent = self._damping.follow(signals, last) if self.damped else self._transition.towards(self._safe, last)
         self._filter.reset(sent)
-        if self._disarmed and self.may_end and self.state is not State.FAULT:
-            self._supervisor.reset(now_ns)
+        self._rests = self.may_end
         return sent
 
     def _left_s(self, targets: Values) -> float:

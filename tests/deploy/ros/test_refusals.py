@@ -52,7 +52,7 @@ def test_a_robot_that_announces_nonsense_is_refused(start, policy, operator):
 def test_no_robot(start, policy, domain):
     node = start("node.policy_node", policy, "--wait-s", 1.0)
     assert node.exit_status() == 2
-    assert f"no robot: nothing on /robot_interface within 1 s (ROS_DOMAIN_ID {domain})" in node.output
+    assert f"no robot: nothing on /robot_interface so far (ROS_DOMAIN_ID {domain})" in node.output
 
 
 def test_a_robot_without_readings_is_refused_naming_them(start, policy, operator):
@@ -199,7 +199,7 @@ def test_a_launch_file_may_name_namespace_and_topics(start, policy, domain):
         "node.policy_node", policy, "--wait-s", 1.0, "--ros-args", "-r", "__ns:=/arm1", "-r", "robot_interface:=who"
     )
     assert node.exit_status() == 2
-    assert f"no robot: nothing on /arm1/who within 1 s (ROS_DOMAIN_ID {domain})" in node.output
+    assert f"no robot: nothing on /arm1/who so far (ROS_DOMAIN_ID {domain})" in node.output
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,21 @@ def test_legs_that_are_damped_are_not_driven_to_a_pose_by_whoever_is_left(start,
     assert np.abs(walker.commands[-1] - SAFE).max() > 0.05, "which is where the legs are, not the safe pose"
 
 
+def test_a_node_that_comes_back_leaves_damped_legs_where_they_are(start, standing, walker):
+    start(*LEGS)
+    node = start("node.policy_node", standing)
+    walker.stand_up()
+    walker.wait_state("running")
+    assert walker.ask("emergency_stop").success
+    walker.wait("a robot on the ground", lambda: walker.position[2] < 0.12)
+    node.signal(signal.SIGSTOP)
+    node.wait_for("the watchdog brought it to rest in ", 10.0)
+    before = len(walker.commands)
+    node.signal(signal.SIGCONT)
+    walker.wait("commands of the node", lambda: len(walker.commands) > before + 10)
+    assert np.abs(np.array(walker.commands[before:]) - SAFE).max(axis=1).min() > 0.05, "nobody drives them to a pose"
+
+
 def test_it_is_not_for_people(start):
     watchdog = start("watchdog.process")
     assert watchdog.exit_status() == 1

@@ -195,6 +195,7 @@ def test_diagnostics_show_the_smallest_margin_since_arming(robot):
         robot.tick(knee)
     assert robot.controller.counters["least_margin_height"] == 0.125
     robot.controller.stop(robot.now)
+    robot.tick()
     robot.controller.reset(robot.now)
     robot.run_to(State.READY)
     assert "least_margin_height" not in robot.controller.counters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from isthmus_deploy.flight.folder import default_folder
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.doctor import command as doctor
+from isthmus_deploy.ros.node.within import Within, check
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}
 """What they do with the arguments that follow; each ends the process."""
@@ -35,7 +35,7 @@ class Config:
     `isthmus-deploy replay BAG` compares what a policy wants with what one wanted in a recorded flight.
     """
 
-    policy: Annotated[Path, tyro.conf.Positional]
+    policy: Annotated[Path | None, tyro.conf.Positional] = None
     """Policy file written by isthmus-export."""
     also: tuple[Path, ...] = ()
     """Further policy files for the same robot. ~/select/NAME, by the file's name without its ending, lets one take over
@@ -45,46 +45,56 @@ class Config:
     comes along, such as unitree_go2. It vouches for the robot, which then need not say what it is."""
     namespace: str = ""
     """ROS namespace of the robot, such as /drone1; its topics and this node's services stand in it."""
-    ramp_s: float = 0.3
+    ramp_s: Annotated[float, Within(0.0, 10.0)] = 0.3
     """Time in which the policy takes over from the stand-by command, s."""
-    timeout_s: float | None = None
+    timeout_s: Annotated[float | None, Within(1e-3, 10.0)] = None
     """Fault when a reading is older than this, s, where that is stricter than the contract's own limits."""
-    hang_s: float | None = None
+    hang_s: Annotated[float | None, Within(1e-3, 10.0)] = None
     """How long the node may be held up while it drives the robot until its watchdog sends the safe command, s; by
     default as long as the most impatient reading of the contract may stay out, at least 3 control periods."""
-    wait_s: float = 15.0
+    wait_s: Annotated[float, Within(0.0, 3600.0)] = 15.0
     """How long to wait for the robot and its first readings, s."""
-    slack_s: float | None = None
+    slack_s: Annotated[float | None, Within(0.0, 1.0)] = None
     """How long after its expected time a reading is waited for before the loop goes on without it, s; by default 2 ms,
     or a quarter of the control period where that is less."""
-    max_latency_s: float | None = None
+    max_latency_s: Annotated[float | None, Within(1e-3, 10.0)] = None
     """Fault when all readings of a sensor take longer than this from their stamp to a command, s; by default the
     latency that the policy was trained for, two control periods and 5 ms."""
     trust_stamps: bool = True
     """Whether readings count from their stamps where the robot's clock agrees with this one; without, from when they
     come."""
-    hold_to_run: int | None = None
+    hold_to_run: Annotated[int | None, Within(0, 63)] = None
     """A button of a gamepad (its place in sensor_msgs/Joy on `joy`) that a person has to hold while the policy drives:
     the robot is stopped when it is let go, and when the gamepad falls silent. By default nobody has to."""
-    fifo: bool = False
-    """Real-time scheduling (SCHED_FIFO): steadier on a busy machine; needs the permission for it."""
+    managed: bool = False
+    """Whether the node waits for a lifecycle manager, which configures and activates it (lifecycle_msgs). By default it
+    configures itself and refuses to start where it cannot; then ~/arm activates it."""
+    realtime: bool = True
+    """Real-time scheduling (SCHED_FIFO) and memory that stays in memory, where this machine permits them; the node says
+    so where it does not."""
+    cpus: tuple[int, ...] = ()
+    """Cores that the node keeps to, such as ones that nothing else may use; by default any."""
     log: Path | None = None
     """Where to write the timing summary at the end, as JSON."""
     record: bool = True
     """Whether the flight recorder writes a bag of the run."""
     record_in: Path = field(default_factory=default_folder)
     """The folder of all flights, which is bounded: the oldest ones are deleted."""
-    record_gb: float = 1.0
+    record_gb: Annotated[float, Within(_LEAST_GB, 1000.0)] = 1.0
     """How large that folder may become, GB."""
 
     def __post_init__(self) -> None:
-        if not _LEAST_GB <= self.record_gb < math.inf:
-            raise ValueError(f"record_gb must be at least {_LEAST_GB}, not {self.record_gb}; or say --no-record")
-        names = [path.stem for path in (self.policy, *self.also)]
+        check(self)
+        names = [path.stem for path in (self.policy, *self.also) if path is not None]
         if self.also and (len({*names}) < len(names) or not all(map(_SERVICE_NAME.fullmatch, names))):
             raise ValueError(f"policies that are selected need different names of letters, digits and _, not {names}")
-        if self.hold_to_run is not None and self.hold_to_run < 0:
-            raise ValueError(f"hold_to_run is the place of a button, from 0, not {self.hold_to_run}")
+
+    @property
+    def chosen(self) -> Path:
+        """The policy file. Raises Refusal where none is named."""
+        if self.policy is None:
+            raise ros2.Refusal("no policy file is named: isthmus-deploy POLICY, or the ROS parameter policy")
+        return self.policy
 
 
 def main() -> None:

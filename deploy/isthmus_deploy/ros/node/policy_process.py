@@ -1,47 +1,26 @@
-"""The policy node at work: connect to a robot, check it, serve its operator, tick the controller with its readings."""
+"""The process of a policy node: configures what drives the robot, lets it, and forgets it, as its lifecycle has it."""
 
 from __future__ import annotations
 
-import gc
-import os
-import time
-from collections.abc import Mapping
-from contextlib import closing
-
-import numpy as np
+from contextlib import ExitStack, closing
 
 from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.policy.chunk_inference import WorkerThread
 from isthmus_deploy.policy.runtime import Runtime
-from isthmus_deploy.ros.bindings.table import BindingTable
-from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.ros.files import write_json
-from isthmus_deploy.ros.node.hold_to_run import HoldToRun
+from isthmus_deploy.ros import realtime
+from isthmus_deploy.ros.node import parameters
+from isthmus_deploy.ros.node.managed import ManagedNode
 from isthmus_deploy.ros.node.ownership import RobotLock
+from isthmus_deploy.ros.node.policy_driver import PolicyDriver
 from isthmus_deploy.ros.node.policy_node import Config
-from isthmus_deploy.ros.node.readiness import Readiness
-from isthmus_deploy.ros.node.recording import Recording
-from isthmus_deploy.ros.node.reports import Reports
-from isthmus_deploy.ros.node.services import Services
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
-from isthmus_deploy.ros.qos_mismatches import QosMismatches
-from isthmus_deploy.ros.readings.latest_values import LatestValues
-from isthmus_deploy.ros.realtime import freeze_garbage
-from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
+from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest, scope
 from isthmus_deploy.ros.unblocked import unblocked
-from isthmus_deploy.ros.watchdog.client import WatchdogClient, patience_s, watchdog_name
-from isthmus_deploy.ros.watchdog.heartbeat import Orders
-from isthmus_deploy.safety.supervisor import ACTIVE, State
-from isthmus_deploy.timing.loop import ControlLoop
+from isthmus_deploy.ros.watchdog.client import WatchdogClient
+from isthmus_deploy.safety.supervisor import TransitionError
 
-_DIAGNOSTICS_PERIOD_NS = 1_000_000_000
-# In which a node that drives the robot already may still be discovered: Fast DDS announces it every 3 s, and the first
-# announcements may get lost.
-_JOINING_NS = 10_000_000_000
-_LAST_COMMAND_S = 0.2  # how long to wait until the robot has the last command
-_FIFO_PRIORITY = 50
-_SLACK_S = 0.002  # how long a reading is waited for beyond its expected time, or a quarter of a shorter period
+_IDLE_S = 1.0
 
 
 def drive(config: Config) -> int:
@@ -53,279 +32,133 @@ def drive(config: Config) -> int:
         ProfileError: the profile may not be used.
     """
     stop = StopRequest(again=False)  # it takes its time to lay the robot down
-    runtime = Runtime(config.policy)
-    others = {path.stem: Runtime(path) for path in config.also}
-    profile = fitting_profile(config.profile, runtime.contract)
-    with unblocked() as output:
-        if config.fifo:
-            _use_fifo()
-        link = Link("policy_node", config.namespace)
-        try:
-            table = robot_table(link, profile, runtime.contract, config.wait_s, lambda: stop)
-            # The node knows its namespace, also where a launch file has given it another one.
-            with (
-                RobotLock(link.node.get_namespace()) as lock,
-                closing(WatchdogClient(runtime.contract, output=output, inherited=[lock.fileno()])) as watchdog,
-                closing(PolicyNode(config, runtime, others, link, table, watchdog)) as node,
-            ):
-                return node.run(stop) if node.connect(stop) else 0
-        finally:
-            link.close()
+    if config.cpus:
+        _keep_to(config)
+    with unblocked() as output, closing(Link("policy_node", config.namespace, ManagedNode)) as link:
+        assert isinstance(link.node, ManagedNode)
+        process = PolicyProcess(config, link, link.node, stop, output)
+        with closing(process):
+            return process.run()
 
 
-class PolicyNode:
-    """One policy driving one robot.
+class PolicyProcess:
+    """What a lifecycle manager asks of the node; without one, it configures itself.
 
-    Callbacks (readings, services) run while the control loop waits for its next reading, never beside a tick.
+    Args:
+        config: What the command line says; ROS parameters come before it.
+        link: The node's.
+        node: The node.
+        stop: Ends it.
+        output: Descriptor of where the watchdog prints.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        runtime: Runtime,
-        others: Mapping[str, Runtime],
-        link: Link,
-        table: BindingTable,
-        watchdog: WatchdogClient,
-    ) -> None:
-        self._config, self._link, self._runtime, self._contract = config, link, runtime, runtime.contract
-        self._log = link.node.get_logger()
-        self._watchdog = watchdog
-        self._controller = _controller(runtime, others, config.ramp_s)
-        mismatches = QosMismatches()
-        self._latest = LatestValues(
-            self._contract,
-            table,
-            mismatches=mismatches,
-            trust_stamps=config.trust_stamps,
-            max_latency_s=config.max_latency_s,
-        )
-        commands = self._contract.commands
-        self._publishers = {item.name: CommandPublisher(link.node, item, mismatches, table) for item in commands}
-        self._readiness = Readiness(
-            config, self._contract, link=link, chain=self._controller, latest=self._latest, commands=self._publishers,
-            watchdog=watchdog, mismatches=mismatches,
-        )  # fmt: skip
-        self._hold_to_run = None if config.hold_to_run is None else HoldToRun(config.hold_to_run)
-        period_s = self._contract.control_period_s
-        slack_s = min(_SLACK_S, period_s / 4) if config.slack_s is None else config.slack_s
-        self._loop = ControlLoop(period_s=period_s, tick=self._tick, wait=self._wait, slack_s=slack_s)
-        self._recording = Recording(config, self._log)
-        told = (self._latest, mismatches, self._recording)
-        self._reports = Reports(link, self._contract, self._digest, self._controller, self._loop, told)
-        self._sections = self._reports.sections
-        self._answered_ns = self._joined_ns = self._report_due_ns = 0
-        self._met = ""
-        self._reported: tuple[State, str | None] = (State.PASSIVE, None)
-        self._silent: tuple[str, ...] = ()
-        self._latest.subscribe(link.node)
+    def __init__(self, config: Config, link: Link, node: ManagedNode, stop: StopRequest, output: int) -> None:
+        parameters.declare(node, config)
+        parameters.hold(node, config, in_use=lambda: node.stage != "unconfigured")
+        node.belong_to(self)
+        self._config = parameters.read(node, config)
+        self._link, self._node, self._stop, self._output = link, node, stop, output
+        self._driver: PolicyDriver | None = None
+        self._leaving = False
+        self._held = ExitStack()
 
-    def connect(self, stop: StopRequest) -> bool:
-        """Wait for the robot, check that it is the contract's, offer the services; False when told to stop meanwhile.
+    def run(self) -> int:
+        """Drive whenever configured; returns the process's exit status.
 
         Raises:
-            Refusal: no robot, another robot, a robot that somebody else commands, or one whose readings do not come.
+            Refusal: and others of `REASONS`, where the node configures itself and cannot.
         """
-        deadline_ns = time.monotonic_ns() + int(self._config.wait_s * 1e9)
-        self._link.wait_until(deadline_ns, lambda: self._readiness.described or stop)
-        if stop:
-            return False
-        self._readiness.check_robot()
-        self._readiness.check_alone(elders_only=True)
-        self._watchdog.give_orders(self._orders())
-        self._link.wait_until(deadline_ns, lambda: not self._readiness.silent_topics() or stop)
-        if stop:
-            return False
-        if missing := self._readiness.silent_topics():
-            raise Refusal(f"after {self._config.wait_s:g} s still missing: {'; '.join(missing)}")
-        if self._hold_to_run is not None:
-            self._hold_to_run.subscribe(self._link.node)
-        services = Services(self._link.node, self._controller, self._readiness, self._hold_to_run)
-        if isinstance(self._controller, PolicyController):
-            services.offer_policies(
-                self._controller, self._config.policy.stem, [path.stem for path in self._config.also]
-            )
-        rate, digest = 1.0 / self._contract.control_period_s, self._runtime.digest
-        self._log.info(f"ready: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state passive")
-        return True
-
-    def run(self, stop: StopRequest) -> int:
-        """Tick until told to stop; whatever ends it, the robot comes to rest and the last command is the safe one. The
-        exit status is 1 where the log cannot be written.
-
-        Raises:
-            Refusal: another node that commands the robot was discovered late, while this one was passive.
-        """
-        self._joined_ns = time.monotonic_ns() + _JOINING_NS
-        self._recording.start(self._controller, self._loop, self._runtime)
-        freeze_garbage()
-        gc.disable()
-        try:
-            self._loop.run(lambda: not stop)
-        finally:
-            state = self._controller.state
-            self._come_to_rest()
-            self._send_last()
-            gc.enable()
-            gc.unfreeze()
-        self._log.info(f"ended by {stop.signal} in state {state.value}; {self._reports.timing_line()}")
-        return self._write_log()
+        if self._config.managed:
+            self._node.get_logger().info("unconfigured: waiting for a lifecycle manager")
+        elif not self._connect():
+            return 0
+        status = 0
+        while not self._stop:
+            if self._driver is None:
+                self._link.wait(_IDLE_S, lambda: self._stop or self._driver)
+            else:
+                status = self._driver.run(self._ended)
+                self._forget()
+        return status
 
     def close(self) -> None:
-        """End what runs beside the loop."""
-        if not self._controller.close():
-            self._log.warning("an inference hangs; it ends with the process")
-        self._recording.close()
+        """Leave the robot's topics."""
+        self._forget()
 
-    def _digest(self) -> str:
-        """The digest of the policy that drives."""
-        controller = self._controller
-        return controller.runtime.digest if isinstance(controller, PolicyController) else self._runtime.digest
+    def configure(self) -> None:
+        """Load and verify the policy, and join the robot's topics. Nothing moves."""
+        config = parameters.read(self._node, self._config)
+        with ExitStack() as held:  # all of it is left again where something does not fit
+            driver = self._assemble(config, held)
+            if config.managed:
+                driver.join()
+            self._held = held.pop_all()
+        self._driver = driver
 
-    def _orders(self) -> Orders:
-        node, profile = self._link.node, self._config.profile
-        return Orders(
-            contract=self._contract.to_json(),
-            profile=None if profile is None else str(profile),
-            name=watchdog_name(node.get_name()),
-            namespace=node.get_namespace(),
-            topics={name: publisher.topic for name, publisher in self._publishers.items()},
-            hang_s=patience_s(self._contract, self._config.hang_s),
+    def activate(self) -> None:
+        """Check that the robot may be armed, and arm it."""
+        self._configured.activate()
+
+    def deactivate(self) -> None:
+        """Have the robot ramped out and brought to rest."""
+        self._configured.deactivate()
+
+    def clean_up(self) -> None:
+        """Forget the policy, once the tick that is due has passed. Raises TransitionError before the robot rests."""
+        if not self._configured.looping:
+            raise Refusal("the robot is being looked for")
+        if not self._configured.passive:
+            raise TransitionError("the robot is still on its way to rest")
+        self._leaving = True
+
+    def shut_down(self) -> None:
+        """End the process."""
+        self._stop.ask("shutdown")
+
+    def recover(self) -> bool:
+        """Forget the policy, unless the robot is driven."""
+        if self._driver is None:
+            return True
+        self._leaving = self._driver.passive
+        return self._leaving
+
+    @property
+    def _configured(self) -> PolicyDriver:
+        if self._driver is None or self._leaving:
+            raise Refusal("the node is not configured")
+        return self._driver
+
+    def _connect(self) -> bool:
+        self._node.configure()
+        return self._configured.connect(self._stop)
+
+    def _ended(self) -> str | None:
+        return self._stop.signal or ("cleanup" if self._leaving else None)
+
+    def _forget(self) -> None:
+        self._driver, self._leaving = None, False
+        self._held.close()
+
+    def _assemble(self, config: Config, held: ExitStack) -> PolicyDriver:
+        runtime = Runtime(config.chosen)
+        others = {path.stem: Runtime(path) for path in config.also}
+        profile = fitting_profile(config.profile, runtime.contract)
+        if config.realtime and (unpermitted := realtime.prefer()):  # loading was long, and nobody waited for it
+            self._node.get_logger().warning(unpermitted)
+        hold = held.enter_context
+        # The node knows its namespace, also where a launch file has given it another one.
+        lock = hold(RobotLock(self._node.get_namespace()))
+        watchdog = hold(closing(WatchdogClient(runtime.contract, output=self._output, inherited=[lock.fileno()])))
+        hold(scope(self._node))
+        table = robot_table(self._link, profile, runtime.contract, config.wait_s, lambda: self._stop)
+        controller = _controller(runtime, others, config.ramp_s)
+        driver = PolicyDriver(
+            config, runtime, controller, link=self._link, node=self._node, table=table, watchdog=watchdog
         )
-
-    # --- the loop ---
-
-    def _wait(self, timeout_s: float) -> bool:
-        return self._link.wait(timeout_s, self._latest.take_reading)
-
-    def _tick(self, now_ns: int) -> None:
-        self._sections.begin()
-        self._latest.expire(now_ns)
-        ages_s = self._latest.ages_s(now_ns)
-        late = self._readiness.late(now_ns, ages_s)
-        self._trip_on(self._watchdog.problem() or self._latest.take_rejection() or late, now_ns)
-        self._let_go(now_ns)
-        self._sections.end("read")
-        commands = self._controller.tick(self._latest.signals, ages_s, now_ns)
-        self._sections.end("policy")
-        latency_ns = 0
-        self._watchdog.exchange(self._drives(), commands, damped=self._controller.damped)
-        if self._drives():
-            self._publish(commands)
-            latency_ns = self._record_latency()
-        self._latest.times.answer(time.monotonic_ns(), self._loop.late_ns)
-        self._sections.end("publish")
-        self._recording.tick(now_ns, self._latest.signals, ages_s, commands if self._drives() else None, latency_ns)
-        self._sections.end("record")
-        self._report(now_ns)
-        self._sections.end("report")
-
-    def _drives(self) -> bool:
-        """Whether this node commands the robot. A passive one must not: somebody else may be flying it."""
-        return self._controller.state is not State.PASSIVE
-
-    def _trip_on(self, cause: str | None, now_ns: int) -> None:
-        if cause and self._controller.state in ACTIVE:
-            self._controller.fault(now_ns, cause)
-
-    def _let_go(self, now_ns: int) -> None:
-        """Stop the robot when nobody holds the button any more."""
-        if self._hold_to_run is None or self._controller.state not in (State.RAMP_IN, State.RUNNING):
-            return
-        released = self._hold_to_run.problem(now_ns)
-        if released:
-            self._controller.stop(now_ns, released)
-
-    def _publish(self, commands: Mapping[str, np.ndarray]) -> None:
-        """Send commands, unless the watchdog commands the robot. When that has ended, the robot rests and stays so."""
-        if self._watchdog.took_over:
-            commands = self._controller.safe_commands if self._watchdog.ended else {}
-        for name, values in commands.items():
-            self._publishers[name].send(values)
-
-    def _record_latency(self) -> int:
-        """The latency of this tick, ns; 0 where it answers no reading of its own."""
-        if self._latest.triggered_ns == self._answered_ns:
-            return 0
-        self._answered_ns = self._latest.triggered_ns
-        latency_ns = time.monotonic_ns() - self._answered_ns
-        self._reports.latency.record(latency_ns)
-        return latency_ns
-
-    # --- the end ---
-
-    def _come_to_rest(self) -> None:
-        """Lay down a robot that must not be sent the safe command at once; no callback is served meanwhile."""
-        if self._controller.may_end:
-            return
-        if self._controller.state in ACTIVE:
-            self._controller.stop(time.monotonic_ns(), "the node ends", at_once=True)
-        period_s = self._contract.control_period_s
-        due_s = time.monotonic()
-        while not self._controller.may_end:
-            now_ns = time.monotonic_ns()
-            commands = self._controller.tick({}, {}, now_ns)
-            self._watchdog.exchange(True, commands)
-            self._publish(commands)
-            self._recording.tick(now_ns, self._latest.signals, self._latest.ages_s(now_ns), commands)
-            self._report(now_ns)
-            due_s += period_s
-            time.sleep(max(0.0, due_s - time.monotonic()))
-
-    def _send_last(self) -> None:
-        if not self._drives():
-            return
-        last = self._controller.last_commands
-        self._publish(last)
-        self._watchdog.exchange(False, last)  # it is released: nothing is left to do
-        for publisher in self._publishers.values():
-            publisher.wait_until_taken(_LAST_COMMAND_S)
-
-    def _write_log(self) -> int:
-        if self._config.log is None:
-            return 0
-        try:
-            write_json(self._config.log, self._reports.summary())
-        except OSError as error:
-            self._log.error(f"cannot write the log {self._config.log}: {error.strerror}")
-            return 1
-        return 0
-
-    # --- once a second, and when something has changed ---
-
-    def _report(self, now_ns: int) -> None:
-        now, silent = (self._controller.state, self._controller.cause), self._latest.expired
-        new_state, new_silence = now != self._reported, silent != self._silent
-        if not new_state and not new_silence and now_ns < self._report_due_ns:
-            return
-        self._report_due_ns = now_ns + _DIAGNOSTICS_PERIOD_NS
-        self._reported, self._silent = now, silent
-        self._reports.publish()
-        if new_state:
-            self._reports.log_state()
-        if new_silence:
-            self._log.warning(f"{' and '.join(silent)} silent: zero in its place" if silent else "all topics are heard")
-        if not new_state and not new_silence:
-            self._look_around(now_ns)
-            self._recording.look()
-            if self._watchdog.ended and not self._drives():
-                self._watchdog.restart()
-            gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
-
-    def _look_around(self, now_ns: int) -> None:
-        """Leave a robot that somebody drove already, and stop one that somebody else has begun to command. A publisher
-        is discovered before its node has told when it came: hence two looks."""
-        if now_ns >= self._joined_ns and not self._drives():
-            return
-        before, self._met = self._met, self._readiness.company(elders_only=True)
-        if not (before and self._met):
-            return
-        if not self._drives():
-            raise Refusal(self._met)
-        self._trip_on(self._met, now_ns)
+        return hold(closing(driver))
 
 
-def _controller(runtime: Runtime, others: Mapping[str, Runtime], ramp_s: float) -> PolicyController | ChunkController:
+def _controller(runtime: Runtime, others: dict[str, Runtime], ramp_s: float) -> PolicyController | ChunkController:
     """The safety chain that the policy drives, step by step or by chunks."""
     if runtime.contract.chunk is None or others:
         try:
@@ -335,12 +168,8 @@ def _controller(runtime: Runtime, others: Mapping[str, Runtime], ramp_s: float) 
     return ChunkController(WorkerThread(runtime), conditions=runtime.conditions(), ramp_s=ramp_s)
 
 
-def _use_fifo() -> None:
-    """Real-time scheduling for this thread and those it starts later: the middleware's receive the readings."""
+def _keep_to(config: Config) -> None:
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_FIFO_PRIORITY))
-    except PermissionError as error:
-        raise Refusal(
-            "--fifo needs the permission for real-time scheduling: add `<user> - rtprio 90` to "
-            "/etc/security/limits.conf and log in again, or leave --fifo out"
-        ) from error
+        realtime.keep_to(config.cpus)
+    except ValueError as error:
+        raise Refusal(f"--cpus: {error}") from error

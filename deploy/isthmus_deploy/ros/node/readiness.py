@@ -73,7 +73,7 @@ class Readiness:
         if self._interface is None:
             domain = os.environ.get("ROS_DOMAIN_ID", "0")
             raise Refusal(
-                f"no robot: nothing on {topic} within {self._config.wait_s:g} s (ROS_DOMAIN_ID {domain}); "
+                f"no robot: nothing on {topic} so far (ROS_DOMAIN_ID {domain}); "
                 "is it running, does --namespace name it, and if it does not say what it is: where is its --profile?"
                 f"{self._mismatches.on('robot_interface')}"
             )
@@ -113,11 +113,10 @@ class Readiness:
         """Raise `Refusal` when arming would only lead to a fault, or to two nodes that command one robot, or when
         another robot has taken the place of the one that was checked, or when nobody would be left to stop it."""
         self.check_robot()
-        if problems := self._watchdog_problems():
-            raise Refusal(f"cannot arm: {'; '.join(problems)}")
         self.check_alone()
-        missing = self._latest.missing("operator")
-        if missing:
+        if silent := self.silent_topics():
+            raise Refusal(f"cannot arm: still missing: {'; '.join(silent)}")
+        if missing := self._latest.missing("operator"):
             raise Refusal(f"cannot arm: never received {'; '.join(missing)}")
         if self._chain.state is State.PASSIVE:
             now_ns = time.monotonic_ns()

@@ -37,7 +37,7 @@ class Recording:
             return
         try:
             self._recorder = FlightRecorder(
-                chain, loop, contract=runtime.contract, sha256=runtime.digest, policy=self._config.policy,
+                chain, loop, contract=runtime.contract, sha256=runtime.digest, policy=self._config.chosen,
                 root=self._config.record_in, limit=round(self._config.record_gb * 1e9),
             )  # fmt: skip
         except OSError as error:

@@ -11,10 +11,9 @@ from std_srvs.srv import Trigger
 
 from isthmus_deploy.controller import FIRST, PolicyController
 from isthmus_deploy.ros.node.hold_to_run import HoldToRun
-from isthmus_deploy.ros.node.readiness import Readiness
+from isthmus_deploy.ros.node.managed import REASONS
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.safety.chain import SafetyChain
-from isthmus_deploy.safety.supervisor import TransitionError
 
 
 class Services:
@@ -23,15 +22,16 @@ class Services:
     Args:
         node: Offers them.
         chain: Does what they ask for.
-        readiness: Is asked before arming.
+        arm: Checks the robot, and arms.
         hold_to_run: Is asked before starting; None where nobody has to hold a button.
     """
 
-    def __init__(self, node: Node, chain: SafetyChain, readiness: Readiness, hold_to_run: HoldToRun | None) -> None:
-        self._node, self._chain = node, chain
-        self._readiness, self._hold_to_run = readiness, hold_to_run
+    def __init__(
+        self, node: Node, chain: SafetyChain, arm: Callable[[int], None], hold_to_run: HoldToRun | None
+    ) -> None:
+        self._node, self._chain, self._hold_to_run = node, chain, hold_to_run
         requests = {
-            "arm": self._arm, "start": self._start, "stop": chain.stop, "emergency_stop": chain.damp,
+            "arm": arm, "start": self._start, "stop": chain.stop, "emergency_stop": chain.damp,
             "disarm": chain.disarm, "reset": chain.reset,
         }  # fmt: skip
         for name, request in requests.items():
@@ -42,10 +42,6 @@ class Services:
         for name in (first, *others) if others else ():
             service = self._service(partial(controller.select, FIRST if name == first else name))
             self._node.create_service(Trigger, f"~/select/{name}", service)
-
-    def _arm(self, now_ns: int) -> None:
-        self._readiness.check_ready()
-        self._chain.arm(now_ns)
 
     def _start(self, now_ns: int) -> None:
         released = self._hold_to_run and self._hold_to_run.problem(now_ns)
@@ -59,7 +55,7 @@ class Services:
         def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             try:
                 request(time.monotonic_ns())
-            except (TransitionError, Refusal) as error:
+            except REASONS as error:
                 response.success, response.message = False, str(error)
             else:
                 response.success, response.message = True, self._chain.state.value
