@@ -153,8 +153,10 @@ def launch_file(installed: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.parametrize(("profile", "arguments"), [("", ["p.onnx"]), ("my.yaml", ["p.onnx", "--profile", "my.yaml"])])
 def test_the_launch_file_starts_the_node(launch_file, profile, arguments):
     *declared, started = launch_file.generate_launch_description()
-    assert [item.values[0] for item in declared] == ["policy", "profile", "namespace"]
-    (node,) = started.function({"policy": "p.onnx", "profile": profile, "namespace": "/dog"})
+    assert [item.values[0] for item in declared] == ["policy", "profile", "namespace", "parameters"]
+    given = {"policy": "p.onnx", "profile": profile, "namespace": "/dog", "parameters": "dog.yaml"}
+    (node,) = started.function(given)
     assert (node.package, node.executable, node.namespace) == ("isthmus_deploy", "isthmus-deploy", "/dog")
     assert node.arguments == arguments
+    assert node.parameters == ["dog.yaml"]
     assert float(node.sigterm_timeout) >= 10.0, "laying a robot down takes seconds"
