@@ -72,7 +72,7 @@ class Options(BenchOptions):
     """Evaluations that students are judged with."""
     width: int | None = 128
     """Width of the smaller network, which learns as a student usually does; None: there is none."""
-    training_steps: int = 10_000
+    training_steps: int = 4_000
     """Batches from which a student learns."""
     keep: Path = Path("runs/distill")
     """Folder of the students' runs."""

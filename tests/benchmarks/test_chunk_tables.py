@@ -68,7 +68,7 @@ def test_cases_are_named_by_evaluations_that_were_counted(chunks: Any, tmp_path:
 
 def test_families_are_told_apart_by_way_and_network(chunks: Any, tmp_path: Path):
     config = load_chunk_run(write_untrained_run(tmp_path, "few_step")).config
-    assert chunks.family(config) == "few_step regression width 32 depth 1"
+    assert chunks.family(config) == "few_step levels width 32 depth 1"
 
 
 def found(chunks: Any, coverage: list[float], **facts: Any) -> Any:
@@ -156,8 +156,8 @@ def test_rows_are_read_as_they_were_written(common: Any, chunks: Any, tmp_path: 
 
 def test_every_way_has_a_student_and_the_usual_one_is_judged(distill: Any, common: Any):
     told = distill.students(distill.Options())
-    assert {student.way for student in told} == set(distill.WAYS) >= {"regression", "consistency"}
-    assert [student.name for student in told if student.judged] == ["regression"]
+    assert {student.way for student in told} == set(distill.WAYS) >= {"levels", "regression", "consistency"}
+    assert [student.name for student in told if student.judged] == ["levels"]
     teacher = distill.Found(judged=False, coverage=[np.array([0.9, 0.9])], evaluations=10, times=np.array([9.0]))
     facts = {"coverage": [np.array([0.86, 0.9])], "evaluations": 1, "times": np.array([1.0]), "seconds": [60.0]}
     trained = [distill.Trained(minutes=2.0, code_revision="abc")]

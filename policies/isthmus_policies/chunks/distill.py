@@ -36,7 +36,7 @@ class Options:
     """Registered name of the student's denoiser, with its default sizes; by default the teacher's own."""
     width: int | None = None
     """Width of that denoiser, where it has one: large to small."""
-    learning: Learning = field(default_factory=lambda: Learning(steps=10_000, rate=1e-3))
+    learning: Learning = field(default_factory=lambda: Learning(steps=4_000, rate=3e-4))
 
 
 def student_config(options: Options) -> AnyConfig:

@@ -55,7 +55,10 @@ def test_a_run_goes_on_bit_for_bit(teacher: Path, tmp_path: Path):
 def test_a_student_comes_to_do_what_its_teacher_does(teacher: Path):
     """Afresh it is nearer to it than with the weights that it begins with. Near to a chunk these are right already, and
     learning what to make of noise alone does not spoil them."""
-    trainer = ChunkTrainer(student_config(Options(teacher=teacher, learning=replace(LEARNING, steps=200))))
+    method = FewStepConfig(way="regression", steps=1)
+    trainer = ChunkTrainer(
+        student_config(Options(teacher=teacher, method=method, learning=replace(LEARNING, steps=200)))
+    )
     its, student = load_chunk_run(teacher).policy, trainer.policy
     batch = trainer.data.validation.batch(np.arange(32), np.arange(32))
     noise = its.noise(32, torch.Generator().manual_seed(1))
@@ -70,6 +73,27 @@ def test_a_student_comes_to_do_what_its_teacher_does(teacher: Path):
         trainer.step()
     assert apart(None) < 0.5 * before
     assert apart(batch["action"]) < 0.05 * before
+
+
+def test_a_student_by_levels_learns_at_no_others(teacher: Path):
+    """Where it is asked its loss falls; what it would say between, which its teacher knew, is left to itself."""
+    trainer = ChunkTrainer(student_config(Options(teacher=teacher, learning=replace(LEARNING, steps=100))))
+    student, config = trainer.policy, FewStepConfig()
+    asked: list[torch.Tensor] = []
+    student.denoiser.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1]))
+    losses = [trainer.step() for _ in range(100)]
+    assert sorted(set(torch.cat(asked).tolist())) == pytest.approx([config.near, config.middle, 1.0])
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+
+
+def test_only_a_flow_is_learned_from_by_its_levels(tmp_path: Path):
+    data = write_demonstrations(tmp_path / "data", episodes=8)
+    config = default_config((data,), "diffusion", "mlp", horizon=8, validation=0.25, torch_threads=1, learning=LEARNING)
+    trainer = ChunkTrainer(replace(config, denoiser=MlpConfig(width=16, depth=1)))
+    trainer.step()
+    trainer.save(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"levels needs a flow for a teacher, not Diffusion.*--method.way regression"):
+        ChunkTrainer(student_config(Options(teacher=tmp_path / "run", learning=LEARNING)))
 
 
 def test_teachers_that_do_not_fit_are_refused(teacher: Path, tmp_path: Path):

@@ -1,8 +1,10 @@
 """A student that does in one or two evaluations what its teacher does in many.
 
 The network's answer v at noise level s makes of a chunk x the actions x - s v, as a flow's velocity would if the way
-were straight: so a student of the flow's own size begins with the teacher's weights. Two ways to learn:
+were straight: so a student of the flow's own size begins with the teacher's weights. Three ways to learn:
 
+levels: the flow's own loss on the data, at no other noise levels than the student is asked at. One network for all
+levels spends itself on those that two evaluations never meet.
 regression: from noise to the chunk that the teacher makes of it (Liu et al. 2023, "Flow Straight and Fast": reflow and
 distillation); from that chunk and other noise to it again, which is what a second evaluation asks for; and from a
 demonstrated chunk and a little noise to what the teacher makes of that, which is what a warm start asks for.
@@ -24,7 +26,7 @@ from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkPolicyEntry, 
 from isthmus_policies.chunks.methods.denoising import DenoisingPolicy, Network, gaussian, positive, times, uniform
 from isthmus_policies.chunks.methods.flow import NEAR, SECOND, Flow
 
-Way = Literal["regression", "consistency"]
+Way = Literal["levels", "regression", "consistency"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,8 @@ class FewStepConfig:
 
     teacher: Path | None = None
     """Run of the teacher, or one of its policies. Needed to learn, not to act."""
-    way: Way = "regression"
-    steps: int = 1
+    way: Way = "levels"
+    steps: int = 2
     """Evaluations of the network for a chunk: 1 or 2."""
     middle: float = SECOND
     """Noise level of the second evaluation."""
@@ -43,8 +45,8 @@ class FewStepConfig:
     jump: float = 0.1
     """consistency: how far apart two points of a way are, in noise levels."""
     jitter: float = 0.1
-    """How far numbers that are observed are moved, standard deviation of their scaled values, at most. A
-    teacher answers anywhere; asked only where people were, a student learns its answers there by heart."""
+    """regression, consistency: how far numbers that are observed are moved, standard deviation of their scaled values,
+    at most. A teacher answers anywhere; asked only where people were, a student learns its answers there by heart."""
 
     def __post_init__(self) -> None:
         positive(self.steps, 1, 2)
@@ -76,8 +78,9 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         scaling = zip(self.normalizer.state_dict().values(), teacher.normalizer.state_dict().values(), strict=True)
         if not all(torch.allclose(mine, its) for mine, its in scaling):
             raise ValueError("the teacher was trained on other data: its scaling is not the student's")
-        if self.config.way == "consistency" and not isinstance(teacher, Flow):
-            raise ValueError(f"consistency needs a flow for a teacher, not {type(teacher).__name__}: take regression")
+        if self.config.way != "regression" and not isinstance(teacher, Flow):
+            needs = f"{self.config.way} needs a flow for a teacher, not {type(teacher).__name__}"
+            raise ValueError(f"{needs}: take --method.way regression")
         if teacher.draws == 0:
             raise ValueError(f"{type(teacher).__name__} draws nothing and has one or two evaluations already")
         self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple: it is no part of this module
@@ -89,13 +92,16 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         if not hasattr(self, "_teacher"):
             raise ValueError("a few-step policy learns from a teacher: --method.teacher RUN")
         (teacher,) = self._teacher
-        batch = self._moved(batch, generator)
+        if self.config.way != "levels":  # the data say what to do there, and nowhere else
+            batch = self._moved(batch, generator)
         goal = {name: batch[f"goal.{name}"] for name in self.spec.goal} or None
         condition = self.embed(batch, goal)
 
         def network(chunk: Tensor, time: Tensor) -> Tensor:
             return self.denoiser(chunk, time, condition)
 
+        if self.config.way == "levels":
+            return self._levels(network, batch, generator)
         if self.config.way == "regression":
             return self._regression(network, teacher, batch, goal, generator)
         assert isinstance(teacher, Flow)
@@ -111,6 +117,19 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
             moved[name] = self.normalizer.unnormalize(name, value + far * by)
         return moved
 
+    def _levels(self, network: Network, batch: Tensors, generator: torch.Generator) -> Tensor:
+        actions = self.normalizer.normalize(self.spec.action, batch[self.spec.action])
+        noise, level = gaussian(actions, generator), self._asked(len(actions), actions.device)
+        point = torch.lerp(actions, noise, level[:, None, None])
+        return (network(point, level) - (noise - actions)).square().mean()
+
+    def _asked(self, rows: int, device: torch.device) -> Tensor:
+        """(rows,) noise levels that the student will be asked at: of noise, a second time, and of a warm start."""
+        again, near = rows // 2, rows - rows // 4
+        level = torch.ones(rows, device=device)
+        level[again:near], level[near:] = self.config.middle, self.config.near
+        return level
+
     def _regression(
         self, network: Network, teacher: ChunkPolicy, batch: Tensors, goal: Tensors | None, generator: torch.Generator
     ) -> Tensor:
@@ -118,10 +137,9 @@ class FewStep(DenoisingPolicy[FewStepConfig]):
         rows = len(drawn)
         again, near = rows // 2, rows - rows // 4  # from these rows on: as a second evaluation, as a warm start
         shown = self._shown(teacher, batch, goal, drawn, near)
-        noise, level = drawn[:, 0].clone(), torch.ones(rows, device=drawn.device)
+        noise, level = drawn[:, 0].clone(), self._asked(rows, drawn.device)
         # Before a second evaluation there is other noise than that of which the chunk was made.
         noise[again:near] = gaussian(noise[again:near], generator)
-        level[again:near], level[near:] = self.config.middle, self.config.near
         end = torch.cat((shown[:near], self.normalizer.normalize(self.spec.action, batch[self.spec.action][near:])))
         point = torch.lerp(end, noise, level[:, None, None])
         return (_actions(network, point, level) - shown).square().mean()
