@@ -44,7 +44,7 @@ class DemonstrationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FromDemonstrations:
-    """A teacher and its student of one evaluation."""
+    """A teacher and its student of two evaluations."""
 
     recipe: AnyConfig
     """How the teacher learns; its datasets, seed, number of steps and tries are put in."""
@@ -77,7 +77,7 @@ class FromDemonstrations:
         order.console.print(f"the teacher learns from {gathered.episodes} episodes: {gathered.told}", soft_wrap=True)
         if not self._train(self._teacher(order, options, gathered), teacher, order):
             return False
-        order.console.print("the student learns what the teacher does, in one evaluation", soft_wrap=True)
+        order.console.print("the student learns what the teacher does, in two evaluations", soft_wrap=True)
         if not self._train(self._student(teacher, options), order.run, order):
             return False
         write_json(order.out / MADE, {"demonstrations": plain(gathered), "options": plain(options)})

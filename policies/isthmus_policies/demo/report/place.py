@@ -44,7 +44,7 @@ PLACE = attempt_kind(
     doing="picking and placing",
     trains={"pick_place": "pick_place-cameras"},
     lead="""A policy for the {robot} that learned from demonstrations on this machine, from its joints and two cameras.
-It was distilled into a student of one evaluation, exported as one graph from raw images and joints to joint targets,
+It was distilled into a student of two evaluations, exported as one graph from raw images and joints to joint targets,
 and run by a ROS 2 node over real DDS. The robot was a stand-in: another simulation, in a process of its own, at a desk
 of another look. No hardware has moved.""",
 )

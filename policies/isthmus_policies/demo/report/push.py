@@ -44,6 +44,6 @@ PUSH = attempt_kind(
     plan=PushPlan,
     doing="pushing",
     lead="""A policy for the {robot} that learned from demonstrations on this machine, was distilled into a student of
-one evaluation, exported as one graph from raw sensor readings to commands, and run by a ROS 2 node over real DDS. The
+two evaluations, exported as one graph from raw sensor readings to commands, and run by a ROS 2 node over real DDS. The
 robot was a stand-in: another simulation, in a process of its own. No hardware has pushed.""",
 )
