@@ -97,7 +97,7 @@ def _learning(demo: Demo) -> str:
     if not runs:
         return ""
     text = (
-        "Each has a loss of its own. A student gives in one evaluation of its network what the teacher gives in "
+        "Each has a loss of its own. A student gives in two evaluations of its network what the teacher gives in "
         "several; the graph on the robot is the student's."
     )
     return section("Learning", text, attempt_plots.losses(runs))
