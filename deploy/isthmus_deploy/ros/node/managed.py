@@ -51,6 +51,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, *, namespace: str | None = None) -> None:
         super().__init__(name, namespace=namespace)
         self._owner: Managed | None = None
+        self._asks_itself = False
         self._reason: Exception | None = None
         # Out of rclpy's own callback a request that does not fit the state raises, which ends the process (rclpy#1209).
         service: Any = self._service_change_state
@@ -107,8 +108,10 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _ask(self, trigger: Callable[[], TransitionCallbackReturn]) -> None:
-        self._reason = None
-        if trigger() is not TransitionCallbackReturn.SUCCESS:
+        self._reason, self._asks_itself = None, True
+        result = trigger()
+        self._asks_itself = False
+        if result is not TransitionCallbackReturn.SUCCESS:
             raise self._reason or Refusal("an error that nobody foresaw; the log has it")
 
     def _hand_on(self, what: str, request: Callable[[Managed], None]) -> TransitionCallbackReturn:
@@ -119,7 +122,8 @@ class ManagedNode(LifecycleNode):
             result = TransitionCallbackReturn.SUCCESS
         except REASONS as reason:
             self._reason = reason
-            self.get_logger().error(f"cannot {what}: {reason}")
+            if not self._asks_itself:  # a manager is told by the log alone
+                self.get_logger().error(f"cannot {what}: {reason}")
             result = TransitionCallbackReturn.FAILURE
         finally:
             if result is TransitionCallbackReturn.ERROR:  # rclpy says nothing of what it catches
