@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -149,6 +149,9 @@ bench-gpu: $(STAMP) ## steps per second of the quadruped's worlds on a GPU, 256 
 
 bench-runtime: $(STAMP) ## one inference of the exported graph on one core
 	$(BIN)/python benchmarks/runtime.py $(ARGS)
+
+bench-deploy: $(STAMP) ## the policy node at 100 and 500 Hz: jitter, latency, memory, beside a bare loop and a bare echo
+	$(BIN)/python benchmarks/deploy.py $(ARGS)
 
 bench-latency: $(STAMP) ## sensor-to-command time over DDS beside a bare echo
 	$(BIN)/python benchmarks/latency.py $(ARGS)

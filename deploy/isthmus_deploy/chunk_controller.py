@@ -9,7 +9,7 @@ from isthmus_deploy.policy.reading_history import ReadingHistory
 from isthmus_deploy.safety.chain import SafetyChain, Values
 from isthmus_deploy.safety.commands.filter import DriverFailed, GoalLimiter
 from isthmus_deploy.safety.conditions import Conditions
-from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_deploy.timing.tick_counter import TickCounter
 
 

@@ -1,6 +1,6 @@
 """The limit of sensor-to-command latency: the same messages, bounced by a process that does nothing else.
 
-`python -m isthmus_deploy.ros.bench_echo` publishes imu and odom at 100 Hz as the stand-in robot does, lets a second
+`python -m isthmus_deploy.ros.bench_echo` publishes imu and odom as the stand-in robot does, lets a second
 process answer every odom with a command, and prints how long the answers took.
 """
 
@@ -13,14 +13,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.timing.histogram import LatencyHistogram
 
-_PERIOD_NS = 10_000_000
 _ROTORS = 4
 
 
@@ -30,6 +29,8 @@ class Config:
 
     duration_s: float = 10.0
     """How long to measure, s."""
+    period_s: float = 0.01
+    """Control period: from one odom to the next, s."""
     wait_s: float = 15.0
     """How long to wait for the echo, s."""
     role: Literal["measure", "echo"] = "measure"
@@ -67,8 +68,8 @@ def _run(config: Config) -> int:
     return 0
 
 
-def measure(config: Config) -> dict[str, float]:
-    """Publish readings at 100 Hz and time the answers; the histogram's summary.
+def measure(config: Config) -> dict[str, Any]:
+    """Publish readings and time the answers; the histogram's summary.
 
     Raises:
         Refusal: the echo does not answer.
@@ -80,6 +81,7 @@ def measure(config: Config) -> dict[str, float]:
     from isthmus_deploy.ros import qos
 
     link, latency, sent_ns = ros2.Link("bench"), LatencyHistogram(), [0]
+    period_ns = round(config.period_s * 1e9)
     try:
         imu = link.node.create_publisher(Imu, "imu", qos.SENSOR)
         odom = link.node.create_publisher(Odometry, "odom", qos.SENSOR)
@@ -92,8 +94,8 @@ def measure(config: Config) -> dict[str, float]:
         if not link.wait(config.wait_s, odom.get_subscription_count):
             raise ros2.Refusal(f"no echo within {config.wait_s:g} s")
         next_ns = time.monotonic_ns()
-        for _ in range(round(config.duration_s * 1e9) // _PERIOD_NS):
-            next_ns += _PERIOD_NS
+        for _ in range(round(config.duration_s * 1e9) // period_ns):
+            next_ns += period_ns
             link.wait_until(next_ns)
             imu.publish(Imu())
             sent_ns[0] = time.monotonic_ns()

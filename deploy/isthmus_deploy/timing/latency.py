@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus_deploy.contracts.limits import Signal
-from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.timing.histogram import LatencyHistogram
 
 _PERIODS = 2
 _MACHINE_S = 0.005

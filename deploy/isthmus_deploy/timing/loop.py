@@ -1,15 +1,13 @@
 """The fixed-rate loop: absolute monotonic deadlines, in phase with the sensor, and what it says of its own timing."""
 
-import bisect
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from isthmus_deploy.timing.clocks import RunningMinimum
+from isthmus_deploy.timing.histogram import LatencyHistogram
 
-_BUCKETS_PER_DECADE = 20
-_FIRST_NS = 1_000
-_DECADES = 6
 _PHASE_GAIN = 0.1
 """Share of the measured phase error that one cycle corrects."""
 _PHASE_LIMIT = 0.02
@@ -19,45 +17,6 @@ _RECENT_NS = 1_000_000_000
 
 Clock = Callable[[], int]
 """Monotonic time in nanoseconds, such as `time.monotonic_ns`."""
-
-
-class LatencyHistogram:
-    """Durations in fixed buckets from 1 µs to 1 s, 20 a decade (12 % wide). Recording allocates no memory."""
-
-    EDGES_NS = tuple(
-        round(_FIRST_NS * 10 ** (index / _BUCKETS_PER_DECADE)) for index in range(_DECADES * _BUCKETS_PER_DECADE + 1)
-    )
-
-    def __init__(self):
-        self._counts = [0] * (len(self.EDGES_NS) + 1)
-        self._sum_ns = 0
-        self.count = 0
-        """Durations recorded."""
-        self.max_ns = 0
-        """Longest duration recorded."""
-
-    def record(self, duration_ns: int) -> None:
-        """Add one duration."""
-        self._counts[bisect.bisect_left(self.EDGES_NS, duration_ns)] += 1
-        self._sum_ns += duration_ns
-        self.count += 1
-        self.max_ns = max(self.max_ns, duration_ns)
-
-    def percentile_ns(self, percent: float) -> int:
-        """Duration that `percent` of the records do not exceed, rounded up to a bucket's edge; 0 without records."""
-        wanted = percent / 100.0 * self.count
-        below = 0
-        for index, edge in enumerate(self.EDGES_NS):
-            below += self._counts[index]
-            if below >= wanted and below:
-                return min(edge, self.max_ns)
-        return self.max_ns
-
-    def summary(self) -> dict[str, float]:
-        """Count, and mean, p50, p90, p99 and maximum in microseconds."""
-        mean = self._sum_ns / self.count if self.count else 0.0
-        percentiles = {f"p{percent}_us": self.percentile_ns(percent) / 1e3 for percent in (50, 90, 99)}
-        return {"count": self.count, "mean_us": mean / 1e3, **percentiles, "max_us": self.max_ns / 1e3}
 
 
 class SectionTimer:
@@ -87,7 +46,7 @@ class SectionTimer:
         self._histograms[section].record(now - self._mark_ns)
         self._mark_ns = now
 
-    def summary(self) -> dict[str, dict[str, float]]:
+    def summary(self) -> dict[str, dict[str, Any]]:
         """Summary of each section's histogram, by name."""
         return {name: histogram.summary() for name, histogram in self._histograms.items()}
 
@@ -187,7 +146,7 @@ class ControlLoop:
         self._tick(now)
         self._advance(now)
 
-    def summary(self) -> dict[str, int | dict[str, float]]:
+    def summary(self) -> dict[str, Any]:
         """Counters and timing, ready for JSON."""
         return {
             "cycles": self.cycles,

@@ -34,7 +34,6 @@ THRUST = CRAZYFLIE.thrust_coefficient  # N/(rad/s)²
 MOTOR_LAG_S = 0.15
 LEAD = 2.5  # how much faster than their lag the motors are driven
 HOVER = float(np.sqrt(MASS * GRAVITY / (4 * THRUST)))  # rad/s
-DT = ROBOT.control_period_s
 
 POSITION_GAIN, VELOCITY_GAIN, INTEGRAL_GAIN = 1.6, 2.2, 0.5  # 1/s², 1/s, 1/s³
 TILT_GAIN, RATE_GAIN = 45.0, 11.0  # 1/s², 1/s
@@ -53,12 +52,12 @@ _ALLOCATION = np.linalg.inv(
 )
 
 
-def control(s: dict[str, Any], memory: dict[str, Any], ops: Any) -> tuple[Any, dict[str, Any]]:
+def control(s: dict[str, Any], memory: dict[str, Any], ops: Any, period_s: float) -> tuple[Any, dict[str, Any]]:
     """Rotor speed set-points (batch, 4) rad/s and the next memory, from signals and memory (batch, n)."""
     axes = _axes(s["orientation"], ops)
     velocity = _sum3(axes, s["linear_velocity"], rows=True, ops=ops)
     error = ops.clip(s["reference_position"] - s["position"], -0.8, 0.8)
-    integral = ops.clip(memory["integral"] + error * DT, -4.0, 4.0)
+    integral = ops.clip(memory["integral"] + error * period_s, -4.0, 4.0)
     wanted = error * POSITION_GAIN + (s["reference_velocity"] - velocity) * VELOCITY_GAIN + integral * INTEGRAL_GAIN
     wanted = ops.clip(wanted, -4.0, 4.0) + ops.constant([[0.0, 0.0, GRAVITY]])
     wanted_body = _sum3(axes, wanted, rows=False, ops=ops)
@@ -77,7 +76,7 @@ def control(s: dict[str, Any], memory: dict[str, Any], ops: Any) -> tuple[Any, d
     speed = ops.sqrt(ops.clip(rotor_thrust / THRUST, 600.0**2, 2200.0**2))
     estimate = memory["rotor_speed"]
     command = ops.clip(estimate + (speed - estimate) * LEAD, 0.0, MAX_ROTOR_SPEED)
-    estimate = estimate + (command - estimate) * float(-np.expm1(-DT / MOTOR_LAG_S))
+    estimate = estimate + (command - estimate) * float(-np.expm1(-period_s / MOTOR_LAG_S))
     return command, {"integral": integral, "rotor_speed": estimate}
 
 
@@ -189,7 +188,7 @@ def contract() -> Contract:
     return patient(contract_for(ROBOT, "quadrotor", memory=memory))
 
 
-def model() -> bytes:
+def model(period_s: float = ROBOT.control_period_s) -> bytes:
     """The controller as a serialised ONNX model."""
     graph, own = GraphOps(), contract()
     inputs = {item.name: item.shape for item in own.signals}
@@ -198,6 +197,7 @@ def model() -> bytes:
         {item.name: Value(graph, item.name) for item in own.signals},
         {item.name: Value(graph, f"memory_{item.name}") for item in own.memory},
         graph,
+        period_s,
     )
     graph.node("Identity", command, name="rotor_speed")
     for name, value in memory.items():
@@ -214,7 +214,7 @@ def _infos(shapes: dict[str, tuple[int, ...]]) -> list[onnx.ValueInfoProto]:
     return [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in shapes.items()]
 
 
-def replay(steps: int = 20) -> tuple[ReplayStep, ...]:
+def replay(steps: int = 20, period_s: float = ROBOT.control_period_s) -> tuple[ReplayStep, ...]:
     """Test vectors: random readings, with a reset half-way."""
     random = np.random.default_rng(0)
     result, memory = [], {}
@@ -224,7 +224,7 @@ def replay(steps: int = 20) -> tuple[ReplayStep, ...]:
             memory = {item.name: NumpyOps.constant(np.zeros((1, *item.shape))) for item in contract().memory}
         signals = _random_signals(random)
         batched = {name: NumpyOps.constant(value[None]) for name, value in signals.items()}
-        command, memory = control(batched, memory, NumpyOps)
+        command, memory = control(batched, memory, NumpyOps, period_s)
         result.append(ReplayStep(reset=reset, signals=signals, commands={"rotor_speed": np.asarray(command[0])}))
     return tuple(result)
 
@@ -238,4 +238,6 @@ def _random_signals(random: np.random.Generator) -> dict[str, np.ndarray]:
 
 def policy_file(**changed: Any) -> bytes:
     """The sealed policy file; `changed` replaces fields of the contract."""
-    return seal(model(), dataclasses.replace(contract(), **changed), replay())
+    own = dataclasses.replace(contract(), **changed)
+    period_s = own.control_period_s
+    return seal(model(period_s), own, replay(period_s=period_s))

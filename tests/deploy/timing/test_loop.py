@@ -1,4 +1,4 @@
-"""The control loop on a fake clock: grid, phase lock, missed readings, overruns; and the latency histogram."""
+"""The control loop on a fake clock: grid, phase lock, missed readings, overruns."""
 
 import itertools
 import threading
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_deploy.timing.loop import ControlLoop, LatencyHistogram, ReadingEvent, SectionTimer
+from isthmus_deploy.timing.loop import ControlLoop, ReadingEvent, SectionTimer
 
 PERIOD_NS = 10_000_000
 SLACK_NS = 2_000_000
@@ -244,42 +244,6 @@ def test_a_reading_from_another_thread_wakes_the_loop():
 
 
 # --- timing ---
-
-
-def test_percentiles_are_bucket_edges_at_most_an_eighth_too_high():
-    histogram = LatencyHistogram()
-    for microseconds in range(1, 1001):
-        histogram.record(microseconds * 1_000)
-    for percent in (1, 50, 90, 99):
-        exact = percent * 10_000
-        assert exact <= histogram.percentile_ns(percent) <= exact * 1.125
-    assert histogram.percentile_ns(100) == histogram.max_ns == 1_000_000
-    summary = histogram.summary()
-    assert (summary["count"], summary["mean_us"], summary["max_us"]) == (1000, 500.5, 1000.0)
-
-
-def test_durations_beyond_the_buckets_are_counted():
-    histogram = LatencyHistogram()
-    for duration in (0, 500, 5_000_000_000):
-        histogram.record(duration)
-    assert histogram.percentile_ns(50) == 1_000
-    assert histogram.percentile_ns(99) == 5_000_000_000
-    assert histogram.count == 3
-
-
-def test_an_empty_histogram_is_zero():
-    assert LatencyHistogram().summary() == {
-        "count": 0, "mean_us": 0.0, "p50_us": 0.0, "p90_us": 0.0, "p99_us": 0.0, "max_us": 0
-    }  # fmt: skip
-
-
-@given(durations=st.lists(st.integers(0, 3_000_000_000), min_size=1), percent=st.integers(1, 100))
-def test_a_percentile_is_never_below_the_true_one(durations, percent):
-    histogram = LatencyHistogram()
-    for duration in durations:
-        histogram.record(duration)
-    rank = -(-percent * len(durations) // 100)
-    assert sorted(durations)[rank - 1] <= histogram.percentile_ns(percent) <= max(durations)
 
 
 def test_sections_add_up_to_the_cycle():

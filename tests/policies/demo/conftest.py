@@ -14,7 +14,7 @@ import pytest
 
 from isthmus_deploy.contracts.contract import Provenance
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
-from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.networks.policy import make_policy

@@ -13,7 +13,8 @@ from isthmus_deploy.ros.node.status import diagnostics
 from isthmus_deploy.ros.ros2 import Link
 from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.supervisor import State
-from isthmus_deploy.timing.loop import ControlLoop, LatencyHistogram, SectionTimer
+from isthmus_deploy.timing.histogram import LatencyHistogram
+from isthmus_deploy.timing.loop import ControlLoop, SectionTimer
 
 
 class Counted(Protocol):

@@ -30,6 +30,9 @@ class Config:
     """Hardware profile (YAML): it speaks as the robot of that profile does, and does not say what it is."""
     namespace: str = ""
     """ROS namespace, such as /drone1."""
+    control_period_s: float | None = None
+    """How often it is read and commanded, s, for a policy that was trained for that; by default as its description
+    says."""
     seed: int = 0
     """Draws the body, its delays and the noise."""
     upside_down: bool = False

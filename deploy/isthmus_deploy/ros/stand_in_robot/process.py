@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from nav_msgs.msg import Odometry
 from std_msgs.msg import Bool, String
 
 from isthmus_deploy.contracts.profile import read_profile
-from isthmus_deploy.contracts.robot_interface import CommandInterface, interface_of
+from isthmus_deploy.contracts.robot_interface import CommandInterface, RobotInterface, interface_of
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.body import odometry_writer
 from isthmus_deploy.ros.bindings.messages import set_stamp
@@ -27,8 +28,8 @@ from isthmus_deploy.ros.stand_in_robot.controllers import controller_orders, ser
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
-from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world
-from isthmus_deploy.timing.loop import LatencyHistogram
+from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world, steps_in
+from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_sim.models.user_robot import robot_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def simulate(config: Config) -> int:
 
     Raises:
         RegistryError: there is no robot or task of that name.
-        ValueError: a stand-in cannot be made of the robot, or one of `config.fault` is no fault of it.
+        ValueError: a stand-in cannot be made of the robot, one of `config.fault` is no fault of it, or the control
+            period is no whole number of physics steps.
         Refusal: no topic carries one of its signals or commands.
     """
     stop = StopRequest()
@@ -52,6 +54,8 @@ def simulate(config: Config) -> int:
         if config.upside_down:
             world.turn_over()
         interface = interface_of(world.robot)
+        if config.control_period_s is not None:
+            interface = replace(interface, control_period_s=config.control_period_s)
         profile = None if config.profile is None else read_profile(config.profile)
         orders = {} if profile is None else controller_orders(profile, interface)
         table = bindings() if profile is None else ProfiledTable(bindings(), profile, orders)
@@ -61,7 +65,7 @@ def simulate(config: Config) -> int:
         with closing(Link("stand_in_robot", config.namespace)) as link:
             if profile is not None:
                 serve_controllers(link, profile, orders)
-            StandIn(config, world, faults, link, table).run(stop)
+            StandIn(config, world, interface, faults, link, table).run(stop)
     return 0
 
 
@@ -74,13 +78,19 @@ class StandIn:
     """
 
     def __init__(
-        self, config: Config, world: World, faults: tuple[Fault, ...], link: Link, table: BindingTable
+        self,
+        config: Config,
+        world: World,
+        interface: RobotInterface,
+        faults: tuple[Fault, ...],
+        link: Link,
+        table: BindingTable,
     ) -> None:
         self._config, self._world, self._faults, self._link = config, world, faults, link
         self._log = link.node.get_logger()
-        self._interface = interface_of(world.robot)
-        self._period_ns = round(self._interface.control_period_s * 1e9)
-        self._steps = round(self._interface.control_period_s / world.timestep_s)
+        self._interface = interface
+        self._period_ns = round(interface.control_period_s * 1e9)
+        self._steps = steps_in(interface.control_period_s, world)
         specs = world.robot.commands
         self._commands = {spec.name: Commands(spec.minimum, spec.maximum) for spec in specs}
         self._newest = {spec.name: np.array(spec.safe) for spec in specs}

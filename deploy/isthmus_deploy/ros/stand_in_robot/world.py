@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -85,3 +86,14 @@ def make_world(robot: RobotDescription | None, seed: int, task: str | None = Non
     from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 
     return DescribedWorld(bare_scene(robot), seed)
+
+
+def steps_in(period_s: float, world: World) -> int:
+    """How many physics steps a control period has. Raises ValueError where that is no whole number."""
+    steps = period_s / world.timestep_s
+    if not 0.5 < steps < math.inf or not math.isclose(steps, round(steps), rel_tol=1e-6):
+        raise ValueError(
+            f"a control period of {period_s:g} s is no whole number of the physics steps of {world.robot.name}, which "
+            f"are {world.timestep_s:g} s long"
+        )
+    return round(steps)
