@@ -45,8 +45,8 @@ def main() -> None:
     write_json(config.log, sleep(round(config.period_s * 1e9), stopped).summary())
 
 
-def sleep(period_ns: int, stopped: list[int]) -> LatencyHistogram:
-    """Sleep period by period until something is in `stopped`; absolute differences from the period."""
+def sleep(period_ns: int, stopped: object) -> LatencyHistogram:
+    """Sleep period by period until `stopped` is true; absolute differences from the period."""
     nanosleep, wanted = ctypes.CDLL(None).clock_nanosleep, _Timespec()
     errors = LatencyHistogram()
     due_ns = before_ns = time.monotonic_ns()

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import tyro
 
 from isthmus_deploy.ros import ros2
-from isthmus_deploy.timing.histogram import LatencyHistogram
+from isthmus_deploy.timing.answers import AnswerTimes
 
 _ROTORS = 4
 
@@ -80,15 +80,15 @@ def measure(config: Config) -> dict[str, Any]:
 
     from isthmus_deploy.ros import qos
 
-    link, latency, sent_ns = ros2.Link("bench"), LatencyHistogram(), [0]
     period_ns = round(config.period_s * 1e9)
+    link, answers = ros2.Link("bench"), AnswerTimes(period_ns)
     try:
         imu = link.node.create_publisher(Imu, "imu", qos.SENSOR)
         odom = link.node.create_publisher(Odometry, "odom", qos.SENSOR)
         link.node.create_subscription(
             Float64MultiArray,
             "rotor_controller/commands",
-            lambda _: latency.record(time.monotonic_ns() - sent_ns[0]),
+            lambda _: answers.came(time.monotonic_ns()),
             qos.COMMAND,
         )
         if not link.wait(config.wait_s, odom.get_subscription_count):
@@ -98,11 +98,11 @@ def measure(config: Config) -> dict[str, Any]:
             next_ns += period_ns
             link.wait_until(next_ns)
             imu.publish(Imu())
-            sent_ns[0] = time.monotonic_ns()
+            answers.sent(time.monotonic_ns())
             odom.publish(Odometry())
     finally:
         link.close()
-    return latency.summary()
+    return answers.histogram.summary()
 
 
 def _echo() -> int:

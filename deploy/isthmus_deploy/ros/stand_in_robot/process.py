@@ -29,6 +29,7 @@ from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fau
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world, steps_in
+from isthmus_deploy.timing.answers import AnswerTimes
 from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_sim.models.user_robot import robot_of
 
@@ -74,7 +75,7 @@ class StandIn:
 
     Each control period, at its deadline, the period that has passed is simulated, every command acting from the moment
     it came; then the sensors are read and sent. So a command acts as late as it really came, and the process wakes up
-    only once a period.
+    only twice a period: most of the physics is done before the deadline, so that it delays no reading.
     """
 
     def __init__(
@@ -96,10 +97,10 @@ class StandIn:
         self._newest = {spec.name: np.array(spec.safe) for spec in specs}
         self._safe = np.concatenate([spec.safe for spec in specs])
         self._aftermath = Aftermath(self._safe.tolist(), slowly=any(spec.transition_rate is not None for spec in specs))
-        self._latency = LatencyHistogram()
+        self._answers = AnswerTimes(self._period_ns)
         self._lateness = LatencyHistogram()
-        self._sent_ns: int | None = None
-        self._unanswered = self._published = self._skipped = self._refused = 0
+        self._published = self._skipped = self._refused = 0
+        self._begun_ns = self._stepped = 0
         self._moving_since_s: float | None = None
         self._dead = False
         node = link.node
@@ -121,16 +122,19 @@ class StandIn:
         """Simulate in real time until told to stop."""
         self._log.info(f"{self._interface.robot} at rest, body of seed {self._config.seed}")
         freeze_garbage()
-        simulated_ns = time.monotonic_ns()
+        due_ns = self._begun_ns = time.monotonic_ns()
         while not stop:
-            self._link.wait_until(simulated_ns + self._period_ns)
-            now_ns = time.monotonic_ns()
-            periods = (now_ns - simulated_ns) // self._period_ns  # more than one: this process was held up
-            self._lateness.record(now_ns - simulated_ns - self._period_ns)
-            self._skipped += periods - 1
-            for _ in range(periods):
-                self._advance(simulated_ns)
-                simulated_ns += self._period_ns
+            due_ns += self._period_ns
+            early_ns = due_ns - self._period_ns // 4
+            self._link.wait_until(early_ns)
+            self._advance(early_ns)
+            self._link.wait_until(due_ns)
+            late_ns = time.monotonic_ns() - due_ns
+            self._lateness.record(late_ns)
+            skipped = late_ns // self._period_ns  # this process was held up
+            self._skipped += skipped
+            due_ns += skipped * self._period_ns
+            self._advance(due_ns)
             self._publish()
         self._log.info(self._timing_line())
         if self._config.log:
@@ -138,11 +142,11 @@ class StandIn:
         if self._config.log and self._task:
             self._record.save(self._config.log.with_suffix(".npz"))
 
-    def _advance(self, begin_ns: int) -> None:
-        """Simulate the control period that began then."""
-        for step in range(self._steps):
-            at_ns = begin_ns + step * self._period_ns // self._steps
+    def _advance(self, until_ns: int) -> None:
+        """Simulate the physics steps that begin before then."""
+        while (at_ns := self._begun_ns + self._stepped * self._period_ns // self._steps) < until_ns:
             self._world.step({name: commands.at(at_ns) for name, commands in self._commands.items()})
+            self._stepped += 1
         dead = any(commands.dead for commands in self._commands.values())
         if dead and not self._dead:
             self._log.warning(f"dead-man: no command for {DEAD_MAN_NS / 1e9:g} s, {self._world.without_command}")
@@ -161,11 +165,9 @@ class StandIn:
         for fault in faults:
             self._sensors.spoil(fault, readings)
         silent, late = ({fault.topic for fault in faults if fault.kind == kind} for kind in ("silence", "late"))
-        unanswered = self._sent_ns is not None
         sent_ns = self._sensors.publish(stamp, readings, silent, late)
         if sent_ns is not None:
-            self._unanswered += unanswered
-            self._sent_ns = sent_ns
+            self._answers.sent(sent_ns)
             self._published += 1
 
     def _active_faults(self) -> list[Fault]:
@@ -201,17 +203,15 @@ class StandIn:
             self._moving_since_s = self._world.time_s
         if name == self._interface.commands[-1].name:  # the node sends its commands in this order
             self._aftermath.note_command(now_ns, everything)
-        if self._sent_ns is not None:
-            self._latency.record(now_ns - self._sent_ns)
-            self._sent_ns = None
+        self._answers.came(now_ns)
 
     # --- at the end ---
 
     def _timing_line(self) -> str:
-        latency = self._latency.summary()
+        latency = self._answers.histogram.summary()
         return (
             f"{self._published} readings sent, sensor to command p50 {latency['p50_us']:.0f} us, "
-            f"p99 {latency['p99_us']:.0f} us, {self._unanswered} without an answer in their period"
+            f"p99 {latency['p99_us']:.0f} us, {self._answers.unanswered} without an answer in their period"
         )
 
     def _summary(self) -> dict[str, object]:
@@ -221,11 +221,12 @@ class StandIn:
             **self._world.hidden(),
             **({"succeeded": self._task.succeeded, "measured": self._measured} if self._task else {}),
             "readings": self._published,
-            "unanswered": self._unanswered,
+            "unanswered": self._answers.unanswered,
             "skipped_periods": self._skipped,
             "refused_commands": self._refused,
             "dead_man": self._dead,
             "after_fault": self._aftermath.summary(),
-            "sensor_to_command": self._latency.summary(),
+            "sensor_to_command": self._answers.histogram.summary(),
             "lateness": self._lateness.summary(),
+            "period_error": self._answers.period_error.summary(),
         }
