@@ -9,7 +9,7 @@ import pytest
 
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
 from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWorld
-from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_deploy.ros.stand_in_robot.world import make_world, steps_in
 from isthmus_sim.robots.quadrotor.description import GRAVITY, ROBOT
 from isthmus_sim.robots.so101.description import ROBOT as ARM
 
@@ -74,3 +74,11 @@ def test_the_velocity_estimate_is_late_and_the_rest_is_not():
     np.testing.assert_allclose(sensed, late.linear_velocity, atol=6 * 0.002 / 20)
     assert np.linalg.norm(truths[-1].linear_velocity - late.linear_velocity) > 0.01
     np.testing.assert_allclose(world.sense()["position"], truths[-1].position, atol=6 * 0.001)
+
+
+def test_a_control_period_is_a_whole_number_of_physics_steps():
+    world = QuadrotorWorld(0)
+    assert [steps_in(period_s, world) for period_s in (0.001, 0.002, 0.01)] == [1, 2, 10]
+    for period_s in (0.0015, 0.0004, 0.0, -0.01, np.nan, np.inf):
+        with pytest.raises(ValueError, match="no whole number of the physics steps of crazyflie, which are 0.001 s"):
+            steps_in(period_s, world)
