@@ -92,9 +92,9 @@ def flights(options: Options, folder: Path) -> Iterator[Timed]:
     among = replace(slow, seconds=options.busy_s, warm_s=None)
     yield timed("100 Hz", slow, options, folder)
     yield timed("500 Hz", fast, options, folder)
-    yield timed("100 Hz, cores busy, default scheduling", replace(among, realtime=False), options, folder, busy=True)
+    yield timed("busy, default scheduling", replace(among, realtime=False), options, folder, busy=True)
     if permitted:
-        yield timed("100 Hz, cores busy, real-time scheduling", among, options, folder, busy=True)
+        yield timed("busy, real time", among, options, folder, busy=True)
 
 
 def timed(name: str, case: Case, options: Options, folder: Path, *, busy: bool = False) -> Timed:
@@ -112,7 +112,7 @@ def rows(timed: Timed) -> list[Row]:
         Row(metric="flown to the end", value=float(timed.flown.succeeded), unit="of 1", must=">= 1"),
         *_jitter(loop["period_error"], timed.flown.bare, timed.flown.robot["period_error"]),
         *_latency(timed.flown.robot["sensor_to_command"], timed.echo),
-        *(_time(f"inference: guard, policy and filter, {name}", inference[key]) for name, key in TIMES.items()),
+        *(_time(f"inference, {name}", inference[key]) for name, key in TIMES.items()),
         Row(metric="periods missed", value=loop["skipped_periods"], unit=f"of {loop['cycles']}"),
         Row(metric="readings that came late or never", value=loop["missed_readings"], unit=f"of {loop['cycles']}"),
         *_growth(timed),
@@ -123,7 +123,7 @@ def rows(timed: Timed) -> list[Row]:
 def _jitter(loop: Measured, bare: Measured, robot: Measured) -> Iterator[Row]:
     yield from _beside("period jitter", loop, {"bare loop": bare, "the robot's readings": robot})
     yield Row(
-        metric="period jitter, p99.9, over the bare loop's",
+        metric="period jitter, p99.9, over the bare loop",
         value=loop["p99.9_us"] / bare["p99.9_us"], unit="times", must="<= 2", peer=_pair(loop, bare, "p99.9_us"),
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def _jitter(loop: Measured, bare: Measured, robot: Measured) -> Iterator[Row]:
 def _latency(latency: Measured, limit: Measured) -> Iterator[Row]:
     yield from _beside("sensor to command", latency, {"bare echo": limit})
     yield Row(
-        metric="sensor to command, p99, more than the bare echo",
+        metric="sensor to command, p99, over the bare echo",
         value=(latency["p99_us"] - limit["p99_us"]) / 1e3, unit="ms", must="<= 0.5",
         peer=_pair(latency, limit, "p99_us"),
     )  # fmt: skip

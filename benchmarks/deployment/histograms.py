@@ -22,8 +22,10 @@ def draw(flights: Sequence[tuple[str, Flown, Measured]], path: Path) -> None:
         _compare(left, flown.robot["sensor_to_command"], "policy node", echo, "bare echo, which decides nothing")
         _compare(right, flown.node["loop"]["period_error"], "policy node", flown.bare, "bare loop, which only sleeps")
         left.set_ylabel(f"{name}\nshare of all periods")
-    panels[0, 0].set_title("From a reading to its command, over DDS", fontsize=11, pad=10)
-    panels[0, 1].set_title("How much a period is longer or shorter than it should be", fontsize=11, pad=10)
+    panels[0, 0].set_title("From a reading to its command, over DDS", fontsize=11, pad=28)
+    panels[0, 1].set_title("How much a period is longer or shorter than it should be", fontsize=11, pad=28)
+    for panel in panels[0]:
+        panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=9.5)
     for panel in panels[-1]:
         panel.set_xlabel("ms; dashed: 99.9 % are below")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,4 +46,3 @@ def _compare(panel: Axes, ours: Measured, our_name: str, limit: Measured, its_na
     panel.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=9.5)
