@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from deployment.flight import Flown, Measured
 
@@ -42,7 +43,9 @@ def _compare(panel: Axes, ours: Measured, our_name: str, limit: Measured, its_na
         panel.bar(edges, shares, [-width for width in widths], align="edge", color=color, alpha=0.6, label=name)
         panel.axvline(measured["p99.9_us"] / 1e3, color=color, linestyle="--", linewidth=1.2)
     panel.set(xscale="log", yscale="log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)

@@ -80,5 +80,5 @@ def test_a_control_period_is_a_whole_number_of_physics_steps():
     world = QuadrotorWorld(0)
     assert [steps_in(period_s, world) for period_s in (0.001, 0.002, 0.01)] == [1, 2, 10]
     for period_s in (0.0015, 0.0004, 0.0, -0.01, np.nan, np.inf):
-        with pytest.raises(ValueError, match="no whole number of the physics steps of crazyflie, which are 0.001 s"):
+        with pytest.raises(ValueError, match=r"no whole number of the physics steps of crazyflie, which are 0\.001 s"):
             steps_in(period_s, world)
