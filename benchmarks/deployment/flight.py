@@ -65,12 +65,13 @@ def fly(case: Case, folder: Path) -> Flown:
     logs = {name: folder / f"{name}.json" for name in ("robot", "node", "bare")}
     with ExitStack() as processes:
         stand_in = _module("stand_in_robot", "--seed", case.seed, *timed, "--log", logs["robot"])
-        processes.enter_context(_running(stand_in, case))
-        driving = _module("node.policy_node", policy, "--record-in", folder / "flights", "--log", logs["node"])
-        node = processes.enter_context(_running([*driving, "--wait-s", str(_WAIT_S)], case))
+        processes.enter_context(_running(_scheduled(stand_in, case)))
+        told = ("--record-in", folder / "flights", "--log", logs["node"], "--wait-s", _WAIT_S)
+        driving = _module("node.policy_node", policy, *told, "--realtime" if case.realtime else "--no-realtime")
+        node = processes.enter_context(_running(driving))
         _wait_for_loop(node)
         bare = [sys.executable, str(_BARE_LOOP), "--period-s", str(case.period_s), "--log", str(logs["bare"])]
-        processes.enter_context(_running(bare, case))
+        processes.enter_context(_running(_scheduled(bare, case)))
         mission = subprocess.Popen(_mission(case))
         grown_kib = _watch(mission, node.pid, case.warm_s)
     measured = {name: json.loads(log.read_text()) for name, log in logs.items()}
@@ -122,9 +123,9 @@ def _hand_made(case: Case, folder: Path) -> Path:
 
 
 @contextmanager
-def _running(command: list[str], case: Case) -> Iterator[subprocess.Popen[bytes]]:
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run it as long as the block does, and let it write down what it has measured."""
-    process = subprocess.Popen(_scheduled(command, case))
+    process = subprocess.Popen(command)
     try:
         yield process
     finally:
