@@ -9,7 +9,7 @@ _PROC = Path("/proc")
 
 def tree(pid: int) -> dict[str, int]:
     """A process and its children: by the modules that they run, their numbers."""
-    children = (_PROC / f"{pid}/task/{pid}/children").read_text().split()
+    children = [child for task in (_PROC / f"{pid}/task").glob("*/children") for child in task.read_text().split()]
     return {_module(each): each for each in (pid, *map(int, children))}
 
 
