@@ -84,8 +84,10 @@ def test_the_figure_is_drawn_also_of_what_never_varied(bench: Any, tmp_path: Pat
 def test_a_process_and_its_children_are_told_apart_by_what_they_run(bench: Any):
     from deployment.memory import tree  # pyright: ignore[reportMissingImports]
 
-    child = subprocess.Popen([sys.executable, "-m", "code"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen([sys.executable, "-m", "code"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     with child:
+        assert child.stderr is not None
+        child.stderr.readline()  # it runs
         assert tree(os.getpid())["code"] == child.pid
         child.terminate()
 
