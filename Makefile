@@ -126,6 +126,9 @@ bench-imitation: $(STAMP) ## a student that sees learns from a teacher that know
 bench-chunk-latency: $(STAMP) ## one decision of exported chunk policies on one core, beside torch and bare products
 	$(BIN)/python benchmarks/chunk_latency.py $(ARGS)
 
+bench-monitor: $(STAMP) ## ARGS="--runs runs/chunks/...": failures told before they happen, and false alarms, beside each score alone
+	$(BIN)/python benchmarks/monitor.py $(ARGS)
+
 bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jitter; cost of an episode as the dataset grows
 	$(BIN)/python benchmarks/recording.py $(ARGS)
 

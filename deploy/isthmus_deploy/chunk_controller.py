@@ -9,6 +9,8 @@ from isthmus_deploy.policy.reading_history import ReadingHistory
 from isthmus_deploy.safety.chain import SafetyChain, Values
 from isthmus_deploy.safety.commands.filter import DriverFailed, GoalLimiter
 from isthmus_deploy.safety.conditions import Conditions
+from isthmus_deploy.safety.monitor import OnAlarm, RuntimeMonitor, check_rule, heed
+from isthmus_deploy.safety.supervisor import State
 from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_deploy.timing.tick_counter import TickCounter
 
@@ -28,17 +30,28 @@ class ChunkController(SafetyChain):
         inferer: Runs the loaded policy.
         conditions: Those of the policy, by default none.
         ramp_s: Time in which the policy takes over from the stand-by command.
+        on_alarm: What is done when the policy's monitor says that it is out of its depth.
 
     Raises:
-        ValueError: it is no policy of chunks.
+        ValueError: it is no policy of chunks, or an alarm cannot do what it shall.
     """
 
-    def __init__(self, inferer: Inferer, *, conditions: Conditions | None = None, ramp_s: float = 0.3):
+    def __init__(
+        self,
+        inferer: Inferer,
+        *,
+        conditions: Conditions | None = None,
+        ramp_s: float = 0.3,
+        on_alarm: OnAlarm = "tell",
+    ):
         contract = inferer.model.contract
         chunk = contract.chunk
         if chunk is None:
             raise ValueError("the policy gives no chunks: a PolicyController drives it step by step")
         super().__init__(contract, conditions=conditions, ramp_s=ramp_s)
+        check_rule(on_alarm, contract, may_hold=self.may_hold)
+        self._monitor = None if contract.monitor is None else RuntimeMonitor(contract.monitor)
+        self._on_alarm = on_alarm
         self._inferer = inferer
         self._horizon = chunk.horizon
         self._tolerated_s = chunk.tolerated_latency_s
@@ -68,6 +81,7 @@ class ChunkController(SafetyChain):
         """What diagnostics tell, by name."""
         return {
             **super().counters,
+            **(self._monitor.counters if self._monitor else {}),
             "clamped_goals": self.clamped_goals,
             "refused_chunks": self.refused_chunks,
             "last_refusal": self.last_refusal,
@@ -91,14 +105,29 @@ class ChunkController(SafetyChain):
         self._ticks.reset()
         self._asked_ns = None
         self.last_refusal = ""
+        if self._monitor is not None:
+            self._monitor.begin()
 
     def tick(self, signals: Values, ages_s: Mapping[str, float], now_ns: int) -> Values:
         """One control period, driven by the policy: `drive` says what goes in and out."""
+        try:
+            self._watch(now_ns)
+        except DriverFailed as error:
+            self.fault(now_ns, str(error))
         return self.drive(signals, ages_s, now_ns, lambda: self._wanted(signals, now_ns))
 
     def close(self) -> bool:
         """End the inference. Returns False for one that hangs; it ends with the process."""
         return self._inferer.close()
+
+    def _watch(self, now_ns: int) -> None:
+        """Heed what the monitor says of this episode's inferences. Raises DriverFailed where it cannot say anything."""
+        while (scored := self._inferer.take_scores()) is not None:
+            if self._monitor is None or self.state not in (State.RAMP_IN, State.RUNNING):
+                continue
+            if self._executor.is_current(scored.request):
+                self._monitor.see(scored.scores)
+                heed(self, self._monitor, self._on_alarm, now_ns)
 
     def _wanted(self, signals: Values, now_ns: int) -> Values | None:
         """The commands of this tick; None until the episode's first chunk. Raises DriverFailed where there are none."""

@@ -106,6 +106,10 @@ class ChunkExecutor:
         """Whether the episode has had no chunk yet."""
         return not self._chunks
 
+    def is_current(self, request: Request) -> bool:
+        """Whether this episode has asked for it."""
+        return request.episode == self._episode
+
     @property
     def expected_latency(self) -> int:
         """Ticks that the next inference will take, as far as the last ones tell."""
@@ -131,7 +135,7 @@ class ChunkExecutor:
             raise ChunkError(
                 f"chunk {request.number} is not finite at action {int(np.argwhere(~np.isfinite(chunk))[0, 0])}"
             )
-        if request.episode != self._episode:
+        if not self.is_current(request):
             raise ChunkError(f"chunk {request.number} is of episode {request.episode}, this is {self._episode}")
         if request.number <= self._newest:
             raise ChunkError(f"chunk {request.number} came a second time, or after chunk {self._newest}")

@@ -30,10 +30,16 @@ def with_chunks(
 
 
 class Model:
-    """Steps by a function of the windows and of what to begin near to. Keeps what it was given, in order."""
+    """Steps by a function of the windows and of what to begin near to, and may be watched. Keeps what it was given, in
+    order."""
 
-    def __init__(self, contract: Contract, give: Callable[[Values, Values | None], Values]) -> None:
-        self.contract, self._give = contract, give
+    def __init__(
+        self,
+        contract: Contract,
+        give: Callable[[Values, Values | None], Values],
+        scores: Callable[[Values], np.ndarray] | None = None,
+    ) -> None:
+        self.contract, self._give, self.scores = contract, give, scores
         self.digest = 64 * "0"
         self.seen: list[Values] = []
 

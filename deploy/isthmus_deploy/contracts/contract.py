@@ -17,6 +17,7 @@ from isthmus_deploy.contracts.consistency import (
     paths,
 )
 from isthmus_deploy.contracts.limits import Command, Limits, Signal
+from isthmus_deploy.contracts.monitor_data import Monitor, monitor_of
 from isthmus_deploy.contracts.robot_interface import (
     CommandInterface,
     ContractMismatch,
@@ -147,6 +148,8 @@ class Contract(Limits):
     written without it, as it was before there were chunks."""
     conditions: tuple[Condition, ...] | None = None
     """What must hold of the robot, in the order of the second graph's margins; None for a policy that says nothing."""
+    monitor: Monitor | None = None
+    """How it is watched; None for a policy that is not."""
     version: int = CONTRACT_VERSION
 
     def __post_init__(self):
@@ -155,6 +158,7 @@ class Contract(Limits):
             check_initial(path, memory)
         check_unique(self._graph_names())
         check_unique([("conditions", condition.name) for condition in self.conditions or ()])
+        check_unique([("monitor.scores", score.name) for score in self.monitor.scores] if self.monitor else [])
         if self.chunk is not None:
             check_chunk("chunk", self.chunk, self.control_period_s)
             if self.memory:
@@ -226,6 +230,7 @@ class Contract(Limits):
             noise=tuple(build(Noise, item) for item in document["noise"]),
             chunk=_chunk(document.get("chunk")),
             conditions=_conditions(document.get("conditions")),
+            monitor=monitor_of(document.get("monitor")),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
             safety=safety_of(document.get("safety")),
             provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),

@@ -4,10 +4,10 @@ line, so that each begins from the newest readings.
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.safety.commands.filter import DriverFailed
 
 Values = Mapping[str, np.ndarray]
+
+Result = TypeVar("Result")
 
 _END_S = 2.0  # how long an inference that is under way is waited for at the end
 
@@ -37,6 +39,12 @@ class ChunkModel(Protocol):
         step. `begin` holds the chunks to begin near to, in the form of those that are given; None to begin afresh."""
         ...
 
+    @property
+    def scores(self) -> Callable[[Values], np.ndarray] | None:
+        """Computes the monitor's scores (scores,) from (observed, *shape) by signal, overwritten by the next call; None
+        for a policy that is not watched."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
@@ -53,6 +61,14 @@ class Made:
 
     request: Request
     chunks: Values
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """What the monitor's graph makes of what was inferred from."""
+
+    request: Request
+    scores: np.ndarray
 
 
 class Inferer(Protocol):
@@ -80,6 +96,14 @@ class Inferer(Protocol):
         """
         ...
 
+    def take_scores(self) -> Scored | None:
+        """What has been scored since the last call; None where there is nothing yet. They come after the chunk.
+
+        Raises:
+            InferenceFailed: the monitor's graph raised.
+        """
+        ...
+
     def close(self) -> bool:
         """Make no more. Returns whether everything has ended; what has not ends with the process."""
         ...
@@ -91,6 +115,7 @@ class InLoop:
     def __init__(self, model: ChunkModel):
         self.model = model
         self._made: Made | Exception | None = None
+        self._scored: Scored | Exception | None = None
 
     @property
     def free(self) -> bool:
@@ -100,11 +125,17 @@ class InLoop:
     def submit(self, job: Job) -> None:
         """Make the chunk, now."""
         self._made = _made(self.model, job)
+        self._scored = _scored(self.model, job)
 
     def take(self) -> Made | None:
         """The chunk, once. Raises InferenceFailed where the model raised."""
         made, self._made = self._made, None
         return None if made is None else _handed_on(made)
+
+    def take_scores(self) -> Scored | None:
+        """The scores, once. Raises InferenceFailed where the monitor's graph raised."""
+        scored, self._scored = self._scored, None
+        return None if scored is None else _handed_on(scored)
 
     def close(self) -> bool:
         """Nothing runs on: True."""
@@ -118,6 +149,7 @@ class WorkerThread:
         self.model = model
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._results: SimpleQueue[Made | Exception] = SimpleQueue()
+        self._scores: SimpleQueue[Scored | Exception] = SimpleQueue()
         self._free = True
         # A daemon: one that hangs does not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -145,6 +177,13 @@ class WorkerThread:
         self._free = True
         return _handed_on(made)
 
+    def take_scores(self) -> Scored | None:
+        """The scores, once, if they are there. Raises InferenceFailed where the monitor's graph raised."""
+        try:
+            return _handed_on(self._scores.get_nowait())
+        except Empty:
+            return None
+
     def close(self) -> bool:
         """End the thread after the inference that is under way. Returns False for one that takes longer than 2 s."""
         self._jobs.put(None)
@@ -155,6 +194,8 @@ class WorkerThread:
         _step_back()
         while (job := self._jobs.get()) is not None:
             self._results.put(_made(self.model, job))
+            if (scored := _scored(self.model, job)) is not None:
+                self._scores.put(scored)
 
 
 def _made(model: ChunkModel, job: Job) -> Made | Exception:
@@ -164,10 +205,20 @@ def _made(model: ChunkModel, job: Job) -> Made | Exception:
         return error
 
 
-def _handed_on(made: Made | Exception) -> Made:
-    if isinstance(made, Exception):
-        raise InferenceFailed(f"the inference failed: {type(made).__name__}: {made}") from made
-    return made
+def _scored(model: ChunkModel, job: Job) -> Scored | Exception | None:
+    """None for a policy that is not watched."""
+    if model.scores is None:
+        return None
+    try:
+        return Scored(request=job.request, scores=np.array(model.scores(job.windows)))
+    except Exception as error:  # noqa: BLE001 (as above)
+        return error
+
+
+def _handed_on(result: Result | Exception) -> Result:
+    if isinstance(result, Exception):
+        raise InferenceFailed(f"the inference failed: {type(result).__name__}: {result}") from result
+    return result
 
 
 def _step_back() -> None:

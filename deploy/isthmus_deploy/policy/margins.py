@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
-from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep
-from isthmus_deploy.policy.sessions import ONNX_ERRORS, check_tensors, open_session
-from isthmus_deploy.safety.commands.filter import DriverFailed
+from isthmus_deploy.policy.policy_file import ReplayStep
+from isthmus_deploy.policy.side_graph import SideGraph
 
 MARGINS = "margins"
 """Name of the graph's output, (batch, conditions) float32."""
@@ -33,19 +32,9 @@ class MarginGraph:
     """
 
     def __init__(self, path: str | Path, model: bytes, contract: Contract):
-        self._path = path
         self._windows = contract.chunk is not None
-        names = [condition.name for condition in contract.conditions or ()]
-        self._session = open_session(path, model)
         taken = {item.name: (item.dtype, item.shape) for item in contract.signals if item.dtype != "uint8"}
-        check_tensors(path, "input", self._session.get_inputs(), taken)
-        check_tensors(path, "output", self._session.get_outputs(), {MARGINS: ("float32", (len(names),))})
-        self._inputs = {name: np.zeros((1, *shape), np.float32) for name, (_, shape) in taken.items()}
-        self._margins = np.zeros((1, len(names)), np.float32)
-        self._binding = self._session.io_binding()
-        for name, buffer in self._inputs.items():
-            self._binding.bind_input(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
-        self._binding.bind_output(MARGINS, "cpu", 0, np.float32, self._margins.shape, self._margins.ctypes.data)
+        self._graph = SideGraph(path, model, taken, MARGINS, len(contract.conditions or ()))
 
     def __call__(self, signals: Mapping[str, np.ndarray]) -> np.ndarray:
         """(conditions,) float32, each in its unit, of readings by name, unbatched; overwritten by the next call.
@@ -53,24 +42,16 @@ class MarginGraph:
         Raises:
             DriverFailed: ONNX Runtime cannot compute it.
         """
-        for name, buffer in self._inputs.items():
+        for name, buffer in self._graph.inputs.items():
             np.copyto(buffer[0], signals[name], casting="same_kind")
-        try:
-            self._session.run_with_iobinding(self._binding)
-        except (RuntimeError, *ONNX_ERRORS) as error:
-            raise DriverFailed(f"ONNX Runtime cannot compute the conditions: {error}") from error
-        return self._margins[0]
+        return self._graph.run()
 
     def check_replay(self, replay: Sequence[ReplayStep]) -> None:
         """Raise PolicyFileError where the margins of the test vectors are not reproduced."""
-        for index, step in enumerate(replay):
-            newest = {name: step.signals[name][-1] if self._windows else step.signals[name] for name in self._inputs}
-            try:
-                error = np.abs(self(newest) - step.margins) / (1.0 + np.abs(step.margins))
-            except DriverFailed as failed:
-                raise PolicyFileError(f"{self._path}: step {index} of its test vectors: {failed}") from failed
-            if not np.all(error <= TOLERANCE):  # not a number fails too
-                raise PolicyFileError(
-                    f"{self._path}: does not reproduce its test vectors here: its margins are off by "
-                    f"{np.max(error):.2g} at step {index} (at most {TOLERANCE:.0e})"
-                )
+        pairs = ((self(self._newest(step)), step.margins) for step in replay)
+        self._graph.check_replay(pairs, TOLERANCE)
+
+    def _newest(self, step: ReplayStep) -> Mapping[str, np.ndarray]:
+        if not self._windows:
+            return step.signals
+        return {name: step.signals[name][-1] for name in self._graph.inputs}

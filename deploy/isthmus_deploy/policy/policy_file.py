@@ -1,5 +1,5 @@
 """The policy file: an ONNX graph that carries its contract, its test vectors and a digest of its own bytes; and where
-the contract has conditions, the graph of their margins.
+the contract has conditions or a monitor, the graphs of their margins and scores.
 
 All of these are ONNX metadata entries. The digest is always the last field of the file: protobuf lets fields be
 appended, so the file stays valid ONNX for every other tool, and the robot verifies it from raw bytes without an ONNX
@@ -26,6 +26,7 @@ from isthmus_deploy.policy.onnx_metadata import PolicyFileError, entry, metadata
 CONTRACT_KEY = "isthmus.contract"
 TEST_VECTORS_KEY = "isthmus.test_vectors"
 CONDITIONS_KEY = "isthmus.conditions"
+MONITOR_KEY = "isthmus.monitor"
 DIGEST_KEY = "isthmus.sha256"
 TOLERANCE = 1e-5
 """Largest error of a replayed command, as a fraction of the command's range."""
@@ -47,6 +48,10 @@ class ReplayStep:
     """The chunk before, command by command, that it begins near to; empty where it begins afresh."""
     margins: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
     """The margins of the contract's conditions, (conditions,) float32, for the newest of the signals."""
+    monitor_noise: np.ndarray | None = None
+    """What the monitor's graph drew; None for one that draws nothing, and without a monitor."""
+    scores: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    """The scores of the contract's monitor, (scores,) float32, for these signals."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,11 +65,19 @@ class PolicyFile:
     """Signals and the commands that the trained policy gave for them, in order."""
     conditions: bytes | None
     """The ONNX model of the conditions' margins; None without conditions."""
+    monitor: bytes | None
+    """The ONNX model of the monitor's scores; None without a monitor."""
     digest: str
     """SHA-256 of the graphs, contract and test vectors, as 64 hexadecimal digits."""
 
 
-def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep], conditions: bytes | None = None) -> bytes:
+def seal(
+    model: bytes,
+    contract: Contract,
+    replay: Sequence[ReplayStep],
+    conditions: bytes | None = None,
+    monitor: bytes | None = None,
+) -> bytes:
     """Make a policy file of an ONNX model: append the contract, the test vectors, what else there is, and the digest.
 
     Args:
@@ -72,6 +85,7 @@ def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep], conditi
         contract: What the graph takes and gives.
         replay: Test vectors; the first step resets the memory.
         conditions: A serialised ONNX ModelProto that gives the margins of the contract's conditions.
+        monitor: Another, that gives the scores of its monitor.
 
     Raises:
         PolicyFileError: the model carries Isthmus metadata already.
@@ -80,8 +94,9 @@ def seal(model: bytes, contract: Contract, replay: Sequence[ReplayStep], conditi
     if any(key.startswith("isthmus.") for key, _ in metadata(model)):
         raise PolicyFileError("the model carries Isthmus metadata already: seal the plain ONNX model")
     entries = entry(CONTRACT_KEY, contract.to_json()) + entry(TEST_VECTORS_KEY, _replay_to_json(replay))
-    if conditions is not None:
-        entries += entry(CONDITIONS_KEY, base64.b64encode(conditions).decode())
+    for key, graph in ((CONDITIONS_KEY, conditions), (MONITOR_KEY, monitor)):
+        if graph is not None:
+            entries += entry(key, base64.b64encode(graph).decode())
     return append_digest(model + entries)
 
 
@@ -117,8 +132,14 @@ def parse(data: bytes) -> PolicyFile:
     entries = list(metadata(data))
     contract = Contract.from_json(_only(entries, CONTRACT_KEY))
     replay = _replay_from_json(_only(entries, TEST_VECTORS_KEY), contract)
-    conditions = None if contract.conditions is None else _decoded(_only(entries, CONDITIONS_KEY))
-    return PolicyFile(model=data, contract=contract, replay=replay, conditions=conditions, digest=digest)
+    return PolicyFile(
+        model=data,
+        contract=contract,
+        replay=replay,
+        conditions=None if contract.conditions is None else _decoded(entries, CONDITIONS_KEY),
+        monitor=None if contract.monitor is None else _decoded(entries, MONITOR_KEY),
+        digest=digest,
+    )
 
 
 def _verified_digest(data: bytes) -> str:
@@ -143,11 +164,11 @@ def _only(entries: Sequence[tuple[str, str]], key: str) -> str:
     return values[0]
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(entries: Sequence[tuple[str, str]], key: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(_only(entries, key), validate=True)
     except ValueError as error:
-        raise PolicyFileError(f"its graph of conditions is malformed: {error}") from error
+        raise PolicyFileError(f"its graph {key} is malformed: {error}") from error
 
 
 # --- test vectors ---
@@ -162,6 +183,8 @@ def _replay_to_json(replay: Sequence[ReplayStep]) -> str:
             "noise": _documents(step.noise),
             "begin": _documents(step.begin),
             "margins": step.margins.tolist(),
+            "monitor_noise": None if step.monitor_noise is None else step.monitor_noise.tolist(),
+            "scores": step.scores.tolist(),
         }
         for step in replay
     ]
@@ -192,6 +215,7 @@ def _replay_step(document: Mapping[str, Any], contract: Contract) -> ReplayStep:
     signals = {item.name: (item.dtype, contract.input_shape(item)) for item in contract.signals}
     commands = {item.name: (item.dtype, contract.output_shape(item)) for item in contract.commands}
     begin = document.get("begin")  # test vectors from before there were chunks have none
+    drawn, monitor = document.get("monitor_noise"), contract.monitor
     return ReplayStep(
         reset=document["reset"] is True,
         signals=_arrays(document["signals"], signals),
@@ -199,6 +223,8 @@ def _replay_step(document: Mapping[str, Any], contract: Contract) -> ReplayStep:
         noise=_arrays(document["noise"], {item.name: ("float32", item.shape) for item in contract.noise}),
         begin=_arrays(begin, commands) if begin else {},
         margins=_array("margins", document.get("margins", []), "float32", (len(contract.conditions or ()),)),
+        monitor_noise=_array("monitor_noise", drawn, "float32", monitor.noise) if monitor and monitor.noise else None,
+        scores=_array("scores", document.get("scores", []), "float32", (len(monitor.scores) if monitor else 0,)),
     )
 
 

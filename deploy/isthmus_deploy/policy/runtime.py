@@ -10,6 +10,7 @@ from isthmus_deploy.contracts.contract import Contract, Memory
 from isthmus_deploy.policy import policy_file
 from isthmus_deploy.policy.margins import MarginGraph
 from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep
+from isthmus_deploy.policy.scores import ScoreGraph
 from isthmus_deploy.policy.sessions import ONNX_ERRORS, check_tensors, open_session
 from isthmus_deploy.safety.commands.filter import DriverFailed
 from isthmus_deploy.safety.conditions import Conditions
@@ -55,6 +56,8 @@ class Runtime:
         self._bindings = [self._bind(self._memory[0], self._memory[1]), self._bind(self._memory[1], self._memory[0])]
         self._turn = 0
         self._margins = None if self._file.conditions is None else MarginGraph(path, self._file.conditions, contract)
+        self.scores = None if self._file.monitor is None else ScoreGraph(path, self._file.monitor, contract, seed)
+        """Computes the monitor's scores, for whoever runs the policy; None without a monitor."""
         self._check_replay(self._file.replay)
         self.reset()
 
@@ -170,6 +173,8 @@ class Runtime:
                     )
         if self._margins is not None:
             self._margins.check_replay(replay)
+        if self.scores is not None:
+            self.scores.check_replay(replay)
 
 
 def _initial(memory: Memory) -> np.ndarray:

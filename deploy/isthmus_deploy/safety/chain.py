@@ -67,7 +67,7 @@ class SafetyChain:
 
     @property
     def cause(self) -> str | None:
-        """Why it is stopped, damped or in fault; None otherwise."""
+        """Why it is stopped, damped, in fault or held in stand-by; None otherwise."""
         return self._supervisor.cause
 
     @property
@@ -91,6 +91,11 @@ class SafetyChain:
     def may_start(self) -> bool:
         """Whether stand-by has been reached, so that `start` is taken."""
         return self.state is State.READY
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether the robot has a stand-by that it goes to slowly and rests in: one in the air has none."""
+        return self._transition.slow
 
     @property
     def may_end(self) -> bool:
@@ -164,6 +169,17 @@ class SafetyChain:
             raise TransitionError(f"cannot start: {broken}")
         self._supervisor.start(now_ns)
         self.starts += 1
+
+    def hold(self, now_ns: int, cause: str) -> None:
+        """ramp-in or running → stand-up: the driver lets go, and the robot goes to stand-by from its last command, at
+        its transition rate. There it waits to be started again.
+
+        Raises:
+            TransitionError: in any other state, or the robot has no stand-by to rest in.
+        """
+        if not self.may_hold:
+            raise TransitionError("cannot hold a robot without a transition rate: its stand-by is no rest")
+        self._supervisor.hold(now_ns, cause)
 
     def stop(self, now_ns: int, cause: str = "stop requested", *, at_once: bool = False) -> None:
         """Any active state → stopped: the next tick sends the safe command, or heads for it. A robot that lies down
@@ -265,7 +281,7 @@ class SafetyChain:
             return self._stood_by(now_ns)
         commands = self.wanted = wanted()
         if commands is None and self.state is State.RAMP_IN:
-            self._supervisor.hold(now_ns)
+            self._supervisor.wait(now_ns)
         if commands is None:
             return self._standby
         if self._supervisor.advance(now_ns) is State.RUNNING:

@@ -11,7 +11,7 @@ class State(str, enum.Enum):
     PASSIVE = "passive"
     """Nobody commands it here."""
     STAND_UP = "stand_up"
-    """It goes to its stand-by command, from where it was measured."""
+    """It goes to its stand-by command, from where it was measured, or from the last command where it is held."""
     READY = "ready"
     """It holds its stand-by command."""
     RAMP_IN = "ramp_in"
@@ -39,14 +39,19 @@ CHART: dict[State, dict[str, State]] = {
     State.PASSIVE: {"arm": State.STAND_UP},
     State.STAND_UP: {"risen": State.READY, "stop": State.STOPPED, "damp": State.DAMPING},
     State.READY: {"start": State.RAMP_IN, "stop": State.STOPPED, "damp": State.DAMPING},
-    State.RAMP_IN: {"ramped in": State.RUNNING, "stop": State.RAMP_OUT, "damp": State.DAMPING},
-    State.RUNNING: {"stop": State.RAMP_OUT, "damp": State.DAMPING},
+    State.RAMP_IN: {
+        "ramped in": State.RUNNING,
+        "hold": State.STAND_UP,
+        "stop": State.RAMP_OUT,
+        "damp": State.DAMPING,
+    },
+    State.RUNNING: {"hold": State.STAND_UP, "stop": State.RAMP_OUT, "damp": State.DAMPING},
     State.RAMP_OUT: {"ramped out": State.STOPPED, "damp": State.DAMPING},
     State.STOPPED: {"reset": State.PASSIVE, "damp": State.DAMPING},
     State.DAMPING: {"reset": State.PASSIVE},
     State.FAULT: {"reset": State.PASSIVE},
 }
-_REQUESTS = ("arm", "start", "stop", "damp", "reset")
+_REQUESTS = ("arm", "start", "hold", "stop", "damp", "reset")
 
 
 class TransitionError(ValueError):
@@ -77,7 +82,7 @@ class Supervisor:
 
     @property
     def cause(self) -> str | None:
-        """Why it is ramped out, stopped, damped or in fault; None in every other state."""
+        """Why it is ramped out, stopped, damped, in fault, or held in stand-by; None in every other state."""
         return self._cause
 
     @property
@@ -93,13 +98,13 @@ class Supervisor:
 
     def rise(self, now_ns: int) -> None:
         """stand-up → ready: stand-by is reached. Raises TransitionError in any other state."""
-        self._follow("risen", now_ns)
+        self._follow("risen", now_ns, self._cause)
 
     def start(self, now_ns: int) -> None:
         """ready → ramp-in. Raises TransitionError in any other state."""
         self._follow("start", now_ns)
 
-    def hold(self, now_ns: int) -> None:
+    def wait(self, now_ns: int) -> None:
         """ramp-in begins only now. Raises TransitionError in any other state."""
         if self._state is not State.RAMP_IN:
             raise TransitionError(f"the ramp cannot begin in state {self._state.value}, only in ramp_in")
@@ -112,6 +117,11 @@ class Supervisor:
         elif self._state is State.RAMP_OUT and self.weight(now_ns) <= 0.0:
             self._follow("ramped out", now_ns, self._cause)
         return self._state
+
+    def hold(self, now_ns: int, cause: str) -> None:
+        """ramp-in or running → stand-up: the robot goes back to stand-by and waits there to be started again. Raises
+        TransitionError in any other state."""
+        self._follow("hold", now_ns, cause)
 
     def stop(self, now_ns: int, cause: str, *, at_once: bool = False) -> None:
         """ramp-in or running → ramp-out; stand-up and ready → stopped, and all of them where the robot is not slow, or

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ from isthmus_policies.chunks.inference import (
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.engine import Commands
 from isthmus_sim.env import Env, Step
+
+Watch = Callable[[list[int], Tensors], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,19 @@ class ChunkDriver:
         executor: When they are made, and what is done of them.
         seed: Of the noise.
         device: Where it is drawn, and what is seen lies.
+        watch: Is told of every inference: the robots, and what is seen by these.
     """
 
     def __init__(
-        self, inference: Inference, n: int, executor: ExecutorConfig, seed: int = 0, device: torch.device | str = "cpu"
+        self,
+        inference: Inference,
+        n: int,
+        executor: ExecutorConfig,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        watch: Watch | None = None,
     ) -> None:
-        self._inference, self._device = inference, torch.device(device)
+        self._inference, self._device, self._watch = inference, torch.device(device), watch
         _, horizon, size = inference.noise
         self._executors = [ChunkExecutor(executor, size) for _ in range(n)]
         self._generator = torch.Generator(self._device).manual_seed(seed)
@@ -105,6 +114,8 @@ class ChunkDriver:
         shape = (len(robots), *self._inference.noise)
         noise = torch.randn(shape, generator=self._generator, device=self._device)
         chosen = {name: value[robots] for name, value in seen.items()}
+        if self._watch is not None:
+            self._watch(robots, chosen)
         self.chunks[robots] = self._inference.chunks(chosen, noise, init).cpu().numpy()
         for i in robots:
             self._executors[i].add(asked[i], self.chunks[i], self._tick)
@@ -143,13 +154,22 @@ class ChunkRunner(PolicyRunner):
         env: Whose worlds.
         executor: When they are made, and what is done of them.
         seed: Of the noise.
+        watch: Is told of every inference: the worlds, and what is seen by these.
     """
 
-    def __init__(self, inference: RobotInference, env: Env, executor: ExecutorConfig, seed: int = 0) -> None:
+    def __init__(
+        self,
+        inference: RobotInference,
+        env: Env,
+        executor: ExecutorConfig,
+        seed: int = 0,
+        watch: Watch | None = None,
+    ) -> None:
         self._signals = inference.signals
-        self._driver = ChunkDriver(inference, env.num_envs, executor, seed, env.device)
+        self._driver = ChunkDriver(inference, env.num_envs, executor, seed, env.device, watch)
         env.reset()
-        self._seen = history(self._rows(env), inference.observed)
+        self.seen = history(self._rows(env), inference.observed)
+        """The last readings by signal, (n, observed, …) each: what it acted upon last."""
         self._fresh = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
 
     def _rows(self, env: Env) -> dict[str, Tensor]:
@@ -160,9 +180,9 @@ class ChunkRunner(PolicyRunner):
 
     def commands(self, env: Env) -> Commands:
         """What it would do now. To be asked once a step."""
-        see_(self._seen, self._rows(env), self._fresh)
+        see_(self.seen, self._rows(env), self._fresh)
         self._fresh[:] = False
-        return commands_of(env.task.robot, self._driver.actions(self._seen))
+        return commands_of(env.task.robot, self._driver.actions(self.seen))
 
     def restart(self, ids: Tensor) -> None:
         self._driver.restart(ids)

@@ -16,6 +16,7 @@ from isthmus_deploy.contracts.contract import Provenance
 from isthmus_deploy.policy.policy_file import parse, seal
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.chunks.export.export import export_chunk_run
+from isthmus_policies.chunks.monitor.fit import MonitorConfig
 from isthmus_policies.chunks.runner import executor_of
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
@@ -134,6 +135,18 @@ class Options:
     strategy: Strategy | None = None
     """What is done of the chunks of such a policy; by default receding, or warm_start where it was fine-tuned to
     correct every action."""
+    false_alarms: float | None = None
+    """Share of successful episodes in which a policy of chunks may raise a false alarm: it is then watched by a
+    monitor, which tells when it is out of its depth. By default it is not watched."""
+    monitor_episodes: int = MonitorConfig.episodes
+    """Episodes in simulation by which the monitor is made."""
+
+    @property
+    def watched(self) -> MonitorConfig | None:
+        """How the monitor is made; None for none."""
+        if self.false_alarms is None:
+            return None
+        return MonitorConfig(false_alarms=self.false_alarms, episodes=self.monitor_episodes)
 
 
 def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tuple[Path, Evaluation]:
@@ -154,9 +167,10 @@ def export(options: Options) -> None:
         run = load_chunk_run(options.run)
         executor = executor_of(run.policy, options.execute, options.strategy)
         out = options.out or options.run / POLICY_FILE
-        export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes)
+        export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes, options.watched)
         return
-    if given := [f"--{name}" for name in ("task", "execute", "strategy") if getattr(options, name) is not None]:
+    chunked = ("task", "execute", "strategy", "false_alarms")
+    if given := [f"--{name.replace('_', '-')}" for name in chunked if getattr(options, name) is not None]:
         raise ValueError(f"{', '.join(given)}: only for a run of chunks, and {options.run} is none")
     export_run(options.run, options.out, options.episodes)
 

@@ -30,8 +30,10 @@ LEGAL = {
     (State.READY, "start"): State.RAMP_IN,
     (State.READY, "stop"): State.STOPPED,
     (State.READY, "damp"): State.DAMPING,
+    (State.RAMP_IN, "hold"): State.STAND_UP,
     (State.RAMP_IN, "stop"): State.RAMP_OUT,
     (State.RAMP_IN, "damp"): State.DAMPING,
+    (State.RUNNING, "hold"): State.STAND_UP,
     (State.RUNNING, "stop"): State.RAMP_OUT,
     (State.RUNNING, "damp"): State.DAMPING,
     (State.RAMP_OUT, "damp"): State.DAMPING,
@@ -40,13 +42,13 @@ LEGAL = {
     (State.DAMPING, "reset"): State.PASSIVE,
     (State.FAULT, "reset"): State.PASSIVE,
 }
-REQUESTS = ("arm", "rise", "start", "stop", "damp", "reset")
+REQUESTS = ("arm", "rise", "start", "hold", "stop", "damp", "reset")
 EVENTS = {"rise": "risen"}
 
 
 def request(supervisor, name, now_ns):
     """Call the method of this name."""
-    arguments = (now_ns, "asked to") if name in ("stop", "damp", "fault") else (now_ns,)
+    arguments = (now_ns, "asked to") if name in ("hold", "stop", "damp", "fault") else (now_ns,)
     getattr(supervisor, name)(*arguments)
 
 
@@ -98,6 +100,15 @@ def test_a_stop_keeps_its_cause_until_it_rests():
     assert (supervisor.state, supervisor.cause) == (State.RAMP_OUT, "landed")
     assert supervisor.advance(11 * RAMP_NS) is State.STOPPED
     assert supervisor.cause == "landed"
+
+
+def test_what_is_held_keeps_its_cause_until_it_is_started_again():
+    supervisor = supervisor_in(State.RUNNING)
+    supervisor.hold(10 * RAMP_NS, "out of its depth")
+    supervisor.rise(11 * RAMP_NS)
+    assert (supervisor.state, supervisor.cause) == (State.READY, "out of its depth")
+    supervisor.start(12 * RAMP_NS)
+    assert (supervisor.state, supervisor.cause) == (State.RAMP_IN, None)
 
 
 @pytest.mark.parametrize("name", ["start", "advance"])
@@ -187,7 +198,7 @@ def test_running_is_reached_only_through_ready_and_a_whole_ramp(requests):
 
 def test_a_ramp_that_is_held_begins_later():
     supervisor = supervisor_in(State.RAMP_IN)
-    supervisor.hold(10 * RAMP_NS)
+    supervisor.wait(10 * RAMP_NS)
     assert supervisor.weight(10 * RAMP_NS) == 0.0
     assert supervisor.advance(11 * RAMP_NS - 1) is State.RAMP_IN
     assert supervisor.advance(11 * RAMP_NS) is State.RUNNING
@@ -198,7 +209,7 @@ def test_only_a_ramp_is_held(state):
     supervisor = supervisor_in(state)
     since_ns = supervisor.since_ns
     with pytest.raises(TransitionError):
-        supervisor.hold(10 * RAMP_NS)
+        supervisor.wait(10 * RAMP_NS)
     assert supervisor.since_ns == since_ns
 
 

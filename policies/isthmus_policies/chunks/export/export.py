@@ -14,8 +14,10 @@ from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.export.contract import make_chunk_contract
 from isthmus_policies.chunks.export.graph import compile_chunks
+from isthmus_policies.chunks.export.monitor import compile_scores
 from isthmus_policies.chunks.export.replay import ChunkRecording, chunk_error, make_chunk_vectors, newest, record_chunks
 from isthmus_policies.chunks.inference import GraphInference
+from isthmus_policies.chunks.monitor.fit import MonitorConfig, make_monitor
 from isthmus_policies.chunks.runner import graph_runner
 from isthmus_policies.chunks.training.run import ChunkRun
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
@@ -30,7 +32,14 @@ from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS, make_task
 
 
-def export_chunk_run(run: ChunkRun, name: str, executor: ExecutorConfig, out: Path, episodes: int) -> Evaluation:
+def export_chunk_run(
+    run: ChunkRun,
+    name: str,
+    executor: ExecutorConfig,
+    out: Path,
+    episodes: int,
+    watched: MonitorConfig | None = None,
+) -> Evaluation:
     """Compile, replay, evaluate the graph itself, write.
 
     Args:
@@ -39,10 +48,12 @@ def export_chunk_run(run: ChunkRun, name: str, executor: ExecutorConfig, out: Pa
         executor: How its chunks are run.
         out: The file to write.
         episodes: Of the evaluation that the contract states.
+        watched: How its monitor is made; None for none.
 
     Raises:
         ExportError: the graph does not do what the policy does; nothing was written.
-        ValueError, OSError: the policy does not fit the task's robot, or the file cannot be written.
+        ValueError, OSError: the policy does not fit the task's robot, succeeds too seldom for a monitor, or the file
+            cannot be written.
     """
     task = make_task(name)
     print("compiling, and replaying what the policy does", flush=True)
@@ -53,7 +64,13 @@ def export_chunk_run(run: ChunkRun, name: str, executor: ExecutorConfig, out: Pa
     contract = replace(contract, provenance=make_chunk_provenance(run, name, score))
     margins = Margins(task)
     margins.check(newest(step) for step in recording.inferred)
-    sealed = seal(model, contract, make_chunk_vectors(task.robot, contract, recording, margins.of), margins.model)
+    vectors, scores = make_chunk_vectors(task.robot, contract, recording, margins.of), None
+    if watched is not None:
+        print(f"trying {watched.episodes} episodes for the monitor", flush=True)
+        scorer, monitor = make_monitor(task, run.policy, executor, watched)
+        contract = replace(contract, monitor=monitor)
+        scores, vectors = compile_scores(scorer, task.robot, contract, vectors, watched.seed)
+    sealed = seal(model, contract, vectors, margins.model, scores)
     chunks = sum(len(step.chunks) for step in recording.inferred)
     write_policy(out, sealed, score, f"{chunks} recorded chunks with {recording.resets} resets", error)
     return score

@@ -1,0 +1,1 @@
+"""Whether a policy of chunks is out of its depth: its scores, and thresholds from what succeeds."""
