@@ -49,7 +49,7 @@ class ChunkController(SafetyChain):
         if chunk is None:
             raise ValueError("the policy gives no chunks: a PolicyController drives it step by step")
         super().__init__(contract, conditions=conditions, ramp_s=ramp_s)
-        check_rule(on_alarm, contract, may_hold=self.may_hold)
+        check_rule(on_alarm, contract)
         self._monitor = None if contract.monitor is None else RuntimeMonitor(contract.monitor)
         self._on_alarm = on_alarm
         self._inferer = inferer
@@ -75,6 +75,11 @@ class ChunkController(SafetyChain):
     def clamped_goals(self) -> int:
         """Steps since the start of the process in which a goal was outside what training asked, and was held to it."""
         return self._goals.clamped_steps
+
+    @property
+    def alarm(self) -> str | None:
+        """What the monitor says, while it says that the policy is out of its depth."""
+        return self._monitor.cause if self._monitor and self._monitor.alarm else None
 
     @property
     def counters(self) -> dict[str, object]:

@@ -71,6 +71,11 @@ class SafetyChain:
         return self._supervisor.cause
 
     @property
+    def alarm(self) -> str | None:
+        """Why whoever drives should not be relied on, while it drives on all the same; None as far as is known."""
+        return None
+
+    @property
     def safe_commands(self) -> Mapping[str, np.ndarray]:
         """What is sent when stopped or in fault, by name (read-only arrays, float64)."""
         return self._safe
@@ -91,11 +96,6 @@ class SafetyChain:
     def may_start(self) -> bool:
         """Whether stand-by has been reached, so that `start` is taken."""
         return self.state is State.READY
-
-    @property
-    def may_hold(self) -> bool:
-        """Whether the robot has a stand-by that it goes to slowly and rests in: one in the air has none."""
-        return self._transition.slow
 
     @property
     def may_end(self) -> bool:
@@ -177,7 +177,7 @@ class SafetyChain:
         Raises:
             TransitionError: in any other state, or the robot has no stand-by to rest in.
         """
-        if not self.may_hold:
+        if not self._transition.slow:
             raise TransitionError("cannot hold a robot without a transition rate: its stand-by is no rest")
         self._supervisor.hold(now_ns, cause)
 

@@ -89,13 +89,13 @@ class RuntimeMonitor:
         return {"monitor_alarm": self.alarm, "monitor_alarms": self.alarms, **told, **limits}
 
 
-def check_rule(on_alarm: OnAlarm, contract: Contract, *, may_hold: bool) -> None:
+def check_rule(on_alarm: OnAlarm, contract: Contract) -> None:
     """Raise ValueError where an alarm could not do what it shall."""
     if on_alarm != "tell" and contract.monitor is None:
         raise ValueError(
             f"on an alarm: {on_alarm}, but the policy has no monitor; isthmus-export --false-alarms makes one"
         )
-    if on_alarm == "hold" and not may_hold:
+    if on_alarm == "hold" and not any(command.transition_rate for command in contract.commands):
         raise ValueError(f"cannot hold on an alarm: {contract.robot} has no stand-by to rest in; choose tell or stop")
 
 

@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import (
@@ -29,6 +29,7 @@ _TYPES: dict[Any, Parameter.Type] = {
     bool: Parameter.Type.BOOL,
     int: Parameter.Type.INTEGER,
     float: Parameter.Type.DOUBLE,
+    str: Parameter.Type.STRING,
     Path: Parameter.Type.STRING,
     tuple[Path, ...]: Parameter.Type.STRING_ARRAY,
     tuple[int, ...]: Parameter.Type.INTEGER_ARRAY,
@@ -53,14 +54,14 @@ def declare(node: Node, config: Config) -> None:
         descriptor = ParameterDescriptor(read_only=name in _READ_ONLY, **_range(within.get(name)))
         value = _to_ros(getattr(config, name))
         try:
-            node.declare_parameter(name, kind if value is None else value, descriptor)
+            node.declare_parameter(name, _TYPES[kind] if value is None else value, descriptor)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise Refusal(f"parameter {name}: {error}") from error
 
 
 def read(node: Node, config: Config) -> Config:
     """The settings as the parameters have them now. Raises Refusal where they contradict each other."""
-    values = {name: _value(node, name, getattr(config, name)) for name in _kinds()}
+    values = {name: _value(node, name, kind, getattr(config, name)) for name, kind in _kinds().items()}
     try:
         return dataclasses.replace(config, **values)
     except ValueError as error:
@@ -86,13 +87,16 @@ def hold(node: Node, config: Config, in_use: Callable[[], bool]) -> None:
     node.add_on_set_parameters_callback(check)
 
 
-def _kinds() -> dict[str, Parameter.Type]:
+def _kinds() -> dict[str, Any]:
+    """Name -> type: one that `_TYPES` has."""
     hints = typing.get_type_hints(Config, include_extras=True)
-    return {name: _TYPES[_bare(hint)] for name, hint in hints.items() if name not in _OF_ROS}
+    return {name: _bare(hint) for name, hint in hints.items() if name not in _OF_ROS}
 
 
 def _bare(hint: Any) -> Any:
-    """A type without its notes, and without None."""
+    """A type without its notes, and without None; str for a choice of words."""
+    if get_origin(hint) is Literal:
+        return str
     if get_origin(hint) is Annotated:
         return _bare(get_args(hint)[0])
     if get_origin(hint) in (types.UnionType, typing.Union):
@@ -109,20 +113,19 @@ def _range(within: Within | None) -> dict[str, Any]:
     return {"floating_point_range": [FloatingPointRange(from_value=within.least, to_value=within.most)]}
 
 
-def _value(node: Node, name: str, otherwise: Any) -> Any:
+def _value(node: Node, name: str, kind: Any, otherwise: Any) -> Any:
     try:
-        parameter = node.get_parameter(name)
+        return _from_ros(kind, node.get_parameter(name).value)
     except ParameterUninitializedException:
         return otherwise
-    return _from_ros(parameter.type_, parameter.value)
 
 
-def _from_ros(kind: Parameter.Type, value: Any) -> Any:
-    if kind is Parameter.Type.STRING:
-        return Path(value)
-    if kind is Parameter.Type.STRING_ARRAY:
+def _from_ros(kind: Any, value: Any) -> Any:
+    if kind == tuple[Path, ...]:
         return tuple(map(Path, value))
-    return tuple(value) if kind is Parameter.Type.INTEGER_ARRAY else value
+    if kind == tuple[int, ...]:
+        return tuple(value)
+    return Path(value) if kind is Path else value
 
 
 def _to_ros(value: Any) -> Any:

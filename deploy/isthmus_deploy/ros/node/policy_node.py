@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, get_args
 
 import tyro
 
@@ -17,6 +17,7 @@ from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.doctor import command as doctor
 from isthmus_deploy.ros.node.within import Within, check
+from isthmus_deploy.safety.monitor import OnAlarm
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], NoReturn]] = {"doctor": doctor.main, "replay": replay.main}
 """What they do with the arguments that follow; each ends the process."""
@@ -66,6 +67,9 @@ class Config:
     hold_to_run: Annotated[int | None, Within(0, 63)] = None
     """A button of a gamepad (its place in sensor_msgs/Joy on `joy`) that a person has to hold while the policy drives:
     the robot is stopped when it is let go, and when the gamepad falls silent. By default nobody has to."""
+    on_alarm: OnAlarm = "tell"
+    """What is done when the policy's monitor says that it is out of its depth. tell: it is told on /diagnostics, and
+    the robot goes on. hold: the robot goes to stand-by, and waits to be started again. stop: it is stopped."""
     managed: bool = False
     """Whether the node waits for a lifecycle manager, which configures and activates it (lifecycle_msgs). By default it
     configures itself and refuses to start where it cannot; then ~/arm activates it."""
@@ -88,6 +92,8 @@ class Config:
         names = [path.stem for path in (self.policy, *self.also) if path is not None]
         if self.also and (len({*names}) < len(names) or not all(map(_SERVICE_NAME.fullmatch, names))):
             raise ValueError(f"policies that are selected need different names of letters, digits and _, not {names}")
+        if self.on_alarm not in get_args(OnAlarm):  # a ROS parameter may be any word
+            raise ValueError(f"on_alarm is one of {', '.join(get_args(OnAlarm))}, not {self.on_alarm}")
 
     @property
     def chosen(self) -> Path:

@@ -18,6 +18,7 @@ from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest, scope
 from isthmus_deploy.ros.unblocked import unblocked
 from isthmus_deploy.ros.watchdog.client import WatchdogClient
+from isthmus_deploy.safety.monitor import check_rule
 from isthmus_deploy.safety.supervisor import TransitionError
 
 _IDLE_S = 1.0
@@ -151,21 +152,28 @@ class PolicyProcess:
         watchdog = hold(closing(WatchdogClient(runtime.contract, output=self._output, inherited=[lock.fileno()])))
         hold(scope(self._node))
         table = robot_table(self._link, profile, runtime.contract, config.wait_s, lambda: self._stop)
-        controller = _controller(runtime, others, config.ramp_s)
+        controller = _controller(runtime, others, config)
         driver = PolicyDriver(
             config, runtime, controller, link=self._link, node=self._node, table=table, watchdog=watchdog
         )
         return hold(closing(driver))
 
 
-def _controller(runtime: Runtime, others: dict[str, Runtime], ramp_s: float) -> PolicyController | ChunkController:
+def _controller(runtime: Runtime, others: dict[str, Runtime], config: Config) -> PolicyController | ChunkController:
     """The safety chain that the policy drives, step by step or by chunks."""
     if runtime.contract.chunk is None or others:
+        if config.on_alarm != "tell":
+            raise Refusal("--on-alarm: only policies of chunks are watched, and only one of them alone")
         try:
-            return PolicyController(runtime, others=others, ramp_s=ramp_s)
+            return PolicyController(runtime, others=others, ramp_s=config.ramp_s)
         except ValueError as error:
             raise Refusal(f"--also: {error}") from error
-    return ChunkController(WorkerThread(runtime), conditions=runtime.conditions(), ramp_s=ramp_s)
+    try:
+        check_rule(config.on_alarm, runtime.contract)
+    except ValueError as error:
+        raise Refusal(f"--on-alarm: {error}") from error
+    conditions = runtime.conditions()
+    return ChunkController(WorkerThread(runtime), conditions=conditions, ramp_s=config.ramp_s, on_alarm=config.on_alarm)
 
 
 def _keep_to(config: Config) -> None:

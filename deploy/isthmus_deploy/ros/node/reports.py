@@ -69,7 +69,9 @@ class Reports:
         for told in self._told:
             values |= told.counters
         state, cause = self._chain.state, self._chain.cause
-        message = diagnostics(self._link.now(), robot=self._contract.robot, state=state, cause=cause, values=values)
+        message = diagnostics(
+            self._link.now(), robot=self._contract.robot, state=state, cause=cause or self._chain.alarm, values=values
+        )
         self._publisher.publish(message)
 
     def log_state(self) -> None:

@@ -20,10 +20,11 @@ STATUS_NAME = "policy_node: policy"
 def diagnostics(
     stamp: Any, *, robot: str, state: State, cause: str | None, values: Mapping[str, object]
 ) -> DiagnosticArray:
-    """One status in a DiagnosticArray: error in fault, warning when stopped. Its values start with state and cause."""
+    """One status in a DiagnosticArray: error in fault, warning when stopped and wherever there is a cause. Its values
+    start with state and cause."""
     pairs = {"state": state.value, "cause": cause or "", **values}
     status = DiagnosticStatus(
-        level=_LEVELS.get(state, DiagnosticStatus.OK),
+        level=_LEVELS.get(state, DiagnosticStatus.WARN if cause else DiagnosticStatus.OK),
         name=STATUS_NAME,
         hardware_id=robot,
         message=f"{state.value}: {cause}" if cause else state.value,
