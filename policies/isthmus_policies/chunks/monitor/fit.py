@@ -35,6 +35,8 @@ class MonitorConfig:
     """Chunks that are drawn at each inference, to see how they differ."""
     window: int = 6
     """Inferences over which a score is averaged."""
+    learning: int = 2_000
+    """Steps in which is learned what is known."""
     seed: int = 20_000
     """Of the episodes, and of what is learned."""
 
@@ -92,7 +94,7 @@ def fit_scorer(policy: ChunkPolicy, config: MonitorConfig, known: Sequence[Watch
     embeddings = [embedding for episode in known for embedding in episode.embeddings]
     if not embeddings:
         raise ValueError("there is no episode to learn from what is known")
-    return Scorer(policy, Novelty.fit(torch.stack(embeddings), config.seed), config.chunks)
+    return Scorer(policy, Novelty.fit(torch.stack(embeddings), config.seed, config.learning), config.chunks)
 
 
 def calibrate(

@@ -15,7 +15,7 @@ from isthmus_policies.networks.mlp import mlp
 
 _FLOOR = 0.01  # of the scaled actions' range: chunks that differ by less count as the same
 _WIDTH, _OUTPUTS = 128, 32
-_STEPS, _BATCH, _RATE = 2_000, 256, 1e-3
+_BATCH, _RATE = 256, 1e-3
 _RESTING = 1e-3  # of the largest deviation of a feature: one that hardly ever changed has at least that
 
 
@@ -55,9 +55,9 @@ class Novelty(nn.Module):
         self.register_buffer("spread", torch.ones(()))
 
     @classmethod
-    def fit(cls, embeddings: Tensor, seed: int) -> Novelty:
-        """To what a policy's `embed` makes of what is known (n, features), on one thread the same for the same seed.
-        Raises ValueError for fewer than 2 rows, where all are the same, and for what is no number."""
+    def fit(cls, embeddings: Tensor, seed: int, steps: int = 2_000) -> Novelty:
+        """To what a policy's `embed` makes of what is known (n, features), in so many steps; on one thread the same for
+        the same seed. Raises ValueError for fewer than 2 rows, where all are the same, and for what is no number."""
         rows = embeddings.detach().cpu()
         if not torch.isfinite(rows).all():
             raise ValueError("embeddings are not finite: there is nothing to learn of them")
@@ -67,16 +67,16 @@ class Novelty(nn.Module):
         novelty.mean.copy_(rows.mean(dim=0))
         deviation = rows.std(dim=0)
         novelty.deviation.copy_(deviation.clamp(min=_RESTING * float(deviation.max())))
-        novelty._learn(rows, torch.Generator().manual_seed(seed))
+        novelty._learn(rows, steps, torch.Generator().manual_seed(seed))
         return novelty.eval().requires_grad_(False)
 
-    def _learn(self, rows: Tensor, generator: torch.Generator) -> None:
+    def _learn(self, rows: Tensor, steps: int, generator: torch.Generator) -> None:
         known = (rows - self.mean) / self.deviation
         answers = self.target(known)
         self.spread.copy_(answers.var(dim=0).mean())
         optimizer = torch.optim.Adam(self.predictor.parameters(), lr=_RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-        for _ in range(_STEPS):
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(steps):
             chosen = torch.randint(len(known), (min(_BATCH, len(known)),), generator=generator)
             loss = (self.predictor(known[chosen]) - answers[chosen]).square().mean()
             optimizer.zero_grad()

@@ -23,7 +23,7 @@ def embeddings(n: int, seed: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def novelty() -> Novelty:
-    return Novelty.fit(embeddings(2000, 0), seed=0)
+    return Novelty.fit(embeddings(2000, 0), seed=0, steps=400)
 
 
 def test_what_is_far_from_what_is_known_is_new(novelty: Novelty):
@@ -39,9 +39,9 @@ def test_what_is_far_from_what_is_known_is_new(novelty: Novelty):
 
 
 def test_the_same_seed_learns_the_same_and_another_one_does_not(novelty: Novelty):
-    rows, again = embeddings(50, 1), Novelty.fit(embeddings(2000, 0), seed=0)
+    rows, again = embeddings(50, 1), Novelty.fit(embeddings(2000, 0), seed=0, steps=400)
     torch.testing.assert_close(again(rows), novelty(rows), rtol=0, atol=0)
-    assert not torch.equal(Novelty.fit(embeddings(2000, 0), seed=1)(rows), novelty(rows))
+    assert not torch.equal(Novelty.fit(embeddings(2000, 0), seed=1, steps=1)(rows), novelty(rows))
 
 
 def test_entropy_is_that_of_a_gaussian_for_each_number():
