@@ -51,7 +51,7 @@ class ChunkController(SafetyChain):
         super().__init__(contract, conditions=conditions, ramp_s=ramp_s)
         check_rule(on_alarm, contract)
         self._monitor = None if contract.monitor is None else RuntimeMonitor(contract.monitor)
-        self._on_alarm = on_alarm
+        self._on_alarm: OnAlarm = on_alarm
         self._inferer = inferer
         self._horizon = chunk.horizon
         self._tolerated_s = chunk.tolerated_latency_s
@@ -118,7 +118,8 @@ class ChunkController(SafetyChain):
         try:
             self._watch(now_ns)
         except DriverFailed as error:
-            self.fault(now_ns, str(error))
+            if self.state.driven:
+                self.fault(now_ns, str(error))
         return self.drive(signals, ages_s, now_ns, lambda: self._wanted(signals, now_ns))
 
     def close(self) -> bool:

@@ -57,11 +57,15 @@ class ScoreGraph:
         """
         for name, buffer in self._signals.items():
             np.copyto(buffer[0], signals[name], casting="same_kind")
-        if self._noise is not None and noise is None:
-            self._random.standard_normal(out=self._noise, dtype=np.float32)
-        elif self._noise is not None:
-            np.copyto(self._noise[0], noise)
+        if self._noise is not None:
+            self._draw(self._noise, noise)
         return self._graph.run()
+
+    def _draw(self, buffer: np.ndarray, noise: np.ndarray | None) -> None:
+        if noise is None:
+            self._random.standard_normal(out=buffer, dtype=np.float32)
+        else:
+            np.copyto(buffer[0], noise)
 
     def check_replay(self, replay: Sequence[ReplayStep]) -> None:
         """Raise PolicyFileError where the scores of the test vectors are not reproduced."""

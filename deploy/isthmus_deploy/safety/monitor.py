@@ -93,7 +93,7 @@ def check_rule(on_alarm: OnAlarm, contract: Contract) -> None:
     """Raise ValueError where an alarm could not do what it shall."""
     if on_alarm != "tell" and contract.monitor is None:
         raise ValueError(
-            f"on an alarm: {on_alarm}, but the policy has no monitor; isthmus-export --false-alarms makes one"
+            f"cannot {on_alarm} on an alarm: the policy has no monitor; isthmus-export --false-alarms adds one"
         )
     if on_alarm == "hold" and not any(command.transition_rate for command in contract.commands):
         raise ValueError(f"cannot hold on an alarm: {contract.robot} has no stand-by to rest in; choose tell or stop")

@@ -18,11 +18,11 @@ LONG_S = 60.0
 
 @pytest.fixture
 def make(contract):
-    """`make(inferer, give)`: the inferer of a model that gives this."""
+    """`make(inferer, give, scores)`: the inferer of a model that gives this, and may be watched."""
     made = []
 
-    def build(inferer, give):
-        made.append(inferer(Model(with_chunks(contract), give)))
+    def build(inferer, give, scores=None):
+        made.append(inferer(Model(with_chunks(contract), give, scores)))
         return made[-1]
 
     yield build
@@ -54,6 +54,39 @@ def test_every_job_gives_one_chunk(make, inferer):
     assert given.chunks["begun"]
     assert made.free
     assert made.take() is None
+
+
+@pytest.mark.parametrize("inferer", [InLoop, WorkerThread])
+def test_every_job_of_a_policy_that_is_watched_is_scored(make, inferer):
+    made = make(inferer, echo, lambda windows: windows["x"][:2] / 2)
+    assert made.take_scores() is None
+    asked = job(7)
+    made.submit(asked)
+    made.close()
+    scored = made.take_scores()
+    assert scored.request is asked.request
+    assert scored.scores.tolist() == [3.5, 3.5]
+    assert made.take_scores() is None
+    assert make(inferer, echo).take_scores() is None, "one that is not watched"
+
+
+def test_a_chunk_does_not_wait_for_its_scores(make):
+    entered, release = threading.Event(), threading.Event()
+
+    def scores(windows):
+        entered.set()
+        assert release.wait(LONG_S)
+        raise KeyError("the network")
+
+    worker = make(WorkerThread, echo, scores)
+    worker.submit(job())
+    assert entered.wait(LONG_S)
+    assert worker.take() is not None
+    assert worker.take_scores() is None
+    release.set()
+    worker.close()
+    with pytest.raises(InferenceFailed, match="KeyError: 'the network'"):
+        worker.take_scores()
 
 
 def test_a_worker_is_not_waited_for(make):

@@ -13,7 +13,7 @@ from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.monitor_data import Monitor, Score
 from isthmus_deploy.contracts.schema import ContractError
-from isthmus_deploy.policy.chunk_inference import InLoop, WorkerThread
+from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.safety.commands.filter import DriverFailed
 from isthmus_deploy.safety.monitor import RuntimeMonitor, ScoreWindow
 from isthmus_deploy.safety.supervisor import State, TransitionError
@@ -66,11 +66,11 @@ def test_a_score_that_is_no_number_exceeds():
 class Robot:
     """A robot whose policy is watched; `scores` are what its monitor's graph gives next."""
 
-    def __init__(self, contract: Contract, make_signals, inferer=InLoop, **options):
-        self.scores = (0.0, -3.0)
+    def __init__(self, contract: Contract, make_signals, **options):
+        self.scores: tuple[float, float] | None = (0.0, -3.0)
         self.contract = replace(with_chunks(contract), monitor=replace(MONITOR, window=1))
         model = Model(self.contract, self._chunks, lambda windows: self._scores())
-        self.controller = ChunkController(inferer(model), ramp_s=0.0, **options)
+        self.controller = ChunkController(InLoop(model), ramp_s=0.0, **options)
         self.signals, self.now = make_signals(0.0, 0.0), 0
 
     def _chunks(self, windows, begin):
@@ -111,6 +111,7 @@ def test_an_alarm_is_told_and_the_robot_goes_on(contract, make_signals):
     robot.tick(4)
     assert robot.controller.state is State.RUNNING
     assert (robot.controller.counters["monitor_alarm"], robot.controller.counters["monitor_alarms"]) == (True, 1)
+    assert "novelty 5, threshold 1" in (robot.controller.alarm or "")
     robot.scores = (5.0, -3.0)
     robot.tick(4)
     assert (robot.controller.counters["monitor_alarm"], robot.controller.counters["monitor_alarms"]) == (False, 1)
@@ -153,17 +154,8 @@ def test_a_monitor_that_cannot_say_anything_is_a_fault(contract, make_signals):
     robot.scores = None
     robot.tick(4)
     assert robot.controller.state is State.FAULT
+    assert robot.controller.alarm is None
     assert "cannot compute the scores" in (robot.controller.cause or "")
-
-
-def test_scores_come_from_the_thread_too(contract, make_signals):
-    robot = Robot(contract, make_signals, inferer=WorkerThread)
-    robot.rise()
-    robot.scores = (5.0, 0.0)
-    robot.controller.start(robot.now)
-    while not robot.controller.counters["monitor_alarms"]:
-        robot.tick()
-    assert robot.controller.close()
 
 
 def test_what_an_alarm_cannot_do_is_refused(contract, make_signals):

@@ -196,7 +196,7 @@ def test_running_is_reached_only_through_ready_and_a_whole_ramp(requests):
             assert since - history[index - 1][1] >= RAMP_NS
 
 
-def test_a_ramp_that_is_held_begins_later():
+def test_a_ramp_that_waits_begins_later():
     supervisor = supervisor_in(State.RAMP_IN)
     supervisor.wait(10 * RAMP_NS)
     assert supervisor.weight(10 * RAMP_NS) == 0.0
@@ -205,7 +205,7 @@ def test_a_ramp_that_is_held_begins_later():
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RAMP_IN])
-def test_only_a_ramp_is_held(state):
+def test_only_a_ramp_in_waits(state):
     supervisor = supervisor_in(state)
     since_ns = supervisor.since_ns
     with pytest.raises(TransitionError):

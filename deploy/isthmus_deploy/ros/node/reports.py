@@ -68,10 +68,8 @@ class Reports:
         }
         for told in self._told:
             values |= told.counters
-        state, cause = self._chain.state, self._chain.cause
-        message = diagnostics(
-            self._link.now(), robot=self._contract.robot, state=state, cause=cause or self._chain.alarm, values=values
-        )
+        state, cause = self._chain.state, self._chain.cause or self._chain.alarm
+        message = diagnostics(self._link.now(), robot=self._contract.robot, state=state, cause=cause, values=values)
         self._publisher.publish(message)
 
     def log_state(self) -> None:
