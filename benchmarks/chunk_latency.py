@@ -82,6 +82,7 @@ class Candidate:
 
 CANDIDATES = (
     Candidate(name="state student", method="few_step", must="<= 2", aim="<= 1"),
+    Candidate(name="state student, one evaluation", method="few_step", settings={"steps": 1}),
     # Near to a chunk there are a quarter of the evaluations.
     Candidate(
         name="flow, warm start", method="flow", settings={"steps": 8}, near=True, must="<= 10", aim="<= 5"
