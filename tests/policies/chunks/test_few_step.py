@@ -12,7 +12,7 @@ from point_demonstrations import write_demonstrations
 
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
 from isthmus_policies.chunks.distill import Options, student_config
-from isthmus_policies.chunks.methods.few_step import FewStepConfig
+from isthmus_policies.chunks.methods.few_step import FewStep, FewStepConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.chunks.training.run import load_chunk_run
 from isthmus_policies.chunks.training.trainer import ChunkTrainer
@@ -79,6 +79,7 @@ def test_a_student_by_levels_learns_at_no_others(teacher: Path):
     """Where it is asked its loss falls; what it would say between, which its teacher knew, is left to itself."""
     trainer = ChunkTrainer(student_config(Options(teacher=teacher, learning=replace(LEARNING, steps=100))))
     student, config = trainer.policy, FewStepConfig()
+    assert isinstance(student, FewStep)
     asked: list[torch.Tensor] = []
     student.denoiser.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1]))
     losses = [trainer.step() for _ in range(100)]
