@@ -62,3 +62,30 @@ def test_a_policy_that_raises_is_a_fault_and_the_node_goes_on(start, start_node,
     assert "no more chunks" in operator.wait_state("fault")["cause"]
     assert operator.ask("reset").success
     assert node.end() == 0, node.output
+
+
+def test_an_alarm_is_told_and_the_robot_flies_on(start, start_node, operator, tmp_path):
+    start(*QUADROTOR)
+    node = start_node(tmp_path / "node.json", 3, "tell")
+    node.wait_for("ready: crazyflie")
+    operator.launch()
+    operator.wait("an alarm", lambda: operator.diagnostics[-1]["monitor_alarm"] == "True")
+    values = operator.diagnostics[-1]
+    assert (values["state"], values["monitor_alarms"]) == ("running", "1")
+    assert (values["monitor_novelty"], values["monitor_novelty_threshold"]) == ("2.0", "1.0")
+    assert values["cause"] == "the policy is out of its depth: novelty 2, threshold 1"
+
+
+def test_an_alarm_stops_the_robot_where_it_shall(start, start_node, operator, tmp_path):
+    start(*QUADROTOR)
+    node = start_node(tmp_path / "node.json", 3, "stop")
+    node.wait_for("ready: crazyflie")
+    operator.launch()
+    operator.wait("the stop", lambda: operator.diagnostics[-1]["state"] == "stopped")
+    assert operator.diagnostics[-1]["cause"] == "the policy is out of its depth: novelty 2, threshold 1"
+
+
+def test_a_robot_in_the_air_cannot_be_held(start_node, tmp_path):
+    node = start_node(tmp_path / "node.json", 3, "hold")
+    assert node.exit_status() == 2
+    assert "refused: --on-alarm: cannot hold on an alarm: crazyflie has no stand-by to rest in" in node.output

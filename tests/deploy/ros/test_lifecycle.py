@@ -115,6 +115,7 @@ def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed
         ("hold_to_run", 64, "out of range"),
         ("managed", False, "read-only"),
         ("also", ["a b.onnx"], "different names"),
+        ("on_alarm", "wave", "on_alarm is one of tell, hold, stop, not wave"),
     ):
         result = set_parameter(walker, name, wrong)
         assert not result.successful
@@ -131,9 +132,10 @@ def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed
         ("ramp_s:=soon", "parameter ramp_s"),
         ("rampe_s:=0.2", "no parameter is called rampe_s; there are also,"),
         ("hang_s:=0.000001", "parameter hang_s"),
+        ("on_alarm:=stop", "--on-alarm: only policies of chunks are watched"),
     ],
 )
-def test_wrong_parameters_are_refused_before_anything_is_loaded(start, standing, given, problem):
+def test_wrong_parameters_are_refused_before_a_robot_is_looked_for(start, standing, given, problem):
     node = start("node.policy_node", standing, "--ros-args", "-p", given)
     assert node.exit_status() == 2
     assert f"isthmus-deploy: refused: {problem}" in node.output
