@@ -56,4 +56,4 @@ def main(log: str, count: str = "0", on_alarm: OnAlarm | None = None) -> NoRetur
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:])  # pyright: ignore[reportArgumentType]
