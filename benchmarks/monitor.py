@@ -39,7 +39,7 @@ from isthmus_sim.task import Goal
 from isthmus_sim.tasks.push_t import PushT, PushTConfig, Start
 from isthmus_sim.threads import use_thread_budget
 
-SEED = 41_000
+SEED = 43_000
 BOTH, EACH = "monitor", "each threshold for itself"
 USUAL = "as trained"
 BESIDE = 40.0  # px
@@ -94,11 +94,13 @@ class Options(BenchOptions):
     """Episodes of each other kind."""
     steps: int = 300
     """Control steps of an episode."""
+    window: int = MonitorConfig.window
+    """Inferences over which scores are averaged."""
     solved: bool = False
     """Whether usual episodes begin with the block in its goal: so that a policy that has learned nothing succeeds."""
 
 
-QUICK = Options(false_alarms=0.3, known=24, usual=4, unusual=4, steps=16, solved=True)
+QUICK = Options(false_alarms=0.3, known=24, usual=4, unusual=4, steps=16, window=1, solved=True)
 
 
 class Seen(PushT):
@@ -203,7 +205,7 @@ def measure(options: Options, runs: tuple[Path, ...], console: Console) -> tuple
     for number, path in enumerate(runs):
         run, seed = load_chunk_run(path), SEED + 100 * number
         require_state(run.policy, path)
-        config = MonitorConfig(false_alarms=options.false_alarms, seed=seed)
+        config = MonitorConfig(false_alarms=options.false_alarms, window=options.window, seed=seed)
         watch = _watch(run, config, options)
         table_of_run = judges(run, config, watch(CASES[USUAL], options.known, seed))
         calibrated.append(table_of_run[BOTH][1].episodes)

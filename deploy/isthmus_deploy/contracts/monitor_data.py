@@ -24,7 +24,7 @@ class Monitor:
     scores: tuple[Score, ...]
     """In the order of the graph's output."""
     window: int
-    """Inferences over which each score is averaged; fewer where an episode has not had as many."""
+    """Inferences over which each score is averaged; before an episode has had as many, there is no alarm."""
     noise: tuple[int, ...] | None = None
     """Shape, without the batch axis, of what the graph draws from the standard normal distribution (float32, input
     `noise`); None for one that draws nothing."""

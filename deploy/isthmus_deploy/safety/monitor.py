@@ -22,23 +22,25 @@ waits until the operator starts it again. stop: it is stopped."""
 
 
 class ScoreWindow:
-    """The mean of an episode's last scores.
+    """The mean of an episode's last scores. There is none of fewer: single scores of the begin, where a policy is most
+    undecided, would set a threshold that no mean ever reaches again.
 
     Args:
-        window: How many, at most.
+        window: How many.
     """
 
     def __init__(self, window: int):
+        self._window = window
         self._rows: deque[np.ndarray] = deque(maxlen=window)
 
     def clear(self) -> None:
         """An episode begins."""
         self._rows.clear()
 
-    def see(self, scores: np.ndarray) -> np.ndarray:
-        """Take the scores (n,) of an inference. Returns the means (n,) with them."""
+    def see(self, scores: np.ndarray) -> np.ndarray | None:
+        """Take the scores (n,) of an inference. Returns the means (n,) with them; None where there are too few yet."""
         self._rows.append(np.array(scores, np.float64))
-        return np.mean(self._rows, axis=0)
+        return np.mean(self._rows, axis=0) if len(self._rows) == self._window else None
 
 
 class RuntimeMonitor:
@@ -54,7 +56,7 @@ class RuntimeMonitor:
         self._window = ScoreWindow(monitor.window)
         self._means: np.ndarray | None = None
         self.alarm = False
-        """Whether all scores exceed their thresholds. One that is no number does."""
+        """Whether the means of all scores exceed their thresholds. One that is no number does."""
         self.alarms = 0
         """How often that has begun, since the start of the process."""
 
@@ -66,7 +68,7 @@ class RuntimeMonitor:
     def see(self, scores: np.ndarray) -> None:
         """Take the scores of an inference, (scores,)."""
         self._means = self._window.see(scores)
-        alarm = not (self._means <= self._thresholds).any()
+        alarm = self._means is not None and not (self._means <= self._thresholds).any()
         self.alarms += alarm and not self.alarm
         self.alarm = alarm
 
@@ -82,7 +84,7 @@ class RuntimeMonitor:
 
     @property
     def counters(self) -> dict[str, object]:
-        """What diagnostics tell, by name; a score that has not been computed in this episode is left out."""
+        """What diagnostics tell, by name; without scores where there are too few in this episode yet."""
         means = {} if self._means is None else dict(zip(self._scores, self._means.tolist(), strict=True))
         told = {f"monitor_{score.name}": float(f"{mean:.4g}") for score, mean in means.items()}
         limits = {f"monitor_{score.name}_threshold": float(f"{score.threshold:.4g}") for score in self._scores}

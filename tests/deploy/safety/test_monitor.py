@@ -31,12 +31,25 @@ MONITOR = Monitor(
 )
 
 
-def test_a_window_averages_the_last_scores_and_fewer_at_the_begin():
+def test_a_window_averages_the_last_scores_once_there_are_as_many():
     window = ScoreWindow(3)
-    means = [window.see(np.array([value]))[0] for value in (3.0, 1.0, 5.0, 9.0)]
-    assert means == [3.0, 2.0, 3.0, 5.0]
+    means = [window.see(np.array([value])) for value in (3.0, 1.0, 5.0, 9.0)]
+    assert means[:2] == [None, None]
+    assert means[2:] == [3.0, 5.0]
     window.clear()
-    assert window.see(np.array([7.0]))[0] == 7.0
+    assert window.see(np.array([7.0])) is None
+
+
+def test_there_is_no_alarm_before_the_window_is_full():
+    monitor = RuntimeMonitor(MONITOR)
+    alarms = []
+    for _ in range(4):
+        monitor.see(np.array([5.0, 0.0]))
+        alarms.append(monitor.alarm)
+    assert alarms == [False, False, True, True]
+    monitor.begin()
+    monitor.see(np.array([5.0, 0.0]))
+    assert not monitor.alarm
 
 
 def test_there_is_an_alarm_while_both_exceed():
@@ -58,7 +71,7 @@ def test_there_is_an_alarm_while_both_exceed():
 
 
 def test_a_score_that_is_no_number_exceeds():
-    monitor = RuntimeMonitor(MONITOR)
+    monitor = RuntimeMonitor(replace(MONITOR, window=1))
     monitor.see(np.array([math.nan, -1.0]))
     assert monitor.alarm
 

@@ -13,11 +13,12 @@ def conformal_threshold(values: Sequence[float], share: float) -> float:
     Steps of one episode are not drawn apart from each other: give one value of each episode, its largest.
 
     Raises:
-        ValueError: the share is not between 0 and 1, there are too few values for it, or one is not finite.
+        ValueError: the share is not between 0 and 1, there are too few values for it, or one is infinite or no number.
+            -∞ is a value: that of an episode in which nothing can be exceeded.
     """
     if not 0.0 < share < 1.0:
         raise ValueError(f"the share of false alarms is between 0 and 1, not {share}")
-    if not all(map(math.isfinite, values)):
+    if not all(value < math.inf for value in values):
         raise ValueError("values to set a threshold by must be finite")
     # Rounded first: (9 + 1)(1 - 0.1) shall be 9, and not the next number after it.
     place = math.ceil(round((len(values) + 1) * (1.0 - share), 9))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +35,7 @@ class MonitorConfig:
     """Episodes in simulation. Half of those that succeed say what is known, the others set the thresholds."""
     chunks: int = 16
     """Chunks that are drawn at each inference, to see how they differ."""
-    window: int = 6
+    window: int = 3
     """Inferences over which a score is averaged."""
     learning: int = 2_000
     """Steps in which is learned what is known."""
@@ -84,9 +86,10 @@ class Scorer(nn.Module):
 
 
 def windowed(scores: Tensor, window: int) -> Tensor:
-    """Scores (inferences, scores) of an episode, as a robot would average them."""
+    """Scores (inferences, scores) of an episode, as a robot would average them: (those with a whole window, scores)."""
     means = ScoreWindow(window)
-    return torch.stack([torch.from_numpy(means.see(row)) for row in scores.numpy()])
+    seen = (means.see(row) for row in scores.numpy())
+    return torch.from_numpy(np.array([row for row in seen if row is not None]).reshape(-1, scores.shape[1]))
 
 
 def fit_scorer(policy: ChunkPolicy, config: MonitorConfig, known: Sequence[WatchedEpisode]) -> Scorer:
@@ -120,7 +123,10 @@ def calibrate(
     if not (deviation > 0.0).all():
         raise ValueError("a score never changes in successful episodes: there is nothing to tell others by")
     largest = [_together((windowed(scorer.of(each), config.window) - mean) / deviation) for each in held_out]
-    thresholds = mean + conformal_threshold(largest, config.false_alarms) * deviation
+    above = conformal_threshold(largest, config.false_alarms)
+    if above == -math.inf:
+        raise ValueError(f"successful episodes have fewer inferences than a window of {config.window}: make it shorter")
+    thresholds = mean + above * deviation
     return Monitor(
         scores=tuple(
             Score(name=name, description=_DESCRIPTIONS[name], threshold=threshold)
@@ -134,8 +140,8 @@ def calibrate(
 
 
 def _together(deviations: Tensor) -> float:
-    """The most that all scores (inferences, scores) of an episode reach at a time."""
-    return float(deviations.amin(dim=1).max())
+    """The most that all scores (inferences, scores) of an episode reach at a time; of none, less than anything."""
+    return float(deviations.amin(dim=1).max()) if len(deviations) else -math.inf
 
 
 def make_monitor(

@@ -71,6 +71,13 @@ def test_a_policy_that_draws_nothing_has_novelty_alone():
     assert monitor.noise is None
 
 
+def _short(episodes: list[WatchedEpisode]) -> list[WatchedEpisode]:
+    """Those that set thresholds end after their first inference."""
+    for episode in parts_of(episodes)[2]:
+        episode.ticks, episode.entropies = episode.ticks[:1], episode.entropies[:1]
+    return episodes
+
+
 def test_what_no_monitor_can_be_made_of_is_refused():
     policy = untrained_chunks("flow")
     with pytest.raises(ValueError, match=r"11 of 11 episodes succeeded: .* take at least 12"):
@@ -81,6 +88,8 @@ def test_what_no_monitor_can_be_made_of_is_refused():
     decided = [replace(episode, entropies=[1.0] * 5) for episode in made_up(12)]
     with pytest.raises(ValueError, match="never changes"):
         fit_monitor(policy, CONFIG, decided)
+    with pytest.raises(ValueError, match="fewer inferences than a window of 2"):
+        fit_monitor(policy, CONFIG, _short(made_up(12)))
     with pytest.raises(ValueError, match="between 0 and 1"):
         MonitorConfig(false_alarms=1.0)
 
