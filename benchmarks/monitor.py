@@ -86,7 +86,7 @@ class Options(BenchOptions):
     """Folders of finished runs for Push-T's state, each another seed. --quick makes one up."""
     false_alarms: float = 0.1
     """Share of successful episodes in which there may be an alarm."""
-    known: int = 240
+    known: int = 360
     """Episodes of which the monitor is made."""
     usual: int = 150
     """Other episodes that begin as training's did."""

@@ -32,7 +32,7 @@ class MonitorConfig:
     false_alarms: float = 0.1
     """Share of successful episodes in which there may be an alarm."""
     episodes: int = 300
-    """Episodes in simulation. Half of those that succeed say what is known, the others set the thresholds."""
+    """Episodes in simulation. Half of those that succeed say what is known and usual, the others set the thresholds."""
     chunks: int = 16
     """Chunks that are drawn at each inference, to see how they differ."""
     window: int = 3
@@ -163,17 +163,20 @@ def fit_monitor(policy: ChunkPolicy, config: MonitorConfig, tried: Sequence[Watc
     known, usual, held_out = parts_of(tried)
     least = least_values(config.false_alarms)
     if len(held_out) < least:
-        good = len(known) + len(usual) + len(held_out)
         raise ValueError(
-            f"{good} of {len(tried)} episodes succeeded: thresholds for a share of {config.false_alarms:g} of "
-            f"false alarms take at least {4 * least}; try more episodes (--monitor-episodes) or allow more false alarms"
+            f"{sum(episode.succeeded for episode in tried)} of {len(tried)} episodes succeeded, which leaves "
+            f"{len(held_out)} to set thresholds by: a share of {config.false_alarms:g} of false alarms takes at least "
+            f"{least}; try more episodes (--monitor-episodes) or allow more false alarms"
         )
     scorer = fit_scorer(policy, config, known)
     return scorer, calibrate(scorer, config, usual, held_out)
 
 
 def parts_of(tried: Sequence[WatchedEpisode]) -> tuple[list[WatchedEpisode], ...]:
-    """Those that succeeded: a half to learn from, a quarter that tells what scores are usual, a quarter that sets the
+    """Those that succeeded: a third to learn from, a sixth that tells what scores are usual, a half that sets the
     thresholds. By turns, so that each part has all kinds of surroundings."""
     good = [episode for episode in tried if episode.succeeded]
-    return good[::2], good[1::4], good[3::4]
+    parts = ([], [], [])
+    for place, episode in enumerate(good):
+        parts[(0, 1, 2, 0, 2, 2)[place % 6]].append(episode)
+    return parts
