@@ -87,7 +87,13 @@ class PolicyProcess:
         self._forget()
 
     def configure(self) -> None:
-        """Load and verify the policy, and join the robot's topics. Nothing moves."""
+        """Load and verify the policy, and join the robot's topics. Nothing moves.
+
+        Raises:
+            Refusal: and others of `REASONS`; also within the control period in which the policy before is forgotten.
+        """
+        if self._leaving:
+            raise Refusal("the policy before is being forgotten; ask again")
         config = parameters.read(self._node, self._config)
         with ExitStack() as held:  # all of it is left again where something does not fit
             driver = self._assemble(config, held)
