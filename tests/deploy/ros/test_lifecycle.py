@@ -45,6 +45,11 @@ def set_parameter(operator, name, value):
     return result
 
 
+def configure(operator):
+    """Until the watchdog of a node before it has let go of the robot, or the policy before is forgotten, it is refused."""
+    operator.wait("configuration", lambda: change(operator, "configure"))
+
+
 def activate(operator):
     operator.wait("activation", lambda: change(operator, "activate"))
 
@@ -60,7 +65,7 @@ def managed(start, standing, walker):
 def test_a_manager_leads_the_robot_through_all_of_it_twice(managed, walker):
     for _ in range(2):
         assert stage(walker) == "unconfigured"
-        walker.wait("configuration", lambda: change(walker, "configure"))
+        configure(walker)
         assert stage(walker) == "inactive"
         activate(walker)
         assert stage(walker) == "active"
@@ -81,13 +86,13 @@ def test_what_does_not_fit_the_state_is_refused_and_ends_nothing(managed, walker
     for label in ("activate", "deactivate", "cleanup", "dance"):
         assert not change(walker, label)
     assert "cannot make the transition activate in state unconfigured; allowed here: configure" in managed.output
-    assert change(walker, "configure")
+    configure(walker)
     assert not change(walker, "configure")
     assert stage(walker) == "inactive"
 
 
 def test_arming_and_disarming_move_the_lifecycle_too(managed, walker):
-    assert change(walker, "configure")
+    configure(walker)
     walker.wait("arming", lambda: walker.ask("arm").success)
     assert stage(walker) == "active"
     walker.wait_state("ready")
@@ -102,7 +107,7 @@ def test_a_policy_that_cannot_be_run_leaves_the_node_unconfigured_and_another_on
     assert "cannot configure:" in managed.output
     assert stage(walker) == "unconfigured"
     assert set_parameter(walker, "policy", os.fspath(standing)).successful
-    assert change(walker, "configure")
+    configure(walker)
 
 
 def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed, walker):
@@ -119,7 +124,7 @@ def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed
         result = set_parameter(walker, name, wrong)
         assert not result.successful
         assert reason in result.reason
-    assert change(walker, "configure")
+    configure(walker)
     result = set_parameter(walker, "ramp_s", 0.4)
     assert result.reason == "ramp_s: read when the node is configured, so clean it up first"
 
