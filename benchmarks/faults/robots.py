@@ -13,6 +13,7 @@ from faults import operator_kinds, process_kinds, sensor_kinds, start_kinds
 from faults.system import RobotUnderTest
 from faults.trial import Kind
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.limits import Signal
 from isthmus_deploy.policy.policy_file import seal
 from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import conditions_of
@@ -20,6 +21,8 @@ from isthmus_sim.tasks import make_task
 
 _TRAINED = {"reference_position": ((-1.0, -1.0, 0.2), (1.0, 1.0, 1.5)), "reference_velocity": ((-1.0,) * 3, (1.0,) * 3)}
 """What the hand-made controller may be asked."""
+_BORNE_S = 0.02
+"""A latency that the hand-made controllers bear: what training would have seen."""
 
 
 def under_test(robot: str, folder: Path) -> tuple[RobotUnderTest, Path]:
@@ -43,19 +46,21 @@ def kinds_of(robot: str, folder: Path) -> list[Kind]:
 
 def _flying() -> Contract:
     """The hand-made controller's contract, as impatient as the robot's description, with what it may be asked."""
-    contract = hand_made_policy.contract()
-    return replace(contract, signals=tuple(map(_impatient, contract.signals)))
+    return _impatient(hand_made_policy.contract())
 
 
-def _impatient(signal):
+def _impatient(contract: Contract) -> Contract:
+    return replace(contract, trained_latency_s=_BORNE_S, signals=tuple(map(_held, contract.signals)))
+
+
+def _held(signal: Signal) -> Signal:
     low, high = _TRAINED.get(signal.name, (None, None))
     age_s = None if signal.max_age_s is None else sensor_kinds.AGE_S
     return replace(signal, max_age_s=age_s, trained_minimum=low, trained_maximum=high)
 
 
 def _standing() -> Contract:
-    contract = standing_policy.contract()
-    return replace(contract, signals=tuple(map(_impatient, contract.signals)))
+    return _impatient(standing_policy.contract())
 
 
 def _policy_file(robot: str) -> bytes:
@@ -74,6 +79,7 @@ def _quadrotor() -> RobotUnderTest:
         stand_in=QUADROTOR[1:],
         contract=_flying(),
         height_m=(0.3, 1.2),
+        goal_m=(0.0, 0.0, 0.8),
         ask=lambda operator: operator.give_goal(0.0, 0.0, 0.8),
         go=Operator.launch,
     )
@@ -85,6 +91,7 @@ def _quadruped() -> RobotUnderTest:
         stand_in=LEGS[1:],
         contract=_standing(),
         height_m=(0.23, 0.6),
+        goal_m=None,
         ask=lambda _: None,
         go=Operator.stand_up,
     )

@@ -32,6 +32,8 @@ class RobotUnderTest:
     contract: Contract
     height_m: tuple[float, float]
     """Between what heights it is at work."""
+    goal_m: tuple[float, float, float] | None
+    """Where it is asked to be, in the world; None for a robot that stays where it is."""
     ask: Callable[[Operator], object]
     """Asks for what it needs to be asked before it can be armed."""
     go: Callable[[Operator], object]

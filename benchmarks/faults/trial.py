@@ -45,7 +45,7 @@ class Holds:
     """The robot works on within its limits, or is stopped before it leaves them."""
 
     distance_m: float = 0.6
-    """From where it was at the fault."""
+    """From where it was at the fault, and from what lies between there and its goal."""
     seconds: float = 1.2
 
 
@@ -151,9 +151,12 @@ class Trial:
 
     def _holds(self, expect: Holds) -> Outcome:
         home = self.operator.position.copy()
+        ends = home, home if self.system.robot_under_test.goal_m is None else self.system.robot_under_test.goal_m
+        low, high = np.minimum(*ends) - expect.distance_m, np.maximum(*ends) + expect.distance_m
 
         def astray() -> bool:
-            return bool(np.abs(self.operator.position - home).max() > expect.distance_m or self.operator.up < 0.3)
+            position = self.operator.position
+            return bool(((position < low) | (position > high)).any() or self.operator.up < 0.3)
 
         self.wait(expect.seconds, lambda: astray() or self._is_safe())
         if self._is_safe():
