@@ -98,7 +98,9 @@ class McapWriter:
         self._append(self._end())
 
     def _append(self, data: bytes) -> None:
-        self._file.write(data)
+        left = memoryview(data)
+        while left:  # of what no longer fits on a disk the system takes a part, and refuses the rest
+            left = left[self._file.write(left) :]
         self._file.flush()
         os.fdatasync(self._file.fileno())
         self._size += len(data)

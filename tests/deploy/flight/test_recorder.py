@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import time
@@ -104,6 +105,22 @@ def test_where_nothing_can_be_written_it_says_so(start_run, tmp_path: Path):
     run.activate(5)
     wait_for(run.recorder.problem)
     assert run.recorder.problem() == f"cannot write {run.recorder.folder}: Not a directory"
+
+
+def test_where_the_disk_is_full_it_says_so_and_leaves_what_it_has_written(start_run):
+    run = start_run()
+    run.activate(50)
+    wait_for(lambda: size(run.recorder.folder) > 20_000)
+    full = size(run.recorder.folder) + 1_000
+    resource.prlimit(run.recorder.pid, resource.RLIMIT_FSIZE, (full, full))
+    run.activate(200)
+    wait_for(run.recorder.problem)
+    assert run.recorder.problem() == f"cannot write {run.recorder.folder.parent}: File too large"
+    assert run.recorder.close()
+    flight = read_flight(run.recorder.folder)
+    assert not flight.finished
+    assert np.array_equal(flight.sent["joint_command"], run.sent[: len(flight.states)])
+    assert len(flight.states) >= 80
 
 
 def test_it_keeps_within_its_bound_and_has_the_last_of_a_long_run(start_run, tmp_path: Path):
