@@ -78,13 +78,13 @@ def test_a_manager_leads_the_robot_through_all_of_it_twice(managed, walker):
         walker.wait("the end of the policy", lambda: change(walker, "cleanup"))
     assert change(walker, "shutdown")
     assert managed.exit_status() == 0
-    assert "ended by cleanup in state passive" in managed.output
+    managed.wait_for("ended by cleanup in state passive")
 
 
 def test_what_does_not_fit_the_state_is_refused_and_ends_nothing(managed, walker):
     for label in ("activate", "deactivate", "cleanup", "dance"):
         assert not change(walker, label)
-    assert "cannot make the transition activate in state unconfigured; allowed here: configure" in managed.output
+    managed.wait_for("cannot make the transition activate in state unconfigured; allowed here: configure")
     configure(walker)
     assert not change(walker, "configure")
     assert stage(walker) == "inactive"
@@ -103,7 +103,7 @@ def test_arming_and_disarming_move_the_lifecycle_too(managed, walker):
 def test_a_policy_that_cannot_be_run_leaves_the_node_unconfigured_and_another_one_may_follow(managed, standing, walker):
     assert set_parameter(walker, "policy", os.fspath(standing.with_name("none.onnx"))).successful
     assert not change(walker, "configure")
-    assert "cannot configure:" in managed.output
+    managed.wait_for("cannot configure:")
     assert stage(walker) == "unconfigured"
     assert set_parameter(walker, "policy", os.fspath(standing)).successful
     configure(walker)
