@@ -37,12 +37,21 @@ def wait_for_safe(operator) -> None:
     assert not np.any(operator.commands[count:]), "nobody moves it again"
 
 
-@pytest.mark.parametrize("signals", [(signal.SIGKILL,), (signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)])
-def test_the_death_of_the_node_stops_the_motors(flying, operator, signals):
-    for number in signals:
-        flying.signal(number)
+def test_the_death_of_the_node_stops_the_motors(flying, operator):
+    flying.signal(signal.SIGKILL)
     wait_for_safe(operator)
     flying.wait_for("the node died while it drove the robot: the watchdog brought it to rest", 10.0)
+
+
+def test_a_node_that_is_killed_while_it_ends_has_stopped_the_motors_or_its_watchdog_does(flying, operator):
+    alive = os.pidfd_open(watchdog_of(flying.pid))
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL):
+        flying.signal(number)
+    operator.wait("safe command", lambda: not operator.commands[-1].any(), 5.0)
+    count = len(operator.commands)
+    operator.wait("end of the watchdog", lambda: select.select([alive], [], [], 0.0)[0])
+    os.close(alive)
+    assert not np.any(operator.commands[count:]), "nobody moves it again"
 
 
 def test_a_closed_terminal_ends_the_node_itself(flying, operator):
@@ -100,7 +109,7 @@ def test_signals_by_which_processes_are_ended_do_not_end_it(flying, operator):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         os.kill(watchdog, number)
     assert operator.ask("stop").success
-    assert operator.ask("reset").success
+    operator.wait("reset", lambda: operator.ask("reset").success)
     assert operator.ask("arm").success
 
 

@@ -175,16 +175,21 @@ class PolicyDriver:
     def _serve(self) -> None:
         if self._hold_to_run is not None:
             self._hold_to_run.subscribe(self._node)
-        services = Services(self._node, self._controller, self._arm, self._hold_to_run)
+        services = Services(self._node, self._controller, self._arm, self._hold_to_run, self._settle)
         if isinstance(self._controller, PolicyController):
             others = [path.stem for path in self._config.also]
             services.offer_policies(self._controller, self._config.chosen.stem, others)
 
     def _arm(self, now_ns: int) -> None:
-        if self._node.stage == "inactive":
+        if self.passive:
             self._node.activate()
         else:
             self._controller.arm(now_ns)  # which says why not
+
+    def _settle(self) -> None:
+        """Be inactive once the robot is not commanded any more: it was reset, or has come to rest."""
+        if self.passive and self._node.stage == "active":
+            self._node.deactivate()
 
     def _say(self, what: str) -> None:
         rate, digest = 1.0 / self._contract.control_period_s, self._runtime.digest
@@ -231,8 +236,7 @@ class PolicyDriver:
         self._recording.tick(now_ns, self._latest.signals, ages_s, commands if self._drives() else None, latency_ns)
         self._sections.end("record")
         self._report(now_ns)
-        if self.passive and self._node.stage == "active":  # it was reset, or has come to rest
-            self._node.deactivate()
+        self._settle()
         self._sections.end("report")
 
     def _drives(self) -> bool:

@@ -24,12 +24,18 @@ class Services:
         chain: Does what they ask for.
         arm: Checks the robot, and arms.
         hold_to_run: Is asked before starting; None where nobody has to hold a button.
+        settle: Is called after what was done, before anything else is asked for.
     """
 
     def __init__(
-        self, node: Node, chain: SafetyChain, arm: Callable[[int], None], hold_to_run: HoldToRun | None
+        self,
+        node: Node,
+        chain: SafetyChain,
+        arm: Callable[[int], None],
+        hold_to_run: HoldToRun | None,
+        settle: Callable[[], None],
     ) -> None:
-        self._node, self._chain, self._hold_to_run = node, chain, hold_to_run
+        self._node, self._chain, self._hold_to_run, self._settle = node, chain, hold_to_run, settle
         requests = {
             "arm": arm, "start": self._start, "stop": chain.stop, "emergency_stop": chain.damp,
             "disarm": chain.disarm, "reset": chain.reset,
@@ -59,6 +65,7 @@ class Services:
                 response.success, response.message = False, str(error)
             else:
                 response.success, response.message = True, self._chain.state.value
+                self._settle()
             return response
 
         return serve
