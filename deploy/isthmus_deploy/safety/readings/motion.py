@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
+from operator import sub
 
 import numpy as np
 
@@ -38,11 +40,14 @@ class MotionGuard:
         self._position = _only(signals, "m", ("world",), _XYZ)
         self._velocity = _only(signals, "m/s", ("world", "body"), _XYZ)
         self._orientation = _only(signals, "1", ("world_from_body",), _WXYZ)
-        self._signals, self._slices = signals, slices
+        self._slices = slices
         self._in_body = self._velocity is not None and signals[self._velocity].frame == "body"
         known = self._position is not None and self._velocity is not None
         self.takes_part = known and not (self._in_body and self._orientation is None)
         """Whether the signals say enough."""
+        if self._position is not None and self._velocity is not None:
+            position, velocity = signals[self._position], signals[self._velocity]
+            self._names, self._tolerated_m = f"{position.name} and {velocity.name}", max(position.max_jump)
         self._before: tuple[Vector, Vector] | None = None
         self._now_s = 0.0
         # Time, position less integral of the velocity, and length of the way.
@@ -77,25 +82,22 @@ class MotionGuard:
 
     def _extend(self, before: tuple[Vector, Vector], position: Vector, velocity: Vector, passed_s: float) -> None:
         mean = [0.5 * (a + b) for a, b in zip(before[1], velocity, strict=True)]
-        moved = [a - b for a, b in zip(position, before[0], strict=True)]
+        moved = map(sub, position, before[0])
         _, apart, way = self._track[-1]
-        x, y, z = (d + m - v * passed_s for d, m, v in zip(apart, moved, mean, strict=True))
+        x, y, z = [d + m - v * passed_s for d, m, v in zip(apart, moved, mean, strict=True)]
         self._now_s += passed_s
-        self._track.append((self._now_s, (x, y, z), way + passed_s * _length(mean)))
+        self._track.append((self._now_s, (x, y, z), way + passed_s * math.hypot(*mean)))
         while self._now_s - self._track[0][0] > _WINDOW_S:
             self._track.popleft()
 
     def _judge(self) -> str | None:
-        assert self._position is not None
         (begin_s, first, way_0), (end_s, last, way) = self._track[0], self._track[-1]
-        signal = self._signals[self._position]
-        apart = _length([a - b for a, b in zip(last, first, strict=True)])
-        if apart <= max(signal.max_jump) + _SHARE * (way - way_0):
+        apart = math.dist(last, first)
+        if apart <= self._tolerated_m + _SHARE * (way - way_0):
             return None
-        assert self._velocity is not None
         return (
-            f"{signal.name} and {self._signals[self._velocity].name} contradict each other: in {end_s - begin_s:.2g} s "
-            f"the position has moved {apart:.2g} m otherwise than the velocity says"
+            f"{self._names} contradict each other: in {end_s - begin_s:.2g} s the position has moved {apart:.2g} m "
+            "otherwise than the velocity says"
         )
 
     def _read(self, flat: np.ndarray, index: int) -> Vector:
@@ -122,7 +124,3 @@ def _only(signals: Sequence[Signal], unit: str, frames: Sequence[str], order: Se
         and signal.max_age_s is not None
     ]
     return found[0] if len(found) == 1 else None
-
-
-def _length(vector: Sequence[float]) -> float:
-    return sum(part * part for part in vector) ** 0.5

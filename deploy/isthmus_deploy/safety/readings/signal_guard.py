@@ -1,6 +1,8 @@
 """Is a reading plausible?"""
 
+import math
 from collections.abc import Mapping, Sequence
+from operator import mul
 
 import numpy as np
 
@@ -30,8 +32,12 @@ class SignalGuard:
         self._flat = np.zeros_like(self._minimum)
         self._last = np.zeros_like(self._minimum)
         self._views = Parts(self._numbers).of(self._flat)
-        parts = zip(self._numbers, self._slices, strict=True)
-        self._quaternions = {signal.name: part for signal, part in parts if signal.order == _QUATERNION}
+        self._quaternions = [
+            (signal.name, slice(start, start + 4))
+            for signal, part in zip(self._numbers, self._slices, strict=True)
+            if signal.order == _QUATERNION
+            for start in range(part.start, part.stop, 4)
+        ]
         self._last_ages: list[float] | None = None
         self._elapsed_s = self._period_s
         self._stillness = StillnessGuard(self._numbers, self._slices)
@@ -104,11 +110,10 @@ class SignalGuard:
         return f"{name}: {value:.6g} is outside [{self._minimum[index]:.6g}, {self._maximum[index]:.6g}]"
 
     def _check_norms(self) -> str | None:
-        for name, part in self._quaternions.items():
-            for quaternion in self._flat[part].reshape(-1, 4):
-                norm = float(np.sqrt(quaternion @ quaternion))
-                if abs(norm - 1.0) > _QUATERNION_NORM_TOLERANCE:
-                    return f"{name}: not a unit quaternion, norm {norm:.4g}"
+        for name, part in self._quaternions:
+            norm = math.hypot(*self._flat[part].tolist())
+            if abs(norm - 1.0) > _QUATERNION_NORM_TOLERANCE:
+                return f"{name}: not a unit quaternion, norm {norm:.4g}"
         return None
 
     def _check_course(self, ages: Sequence[float]) -> str | None:
@@ -121,11 +126,11 @@ class SignalGuard:
     def _check_jumps(self, ages: Sequence[float]) -> str | None:
         if self._last_ages is None:
             return None
+        for _, part in self._quaternions:
+            before = self._last[part]
+            if sum(map(mul, self._flat[part].tolist(), before.tolist())) < 0.0:
+                np.negative(before, out=before)
         jump = np.abs(self._flat - self._last)
-        for part in self._quaternions.values():
-            now, before = self._flat[part].reshape(-1, 4), self._last[part].reshape(-1, 4)
-            flipped = (now * before).sum(axis=1, keepdims=True) < 0.0
-            jump[part] = np.abs(now - np.where(flipped, -before, before)).reshape(-1)
         if (jump <= self._max_jump).all():
             return None
         return self._explain_jump(jump, ages)
