@@ -16,6 +16,7 @@ from common import BenchOptions, Row, parse, report
 import numpy as np
 
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_policies.export.export import export_run
 from isthmus_policies.training.config import default_config
@@ -66,7 +67,7 @@ def measure(policy: Path, calls: int) -> list[Row]:
     for _ in range(1000):
         runtime.step(signals)
     infer = percentiles(lambda _: runtime.step(signals), calls)
-    controller = PolicyController(runtime)
+    controller = PolicyController({"policy": StepDriver(runtime)})
     ages = dict.fromkeys(signals, 0.0)
     controller.tick(signals, ages, 0)
     controller.arm(0)

@@ -21,7 +21,7 @@ from isthmus_deploy.contracts.consistency import InconsistentContract
 from isthmus_deploy.contracts.contract import Chunk, Command, Contract, Memory, Noise, Signal
 from isthmus_deploy.contracts.robot_interface import ContractMismatch
 from isthmus_deploy.contracts.schema import ContractError, schema
-from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep, parse, seal
 from isthmus_deploy.policy.runtime import Runtime
 
@@ -244,4 +244,4 @@ def test_a_graph_that_does_not_reproduce_its_chunks_is_refused(tmp_path: Path):
 
 def test_a_policy_of_chunks_is_not_driven_step_by_step(path: Path):
     with pytest.raises(ValueError, match="chunks"):
-        PolicyController(Runtime(path))
+        StepDriver(Runtime(path))

@@ -1,7 +1,6 @@
 """The safety chain as a whole: what is sent in every state, and what trips it."""
 
 import contextlib
-import dataclasses
 
 import numpy as np
 import onnx
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.safety.chain import SafetyChain
@@ -47,7 +47,7 @@ class Robot:
 
 @pytest.fixture
 def controller(runtime):
-    return PolicyController(runtime, ramp_s=0.1)
+    return PolicyController({"policy": StepDriver(runtime)}, ramp_s=0.1)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_standby_is_approached_at_the_rate_limit(robot, controller, change, make
     assert robot.tick() == pytest.approx(STANDBY)
     path = tmp_path / "far.onnx"
     path.write_bytes(seal(make_model(), change("commands", 0, standby=(1.0, -0.5)), replay))
-    far = Robot(PolicyController(Runtime(path)), make_signals)
+    far = Robot(PolicyController({"policy": StepDriver(Runtime(path))}), make_signals)
     far.controller.arm(0)
     assert [far.tick()[0] for _ in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
 
@@ -129,7 +129,7 @@ def test_a_policy_that_gives_no_number_is_stopped(change, make_model, tmp_path, 
     replay = [ReplayStep(reset=True, signals=make_signals(0.25, 0.5), commands={"joint_command": command})]
     path = tmp_path / "overflow.onnx"
     path.write_bytes(seal(make_model(gain=3e38, limit=(np.inf, np.inf)), contract, replay))
-    robot = Robot(PolicyController(Runtime(path), ramp_s=0.0), make_signals)
+    robot = Robot(PolicyController({"policy": StepDriver(Runtime(path))}, ramp_s=0.0), make_signals)
     robot.run_to(State.RUNNING)
     assert robot.tick(0.4) != SAFE
     assert robot.tick(0.8) != SAFE
@@ -199,7 +199,7 @@ def test_the_policy_sees_only_goals_that_it_was_trained_for(change, make_model, 
     contract = change("signals", 2, trained_minimum=(-0.5,), trained_maximum=(0.125,))
     path = tmp_path / "trained.onnx"
     path.write_bytes(seal(make_model(), contract, replay))
-    robot = Robot(PolicyController(Runtime(path), ramp_s=0.0), make_signals)
+    robot = Robot(PolicyController({"policy": StepDriver(Runtime(path))}, ramp_s=0.0), make_signals)
     robot.run_to(State.RUNNING)
     assert robot.tick(goal=np.array([0.1])) == pytest.approx([0.1, 0.1])
     assert robot.controller.clamped_goals == 0
@@ -238,7 +238,7 @@ def slow_runtime(change, make_model, replay, tmp_path):
 @pytest.fixture
 def slow(slow_runtime, make_signals):
     """A robot that lies at `LYING`; its policy takes over at once."""
-    robot = Robot(PolicyController(slow_runtime, ramp_s=0.0), make_signals)
+    robot = Robot(PolicyController({"policy": StepDriver(slow_runtime)}, ramp_s=0.0), make_signals)
     robot.tick(*LYING)
     return robot
 
@@ -325,7 +325,7 @@ def test_it_lies_down_slowly_from_the_last_command_whatever_the_sensors_say(slow
 @pytest.fixture
 def ramped(slow_runtime, make_signals):
     """A robot that stands up and lies down slowly, and takes 0.1 s to hand over."""
-    return Robot(PolicyController(slow_runtime, ramp_s=0.1), make_signals)
+    return Robot(PolicyController({"policy": StepDriver(slow_runtime)}, ramp_s=0.1), make_signals)
 
 
 def test_a_stop_hands_over_to_stand_by_before_it_lies_down(ramped):
@@ -353,50 +353,6 @@ def test_a_sensor_that_fails_in_the_ramp_out_is_a_fault(ramped):
     ramped.tick(np.nan)
     assert ramped.controller.state is State.FAULT
     lie_down(ramped)
-
-
-@pytest.fixture
-def two(runtime, make_model, replay, tmp_path, make_signals):
-    """A robot whose policy may be replaced by one that was trained with another latency, and takes 0.1 s for it."""
-    path = tmp_path / "other.onnx"
-    path.write_bytes(seal(make_model(), dataclasses.replace(runtime.contract, trained_latency_s=0.01), replay))
-    return Robot(PolicyController(runtime, others={"other": Runtime(path)}, ramp_s=0.1), make_signals)
-
-
-def test_a_policy_takes_over_from_another_without_a_bump(two, monkeypatch):
-    two.run_to(State.RUNNING)
-    controller = two.controller
-    first, other = controller._drivers[""], controller._drivers["other"]
-    monkeypatch.setattr(first, "step", lambda signals: {"joint_command": np.array([0.0, 0.0])})
-    monkeypatch.setattr(other, "step", lambda signals: {"joint_command": np.array([0.1, -0.1])})
-    before = [two.tick() for _ in range(60)][-1]
-    assert before == pytest.approx([0.0, 0.0], abs=1e-6)
-    digest = controller.runtime.digest
-    controller.select("other", two.now)
-    assert controller.runtime.digest != digest
-    sent = np.array([two.tick() for _ in range(12)])
-    np.testing.assert_allclose(sent[:, 0], [*(0.01 * index for index in range(11)), 0.1], atol=1e-9)
-    np.testing.assert_allclose(sent[:, 1], -sent[:, 0], atol=1e-9)
-    assert controller.state is State.RUNNING
-    controller.select("other", two.now)  # it drives already
-    assert two.tick() == pytest.approx([0.1, -0.1])
-    controller.select("", two.now)
-    with pytest.raises(TransitionError, match="the one before is still handing over"):
-        controller.select("other", two.now)
-    assert controller.runtime.digest == digest
-
-
-def test_a_policy_is_selected_before_the_robot_moves(two):
-    two.controller.select("other", two.now)
-    two.run_to(State.RUNNING)
-    assert two.controller.runtime is two.controller._drivers["other"].runtime
-
-
-def test_a_policy_with_other_limits_cannot_take_the_place(runtime, change, make_model, replay, tmp_path):
-    path = tmp_path / "other.onnx"
-    path.write_bytes(seal(make_model(), change("commands", 0, max_rate=(1.0, 1.0)), replay))
-    with pytest.raises(ValueError, match="the policy other cannot take the first one's place: it differs in commands"):
-        PolicyController(runtime, others={"other": Runtime(path)})
 
 
 def test_an_emergency_stop_damps_it_where_it_is(ramped):
@@ -532,7 +488,7 @@ EVENTS = st.sampled_from(["arm", "start", "stop", "reset", "tick", "tick", "tick
 @given(events=st.lists(st.tuples(EVENTS, READINGS, READINGS, st.floats(0.0, 0.06)), max_size=40))
 def test_nothing_unsafe_is_ever_sent(runtime, make_signals, events):
     """Finite, in range, and the safe command or within the rate of it or of what was sent before."""
-    robot = Robot(PolicyController(runtime, ramp_s=0.02), make_signals)
+    robot = Robot(PolicyController({"policy": StepDriver(runtime)}, ramp_s=0.02), make_signals)
     last = np.array(SAFE)
     for name, hip, knee, age in events:
         if name != "tick":
@@ -575,7 +531,7 @@ def failing(tmp_path, contract, make_model) -> PolicyController:
     signals = {item.name: np.zeros(item.shape, np.float32) for item in contract.signals}
     still = ReplayStep(reset=True, signals=signals, commands={"joint_command": np.zeros(2, np.float32)})
     path.write_bytes(seal(model.SerializeToString(), contract, (still,)))
-    return PolicyController(Runtime(path), ramp_s=0.0)
+    return PolicyController({"policy": StepDriver(Runtime(path))}, ramp_s=0.0)
 
 
 def test_a_graph_that_cannot_be_computed_is_a_fault_that_says_so(failing, make_signals):

@@ -17,6 +17,7 @@ from untrained import provenance
 from isthmus_deploy.contracts.consistency import InconsistentContract
 from isthmus_deploy.contracts.contract import Command, Contract, Noise, Signal
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.policy_file import PolicyFileError, ReplayStep, parse, seal
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.safety.readings.signal_guard import SignalGuard
@@ -178,7 +179,7 @@ def test_beside_an_image_numbers_are_judged_as_ever(contract):
 
 
 def test_the_whole_chain_drives_by_what_it_sees(path):
-    controller = PolicyController(Runtime(path), ramp_s=0.0)
+    controller = PolicyController({"policy": StepDriver(Runtime(path))}, ramp_s=0.0)
     controller.arm(0)
     for tick in range(3):
         if controller.may_start:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.flight import flown
+from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.folder import SUFFIX
 from isthmus_deploy.flight.mcap_reader import McapError, McapReader
 from isthmus_deploy.flight.row import NUMBERS, Layout
@@ -26,12 +28,15 @@ class Flight:
     """One run: its n recorded ticks, in their order."""
 
     contract: Contract
-    sha256: str
-    """The digest of the policy that drove."""
-    policy: Path
-    """Where the policy's file was."""
+    """Of the first policy: what readings and commands were held to."""
+    policies: Sequence[FlownPolicy]
+    """Those that could drive."""
+    ramp_s: float
+    """Time in which one took over from another."""
     numbers: Mapping[str, np.ndarray]
     """(n,) int64 by name; `row.NUMBERS` says what they are."""
+    chunks: np.ndarray
+    """(n, policies) int64: how many had been taken from the inference of each."""
     states: Sequence[State | str]
     """The state after each tick; the name of one that is not known here."""
     signals: Mapping[str, np.ndarray]
@@ -67,8 +72,10 @@ def read_flight(path: Path) -> Flight:
     said = bags[0].metadata.get(METADATA)
     if said is None:
         raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
-    contract = Contract.from_json(said["contract"])
-    layout = Layout(contract, images=said["images"] == "true")
+    if "policies" not in said:
+        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+    contract, policies = Contract.from_json(said["contract"]), flown.from_json(said["policies"])
+    layout = Layout(contract, images=said["images"] == "true", policies=len(policies))
     messages: dict[str, list[bytes]] = {}
     for bag in bags:
         for topic, contents in bag.messages.items():
@@ -82,9 +89,10 @@ def read_flight(path: Path) -> Flight:
     states = [known.get(name, name) for name in said["states"].split()]
     return Flight(
         contract=contract,
-        sha256=said["sha256"],
-        policy=Path(said["policy"]),
+        policies=policies,
+        ramp_s=float(said["ramp_s"]),
         numbers=dict(zip(NUMBERS, rows["numbers"].T, strict=True)),
+        chunks=rows["chunks"],
         states=[states[code] for code in rows["state"]],
         signals=layout.signal_views(rows),
         ages_s=rows["ages_s"],

@@ -10,19 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from isthmus_deploy.chunk_controller import ChunkController
-from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.flight import flown
+from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.folder import run_name
 from isthmus_deploy.flight.ring import Ring
 from isthmus_deploy.flight.row import CAUSE_BYTES, STATES, Layout, images_fit
 from isthmus_deploy.flight.writer import Job
-from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.chain import Values
 from isthmus_deploy.safety.supervisor import ACTIVE
 from isthmus_deploy.timing.loop import ControlLoop
 
@@ -41,9 +42,7 @@ class FlightRecorder:
     Args:
         chain: What drives.
         loop: Whose ticks are recorded.
-        contract: Of the policy that drives.
-        sha256: Of the policy.
-        policy: Path of its file.
+        files: Those of its policies.
         root: The folder of all flights.
         limit: Of all flights together, in bytes.
 
@@ -52,11 +51,12 @@ class FlightRecorder:
     """
 
     def __init__(
-        self, chain: SafetyChain, loop: ControlLoop, *, contract: Contract, sha256: str, policy: Path, root: Path,
-        limit: int,
-    ) -> None:  # fmt: skip
+        self, chain: PolicyController, loop: ControlLoop, *, files: Sequence[Path], root: Path, limit: int
+    ) -> None:
         self._chain, self._loop = chain, loop
-        layout = Layout(contract, images=images_fit(contract))
+        self._drivers = list(chain.drivers.values())
+        contract = chain.contract
+        layout = Layout(contract, images=images_fit(contract), policies=len(self._drivers))
         self.without_images = layout.images != [signal for signal in contract.signals if signal.dtype == "uint8"]
         """Whether the policy's images are too large to be recorded."""
         now = time.gmtime()
@@ -66,7 +66,7 @@ class FlightRecorder:
         self._row = np.zeros(1, layout.row)
         self._bytes = self._row.view(np.uint8)
         row = self._row[0]
-        self._numbers, self._ages = row["numbers"], row["ages_s"]
+        self._numbers, self._chunks, self._ages = row["numbers"], row["chunks"], row["ages_s"]
         self._has_wanted, self._has_sent = self._row["has_wanted"], self._row["has_sent"]
         self._signals = layout.signal_views(row)
         self._wanted, self._sent = layout.command_views(row, "wanted"), layout.command_views(row, "sent")
@@ -79,8 +79,8 @@ class FlightRecorder:
             ring_fd=self._ring.fd,
             contract=contract.to_json(),
             images=bool(layout.images),
-            sha256=sha256,
-            policy=str(policy.absolute()),
+            policies=flown.to_json(_flown(chain, files)),
+            ramp_s=chain.ramp_s,
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
             epoch_ns=time.time_ns() - time.monotonic_ns(),
             root=str(root.absolute()),
@@ -162,6 +162,7 @@ class FlightRecorder:
             if values is not None:
                 for name, view in views.items():
                     view[...] = values[name]
+        self._chunks[:] = [driver.taken_chunks for driver in self._drivers]
         self._numbers[:] = (  # in the order of NUMBERS
             self._ticks,
             now_ns,
@@ -169,13 +170,21 @@ class FlightRecorder:
             latency_ns,
             time.monotonic_ns() - now_ns,
             chain.starts,
-            chain.taken_chunks if isinstance(chain, ChunkController) else 0,
+            self._drivers.index(chain.driver),
+            self._drivers.index(chain.selected),
             loop.missed_readings,
             loop.overruns,
             chain.clipped_steps,
             chain.rate_limited_steps,
             self._ring.lost,
         )
+
+
+def _flown(chain: PolicyController, files: Sequence[Path]) -> list[FlownPolicy]:
+    return [
+        FlownPolicy(name=name, sha256=driver.digest, file=file.absolute())
+        for (name, driver), file in zip(chain.drivers.items(), files, strict=True)
+    ]
 
 
 def _ring_size(row_bytes: int, period_s: float) -> int:

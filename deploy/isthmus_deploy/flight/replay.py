@@ -15,7 +15,7 @@ from isthmus_deploy.contracts.limits import Command
 from isthmus_deploy.contracts.robot_interface import ContractMismatch
 from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
 from isthmus_deploy.flight.row import element_names
-from isthmus_deploy.flight.unchained import Driver
+from isthmus_deploy.flight.unchained import Replayed
 from isthmus_deploy.policy.policy_file import TOLERANCE, PolicyFileError
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.safety.commands.filter import full
@@ -24,21 +24,22 @@ from isthmus_deploy.safety.supervisor import State
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Run a policy on the signals of a recorded flight, and show where its commands differ from those that were wanted.
+    """Run policies on the signals of a recorded flight, and show where commands differ from those that were wanted.
 
     Exit status 0: none differs by more than 1e-5 of its range; 1: some do; 2: they cannot be compared.
     """
 
     bag: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BAG")]
     """What the flight recorder has written: a run's folder, or one of its files."""
-    policy: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[POLICY.onnx]")] = None
-    """Policy file; by default the one that drove, where it was then."""
+    policies: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[POLICY.onnx ...]")] = ()
+    """Policy files, one for each that the flight had, in that order; by default those, where they were then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How far one command is from the recorded one."""
+    """How far one command of one policy is from the recorded one."""
 
+    policy: str
     command: Command
     largest: float
     """Largest difference, in the command's unit; infinite where only one of the two is a number."""
@@ -56,7 +57,7 @@ class Comparison:
 
     differences: Sequence[Difference]
     compared: int
-    """Ticks in which the policy wanted something, then and now."""
+    """Ticks in which who drove wanted something."""
     remarks: Sequence[str]
     """What to know of it, in words."""
 
@@ -66,48 +67,66 @@ class Comparison:
         return all(difference.begins_s is None for difference in self.differences)
 
 
-def compare(flight: Flight, runtime: Runtime) -> Comparison:
-    """Step a policy that was just loaded on the signals of all ticks in which the recorded one was asked.
+def compare(flight: Flight, runtimes: Sequence[Runtime]) -> Comparison:
+    """Step policies that were just loaded on the signals of all ticks in which the recorded ones were asked, each where
+    that drove whose place it has.
 
     Raises:
-        FlightError: the policy needs images that were not recorded, or the recorded one wanted nothing.
-        ContractMismatch: it is made for another robot.
+        FlightError: there are not as many policies, they cannot take each other's place, they need images that were not
+            recorded, or the recorded ones wanted nothing.
+        ContractMismatch: one is made for another robot.
     """
-    contract = runtime.contract
-    contract.check_robot(flight.contract.interface())
-    missing = [signal.name for signal in contract.signals if signal.name not in flight.signals]
-    if missing:
-        raise FlightError(f"the policy needs {', '.join(missing)}: the images were too large to be recorded")
+    _check(flight, runtimes)
+    replayed, judged = _replay(flight, runtimes)
+    times_s = 1e-9 * (flight.numbers["monotonic_ns"] - flight.numbers["monotonic_ns"][0])
+    differences = [
+        _difference(policy.name, command, replayed[command.name][own], flight.wanted[command.name][own], times_s[own])
+        for place, policy in enumerate(flight.policies)
+        if (own := judged & (flight.numbers["policy"] == place)).any()
+        for command in flight.contract.commands
+    ]
+    remarks = _remarks(flight, runtimes, judged)
+    return Comparison(differences=differences, compared=int(judged.sum()), remarks=remarks)
+
+
+def _check(flight: Flight, runtimes: Sequence[Runtime]) -> None:
+    names = [policy.name for policy in flight.policies]
+    if len(runtimes) != len(names):
+        raise FlightError(f"{len(runtimes)} policies are given; the flight had {', '.join(names)}: name one for each")
+    for runtime in runtimes:
+        runtime.contract.check_robot(flight.contract.interface())
+        missing = [signal.name for signal in runtime.contract.signals if signal.name not in flight.signals]
+        if missing:
+            raise FlightError(f"the policy needs {', '.join(missing)}: the images were too large to be recorded")
     if not flight.has_wanted.any():
         raise FlightError("the policy was never started: there is nothing to compare")
-    replayed = _replay(flight, runtime)
-    recorded = {name: values[flight.has_wanted] for name, values in flight.wanted.items()}
-    times_s = 1e-9 * (flight.numbers["monotonic_ns"] - flight.numbers["monotonic_ns"][0])[flight.has_wanted]
-    return Comparison(
-        differences=[
-            _difference(command, replayed[command.name][flight.has_wanted], recorded[command.name], times_s)
-            for command in contract.commands
-        ],
-        compared=len(times_s),
-        remarks=_remarks(flight, runtime),
-    )
 
 
-def _replay(flight: Flight, runtime: Runtime) -> dict[str, np.ndarray]:
-    """(n, *shape) by name: what the policy wants now; NaN where it was not asked, or wants nothing."""
-    driver, started = Driver(runtime), None
+def _replay(flight: Flight, runtimes: Sequence[Runtime]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(n, *shape) by name: what is wanted now; NaN where nobody was asked, or wants nothing. And (n,) bool: where
+    something was wanted of the policy that drives now too."""
+    names, started = [policy.name for policy in flight.policies], None
+    try:
+        driven = Replayed(dict(zip(names, runtimes, strict=True)), flight.ramp_s)
+    except ValueError as error:
+        raise FlightError(str(error)) from error
     numbers = flight.numbers
     replayed = {name: np.full_like(values, np.nan) for name, values in flight.wanted.items()}
-    taken = np.diff(numbers["chunks"], prepend=numbers["chunks"][0])
+    judged = np.zeros(len(flight.states), bool)
+    taken = np.diff(flight.chunks, axis=0, prepend=flight.chunks[:1])
     for index in _asked(flight):
         now_ns, activation = int(numbers["monotonic_ns"][index]), int(numbers["activation"][index])
+        drove, selected = names[numbers["policy"][index]], names[numbers["selected"][index]]
         if activation != started:
-            driver.start(now_ns)
+            driven.start(drove, now_ns)
             started = activation
+        driven.select(selected)
         signals = {name: values[index] for name, values in flight.signals.items()}
-        for name, values in driver.tick(signals, now_ns, int(taken[index])).items():
+        wanted = driven.tick(signals, now_ns, dict(zip(names, taken[index].tolist(), strict=True)))
+        for name, values in wanted.items():
             replayed[name][index] = values
-    return replayed
+        judged[index] = flight.has_wanted[index] and driven.drives(drove)
+    return replayed, judged
 
 
 def _asked(flight: Flight) -> list[int]:
@@ -115,10 +134,14 @@ def _asked(flight: Flight) -> list[int]:
     return [i for i, state in enumerate(flight.states) if flight.has_wanted[i] or state is State.RAMP_IN]
 
 
-def _remarks(flight: Flight, runtime: Runtime) -> list[str]:
+def _remarks(flight: Flight, runtimes: Sequence[Runtime], judged: np.ndarray) -> list[str]:
     remarks = []
-    if runtime.digest != flight.sha256:
-        remarks.append(f"another policy: {runtime.digest[:12]} is replayed, {flight.sha256[:12]} drove")
+    for policy, runtime in zip(flight.policies, runtimes, strict=True):
+        if runtime.digest != policy.sha256:
+            known = f"{policy.name} was {policy.sha256[:12]}"
+            remarks.append(f"another policy: {runtime.digest[:12]} is replayed, {known}")
+    if unjudged := int((flight.has_wanted & ~judged).sum()):
+        remarks.append(f"{unjudged} ticks cannot be judged: another policy than in the flight drives there now")
     if not flight.finished:
         remarks.append("the bag was not finished: it is read as far as it goes")
     ticks, asked = flight.numbers["tick"], _asked(flight)
@@ -127,12 +150,14 @@ def _remarks(flight: Flight, runtime: Runtime) -> list[str]:
         remarks.append(f"{lost} ticks were not recorded: what the policy remembers differs after them")
     if asked[0] == 0:
         remarks.append("the bag begins while the policy drives: what it remembered then is not known")
-    if ticks[0] != 1 and runtime.contract.noise:
+    if ticks[0] != 1 and any(runtime.contract.noise for runtime in runtimes):
         remarks.append("the begin of the run is missing: the policy draws other numbers than it did")
     return remarks
 
 
-def _difference(command: Command, replayed: np.ndarray, recorded: np.ndarray, times_s: np.ndarray) -> Difference:
+def _difference(
+    policy: str, command: Command, replayed: np.ndarray, recorded: np.ndarray, times_s: np.ndarray
+) -> Difference:
     """Compare commands (n, *shape) that were replayed and recorded, at times (n,)."""
     replayed, recorded = replayed.reshape(len(times_s), -1), recorded.reshape(len(times_s), -1)
     apart = np.where(
@@ -142,6 +167,7 @@ def _difference(command: Command, replayed: np.ndarray, recorded: np.ndarray, ti
     share = apart / (full(command, command.maximum) - full(command, command.minimum)).reshape(-1)
     beyond = np.flatnonzero((share > TOLERANCE).any(axis=1))
     return Difference(
+        policy=policy,
         command=command,
         largest=float(apart.max()),
         share=float(share.max()),
@@ -155,8 +181,8 @@ def main(arguments: list[str]) -> NoReturn:
     config = tyro.cli(Config, prog="isthmus-deploy replay", args=arguments)
     try:
         flight = read_flight(config.bag)
-        policy = config.policy or flight.policy
-        comparison = compare(flight, Runtime(policy))
+        files = config.policies or [policy.file for policy in flight.policies]
+        comparison = compare(flight, [Runtime(file) for file in files])
     except (FlightError, PolicyFileError, ContractMismatch) as error:
         print(f"isthmus-deploy replay: refused: {error}", file=sys.stderr)
         raise SystemExit(2) from error
@@ -167,12 +193,12 @@ def main(arguments: list[str]) -> NoReturn:
 def _show(comparison: Comparison) -> None:
     for remark in comparison.remarks:
         print(f"note: {remark}")
-    print(f"{comparison.compared} ticks in which the policy wanted something; largest differences:")
+    print(f"{comparison.compared} ticks in which a policy wanted something; largest differences:")
     for item in comparison.differences:
         began = "never beyond" if item.begins_s is None else f"from {item.begins_s:.3f} s on beyond"
         print(
-            f"  {item.command.name:24} {item.largest:.3g} {item.command.unit}, {item.share:.2g} of the range "
-            f"({item.element}); {began} {TOLERANCE:.0e} of it"
+            f"  {item.policy:12} {item.command.name:24} {item.largest:.3g} {item.command.unit}, "
+            f"{item.share:.2g} of the range ({item.element}); {began} {TOLERANCE:.0e} of it"
         )
 
 

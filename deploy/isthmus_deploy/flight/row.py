@@ -23,7 +23,8 @@ NUMBERS = (
     "latency_ns",  # from the reading that the tick answers to its command's publication; 0 where it answers none
     "work_ns",  # from the begin of the tick to the end of its record
     "activation",  # how often the policy has been started
-    "chunks",  # chunks that have been taken from the inference
+    "policy",  # which one drives, by its place among the flight's policies
+    "selected",  # which one is to drive: another than does while that has nothing to command yet
     "missed_readings",
     "overruns",
     "clipped_steps",
@@ -38,9 +39,10 @@ class Layout:
     Args:
         contract: Names and shapes.
         images: Whether its images are kept.
+        policies: How many policies the flight has.
     """
 
-    def __init__(self, contract: Contract, *, images: bool) -> None:
+    def __init__(self, contract: Contract, *, images: bool, policies: int = 1) -> None:
         self.contract = contract
         self.signals = [signal for signal in contract.signals if signal.dtype != "uint8"]
         self.images = [signal for signal in contract.signals if signal.dtype == "uint8"] if images else []
@@ -48,6 +50,7 @@ class Layout:
         self.row = np.dtype(
             [
                 ("numbers", "<i8", (len(NUMBERS),)),
+                ("chunks", "<i8", (policies,)),  # how many have been taken from the inference of each policy
                 ("ages_s", "<f8", (len(contract.signals),)),
                 ("wanted", "<f8", (commands,)),
                 ("sent", "<f8", (commands,)),

@@ -139,7 +139,8 @@ def topics(layout: Layout) -> list[Topic]:
     ages = [f"float64 {name}" for name in _unique([signal.name for signal in contract.signals])]
     return [
         Topic(
-            channel=_channel(TICK, "Tick", _tick_fields()), fields=("numbers", "state", "has_wanted", "has_sent")
+            channel=_channel(TICK, "Tick", _tick_fields(layout)),
+            fields=("numbers", "chunks", "state", "has_wanted", "has_sent"),
         ),
         Topic(channel=_channel(SIGNALS, *signals, _quantities(layout.signals)), fields=("signals",)),
         Topic(channel=_channel(AGES, "Ages", ages), fields=("ages_s",)),
@@ -157,9 +158,10 @@ def topics(layout: Layout) -> list[Topic]:
     ]  # fmt: skip
 
 
-def _tick_fields() -> list[str]:
+def _tick_fields(layout: Layout) -> list[str]:
+    numbers = [f"int64 {name}" for name in NUMBERS] + [f"int64[{layout.row['chunks'].shape[0]}] chunks"]
     states = [f"uint8 {state.name}={number}" for number, state in enumerate(STATES)]
-    return [*(f"int64 {name}" for name in NUMBERS), *states, "uint8 state", "bool has_wanted", "bool has_sent"]
+    return [*numbers, *states, "uint8 state", "bool has_wanted", "bool has_sent"]
 
 
 def _image_topic(signal: Signal) -> Topic:

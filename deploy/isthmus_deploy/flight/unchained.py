@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.choice import driver_of
 from isthmus_deploy.policy.chunk_inference import InLoop, Made
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.safety.chain import SafetyChain, Values
 from isthmus_deploy.safety.commands.filter import DriverFailed
+from isthmus_deploy.safety.supervisor import State
 
 
-class _Unchained(SafetyChain):
-    """No chain: it can always be started, and a tick gives what the driver wants, or nothing where it has none."""
+class _NoChain(SafetyChain):
+    """It can always be started, and a tick gives what the driver wants, or nothing where it has none."""
+
+    started = False
+
+    @property
+    def state(self) -> State:
+        return State.RUNNING if self.started else State.READY
 
     def start(self, now_ns: int) -> None:
-        pass
+        self.started = True
 
     def drive(
         self, signals: Values, ages_s: Mapping[str, float], now_ns: int, wanted: Callable[[], Values | None]
@@ -27,11 +34,7 @@ class _Unchained(SafetyChain):
             return {}
 
 
-class _Policy(PolicyController, _Unchained):
-    pass
-
-
-class _Chunks(ChunkController, _Unchained):
+class _Unchained(PolicyController, _NoChain):
     pass
 
 
@@ -40,42 +43,59 @@ class _AsRecorded(InLoop):
 
     def __init__(self, model: Runtime) -> None:
         super().__init__(model)
-        self._left = 0
-
-    def allow(self, taken: int) -> None:
-        """As many chunks are taken in the next tick."""
-        self._left = taken
+        self.left = 0
+        """How many chunks are taken in the next tick."""
 
     def take(self) -> Made | None:
-        if self._left == 0 or (made := super().take()) is None:
+        if self.left == 0 or (made := super().take()) is None:
             return None
-        self._left -= 1
+        self.left -= 1
         return made
 
 
-class Driver:
-    """A policy that is stepped with recorded signals.
+class Replayed:
+    """Policies that are stepped with recorded signals.
 
     Args:
-        runtime: The loaded policy, not stepped yet.
+        runtimes: The loaded policies by name, not stepped yet.
+        ramp_s: Time in which one took over from another.
+
+    Raises:
+        ValueError: one cannot take the first one's place.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._inferer = None if runtime.contract.chunk is None else _AsRecorded(runtime)
-        self._driver = _Policy(runtime) if self._inferer is None else _Chunks(self._inferer)
+    def __init__(self, runtimes: Mapping[str, Runtime], ramp_s: float) -> None:
+        self._inferers = {
+            name: _AsRecorded(runtime) for name, runtime in runtimes.items() if runtime.contract.chunk is not None
+        }
+        drivers = {
+            name: driver_of(runtime, lambda _, name=name: self._inferers[name]) for name, runtime in runtimes.items()
+        }
+        self._controller = _Unchained(drivers, ramp_s=ramp_s)
 
-    def start(self, now_ns: int) -> None:
-        """The policy is started, as by its operator."""
-        self._driver.start(now_ns)
+    def start(self, name: str, now_ns: int) -> None:
+        """A policy is started, as by its operator."""
+        self._controller.started = False
+        self._controller.select(name)
+        self._controller.start(now_ns)
 
-    def tick(self, signals: Values, now_ns: int, taken: int) -> Values:
-        """What the policy wants, by name; nothing where it has none.
+    def select(self, name: str) -> None:
+        """A policy is to take over; nothing where it does or is already."""
+        if self._controller.selected is not self._controller.drivers[name]:
+            self._controller.select(name)
+
+    def drives(self, name: str) -> bool:
+        """Whether that policy drives."""
+        return self._controller.driver is self._controller.drivers[name]
+
+    def tick(self, signals: Values, now_ns: int, taken: Mapping[str, int]) -> Values:
+        """What is wanted, by name; nothing where there is none.
 
         Args:
             signals: By name, as the chain was given them.
             now_ns: Monotonic time of the flight.
-            taken: How many chunks were taken from the inference in this tick.
+            taken: How many chunks were taken from the inference of each policy in this tick.
         """
-        if self._inferer is not None:
-            self._inferer.allow(taken)
-        return self._driver.tick(signals, {}, now_ns)
+        for name, inferer in self._inferers.items():
+            inferer.left = taken[name]
+        return self._controller.tick(signals, {}, now_ns)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.flight import flown
 from isthmus_deploy.flight.folder import FlightFolder
 from isthmus_deploy.flight.mcap import McapWriter
 from isthmus_deploy.flight.ring import Ring
@@ -40,9 +41,9 @@ class Job:
     contract: str
     """As JSON."""
     images: bool
-    sha256: str
-    policy: str
-    """Path of the policy file."""
+    policies: str
+    """As JSON."""
+    ramp_s: float
     started: str
     """ISO 8601 time."""
     epoch_ns: int
@@ -61,7 +62,8 @@ class BagWriter:
     """
 
     def __init__(self, job: Job) -> None:
-        self._layout = Layout(Contract.from_json(job.contract), images=job.images)
+        policies = len(flown.from_json(job.policies))
+        self._layout = Layout(Contract.from_json(job.contract), images=job.images, policies=policies)
         self.row = self._layout.row
         """Type of a row."""
         self._epoch_ns = job.epoch_ns
@@ -70,8 +72,8 @@ class BagWriter:
         self._metadata = {
             METADATA: {
                 "contract": job.contract,
-                "sha256": job.sha256,
-                "policy": job.policy,
+                "policies": job.policies,
+                "ramp_s": repr(job.ramp_s),
                 "robot": self._layout.contract.robot,
                 "started": job.started,
                 "images": str(job.images).lower(),

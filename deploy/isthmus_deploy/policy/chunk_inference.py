@@ -14,6 +14,7 @@ import numpy as np
 from isthmus_deploy.chunk_executor import Request
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.safety.commands.filter import DriverFailed
+from isthmus_deploy.safety.conditions import Conditions
 
 Values = Mapping[str, np.ndarray]
 
@@ -32,6 +33,15 @@ class ChunkModel(Protocol):
     @property
     def contract(self) -> Contract:
         """Says how its chunks are run, beside the limits."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy, as 64 hexadecimal digits."""
+        ...
+
+    def conditions(self) -> Conditions:
+        """Judges readings by the policy's conditions; a new one, which nothing was judged by yet."""
         ...
 
     def step(self, signals: Values, noise: Values | None = None, begin: Values | None = None) -> Values:

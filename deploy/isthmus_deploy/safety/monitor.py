@@ -91,11 +91,11 @@ class RuntimeMonitor:
         return {"monitor_alarm": self.alarm, "monitor_alarms": self.alarms, **told, **limits}
 
 
-def check_rule(on_alarm: OnAlarm, contract: Contract) -> None:
-    """Raise ValueError where an alarm could not do what it shall."""
+def check_rule(on_alarm: OnAlarm, policy: str, contract: Contract) -> None:
+    """Raise ValueError where an alarm of a policy of that name could not do what it shall."""
     if on_alarm != "tell" and contract.monitor is None:
         raise ValueError(
-            f"cannot {on_alarm} on an alarm: the policy has no monitor; isthmus-export --false-alarms adds one"
+            f"cannot {on_alarm} on an alarm: the policy {policy} has no monitor; isthmus-export --false-alarms adds one"
         )
     if on_alarm == "hold" and not any(command.transition_rate for command in contract.commands):
         raise ValueError(f"cannot hold on an alarm: {contract.robot} has no stand-by to rest in; choose tell or stop")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.driver import Driver
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.flight import recorder
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.timing.loop import ControlLoop
@@ -18,14 +20,24 @@ PERIOD_NS = 10_000_000
 
 
 class Run:
-    """A control loop without a robot: `tick` is one control period, recorded."""
+    """A control loop without a robot: `tick` is one control period, recorded.
 
-    def __init__(self, policy: Path, root: Path, make_signals: Callable, **options) -> None:
-        runtime = Runtime(policy)
-        self.controller = PolicyController(runtime, ramp_s=0.05)
+    Args:
+        policy: File of the policy that drives.
+        root: The folder of all flights.
+        make_signals: Makes readings.
+        others: Further ones that may take its place, by name.
+        options: Of the recorder.
+    """
+
+    def __init__(
+        self, policy: Path, root: Path, make_signals: Callable, others: Mapping[str, Driver] | None = None, **options
+    ) -> None:
+        drivers = {"policy": StepDriver(Runtime(policy)), **(others or {})}
+        self.controller = PolicyController(drivers, ramp_s=0.05)
         loop = ControlLoop(period_s=0.01, tick=lambda _: None, wait=lambda _: True)
-        arguments = {"contract": runtime.contract, "sha256": runtime.digest, "limit": 10**9, **options}
-        self.recorder = recorder.FlightRecorder(self.controller, loop, policy=policy, root=root, **arguments)
+        arguments = {"files": [policy, *map(Path, others or {})], "limit": 10**9, **options}
+        self.recorder = recorder.FlightRecorder(self.controller, loop, root=root, **arguments)
         self._make_signals = make_signals
         self.now_ns = 1_000_000_000
         self.wanted: list[np.ndarray] = []

@@ -38,8 +38,8 @@ def test_all_of_a_run_comes_back_as_it_was(start_run):
     assert run.recorder.close()
     flight = read_flight(run.recorder.folder)
     assert flight.finished
-    assert flight.contract == run.controller.runtime.contract
-    assert flight.sha256 == run.controller.runtime.digest
+    assert flight.contract == run.controller.contract
+    assert [policy.sha256 for policy in flight.policies] == [run.controller.driver.digest]
     assert len(flight.states) == 132
     assert np.array_equal(flight.wanted["joint_command"][flight.has_wanted], run.wanted)
     assert np.array_equal(flight.sent["joint_command"], run.sent)

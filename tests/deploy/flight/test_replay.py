@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from chunk_models import Model, with_chunks
 
+from isthmus_deploy.drivers.chunk import ChunkDriver
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
-from isthmus_deploy.flight.unchained import Driver
+from isthmus_deploy.flight.unchained import Replayed
+from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.policy.policy_file import seal
 from isthmus_deploy.policy.runtime import Runtime
 
@@ -44,7 +48,7 @@ def run_command(*arguments: object) -> int:
 
 
 def test_the_policy_that_drove_wants_exactly_the_same_again(folder: Path, policy_path: Path, capsys):
-    comparison = replay.compare(read_flight(folder), Runtime(policy_path))
+    comparison = replay.compare(read_flight(folder), [Runtime(policy_path)])
     assert comparison.compared == 70
     assert comparison.same
     assert [difference.largest for difference in comparison.differences] == [0.0]
@@ -56,7 +60,7 @@ def test_the_policy_that_drove_wants_exactly_the_same_again(folder: Path, policy
 def test_another_policy_differs_by_what_its_gain_does(folder: Path, other: Path, capsys):
     """Both take the goal and the position of three steps before the same way: 0.2 of the position is left."""
     flight = read_flight(folder)
-    (difference,) = replay.compare(flight, Runtime(other)).differences
+    (difference,) = replay.compare(flight, [Runtime(other)]).differences
     hip = 0.2 * np.abs(flight.signals["joint_position"][flight.has_wanted][:, 0]).max()
     knee = hip / 2
     assert difference.largest == pytest.approx(hip, abs=1e-6)
@@ -98,9 +102,9 @@ def test_a_bag_that_begins_while_the_policy_drives_says_so(folder: Path, policy_
     cut = {
         field.name: _from(getattr(flight, field.name), 40)
         for field in dataclasses.fields(Flight)
-        if field.name in ("numbers", "states", "signals", "ages_s", "has_wanted", "wanted", "sent")
+        if field.name in ("numbers", "states", "signals", "ages_s", "has_wanted", "wanted", "sent", "chunks")
     }
-    comparison = replay.compare(dataclasses.replace(flight, **cut), Runtime(policy_path))
+    comparison = replay.compare(dataclasses.replace(flight, **cut), [Runtime(policy_path)])
     assert any("begins while the policy drives" in remark for remark in comparison.remarks)
     assert not comparison.same, "its memory of three steps is not known"
 
@@ -111,23 +115,105 @@ def _from(values, begin: int):
 
 def test_chunks_are_taken_in_the_ticks_in_which_they_were(contract, make_signals):
     """An inference that took three ticks: the commands of the chunk before go on until then."""
-    model = Model(
-        with_chunks(contract, horizon=8, execute=4),
-        lambda windows, begin: {
-            "joint_command": np.full((8, 2), windows["joint_position"][-1, 0]) + 0.01 * np.arange(8)[:, None]
-        },
-    )
-    driver = Driver(model)  # pyright: ignore[reportArgumentType]
-    driver.start(0)
+    driver = Replayed({"policy": chunks_of(contract)}, 0.3)
+    driver.start("policy", 0)
     wanted = []
     for tick, taken in enumerate([0, 1, 0, 0, 0, 0, 0, 1, 0]):
-        commands = driver.tick(make_signals(0.1 * tick, 0.0), tick * 10_000_000, taken)
+        commands = driver.tick(make_signals(0.1 * tick, 0.0), tick * 10_000_000, {"policy": taken})
         wanted.append(round(float(commands["joint_command"][0]), 3) if commands else None)
     assert wanted == [None, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.43, 0.44]
+
+
+class Slow(InLoop):
+    """Its chunks are taken three ticks after they were asked for, or later."""
+
+    asked = 0
+
+    def submit(self, job):
+        self.asked = 0
+        super().submit(job)
+
+    def take(self):
+        self.asked += 1
+        return super().take() if self.asked > 4 else None
+
+
+def chunks_of(contract) -> Any:
+    """A policy of chunks: from the newest position on, a hundredth a tick."""
+    rising = 0.01 * np.arange(8)[:, None]
+    return Model(
+        with_chunks(contract, horizon=8, execute=4),
+        lambda windows, begin: {"joint_command": np.full((8, 2), windows["joint_position"][-1, 0]) + rising},
+    )
+
+
+def test_each_tick_is_judged_by_the_policy_that_drove(start_run, contract, other, policy_path):
+    """Selected in stand-by and while driven, of all kinds, with a chunk that is waited for and one that is not."""
+    others = {"other": StepDriver(Runtime(other)), "chunks": ChunkDriver(Slow(chunks_of(contract)))}
+    run = start_run(others=others)
+    run.controller.select("other")
+    run.controller.arm(run.now_ns)
+    run.tick()
+    run.controller.start(run.now_ns)
+    for name in ("other", "chunks", "policy", "chunks", "other"):
+        run.controller.select(name)
+        for _ in range(20):
+            run.tick()
+    run.controller.select("chunks")
+    run.tick()
+    run.controller.stop(run.now_ns)
+    run.tick()
+    run.controller.reset(run.now_ns)
+    run.activate(20)
+    assert run.recorder.close()
+    flight = read_flight(run.recorder.folder)
+    assert [policy.name for policy in flight.policies] == ["policy", "other", "chunks"]
+    drove = flight.numbers["policy"][flight.has_wanted]
+    assert drove[[0, 19, 20, 22, 30, 45, 90]].tolist() == [1, 1, 1, 1, 2, 0, 1]
+    assert flight.numbers["selected"][flight.has_wanted][20] == 2, "waited for"
+    assert drove[101:].tolist() == [2] * len(drove[101:]) != []
+
+    def loaded():
+        return [Runtime(policy_path), Runtime(other), chunks_of(contract)]
+
+    comparison = replay.compare(flight, loaded())
+    assert [(each.policy, each.largest) for each in comparison.differences] == [
+        ("policy", 0.0), ("other", 0.0), ("chunks", 0.0)
+    ]  # fmt: skip
+    assert comparison.compared == flight.has_wanted.sum()
+    assert comparison.remarks == []
+    wrong = replay.compare(flight, [Runtime(policy_path), Runtime(policy_path), chunks_of(contract)])
+    apart = {each.policy: each.largest > 0.01 for each in wrong.differences}
+    assert apart == {"policy": False, "other": True, "chunks": True}, "the chunks take over from it"
+    assert any("other was" in remark for remark in wrong.remarks)
+    with pytest.raises(FlightError, match="the flight had policy, other, chunks: name one for each"):
+        replay.compare(flight, loaded()[:1])
+
+
+def test_ticks_in_which_another_policy_drives_now_are_not_judged(start_run, contract, policy_path):
+    """A chunk that was taken then is not there now: the one before drives on, and nothing is said of these ticks."""
+    run = start_run(others={"chunks": ChunkDriver(Slow(chunks_of(contract)))})
+    run.activate(20)
+    run.controller.arm(run.now_ns)
+    run.tick()
+    run.controller.start(run.now_ns)
+    run.controller.select("chunks")
+    for _ in range(20):
+        run.tick()
+    assert run.recorder.close()
+    flight = read_flight(run.recorder.folder)
+    comparison = replay.compare(
+        dataclasses.replace(flight, chunks=np.zeros_like(flight.chunks)), [Runtime(policy_path), chunks_of(contract)]
+    )
+    drove = int((flight.numbers["policy"][flight.has_wanted] == 1).sum())
+    assert drove > 10
+    assert f"{drove} ticks cannot be judged: another policy than in the flight drives there now" in comparison.remarks
+    assert [each.policy for each in comparison.differences] == ["policy"]
+    assert comparison.same
 
 
 def test_a_flight_without_images_is_refused_for_a_policy_that_needs_them(folder: Path, policy_path: Path):
     flight = read_flight(folder)
     blind = {name: values for name, values in flight.signals.items() if name != "orientation"}
     with pytest.raises(FlightError, match="needs orientation"):
-        replay.compare(dataclasses.replace(flight, signals=blind), Runtime(policy_path))
+        replay.compare(dataclasses.replace(flight, signals=blind), [Runtime(policy_path)])

@@ -1,7 +1,8 @@
 """The policy node, with a stand-in for its runtime: chunks that turn the quadrotor's rotors too slowly to lift it.
 
-`python -m chunk_node LOG [COUNT [ON_ALARM]]` writes the node's summary to LOG; its inferences raise from the COUNT-th
-on, or, where it is said what an alarm does, its monitor says from then on that the policy is out of its depth.
+`python -m chunk_node LOG [COUNT [ON_ALARM [ALSO]]]` writes the node's summary to LOG; its inferences raise from the
+COUNT-th on, or, where it is said what an alarm does, its monitor says from then on that the policy is out of its depth.
+ALSO is the file of a policy that may take its place.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import hand_made_policy
 import numpy as np
@@ -43,15 +44,19 @@ def model(raises_from: int | None, alarms_from: int | None) -> Model:
     return Model(replace(contract, monitor=MONITOR if alarms_from else None), give, scores if alarms_from else None)
 
 
-def main(log: str, count: str = "0", on_alarm: OnAlarm | None = None) -> NoReturn:
+def main(log: str, count: str = "0", on_alarm: OnAlarm | Literal[""] = "", *also: str) -> NoReturn:
     """Run the node, and end the process."""
     ros2.require()
+    from isthmus_deploy.policy.runtime import Runtime
     from isthmus_deploy.ros.node import policy_process
     from isthmus_deploy.ros.node.policy_node import Config
 
     raises_from, alarms_from = (None, int(count)) if on_alarm else (int(count), None)
-    policy_process.Runtime = lambda _: model(raises_from, alarms_from)  # type: ignore[assignment]
-    config = Config(policy=Path("stand-in"), log=Path(log), on_alarm=on_alarm or "tell")
+    stand_in = Path("stand_in")
+    policy_process.Runtime = lambda path: (  # type: ignore[assignment]
+        model(raises_from, alarms_from) if path == stand_in else Runtime(path)
+    )
+    config = Config(policy=stand_in, also=tuple(map(Path, also)), log=Path(log), on_alarm=on_alarm or "tell")
     ros2.run(lambda: policy_process.drive(config), name="chunk_node")
 
 

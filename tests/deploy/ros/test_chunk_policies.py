@@ -7,9 +7,9 @@ import os
 import signal
 from pathlib import Path
 
-import chunk_node
 import numpy as np
 import pytest
+from chunk_node import SPEED
 from ros_processes import QUADROTOR, Process
 
 pytestmark = pytest.mark.ros
@@ -39,7 +39,7 @@ def test_it_runs_on_chunks_from_a_worker_and_reports_them(start, start_node, ope
     node.wait_for("ready: crazyflie")
     operator.launch()
     operator.wait("the policy's command", lambda: bool(operator.commands) and operator.commands[-1][0] > 0.0)
-    operator.wait("its full speed", lambda: np.allclose(operator.commands[-1], chunk_node.SPEED))
+    operator.wait("its full speed", lambda: np.allclose(operator.commands[-1], SPEED))
     operator.wait("a few chunks", lambda: int(operator.diagnostics[-1]["inferences"]) > 2)
     values = operator.diagnostics[-1]
     assert values["state"] == "running"
@@ -88,4 +88,24 @@ def test_an_alarm_stops_the_robot_where_it_shall(start, start_node, operator, tm
 def test_a_robot_in_the_air_cannot_be_held(start_node, tmp_path):
     node = start_node(tmp_path / "node.json", 3, "hold")
     assert node.exit_status() == 2
-    assert "refused: --on-alarm: cannot hold on an alarm: crazyflie has no stand-by to rest in" in node.output
+    assert "refused: cannot hold on an alarm: crazyflie has no stand-by to rest in" in node.output
+
+
+def test_a_policy_of_chunks_and_one_of_steps_take_each_others_place(start, start_node, operator, policy, tmp_path):
+    start(*QUADROTOR)
+    node = start_node(tmp_path / "node.json", 0, "", policy)
+    node.wait_for("ready: crazyflie")
+    operator.launch()
+    operator.wait("its full speed", lambda: bool(operator.commands) and np.allclose(operator.commands[-1], SPEED))
+    operator.wait("its name", lambda: operator.diagnostics[-1]["policy"] == "stand_in")
+    first = operator.diagnostics[-1]["policy_sha256"]
+    assert operator.ask("select/hand_made").message == "running"
+    operator.wait("flight", lambda: operator.position[2] > 0.1 or operator.state == "fault")
+    operator.wait("the other's name", lambda: operator.diagnostics[-1]["policy"] == "hand_made")
+    assert operator.diagnostics[-1]["policy_sha256"] != first
+    assert "inferences" not in operator.diagnostics[-1]
+    assert operator.ask("select/stand_in").message == "running"
+    operator.wait("its speed again", lambda: np.allclose(operator.commands[-1], SPEED) or operator.state == "fault")
+    operator.wait("its name again", lambda: operator.diagnostics[-1]["policy_sha256"] == first)
+    assert node.end() == 0, node.output
+    assert "Traceback" not in node.output

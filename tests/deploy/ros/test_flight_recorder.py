@@ -45,7 +45,7 @@ def wait_for_finished_bag(operator, folder: Path) -> Flight:
 
 
 def check_replay(flight: Flight, policy: Path) -> None:
-    comparison = replay.compare(flight, Runtime(policy))
+    comparison = replay.compare(flight, [Runtime(policy)])
     assert comparison.compared > 50
     assert [difference.largest for difference in comparison.differences] == [0.0]
 

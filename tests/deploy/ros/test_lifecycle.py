@@ -135,7 +135,7 @@ def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed
         ("ramp_s:=soon", "parameter ramp_s"),
         ("rampe_s:=0.2", "no parameter is called rampe_s; there are also,"),
         ("hang_s:=0.000001", "parameter hang_s"),
-        ("on_alarm:=stop", "--on-alarm: only policies of chunks are watched"),
+        ("on_alarm:=stop", "cannot stop on an alarm: the policy standing has no monitor"),
     ],
 )
 def test_wrong_parameters_are_refused_before_a_robot_is_looked_for(start, standing, given, problem):

@@ -7,10 +7,11 @@ import pytest
 from chunk_models import Model, with_chunks
 from linear_margins import margin_graph, margins_of
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.contracts.contract import Condition, Contract
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.chunk import ChunkDriver
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.policy.policy_file import PolicyFileError, parse, seal
 from isthmus_deploy.policy.runtime import Runtime
@@ -81,11 +82,11 @@ class Robot:
 def robot(request, load, file, conditional, make_signals):
     """The same conditions around a policy of each kind."""
     if request.param == "step by step":
-        return Robot(PolicyController(load(file), ramp_s=0.1), make_signals)
+        return Robot(PolicyController({"policy": StepDriver(load(file))}, ramp_s=0.1), make_signals)
     rows = np.zeros((4, 2), np.float32)
     model = Model(with_chunks(conditional), lambda signals, begin: {"joint_command": rows})
-    conditions = Conditions((TURN, HEIGHT), lambda signals: margins_of(ROWS, signals))
-    return Robot(ChunkController(InLoop(model), conditions=conditions, ramp_s=0.1), make_signals)
+    model.conditions = lambda: Conditions((TURN, HEIGHT), lambda signals: margins_of(ROWS, signals))
+    return Robot(PolicyController({"policy": ChunkDriver(InLoop(model))}, ramp_s=0.1), make_signals)
 
 
 # --- in the file ---

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from chunk_models import Model, with_chunks
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.monitor_data import Monitor, Score
 from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.chunk import ChunkDriver
 from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.safety.commands.filter import DriverFailed
 from isthmus_deploy.safety.monitor import RuntimeMonitor, ScoreWindow
@@ -83,7 +84,7 @@ class Robot:
         self.scores: tuple[float, float] | None = (0.0, -3.0)
         self.contract = replace(with_chunks(contract), monitor=replace(MONITOR, window=1))
         model = Model(self.contract, self._chunks, lambda windows: self._scores())
-        self.controller = ChunkController(InLoop(model), ramp_s=0.0, **options)
+        self.controller = PolicyController({"policy": ChunkDriver(InLoop(model))}, ramp_s=0.0, **options)
         self.signals, self.now = make_signals(0.0, 0.0), 0
 
     def _chunks(self, windows, begin):
@@ -176,7 +177,7 @@ def test_what_an_alarm_cannot_do_is_refused(contract, make_signals):
         Robot(contract, make_signals, on_alarm="hold")
     model = Model(with_chunks(contract), lambda windows, begin: {})
     with pytest.raises(ValueError, match="has no monitor"):
-        ChunkController(InLoop(model), on_alarm="stop")
+        PolicyController({"policy": ChunkDriver(InLoop(model))}, on_alarm="stop")
     robot = Robot(contract, make_signals)
     robot.rise()
     robot.start()

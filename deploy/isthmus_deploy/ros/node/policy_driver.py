@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.controller import PolicyController
-from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
 from isthmus_deploy.ros.files import write_json
@@ -39,7 +37,7 @@ _SLACK_S = 0.002  # how long a reading is waited for beyond its expected time, o
 
 
 class PolicyDriver:
-    """One policy driving one robot.
+    """One controller, and the policies that it has, driving one robot.
 
     Callbacks (readings, services) run while the control loop waits for its next reading, never beside a tick.
     """
@@ -47,15 +45,14 @@ class PolicyDriver:
     def __init__(
         self,
         config: Config,
-        runtime: Runtime,
-        controller: PolicyController | ChunkController,
+        controller: PolicyController,
         *,
         link: Link,
         node: ManagedNode,
         table: BindingTable,
         watchdog: WatchdogClient,
     ) -> None:
-        self._config, self._link, self._runtime, self._contract = config, link, runtime, runtime.contract
+        self._config, self._link, self._contract = config, link, controller.contract
         self._node = node
         self._log = node.get_logger()
         self._watchdog = watchdog
@@ -80,7 +77,7 @@ class PolicyDriver:
         self._loop = ControlLoop(period_s=period_s, tick=self._tick, wait=self._wait, slack_s=slack_s)
         self._recording = Recording(config, self._log)
         told = (self._latest, mismatches, self._recording)
-        self._reports = Reports(link, self._contract, self._digest, self._controller, self._loop, told)
+        self._reports = Reports(link, self._controller, self._loop, told)
         self._sections = self._reports.sections
         self._answered_ns = self._joined_ns = self._report_due_ns = 0
         self._met = ""
@@ -131,7 +128,7 @@ class PolicyDriver:
             Refusal: another node that commands the robot was discovered late, while this one was passive.
         """
         self._joined_ns = time.monotonic_ns() + _JOINING_NS
-        self._recording.start(self._controller, self._loop, self._runtime)
+        self._recording.start(self._controller, self._loop)
         freeze_garbage()
         gc.disable()
         self.looping = True
@@ -175,10 +172,7 @@ class PolicyDriver:
     def _serve(self) -> None:
         if self._hold_to_run is not None:
             self._hold_to_run.subscribe(self._node)
-        services = Services(self._node, self._controller, self._arm, self._hold_to_run, self._settle)
-        if isinstance(self._controller, PolicyController):
-            others = [path.stem for path in self._config.also]
-            services.offer_policies(self._controller, self._config.chosen.stem, others)
+        Services(self._node, self._controller, self._arm, self._hold_to_run, self._settle)
 
     def _arm(self, now_ns: int) -> None:
         if self.passive:
@@ -192,13 +186,8 @@ class PolicyDriver:
             self._node.deactivate()
 
     def _say(self, what: str) -> None:
-        rate, digest = 1.0 / self._contract.control_period_s, self._runtime.digest
+        rate, digest = 1.0 / self._contract.control_period_s, self._controller.driver.digest
         self._log.info(f"{what}: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state passive")
-
-    def _digest(self) -> str:
-        """The digest of the policy that drives."""
-        controller = self._controller
-        return controller.runtime.digest if isinstance(controller, PolicyController) else self._runtime.digest
 
     def _orders(self) -> Orders:
         node, profile = self._node, self._config.profile

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.choice import driver_of
 from isthmus_deploy.policy.chunk_inference import WorkerThread
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros import realtime
@@ -18,7 +19,6 @@ from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest, scope
 from isthmus_deploy.ros.unblocked import unblocked
 from isthmus_deploy.ros.watchdog.client import WatchdogClient
-from isthmus_deploy.safety.monitor import check_rule
 from isthmus_deploy.safety.supervisor import TransitionError
 
 _IDLE_S = 1.0
@@ -147,39 +147,31 @@ class PolicyProcess:
         self._held.close()
 
     def _assemble(self, config: Config, held: ExitStack) -> PolicyDriver:
-        runtime = Runtime(config.chosen)
-        others = {path.stem: Runtime(path) for path in config.also}
-        profile = fitting_profile(config.profile, runtime.contract)
+        runtimes = {path.stem: Runtime(path) for path in (config.chosen, *config.also)}
+        contract = runtimes[config.chosen.stem].contract
+        profile = fitting_profile(config.profile, contract)
         if config.realtime and (unpermitted := realtime.prefer()):  # loading was long, and nobody waited for it
             self._node.get_logger().warning(unpermitted)
         hold = held.enter_context
         # The node knows its namespace, also where a launch file has given it another one.
         lock = hold(RobotLock(self._node.get_namespace()))
-        watchdog = hold(closing(WatchdogClient(runtime.contract, output=self._output, inherited=[lock.fileno()])))
+        watchdog = hold(closing(WatchdogClient(contract, output=self._output, inherited=[lock.fileno()])))
         hold(scope(self._node))
-        table = robot_table(self._link, profile, runtime.contract, config.wait_s, lambda: self._stop)
-        controller = _controller(runtime, others, config)
-        driver = PolicyDriver(
-            config, runtime, controller, link=self._link, node=self._node, table=table, watchdog=watchdog
-        )
+        table = robot_table(self._link, profile, contract, config.wait_s, lambda: self._stop)
+        controller = _controller(runtimes, config)
+        driver = PolicyDriver(config, controller, link=self._link, node=self._node, table=table, watchdog=watchdog)
         return hold(closing(driver))
 
 
-def _controller(runtime: Runtime, others: dict[str, Runtime], config: Config) -> PolicyController | ChunkController:
-    """The safety chain that the policy drives, step by step or by chunks."""
-    if runtime.contract.chunk is None or others:
-        if config.on_alarm != "tell":
-            raise Refusal("--on-alarm: only policies of chunks are watched, and only one of them alone")
-        try:
-            return PolicyController(runtime, others=others, ramp_s=config.ramp_s)
-        except ValueError as error:
-            raise Refusal(f"--also: {error}") from error
+def _controller(runtimes: Mapping[str, Runtime], config: Config) -> PolicyController:
+    """The safety chain that the policies drive, by name."""
+    drivers = {name: driver_of(runtime, WorkerThread) for name, runtime in runtimes.items()}
     try:
-        check_rule(config.on_alarm, runtime.contract)
+        return PolicyController(drivers, ramp_s=config.ramp_s, on_alarm=config.on_alarm)
     except ValueError as error:
-        raise Refusal(f"--on-alarm: {error}") from error
-    conditions = runtime.conditions()
-    return ChunkController(WorkerThread(runtime), conditions=conditions, ramp_s=config.ramp_s, on_alarm=config.on_alarm)
+        for driver in drivers.values():
+            driver.close()
+        raise Refusal(str(error)) from error
 
 
 def _keep_to(config: Config) -> None:

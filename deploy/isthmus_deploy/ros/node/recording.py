@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.flight.recorder import FlightRecorder
-from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.node.policy_node import Config
-from isthmus_deploy.safety.chain import SafetyChain, Values
+from isthmus_deploy.safety.chain import Values
 from isthmus_deploy.timing.loop import ControlLoop
 
 
@@ -31,14 +31,14 @@ class Recording:
         lost = 0 if self._recorder is None else self._recorder.lost
         return {"recording": self._told, "unrecorded_cycles": lost}
 
-    def start(self, chain: SafetyChain, loop: ControlLoop, runtime: Runtime) -> None:
+    def start(self, chain: PolicyController, loop: ControlLoop) -> None:
         """Record the ticks of the loop from now on."""
         if not self._config.record:
             return
         try:
             self._recorder = FlightRecorder(
-                chain, loop, contract=runtime.contract, sha256=runtime.digest, policy=self._config.chosen,
-                root=self._config.record_in, limit=round(self._config.record_gb * 1e9),
+                chain, loop, files=(self._config.chosen, *self._config.also), root=self._config.record_in,
+                limit=round(self._config.record_gb * 1e9),
             )  # fmt: skip
         except OSError as error:
             self._end(f"no process can be started: {error.strerror}")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.node.status import diagnostics
 from isthmus_deploy.ros.ros2 import Link
-from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.supervisor import State
 from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_deploy.timing.loop import ControlLoop, SectionTimer
@@ -29,23 +27,15 @@ class Reports:
 
     Args:
         link: The node.
-        contract: The policy's.
-        digest: Gives that of the policy that drives.
-        chain: Its state is told.
+        chain: Its state and the policy that drives are told.
         loop: Its timing is told.
         told: What else has counters.
     """
 
     def __init__(
-        self,
-        link: Link,
-        contract: Contract,
-        digest: Callable[[], str],
-        chain: SafetyChain,
-        loop: ControlLoop,
-        told: tuple[Counted, ...],
+        self, link: Link, chain: PolicyController, loop: ControlLoop, told: tuple[Counted, ...]
     ) -> None:
-        self._link, self._contract, self._digest = link, contract, digest
+        self._link, self._contract = link, chain.contract
         self._chain, self._loop, self._told = chain, loop, (chain, *told)
         self._log = link.node.get_logger()
         self._publisher = link.node.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
@@ -58,7 +48,7 @@ class Reports:
         """Send the diagnostics."""
         values: dict[str, object] = {
             "node": self._link.node.get_fully_qualified_name(),
-            "policy_sha256": self._digest(),
+            "policy_sha256": self._chain.driver.digest,
             "cycles": self._loop.cycles,
             "missed_readings": self._loop.missed_readings,
             "overruns": self._loop.overruns,
@@ -96,7 +86,7 @@ class Reports:
             counters |= told.counters
         return {
             "robot": self._contract.robot,
-            "policy_sha256": self._digest(),
+            "policy_sha256": self._chain.driver.digest,
             "state": self._chain.state.value,
             "cause": self._chain.cause,
             **counters,

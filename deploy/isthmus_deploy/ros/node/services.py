@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from isthmus_deploy.controller import FIRST, PolicyController
+from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.ros.node.hold_to_run import HoldToRun
 from isthmus_deploy.ros.node.managed import REASONS
 from isthmus_deploy.ros.ros2 import Refusal
-from isthmus_deploy.safety.chain import SafetyChain
 
 
 class Services:
-    """~/arm, ~/start, ~/stop, ~/emergency_stop, ~/disarm and ~/reset (std_srvs/Trigger).
+    """~/arm, ~/start, ~/stop, ~/emergency_stop, ~/disarm and ~/reset (std_srvs/Trigger), and ~/select/NAME for each
+    policy where there are several.
 
     Args:
         node: Offers them.
@@ -30,30 +30,29 @@ class Services:
     def __init__(
         self,
         node: Node,
-        chain: SafetyChain,
+        chain: PolicyController,
         arm: Callable[[int], None],
         hold_to_run: HoldToRun | None,
         settle: Callable[[], None],
     ) -> None:
-        self._node, self._chain, self._hold_to_run, self._settle = node, chain, hold_to_run, settle
+        self._chain, self._hold_to_run, self._settle = chain, hold_to_run, settle
         requests = {
             "arm": arm, "start": self._start, "stop": chain.stop, "emergency_stop": chain.damp,
             "disarm": chain.disarm, "reset": chain.reset,
         }  # fmt: skip
+        if len(chain.drivers) > 1:
+            requests |= {f"select/{name}": partial(self._select, name) for name in chain.drivers}
         for name, request in requests.items():
             node.create_service(Trigger, f"~/{name}", self._service(request))
-
-    def offer_policies(self, controller: PolicyController, first: str, others: Sequence[str]) -> None:
-        """Offer ~/select/NAME for each policy, where there are several: the `first` one and the others, by name."""
-        for name in (first, *others) if others else ():
-            service = self._service(partial(controller.select, FIRST if name == first else name))
-            self._node.create_service(Trigger, f"~/select/{name}", service)
 
     def _start(self, now_ns: int) -> None:
         released = self._hold_to_run and self._hold_to_run.problem(now_ns)
         if released:
             raise Refusal(f"cannot start: {released}")
         self._chain.start(now_ns)
+
+    def _select(self, name: str, now_ns: int) -> None:
+        self._chain.select(name)
 
     def _service(
         self, request: Callable[[int], None]

@@ -11,9 +11,9 @@ from statistics import fmean
 
 import numpy as np
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.contracts.robot_interface import interface_of
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.choice import driver_of
 from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.missions.log import MissionLog
@@ -80,13 +80,6 @@ def walk(runtime: Runtime, robot: RobotDescription, seed: int, plan: WalkPlan | 
     return _Trial(runtime, robot, seed, mission).run()
 
 
-def _controller(runtime: Runtime) -> PolicyController | ChunkController:
-    """A policy of chunks infers within the loop: no real time passes here."""
-    if runtime.contract.chunk is None:
-        return PolicyController(runtime)
-    return ChunkController(InLoop(runtime), conditions=runtime.conditions())
-
-
 class _Trial:
     """One robot, its safety chain, its operator, and what is recorded of them."""
 
@@ -94,7 +87,8 @@ class _Trial:
         contract = runtime.contract
         self._seed, self._mission = seed, mission
         self._world = DescribedWorld(bare_scene(robot), seed)
-        self._controller = _controller(runtime)
+        # No real time passes here: a policy of chunks infers within the loop.
+        self._controller = PolicyController({"policy": driver_of(runtime, InLoop)})
         self._period_s = contract.control_period_s
         self._steps = round(contract.control_period_s / self._world.timestep_s)
         self._fresh = {signal.name: 0.0 for signal in contract.signals}

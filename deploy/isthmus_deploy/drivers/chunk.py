@@ -1,57 +1,44 @@
-"""A policy of chunks in the safety chain: inferred beside the loop, executed in time, stopped when nothing is left."""
+"""A policy of chunks: inferred beside the loop, executed in time, at an end when nothing is left."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import numpy as np
 
 from isthmus_deploy.chunk_executor import ChunkError, ChunkExecutor, ExecutorConfig, NoAction
 from isthmus_deploy.command_rows import CommandRows
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.drivers.driver import Values
 from isthmus_deploy.policy.chunk_inference import Inferer, Job, Made
 from isthmus_deploy.policy.reading_history import ReadingHistory
-from isthmus_deploy.safety.chain import SafetyChain, Values
 from isthmus_deploy.safety.commands.filter import DriverFailed, GoalLimiter
 from isthmus_deploy.safety.conditions import Conditions
-from isthmus_deploy.safety.monitor import OnAlarm, RuntimeMonitor, check_rule, heed
-from isthmus_deploy.safety.supervisor import State
+from isthmus_deploy.safety.monitor import RuntimeMonitor
 from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_deploy.timing.tick_counter import TickCounter
 
 
-class ChunkController(SafetyChain):
-    """The chain that one policy of chunks drives.
+class ChunkDriver:
+    """Drives by what the newest chunks say of each tick.
 
-    An episode begins with `start`: the first inference is asked for with the readings of the tick after it, as in
-    evaluation. Until its chunk comes, stand-by goes on in the state ramp-in; the ramp begins with the first command. A
-    first chunk that has not come when its last action would be due is a fault, as at any time a tick that no chunk
-    reaches. Chunks that cannot be used are refused and counted, and the robot goes on with those that it has.
+    In an episode the first inference is asked for with the readings of its first tick, as in evaluation. Until its
+    chunk comes nothing is wanted; one that has not come when its last action would be due is a failure, as at any time
+    a tick that no chunk reaches. Chunks that cannot be used are refused and counted, and those that there are go on.
 
     Ticks are control periods of monotonic time: after a loop that skipped some, the action is that of now. A goal that
     is plausible but was never asked in training is held to the trained range before it is inferred from.
 
     Args:
         inferer: Runs the loaded policy.
-        conditions: Those of the policy, by default none.
-        ramp_s: Time in which the policy takes over from the stand-by command.
-        on_alarm: What is done when the policy's monitor says that it is out of its depth.
 
     Raises:
-        ValueError: it is no policy of chunks, or an alarm cannot do what it shall.
+        ValueError: it is no policy of chunks.
     """
 
-    def __init__(
-        self,
-        inferer: Inferer,
-        *,
-        conditions: Conditions | None = None,
-        ramp_s: float = 0.3,
-        on_alarm: OnAlarm = "tell",
-    ):
+    def __init__(self, inferer: Inferer):
         contract = inferer.model.contract
         chunk = contract.chunk
         if chunk is None:
-            raise ValueError("the policy gives no chunks: a PolicyController drives it step by step")
-        super().__init__(contract, conditions=conditions, ramp_s=ramp_s)
-        check_rule(on_alarm, contract)
-        self._monitor = None if contract.monitor is None else RuntimeMonitor(contract.monitor)
-        self._on_alarm: OnAlarm = on_alarm
+            raise ValueError("the policy gives no chunks: a StepDriver drives it")
         self._inferer = inferer
         self._horizon = chunk.horizon
         self._tolerated_s = chunk.tolerated_latency_s
@@ -62,6 +49,8 @@ class ChunkController(SafetyChain):
         self._executor = ChunkExecutor(config, self._rows.size)
         self._ticks = TickCounter(contract.control_period_s)
         self._asked_ns: int | None = None
+        self.monitor = None if contract.monitor is None else RuntimeMonitor(contract.monitor)
+        """Judges the scores of its inferences; None for a policy that is not watched."""
         self.inference_time = LatencyHistogram()
         """Time from the tick that asks for a chunk to the one that takes it."""
         self.taken_chunks = 0
@@ -72,22 +61,26 @@ class ChunkController(SafetyChain):
         """Why the last one of this episode could not."""
 
     @property
+    def contract(self) -> Contract:
+        """The policy's."""
+        return self._inferer.model.contract
+
+    @property
+    def digest(self) -> str:
+        """The policy's, as 64 hexadecimal digits."""
+        return self._inferer.model.digest
+
+    @property
     def clamped_goals(self) -> int:
         """Steps since the start of the process in which a goal was outside what training asked, and was held to it."""
         return self._goals.clamped_steps
 
     @property
-    def alarm(self) -> str | None:
-        """What the monitor says, while it says that the policy is out of its depth."""
-        return self._monitor.cause if self._monitor and self._monitor.alarm else None
-
-    @property
     def counters(self) -> dict[str, object]:
-        """What diagnostics tell, by name."""
+        """What diagnostics tell of its inferences and of its monitor, by name."""
+        watched = {} if self.monitor is None else self.monitor.counters
         return {
-            **super().counters,
-            **(self._monitor.counters if self._monitor else {}),
-            "clamped_goals": self.clamped_goals,
+            **watched,
             "refused_chunks": self.refused_chunks,
             "last_refusal": self.last_refusal,
             "inferences": self.inference_time.count,
@@ -97,45 +90,22 @@ class ChunkController(SafetyChain):
             "tolerated_latency_us": round(1e6 * self._tolerated_s),
         }
 
-    def start(self, now_ns: int) -> None:
-        """stand-by → ramp-in: an episode begins. What was asked for before is refused when it comes.
+    def conditions(self) -> Conditions:
+        """Judges readings by the policy's conditions; a new one, which nothing was judged by yet."""
+        return self._inferer.model.conditions()
 
-        Raises:
-            TransitionError: as the chain does.
-        """
-        super().start(now_ns)
+    def begin(self) -> None:
+        """An episode begins with the next tick. What was asked for before is refused when it comes."""
         self._goals.reset()
         self._executor.reset()
         self._history.clear()
         self._ticks.reset()
         self._asked_ns = None
         self.last_refusal = ""
-        if self._monitor is not None:
-            self._monitor.begin()
+        if self.monitor is not None:
+            self.monitor.begin()
 
-    def tick(self, signals: Values, ages_s: Mapping[str, float], now_ns: int) -> Values:
-        """One control period, driven by the policy: `drive` says what goes in and out."""
-        try:
-            self._watch(now_ns)
-        except DriverFailed as error:
-            if self.state.driven:
-                self.fault(now_ns, str(error))
-        return self.drive(signals, ages_s, now_ns, lambda: self._wanted(signals, now_ns))
-
-    def close(self) -> bool:
-        """End the inference. Returns False for one that hangs; it ends with the process."""
-        return self._inferer.close()
-
-    def _watch(self, now_ns: int) -> None:
-        """Heed what the monitor says of this episode's inferences. Raises DriverFailed where it cannot say anything."""
-        while (scored := self._inferer.take_scores()) is not None:
-            if self._monitor is None or self.state not in (State.RAMP_IN, State.RUNNING):
-                continue
-            if self._executor.is_current(scored.request):
-                self._monitor.see(scored.scores)
-                heed(self, self._monitor, self._on_alarm, now_ns)
-
-    def _wanted(self, signals: Values, now_ns: int) -> Values | None:
+    def wanted(self, signals: Values, now_ns: int) -> Values | None:
         """The commands of this tick; None until the episode's first chunk. Raises DriverFailed where there are none."""
         periods = self._ticks.count(now_ns)
         self._history.see(self._goals.apply(signals), periods)
@@ -149,6 +119,18 @@ class ChunkController(SafetyChain):
             if self._executor.empty and self._ticks.tick < self._horizon:
                 return None
             raise DriverFailed(f"{error}{self._reason(now_ns)}") from error
+
+    def take_scores(self) -> np.ndarray | None:
+        """Scores (scores,) of an inference of this episode that have come; None where there are no more. Raises
+        DriverFailed where the monitor's graph cannot be computed."""
+        while (scored := self._inferer.take_scores()) is not None:
+            if self._executor.is_current(scored.request):
+                return scored.scores
+        return None
+
+    def close(self) -> bool:
+        """End the inference. Returns False for one that hangs; it ends with the process."""
+        return self._inferer.close()
 
     def _ask(self, now_ns: int) -> None:
         request = self._executor.request(self._ticks.tick)

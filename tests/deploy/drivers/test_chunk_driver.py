@@ -1,4 +1,4 @@
-"""A policy of chunks in the safety chain: which action is sent when, and what becomes of chunks that go wrong."""
+"""A policy of chunks that drives: which action is sent when, and what becomes of chunks that go wrong."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import threading
 import numpy as np
 import onnxruntime
 import pytest
+from by_hand import ByHand, hundredths
 from chunk_models import Model, with_chunks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from isthmus_deploy.chunk_controller import ChunkController
 from isthmus_deploy.chunk_executor import Request
-from isthmus_deploy.policy.chunk_inference import InLoop, Job, Made, WorkerThread
+from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.chunk import ChunkDriver
+from isthmus_deploy.policy.chunk_inference import InLoop, WorkerThread
 from isthmus_deploy.safety.supervisor import State, TransitionError
 from isthmus_deploy.timing.loop import ControlLoop
 
@@ -26,46 +28,9 @@ STANDBY = [0.1, -0.1]
 LONG_S = 60.0
 
 
-class ByHand:
-    """An inferer whose chunks come when the test says so, and what the test says."""
-
-    def __init__(self, contract):
-        self.model = Model(contract, lambda windows, begin: {})
-        self.jobs: list[Job] = []
-        self._made: list[Made] = []
-        self.free = True
-
-    def submit(self, job):
-        assert self.free
-        self.free = False
-        self.jobs.append(job)
-
-    def take(self):
-        if not self._made:
-            return None
-        made = self._made.pop(0)
-        self.free = self.free or made.request is self.jobs[-1].request
-        return made
-
-    def take_scores(self):
-        return None
-
-    def close(self):
-        return True
-
-    def give(self, job=None, **commands):
-        """Let a chunk come for this job, by default the last one: the numbers of its ticks, in hundredths."""
-        job = job or self.jobs[-1]
-        self._made.append(Made(request=job.request, chunks=commands or hundredths(job.request.tick)))
-
-    def lose(self):
-        """Let the chunk of the last job never come."""
-        self.free = True
-
-
-def hundredths(tick, horizon=4):
-    """(horizon, 2): every action of both joints is a hundredth of the tick that it is for."""
-    return {"joint_command": np.repeat(np.arange(tick, tick + horizon, dtype=np.float32)[:, None], 2, axis=1) / 100}
+def chunks(inferer, **options):
+    """The safety chain that a policy of chunks drives."""
+    return PolicyController({"policy": ChunkDriver(inferer)}, **options)
 
 
 class Robot:
@@ -107,7 +72,7 @@ def by_hand(contract):
 @pytest.fixture
 def robot(by_hand, make_signals):
     """Ticks what `by_hand` infers; takes over at once."""
-    return Robot(ChunkController(by_hand, ramp_s=0.0), make_signals)
+    return Robot(chunks(by_hand, ramp_s=0.0), make_signals)
 
 
 def rising(windows, begin):
@@ -121,7 +86,7 @@ def rising(windows, begin):
 def test_each_chunk_is_executed_until_the_next_one(contract, make_signals):
     """Horizon 4, execute 2: the positions at ticks 0, 2 and 4 are inferred from, the others only seen."""
     model = Model(with_chunks(contract), rising)
-    robot = Robot(ChunkController(InLoop(model), ramp_s=0.0), make_signals)
+    robot = Robot(chunks(InLoop(model), ramp_s=0.0), make_signals)
     robot.begin()
     sent = [robot.tick(hip) for hip in (0.1, 0.2, 0.3, 0.4, 0.5)]
     assert sent == pytest.approx([0.1, 0.11, 0.3, 0.31, 0.5])
@@ -188,7 +153,7 @@ def test_the_time_of_an_inference_is_measured(robot, by_hand):
 
 
 def test_stand_by_goes_on_until_the_first_chunk_and_the_ramp_begins_with_it(by_hand, make_signals):
-    robot = Robot(ChunkController(by_hand, ramp_s=0.05), make_signals)
+    robot = Robot(chunks(by_hand, ramp_s=0.05), make_signals)
     robot.begin()
     assert [robot.tick() for _ in range(3)] == pytest.approx([0.1] * 3)
     assert robot.state is State.RAMP_IN
@@ -204,7 +169,7 @@ def test_stand_by_goes_on_until_the_first_chunk_and_the_ramp_begins_with_it(by_h
 
 @pytest.mark.parametrize("ramp_s", [0.0, 0.3])
 def test_a_first_chunk_that_does_not_come_in_its_own_time_is_a_fault(by_hand, make_signals, ramp_s):
-    robot = Robot(ChunkController(by_hand, ramp_s=ramp_s), make_signals)
+    robot = Robot(chunks(by_hand, ramp_s=ramp_s), make_signals)
     robot.begin()
     for _ in range(4):
         assert robot.both() == pytest.approx(STANDBY)
@@ -245,7 +210,7 @@ def test_a_lost_chunk_is_a_fault_within_the_tick_that_nothing_reaches(robot, by_
 
 def test_after_a_lost_chunk_the_next_one_is_in_time_where_the_horizon_allows(contract, make_signals):
     by_hand = ByHand(with_chunks(contract, horizon=6))
-    robot = Robot(ChunkController(by_hand, ramp_s=0.0), make_signals)
+    robot = Robot(chunks(by_hand, ramp_s=0.0), make_signals)
     robot.begin()
     robot.tick()
     by_hand.give(**hundredths(0, 6))
@@ -264,8 +229,8 @@ def test_a_chunk_that_comes_too_late_is_refused_and_does_not_help(robot, by_hand
     robot.tick()
     by_hand.give()
     assert robot.tick(periods=5) == SAFE[0]
-    assert robot.controller.refused_chunks == 1
-    assert "late" in robot.controller.last_refusal
+    assert robot.controller.driver.refused_chunks == 1
+    assert "late" in robot.controller.driver.last_refusal
     assert robot.controller.counters["inference_max_us"] == 50_000
 
 
@@ -285,10 +250,10 @@ def test_a_chunk_that_is_none_is_refused_and_the_one_before_goes_on(robot, by_ha
     robot.tick()
     by_hand.give(**wrong)
     assert robot.tick() == pytest.approx(0.03)
-    assert robot.controller.refused_chunks == 1
-    assert robot.controller.counters["last_refusal"] == robot.controller.last_refusal != ""
+    assert robot.controller.driver.refused_chunks == 1
+    assert robot.controller.counters["last_refusal"] == robot.controller.driver.last_refusal != ""
     assert robot.tick() == SAFE[0]
-    assert robot.controller.last_refusal in robot.cause
+    assert robot.controller.driver.last_refusal in robot.cause
 
 
 def test_a_chunk_that_comes_twice_or_out_of_order_changes_nothing(robot, by_hand):
@@ -299,7 +264,7 @@ def test_a_chunk_that_comes_twice_or_out_of_order_changes_nothing(robot, by_hand
     by_hand.give(second, joint_command=np.full((4, 2), 0.2, np.float32))
     by_hand.give(first, joint_command=np.full((4, 2), 0.2, np.float32))
     assert robot.tick() == pytest.approx(0.03)
-    assert robot.controller.refused_chunks == 2
+    assert robot.controller.driver.refused_chunks == 2
 
 
 @pytest.mark.parametrize("end", ["stop", "fault"])
@@ -316,8 +281,8 @@ def test_what_was_asked_for_before_a_stop_is_refused_after_it(robot, by_hand, en
     robot.begin()
     by_hand.give(old, joint_command=np.full((4, 2), 0.2, np.float32))
     assert robot.tick(0.3) == pytest.approx(STANDBY[0]), "nor is what the last episode had"
-    assert robot.controller.refused_chunks == 1
-    assert robot.controller.inference_time.count == 1, "its time says nothing of this episode"
+    assert robot.controller.driver.refused_chunks == 1
+    assert robot.controller.driver.inference_time.count == 1, "its time says nothing of this episode"
     new = by_hand.jobs[-1]
     assert new.request.tick == 0
     np.testing.assert_allclose(new.windows["joint_position"][:, 0], [0.3, 0.3], rtol=1e-6)
@@ -346,7 +311,7 @@ def test_a_policy_that_raises_is_a_fault_in_words(contract, make_signals, infere
         raise RuntimeError("out of memory")
 
     made = inferer(Model(with_chunks(contract), give))
-    robot = Robot(ChunkController(made), make_signals)
+    robot = Robot(chunks(made), make_signals)
     robot.begin()
     robot.tick()
     assert called.wait(LONG_S)
@@ -361,7 +326,7 @@ def test_a_worker_that_has_died_is_a_fault_at_every_start(contract, make_signals
     def give(windows, begin):
         raise SystemExit
 
-    robot = Robot(ChunkController(WorkerThread(Model(with_chunks(contract), give))), make_signals)
+    robot = Robot(chunks(WorkerThread(Model(with_chunks(contract), give))), make_signals)
     robot.begin()
     robot.tick()
     robot.controller.close()
@@ -373,8 +338,8 @@ def test_a_worker_that_has_died_is_a_fault_at_every_start(contract, make_signals
 
 
 def test_no_policy_of_chunks(contract, runtime):
-    with pytest.raises(ValueError, match="PolicyController"):
-        ChunkController(InLoop(runtime))
+    with pytest.raises(ValueError, match="a StepDriver drives it"):
+        ChunkDriver(InLoop(runtime))
 
 
 # --- goals ---
@@ -383,7 +348,7 @@ def test_no_policy_of_chunks(contract, runtime):
 def test_the_policy_sees_only_goals_that_it_was_trained_for(change, make_signals):
     contract = change("signals", 2, trained_minimum=(-0.5,), trained_maximum=(0.125,))
     model = Model(with_chunks(contract), rising)
-    robot = Robot(ChunkController(InLoop(model), ramp_s=0.0), make_signals)
+    robot = Robot(chunks(InLoop(model), ramp_s=0.0), make_signals)
     robot.begin()
     for goal in (0.1, 0.9, -0.9):
         robot.tick(goal=goal)
@@ -400,7 +365,7 @@ def test_the_policy_sees_only_goals_that_it_was_trained_for(change, make_signals
 def test_chunks_that_come_late_join_where_what_is_kept_is_kept(contract, make_signals, latency, honours):
     """A model that goes to another side at each inference, by 0.01 a tick, from where it may first decide."""
     by_hand = ByHand(with_chunks(contract, horizon=12, execute=6, strategy="real_time"))
-    robot = Robot(ChunkController(by_hand, ramp_s=0.0), make_signals)
+    robot = Robot(chunks(by_hand, ramp_s=0.0), make_signals)
     robot.begin()
     sent = []
     for tick in range(60):
@@ -513,7 +478,7 @@ class AnyOrder:
 def test_commands_keep_their_limits_whatever_comes_and_nothing_left_is_a_fault(contract, make_signals, events, seed):
     """In any order, twice, late, broken, lost, over skipped periods and restarts."""
     by_hand = ByHand(with_chunks(contract))
-    trial = AnyOrder(by_hand, Robot(ChunkController(by_hand, ramp_s=0.02), make_signals), seed)
+    trial = AnyOrder(by_hand, Robot(chunks(by_hand, ramp_s=0.02), make_signals), seed)
     for event in events:
         if event == "stop":
             trial.stop()
@@ -555,7 +520,8 @@ def test_a_graph_in_a_thread_drives_a_loop_in_real_time(contract, make_signals):
         return {"joint_command": np.asarray(chunk)[0]}
 
     worker = WorkerThread(Model(with_chunks(contract, horizon=1000, execute=5), give))
-    controller = ChunkController(worker, ramp_s=0.0)
+    driver = ChunkDriver(worker)
+    controller = PolicyController({"policy": driver}, ramp_s=0.0)
 
     def tick(now_ns):
         if controller.state is State.READY:
@@ -564,9 +530,9 @@ def test_a_graph_in_a_thread_drives_a_loop_in_real_time(contract, make_signals):
 
     controller.arm(0)
     loop = ControlLoop(period_s=0.01, tick=tick, wait=threading.Event().wait)
-    loop.run(lambda: controller.inference_time.count < 4)
+    loop.run(lambda: driver.inference_time.count < 4)
     assert controller.close()
-    assert (controller.state, controller.cause, controller.refused_chunks) == (State.RUNNING, None, 0)
+    assert (controller.state, controller.cause, driver.refused_chunks) == (State.RUNNING, None, 0)
     assert threads == {"inference"}
     executed = [hip for hip in sent if hip != STANDBY[0]]
     assert executed[0] == pytest.approx(0.05, abs=0.04)
