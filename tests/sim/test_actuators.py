@@ -12,17 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus_sim import actuators
-from isthmus_sim.actuators import (
-    Motor,
-    PDMotors,
-    bound_to,
-    dry_friction,
-    lag_share,
-    lagged,
-    motor_torque,
-    pd_effort,
-)
+from isthmus_sim import actuator_formulas
+from isthmus_sim.actuator_formulas import bound_to, dry_friction, lag_share, lagged, motor_torque, pd_effort
+from isthmus_sim.actuators import Motor, PDMotors
 from isthmus_sim.robots.quadruped.description import MOTORS, ROBOT
 
 # Stall torque 40 N·m, of which 20 are allowed; no torque at 30 rad/s; the limits meet at the corner, 15 rad/s.
@@ -149,7 +141,7 @@ def test_the_motors_curve_is_the_same_with_other_libraries(curve: Callable[..., 
 
 def test_binding_leaves_the_formula_as_it_was():
     bound_to(motor_torque, clip=None)
-    assert actuators.clip is np.clip
+    assert actuator_formulas.clip is np.clip
     assert torque(50.0, 0.0) == 20.0
 
 

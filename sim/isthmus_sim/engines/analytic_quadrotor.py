@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus_sim.actuators import Rotors, bound_to, lag_share, lagged
+from isthmus_sim.actuator_formulas import bound_to, lag_share, lagged
+from isthmus_sim.actuators import Rotors
 from isthmus_sim.engine import (
     Commands,
     Params,

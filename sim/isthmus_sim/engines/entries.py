@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from isthmus_sim.engine import Engine
 from isthmus_sim.engines import EngineEntry
 from isthmus_sim.scene import Scene
@@ -19,6 +21,16 @@ def _warp(scene: Scene, num_envs: int) -> Engine:
     return WarpEngine(scene, num_envs)
 
 
+def _worker(name: str) -> Callable[[Scene, int], Engine]:
+    def make(scene: Scene, num_envs: int) -> Engine:
+        from isthmus_sim.engines.worker.engine import WorkerEngine
+        from isthmus_sim.engines.worker.simulators import SIMULATORS
+
+        return WorkerEngine(scene, num_envs, SIMULATORS[name]())
+
+    return make
+
+
 def _analytic(scene: Scene, num_envs: int) -> Engine:
     from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
 
@@ -28,3 +40,4 @@ def _analytic(scene: Scene, num_envs: int) -> Engine:
 MUJOCO = EngineEntry(make=_mujoco, needs="pip install 'isthmus[sim]'")
 WARP = EngineEntry(make=_warp, needs="pip install 'isthmus[gpu]'")
 ANALYTIC = EngineEntry(make=_analytic)
+SAPIEN = EngineEntry(make=_worker("sapien"), needs="pip install 'isthmus[sim]'")

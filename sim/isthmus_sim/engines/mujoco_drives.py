@@ -15,18 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isthmus_sim.actuators import (
-    Actuator,
-    PDMotors,
-    PositionServos,
-    Rotors,
-    Torques,
-    dry_friction,
-    lag_share,
-    lagged,
-    motor_torque,
-    pd_effort,
-)
+from isthmus_sim.actuator_formulas import dry_friction, lag_share, lagged, motor_torque, pd_effort
+from isthmus_sim.actuators import Actuator, PDMotors, PositionServos, Rotors, Torques
 from isthmus_sim.engine import Params
 from isthmus_sim.engines.mujoco_model import columns, joint_columns
 from isthmus_sim.engines.mujoco_quantities import Memory

@@ -1,23 +1,23 @@
 # type: ignore
 # Warp compiles what stands below: to a type checker it is not Python.
-"""The formulas of `actuators` in Warp, and joints under PD control: one thread for each joint of each world."""
+"""The formulas of `actuator_formulas` in Warp, and joints under PD control: one thread for each joint of each world."""
 
 import warp as wp
 
-from isthmus_sim import actuators
+from isthmus_sim import actuator_formulas
 
 
 def _in_kernels(formula, **functions):
     """The formula as a function of Warp's, of single float32 numbers."""
-    bound = actuators.bound_to(formula, **functions)
+    bound = actuator_formulas.bound_to(formula, **functions)
     code = bound.__code__
     bound.__annotations__ = dict.fromkeys(code.co_varnames[: code.co_argcount], float)
     return wp.func(bound)
 
 
-pd_effort = _in_kernels(actuators.pd_effort)
-motor_torque = _in_kernels(actuators.motor_torque, clip=wp.clamp)
-dry_friction = _in_kernels(actuators.dry_friction, sqrt=wp.sqrt)
+pd_effort = _in_kernels(actuator_formulas.pd_effort)
+motor_torque = _in_kernels(actuator_formulas.motor_torque, clip=wp.clamp)
+dry_friction = _in_kernels(actuator_formulas.dry_friction, sqrt=wp.sqrt)
 
 
 @wp.kernel(enable_backward=False)

@@ -12,17 +12,8 @@ import numpy as np
 
 from isthmus_deploy.ros.stand_in_robot.unit import Values
 from isthmus_deploy.ros.stand_in_robot.world import Array
-from isthmus_sim.actuators import (
-    Actuator,
-    PDMotors,
-    PositionServos,
-    Rotors,
-    Torques,
-    lag_share,
-    lagged,
-    motor_torque,
-    pd_effort,
-)
+from isthmus_sim.actuator_formulas import lag_share, lagged, motor_torque, pd_effort
+from isthmus_sim.actuators import Actuator, PDMotors, PositionServos, Rotors, Torques
 from isthmus_sim.description import RobotDescription
 
 

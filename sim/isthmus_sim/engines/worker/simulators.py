@@ -1,0 +1,23 @@
+"""The simulators that have workers, and where their interpreters are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from isthmus_sim.engines.worker.process import Simulator
+
+
+def sapien() -> Simulator:
+    """SAPIEN's PhysX: in this interpreter, or in that of ISTHMUS_SAPIEN_PYTHON."""
+    return Simulator(
+        name="sapien",
+        physics="isthmus_sim.worker.sapien_physics:SapienPhysics",
+        python=os.environ.get("ISTHMUS_SAPIEN_PYTHON", sys.executable),
+        needs="It needs SAPIEN: pip install 'isthmus[sapien]', or ISTHMUS_SAPIEN_PYTHON=the interpreter that has it.",
+    )
+
+
+SIMULATORS: dict[str, Callable[[], Simulator]] = {"sapien": sapien}
+"""Engine -> its simulator as it is set up now."""

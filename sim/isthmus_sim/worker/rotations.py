@@ -1,0 +1,39 @@
+"""Rotations in NumPy: quaternions wxyz, Hamilton, (..., 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def rotate(orientation: Array, vector: Array) -> Array:
+    """The vector (..., 3) of a body's frame in the world."""
+    w, axis = orientation[..., :1], orientation[..., 1:]
+    twice = 2 * np.cross(axis, vector)
+    return vector + w * twice + np.cross(axis, twice)
+
+
+def inverse(orientation: Array) -> Array:
+    """The rotation back."""
+    return orientation * np.array([1.0, -1.0, -1.0, -1.0], orientation.dtype)
+
+
+def product(first: Array, second: Array) -> Array:
+    """First `second`, then `first`."""
+    w, v = first[..., :1], first[..., 1:]
+    x, u = second[..., :1], second[..., 1:]
+    return np.concatenate((w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + np.cross(v, u)), axis=-1)
+
+
+def from_x_axis(axis: Array) -> Array:
+    """(4,): a rotation that turns x to `axis` (3,), of length 1."""
+    if axis[0] < -1 + 1e-9:
+        return np.array([0.0, 0.0, 0.0, 1.0])
+    half = np.array([1.0 + axis[0], 0.0, -axis[2], axis[1]])
+    return half / np.linalg.norm(half)
+
+
+def matrix(orientation: Array) -> Array:
+    """(3, 3) of one quaternion: world from body."""
+    return np.stack([rotate(np.asarray(orientation), column) for column in np.eye(3)], axis=-1)
