@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from isthmus_sim.engines.worker import simulators
@@ -19,18 +20,27 @@ STAND_INS = str(Path(__file__).parent / "stand_ins")
 MakeWorker = Callable[..., WorkerEngine]
 """Number of worlds, scene (by default quadrupeds on flat ground) -> an engine, closed after the test."""
 
-NEEDED = {"sapien": "sapien"}
-"""Engine -> what its interpreter must be able to import."""
+SIMULATORS: dict[str, Callable[[], Simulator]] = {
+    "sapien": simulators.sapien,
+    "isaacgym-stand-in": lambda: replace(simulators.isaacgym(), python=sys.executable, path=STAND_INS),
+}
+"""What engines are tested with; Isaac Gym itself is on no registry, so a stand-in with MuJoCo inside takes its place."""
+_NEEDED = {"sapien": "sapien"}
+"""What the interpreter must be able to import."""
 
 
 def missing(name: str) -> str | None:
-    """Why the engine's simulator cannot be started here; None where it can."""
-    simulator = simulators.SIMULATORS[name]()
+    """Why the simulator cannot be started here; None where it can."""
+    simulator = SIMULATORS[name]()
+    return None if name not in _NEEDED or imports(simulator.python, _NEEDED[name]) else simulator.needs
+
+
+def imports(python: str, modules: str) -> bool:
+    """Whether an interpreter exists and imports these modules."""
     try:
-        found = subprocess.run([simulator.python, "-c", f"import {NEEDED[name]}"], capture_output=True).returncode == 0
+        return subprocess.run([python, "-c", f"import {modules}"], capture_output=True).returncode == 0
     except OSError:
-        found = False
-    return None if found else simulator.needs
+        return False
 
 
 def opened(simulator: Simulator) -> Iterator[MakeWorker]:

@@ -52,7 +52,7 @@ class Simulator:
 
 
 class WorkerProcess:
-    """A worker that is ready. `arrays` are shared with it, `joints` are the names that it answered with.
+    """A worker that is ready. `arrays` are shared with it; `versions` say what simulates.
 
     Raises:
         WorkerError: it did not start, or answered for another robot or protocol.
@@ -95,6 +95,7 @@ class WorkerProcess:
         self._answers = os.fdopen(told, "rb", buffering=0)
         assert self._process.stdin is not None
         self._requests = self._process.stdin
+        self.pid = self._process.pid
 
     def _introduce(self, robot: Robot, memory: str) -> dict[str, Any]:
         """Tell it what to build; what it answers."""

@@ -19,5 +19,15 @@ def sapien() -> Simulator:
     )
 
 
-SIMULATORS: dict[str, Callable[[], Simulator]] = {"sapien": sapien}
+def isaacgym() -> Simulator:
+    """Isaac Gym Preview 4, in the interpreter of ISTHMUS_ISAACGYM_PYTHON, by default the `python3.8` there is."""
+    return Simulator(
+        name="isaacgym",
+        physics="isthmus_sim.worker.isaacgym_physics:IsaacGymPhysics",
+        python=os.environ.get("ISTHMUS_ISAACGYM_PYTHON", "python3.8"),
+        needs="It needs Isaac Gym Preview 4, from NVIDIA, in a Python 3.8: ISTHMUS_ISAACGYM_PYTHON=that interpreter.",
+    )
+
+
+SIMULATORS: dict[str, Callable[[], Simulator]] = {"sapien": sapien, "isaacgym": isaacgym}
 """Engine -> its simulator as it is set up now."""
