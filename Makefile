@@ -11,7 +11,7 @@ STAMP := .venv/.ready-$(ROS)
 PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train teleop play export deploy test test-long test-lerobot lint \
+.PHONY: help setup setup-physx demo train teleop play export deploy test test-long test-lerobot lint \
 	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
 
 help: ## list every target
@@ -23,6 +23,9 @@ setup: $(STAMP) ## create .venv and install everything; ROS=jazzy, kilted or sys
 $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 	@scripts/setup.sh $(ROS)
 	@touch $@
+
+setup-physx: $(STAMP) ## PHYSX_LICENCE=accepted: Isaac's PhysX, under NVIDIA's licence, for the engine physx, into .physx
+	@scripts/physx.sh
 
 demo: $(STAMP) ## TASK=quadrotor, quadruped, biped, push_t or pick_place: learn, export, do it over ROS 2, write a report into runs/
 	$(BIN)/isthmus-demo --task $(TASK) $(ARGS)

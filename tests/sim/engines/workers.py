@@ -21,11 +21,12 @@ MakeWorker = Callable[..., WorkerEngine]
 """Number of worlds, scene (by default quadrupeds on flat ground) -> an engine, closed after the test."""
 
 SIMULATORS: dict[str, Callable[[], Simulator]] = {
+    "physx": simulators.physx,
     "sapien": simulators.sapien,
     "isaacgym-stand-in": lambda: replace(simulators.isaacgym(), python=sys.executable, path=STAND_INS),
 }
-"""What engines are tested with; Isaac Gym itself is on no registry, so a stand-in with MuJoCo inside takes its place."""
-_NEEDED = {"sapien": "sapien"}
+"""What engines are tested with. Isaac Gym is on no registry: a stand-in with MuJoCo inside takes its place."""
+_NEEDED = {"physx": "ovphysx, ovstage", "sapien": "sapien"}
 """What the interpreter must be able to import."""
 
 

@@ -29,5 +29,15 @@ def isaacgym() -> Simulator:
     )
 
 
-SIMULATORS: dict[str, Callable[[], Simulator]] = {"sapien": sapien, "isaacgym": isaacgym}
+def physx() -> Simulator:
+    """Isaac's PhysX, in the environment that `make setup-physx` makes, or in the interpreter of ISTHMUS_PHYSX_PYTHON."""
+    return Simulator(
+        name="physx",
+        physics="isthmus_sim.worker.ovphysx_physics:OvPhysXPhysics",
+        python=os.environ.get("ISTHMUS_PHYSX_PYTHON", ".physx/bin/python"),
+        needs="It needs ovphysx: make setup-physx, or ISTHMUS_PHYSX_PYTHON=the interpreter that has it.",
+    )
+
+
+SIMULATORS: dict[str, Callable[[], Simulator]] = {"sapien": sapien, "isaacgym": isaacgym, "physx": physx}
 """Engine -> its simulator as it is set up now."""
