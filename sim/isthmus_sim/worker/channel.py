@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from typing import BinaryIO, Dict, Iterator, NamedTuple, Tuple
+from typing import BinaryIO, Iterator, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,10 @@ class Field(NamedTuple):
     """One array: its dtype and shape."""
 
     dtype: str
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
 
 
-def fields(robot: Robot) -> Dict[str, Field]:
+def fields(robot: Robot) -> dict[str, Field]:
     """Every array that n worlds share, float32 unless it says otherwise, a row per world.
 
     For both ways: root is position m, orientation wxyz, linear velocity m/s of the base's origin in the world, angular
@@ -44,7 +44,8 @@ def fields(robot: Robot) -> Dict[str, Field]:
     found["delay"] = Field("i4", (n, joints))
     found.update({name: Field("u1", (n,)) for name in ("begin", "changed", "failed")})
     found.update({"root": Field("f4", (n, 13)), "force": Field("f4", (n, 3)), "torque": Field("f4", (n, 3))})
-    found.update({"mass": Field("f4", (n, bodies)), "friction": Field("f4", (n,)), "foot_force": Field("f4", (n, feet))})
+    found.update({"mass": Field("f4", (n, bodies)), "friction": Field("f4", (n,))})
+    found["foot_force"] = Field("f4", (n, feet))
     found.update({name: Field("f4", (n, bodies, 3)) for name in ("inertia", "centre")})
     found["terrain"] = Field("f4", tuple(robot.terrain) if robot.terrain else (0, 0))
     return found
@@ -58,7 +59,7 @@ def size(robot: Robot) -> int:
     return max(end, 1)
 
 
-def arrays(memory: mmap.mmap, robot: Robot) -> Dict[str, np.ndarray]:
+def arrays(memory: mmap.mmap, robot: Robot) -> dict[str, np.ndarray]:
     """The arrays, live."""
     return {
         name: np.frombuffer(memory, field.dtype, count=_count(field), offset=start).reshape(field.shape)
@@ -66,7 +67,7 @@ def arrays(memory: mmap.mmap, robot: Robot) -> Dict[str, np.ndarray]:
     }
 
 
-def _placed(robot: Robot) -> Iterator[Tuple[str, Field, int]]:
+def _placed(robot: Robot) -> Iterator[tuple[str, Field, int]]:
     start = 0
     for name, field in fields(robot).items():
         yield name, field, start

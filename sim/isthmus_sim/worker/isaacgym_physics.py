@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 from isaacgym import gymapi
@@ -29,7 +29,7 @@ _ANY_SPEED = 1e6
 
 
 class IsaacGymPhysics:
-    """`Physics`: an environment each with one actor. All tensors are the simulator's own memory, as it was refreshed."""
+    """`Physics`: an environment each with one actor. Tensors are the simulator's own memory, as last refreshed."""
 
     def __init__(self, robot: Robot, heights: Array, origins: Array) -> None:
         self._robot, self._gym = robot, gymapi.acquire_gym()
@@ -38,7 +38,7 @@ class IsaacGymPhysics:
             raise RuntimeError("Isaac Gym created no simulation")
         self._lay_ground(heights)
         asset = self._load()
-        self.joints: List[str] = list(self._gym.get_asset_dof_names(asset))
+        self.joints: list[str] = list(self._gym.get_asset_dof_names(asset))
         bodies = list(self._gym.get_asset_rigid_body_names(asset))
         self._bodies = [bodies.index(body.name) for body in robot.bodies]  # ours in theirs
         self._envs = [self._create(asset, world, origin) for world, origin in enumerate(origins)]
@@ -51,7 +51,7 @@ class IsaacGymPhysics:
         self._pushes = np.zeros((2, n, len(bodies), 3), np.float32)
         self._begun = np.zeros(n, bool)
         self._refresh()
-        self.versions: Dict[str, str] = {"isaacgym": "Preview 4 interface"}
+        self.versions: dict[str, str] = {"isaacgym": "Preview 4 interface"}
 
     # --- building ---
 
@@ -155,7 +155,7 @@ class IsaacGymPhysics:
         self._gym.refresh_dof_state_tensor(self._sim)
         self._gym.refresh_net_contact_force_tensor(self._sim)
 
-    def joint_motion(self) -> "tuple[Array, Array]":
+    def joint_motion(self) -> tuple[Array, Array]:
         return self._dofs[..., 0], self._dofs[..., 1]
 
     def state(self) -> State:

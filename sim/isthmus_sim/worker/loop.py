@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict
-
 import numpy as np
 
 from isthmus_sim.actuator_formulas import dry_friction, motor_torque, pd_effort
@@ -18,7 +16,7 @@ SPEED_LIMIT = 1e6
 class Worlds:
     """n worlds between the shared `arrays` and a simulator."""
 
-    def __init__(self, robot: Robot, arrays: Dict[str, Array], physics: Physics, origins: Array) -> None:
+    def __init__(self, robot: Robot, arrays: dict[str, Array], physics: Physics, origins: Array) -> None:
         self._arrays, self._physics, self._origins = arrays, physics, origins
         self._substeps = robot.substeps
         # In the description's order what the simulator has in its own, and the other way round.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from typing import Any, Dict, List
 
 import numpy as np
 import ovphysx
@@ -66,12 +65,12 @@ class OvPhysXPhysics:
         root = self._root_pose.native
         # Names are numbers of bodies.
         of_joints = {number: body.joint.name for number, body in enumerate(robot.bodies) if body.joint}
-        self.joints: List[str] = [of_joints[_number(name)] for name in root.dof_names]
+        self.joints: list[str] = [of_joints[_number(name)] for name in root.dof_names]
         self._bodies = np.argsort([_number(name) for name in root.body_names])  # ours in theirs
         self._centre = np.repeat(np.array([robot.bodies[0].centre], np.float32), n, axis=0)
         self._all = np.arange(n)
         self._wrench_rows = np.zeros((n, len(robot.bodies), 9), np.float32)
-        self.versions: Dict[str, str] = {"ovphysx": str(ovphysx.__version__)}
+        self.versions: dict[str, str] = {"ovphysx": str(ovphysx.__version__)}
 
     # --- building ---
 
@@ -98,13 +97,16 @@ class OvPhysXPhysics:
         def bound(kind: TensorType) -> Binding:
             return Binding(self._physx, kind)
 
-        kinds = TensorType
-        self._root_pose, self._root_velocity = bound(kinds.ARTICULATION_ROOT_POSE), bound(kinds.ARTICULATION_ROOT_VELOCITY)
-        self._positions, self._velocities = bound(kinds.ARTICULATION_DOF_POSITION), bound(kinds.ARTICULATION_DOF_VELOCITY)
-        self._effort, self._wrench = bound(kinds.ARTICULATION_DOF_ACTUATION_FORCE), bound(kinds.ARTICULATION_LINK_WRENCH)
-        self._mass, self._inertia = bound(kinds.ARTICULATION_BODY_MASS), bound(kinds.ARTICULATION_BODY_INERTIA)
-        self._mass_centre = bound(kinds.ARTICULATION_BODY_COM_POSE)
-        self._friction = bound(kinds.ARTICULATION_SHAPE_FRICTION_AND_RESTITUTION)
+        self._root_pose = bound(TensorType.ARTICULATION_ROOT_POSE)
+        self._root_velocity = bound(TensorType.ARTICULATION_ROOT_VELOCITY)
+        self._positions = bound(TensorType.ARTICULATION_DOF_POSITION)
+        self._velocities = bound(TensorType.ARTICULATION_DOF_VELOCITY)
+        self._effort = bound(TensorType.ARTICULATION_DOF_ACTUATION_FORCE)
+        self._wrench = bound(TensorType.ARTICULATION_LINK_WRENCH)
+        self._mass = bound(TensorType.ARTICULATION_BODY_MASS)
+        self._mass_centre = bound(TensorType.ARTICULATION_BODY_COM_POSE)
+        self._inertia = bound(TensorType.ARTICULATION_BODY_INERTIA)
+        self._friction = bound(TensorType.ARTICULATION_SHAPE_FRICTION_AND_RESTITUTION)
         feet = [f"{ENVS}/*/robot/body_{foot}" for foot in self._robot.feet]
         self._contacts = self._physx.create_contact_binding(sensor_patterns=feet) if feet else None
         if self._contacts is not None:
@@ -151,7 +153,7 @@ class OvPhysXPhysics:
         self._wrench_rows[:, self._bodies[0]] = np.concatenate((force, torque, place), axis=1)
         self._wrench.write(self._all, self._wrench_rows)
 
-    def joint_motion(self) -> "tuple[Array, Array]":
+    def joint_motion(self) -> tuple[Array, Array]:
         return self._positions.read(), self._velocities.read()
 
     def state(self) -> State:

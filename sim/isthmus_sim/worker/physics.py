@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class Bodies(NamedTuple):
 
 
 class Physics(Protocol):
-    """n worlds of a robot in one simulator, made as `Physics(robot, heights, origins)`: heights (rows, columns) m of the
-    terrain, (0, 0) for flat ground, and origins (n, 3) m at which the worlds begin. All places are absolute."""
+    """n worlds of a robot in one simulator, made as `Physics(robot, heights, origins)`: heights (rows, columns) m of
+    the terrain, (0, 0) for flat ground, and origins (n, 3) m at which the worlds begin. All places are absolute."""
 
-    joints: List[str]
+    joints: list[str]
     """Names, in the simulator's order: that of every array of joints here."""
-    versions: Dict[str, str]
+    versions: dict[str, str]
     """What simulates, for the record."""
 
     def change(self, worlds: Array, bodies: Bodies) -> None:
@@ -53,7 +53,7 @@ class Physics(Protocol):
         (n, 3) N·m, both in the world."""
         ...
 
-    def joint_motion(self) -> "tuple[Array, Array]":
+    def joint_motion(self) -> tuple[Array, Array]:
         """Positions and velocities of joints, (n, j) each."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple
 
 Vector = List[float]
 
@@ -42,8 +42,8 @@ class Body(NamedTuple):
     centre: Vector
     inertia: Vector
     inertia_orientation: Vector
-    joint: Optional[Joint]
-    geoms: List[Geom]
+    joint: Joint | None
+    geoms: list[Geom]
 
 
 class Drive(NamedTuple):
@@ -67,19 +67,19 @@ class Robot(NamedTuple):
 
     name: str
     num_envs: int
-    bodies: List[Body]
-    joints: List[str]
-    drives: List[Drive]
-    feet: List[int]
+    bodies: list[Body]
+    joints: list[str]
+    drives: list[Drive]
+    feet: list[int]
     timestep: float
     substeps: int
     gravity: float
     spacing: float
-    terrain: Optional[List[int]]
+    terrain: list[int] | None
     cell: float
 
     @property
-    def order_of_bodies(self) -> List[str]:
+    def order_of_bodies(self) -> list[str]:
         """Their names."""
         return [body.name for body in self.bodies]
 
@@ -97,7 +97,7 @@ def from_json(text: str) -> Robot:
     return Robot(**facts)
 
 
-def _body(facts: List[Any]) -> Body:
+def _body(facts: list[Any]) -> Body:
     body = Body(*facts)
     return body._replace(
         joint=Joint(*body.joint) if body.joint else None, geoms=[Geom(*geom) for geom in body.geoms]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import sapien
@@ -13,7 +13,7 @@ import sapien.physx as px
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Body, Geom, Robot
-from isthmus_sim.worker.rotations import from_x_axis, matrix, product, rotate
+from isthmus_sim.worker.rotations import from_x_axis, product, rotate
 from isthmus_sim.worker.terrain import triangles
 
 GROUND, ROBOT = 1, 2
@@ -50,8 +50,8 @@ class SapienPhysics:
             for foot, body in enumerate(robot.feet)
         }
         self._centre = np.repeat(np.array([robot.bodies[0].centre], np.float32), robot.num_envs, axis=0)
-        self.joints: List[str] = [joint.name for joint in self._robots[0].get_active_joints()]
-        self.versions: Dict[str, str] = {"sapien": sapien.__version__}
+        self.joints: list[str] = [joint.name for joint in self._robots[0].get_active_joints()]
+        self.versions: dict[str, str] = {"sapien": sapien.__version__}
 
     # --- building ---
 
@@ -73,7 +73,7 @@ class SapienPhysics:
     def _build(self, material: Any) -> Any:
         """One robot."""
         builder = self._scene.create_articulation_builder()
-        links: List[Any] = []
+        links: list[Any] = []
         for body in self._robot.bodies:
             link = builder.create_link_builder(links[body.parent] if body.parent >= 0 else None)
             links.append(link)
@@ -137,7 +137,7 @@ class SapienPhysics:
         for root, world, moment in zip(roots, worlds, about_centre):
             root.add_force_torque(force[world], moment)
 
-    def joint_motion(self) -> "tuple[Array, Array]":
+    def joint_motion(self) -> tuple[Array, Array]:
         positions = np.stack([robot.get_qpos() for robot in self._robots])
         return positions, np.stack([robot.get_qvel() for robot in self._robots])
 

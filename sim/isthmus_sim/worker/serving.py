@@ -8,7 +8,7 @@ import mmap
 import platform
 import sys
 import traceback
-from typing import BinaryIO, Dict
+from typing import BinaryIO
 
 import numpy as np
 
@@ -44,8 +44,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         send_text(answers, f"{type(error).__name__}: {error}")
 
 
-def _built(order: Dict[str, str], answers: BinaryIO) -> Worlds:
-    """The worlds that were ordered: path (where to import from, too), physics (MODULE:CLASS), memory (a file), robot."""
+def _built(order: dict[str, str], answers: BinaryIO) -> Worlds:
+    """The worlds that were ordered: path (to import from, too), physics (MODULE:CLASS), memory (a file), robot."""
     if order["path"]:
         sys.path.insert(0, order["path"])
     module, name = order["physics"].split(":")
@@ -54,13 +54,12 @@ def _built(order: Dict[str, str], answers: BinaryIO) -> Worlds:
         shared = arrays(mmap.mmap(file.fileno(), 0), robot)
     origins = _origins(robot)
     physics = getattr(importlib.import_module(module), name)(robot, shared["terrain"], origins)
-    worlds = Worlds(robot, shared, physics, origins)
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     versions.update(physics.versions)
     answers.write(DONE)
     hello = {"protocol": PROTOCOL, "robot": robot.name, "joints": list(physics.joints), "versions": versions}
     send_text(answers, json.dumps(hello))
-    return worlds
+    return Worlds(robot, shared, physics, origins)
 
 
 def _origins(robot: Robot) -> np.ndarray:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Tuple
-
 import numpy as np
 
 Array = np.ndarray
 
 
-def triangles(heights: Array, cell: float) -> Tuple[Array, Array]:
+def triangles(heights: Array, cell: float) -> tuple[Array, Array]:
     """Vertices (v, 3) float32 m and faces (f, 3) uint32 of heights (rows along x, columns along y), `cell` m apart and
     centred at the origin; seen from above the faces turn left."""
     rows, columns = heights.shape

@@ -3,7 +3,7 @@ as they touch the ground."""
 
 from __future__ import annotations
 
-from typing import Iterable, List, Sequence, Tuple
+from typing import Iterable, Sequence
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +19,7 @@ def urdf(robot: Robot) -> str:
     root = ElementTree.Element("robot", name=robot.name)
     for body in robot.bodies:
         _add_link(root, body)
-    drives = {name: drive for name, drive in zip(robot.joints, robot.drives)}
+    drives = dict(zip(robot.joints, robot.drives))
     for body in robot.bodies:
         if body.joint is not None and np.any(body.joint.anchor):
             raise ValueError(f"{body.joint.name}: a joint beside its body's origin has no URDF")
@@ -55,7 +55,7 @@ def _add_link(root: Element, body: Body) -> None:
             ElementTree.SubElement(ElementTree.SubElement(collision, "geometry"), shape, attributes)
 
 
-def _shapes(geom: Geom) -> "Iterable[Tuple[Sequence[float], str, dict]]":
+def _shapes(geom: Geom) -> Iterable[tuple[Sequence[float], str, dict]]:
     """Position, name and sizes of what a geom is made of: URDF has no capsule, but a cylinder and two balls."""
     if geom.kind == "box":
         yield geom.position, "box", {"size": _text([2 * size for size in geom.size])}
@@ -82,7 +82,7 @@ def _add_joint(root: Element, body: Body, parent: str) -> Element:
     return joint
 
 
-def _rpy(orientation: Sequence[float]) -> List[float]:
+def _rpy(orientation: Sequence[float]) -> list[float]:
     """Roll, pitch and yaw, rad, about fixed axes, as URDF has them."""
     turn = matrix(np.array(orientation))
     level = np.hypot(turn[0, 0], turn[1, 0])
@@ -95,4 +95,4 @@ def _rpy(orientation: Sequence[float]) -> List[float]:
 
 
 def _text(values: Iterable[float]) -> str:
-    return " ".join("%.9g" % value for value in values)
+    return " ".join(f"{value:.9g}" for value in values)

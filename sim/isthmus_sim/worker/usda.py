@@ -7,7 +7,7 @@ their numbers among the bodies, too, because USD has rules for names.
 from __future__ import annotations
 
 import math
-from typing import Iterable, List, Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -20,8 +20,8 @@ _LEVEL = [1.0, 0.0, 0.0, 0.0]
 
 
 def usda(robot: Robot, heights: np.ndarray, origin: Sequence[float]) -> str:
-    """The text: a scene, its ground, and the first world's robot in its reference pose at `origin`, m. The ground has no
-    friction: a contact's is the mean of both materials', and robots have twice what is asked for."""
+    """The text: a scene, its ground, and the first world's robot in its reference pose at `origin`, m. The ground has
+    no friction: a contact's is the mean of both materials', and robots have twice what is asked for."""
     return f"""#usda 1.0
 (
     defaultPrim = "World"
@@ -86,8 +86,8 @@ def _ground(robot: Robot, heights: np.ndarray) -> str:
 
 
 def _bodies(robot: Robot) -> Iterable[str]:
-    places: List[np.ndarray] = []
-    turns: List[np.ndarray] = []
+    places: list[np.ndarray] = []
+    turns: list[np.ndarray] = []
     for number, body in enumerate(robot.bodies):
         place, turn = np.array(body.position), np.array(body.orientation)
         if body.parent >= 0:
@@ -179,7 +179,7 @@ def _hinge(joint: Joint) -> str:
                     float physxJointAxis:angular:armature = {joint.armature:.9g}"""
 
 
-def _placed(place: Sequence[float], turn: Sequence[float], scale: "Sequence[float] | None" = None) -> str:
+def _placed(place: Sequence[float], turn: Sequence[float], scale: Sequence[float] | None = None) -> str:
     lines = [f"double3 xformOp:translate = {_vector(place)}", f"quatf xformOp:orient = {_vector(turn)}"]
     order = ["xformOp:translate", "xformOp:orient"]
     if scale is not None:
@@ -190,4 +190,4 @@ def _placed(place: Sequence[float], turn: Sequence[float], scale: "Sequence[floa
 
 
 def _vector(values: Iterable[float]) -> str:
-    return "(" + ", ".join("%.9g" % float(value) for value in values) + ")"
+    return "(" + ", ".join(f"{float(value):.9g}" for value in values) + ")"

@@ -70,7 +70,7 @@ def test_no_file_is_left_and_no_process(floating: MakeWorker):
     engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(engine.process.pid, 0)
-    with pytest.raises(WorkerError, match=r"'stand-in' ended with 0\. Mend the stand-in\."):
+    with pytest.raises(WorkerError, match="the engine 'stand-in' was closed"):
         hold(engine, 1)
 
 
@@ -100,10 +100,10 @@ def test_a_worker_ends_with_whoever_started_it(tmp_path: Path):
 @pytest.mark.parametrize(
     ("physics", "options", "message"),
     [
-        ("DiesAtBirth", {}, r"'stand-in' ended with -6\. Mend the stand-in\.; it said last: no licence found"),
+        ("DiesAtBirth", {}, r"'stand-in' ended with -6\. Mend the stand-in\. It said last: no licence found"),
         ("HangsAtBirth", {"start_s": 1.0}, r"did not answer within 1 s, and was stopped\. Mend the stand-in\."),
         ("OtherRobot", {}, r"answered for another joints: \['left_wheel', 'right_wheel'\], not \['FL_calf_joint'"),
-        ("Lacking", {}, r"failed: ModuleNotFoundError: No module named 'a_package_that_nobody_has'\. Mend the stand-in"),
+        ("Lacking", {}, r"failed: ModuleNotFoundError: No module named 'a_package_that_nobody_has'\. Mend the stand"),
     ],
 )
 def test_a_simulator_that_does_not_start_is_one_error(physics: str, options: dict, message: str):

@@ -22,7 +22,7 @@ from isthmus_sim.engine import (
 from isthmus_sim.engines.mujoco_model import compile_scene
 from isthmus_sim.engines.nominal import nominal
 from isthmus_sim.engines.worker.process import Simulator, WorkerProcess
-from isthmus_sim.engines.worker.quantities import ROOT, Readings, columns_of, feet_of
+from isthmus_sim.engines.worker.quantities import Readings, columns_of, feet_of
 from isthmus_sim.engines.worker.robot_of_scene import robot_of_scene, unsupported
 from isthmus_sim.scene import Scene
 from isthmus_sim.worker.channel import ADVANCE, RESET

@@ -35,8 +35,8 @@ class Kinematics:
         self._needed.append(body)
 
     def __call__(self, root: Array, positions: Array, velocities: Array) -> tuple[Array, Array]:
-        """Positions m and velocities m/s (n, s, 3) in the world, of root (n, 13) as workers have it (its angular velocity
-        in the base) and joint positions rad and velocities rad/s (n, j)."""
+        """Positions m and velocities m/s (n, s, 3) in the world, of root (n, 13) as workers have it (its angular
+        velocity in the base) and joint positions rad and velocities rad/s (n, j)."""
         frames = {}
         for body in self._needed:
             joint, parent = int(self._model.body_jntadr[body]), int(self._model.body_parentid[body])

@@ -8,7 +8,6 @@ import os
 import select
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ class WorkerProcess:
 
     def _start(self) -> None:
         told, tells = os.pipe()
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process
         try:
             self._process = subprocess.Popen(
                 [self.simulator.python, _FOLDER, str(tells)],
@@ -118,32 +117,38 @@ class WorkerProcess:
         """Have it done: RESET, ADVANCE or both added up. Raises WorkerError where it does not do it."""
         try:
             self._requests.write(bytes((what,)))
-        except (BrokenPipeError, ValueError):  # it has ended, or was closed
+        except ValueError:
+            raise WorkerError(f"the engine {self.simulator.name!r} was closed") from None
+        except BrokenPipeError:
             raise self._ended() from None
         self._await_answer(self.simulator.answer_s)
 
     def _await_answer(self, seconds: float) -> None:
         if not select.select([self._answers], [], [], seconds)[0]:
             self._process.kill()
-            raise self._error(f"did not answer within {seconds:g} s, and was stopped")
+            raise self._error(f"did not answer within {seconds:g} s, and was stopped", self._last_words())
         answer = self._answers.read(1)
         if not answer:
             raise self._ended()
         if answer != DONE:
-            raise self._error(f"failed: {receive_text(self._answers)}")
+            raise self._error(f"failed: {receive_text(self._answers).strip()}")
 
     def _ended(self) -> WorkerError:
         try:
             how = self._process.wait(5.0)
         except subprocess.TimeoutExpired:
-            return self._error("closed its side, and goes on")
-        return self._error(f"ended with {how}")
+            return self._error("closed its side, and goes on", self._last_words())
+        return self._error(f"ended with {how}", self._last_words())
 
-    def _error(self, what: str) -> WorkerError:
+    def _last_words(self) -> str:
+        """What it printed last, in one line."""
         self._said.seek(0)
         said = " ".join(self._said.read().decode(errors="replace").split())[-_LAST_CHARACTERS:]
-        last = f"; it said last: {said}" if said else ""
-        return WorkerError(f"the worker of the engine {self.simulator.name!r} {what}. {self.simulator.needs}{last}")
+        return f" It said last: {said}" if said else ""
+
+    def _error(self, what: str, last_words: str = "") -> WorkerError:
+        name, needs = self.simulator.name, self.simulator.needs
+        return WorkerError(f"the worker of the engine {name!r} {what}. {needs}{last_words}")
 
     def close(self) -> None:
         """End it, and wait until it has."""

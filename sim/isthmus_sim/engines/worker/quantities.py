@@ -17,8 +17,11 @@ from isthmus_sim.engines.worker.kinematics import Kinematics
 from isthmus_sim.scene import Quantity, Scene
 
 ROOT = {
-    "position": slice(0, 3), "orientation": slice(3, 7), "linear_velocity": slice(7, 10), "angular_velocity": slice(10, 13)
-}  # fmt: skip
+    "position": slice(0, 3),
+    "orientation": slice(3, 7),
+    "linear_velocity": slice(7, 10),
+    "angular_velocity": slice(10, 13),
+}
 """Kind -> columns of the shared array "root"."""
 _BY_JOINT = ("joint_position", "joint_velocity", "joint_torque", "joint_power")
 _BY_SITE = ("site_position", "site_velocity")

@@ -85,7 +85,7 @@ def _refuse_what_cannot_be_built(scene: Scene, model: mujoco.MjModel, base: int)
 
 def _body(scene: Scene, model: mujoco.MjModel, number: int, base: int) -> Body:
     first, free = number == base, [1.0, 0.0, 0.0, 0.0]
-    joint = int(model.body_jntadr[number])
+    joint, own = int(model.body_jntadr[number]), np.flatnonzero(model.geom_bodyid == number)
     return Body(
         name=model.body(number).name or f"body_{number}",
         parent=int(model.body_parentid[number]) - base if not first else -1,
@@ -96,7 +96,7 @@ def _body(scene: Scene, model: mujoco.MjModel, number: int, base: int) -> Body:
         inertia=model.body_inertia[number].tolist(),
         inertia_orientation=model.body_iquat[number].tolist(),
         joint=None if first or joint < 0 else _joint(model, joint),
-        geoms=[_geom(model, geom) for geom in np.flatnonzero(model.geom_bodyid == number) if _touches(scene, model, geom)],
+        geoms=[_geom(model, geom) for geom in own if _touches(scene, model, geom)],
     )
 
 

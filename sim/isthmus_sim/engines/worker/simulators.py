@@ -30,7 +30,7 @@ def isaacgym() -> Simulator:
 
 
 def physx() -> Simulator:
-    """Isaac's PhysX, in the environment that `make setup-physx` makes, or in the interpreter of ISTHMUS_PHYSX_PYTHON."""
+    """Isaac's PhysX, in the environment that `make setup-physx` makes, or in that of ISTHMUS_PHYSX_PYTHON."""
     return Simulator(
         name="physx",
         physics="isthmus_sim.worker.ovphysx_physics:OvPhysXPhysics",

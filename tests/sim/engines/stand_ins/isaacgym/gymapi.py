@@ -90,9 +90,9 @@ class Gym:
         heights = points[:, 2].reshape(len(x), len(y))
         low, high = heights.min(), heights.max()
         field = {
-            "name": "field", "nrow": str(len(y)), "ncol": str(len(x)), "size": "%r %r %r 0.5" % (x[-1], y[-1], high - low)
+            "name": "field", "nrow": str(len(y)), "ncol": str(len(x)), "size": f"{x[-1]:.9g} {y[-1]:.9g} {high - low:.9g} 0.5"
         }  # fmt: skip
-        place = {"type": "hfield", "hfield": "field", "pos": "0 0 %r" % low}
+        place = {"type": "hfield", "hfield": "field", "pos": f"0 0 {low:.9g}"}
         self._ground = place, (field, (heights.T - low) / (high - low)), params.static_friction
 
     def load_asset(self, sim, rootpath, filename, options):
@@ -119,7 +119,7 @@ class Gym:
             geom.attrib.update(contype="1", conaffinity="0", priority="1")
         ElementTree.SubElement(world, "geom", dict(place, name="ground"))
         ElementTree.SubElement(
-            mjcf, "option", timestep="%r" % self._params.dt, gravity="0 0 %r" % self._params.gravity.z,
+            mjcf, "option", timestep=f"{self._params.dt:.9g}", gravity=f"0 0 {self._params.gravity.z:.9g}",
             integrator="implicitfast", impratio="10", iterations="50",
         )
         if field is not None:
@@ -146,7 +146,7 @@ class Gym:
         return asset.bodies
 
     def get_asset_dof_properties(self, asset):
-        names = "lower upper driveMode stiffness damping velocity effort friction armature".split()
+        names = ["lower", "upper", "driveMode", "stiffness", "damping", "velocity", "effort", "friction", "armature"]
         return np.zeros(len(asset.dofs), [(name, "f4") for name in names])
 
     def create_env(self, sim, lower, upper, num_per_row):
