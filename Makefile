@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-physx demo train teleop play export deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -149,6 +149,9 @@ bench-loader: $(STAMP) ## windows per second for training, the first epoch, memo
 
 bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop
 	$(BIN)/python benchmarks/engine.py $(ARGS)
+
+bench-engines: $(STAMP) ## the quadruped on every engine that is here: heights, weight on its feet, speed, a trip to a worker
+	$(BIN)/python benchmarks/engines.py $(ARGS)
 
 bench-gpu: $(STAMP) ## steps per second of the quadruped's worlds on a GPU, 256 to 16384 of them; says so without one
 	$(BIN)/python benchmarks/gpu.py $(ARGS)

@@ -18,7 +18,7 @@ from isaacgym import gymapi
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Robot
-from isthmus_sim.worker.rotations import rotate
+from isthmus_sim.worker.rotations import cross, rotate
 from isthmus_sim.worker.terrain import triangles
 from isthmus_sim.worker.urdf import inertia_in_body, urdf
 
@@ -122,7 +122,7 @@ class IsaacGymPhysics:
 
     def reset(self, worlds: Array, state: State) -> None:
         arm = rotate(state.orientation, self._centre[worlds])
-        velocity = state.linear_velocity + np.cross(state.angular_velocity, arm)  # taken as the centre of mass's
+        velocity = state.linear_velocity + cross(state.angular_velocity, arm)  # taken as the centre of mass's
         self._root[worlds] = np.concatenate(
             (state.position, state.orientation[:, _XYZW], velocity, state.angular_velocity), axis=1
         )
@@ -141,7 +141,7 @@ class IsaacGymPhysics:
         if force.any() or torque.any():
             base = self._bodies[0]
             arm = rotate(self._root[:, 3:7][:, _WXYZ], self._centre)
-            self._pushes[0, :, base], self._pushes[1, :, base] = force, torque - np.cross(arm, force)
+            self._pushes[0, :, base], self._pushes[1, :, base] = force, torque - cross(arm, force)
             gym.apply_rigid_body_force_tensors(
                 sim, _tensor(self._pushes[0]), _tensor(self._pushes[1]), gymapi.GLOBAL_SPACE
             )
@@ -163,7 +163,7 @@ class IsaacGymPhysics:
         return State(
             position=self._root[:, :3],
             orientation=orientation,
-            linear_velocity=self._root[:, 7:10] - np.cross(angular, rotate(orientation, self._centre)),
+            linear_velocity=self._root[:, 7:10] - cross(angular, rotate(orientation, self._centre)),
             angular_velocity=angular,
             joint_position=self._dofs[..., 0],
             joint_velocity=self._dofs[..., 1],

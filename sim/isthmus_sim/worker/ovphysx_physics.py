@@ -21,7 +21,7 @@ from ovphysx.types import TensorType
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Robot
-from isthmus_sim.worker.rotations import rotate
+from isthmus_sim.worker.rotations import cross, rotate
 from isthmus_sim.worker.urdf import inertia_in_body
 from isthmus_sim.worker.usda import ENVS, usda
 
@@ -135,7 +135,7 @@ class OvPhysXPhysics:
 
     def reset(self, worlds: Array, state: State) -> None:
         arm = rotate(state.orientation, self._centre[worlds])
-        velocity = state.linear_velocity + np.cross(state.angular_velocity, arm)  # PhysX's is the centre of mass's
+        velocity = state.linear_velocity + cross(state.angular_velocity, arm)  # PhysX's is the centre of mass's
         self._root_pose.write(worlds, np.concatenate((state.position, state.orientation[:, _XYZW]), axis=1))
         self._positions.write(worlds, state.joint_position)
         self._root_velocity.write(worlds, np.concatenate((velocity, state.angular_velocity), axis=1))
@@ -163,7 +163,7 @@ class OvPhysXPhysics:
         return State(
             position=pose[:, :3],
             orientation=orientation,
-            linear_velocity=velocity[:, :3] - np.cross(angular, rotate(orientation, self._centre)),
+            linear_velocity=velocity[:, :3] - cross(angular, rotate(orientation, self._centre)),
             angular_velocity=angular,
             joint_position=position,
             joint_velocity=joint_velocity,

@@ -7,11 +7,17 @@ import numpy as np
 Array = np.ndarray
 
 
+def cross(first: Array, second: Array) -> Array:
+    """As `np.cross` of (..., 3), which takes twice as long."""
+    (a, b, c), (x, y, z) = (np.moveaxis(vector, -1, 0) for vector in (first, second))
+    return np.stack((b * z - c * y, c * x - a * z, a * y - b * x), axis=-1)
+
+
 def rotate(orientation: Array, vector: Array) -> Array:
     """The vector (..., 3) of a body's frame in the world."""
     w, axis = orientation[..., :1], orientation[..., 1:]
-    twice = 2 * np.cross(axis, vector)
-    return vector + w * twice + np.cross(axis, twice)
+    twice = 2 * cross(axis, vector)
+    return vector + w * twice + cross(axis, twice)
 
 
 def inverse(orientation: Array) -> Array:
@@ -21,9 +27,12 @@ def inverse(orientation: Array) -> Array:
 
 def product(first: Array, second: Array) -> Array:
     """First `second`, then `first`."""
-    w, v = first[..., :1], first[..., 1:]
-    x, u = second[..., :1], second[..., 1:]
-    return np.concatenate((w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + np.cross(v, u)), axis=-1)
+    (w, x, y, z), (a, b, c, d) = (np.moveaxis(each, -1, 0) for each in (first, second))
+    parts = (
+        w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c,
+        w * c - x * d + y * a + z * b, w * d + x * c - y * b + z * a,
+    )  # fmt: skip
+    return np.stack(parts, axis=-1)
 
 
 def from_x_axis(axis: Array) -> Array:

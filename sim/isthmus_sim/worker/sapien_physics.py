@@ -13,7 +13,7 @@ import sapien.physx as px
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Body, Geom, Robot
-from isthmus_sim.worker.rotations import from_x_axis, product, rotate
+from isthmus_sim.worker.rotations import cross, from_x_axis, product, rotate
 from isthmus_sim.worker.terrain import triangles
 
 GROUND, ROBOT = 1, 2
@@ -112,7 +112,7 @@ class SapienPhysics:
 
     def reset(self, worlds: Array, state: State) -> None:
         arm = rotate(state.orientation, self._centre[worlds])
-        velocity = state.linear_velocity + np.cross(state.angular_velocity, arm)  # PhysX's is the centre of mass's
+        velocity = state.linear_velocity + cross(state.angular_velocity, arm)  # PhysX's is the centre of mass's
         for row, world in enumerate(worlds):
             robot = self._robots[world]
             robot.set_root_pose(_pose(state.position[row], state.orientation[row]))
@@ -133,7 +133,7 @@ class SapienPhysics:
         """A wrench lasts one step, and its force acts at the centre of mass."""
         roots = [self._links[world][0] for world in worlds]
         arm = rotate(np.stack([root.entity_pose.q for root in roots]), self._centre[worlds])
-        about_centre = torque[worlds] - np.cross(arm, force[worlds])
+        about_centre = torque[worlds] - cross(arm, force[worlds])
         for root, world, moment in zip(roots, worlds, about_centre):
             root.add_force_torque(force[world], moment)
 
@@ -150,7 +150,7 @@ class SapienPhysics:
         return State(
             position=np.stack([pose.p for pose in poses]),
             orientation=orientation,
-            linear_velocity=linear - np.cross(angular, rotate(orientation, self._centre)),
+            linear_velocity=linear - cross(angular, rotate(orientation, self._centre)),
             angular_velocity=angular,
             joint_position=position,
             joint_velocity=velocity,

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_sim.worker.rotations import product, rotate
+from isthmus_sim.worker.rotations import cross, product, rotate
 
 Array = NDArray[np.floating]
 
@@ -52,7 +52,7 @@ class Kinematics:
             position, orientation, linear, angular = frames[int(self._model.site_bodyid[site])]
             arm = rotate(orientation, self._model.site_pos[site])
             places.append(position + arm)
-            speeds.append(linear + np.cross(angular, arm))
+            speeds.append(linear + cross(angular, arm))
         return np.stack(places, axis=1), np.stack(speeds, axis=1)
 
     def _hung(
@@ -63,7 +63,7 @@ class Kinematics:
         here = np.broadcast_to(model.body_quat[body], orientation.shape)
         arm = rotate(orientation, model.body_pos[body])
         turned = product(orientation, here)
-        place, speed = position + arm, linear + np.cross(angular, arm)
+        place, speed = position + arm, linear + cross(angular, arm)
         if moved is None:
             return place, turned, speed, angular
         axis, (angle, rate) = model.jnt_axis[joint], moved
@@ -73,4 +73,4 @@ class Kinematics:
         # The anchor stays where it was, and the body turns about it.
         to_anchor = rotate(turned, anchor)
         back = -rotate(after, anchor)
-        return place + to_anchor + back, after, speed + np.cross(angular, to_anchor) + np.cross(faster, back), faster
+        return place + to_anchor + back, after, speed + cross(angular, to_anchor) + cross(faster, back), faster

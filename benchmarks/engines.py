@@ -1,0 +1,195 @@
+"""`make bench-engines`: the quadruped stands up on every engine that is here: heights beside each other, what its feet
+carry, steps per second, and what a process of its own costs.
+
+A robot begins in its default pose with its feet on the ground and holds that pose: it sinks, rises and rests. An engine
+that is not installed is named with what to install, and has no row.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import BenchOptions, Row, parse, report
+
+import torch
+
+from isthmus_sim.engine import Engine, Resets, State, UnsupportedError
+from isthmus_sim.engines import make_engine
+from isthmus_sim.engines.worker.engine import WorkerEngine
+from isthmus_sim.engines.worker.process import Simulator, WorkerError
+from isthmus_sim.robots.quadruped.description import DEFAULT_POSE, GRAVITY, MASS, ROBOT, STAND_HEIGHT
+from isthmus_sim.scene import legged_scene
+from isthmus_sim.threads import use_thread_budget
+
+SCENE, COMMAND, SUBSTEPS = legged_scene(ROBOT), ROBOT.commands[0].name, 4
+CHECKED = (4, 24, 52, 100, 200)
+"""Physics steps at which heights are told."""
+SETTLED = 1000
+"""Physics steps after which feet are weighed: the robot rests."""
+IDLE = Simulator(
+    name="idle", physics="idle_physics:IdlePhysics", python=sys.executable, needs="Mend the benchmark.",
+    path=str(Path(__file__).parent / "peers"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(BenchOptions):
+    """Compare the engines that are installed."""
+
+    engines: tuple[str, ...] = ("mujoco", "physx", "sapien", "isaacgym")
+    """Their names; warp, too, where it is installed."""
+    worlds: int = 64
+    """Worlds of which steps per second are counted."""
+    trip_worlds: int = 4096
+    """Worlds of which a trip to a worker is timed."""
+    seconds: float = 3.0
+    """Length of a measurement of speed, s."""
+    rounds: int = 3
+    """Measurements of speed."""
+
+
+QUICK = Options(worlds=8, trip_worlds=256, seconds=0.3, rounds=1)
+
+
+def standing(engine: Engine) -> State:
+    """All worlds in the default pose, feet on the ground."""
+    n = engine.num_envs
+    pose = torch.tensor(DEFAULT_POSE, device=engine.device).repeat(n, 1)
+    place = torch.tensor([0.0, 0.0, STAND_HEIGHT], device=engine.device).repeat(n, 1)
+    state = {"position": place, "joint_position": pose, "actuator": pose.clone()}
+    return engine.advance(None, Resets(ids=torch.arange(n, device=engine.device), state=state))
+
+
+def hold(engine: Engine) -> State:
+    """A control period with the default pose for target."""
+    pose = torch.tensor(DEFAULT_POSE, device=engine.device)
+    return engine.advance({COMMAND: pose.repeat(engine.num_envs, 1)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """heights m at `CHECKED`; weight: what the feet carry at rest, as a share of the robot's weight."""
+
+    heights: tuple[float, ...]
+    weight: float
+
+
+def stand(engine: Engine) -> Stand:
+    """A robot stands up and rests."""
+    standing(engine)
+    heights = []
+    for step in range(SUBSTEPS, SETTLED + 1, SUBSTEPS):
+        state = hold(engine)
+        if step in CHECKED:
+            heights.append(float(state["position"][0, 2]))
+    return Stand(heights=tuple(heights), weight=float(state["foot_force"][0].sum()) / (MASS * GRAVITY))
+
+
+def speed(engine: Engine, options: Options) -> list[float]:
+    """Physics steps per second over all worlds, standing robots."""
+    standing(engine)
+    hold(engine)
+    rates = []
+    for _ in range(options.rounds):
+        begun, periods = time.perf_counter(), 0
+        while time.perf_counter() - begun < options.seconds:
+            hold(engine)
+            periods += 1
+        rates.append(periods * SUBSTEPS * engine.num_envs / (time.perf_counter() - begun))
+    return sorted(rates)
+
+
+def here(names: tuple[str, ...]) -> list[str]:
+    """Those that start; says of the others what they need."""
+    found = []
+    for name in names:
+        try:
+            make_engine(SCENE, 1, name).close()
+            found.append(name)
+        except (UnsupportedError, WorkerError) as error:
+            print(f"bench-engines: without {name}: {error}", file=sys.stderr)
+    return found
+
+
+def engine_rows(name: str, options: Options) -> tuple[Stand, list[Row]]:
+    """One engine: heights, weight, speed."""
+    engine = make_engine(SCENE, 1, name)
+    stood = stand(engine)
+    engine.close()
+    many = make_engine(SCENE, options.worlds, name)
+    rates = speed(many, options)
+    many.close()
+    at = ", ".join(f"{height:.4f}" for height in stood.heights)
+    return stood, [
+        Row(metric=f"{name}: height at step {CHECKED[-1]}", value=stood.heights[-1], unit="m",
+            peer=f"at steps {', '.join(map(str, CHECKED))}: {at}"),
+        Row(metric=f"{name}: feet carry of the weight", value=stood.weight, unit="", must=">= 0.99"),
+        Row(metric=f"{name}: and not more than", value=stood.weight, unit="", must="<= 1.01"),
+        Row(metric=f"{name}: physics steps/s, {options.worlds} worlds", value=statistics.median(rates) / 1e3,
+            unit="k", spread=(rates[0] / 1e3, rates[-1] / 1e3), seeds=len(rates)),
+    ]  # fmt: skip
+
+
+def pair_rows(stood: dict[str, Stand]) -> list[Row]:
+    """How far apart each two are at the end."""
+    return [
+        Row(metric=f"{one} and {other}: apart at step {CHECKED[-1]}",
+            value=1e3 * abs(stood[one].heights[-1] - stood[other].heights[-1]), unit="mm", must="<= 3")
+        for one, other in itertools.combinations(stood, 2)
+    ]  # fmt: skip
+
+
+def trip_rows(options: Options) -> list[Row]:
+    """A request that asks for nothing, with the command written before it and every array copied after it; and a control
+    period whose simulator does nothing: drives at every physics step, and the feet's kinematics on this side."""
+    engine = WorkerEngine(SCENE, options.trip_worlds, IDLE)
+    arrays = engine.process.arrays
+    command = arrays["command"].copy()
+    told = ("root", "joint_position", "joint_velocity", "target", "joint_torque", "joint_power", "foot_force", "failed")
+
+    def trip() -> None:
+        arrays["command"][:] = command
+        engine.process.request(0)
+        for name in told:
+            arrays[name].copy()
+
+    rows = [
+        _timed(f"trip to a worker, {options.trip_worlds} worlds", trip, must="<= 1", aim="<= 0.3"),
+        _timed(f"a control period without physics, {options.trip_worlds} worlds", lambda: hold(engine)),
+    ]
+    engine.close()
+    return rows
+
+
+def _timed(metric: str, call, must: str | None = None, aim: str | None = None) -> Row:
+    times = []
+    for _ in range(200):
+        begun = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - begun))
+    times.sort()
+    return Row(
+        metric=metric, value=statistics.median(times), unit="ms", must=must, aim=aim, seeds=1,
+        peer=f"of 200 nine in ten below {times[179]:.3g} ms",
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Entry point; 1 when a must is missed."""
+    options = parse(Options(), QUICK)
+    use_thread_budget()
+    torch.set_num_threads(1)
+    stood, rows = {}, []
+    for name in here(options.engines):
+        stood[name], own = engine_rows(name, options)
+        rows += own
+    return report("engines", [*pair_rows(stood), *rows, *trip_rows(options)], options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
