@@ -11,7 +11,7 @@ STAMP := .venv/.ready-$(ROS)
 PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-physx demo train teleop play export deploy test test-long test-lerobot lint \
+.PHONY: help setup setup-physx demo train teleop play export compare deploy test test-long test-lerobot lint \
 	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter campaign clean need-RUN need-POLICY
 
 help: ## list every target
@@ -41,6 +41,9 @@ play: $(if $(POLICY),,need-RUN) $(STAMP) ## RUN=runs/... or POLICY=....onnx: eva
 
 export: need-RUN $(STAMP) ## RUN=runs/...: compile a trained policy into one ONNX file, sensors in, motor commands out
 	$(BIN)/isthmus-export $(RUN) $(ARGS)
+
+compare: need-POLICY $(STAMP) ## POLICY=....onnx: on several engines, ARGS="--engines mujoco sapien": a second opinion before hardware
+	$(BIN)/isthmus-compare $(POLICY) $(ARGS)
 
 deploy: need-POLICY $(STAMP) ## POLICY=....onnx: start the ROS 2 node that drives the robot with an exported policy
 	$(BIN)/isthmus-deploy $(POLICY) $(ARGS)

@@ -145,8 +145,8 @@ def pair_rows(stood: dict[str, Stand]) -> list[Row]:
 
 
 def trip_rows(options: Options) -> list[Row]:
-    """A request that asks for nothing, with the command written before it and every array copied after it; and a control
-    period whose simulator does nothing: drives at every physics step, and the feet's kinematics on this side."""
+    """A request that asks for nothing, with the command written before it and every array copied after it; and a
+    control period whose simulator does nothing: drives at every physics step, the feet's kinematics on this side."""
     engine = WorkerEngine(SCENE, options.trip_worlds, IDLE)
     arrays = engine.process.arrays
     command = arrays["command"].copy()

@@ -71,11 +71,15 @@ class GraphRunner(PolicyRunner):
         env.reset()
 
     def step(self, env: Env) -> Step:
-        signals = {name: value.cpu().numpy() for name, value in env.signals.items()}
-        noise = draw_noise(self._contract, env.num_envs, self._random)
+        results = self.wanted({name: value.cpu().numpy() for name, value in env.signals.items()})
+        return env.step_commands({name: torch.from_numpy(rows).to(env.device) for name, rows in results.items()})
+
+    def wanted(self, signals: Arrays) -> Arrays:
+        """What the graph makes of readings (n, *shape) by name: commands (n, size). To be asked once a step."""
+        n = len(next(iter(signals.values())))
+        noise = draw_noise(self._contract, n, self._random)
         results, self._memory = run_graph(self._session, self._contract, signals, self._memory | noise)
-        commands = {c.name: torch.from_numpy(results[c.name]).to(env.device) for c in self._contract.commands}
-        return env.step_commands(commands)
+        return {command.name: results[command.name] for command in self._contract.commands}
 
     def restart(self, ids: Tensor) -> None:
         fresh = initial_memory(self._contract, len(ids))

@@ -89,9 +89,8 @@ class Gym:
         x, y = np.unique(points[:, 0]), np.unique(points[:, 1])
         heights = points[:, 2].reshape(len(x), len(y))
         low, high = heights.min(), heights.max()
-        field = {
-            "name": "field", "nrow": str(len(y)), "ncol": str(len(x)), "size": f"{x[-1]:.9g} {y[-1]:.9g} {high - low:.9g} 0.5"
-        }  # fmt: skip
+        size = f"{x[-1]:.9g} {y[-1]:.9g} {high - low:.9g} 0.5"
+        field = {"name": "field", "nrow": str(len(y)), "ncol": str(len(x)), "size": size}
         place = {"type": "hfield", "hfield": "field", "pos": f"0 0 {low:.9g}"}
         self._ground = place, (field, (heights.T - low) / (high - low)), params.static_friction
 

@@ -1,0 +1,1 @@
+"""`isthmus-compare`: the same policy on several engines, before it meets a robot."""

@@ -1,0 +1,150 @@
+"""`isthmus-compare POLICY --engines mujoco sapien`: a policy on physics that it was not trained on, before hardware.
+
+The exported graph runs with its safety chain's limits. Episodes of one seed begin alike on every engine, and have the
+same bodies, gains, delays and ground; noise and pushes are the same until a first episode ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from isthmus_policies.evaluation.compare.comparison import Driven, Parting, drive, kept, parting
+from isthmus_policies.evaluation.compare.guarded import GuardedRunner
+from isthmus_policies.evaluation.compare.page import page
+from isthmus_policies.evaluation.evaluate import MakeRunner
+from isthmus_policies.evaluation.intervals import Interval
+from isthmus_policies.evaluation.runners import open_graph
+from isthmus_policies.files import code_revision, plain, write_atomically, write_json
+from isthmus_policies.training.run import task_of_contract
+from isthmus_sim.env import Env
+from isthmus_sim.task import Task
+from isthmus_sim.threads import use_thread_budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare an exported policy on several engines; ends with 1 where it keeps too little of its success."""
+
+    policy: Annotated[Path, tyro.conf.Positional]
+    """The exported policy."""
+    engines: tuple[str, ...] = ("mujoco", "sapien")
+    """Names of engines: the first is what the others are held to."""
+    episodes: int = 64
+    """Episodes on each, side by side."""
+    seed: int = 30_000
+    """Seed of their starts, bodies and surroundings; neither training nor isthmus-play uses it."""
+    keep: float = 0.95
+    """Least share of the first engine's success that every other one must reach."""
+    tolerance: float = 0.05
+    """m, or rad for a robot with a fixed base: how far apart two engines' robots are when they count as parted."""
+    folder: Path | None = None
+    """Where comparison.json and comparison.html go; by default `compare` beside the policy."""
+
+
+def compare(options: Options, console: Console) -> bool:
+    """Drive, print, write; whether every engine keeps enough. Raises ValueError, OSError."""
+    if len(options.engines) < 2 or len(set(options.engines)) < len(options.engines):
+        raise ValueError(f"give at least two engines, each once; got: {', '.join(options.engines) or 'none'}")
+    _, contract = open_graph(str(options.policy))
+    if contract.chunk is not None:
+        raise ValueError(f"{options.policy} is a policy of chunks, which is not driven step by step; isthmus-play does")
+    task = task_of_contract(contract, None)
+
+    def guarded(env: Env) -> GuardedRunner:
+        return GuardedRunner(str(options.policy), contract, env)
+
+    driven = _driven(task, guarded, options, console)
+    first, *others = options.engines
+    partings = {
+        name: parting(driven[first], driven[name], options.tolerance, contract.control_period_s) for name in others
+    }
+    lost = [name for name in others if kept(driven[first], driven[name]) < options.keep]
+    shares = ", ".join(f"{name} {kept(driven[first], driven[name]):.1%}" for name in others)
+    verdict = f"kept of the success on {first}: {shares}; at least {options.keep:.0%} must be"
+    rows = _rows(driven, partings)
+    console.print(_table(rows, f"{options.policy.name}, {options.episodes} episodes"))
+    console.print(f"[{'red' if lost else 'green'}]{verdict}[/]")
+    folder = options.folder or options.policy.parent / "compare"
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "policy": options.policy.name, "engines": options.engines, "kept": not lost, "code_revision": code_revision(),
+        "scores": {name: plain(each.score) for name, each in driven.items()},
+        "partings": {name: asdict(each) for name, each in partings.items()},
+    }  # fmt: skip
+    write_json(folder / "comparison.json", facts)
+    text = page(f"{options.policy.name} on {', '.join(driven)}", verdict, rows, driven, contract.control_period_s)
+    write_atomically(folder / "comparison.html", text.encode())
+    console.print(f"report: {folder / 'comparison.html'}", highlight=False)
+    return not lost
+
+
+def _driven(task: Task, runner: MakeRunner, options: Options, console: Console) -> dict[str, Driven]:
+    driven = {}
+    with Progress(console=console, transient=True) as progress:
+        for name in options.engines:
+            bar = progress.add_task(name, total=task.episode_steps)
+            driven[name] = drive(
+                task, runner, name, options.episodes, options.seed,
+                lambda done, _, bar=bar: progress.update(bar, completed=done),
+            )  # fmt: skip
+    return driven
+
+
+def _rows(driven: dict[str, Driven], partings: dict[str, Parting]) -> list[list[str]]:
+    """The table, its heading first."""
+    scores = {name: each.score for name, each in driven.items()}
+    any_score = next(iter(scores.values()))
+    rows = [["", *scores], ["success", *(_shown(score.success, ".1%") for score in scores.values())]]
+    rows.append(["failed", *(_shown(score.failed, ".1%") for score in scores.values())])
+    rows.append(["reward per episode", *(_shown(score.total_reward, ".1f") for score in scores.values())])
+    for name in any_score.steady:
+        rows.append([f"{name}, steady", *(_shown(score.steady[name], ".4f") for score in scores.values())])
+    rows.append(["diverged", *(str(score.diverged) for score in scores.values())])
+    rows.append(["parts from the first after", *(_after(partings.get(name)) for name in scores)])
+    return rows
+
+
+def _shown(interval: Interval | None, form: str) -> str:
+    if interval is None:
+        return "–"
+    low, value, high = (format(x, form) for x in interval)
+    return f"{value} ({low} … {high})"
+
+
+def _after(part: Parting | None) -> str:
+    if part is None or part.quartiles is None:
+        return "–" if part is None else "never"
+    low, middle, high = part.quartiles
+    return f"{middle:.2f} s ({low:.2f} … {high:.2f}) in {part.share:.0%}"
+
+
+def _table(rows: list[list[str]], title: str) -> Table:
+    result = Table(title=title, title_justify="left")
+    for number, name in enumerate(rows[0]):
+        result.add_column(name, justify="right" if number else "left")
+    for row in rows[1:]:
+        result.add_row(*row)
+    return result
+
+
+def main() -> None:
+    """Entry point of `isthmus-compare`."""
+    options = tyro.cli(Options, prog="isthmus-compare")
+    use_thread_budget()
+    try:
+        good = compare(options, Console())
+    except (ValueError, OSError) as error:
+        sys.exit(f"isthmus-compare: {error}")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()
