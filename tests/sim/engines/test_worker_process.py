@@ -74,6 +74,11 @@ def test_no_file_is_left_and_no_process(floating: MakeWorker):
         hold(engine, 1)
 
 
+def test_a_key_pressed_in_the_terminal_does_not_reach_it(floating: MakeWorker):
+    """Ctrl-C goes to a whole session: training must be able to save what it has."""
+    assert os.getsid(floating(1).process.pid) != os.getsid(0)
+
+
 def test_a_worker_ends_with_whoever_started_it(tmp_path: Path):
     """Killed without a word: nobody is left to tell the worker, but the end of its input does."""
     script = tmp_path / "leave.py"

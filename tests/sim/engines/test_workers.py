@@ -17,6 +17,7 @@ from workers import SIMULATORS, MakeWorker, missing, opened
 
 from isthmus_sim.engine import State, UnsupportedError
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
+from isthmus_sim.engines.worker.robot_of_scene import SPACING
 from isthmus_sim.env import Env
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, ROBOT, TRUNK
@@ -261,6 +262,18 @@ def test_resetting_some_worlds_leaves_the_others_bit_for_bit(make: MakeWorker):
     assert torch.equal(trajectories[0][:, others], trajectories[1][:, others])
     assert not torch.equal(trajectories[0][8:, some], trajectories[1][8:, some])
     assert torch.equal(trajectories[1], trajectories[2])
+
+
+def test_robots_at_one_place_do_not_touch(make: MakeWorker):
+    """Worlds stand beside each other in the simulator; a robot that walks to where another world's stands is alone."""
+    engine, together = make(2), standing(2)
+    begin(engine, standing(2))
+    alone = hold(engine, 25)["position"][:, 2].clone()
+    together["position"][1, 1] = -SPACING
+    begin(engine, together)
+    state = hold(engine, 25)
+    torch.testing.assert_close(state["position"][:, 2], alone, rtol=0, atol=1e-3)
+    assert float(state["position"][0, 1]) == pytest.approx(0.0, abs=5e-3)
 
 
 def test_the_wrench_outlives_a_reset(make: MakeWorker):

@@ -81,6 +81,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [self.simulator.python, _FOLDER, str(tells)],
                 bufsize=0, stdin=subprocess.PIPE, stdout=self._said, stderr=self._said, pass_fds=(tells,),
+                start_new_session=True,  # Ctrl-C is for whoever started it, who may have something to save
             )  # fmt: skip
         except OSError as error:
             os.close(told)
@@ -106,7 +107,7 @@ class WorkerProcess:
         except BrokenPipeError:
             raise self._ended() from None
         self._await_answer(self.simulator.start_s)
-        hello = json.loads(receive_text(self._answers))
+        hello = json.loads(self._text())
         for what, expected in (("protocol", PROTOCOL), ("robot", robot.name), ("joints", sorted(robot.joints))):
             answered = sorted(hello[what]) if what == "joints" else hello[what]
             if answered != expected:
@@ -124,14 +125,22 @@ class WorkerProcess:
         self._await_answer(self.simulator.answer_s)
 
     def _await_answer(self, seconds: float) -> None:
-        if not select.select([self._answers], [], [], seconds)[0]:
+        waiting = select.poll()
+        waiting.register(self._answers, select.POLLIN)
+        if not waiting.poll(1e3 * seconds):
             self._process.kill()
             raise self._error(f"did not answer within {seconds:g} s, and was stopped", self._last_words())
         answer = self._answers.read(1)
         if not answer:
             raise self._ended()
         if answer != DONE:
-            raise self._error(f"failed: {receive_text(self._answers).strip()}")
+            raise self._error(f"failed: {self._text().strip()}")
+
+    def _text(self) -> str:
+        try:
+            return receive_text(self._answers)
+        except EOFError:
+            raise self._ended() from None
 
     def _ended(self) -> WorkerError:
         try:

@@ -73,14 +73,11 @@ def _refuse_what_cannot_be_built(scene: Scene, model: mujoco.MjModel, base: int)
         refuse("workers simulate hinges, at most one a body")
     if model.qpos0[7:].any():
         refuse("workers simulate joints whose ref is 0")
-    types, ground = model.geom_contype, int(model.geom(scene.ground).id)
     own = np.flatnonzero(model.geom_bodyid >= base)
-    if (types[own][:, None] & model.geom_conaffinity[own]).any():
+    if (model.geom_contype[own][:, None] & model.geom_conaffinity[own]).any():
         refuse("workers let robots touch the ground alone, and parts of this one touch each other")
-    if types[ground] and model.geom_conaffinity[own].any():
-        return
-    if not (types[own] & model.geom_conaffinity[ground]).any():
-        refuse("nothing of it touches the ground")
+    if not any(_touches(scene, model, geom) for geom in own):
+        refuse(f"nothing of it touches the geom {scene.ground!r}")
 
 
 def _body(scene: Scene, model: mujoco.MjModel, number: int, base: int) -> Body:
