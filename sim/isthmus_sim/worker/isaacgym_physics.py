@@ -18,9 +18,9 @@ from isaacgym import gymapi
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Robot
-from isthmus_sim.worker.rotations import cross, rotate
+from isthmus_sim.worker.rotations import cross, inertia_in_body, rotate
 from isthmus_sim.worker.terrain import triangles
-from isthmus_sim.worker.urdf import inertia_in_body, urdf
+from isthmus_sim.worker.urdf import urdf
 
 _XYZW = [1, 2, 3, 0]
 """Columns of a quaternion wxyz in Isaac Gym's order."""
@@ -48,6 +48,7 @@ class IsaacGymPhysics:
         self._dofs = _view(self._gym.acquire_dof_state_tensor(self._sim)).reshape(n, len(self.joints), 2)
         self._contacts = _view(self._gym.acquire_net_contact_force_tensor(self._sim)).reshape(n, len(bodies), 3)
         self._centre = np.repeat(np.array([robot.bodies[0].centre], np.float32), n, axis=0)
+        self._axes = np.array([body.inertia_orientation for body in robot.bodies])
         self._pushes = np.zeros((2, n, len(bodies), 3), np.float32)
         self._begun = np.zeros(n, bool)
         self._refresh()
@@ -105,7 +106,7 @@ class IsaacGymPhysics:
     # --- `Physics` ---
 
     def change(self, worlds: Array, bodies: Bodies) -> None:
-        gym = self._gym
+        gym, moments = self._gym, inertia_in_body(bodies.inertia, self._axes)
         for row, world in enumerate(worlds):
             env = self._envs[world]
             shapes = gym.get_actor_rigid_shape_properties(env, 0)
@@ -114,9 +115,7 @@ class IsaacGymPhysics:
             gym.set_actor_rigid_shape_properties(env, 0, shapes)
             properties = gym.get_actor_rigid_body_properties(env, 0)
             for body, theirs in enumerate(self._bodies):
-                orientation = self._robot.bodies[body].inertia_orientation
-                moments = inertia_in_body(bodies.inertia[row, body], orientation)
-                _set_body(properties[theirs], bodies.mass[row, body], bodies.centre[row, body], moments)
+                _set_body(properties[theirs], bodies.mass[row, body], bodies.centre[row, body], moments[row, body])
             gym.set_actor_rigid_body_properties(env, 0, properties, False)
         self._centre[worlds] = bodies.centre[:, 0]
 

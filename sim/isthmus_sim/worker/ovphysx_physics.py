@@ -21,8 +21,7 @@ from ovphysx.types import TensorType
 
 from isthmus_sim.worker.physics import Array, Bodies, State
 from isthmus_sim.worker.robot import Robot
-from isthmus_sim.worker.rotations import cross, rotate
-from isthmus_sim.worker.urdf import inertia_in_body
+from isthmus_sim.worker.rotations import cross, inertia_in_body, rotate
 from isthmus_sim.worker.usda import ENVS, usda
 
 _XYZW = [1, 2, 3, 0]
@@ -68,6 +67,7 @@ class OvPhysXPhysics:
         self.joints: list[str] = [of_joints[_number(name)] for name in root.dof_names]
         self._bodies = np.argsort([_number(name) for name in root.body_names])  # ours in theirs
         self._centre = np.repeat(np.array([robot.bodies[0].centre], np.float32), n, axis=0)
+        self._axes = np.array([body.inertia_orientation for body in robot.bodies])
         self._all = np.arange(n)
         self._wrench_rows = np.zeros((n, len(robot.bodies), 9), np.float32)
         self.versions: dict[str, str] = {"ovphysx": str(ovphysx.__version__)}
@@ -123,11 +123,8 @@ class OvPhysXPhysics:
         self._friction.write(worlds, friction)
         mass, centre, inertia = (b.read()[worlds] for b in (self._mass, self._mass_centre, self._inertia))
         mass[:, theirs], centre[:, theirs, :3] = bodies.mass, bodies.centre
-        for body, own in enumerate(self._robot.bodies):
-            for row in range(len(worlds)):
-                moments = inertia_in_body(bodies.inertia[row, body], own.inertia_orientation)
-                inertia[row, theirs[body]] = moments.ravel()
-        centre[:, :, 3:] = (0.0, 0.0, 0.0, 1.0)
+        centre[:, :, 3:] = (0.0, 0.0, 0.0, 1.0)  # moments are along the body's axes
+        inertia[:, theirs] = inertia_in_body(bodies.inertia, self._axes).reshape(*mass.shape, 9)
         self._mass.write(worlds, mass)
         self._mass_centre.write(worlds, centre)
         self._inertia.write(worlds, inertia)

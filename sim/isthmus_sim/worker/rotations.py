@@ -44,5 +44,11 @@ def from_x_axis(axis: Array) -> Array:
 
 
 def matrix(orientation: Array) -> Array:
-    """(3, 3) of one quaternion: world from body."""
-    return np.stack([rotate(np.asarray(orientation), column) for column in np.eye(3)], axis=-1)
+    """(..., 3, 3): world from body."""
+    return np.swapaxes(rotate(orientation[..., None, :], np.eye(3)), -1, -2)
+
+
+def inertia_in_body(inertia: Array, orientation: Array) -> Array:
+    """(..., 3, 3) kg·m² along the body's axes, of principal moments (..., 3) and where their axes are (..., 4)."""
+    axes = matrix(orientation)
+    return (axes * inertia[..., None, :]) @ np.swapaxes(axes, -1, -2)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from isthmus_sim.worker.robot import Body, Geom, Robot
-from isthmus_sim.worker.rotations import matrix, rotate
+from isthmus_sim.worker.rotations import inertia_in_body, matrix, rotate
 
 Element = ElementTree.Element
 
@@ -34,18 +34,12 @@ def urdf(robot: Robot) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def inertia_in_body(inertia: Sequence[float], orientation: Sequence[float]) -> np.ndarray:
-    """(3, 3) kg·m² along the body's axes, of principal moments and where their axes are."""
-    axes = matrix(np.array(orientation))
-    return axes @ np.diag(inertia) @ axes.T
-
-
 def _add_link(root: Element, body: Body) -> None:
     link = ElementTree.SubElement(root, "link", name=body.name)
     inertial = ElementTree.SubElement(link, "inertial")
     ElementTree.SubElement(inertial, "origin", xyz=_text(body.centre), rpy="0 0 0")
     ElementTree.SubElement(inertial, "mass", value=_text([body.mass]))
-    moments = inertia_in_body(body.inertia, body.inertia_orientation)
+    moments = inertia_in_body(np.array(body.inertia), np.array(body.inertia_orientation))
     names = {f"i{'xyz'[i]}{'xyz'[j]}": _text([moments[i, j]]) for i in range(3) for j in range(i, 3)}
     ElementTree.SubElement(inertial, "inertia", names)
     for geom in body.geoms:

@@ -73,6 +73,8 @@ def _refuse_what_cannot_be_built(scene: Scene, model: mujoco.MjModel, base: int)
         refuse("workers simulate hinges, at most one a body")
     if model.qpos0[7:].any():
         refuse("workers simulate joints whose ref is 0")
+    if not (model.body_mass[base:] > 0).all():
+        refuse("workers simulate bodies that have a mass each, and one has none")
     own = np.flatnonzero(model.geom_bodyid >= base)
     if (model.geom_contype[own][:, None] & model.geom_conaffinity[own]).any():
         refuse("workers let robots touch the ground alone, and parts of this one touch each other")
