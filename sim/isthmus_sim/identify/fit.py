@@ -14,7 +14,10 @@ _DAMPINGS = np.array([0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0])
 _GIVE_UP = 1e7
 _ITERATIONS = 40
 _ENOUGH = 1e-5  # share of the cost that a further step has to win
-_STEP = 1e-4  # of a derivative, in units of the parameter's scale
+_STEP = 1e-3  # of a derivative, in units of the parameter's scale
+RUGGED: tuple[Friction, ...] = ("load", "load-stribeck")
+_ROUNDS, _DRAWN, _CHOSEN, _SPREAD = 4, 64, 2, 0.2
+_WORTH_IT = 0.01  # share of the cost that a round must win for another one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +43,11 @@ class Fit:
         return names(self.friction)
 
     @property
+    def cost(self) -> float:
+        """Sum of the squared residuals, rad²."""
+        return float(self.residual @ self.residual)
+
+    @property
     def free(self) -> list[int]:
         """Places of those that were fitted."""
         return [i for i, name in enumerate(self.names) if name not in self.fixed]
@@ -48,7 +56,8 @@ class Fit:
 def fit(logs: Sequence[ServoLog], friction: Friction, start: Fit | None = None) -> Fit:
     """Fit a model by simulation error, up the ladder of the models that it contains, or on from another fit of it.
 
-    The duty's gain is taken from the logs' duty where every log has one.
+    The duty's gain is taken from the logs' duty where every log has one. An arm that sticks makes the error rugged:
+    from where a fit has come to rest, further ones start around it, until none ends lower.
 
     Raises:
         Diverged: the simulation does not stay finite at the start.
@@ -59,7 +68,9 @@ def fit(logs: Sequence[ServoLog], friction: Friction, start: Fit | None = None) 
     for rung in LADDERS[friction] if start is None else (friction,):
         known |= {} if start is None else dict(zip(start.names, start.values, strict=True))
         known |= {} if gain is None else {"duty_gain": gain}
-        start = _descend(Bench(logs, rung), rung, np.array([known[name] for name in names(rung)]), fixed)
+        bench = Bench(logs, rung)
+        start = _descend(bench, rung, np.array([known[name] for name in names(rung)]), fixed)
+        start = _around(bench, start) if rung in RUGGED else start
     assert start
     return start
 
@@ -93,7 +104,7 @@ def _descend(bench: Bench, friction: Friction, values: Array, fixed: frozenset[s
     so are the steps of several dampings."""
     current, damping = _linearized(bench, friction, values, fixed), 1.0
     for _ in range(_ITERATIONS):
-        cost = float(current.residual @ current.residual)
+        cost = current.cost
         dampings = damping * _DAMPINGS
         tried = np.stack([_step(current, each) for each in dampings])
         costs = ((bench.positions(tried) - bench.measured) ** 2).sum(axis=1)
@@ -109,6 +120,28 @@ def _descend(bench: Bench, friction: Friction, values: Array, fixed: frozenset[s
         if cost - costs[best] < _ENOUGH * cost:
             break
     return current
+
+
+def _around(bench: Bench, best: Fit) -> Fit:
+    """The lowest of the fits that start from around the best one."""
+    random = np.random.default_rng(0)
+    for _ in range(_ROUNDS):
+        drawn = _drawn_around(best, random)
+        costs = ((bench.positions(drawn) - bench.measured) ** 2).sum(axis=1)
+        costs[~np.isfinite(costs)] = np.inf
+        fits = [_descend(bench, best.friction, drawn[i], best.fixed) for i in costs.argsort()[:_CHOSEN]]
+        before, best = best, min((best, *fits), key=lambda each: each.cost)
+        if best.cost > (1.0 - _WORTH_IT) * before.cost:
+            break
+    return best
+
+
+def _drawn_around(best: Fit, random: np.random.Generator) -> Array:
+    """(n, parameters) each some tenths larger or smaller than the best, in its own size or that of its scale."""
+    size = np.maximum(np.abs(best.values), 0.3 * scales(best.friction))
+    share = random.normal(0.0, _SPREAD, (_DRAWN, len(size)))
+    share[:, [i for i in range(len(size)) if i not in best.free]] = 0.0
+    return np.clip(best.values + size * share, *bounds(best.friction))
 
 
 def _linearized(bench: Bench, friction: Friction, values: Array, fixed: frozenset[str]) -> Fit:

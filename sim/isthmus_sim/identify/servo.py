@@ -18,7 +18,8 @@ from isthmus_sim.identify.log import Array, LogError, ServoLog
 from isthmus_sim.specs import Parameter, scalar
 
 GRAVITY = 9.80665  # m/s²
-TIMESTEP_S = 0.002
+TIMESTEP_S = 0.004
+"""A fifteenth of the fastest period that a position loop of a servo has, some 100 rad/s."""
 
 Friction = Literal["coulomb", "stribeck", "load", "load-stribeck"]
 """What the friction budget depends on: nothing but speed; also on standing still; on what the gears carry; on both."""

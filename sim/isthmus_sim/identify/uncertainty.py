@@ -1,9 +1,10 @@
 """How well a fit knows its parameters, which ones the logs cannot tell apart, and the band around its predictions.
 
-The residuals of a simulation are no independent noise: where it is wrong, it stays wrong for a while. Their number is
-therefore divided by their correlation time τ = 1 + 2 Σ ρ(lag), up to where ρ is not positive (Geyer 1992), and the
-covariance of the parameters is σ² τ (JᵀJ + prior)⁻¹. The prior is the bounds of what is physical, as wide as an even
-distribution between them; it says how well a parameter is known of which the logs say nothing.
+The residuals of a simulation are no independent noise: where it is wrong, it stays wrong for a while. Their number N
+is therefore divided by their correlation time τ = 1 + 2 Σ ρ(lag), up to where ρ is not positive (Geyer 1992). With
+that many and p parameters, σ² is the sum of squares over N - p τ, and the covariance of the parameters the inverse of
+JᵀJ / (σ² τ) and the prior. The prior is the bounds of what is physical, as wide as an even distribution between them;
+it says how well a parameter is known of which the logs say nothing.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class Knowledge:
 def know(fit: Fit, bench: Bench) -> Knowledge:
     """What a fit on these logs knows."""
     size = len(fit.residual)
-    sigma = float(np.sqrt(fit.residual @ fit.residual / max(1, size - len(fit.free))))
-    tau = min(_correlation_time(bench.split(fit.residual)), size / 2)
+    tau = min(_correlation_time(bench.split(fit.residual)), size / (2 * len(fit.free)))
+    sigma = float(np.sqrt(fit.cost / (size - tau * len(fit.free))))
     low, high = (end[fit.free] for end in bounds(fit.friction))
     information = fit.jacobian.T @ fit.jacobian / (sigma**2 * tau) + np.diag(12.0 / (high - low) ** 2)
     return Knowledge(fit=fit, covariance=np.linalg.inv(information), sigma=sigma, tau=tau)

@@ -1,0 +1,109 @@
+"""Ranks what may be wrong between the trained world and the robot of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.flight.recorded import Flight
+from isthmus_deploy.mismatch import plain
+from isthmus_deploy.mismatch.finding import Finding
+from isthmus_deploy.mismatch.motion import Motion, motion
+from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
+from isthmus_deploy.mismatch.world import FIRST, Shapes, World, learn
+
+LEAST = 2 * FIRST
+"""Ticks that a log must have."""
+_MARGIN = 1.25
+_FLOOR = 0.01
+_CALIBRATING = 3
+"""Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
+
+
+class MismatchError(ValueError):
+    """A log cannot be judged; the message says what is missing."""
+
+
+class Finder:
+    """Tries a log for everything that may be wrong.
+
+    Args:
+        contract: Of the robot.
+        world: What sound flights of it have taught.
+    """
+
+    def __init__(self, contract: Contract, world: World) -> None:
+        self._contract, self._world, self._shapes = contract, world, Shapes(contract)
+        self._suspects = suspects(contract)
+
+    def find(self, flight: Flight, policy: Path | None = None) -> list[Finding]:
+        """What is wrong, the likeliest first, one of each kind; empty for a sound log.
+
+        Args:
+            flight: Of the contract's robot.
+            policy: The file of the policy that was to drive, for what it remembers.
+
+        Raises:
+            MismatchError: the log is too short, or of another robot.
+            PolicyFileError: the policy's file is none.
+        """
+        self._contract.check_robot(flight.contract.interface())
+        found = [*plain.clock(flight), *plain.dead(flight)]
+        found += plain.history(flight, policy) if policy else []
+        moved = motion(flight)
+        if len(moved) < LEAST:
+            if found:
+                return found
+            raise MismatchError(
+                f"the log has {len(moved)} ticks in a row in which commands were sent; {LEAST} are needed: let it "
+                "stand up and move"
+            )
+        return sorted([*found, *self._inferred(moved)], key=lambda finding: -finding.score)
+
+    def _inferred(self, moved: Motion) -> list[Finding]:
+        before = self._world.loss(self._shapes, moved)
+        best: dict[str, Finding] = {}
+        for suspect in self._suspects:
+            after = self._world.loss(self._shapes, suspect.undo(moved))
+            score = before - after - self._world.allowance.get(suspect.kind, np.inf)
+            if score > 0 and (suspect.kind not in best or score > best[suspect.kind].score):
+                best[suspect.kind] = Finding(
+                    kind=suspect.kind,
+                    score=score,
+                    words=suspect.words,
+                    evidence=f"without it the log is {after:.2f} away from the trained world, as it is {before:.2f}",
+                )
+        return list(best.values())
+
+
+def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
+    """Learn the trained world of sound flights: at least 12, of different units.
+
+    Raises MismatchError where there are fewer, or one is too short.
+    """
+    motions = [motion(flight) for flight in flights]
+    short = [len(each) for each in motions if len(each) < LEAST]
+    if len(motions) < 12 or short:
+        raise MismatchError(
+            f"a world is learnt of 12 sound flights or more, each of {LEAST} ticks in which commands were sent; here "
+            f"are {len(motions)}{f', one of {short[0]} ticks' if short else ''}"
+        )
+    shapes = Shapes(contract)
+    kept = motions[::_CALIBRATING]
+    world = learn(shapes, [each for i, each in enumerate(motions) if i % _CALIBRATING])
+    return replace(world, allowance=_allowance(world, shapes, suspects(contract), kept))
+
+
+def _allowance(world: World, shapes: Shapes, tried: Sequence[Suspect], kept: Sequence[Motion]) -> dict[str, float]:
+    """By kind: how much better the best suspect fits a sound log, at most."""
+    most = dict.fromkeys(KINDS, 0.0)
+    for moved in kept:
+        before = world.loss(shapes, moved)
+        for suspect in tried:
+            won = before - world.loss(shapes, suspect.undo(moved))
+            most[suspect.kind] = max(most[suspect.kind], won)
+    return {kind: _MARGIN * won + _FLOOR for kind, won in most.items()}
