@@ -52,8 +52,7 @@ class Finder:
             PolicyFileError: the policy's file is none.
         """
         self._contract.check_robot(flight.contract.interface())
-        found = [*plain.clock(flight), *plain.dead(flight)]
-        found += plain.history(flight, policy) if policy else []
+        found = seen_plainly(flight, policy)
         moved = motion(flight)
         if len(moved) < LEAST:
             if found:
@@ -78,6 +77,12 @@ class Finder:
                     evidence=f"without it the log is {after:.2f} away from the trained world, as it is {before:.2f}",
                 )
         return list(best.values())
+
+
+def seen_plainly(flight: Flight, policy: Path | None = None) -> list[Finding]:
+    """What a log shows without a model of the world. Raises PolicyFileError where the policy's file is none."""
+    found = [*plain.clock(flight), *plain.dead(flight)]
+    return found + (list(plain.history(flight, policy)) if policy else [])
 
 
 def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
