@@ -25,8 +25,8 @@ from isthmus_deploy.flight.row import NUMBERS
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
-from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
 from isthmus_deploy.safety.supervisor import State
+from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.robots.quadrotor.description import ROTOR_YAW
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 
@@ -270,6 +270,19 @@ def _flying(turned: bool) -> tuple[bytes, Contract]:
     return _with_window(proto.SerializeToString(), made.contract(), "angular_velocity", turned)
 
 
+_UNIT = 0.1  # share by which units of one type differ
+
+
+def _quadrotor_body(seed: int) -> Any:
+    """A quadrotor of one type: its parameters are those of the description's middle, each within a tenth."""
+    random = np.random.default_rng([seed, 3])
+    scene = bare_scene(QUADROTOR)
+    middles = {p.name: (np.array(p.minimum) + np.array(p.maximum)) / 2 for p in scene.parameters}
+    return DescribedWorld(
+        scene, seed, values={n: v * random.uniform(1 - _UNIT, 1 + _UNIT, v.shape) for n, v in middles.items()}
+    )
+
+
 def _circles(random: np.random.Generator) -> Callable[[float], Values]:
     rate, phase = random.uniform(0.15, 0.5, 3), random.uniform(0, 2 * math.pi, 3)
     size = np.array([0.4, 0.4, 0.2])
@@ -293,6 +306,6 @@ def robots() -> dict[str, Robot]:
         ),
         "quadrotor": Robot(
             name="quadrotor", contract=_flying(False)[1], policy=lambda turned: _sealed(*_flying(turned)),
-            body=QuadrotorWorld, goals=_circles, start_s=0.1, length_s=6.0,
+            body=_quadrotor_body, goals=_circles, start_s=0.1, length_s=6.0,
         ),
     }  # fmt: skip

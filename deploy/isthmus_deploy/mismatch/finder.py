@@ -16,10 +16,10 @@ from isthmus_deploy.mismatch.motion import Motion, motion
 from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
 from isthmus_deploy.mismatch.world import FIRST, Shapes, World, learn
 
-LEAST = 2 * FIRST
+LEAST = 5 * FIRST
 """Ticks that a log must have."""
 _MARGIN = 1.25
-_FLOOR = 0.01
+_FLOOR = 1e-3
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
 
@@ -53,7 +53,7 @@ class Finder:
         """
         self._contract.check_robot(flight.contract.interface())
         found = seen_plainly(flight, policy)
-        moved = motion(flight)
+        moved = self._shapes.standing(motion(flight))
         if len(moved) < LEAST:
             if found:
                 return found
@@ -90,14 +90,14 @@ def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
 
     Raises MismatchError where there are fewer, or one is too short.
     """
-    motions = [motion(flight) for flight in flights]
+    shapes = Shapes(contract)
+    motions = [shapes.standing(motion(flight)) for flight in flights]
     short = [len(each) for each in motions if len(each) < LEAST]
     if len(motions) < 12 or short:
         raise MismatchError(
             f"a world is learnt of 12 sound flights or more, each of {LEAST} ticks in which commands were sent; here "
             f"are {len(motions)}{f', one of {short[0]} ticks' if short else ''}"
         )
-    shapes = Shapes(contract)
     kept = motions[::_CALIBRATING]
     world = learn(shapes, [each for i, each in enumerate(motions) if i % _CALIBRATING])
     return replace(world, allowance=_allowance(world, shapes, suspects(contract), kept))

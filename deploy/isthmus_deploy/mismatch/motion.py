@@ -26,6 +26,13 @@ class Motion:
     def __len__(self) -> int:
         return len(next(iter(self.commands.values())))
 
+    def until(self, tick: int) -> Motion:
+        """The ticks before `tick`."""
+        return Motion(
+            signals={name: values[:tick] for name, values in self.signals.items()},
+            commands={name: values[:tick] for name, values in self.commands.items()},
+        )
+
     def with_signals(self, **changed: Array) -> Motion:
         """The same with other readings."""
         return replace(self, signals={**self.signals, **changed})

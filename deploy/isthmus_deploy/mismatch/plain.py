@@ -116,16 +116,23 @@ class _Graph:
         held = self._goals.apply(signals)
         readings = {item.name: held[item.name][None].astype(item.dtype) for item in self._contract.signals}
         outputs = self._run(readings, self._memory)
-        commands = outputs if not turned else self._run(readings, {n: _turned(v) for n, v in self._memory.items()})
-        self._memory = {name: outputs[f"next_memory_{name}"] for name in self._memory}
-        return {command.name: commands[command.name][0] for command in self._contract.commands}
+        given = self._run(readings, {name: _turned(value) for name, value in self._memory.items()}) if turned else outputs
+        self._memory = {
+            name: (outputs if _is_window(value) else given)[f"next_memory_{name}"] for name, value in self._memory.items()
+        }
+        return {command.name: given[command.name][0] for command in self._contract.commands}
 
     def _run(self, readings: dict[str, np.ndarray], memory: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         names = list(self._contract.graph_outputs())
-        given = self._session.run(names, readings | {f"memory_{name}": value for name, value in memory.items()})
-        return dict(zip(names, map(np.asarray, given), strict=True))
+        values = self._session.run(names, readings | {f"memory_{name}": value for name, value in memory.items()})
+        return dict(zip(names, map(np.asarray, values), strict=True))
 
 
-def _turned(window: np.ndarray) -> np.ndarray:
-    """(1, rows, …) with the last row first; a vector is no window."""
-    return window[:, ::-1].copy() if window.ndim > 2 else window
+def _is_window(memory: np.ndarray) -> bool:
+    """Whether (1, ...) has rows; a vector is something else that is remembered."""
+    return memory.ndim > 2
+
+
+def _turned(memory: np.ndarray) -> np.ndarray:
+    """A window with its last row first."""
+    return memory[:, ::-1].copy() if _is_window(memory) else memory

@@ -27,7 +27,7 @@ _GAINS = (0.25, 0.35, 0.5, 0.65, 1.5, 2.0, 2.8, 4.0)
 _LAGS_S = (0.03, 0.06, 0.1, 0.2)
 _SCALES = (0.25, 0.35, 0.5, 0.65, 1.5, 2.0, 2.8, 4.0)
 _DELAYS = (1, 2, 3, 4, 6, 8)  # ticks
-_SHARES = (0.15, 0.25, 0.4, 0.6)  # of the largest command
+_SHARES = (0.1, 0.15, 0.22, 0.33, 0.5, 0.7)  # of what nine tenths of the commands ask for at most
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -259,7 +259,7 @@ def _weak_joints(joints: Joints, lead: Array) -> Iterator[Suspect]:
             position, target = motion.signals[joints.position][:, i], motion.commands[joints.command][:, i]
             slowed = lead[i] * motion.signals[joints.rate][:, i] if joints.rate else 0.0
             pull = target - position - slowed
-            most = share * np.abs(pull).max()
+            most = share * np.quantile(np.abs(pull), 0.9)
             values = motion.commands[joints.command].copy()
             values[:, i] = position + slowed + np.clip(pull, -most, most)
             return motion.with_commands(**{joints.command: values})
@@ -268,7 +268,7 @@ def _weak_joints(joints: Joints, lead: Array) -> Iterator[Suspect]:
 
     for i, element in enumerate(joints.names):
         for share in _SHARES:
-            words = f"{element} gives no more than about {share:.0%} of what it is asked for at most"
+            words = f"{element} gives no more than about {share:.0%} of what it is asked for"
             yield Suspect(kind="saturated actuator", words=words, undo=undone(i, share))
 
 

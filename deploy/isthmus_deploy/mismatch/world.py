@@ -19,10 +19,12 @@ from isthmus_deploy.mismatch.motion import Array, Motion, Roles, roles
 GRAVITY = 9.81  # m/s²
 LAGS = (1, 2, 3, 5, 8, 12, 18)
 """Ticks by which commands are late in the regression."""
-FIRST = max(LAGS)
 _SPAN = 4  # ticks over which kinematics are compared: noise of one tick would hide them
+FIRST = _SPAN
+"""The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
+_FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
 _RIDGE = 1e-3
-_TAIL = 4.0  # how many times the usual left-over counts as an outlier's
+_TAIL = 3.0  # squared distance that costs half of the most: where a log is beyond explanation, it costs no more
 
 
 class Shapes:
@@ -48,11 +50,19 @@ class Shapes:
             commands += [motion.commands[name], _scaled_square(motion.commands[name])]
         driven = np.hstack(commands)
         n = len(driven)
-        late = [driven[FIRST - lag : n - lag] for lag in LAGS]
+        late = [driven[np.maximum(np.arange(FIRST, n) - lag, 0)] for lag in LAGS]
         constant = np.ones((n - FIRST, 1))
         regressors = np.hstack([constant, state[FIRST - 1 : n - 1], state[FIRST - 2 : n - 2], *late])
         answers = np.hstack([values[FIRST:] for values in (*readings, *self._kinematics(motion))])
         return regressors, answers
+
+    def standing(self, motion: Motion) -> Motion:
+        """The motion up to where a body that was upright falls: what comes then is no control."""
+        down = self._down(motion)
+        if down is None or np.median(down[: 2 * _SPAN, 2]) > _FALLEN:
+            return motion
+        fallen = np.flatnonzero(down[:, 2] > _FALLEN)
+        return motion.until(int(fallen[0])) if len(fallen) else motion
 
     def _parts(self, motion: Motion) -> dict[str, Array]:
         """Joint positions and rates, body rates, and the specific force in place of the velocity."""
@@ -143,11 +153,12 @@ class World:
     """By kind of mismatch: how much better a sound log may fit when that is undone."""
 
     def loss(self, shapes: Shapes, motion: Motion) -> float:
-        """How badly a motion fits: the mean over its ticks of a squared distance, outliers bounded; about 1 if sound."""
+        """How badly a motion fits, from 0 to 1: the mean over its ticks of d²/(d² + 3) (Geman and McClure), where d is
+        the distance in standard deviations of what is left over; about 0.25 for a sound log."""
         regressors, answers = shapes.rows(motion)
         left = (answers - (regressors / self.scale) @ self.coefficients) @ self.whiten
         distance = np.einsum("td,td->t", left, left) / left.shape[1]
-        return float(_TAIL * np.log1p(distance / _TAIL).mean())
+        return float((distance / (distance + _TAIL)).mean())
 
 
 def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
