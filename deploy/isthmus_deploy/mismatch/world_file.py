@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def read_world(path: Path, contract: Contract) -> World:
         with np.load(path, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             arrays = {name: stored[name] for name in _ARRAYS}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WorldFileError(f"{path}: is no world that isthmus-mismatch --learn has written: {error}") from error
     if facts["version"] != VERSION or facts["interface"] != contract.interface().to_json():
         raise WorldFileError(f"{path}: was learnt for another robot than {contract.robot}: learn it anew with --learn")
