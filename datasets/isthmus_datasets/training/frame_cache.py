@@ -27,7 +27,7 @@ from isthmus_datasets.format.reader import DatasetReader
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
 INDEX = "index.jsonl"
-_SYNC = 256 * 2**20  # bytes after which what was decoded is flushed: a crash costs no more than decoding these again
+_SYNC = 16 * 2**20  # bytes after which what was decoded is flushed, beside the decoding: the end waits for little
 _log = logging.getLogger(__name__)
 
 
