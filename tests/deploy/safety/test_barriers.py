@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +10,7 @@ from isthmus_deploy.safety.commands.barriers import BrakingBarrier
 
 
 def barrier(share: float, change: float | None, distance: float) -> float:
-    out = np.empty(1)
-    BrakingBarrier(np.array([share]), None if change is None else np.array([change]))(np.array([distance]), out)
-    return float(out[0])
+    return BrakingBarrier.of(share, math.inf if change is None else change)(distance)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +39,11 @@ def test_the_next_step_can_always_be_small_enough(share: float, change: float, d
 @settings(deadline=None, max_examples=30)
 @given(share=st.floats(0.1, 1.0), change=st.floats(0.1, 10.0), distance=st.floats(0.0, 100.0))
 def test_who_goes_as_fast_as_allowed_brakes_in_time_and_arrives(share: float, change: float, distance: float):
-    limit, step = BrakingBarrier(np.array([share]), np.array([change])), np.zeros(1)
-    before = -math.inf
+    limit, before = BrakingBarrier.of(share, change), -math.inf
     for _ in range(300):
-        limit(np.array([distance]), step)
-        assert step[0] >= before - change - 1e-9
-        before = float(step[0])
+        step = limit(distance)
+        assert step >= before - change - 1e-9
+        before = step
         distance -= before
         assert distance >= 0.0
     assert distance <= 1e-3

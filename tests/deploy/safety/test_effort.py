@@ -11,10 +11,8 @@ from isthmus_deploy.safety.commands.filter import SafetyFilter
 
 
 def limited(limit: EffortLimit, target: float, angle: float, speed: float) -> float:
-    out = np.empty(2)
     signals = {"angle": np.array([angle, 0.0], np.float32), "speed": np.array([speed, 0.0], np.float32)}
-    limit(np.array([target, 0.0]), signals, out)
-    return float(out[0])
+    return limit.hold([target, 0.0], signals)[0]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """How fast an end may be approached, so that it is never passed and can always be braked for."""
 
-import numpy as np
+import math
+from typing import NamedTuple
 
 
-class BrakingBarrier:
+class BrakingBarrier(NamedTuple):
     """The largest step B(h) towards an end at the distance h, for commands that change once a control period.
 
     Two demands. A discrete-time control barrier function: a step takes at most the share σ = γ·period of the distance,
@@ -19,32 +20,29 @@ class BrakingBarrier:
     than the curve goes on. Since B rises with h, any step d <= B(h) thus leaves d - A <= B(h - d): the next step can
     always be made small enough. For σ = 1 this is the braking distance, rounded up to whole periods. Zero is within B,
     and so neither range nor rate conflicts with it.
-
-    Args:
-        share: σ per element, above 0 and at most 1; its shape is that of the distances.
-        change: A per element, in the unit of the distance; None where nothing limits the acceleration.
     """
 
-    def __init__(self, share: np.ndarray, change: np.ndarray | None):
-        self._share = share
-        self._braked = change is not None
-        if change is None:
-            return
-        change = np.broadcast_to(change, share.shape)
-        self._twice, self._half = 2.0 * change, 0.5 * change
-        self._shift = change**2 * (1.0 / share**2 - 1.0 / share)
-        self._touch = change**2 / share**2  # what stands under the root at h*
-        self._linear = np.empty_like(share)
+    share: float
+    """σ."""
+    touch: float
+    """h*."""
+    twice: float
+    """2·A."""
+    shift: float
+    """What is taken off under the root."""
+    half: float
+    """A/2."""
 
-    def __call__(self, distance: np.ndarray, out: np.ndarray) -> None:
-        """Write B of the distances, none below 0, to `out`."""
-        if not self._braked:
-            np.multiply(self._share, distance, out=out)
-            return
-        np.multiply(self._share, distance, out=self._linear)
-        np.multiply(self._twice, distance, out=out)
-        np.subtract(out, self._shift, out=out)
-        np.maximum(out, self._touch, out=out)  # up to h* the line is the smaller one
-        np.sqrt(out, out=out)
-        np.subtract(out, self._half, out=out)
-        np.minimum(out, self._linear, out=out)
+    @classmethod
+    def of(cls, share: float, change: float) -> "BrakingBarrier":
+        """With σ above 0 and at most 1, and A in the unit of the distance, infinite where nothing limits it."""
+        if math.isinf(change):
+            return cls(share, math.inf, 0.0, 0.0, 0.0)
+        touch = change * (1.0 - 0.5 * share) / share**2
+        return cls(share, touch, 2.0 * change, change**2 * (1.0 / share**2 - 1.0 / share), 0.5 * change)
+
+    def __call__(self, distance: float) -> float:
+        """B of a distance; 0 where it is below 0, beyond the end."""
+        if distance > self.touch:
+            return math.sqrt(self.twice * distance - self.shift) - self.half
+        return self.share * max(distance, 0.0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from isthmus_deploy.contracts.limits import Limits
-from isthmus_deploy.safety.commands.elements import full, slices
+from isthmus_deploy.safety.commands.elements import full, numbers, slices
 
 
 class EffortLimit:
@@ -25,35 +25,32 @@ class EffortLimit:
 
     def __init__(self, limits: Limits):
         held = {item.command for item in limits.safety.commands if item.limit_effort} if limits.safety else set()
-        parts = slices(limits.commands)
-        size = parts[-1].stop if parts else 0
-        self._position, self._velocity, self._ratio, self._center = (np.zeros(size) for _ in range(4))
-        self._reach = np.array([[-np.inf], [np.inf]]) * np.ones(size)
-        self._bounds = np.empty((2, size))
-        self._least, self._most = self._bounds
-        self._readings: list[tuple[str, np.ndarray]] = []
-        for item, part in zip(limits.commands, parts, strict=True):
+        self._held: list[tuple[slice, str, str, list[float], list[float]]] = []
+        for item, part in zip(limits.commands, slices(limits.commands), strict=True):
             position, velocity = limits.measured(item), limits.measured_rate(item)
             if item.name not in held or position is None or velocity is None:
                 continue
             joints = [limits.joints[name] for name in item.order]
-            self._ratio[part] = full(item, [joint.damping / joint.stiffness for joint in joints]).reshape(-1)
-            reach = full(item, [joint.effort_limit / joint.stiffness for joint in joints]).reshape(-1)
-            self._reach[:, part] = -reach, reach
-            self._readings.append((position.name, self._position[part].reshape(item.shape)))
-            self._readings.append((velocity.name, self._velocity[part].reshape(item.shape)))
-
-    @property
-    def any(self) -> bool:
+            ratios = numbers(full(item, [joint.damping / joint.stiffness for joint in joints]))
+            reaches = numbers(full(item, [joint.effort_limit / joint.stiffness for joint in joints]))
+            self._held.append((part, position.name, velocity.name, ratios, reaches))
+        self.any = bool(self._held)
         """Whether it holds any command."""
-        return bool(self._readings)
 
-    def __call__(self, wanted: np.ndarray, signals: Mapping[str, np.ndarray], out: np.ndarray) -> None:
-        """Write the flat targets that `signals` (by name, plausible) allow of the `wanted` ones to `out`."""
-        for name, view in self._readings:
-            np.copyto(view, signals[name])
-        np.multiply(self._velocity, self._ratio, out=self._center)
-        np.add(self._center, self._position, out=self._center)
-        np.add(self._center, self._reach, out=self._bounds)
-        np.maximum(wanted, self._least, out=out)
-        np.minimum(out, self._most, out=out)
+    def hold(self, wanted: list[float], signals: Mapping[str, np.ndarray]) -> list[float]:
+        """The flat targets that `signals` (by name, plausible) allow of the `wanted` ones."""
+        held = wanted[:]
+        for part, position, velocity, ratios, reaches in self._held:
+            angles, speeds = numbers(signals[position]), numbers(signals[velocity])
+            allowed = []
+            for target, angle, speed, ratio, reach in zip(
+                wanted[part], angles, speeds, ratios, reaches, strict=True
+            ):
+                center = angle + ratio * speed
+                if target > center + reach:
+                    target = center + reach
+                elif target < center - reach:
+                    target = center - reach
+                allowed.append(target)
+            held[part] = allowed
+        return held

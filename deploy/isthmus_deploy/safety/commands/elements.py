@@ -22,6 +22,11 @@ def slices(items: Sequence[Any]) -> list[slice]:
     return [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes, dtype=int).tolist(), strict=True)]
 
 
+def numbers(values: np.ndarray) -> list[float]:
+    """All of an item's elements, flat."""
+    return values.tolist() if values.ndim == 1 else values.ravel().tolist()
+
+
 class Parts:
     """Cuts flat vectors into the items' parts."""
 
@@ -32,6 +37,10 @@ class Parts:
     def of(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Each item's part of the flat `vector` by name, in its shape, without a copy."""
         return {name: vector[part].reshape(shape) for name, part, shape in self._parts}
+
+    def arrays(self, values: list[float]) -> dict[str, np.ndarray]:
+        """Each item's part of the flat `values` by name, in its shape: new arrays."""
+        return {name: np.array(values[part], np.float64).reshape(shape) for name, part, shape in self._parts}
 
 
 def element_name(items: Sequence[Any], index: int) -> str:

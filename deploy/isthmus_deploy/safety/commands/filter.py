@@ -1,12 +1,13 @@
 """What stands between whoever drives and the motors: was a goal trained, is a command within its limits?"""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from isthmus_deploy.contracts.limits import Limits
 from isthmus_deploy.safety.commands.effort import EffortLimit
-from isthmus_deploy.safety.commands.elements import Parts, element_name, flat, full
+from isthmus_deploy.safety.commands.elements import Parts, element_name, full, numbers
 from isthmus_deploy.safety.commands.filter_report import COUNTED, FilterReport
 from isthmus_deploy.safety.commands.step_limits import StepLimits
 from isthmus_deploy.safety.commands.workspace import ToolLimit
@@ -68,11 +69,11 @@ class SafetyFilter:
 
     - `range`: least and greatest value;
     - `effort`: what the joints' actuators can give (`EffortLimit`);
-    - `acceleration`, `approach`, `rate`: how far they may move in a period (`StepLimits`, `BrakingBarrier`);
+    - `acceleration`, `rate`, `approach`: how far they may move in a period (`StepLimits`, `BrakingBarrier`);
     - `workspace`: where tools may be (`ToolLimit`).
 
     Range and rate are always there, the others where `limits.safety` asks for them. No stage undoes what one before it
-    did, but for effort, which gives way. Arrays are float64, so that no limit is rounded away.
+    did, but for effort, which gives way. Numbers are float64, so that no limit is rounded away.
 
     Args:
         limits: What commands are held to.
@@ -89,27 +90,18 @@ class SafetyFilter:
             "range": True,
             "effort": self._effort.any,
             "acceleration": self._steps.accelerates,
-            "approach": self._steps.approaches,
             "rate": True,
+            "approach": self._steps.approaches,
             "workspace": bool(self._tools),
         }
-        names = [name for name, there in stages.items() if there]
-        self._report = FilterReport(self._commands, names)
-        self._minimum, self._maximum = flat(self._commands, "minimum"), flat(self._commands, "maximum")
-        self._rows = np.zeros((1 + len(names), len(self._minimum)))
-        self._before, self._after_each = self._rows[:-1], self._rows[1:]
-        self._after = dict(zip(names, self._rows[1:], strict=True))
-        self._asked, self._sent = self._rows[0], self._rows[-1]
+        self._report = FilterReport(self._commands, period_s, stages)
         self._parts = Parts(self._commands)
-        self._asked_views = self._parts.of(self._asked)
-        self._last_views = self._parts.of(self._steps.last)
-        self._finite = np.zeros(len(self._minimum), bool)
-        self._moved()
+        self._shapes = [(item.name, tuple(item.shape)) for item in self._commands]
 
     @property
     def last(self) -> Mapping[str, np.ndarray]:
         """What the robot was sent last, by name."""
-        return self._last_views
+        return self._parts.arrays(self._steps.last)
 
     @property
     def clipped_steps(self) -> int:
@@ -130,12 +122,7 @@ class SafetyFilter:
 
     def reset(self, last: Mapping[str, np.ndarray]) -> None:
         """Take `last` (commands by name) as where the robot stands; the counters go on."""
-        for name, view in self._last_views.items():
-            np.copyto(view, last[name])
-        self._moved()
-
-    def _moved(self) -> None:
-        self._steps.reset()
+        self._steps.reset([value for item in self._commands for value in numbers(last[item.name])])
         for tool in self._tools:
             tool.reset()
 
@@ -154,49 +141,26 @@ class SafetyFilter:
         Raises:
             UnsafeCommand: one is missing or of another shape, or an element is not finite; nothing counts as sent.
         """
-        self._gather(commands)
-        self._limit(signals)
-        self._report.add(self._before, self._after_each)
-        self._steps.take(self._sent)
-        return self._parts.of(self._sent.copy())
-
-    def _gather(self, commands: Mapping[str, np.ndarray]) -> None:
-        for item in self._commands:
-            values = commands.get(item.name)
-            if values is None:
-                raise UnsafeCommand(f"{item.name}: nothing is asked for")
-            if values.shape != item.shape:  # one number would be spread over all motors
-                problem = f"asked for the shape {values.shape}, the contract says {item.shape}"
-                raise UnsafeCommand(f"{item.name}: {problem}")
-            np.copyto(self._asked_views[item.name], values)
-        if not np.isfinite(self._asked, out=self._finite).all():
-            index = int(np.argmin(self._finite))
-            raise UnsafeCommand(f"{element_name(self._commands, index)}: asked for {self._asked[index]}")
-
-    def _limit(self, signals: Mapping[str, np.ndarray]) -> None:
-        """Fill the rows after each stage."""
-        after, steps = self._after, self._steps
-        row = after["range"]
-        _clip(self._asked, self._minimum, self._maximum, row)
-        if self._effort.any:
-            self._effort(row, signals, after["effort"])
-            row = after["effort"]
-        if steps.approaches:
-            steps.measure()
-        if steps.accelerates:
-            steps.accelerate(row, after["acceleration"])
-            row = after["acceleration"]
-        if steps.approaches:
-            steps.approach(row, after["approach"])
-            row = after["approach"]
-        steps.rate(row, after["rate"])
-        if self._tools:
-            np.copyto(self._sent, after["rate"])
+        asked, last = self._gather(commands), self._steps.last
+        wanted, accelerated, sent = self._steps.hold(self._effort.hold(asked, signals) if self._effort.any else asked)
+        kept = sent
         for tool in self._tools:
-            tool(self._sent)
-        if steps.accelerates or self._tools:
-            _clip(self._sent, self._minimum, self._maximum, self._sent)  # by a rounding
+            kept = tool.hold(kept)
+        self._report.add(last, asked, wanted, accelerated, sent, kept)
+        self._steps.take(wanted, kept)
+        return self._parts.arrays(kept)
 
-
-def _clip(values: np.ndarray, low: np.ndarray, high: np.ndarray, out: np.ndarray) -> None:
-    np.minimum(np.maximum(values, low, out=out), high, out=out)
+    def _gather(self, commands: Mapping[str, np.ndarray]) -> list[float]:
+        asked: list[float] = []
+        for name, shape in self._shapes:
+            values = commands.get(name)
+            if values is None:
+                raise UnsafeCommand(f"{name}: nothing is asked for")
+            if values.shape != shape:  # one number would be spread over all motors
+                raise UnsafeCommand(f"{name}: asked for the shape {values.shape}, the contract says {shape}")
+            asked += numbers(values)
+        if not math.isfinite(sum(asked)):
+            for index, value in enumerate(asked):
+                if not math.isfinite(value):
+                    raise UnsafeCommand(f"{element_name(self._commands, index)}: asked for {value}")
+        return asked

@@ -3,8 +3,6 @@
 import math
 from operator import add, ge, mul, sub
 
-import numpy as np
-
 from isthmus_deploy.contracts.borders import Borders
 from isthmus_deploy.contracts.kinematics import Kinematics, Pose
 from isthmus_deploy.contracts.limits import Limits
@@ -35,11 +33,11 @@ class ToolLimit:
     def __init__(self, tool: Tool, limits: Limits, steps: StepLimits, period_s: float):
         index = next(i for i, item in enumerate(limits.commands) if item.name == tool.command)
         start, order = slices(limits.commands)[index].start, limits.commands[index].order
-        self._elements = np.array([start + order.index(link.joint) for link in tool.links])
+        self._elements = [start + order.index(link.joint) for link in tool.links]
         self._steps = steps
         self._kinematics, self._borders = Kinematics(tool.links, tool.point), Borders(tool)
         self._share = min(1.0, tool.approach_rate * period_s)
-        self._change = steps.change[self._elements].tolist() if steps.accelerates else [math.inf] * len(tool.links)
+        self._change = [steps.elements[i].change for i in self._elements]
         self._braked = [
             0.5 * reach / change for reach, change in zip(self._kinematics.reach, self._change, strict=True)
         ]
@@ -51,22 +49,25 @@ class ToolLimit:
 
     def reset(self) -> None:
         """The joints stand at the last command."""
-        self._last = self._steps.last[self._elements].tolist()
+        self._last = [self._steps.last[i] for i in self._elements]
         self._seen, self._clear = None, 0.0
 
-    def __call__(self, commands: np.ndarray) -> None:
-        """Change the flat commands, which are within all other limits, in place."""
-        targets = commands[self._elements].tolist()
+    def hold(self, commands: list[float]) -> list[float]:
+        """What is left of the flat commands, which are within all other limits."""
+        targets = [commands[i] for i in self._elements]
         wanted = list(map(sub, targets, self._last))
         travel = sum(map(mul, map(abs, wanted), self._kinematics.reach))  # at most
         if travel <= self._share * self._clear and travel + self._braking(wanted) <= self._clear:
             self._last, self._seen, self._clear = targets, None, self._clear - travel
-            return
+            return commands
         step = self._allowed(wanted)
         if step is not wanted:
-            targets = list(map(add, self._last, step))
-            commands[self._elements] = targets
+            commands = commands[:]
+            for index, part in zip(self._elements, step, strict=True):
+                commands[index] = self._steps.moved(index, part)
+            targets = [commands[index] for index in self._elements]
         self._last = targets
+        return commands
 
     def _allowed(self, wanted: list[float]) -> list[float]:
         """The step that is sent."""
