@@ -2,6 +2,7 @@
 
 import math
 from operator import add, ge, mul, sub
+from typing import NamedTuple
 
 from isthmus_deploy.contracts.borders import Borders
 from isthmus_deploy.contracts.kinematics import Kinematics, Pose
@@ -15,12 +16,19 @@ _MARGIN = 1e-5  # m from a border where its approach ends, so that what first or
 _ROUNDING = 1e-9  # m that is kept from it in any case, so that no rounding does
 
 
+class _View(NamedTuple):
+    """Where the tool is, and how far from each border, m."""
+
+    pose: Pose
+    distances: list[float]
+
+
 class ToolLimit:
     """Holds the step of a tool's joints to those that keep it where it may be.
 
     A discrete-time control barrier function for each border: its distance h may shrink by at most the share
     σ = γ·period in a control period. And no border may be passed while every joint brakes as hard as it may after the
-    step. Both are judged by the true kinematics. What breaks them is replaced by the nearest step that keeps them to
+    step. The step is judged by the true kinematics. What breaks them is replaced by the nearest step that keeps them to
     first order, ∇h·step >= -min(σ·h, h less what braking takes), within what acceleration, ends and rate allow: a small
     quadratic program (`project`; Ames et al., ECC 2019). If that one would still pass a border, the program is solved
     once more with the borders drawn nearer by what was missed. If that fails too, the joints brake, which without
@@ -28,6 +36,8 @@ class ToolLimit:
 
     A tool that begins beyond a border (somebody has put it there) may only come back. Far from all borders nothing is
     computed: a turn moves the tool no farther than the joint's reach, and that is taken off the distance known last.
+    Whether braking passes a border is told, from the cheapest on, by how far it moves the tool at most, by what is sure
+    of it to first order (`_surely_left`), and by where it leads.
     """
 
     def __init__(self, tool: Tool, limits: Limits, steps: StepLimits, period_s: float):
@@ -36,87 +46,142 @@ class ToolLimit:
         self._elements = [start + order.index(link.joint) for link in tool.links]
         self._steps = steps
         self._kinematics, self._borders = Kinematics(tool.links, tool.point), Borders(tool)
+        self._reach = self._kinematics.reach
         self._share = min(1.0, tool.approach_rate * period_s)
         self._change = [steps.elements[i].change for i in self._elements]
-        self._braked = [
-            0.5 * reach / change for reach, change in zip(self._kinematics.reach, self._change, strict=True)
-        ]
-        self._last: list[float] = []
-        self._seen: tuple[Pose, list[float]] | None = None  # the last pose and its distances; None for not looked at
-        self._clear = 0.0
         self.held_steps = 0
         """Calls in which nothing but braking was left."""
+        self.reset()
 
     def reset(self) -> None:
         """The joints stand at the last command."""
         self._last = [self._steps.last[i] for i in self._elements]
-        self._seen, self._clear = None, 0.0
+        self._seen: _View | None = None  # at the last targets; None for not looked at
+        self._clear = 0.0  # m to the nearest border at least
 
     def hold(self, commands: list[float]) -> list[float]:
         """What is left of the flat commands, which are within all other limits."""
-        targets = [commands[i] for i in self._elements]
+        targets = [commands[index] for index in self._elements]
         wanted = list(map(sub, targets, self._last))
-        travel = sum(map(mul, map(abs, wanted), self._kinematics.reach))  # at most
-        if travel <= self._share * self._clear and travel + self._braking(wanted) <= self._clear:
+        way = self._way(wanted)
+        travel, braking = self._travel(wanted), self._travel(way)
+        if travel <= self._share * self._clear and travel + braking <= self._clear:
             self._last, self._seen, self._clear = targets, None, self._clear - travel
             return commands
-        step = self._allowed(wanted)
-        if step is not wanted:
-            commands = commands[:]
-            for index, part in zip(self._elements, step, strict=True):
-                commands[index] = self._steps.moved(index, part)
-            targets = [commands[index] for index in self._elements]
-        self._last = targets
+        here = self._seen or self._look(self._last)
+        there = self._look(targets)
+        kept = [h - self._share * (h - _MARGIN) if h > _MARGIN else h for h in here.distances]
+        if braking <= self._clear and all(map(ge, there.distances, kept)):
+            self._last = targets
+            return commands
+        step = self._nearest(here, there, wanted, kept)
+        if step is wanted:
+            self._last = targets
+            return commands
+        commands = commands[:]
+        for index, part in zip(self._elements, step, strict=True):
+            commands[index] = self._steps.moved(index, part)
+        self._last = [commands[index] for index in self._elements]
         return commands
 
-    def _allowed(self, wanted: list[float]) -> list[float]:
-        """The step that is sent."""
-        pose, distances = self._seen or self._look(self._last)
-        floors = [min(distance, _ROUNDING) for distance in distances]
-        room = [self._share * max(distance - _MARGIN, 0.0) for distance in distances]
-        after, worst = self._ahead(wanted)
-        broken = [i for i, h in enumerate(distances) if after[i] < h - room[i] or worst[i] < floors[i]]
+    def _nearest(
+        self, here: _View, there: _View, wanted: list[float], kept: list[float]
+    ) -> list[float]:
+        """The step that is sent in place of the wanted one, which leads from `here` to `there`."""
+        floors = [min(h, _ROUNDING) for h in here.distances]
+        worst = self._left(there, list(map(add, self._last, wanted)), wanted, floors)
+        found = zip(here.distances, there.distances, worst, kept, floors, strict=True)
+        room, broken = [], []
+        for index, (h, after, least, enough, floor) in enumerate(found):
+            if after < enough or least < floor:
+                broken.append(index)
+                room.append(min(h - enough, h - floor - (after - least)))
         if not broken:
             return wanted
-        room = [min(room[i], distances[i] - floors[i] - (after[i] - worst[i])) for i in broken]
-        normals = [self._borders.normal(i, pose.point) for i in broken]
-        gradients = [self._kinematics.gradient(pose, normal) for normal in normals]
+        gradients = [
+            self._kinematics.gradient(here.pose, self._borders.normal(index, here.pose.point)) for index in broken
+        ]
         least, most, before = self._steps.window(self._elements)
         for _ in range(2):
             step = project(wanted, least, most, gradients, room)
-            _, worst = self._ahead(step)
+            targets = list(map(add, self._last, step))
+            worst = self._left(self._look(targets), targets, step, floors)
             if all(map(ge, worst, floors)):
                 return step
             room = [left - 2.0 * max(floors[i] - worst[i], 0.0) for i, left in zip(broken, room, strict=True)]
         self.held_steps += 1
         braking = self._shrunk(before)
-        self._ahead(braking)
+        self._look(list(map(add, self._last, braking)))
         return braking
 
-    def _ahead(self, step: list[float]) -> tuple[list[float], list[float]]:
-        """The distance to each border after the step, and the least one from there on while braking, m."""
-        targets = list(map(add, self._last, step))
-        _, after = self._look(targets)
-        worst = after
-        if self._braking(step) <= self._clear:
-            return after, worst
-        braked = self._shrunk(step)
+    def _look(self, targets: list[float]) -> _View:
+        """See where the tool is at these targets, and remember it."""
+        pose = self._kinematics.place(targets)
+        distances = self._borders.distances(pose.point)
+        self._seen, self._clear = _View(pose, distances), min(distances)
+        return self._seen
+
+    def _left(self, view: _View, targets: list[float], step: list[float], floors: list[float]) -> list[float]:
+        """The least distance to each border, or what is surely less, while braking after the step to the targets, which
+        have this view. What is less than its floor is true."""
+        way = self._way(step)
+        if self._travel(way) <= min(view.distances):
+            return view.distances
+        left = self._surely_left(view, way)
+        return left if all(map(ge, left, floors)) else self._truly_left(view, targets, step)
+
+    def _surely_left(self, view: _View, way: list[float]) -> list[float]:
+        """What no distance falls below on the way of braking, b, to first order and less what that may miss, m.
+
+        To first order joint j moves the point by ∂p/∂q_j = z_j × r_j for a turn: its axis times the point seen from it,
+        no longer than the point's distance from the axis, and so than reach_j. A joint i nearer the base turns that
+        vector like everything beyond it: ∂²p/∂q_i∂q_j = z_i × (z_j × r_j), no longer than reach_j either. So a move d
+        differs from J·d by at most R = ½·Σ_j reach_j·|d_j|·(|d_j| + 2·Σ_{i<j} |d_i|), by Taylor's formula.
+
+        On the way every joint is between 0 and b_j. A signed distance from a plane or a convex body is a convex
+        function of the point, nowhere below its tangent plane, and of slope 1. So with g = ∇h it keeps to
+        h >= h_0 + Σ min(0, g_j·b_j) - R, and to h >= h_0 - Σ |z_j × r_j|·|b_j| - R, for which no gradient is needed.
+        """
+        sizes = list(map(abs, way))
+        missed = nearer = moved = 0.0
+        for reach, size, (_, _, x, y) in zip(self._reach, sizes, reversed(view.pose.turned), strict=True):
+            missed += reach * size * (0.5 * size + nearer)
+            nearer += size
+            moved += math.hypot(x, y) * size
+        left = []
+        for index, distance in enumerate(view.distances):
+            fallen = moved
+            if distance < moved + missed:
+                slopes = self._kinematics.gradient(view.pose, self._borders.normal(index, view.pose.point))
+                fallen = -sum(min(slope * part, 0.0) for slope, part in zip(slopes, way, strict=True))
+            left.append(distance - fallen - missed)
+        return left
+
+    def _truly_left(self, view: _View, targets: list[float], step: list[float]) -> list[float]:
+        """The least distance to each border while braking after the step to the targets."""
+        worst, braked = view.distances, self._shrunk(step)
         while any(braked):
             targets = list(map(add, targets, braked))
             worst = list(map(min, worst, self._borders.distances(self._kinematics.place(targets).point)))
             braked = self._shrunk(braked)
-        return after, worst
+        return worst
 
-    def _look(self, targets: list[float]) -> tuple[Pose, list[float]]:
-        """See where the tool is at these targets, and remember it."""
-        pose = self._kinematics.place(targets)
-        distances = self._borders.distances(pose.point)
-        self._seen, self._clear = (pose, distances), min(distances)
-        return self._seen
+    def _travel(self, way: list[float]) -> float:
+        """m that the tool moves at most when its joints turn by this much."""
+        return sum(map(mul, map(abs, way), self._reach))
 
-    def _braking(self, step: list[float]) -> float:
-        """m that the tool moves at most while braking after the step: A, 2A, … less than it, together step²/2A."""
-        return sum(map(mul, self._braked, map(mul, step, step)))
+    def _way(self, step: list[float]) -> list[float]:
+        """How far the joints go on while braking after the step: A, 2A, … less than it, n times, n(|step| - A(n+1)/2).
+        """
+        way = []
+        for part, change in zip(step, self._change, strict=True):
+            size = abs(part)
+            if size > change:
+                periods = size // change
+                way.append(math.copysign(periods * (size - 0.5 * change * (periods + 1.0)), part))
+            else:
+                way.append(0.0)
+        return way
 
     def _shrunk(self, step: list[float]) -> list[float]:
         """The step after this one, for who brakes as hard as possible."""
