@@ -1,13 +1,14 @@
 """How far a point is from what a tool is kept out of."""
 
 import math
+from math import hypot
 
 from isthmus_deploy.contracts.safety_data import Tool, Vector3
 
 
 class Borders:
     """Signed distances to all borders of a tool: positive where it may be. Half-spaces first (a workspace is six of
-    them), then boxes and spheres: a sphere is a box of no size with a rounding.
+    them), then boxes and spheres; the gradient of a sphere is that of a box of no size.
 
     Every distance is a convex function of the point, except inside a box: what is linearised there is never too bold.
     """
@@ -16,8 +17,11 @@ class Borders:
         self._planes = [(*space.normal, space.offset) for space in tool.half_spaces]
         if tool.workspace is not None:
             self._planes += _faces(tool.workspace.minimum, tool.workspace.maximum)
-        self._rounded = [(*_center(box.minimum, box.maximum), 0.0) for box in tool.boxes]
-        self._rounded += [(*_center(ball.center, ball.center), ball.radius) for ball in tool.spheres]
+        self._spaces = self._planes[: len(tool.half_spaces)]
+        self._workspace = tool.workspace and (*tool.workspace.minimum, *tool.workspace.maximum)
+        self._boxes = [_center(box.minimum, box.maximum) for box in tool.boxes]
+        self._spheres = [(*ball.center, ball.radius) for ball in tool.spheres]
+        self._bodies = self._boxes + [_center(ball.center, ball.center) for ball in tool.spheres]
         kinds = {"half-space": len(tool.half_spaces), "workspace": len(self._planes) - len(tool.half_spaces)}
         kinds |= {"box": len(tool.boxes), "sphere": len(tool.spheres)}
         self.kinds = [kind for kind, count in kinds.items() for _ in range(count)]
@@ -26,18 +30,25 @@ class Borders:
     def distances(self, point: Vector3) -> list[float]:
         """m from the point to every border."""
         x, y, z = point
-        found = [nx * x + ny * y + nz * z - offset for nx, ny, nz, offset in self._planes]
-        for cx, cy, cz, hx, hy, hz, radius in self._rounded:
+        found = [nx * x + ny * y + nz * z - offset for nx, ny, nz, offset in self._spaces]
+        if self._workspace is not None:
+            lx, ly, lz, ux, uy, uz = self._workspace
+            found += x - lx, y - ly, z - lz, ux - x, uy - y, uz - z
+        for cx, cy, cz, hx, hy, hz in self._boxes:
             bx, by, bz = abs(x - cx) - hx, abs(y - cy) - hy, abs(z - cz) - hz
-            outside = math.hypot(max(bx, 0.0), max(by, 0.0), max(bz, 0.0))
-            found.append(outside + min(max(bx, by, bz), 0.0) - radius)
+            if bx > 0.0 or by > 0.0 or bz > 0.0:
+                found.append(hypot(bx if bx > 0.0 else 0.0, by if by > 0.0 else 0.0, bz if bz > 0.0 else 0.0))
+            else:
+                found.append(max(bx, by, bz))
+        for cx, cy, cz, radius in self._spheres:
+            found.append(hypot(x - cx, y - cy, z - cz) - radius)
         return found
 
     def normal(self, index: int, point: Vector3) -> Vector3:
         """The gradient of one distance at the point: the unit vector that leads away from the border."""
         if index < len(self._planes):
             return self._planes[index][:3]
-        cx, cy, cz, hx, hy, hz, _ = self._rounded[index - len(self._planes)]
+        cx, cy, cz, hx, hy, hz = self._bodies[index - len(self._planes)]
         offsets = (point[0] - cx, point[1] - cy, point[2] - cz)
         beyond = [abs(offset) - half for offset, half in zip(offsets, (hx, hy, hz), strict=True)]
         outside = math.hypot(*(max(value, 0.0) for value in beyond))

@@ -15,14 +15,16 @@ class Pose(NamedTuple):
     point: Vector3
     """m in the base."""
     turned: list[tuple[float, float, float, float]]
-    """From the last joint to the first: cosine and sine of its angle, and x and y of the point in its frame."""
+    """From the last joint to the first: cosine and sine of its turn, and x and y of the point as seen from it."""
 
 
 class Kinematics:
     """Forward kinematics of a chain, in plain numbers: for a handful of joints several times as fast as with arrays.
 
-    Frames are turned so that every joint turns about its own z. Where w is the point after the turn of one joint, the
-    point in the frame of the joint before it is F·w + t, with F and t constant.
+    Frames are turned so that every joint turns about its own z, and so that x is common to it and the joint before it:
+    what lies between two joints is then a turn α about x and a shift t, and a constant that is added to the angle, as
+    Denavit and Hartenberg have it (Journal of Applied Mechanics 22, 1955). Where w is the point after the turn of one
+    joint, the point in the frame of the joint before it is Rx(α)·w + t.
 
     Args:
         links: From the base on.
@@ -30,13 +32,19 @@ class Kinematics:
     """
 
     def __init__(self, links: Sequence[Link], point: Vector3):
-        before, self._outwards = np.eye(3), []
+        before, frames, shifts = np.eye(3), [], []
         for link in links:
             aligned = _from_z(link.axis)
-            turn, shift = before.T @ rotation(link.orientation) @ aligned, before.T @ np.array(link.offset)
-            self._outwards.append((*turn.reshape(-1).tolist(), *shift.tolist()))
+            frames.append(_turns(before.T @ rotation(link.orientation) @ aligned))
+            shifts.append(before.T @ np.array(link.offset))
             before = aligned
+        outer = [first for first, _, _ in frames[1:]] + [0.0]  # turns about a joint's z that stand after it
+        self._outwards: list[tuple[float, ...]] = []
+        for (first, middle, last), shift, after in zip(frames, shifts, outer, strict=True):
+            shift = _about_z(first).T @ shift
+            self._outwards.append((math.cos(middle), math.sin(middle), *shift.tolist(), last + after))
         self._inwards = self._outwards[::-1]
+        self._base = math.cos(frames[0][0]), math.sin(frames[0][0])
         self._point = (before.T @ np.array(point)).tolist()
         lengths = [*(math.hypot(*link.offset) for link in links[1:]), math.hypot(*point)]
         self.reach = [math.fsum(lengths[index:]) for index in range(len(links))]
@@ -46,12 +54,13 @@ class Kinematics:
         """The pose at these angles of the joints, rad."""
         x, y, z = self._point
         turned = []
-        for (a, b, c, d, e, f, g, h, i, tx, ty, tz), angle in zip(self._inwards, reversed(angles), strict=True):
-            cos, sin = math.cos(angle), math.sin(angle)
+        for (c, s, tx, ty, tz, zero), angle in zip(self._inwards, reversed(angles), strict=True):
+            cos, sin = math.cos(angle + zero), math.sin(angle + zero)
             x, y = cos * x - sin * y, sin * x + cos * y
             turned.append((cos, sin, x, y))
-            x, y, z = a * x + b * y + c * z + tx, d * x + e * y + f * z + ty, g * x + h * y + i * z + tz
-        return Pose((x, y, z), turned)
+            x, y, z = x + tx, c * y - s * z + ty, s * y + c * z + tz
+        cos, sin = self._base
+        return Pose((cos * x - sin * y, sin * x + cos * y, z), turned)
 
     def gradient(self, pose: Pose, normal: Vector3) -> list[float]:
         """How far each joint's turn moves the point along the unit vector `normal` (in the base), m/rad.
@@ -60,11 +69,11 @@ class Kinematics:
         z × w for a turn, and n·(z × w) of it along the normal.
         """
         x, y, z = normal
+        cos, sin = self._base
+        x, y = cos * x + sin * y, cos * y - sin * x
         gradient = []
-        for (a, b, c, d, e, f, g, h, i, *_), (cos, sin, wx, wy) in zip(
-            self._outwards, reversed(pose.turned), strict=True
-        ):
-            x, y, z = a * x + d * y + g * z, b * x + e * y + h * z, c * x + f * y + i * z
+        for (c, s, *_), (cos, sin, wx, wy) in zip(self._outwards, reversed(pose.turned), strict=True):
+            y, z = c * y + s * z, c * z - s * y
             gradient.append(y * wx - x * wy)
             x, y = cos * x + sin * y, cos * y - sin * x
         return gradient
@@ -88,3 +97,16 @@ def _from_z(axis: Vector3) -> np.ndarray:
     x = np.cross(np.eye(3)[np.abs(z).argmin()], z)
     x /= np.linalg.norm(x)
     return np.column_stack((x, np.cross(z, x), z))
+
+
+def _about_z(angle: float) -> np.ndarray:
+    """(3, 3) of a turn about z."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _turns(turn: np.ndarray) -> tuple[float, float, float]:
+    """A rotation (3, 3) as turns about z, x and z again, rad; where z stays along z, all about z is the last one's."""
+    first = math.atan2(turn[0, 2], -turn[1, 2]) if math.hypot(turn[0, 2], turn[1, 2]) > 1e-12 else 0.0
+    rest = _about_z(first).T @ turn
+    return first, math.atan2(-rest[1, 2], rest[2, 2]), math.atan2(-rest[0, 1], rest[0, 0])
