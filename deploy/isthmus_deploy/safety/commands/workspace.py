@@ -1,7 +1,7 @@
 """Joint targets that keep a tool in its workspace and out of what it is kept out of."""
 
 import math
-from operator import add, ge, mul, sub
+from operator import add, ge, sub
 from typing import NamedTuple
 
 from isthmus_deploy.contracts.borders import Borders
@@ -63,33 +63,29 @@ class ToolLimit:
         """What is left of the flat commands, which are within all other limits."""
         targets = [commands[index] for index in self._elements]
         wanted = list(map(sub, targets, self._last))
-        way = self._way(wanted)
-        travel, braking = self._travel(wanted), self._travel(way)
+        travel, braking, way = self._motion(wanted)
         if travel <= self._share * self._clear and travel + braking <= self._clear:
             self._last, self._seen, self._clear = targets, None, self._clear - travel
             return commands
         here = self._seen or self._look(self._last)
         there = self._look(targets)
         kept = [h - self._share * (h - _MARGIN) if h > _MARGIN else h for h in here.distances]
-        if braking <= self._clear and all(map(ge, there.distances, kept)):
+        stops = braking <= self._clear or min(self._surely_left(there, way)) >= _ROUNDING
+        if stops and all(map(ge, there.distances, kept)):
             self._last = targets
             return commands
         step = self._nearest(here, there, wanted, kept)
-        if step is wanted:
-            self._last = targets
-            return commands
         commands = commands[:]
         for index, part in zip(self._elements, step, strict=True):
             commands[index] = self._steps.moved(index, part)
         self._last = [commands[index] for index in self._elements]
         return commands
 
-    def _nearest(
-        self, here: _View, there: _View, wanted: list[float], kept: list[float]
-    ) -> list[float]:
-        """The step that is sent in place of the wanted one, which leads from `here` to `there`."""
+    def _nearest(self, here: _View, there: _View, wanted: list[float], kept: list[float]) -> list[float]:
+        """The step that is sent in place of the wanted one, which leads from `here` to `there`; `kept` is what it may
+        leave of each distance."""
         floors = [min(h, _ROUNDING) for h in here.distances]
-        worst = self._left(there, list(map(add, self._last, wanted)), wanted, floors)
+        worst = self._left(there, wanted, floors)
         found = zip(here.distances, there.distances, worst, kept, floors, strict=True)
         room, broken = [], []
         for index, (h, after, least, enough, floor) in enumerate(found):
@@ -104,8 +100,7 @@ class ToolLimit:
         least, most, before = self._steps.window(self._elements)
         for _ in range(2):
             step = project(wanted, least, most, gradients, room)
-            targets = list(map(add, self._last, step))
-            worst = self._left(self._look(targets), targets, step, floors)
+            worst = self._left(self._look(list(map(add, self._last, step))), step, floors)
             if all(map(ge, worst, floors)):
                 return step
             room = [left - 2.0 * max(floors[i] - worst[i], 0.0) for i, left in zip(broken, room, strict=True)]
@@ -121,14 +116,14 @@ class ToolLimit:
         self._seen, self._clear = _View(pose, distances), min(distances)
         return self._seen
 
-    def _left(self, view: _View, targets: list[float], step: list[float], floors: list[float]) -> list[float]:
-        """The least distance to each border, or what is surely less, while braking after the step to the targets, which
-        have this view. What is less than its floor is true."""
-        way = self._way(step)
-        if self._travel(way) <= min(view.distances):
+    def _left(self, view: _View, step: list[float], floors: list[float]) -> list[float]:
+        """The least distance to each border while braking after the step, which leads to the view. Where all are at
+        least the floors, they may be less than the true ones."""
+        _, braking, way = self._motion(step)
+        if braking <= self._clear:
             return view.distances
         left = self._surely_left(view, way)
-        return left if all(map(ge, left, floors)) else self._truly_left(view, targets, step)
+        return left if all(map(ge, left, floors)) else self._truly_left(view, step)
 
     def _surely_left(self, view: _View, way: list[float]) -> list[float]:
         """What no distance falls below on the way of braking, b, to first order and less what that may miss, m.
@@ -157,31 +152,30 @@ class ToolLimit:
             left.append(distance - fallen - missed)
         return left
 
-    def _truly_left(self, view: _View, targets: list[float], step: list[float]) -> list[float]:
-        """The least distance to each border while braking after the step to the targets."""
-        worst, braked = view.distances, self._shrunk(step)
+    def _truly_left(self, view: _View, step: list[float]) -> list[float]:
+        """The least distance to each border while braking after the step, which leads to the view."""
+        worst, braked, targets = view.distances, self._shrunk(step), list(map(add, self._last, step))
         while any(braked):
             targets = list(map(add, targets, braked))
             worst = list(map(min, worst, self._borders.distances(self._kinematics.place(targets).point)))
             braked = self._shrunk(braked)
         return worst
 
-    def _travel(self, way: list[float]) -> float:
-        """m that the tool moves at most when its joints turn by this much."""
-        return sum(map(mul, map(abs, way), self._reach))
-
-    def _way(self, step: list[float]) -> list[float]:
-        """How far the joints go on while braking after the step: A, 2A, … less than it, n times, n(|step| - A(n+1)/2).
-        """
-        way = []
-        for part, change in zip(step, self._change, strict=True):
-            size = abs(part)
+    def _motion(self, step: list[float]) -> tuple[float, float, list[float]]:
+        """m that the tool moves at most in the step, m while braking after it, and how far the joints go meanwhile: A,
+        2A, … less than the step, n times, together n·(|step| - A·(n + 1)/2)."""
+        travel, braking, way = 0.0, 0.0, []
+        for part, change, reach in zip(step, self._change, self._reach, strict=True):
+            size = part if part > 0.0 else -part
+            travel += reach * size
             if size > change:
                 periods = size // change
-                way.append(math.copysign(periods * (size - 0.5 * change * (periods + 1.0)), part))
+                more = periods * (size - 0.5 * change * (periods + 1.0))
+                braking += reach * more
+                way.append(more if part > 0.0 else -more)
             else:
                 way.append(0.0)
-        return way
+        return travel, braking, way
 
     def _shrunk(self, step: list[float]) -> list[float]:
         """The step after this one, for who brakes as hard as possible."""
