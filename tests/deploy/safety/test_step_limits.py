@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from planar_arm import PERIOD_S, arm_limits
 
 from isthmus_deploy.safety.commands.filter import SafetyFilter
+from isthmus_deploy.safety.commands.step_limits import StepLimits
 
 FAST = {"max_acceleration": (20.0, 50.0)}  # changes of a step of 0.008 and 0.02 rad; steps are at most 0.1
 SOFT = {"approach_rate": 5.0, "soft_minimum": (-1.5, -1.0), "soft_maximum": (1.0, 1.5)}  # a tenth of the way
@@ -85,3 +86,28 @@ def test_what_is_asked_for_long_is_reached(held, start, goal):
     """Exactly; a soft end takes a while when it is near."""
     sent = run(SafetyFilter(arm_limits(**held), PERIOD_S), [*start, *[goal] * 400])
     assert sent[-1].tolist() == list(goal)
+
+
+@settings(deadline=None)
+@given(
+    held=st.sampled_from([{}, FAST, SOFT, {**FAST, **SOFT}]),
+    start=st.floats(-2.0, 2.0),
+    asked=st.sampled_from([-9.0, 9.0]),
+)
+def test_from_rest_the_largest_step_is_what_the_barrier_the_rate_and_the_acceleration_allow(held, start, asked: float):
+    """What is written out in `hold` is `BrakingBarrier`, and a tool's window is the same."""
+    steps = StepLimits(arm_limits(**held), PERIOD_S)
+    steps.reset([start, 0.0])
+    *_, (sent, _) = steps.hold([asked, 0.0])
+    element = steps.elements[0]
+    left = element.high - start if asked > 0.0 else start - element.low
+    expected = min(element.barrier(left), element.largest, element.change)
+    assert abs(sent - start) == pytest.approx(expected, abs=1e-12)
+    least, most, before = (column[0] for column in steps.window([0]))
+    assert (most if asked > 0.0 else -least) == pytest.approx(expected, abs=1e-12)
+    assert before == 0.0
+
+
+def test_whole_numbers_are_commands_too():
+    sent = SafetyFilter(arm_limits(), PERIOD_S).apply({"target": np.array([0, 0])})["target"]
+    assert sent.dtype == np.float64

@@ -12,6 +12,8 @@ from isthmus_deploy.contracts.borders import Borders
 from isthmus_deploy.contracts.kinematics import Kinematics
 from isthmus_deploy.contracts.safety_data import Box, Sphere
 from isthmus_deploy.safety.commands.filter import SafetyFilter
+from isthmus_deploy.safety.commands.step_limits import StepLimits
+from isthmus_deploy.safety.commands.workspace import ToolLimit
 
 ARM = Kinematics((FORWARD, ELBOW), (0.5, 0.0, 0.0))
 ROOM = {
@@ -101,3 +103,26 @@ def test_whatever_is_asked_the_tool_stays_out_and_the_joints_in_their_limits(hel
     if held:
         changes = np.diff(np.concatenate((np.zeros((1, 2)), steps)), axis=0)
         assert (np.abs(changes) <= np.array([0.008, 0.02]) + 1e-9).all()
+
+
+TURN = st.floats(-0.3, 0.3)
+
+
+@settings(deadline=None)
+@given(pose=st.tuples(*[st.floats(-2.0, 2.0)] * 2), step=st.tuples(TURN, TURN))
+def test_what_is_sure_of_braking_is_never_more_than_what_is_left(pose, step):
+    """To first order, less the remainder: at most the true distances, which are those of every braked step."""
+    limits = arm_limits(tool=ROOM, **FAST)
+    tool = ToolLimit(arm_tool(**ROOM), limits, StepLimits(limits, PERIOD_S), PERIOD_S)
+    borders, targets = Borders(arm_tool(**ROOM)), np.array(pose)
+    _, braking, way = tool._motion(list(step))
+    view = tool._look(list(pose))
+    sure = tool._surely_left(view, way)
+    left, braked = np.array(view.distances), np.array(step)
+    while braked.any():
+        braked = np.sign(braked) * np.maximum(np.abs(braked) - (0.008, 0.02), 0.0)
+        targets = targets + braked
+        left = np.minimum(left, borders.distances(ARM.place(targets.tolist()).point))
+    assert targets - pose == pytest.approx(way, abs=1e-9)
+    assert (sure <= left + 1e-12).all()
+    assert np.linalg.norm(np.subtract(ARM.place(targets.tolist()).point, view.pose.point)) <= braking + 1e-12
