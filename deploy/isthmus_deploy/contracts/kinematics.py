@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from math import cos, sin
 from typing import NamedTuple
 
 import numpy as np
@@ -42,9 +43,9 @@ class Kinematics:
         self._outwards: list[tuple[float, ...]] = []
         for (first, middle, last), shift, after in zip(frames, shifts, outer, strict=True):
             shift = _about_z(first).T @ shift
-            self._outwards.append((math.cos(middle), math.sin(middle), *shift.tolist(), last + after))
+            self._outwards.append((cos(middle), sin(middle), *shift.tolist(), last + after))
         self._inwards = self._outwards[::-1]
-        self._base = math.cos(frames[0][0]), math.sin(frames[0][0])
+        self._base = cos(frames[0][0]), sin(frames[0][0])
         self._point = (before.T @ np.array(point)).tolist()
         lengths = [*(math.hypot(*link.offset) for link in links[1:]), math.hypot(*point)]
         self.reach = [math.fsum(lengths[index:]) for index in range(len(links))]
@@ -55,12 +56,13 @@ class Kinematics:
         x, y, z = self._point
         turned = []
         for (c, s, tx, ty, tz, zero), angle in zip(self._inwards, reversed(angles), strict=True):
-            cos, sin = math.cos(angle + zero), math.sin(angle + zero)
-            x, y = cos * x - sin * y, sin * x + cos * y
-            turned.append((cos, sin, x, y))
+            angle += zero
+            along, across = cos(angle), sin(angle)
+            x, y = along * x - across * y, across * x + along * y
+            turned.append((along, across, x, y))
             x, y, z = x + tx, c * y - s * z + ty, s * y + c * z + tz
-        cos, sin = self._base
-        return Pose((cos * x - sin * y, sin * x + cos * y, z), turned)
+        along, across = self._base
+        return Pose((along * x - across * y, across * x + along * y, z), turned)
 
     def gradient(self, pose: Pose, normal: Vector3) -> list[float]:
         """How far each joint's turn moves the point along the unit vector `normal` (in the base), m/rad.
@@ -69,13 +71,13 @@ class Kinematics:
         z × w for a turn, and n·(z × w) of it along the normal.
         """
         x, y, z = normal
-        cos, sin = self._base
-        x, y = cos * x + sin * y, cos * y - sin * x
+        along, across = self._base
+        x, y = along * x + across * y, along * y - across * x
         gradient = []
-        for (c, s, *_), (cos, sin, wx, wy) in zip(self._outwards, reversed(pose.turned), strict=True):
+        for (c, s, *_), (along, across, wx, wy) in zip(self._outwards, reversed(pose.turned), strict=True):
             y, z = c * y + s * z, c * z - s * y
             gradient.append(y * wx - x * wy)
-            x, y = cos * x + sin * y, cos * y - sin * x
+            x, y = along * x + across * y, along * y - across * x
         return gradient
 
 
@@ -101,8 +103,7 @@ def _from_z(axis: Vector3) -> np.ndarray:
 
 def _about_z(angle: float) -> np.ndarray:
     """(3, 3) of a turn about z."""
-    cos, sin = math.cos(angle), math.sin(angle)
-    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    return np.array([[cos(angle), -sin(angle), 0.0], [sin(angle), cos(angle), 0.0], [0.0, 0.0, 1.0]])
 
 
 def _turns(turn: np.ndarray) -> tuple[float, float, float]:

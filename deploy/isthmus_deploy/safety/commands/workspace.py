@@ -70,8 +70,9 @@ class ToolLimit:
         here = self._seen or self._look(self._last)
         there = self._look(targets)
         kept = [h - self._share * (h - _MARGIN) if h > _MARGIN else h for h in here.distances]
-        stops = braking <= self._clear or min(self._surely_left(there, way)) >= _ROUNDING
-        if stops and all(map(ge, there.distances, kept)):
+        if all(map(ge, there.distances, kept)) and (
+            braking <= self._clear or min(self._surely_left(there, way)) >= _ROUNDING
+        ):
             self._last = targets
             return commands
         step = self._nearest(here, there, wanted, kept)
