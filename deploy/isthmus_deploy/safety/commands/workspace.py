@@ -69,22 +69,29 @@ class ToolLimit:
             return commands
         here = self._seen or self._look(self._last)
         there = self._look(targets)
-        kept = [h - self._share * (h - _MARGIN) if h > _MARGIN else h for h in here.distances]
-        if all(map(ge, there.distances, kept)) and (
+        if self._shrinks_slowly(here, there) and (
             braking <= self._clear or min(self._surely_left(there, way)) >= _ROUNDING
         ):
             self._last = targets
             return commands
-        step = self._nearest(here, there, wanted, kept)
+        step = self._nearest(here, there, wanted)
         commands = commands[:]
         for index, part in zip(self._elements, step, strict=True):
             commands[index] = self._steps.moved(index, part)
         self._last = [commands[index] for index in self._elements]
         return commands
 
-    def _nearest(self, here: _View, there: _View, wanted: list[float], kept: list[float]) -> list[float]:
-        """The step that is sent in place of the wanted one, which leads from `here` to `there`; `kept` is what it may
-        leave of each distance."""
+    def _shrinks_slowly(self, here: _View, there: _View) -> bool:
+        """Whether every distance keeps enough of what it was."""
+        share = self._share
+        for h, after in zip(here.distances, there.distances, strict=True):
+            if after < h and after < h - share * (h - _MARGIN):
+                return False
+        return True
+
+    def _nearest(self, here: _View, there: _View, wanted: list[float]) -> list[float]:
+        """The step that is sent in place of the wanted one, which leads from `here` to `there`."""
+        kept = [h - self._share * max(h - _MARGIN, 0.0) for h in here.distances]
         floors = [min(h, _ROUNDING) for h in here.distances]
         worst = self._left(there, wanted, floors)
         found = zip(here.distances, there.distances, worst, kept, floors, strict=True)
