@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus_sim.actuators import PDMotors
 from isthmus_sim.engine import Params, State, UnsupportedError
+from isthmus_sim.engines.mujoco_model import columns
 from isthmus_sim.engines.worker.kinematics import Kinematics
 from isthmus_sim.scene import Quantity, Scene
 
@@ -53,12 +54,12 @@ class Readings:
         model: mujoco.MjModel,
         arrays: dict[str, np.ndarray],
         params: Params,
-        columns: dict[str, list[int]],
+        of_commands: dict[str, list[int]],
     ) -> None:
         self._arrays = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self._params, self._model = params, model
         self._joints = {name: i for i, name in enumerate(scene.robot.joints)}
-        self._remembered = [column for own in columns.values() for column in own]
+        self._remembered = [column for own in of_commands.values() for column in own]
         self._quantities = {quantity.name: quantity for quantity in scene.quantities}
         self.settable = [quantity.name for quantity in scene.quantities if quantity.settable]
         self._sites = list(dict.fromkeys(s for q in scene.quantities if q.kind in _BY_SITE for s in q.of))
@@ -79,20 +80,21 @@ class Readings:
         if kind in ROOT:
             return lambda: arrays["root"][:, ROOT[kind]]
         if kind in _BY_JOINT:
-            columns = self._columns(quantity)
-            return lambda: arrays[kind][:, columns]
+            found = columns(self._columns(quantity))
+            return lambda: arrays[kind][:, found]
         if kind == "actuator":
             if quantity.shape != (len(self._remembered),):
                 raise UnsupportedError(
                     f"{quantity.name}: the robot's actuators remember {len(self._remembered)} numbers, "
                     f"not {quantity.shape}"
                 )
-            return lambda: arrays["target"][:, self._remembered]
+            remembered = columns(self._remembered)
+            return lambda: arrays["target"][:, remembered]
         if kind in _BY_SITE:
-            sites = [self._sites.index(site) for site in quantity.of]
+            sites = columns([self._sites.index(site) for site in quantity.of])
             return lambda: self._by_site[kind][:, sites].float()
         if kind == "contact_force":
-            feet = [self._forces.index(site) for site in quantity.of]
+            feet = columns([self._forces.index(site) for site in quantity.of])
             return lambda: arrays["foot_force"][:, feet].reshape(-1, *quantity.shape)
         return lambda: self._params[quantity.of[0]]
 

@@ -73,4 +73,4 @@ class OtherRobot(Floating):
 
 class Lacking(Floating):
     def __init__(self, robot, heights, origins):
-        import a_package_that_nobody_has  # noqa: F401
+        import a_package_that_nobody_has  # noqa: F401  # pyright: ignore[reportMissingImports]

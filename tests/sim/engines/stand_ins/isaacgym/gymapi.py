@@ -1,12 +1,13 @@
 """The part of `isaacgym.gymapi` that the worker uses, Python 3.8 and MuJoCo 3.2 or later."""
 
-# pyright: basic, reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false
 
 import copy
 import ctypes
 import os
 import tempfile
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import mujoco
@@ -76,7 +77,8 @@ class Gym:
     def create_sim(self, compute_device, graphics_device, type, params):
         assert type == SIM_PHYSX
         assert not params.use_gpu_pipeline
-        self._params, self._envs, self._ground = params, [], None
+        self._params, self._envs = params, []
+        self._ground: Any = None
         return self
 
     def add_ground(self, sim, params):
