@@ -1,0 +1,1 @@
+"""How far simulation and robot part when both are sent the same commands: `isthmus-gap`."""
