@@ -67,10 +67,11 @@ def _flip(element: int, size: int) -> np.ndarray:
     return signs
 
 
-def _bias(random: Random, size: int, low: float, high: float) -> np.ndarray:
+def _offset(random: Random, name: str, size: int) -> Fault:
+    """One element reads 0.12 to 0.35 rad, or rad/s, too much or too little."""
     value = np.zeros(size)
-    value[random.integers(size)] = random.uniform(low, high) * random.choice([-1.0, 1.0])
-    return value
+    value[random.integers(size)] = random.uniform(0.12, 0.35) * random.choice([-1.0, 1.0])
+    return Fault(readings=_on((name,), lambda v: v + value))
 
 
 def _factor(random: Random) -> float:
@@ -178,7 +179,7 @@ def _dead_joint(random: Random) -> Fault:
 QUADRUPED: dict[str, Draw] = {
     "joint order": _joint_order,
     "sign": _joint_sign,
-    "offset": lambda random: Fault(readings=_on((_READ,), lambda v, b=_bias(random, 12, 0.12, 0.35): v + b)),
+    "offset": lambda random: _offset(random, _READ, 12),
     "unit": _joint_unit,
     "frame or quaternion order": lambda random: _frame("imu_orientation", ("angular_velocity",), random),
     "gains": _joint_gains,
@@ -247,7 +248,7 @@ def _dead_element(random: Random) -> Fault:
 QUADROTOR: dict[str, Draw] = {
     "joint order": _rotor_order,
     "sign": _vector_sign,
-    "offset": lambda random: Fault(readings=_on((_GYRO,), lambda v, b=_bias(random, 3, 0.12, 0.4): v + b)),
+    "offset": lambda random: _offset(random, _GYRO, 3),
     "unit": _flying_unit,
     "frame or quaternion order": lambda random: _frame("orientation", (_GYRO, _SPEED), random),
     "gains": _slow_rotors,

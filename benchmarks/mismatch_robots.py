@@ -188,8 +188,8 @@ def _sealed(model: bytes, contract: Contract) -> bytes:
 
 # --- the quadruped ---
 
-_MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.05, 0.1, 0.12], 4)
-_FASTEST_HZ = 1.0
+_MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.03, 0.05, 0.06], 4)
+_FASTEST_HZ = 0.8
 
 
 def _swaying(turned: bool) -> tuple[bytes, Contract]:

@@ -61,7 +61,7 @@ def _run(options: Options) -> int:
     flight = read_flight(options.bags[0])
     world = options.world or beside(options.contract)
     if options.world is None and not world.is_file():
-        print(f"note: there is no {world.name}: orders, signs, units, frames, gains and delays are not judged (--learn)")
+        print(f"note: without {world.name} orders, signs, units, frames, gains and delays are not judged (--learn)")
         found = seen_plainly(flight, policy)
     else:
         found = Finder(contract, read_world(world, contract)).find(flight, policy)

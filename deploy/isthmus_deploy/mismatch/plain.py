@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.limits import Command
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.flight.row import element_names
 from isthmus_deploy.mismatch.finding import CERTAIN, Finding
@@ -87,13 +88,14 @@ def _apart(flight: Flight, graph: _Graph, asked: np.ndarray, turned: bool) -> fl
             graph.reset()
         signals = {name: values[index] for name, values in flight.signals.items()}
         commands = graph.step(signals, turned)
-        apart.append(
-            max(
-                float((np.abs(commands[c.name] - flight.wanted[c.name][index]) / (full(c, c.maximum) - full(c, c.minimum))).max())
-                for c in flight.contract.commands
-            )
-        )
+        wanted = {name: values[index] for name, values in flight.wanted.items()}
+        apart.append(max(_share(c, commands[c.name], wanted[c.name]) for c in flight.contract.commands))
     return float(np.median(apart))
+
+
+def _share(command: Command, one: np.ndarray, other: np.ndarray) -> float:
+    """How far two commands are apart, as a share of the range."""
+    return float((np.abs(one - other) / (full(command, command.maximum) - full(command, command.minimum))).max())
 
 
 class _Graph:
@@ -116,9 +118,12 @@ class _Graph:
         held = self._goals.apply(signals)
         readings = {item.name: held[item.name][None].astype(item.dtype) for item in self._contract.signals}
         outputs = self._run(readings, self._memory)
-        given = self._run(readings, {name: _turned(value) for name, value in self._memory.items()}) if turned else outputs
+        given = outputs
+        if turned:
+            given = self._run(readings, {name: _turned(value) for name, value in self._memory.items()})
         self._memory = {
-            name: (outputs if _is_window(value) else given)[f"next_memory_{name}"] for name, value in self._memory.items()
+            name: (outputs if _is_window(value) else given)[f"next_memory_{name}"]
+            for name, value in self._memory.items()
         }
         return {command.name: given[command.name][0] for command in self._contract.commands}
 

@@ -24,15 +24,15 @@ _READERS = {".json": read_bam, ".csv": read_csv}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Identify a servo from logs of it: motor, delay, gain and friction, each with a 95 % interval, and what the logs do
-    not tell. Writes what training can randomise."""
+    """Identify a servo from logs of it: motor, delay, gain and friction, each with a 95 % interval, and what the logs
+    do not tell. Writes what training can randomise."""
 
     logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files of the BAM testbench (.json) or tables (.csv), or folders of them."""
     hold_out: tuple[str, ...] = ()
     """Logs that are not learnt from, by name: the result is judged on them."""
     friction: Friction = "load-stribeck"
-    """What friction may depend on besides speed: coulomb nothing, stribeck standing still, load what the gears carry."""
+    """What friction may depend on besides speed: coulomb nothing, stribeck on rest, load on what the gears carry."""
     out: Path = field(default_factory=lambda: Path("identified.json"))
     """Where to write the result."""
     plot: Path | None = None

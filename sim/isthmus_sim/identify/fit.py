@@ -24,7 +24,7 @@ _WORTH_IT = 0.01  # share of the cost that a round must win for another one
 class Fit:
     """Parameters, and how the simulation's positions answer to them.
 
-    Raises Diverged where the simulation does not stay finite.
+    Raises DivergedError where the simulation does not stay finite.
     """
 
     friction: Friction
@@ -60,7 +60,7 @@ def fit(logs: Sequence[ServoLog], friction: Friction, start: Fit | None = None) 
     from where a fit has come to rest, further ones start around it, until none ends lower.
 
     Raises:
-        Diverged: the simulation does not stay finite at the start.
+        DivergedError: the simulation does not stay finite at the start.
     """
     known = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
     gain = duty_gain(logs)

@@ -66,7 +66,7 @@ def read_identified(path: Path) -> Identified:
         listed = {field: tuple(document[field]) for field in ("logs", "remarks")}
         return Identified(**{**document, **ranges, **listed})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise error if isinstance(error, LogError) else LogError(f"{path}: is not of isthmus-identify: {error}") from error
+        raise error if isinstance(error, LogError) else LogError(f"{path}: not of isthmus-identify: {error}") from error
 
 
 def identified(known: Knowledge, logs: Sequence[ServoLog], firmware_gain: float | None = None) -> Identified:
@@ -75,7 +75,9 @@ def identified(known: Knowledge, logs: Sequence[ServoLog], firmware_gain: float 
     supply = float(np.median([log.supply for log in logs]))
     fit, intervals = known.fit, known.intervals()
     parameters = {
-        name: Range(unit=UNKNOWNS[name].parameter.unit, value=float(value), low=intervals[name][0], high=intervals[name][1])
+        name: Range(
+            unit=UNKNOWNS[name].parameter.unit, value=float(value), low=intervals[name][0], high=intervals[name][1]
+        )
         for name, value in zip(fit.names, fit.values, strict=True)
     }
     return Identified(

@@ -61,7 +61,9 @@ UNKNOWNS: Mapping[str, Unknown] = dict(
 """All parameters by name; `duty_gain` is duty per rad of error and unit of the firmware's gain, and a duty d acts as
 d · (1 + duty_curve · (1 - |d|))."""
 
-_ALWAYS = ("torque_constant", "resistance", "armature", "duty_gain", "duty_curve", "delay", "offset", "coulomb", "viscous")
+_ALWAYS = (
+    "torque_constant", "resistance", "armature", "duty_gain", "duty_curve", "delay", "offset", "coulomb", "viscous",
+)  # fmt: skip
 _LOAD, _STRIBECK = ("motor_load", "external_load"), ("stribeck", "stribeck_velocity")
 TERMS: Mapping[Friction, tuple[str, ...]] = {
     "coulomb": (),
@@ -78,7 +80,7 @@ LADDERS: Mapping[Friction, tuple[Friction, ...]] = {
 """Each model is fitted from the one before, which it contains: a fit of all at once may end in a worse place."""
 
 
-class Diverged(LogError):
+class DivergedError(LogError):
     """A simulation left all bounds."""
 
 
@@ -125,13 +127,13 @@ class Bench:
         """(..., samples of all logs) as one array a log."""
         return np.split(samples, np.cumsum([len(log.time_s) for log in self.logs])[:-1], axis=-1)
 
-    def diverged(self, positions: Array) -> Diverged:
+    def diverged(self, positions: Array) -> DivergedError:
         """The error that names where positions (samples of all logs,) leave all bounds."""
         for log, track in zip(self.logs, self.split(positions), strict=True):
             lost = np.flatnonzero(~np.isfinite(track))
             if len(lost):
-                return Diverged(f"{log.name}: the simulation diverges {log.time_s[lost[0]]:.2f} s after its start")
-        return Diverged("the simulation diverges")
+                return DivergedError(f"{log.name}: the simulation diverges {log.time_s[lost[0]]:.2f} s after its start")
+        return DivergedError("the simulation diverges")
 
     def _goals(self, delays: Array) -> Array:
         """(steps, c, logs) rad: the goals, each candidate's delay (c,) later, between readings on a straight line."""

@@ -35,8 +35,8 @@ def read_csv(path: Path) -> ServoLog:
     lacking = [name for name in _NEEDED if name not in names]
     if wrong or lacking:
         raise LogError(
-            f"{path.name}: has the columns {', '.join(names) or 'none'}; one servo's log needs {', '.join(_NEEDED)} and "
-            f"may have {', '.join(_OPTIONAL)}"
+            f"{path.name}: has the columns {', '.join(names) or 'none'}; one servo's log needs {', '.join(_NEEDED)} "
+            f"and may have {', '.join(_OPTIONAL)}"
         )
     try:
         values = dict(zip(names, np.array(rows[1:], dtype=float).T, strict=True))

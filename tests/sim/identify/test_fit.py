@@ -8,7 +8,7 @@ import pytest
 from isthmus_sim.identify.fit import Fit, duty_gain, fit
 from isthmus_sim.identify.log import ServoLog
 from isthmus_sim.identify.made import made_log
-from isthmus_sim.identify.servo import Bench, Diverged, names
+from isthmus_sim.identify.servo import Bench, DivergedError, names
 from isthmus_sim.identify.uncertainty import Knowledge, band, chi_square_95, know, remarks
 
 TRUTH = {
@@ -75,7 +75,7 @@ def test_a_fit_that_cannot_be_simulated_ends_in_words(learnt: list[ServoLog]):
         friction="coulomb", values=np.array([0.45, -1e-6, *[TRUTH[n] for n in names("coulomb")[2:]]]),
         fixed=frozenset(), residual=np.zeros(1), jacobian=np.zeros((1, 1)),
     )  # fmt: skip
-    with pytest.raises(Diverged, match=r"two_sines_200: the simulation diverges 0\.\d\d s after its start"):
+    with pytest.raises(DivergedError, match=r"two_sines_200: the simulation diverges 0\.\d\d s after its start"):
         fit(learnt, "coulomb", start)
 
 

@@ -76,7 +76,7 @@ def test_a_file_reads_back_equal_and_others_are_refused(tmp_path: Path):
     with pytest.raises(LogError, match="has version 9; this program reads version 1"):
         read_identified(path)
     path.write_text("{}")
-    with pytest.raises(LogError, match="is not of isthmus-identify"):
+    with pytest.raises(LogError, match="not of isthmus-identify"):
         read_identified(path)
 
 

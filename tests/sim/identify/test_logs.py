@@ -46,9 +46,10 @@ def test_what_cannot_be_learnt_from_is_named(changed: dict, words: str):
 
 
 def write_bam(path: Path, **changed) -> Path:
+    loads = np.tile([885, 65536 - 885], 100).tolist()
     entries = [
-        {"timestamp": 3.0 + t, "goal_position": g, "position": p, "torque_enable": t < 0.5, "load": load}
-        for t, g, p, load in zip(TIME, SOUND.goal, SOUND.position, np.tile([885, 65536 - 885], 100).tolist(), strict=True)
+        {"timestamp": 3.0 + t, "goal_position": g, "position": p, "torque_enable": bool(t < 0.5), "load": load}
+        for t, g, p, load in zip(TIME.tolist(), SOUND.goal, SOUND.position, loads, strict=True)
     ]
     facts = {"mass": 0.5, "length": 0.1, "kp": 200, "vin": 7.4, "motor": "xl330", "entries": entries}
     path.write_text(json.dumps({name: value for name, value in (facts | changed).items() if value is not None}))

@@ -16,11 +16,13 @@ HELD = ServoLog(
     firmware_gain=800.0, mass=0.4, length=0.1, supply=7.4,
 )  # fmt: skip
 
+MOTOR = ("torque_constant", "resistance", "armature", "duty_gain")
+
 
 def candidate(friction: Friction, **changed: float) -> np.ndarray:
     """One candidate (1, parameters): nominal, without friction, delay, offset and curve but for what is given."""
-    bare = {name: 0.0 for name in names(friction)}
-    motor = {name: UNKNOWNS[name].parameter.nominal[0] for name in ("torque_constant", "resistance", "armature", "duty_gain")}
+    bare = dict.fromkeys(names(friction), 0.0)
+    motor = {name: UNKNOWNS[name].parameter.nominal[0] for name in MOTOR}
     values = bare | motor | ({"stribeck_velocity": 0.5} if "stribeck_velocity" in bare else {}) | changed
     return np.array([[values[name] for name in names(friction)]])
 

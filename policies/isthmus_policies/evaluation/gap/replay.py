@@ -94,7 +94,7 @@ def _recorded(flight: Flight, scene: Scene) -> dict[str, Tensor]:
     missing = [name for name in needed if name not in found]
     if missing:
         raise GapError(
-            f"{scene.robot.name} does not measure {', '.join(missing)}: its recorded states cannot be put into simulation"
+            f"{scene.robot.name} does not measure {', '.join(missing)}: its recorded states cannot be simulated from"
         )
     return found
 
@@ -106,7 +106,8 @@ def _starts(flight: Flight, lead: int, length: int) -> np.ndarray:
     good = [at for at in range(lead, len(driven) - length, length) if driven[at - lead : at + length + 1].all()]
     if not good:
         raise GapError(
-            f"the policy never drove for {lead + length + 1} ticks in a row: take a longer flight or a shorter --horizon"
+            f"the policy never drove for {lead + length + 1} ticks in a row: take a longer flight, or a shorter "
+            "--horizon"
         )
     return np.array(good)
 
