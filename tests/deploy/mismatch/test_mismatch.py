@@ -35,7 +35,7 @@ def test_sound_logs_have_nothing_wrong(finder: Finder, fly):
         ("sign", "hip turns the other way in the commands", {"commands": lambda v: v * [-1.0, 1.0]}),
         ("offset", "hip reads about +0.2 too much", {"readings": lambda v: v + np.array([0.2, 0.0])}),
         ("unit", "joint_position is in degrees for radians", {"readings": np.degrees}),
-        ("action scale", "joint_command acts about 0.5 times as far", {"commands": lambda v: STANDBY + 0.5 * (v - STANDBY)}),
+        ("action scale", "joint_command acts about 0.5 times as far", {"commands": lambda v: (v + STANDBY) / 2}),
     ],
 )
 def test_the_fault_is_named_first(finder: Finder, fly, kind: str, words: str, fault: dict):
