@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from isthmus_deploy.mismatch.motion import Motion, motion
 from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
 from isthmus_deploy.mismatch.world import FIRST, Shapes, World, learn
 
-LEAST = 5 * FIRST
+LEAST = 2 * FIRST
 """Ticks that a log must have."""
-_MARGIN = 1.25
-_FLOOR = 1e-3
+_MARGIN = 1.5
+_FLOOR = 3e-3
+_COARSE, _FINALISTS = 100, 3
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
 
@@ -65,18 +66,28 @@ class Finder:
 
     def _inferred(self, moved: Motion) -> list[Finding]:
         before = self._world.loss(self._shapes, moved)
-        best: dict[str, Finding] = {}
-        for suspect in self._suspects:
-            after = self._world.loss(self._shapes, suspect.undo(moved))
+        found = []
+        for suspect, after in _best(self._world, self._shapes, self._suspects, moved):
             score = before - after - self._world.allowance.get(suspect.kind, np.inf)
-            if score > 0 and (suspect.kind not in best or score > best[suspect.kind].score):
-                best[suspect.kind] = Finding(
-                    kind=suspect.kind,
-                    score=score,
-                    words=suspect.words,
-                    evidence=f"without it the log is {after:.2f} away from the trained world, as it is {before:.2f}",
-                )
-        return list(best.values())
+            if score > 0:
+                evidence = f"without it the log is {after:.2f} away from the trained world, as it is {before:.2f}"
+                found.append(Finding(kind=suspect.kind, score=score, words=suspect.words, evidence=evidence))
+        return found
+
+
+def _best(
+    world: World, shapes: Shapes, tried: Sequence[Suspect], moved: Motion
+) -> Iterator[tuple[Suspect, float]]:  # fmt: skip
+    """The best suspect of each kind and the loss without it: chosen on some ticks, judged on all."""
+    every = max(1, len(moved) // _COARSE)
+    coarse: dict[str, list[tuple[float, int]]] = {}
+    for place, suspect in enumerate(tried):
+        coarse.setdefault(suspect.kind, []).append((world.loss(shapes, suspect.undo(moved), every), place))
+    for losses in coarse.values():
+        chosen = [tried[place] for _, place in sorted(losses)[:_FINALISTS]]
+        after = [world.loss(shapes, suspect.undo(moved)) for suspect in chosen]
+        best = int(np.argmin(after))
+        yield chosen[best], after[best]
 
 
 def seen_plainly(flight: Flight, policy: Path | None = None) -> list[Finding]:
@@ -104,11 +115,10 @@ def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
 
 
 def _allowance(world: World, shapes: Shapes, tried: Sequence[Suspect], kept: Sequence[Motion]) -> dict[str, float]:
-    """By kind: how much better the best suspect fits a sound log, at most."""
+    """By kind: how much better the best suspect fits a sound log, at most, and some more."""
     most = dict.fromkeys(KINDS, 0.0)
     for moved in kept:
         before = world.loss(shapes, moved)
-        for suspect in tried:
-            won = before - world.loss(shapes, suspect.undo(moved))
-            most[suspect.kind] = max(most[suspect.kind], won)
+        for suspect, after in _best(world, shapes, tried, moved):
+            most[suspect.kind] = max(most[suspect.kind], before - after)
     return {kind: _MARGIN * won + _FLOOR for kind, won in most.items()}

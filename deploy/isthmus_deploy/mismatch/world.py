@@ -8,7 +8,7 @@ count as well. A log fits by how small its left-over is beside that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,10 @@ class Shapes:
     def __init__(self, contract: Contract) -> None:
         self.roles: Roles = roles(contract)
         self._period_s = contract.control_period_s
+        self._made: dict[str, tuple[Array, Array]] = {}
 
-    def rows(self, motion: Motion) -> tuple[Array, Array]:
-        """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`."""
+    def rows(self, motion: Motion, every: int = 1) -> tuple[Array, Array]:
+        """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`, or of one in `every`."""
         parts, down = self._parts(motion), self._down(motion)
         readings = [values for values in parts.values() if values.shape[1]]
         if down is not None:
@@ -49,11 +50,10 @@ class Shapes:
         for name in self.roles.free:
             commands += [motion.commands[name], _scaled_square(motion.commands[name])]
         driven = np.hstack(commands)
-        n = len(driven)
-        late = [driven[np.maximum(np.arange(FIRST, n) - lag, 0)] for lag in LAGS]
-        constant = np.ones((n - FIRST, 1))
-        regressors = np.hstack([constant, state[FIRST - 1 : n - 1], state[FIRST - 2 : n - 2], *late])
-        answers = np.hstack([values[FIRST:] for values in (*readings, *self._kinematics(motion))])
+        ticks = np.arange(FIRST, len(driven), every)
+        late = [driven[np.maximum(ticks - lag, 0)] for lag in LAGS]
+        regressors = np.hstack([np.ones((len(ticks), 1)), state[ticks - 1], state[ticks - 2], *late])
+        answers = np.hstack([values[ticks] for values in (*readings, *self._kinematics(motion))])
         return regressors, answers
 
     def standing(self, motion: Motion) -> Motion:
@@ -86,8 +86,13 @@ class Shapes:
         """(n, 3) the unit vector of gravity in the body."""
         if self.roles.orientation is None:
             return None
-        w, x, y, z = motion.signals[self.roles.orientation].T
-        return -np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
+        return self._once("down", motion.signals[self.roles.orientation], _gravity)
+
+    def _once(self, name: str, values: Array, make: Callable[[Array], Array]) -> Array:
+        """What is made of the same array again and again: most suspects leave the orientation as it is."""
+        if name not in self._made or self._made[name][0] is not values:
+            self._made[name] = values, make(values)
+        return self._made[name][1]
 
     def _kinematics(self, motion: Motion) -> list[Array]:
         """What rates and the changes of what they are rates of differ by, (n, ...) each."""
@@ -96,7 +101,7 @@ class Shapes:
             if joints.rate:
                 result.append(self._change(s[joints.position]) - _mean(s[joints.rate]))
         if r.orientation and r.turning:
-            result.append(self._turned(s[r.orientation]) - _mean(s[r.turning]))
+            result.append(self._once("turned", s[r.orientation], self._turned) - _mean(s[r.turning]))
         if r.orientation and r.position and r.velocity:
             moved = self._change(s[r.position])
             result.append(moved - _mean(in_world(s[r.orientation], s[r.velocity])))
@@ -123,6 +128,12 @@ def _mean(values: Array) -> Array:
     return np.vstack([np.zeros((_SPAN, values.shape[1])), total / _SPAN])
 
 
+def _gravity(orientation: Array) -> Array:
+    """(n, 3) the unit vector of gravity in the body, of (n, 4)."""
+    w, x, y, z = orientation.T
+    return -np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
+
+
 def _scaled_square(values: Array) -> Array:
     return values * np.abs(values) * 1e-3
 
@@ -144,20 +155,18 @@ class World:
     """What sound motions have taught."""
 
     coefficients: Array
-    """(p, d) of scaled regressors."""
-    scale: Array
-    """(p,) of the regressors."""
+    """(p, d): of regressors, to answers that are whitened as well."""
     whiten: Array
     """(d, d): makes what is left over uncorrelated and of size one."""
     allowance: Mapping[str, float]
     """By kind of mismatch: how much better a sound log may fit when that is undone."""
 
-    def loss(self, shapes: Shapes, motion: Motion) -> float:
-        """How badly a motion fits, from 0 to 1: the mean over its ticks of d²/(d² + 3) (Geman and McClure), where d is
-        the distance in standard deviations of what is left over; about 0.25 for a sound log."""
-        regressors, answers = shapes.rows(motion)
-        left = (answers - (regressors / self.scale) @ self.coefficients) @ self.whiten
-        distance = np.einsum("td,td->t", left, left) / left.shape[1]
+    def loss(self, shapes: Shapes, motion: Motion, every: int = 1) -> float:
+        """How badly a motion fits, from 0 to 1: the mean over its ticks, or one in `every`, of d²/(d² + 3) (Geman and
+        McClure), where d is the distance in standard deviations of what is left over; some 0.25 for a sound log."""
+        regressors, answers = shapes.rows(motion, every)
+        left = answers @ self.whiten - regressors @ self.coefficients
+        distance = (left * left).mean(axis=1)
         return float((distance / (distance + _TAIL)).mean())
 
 
@@ -174,4 +183,4 @@ def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
     size = np.sqrt(np.diag(covariance)) + 1e-9
     values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
     whiten = (vectors / np.sqrt(np.maximum(values, 1e-3))) / size[:, None]
-    return World(coefficients=coefficients, scale=scale, whiten=whiten, allowance={})
+    return World(coefficients=coefficients / scale[:, None] @ whiten, whiten=whiten, allowance={})
