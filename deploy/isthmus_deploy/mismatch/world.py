@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
-from isthmus_deploy.mismatch.motion import Array, Motion, Roles, roles
+from isthmus_deploy.mismatch.motion import Array, Joints, Motion, Roles, roles
 
 GRAVITY = 9.81  # m/s²
 LAGS = (1, 2, 3, 5, 8, 12, 18)
@@ -22,6 +22,8 @@ LAGS = (1, 2, 3, 5, 8, 12, 18)
 _SPAN = 4  # ticks over which kinematics are compared: noise of one tick would hide them
 FIRST = _SPAN
 """The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
+_BEYOND = 1e6
+_BODY = -1
 _FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
 _RIDGE = 1e-3
 _TAIL = 3.0  # squared distance that costs half of the most: where a log is beyond explanation, it costs no more
@@ -38,23 +40,31 @@ class Shapes:
         self.roles: Roles = roles(contract)
         self._period_s = contract.control_period_s
         self._made: dict[str, tuple[Array, Array]] = {}
+        self._stops = {each.command: _stops(each, contract) for each in self.roles.joints}
+        self._range = {
+            signal.name: (np.array(signal.minimum), np.array(signal.maximum))
+            for signal in contract.signals
+            if len(signal.shape) == 1 and signal.dtype != "uint8"
+        }
 
     def rows(self, motion: Motion, every: int = 1) -> tuple[Array, Array]:
         """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`, or of one in `every`."""
-        parts, down = self._parts(motion), self._down(motion)
-        readings = [values for values in parts.values() if values.shape[1]]
-        if down is not None:
-            readings.append(down)
-        state = np.hstack(readings)
-        commands = [motion.commands[joints.command] for joints in self.roles.joints]
-        for name in self.roles.free:
-            commands += [motion.commands[name], _scaled_square(motion.commands[name])]
-        driven = np.hstack(commands)
+        readings = [*self._of_joints(motion), *self._of_body(motion)]
+        state, driven = np.hstack(readings), np.hstack(self._driven(motion))
         ticks = np.arange(FIRST, len(driven), every)
         late = [driven[np.maximum(ticks - lag, 0)] for lag in LAGS]
         regressors = np.hstack([np.ones((len(ticks), 1)), state[ticks - 1], state[ticks - 2], *late])
         answers = np.hstack([values[ticks] for values in (*readings, *self._kinematics(motion))])
         return regressors, answers
+
+    def implausible(self, motion: Motion, every: int = 1) -> Array:
+        """(m,) bool: ticks with a reading that the contract holds to be none."""
+        ticks = np.arange(FIRST, len(motion), every)
+        outside = np.zeros(len(ticks), bool)
+        for name, values in motion.signals.items():
+            low, high = self._range[name]
+            outside |= ((values[ticks] < low) | (values[ticks] > high)).any(axis=1)
+        return outside
 
     def standing(self, motion: Motion) -> Motion:
         """The motion up to where a body that was upright falls: what comes then is no control."""
@@ -64,15 +74,43 @@ class Shapes:
         fallen = np.flatnonzero(down[:, 2] > _FALLEN)
         return motion.until(int(fallen[0])) if len(fallen) else motion
 
-    def _parts(self, motion: Motion) -> dict[str, Array]:
-        """Joint positions and rates, body rates, and the specific force in place of the velocity."""
-        r, s = self.roles, motion.signals
-        result = {name: s[name] for joints in r.joints for name in (joints.position, joints.rate) if name}
-        if r.turning:
-            result[r.turning] = s[r.turning]
-        if r.velocity:
-            result[r.velocity] = self._force(motion, s[r.velocity])
-        return result
+    def allowed(self, motion: Motion) -> Array:
+        """(p, d) bool: which regressors an answer may depend on. A joint answers to its own command and to how the body
+        lies and turns, the body to everything but the joints' commands: a log need not move all joints independently,
+        and without this a joint's answer would be spread over the commands of all that moved with it."""
+        numbers = iter(range(10**6))
+        joints = [np.array([next(numbers) for _ in each.names]) for each in self.roles.joints]
+        rated = [own for own, each in zip(joints, self.roles.joints, strict=True) if each.rate]
+        read = [own for own, each in zip(joints, self.roles.joints, strict=True) for _ in range(2 if each.rate else 1)]
+        body = sum(values.shape[1] for values in self._of_body(motion))
+        state = np.concatenate([*read, np.full(body, _BODY)])
+        free = sum(values.shape[1] for values in self._driven(motion)) - sum(map(len, joints))
+        driven = np.concatenate([*joints, np.full(free, _BODY)])
+        owner = np.concatenate([[_BODY], state, state, *(driven for _ in LAGS)])
+        told = np.arange(len(owner)) > 2 * len(state)
+        others = sum(values.shape[1] for values in self._kinematics(motion)) - sum(map(len, rated))
+        answers = np.concatenate([state, *rated, np.full(others, _BODY)])
+        of_body = ~told | (owner == _BODY)
+        of_joint = (owner[:, None] == answers) | ((owner == _BODY) & ~told)[:, None]
+        return np.where(answers == _BODY, of_body[:, None], of_joint)
+
+    def _driven(self, motion: Motion) -> list[Array]:
+        """Commands that readings answer to: of joints up to their stops, of rotors and the like the square as well."""
+        commands = [np.clip(motion.commands[name], *stops) for name, stops in self._stops.items()]
+        for name in self.roles.free:
+            commands += [motion.commands[name], _scaled_square(motion.commands[name])]
+        return commands
+
+    def _of_joints(self, motion: Motion) -> list[Array]:
+        s = motion.signals
+        return [s[name] for joints in self.roles.joints for name in (joints.position, joints.rate) if name]
+
+    def _of_body(self, motion: Motion) -> list[Array]:
+        """Body rates, the specific force in place of the velocity, and where down is; what is measured of them."""
+        r, s, down = self.roles, motion.signals, self._down(motion)
+        result = [s[r.turning]] if r.turning else []
+        result += [self._force(motion, s[r.velocity])] if r.velocity else []
+        return result + ([] if down is None else [down])
 
     def _force(self, motion: Motion, velocity: Array) -> Array:
         """(n, 3) m/s²: what an accelerometer would read, of the velocity in the body, its change and gravity."""
@@ -118,6 +156,13 @@ class Shapes:
         turn = turn * np.where(turn[:, :1] < 0, -1.0, 1.0)
         rate = 2.0 * turn[:, 1:] / (_SPAN * self._period_s)
         return np.vstack([np.zeros((_SPAN, 3)), rate])
+
+
+def _stops(joints: Joints, contract: Contract) -> tuple[Array, Array]:
+    """Least and greatest position that each joint can have, rad."""
+    known = [contract.joints.get(name) for name in joints.names]
+    low = [-np.inf if joint is None else joint.position_min for joint in known]
+    return np.array(low), np.array([np.inf if joint is None else joint.position_max for joint in known])
 
 
 def _mean(values: Array) -> Array:
@@ -167,6 +212,7 @@ class World:
         regressors, answers = shapes.rows(motion, every)
         left = answers @ self.whiten - regressors @ self.coefficients
         distance = (left * left).mean(axis=1)
+        distance[shapes.implausible(motion, every)] = _BEYOND
         return float((distance / (distance + _TAIL)).mean())
 
 
@@ -176,8 +222,14 @@ def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
     regressors, answers = (np.vstack(each) for each in zip(*pairs, strict=True))
     scale = np.sqrt((regressors**2).mean(axis=0)) + 1e-9
     scaled = regressors / scale
-    normal = scaled.T @ scaled + _RIDGE * len(scaled) * np.eye(scaled.shape[1])
-    coefficients = np.linalg.solve(normal, scaled.T @ answers)
+    normal, products = scaled.T @ scaled, scaled.T @ answers
+    normal[np.diag_indices_from(normal)] += _RIDGE * len(scaled)
+    coefficients = np.zeros_like(products)
+    allowed = shapes.allowed(motions[0])
+    for mask in np.unique(allowed, axis=1).T:
+        own = np.flatnonzero((allowed == mask[:, None]).all(axis=0))
+        used = np.flatnonzero(mask)
+        coefficients[np.ix_(used, own)] = np.linalg.solve(normal[np.ix_(used, used)], products[np.ix_(used, own)])
     left = answers - scaled @ coefficients
     covariance = left.T @ left / len(left)
     size = np.sqrt(np.diag(covariance)) + 1e-9
