@@ -274,10 +274,12 @@ _UNIT = 0.1  # share by which units of one type differ
 
 
 def _quadrotor_body(seed: int) -> Any:
-    """A quadrotor of one type: its parameters are those of the description's middle, each within a tenth."""
+    """A quadrotor of the type that its controller was written for, each parameter within a tenth."""
     random = np.random.default_rng([seed, 3])
-    scene = bare_scene(QUADROTOR)
-    middles = {p.name: (np.array(p.minimum) + np.array(p.maximum)) / 2 for p in scene.parameters}
+    made, scene = _of_tests("hand_made_policy"), bare_scene(QUADROTOR)
+    own = {"mass": made.MASS, "inertia": made.INERTIA}
+    own |= dict.fromkeys(("time_constant_up", "time_constant_down"), made.MOTOR_LAG_S)
+    middles = {p.name: np.atleast_1d(own.get(p.name, p.nominal)) for p in scene.parameters}
     return DescribedWorld(
         scene, seed, values={n: v * random.uniform(1 - _UNIT, 1 + _UNIT, v.shape) for n, v in middles.items()}
     )

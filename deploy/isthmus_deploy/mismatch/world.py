@@ -1,13 +1,14 @@
 """The trained world as a log shows it: how readings follow from the ones before and from the commands.
 
 It is learnt from sound flights, of a stand-in robot or of a robot that was found to be right, over units that differ.
-Each quantity in `_answers` is a linear function, by ridge regression, of what was read in the two ticks before and of
-the commands in the last third of a second; what is left over has a covariance, in which the differences between units
-count as well. A log fits by how small its left-over is beside that.
+Each quantity is a linear function, by ridge regression, of what was read in the two ticks before and of the commands in
+the ticks before; what is left over has a covariance, in which the differences between units count as well. A log fits
+by how small its left-over is beside that.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.motion import Array, Joints, Motion, Roles, roles
 
 GRAVITY = 9.81  # m/s²
-LAGS = (1, 2, 3, 5, 8, 12, 18)
-"""Ticks by which commands are late in the regression."""
-_SPAN = 4  # ticks over which kinematics are compared: noise of one tick would hide them
+BINS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60)
+"""Commands count by their means over so many ticks before: 1, 2 to 3, 4 to 6 and so on."""
+_SPAN = 8  # ticks over which kinematics are compared: noise of one tick would hide them
 FIRST = _SPAN
 """The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
 _BEYOND = 1e6
@@ -52,9 +53,10 @@ class Shapes:
         readings = [*self._of_joints(motion), *self._of_body(motion)]
         state, driven = np.hstack(readings), np.hstack(self._driven(motion))
         ticks = np.arange(FIRST, len(driven), every)
-        late = [driven[np.maximum(ticks - lag, 0)] for lag in LAGS]
+        late = _means_before(driven, ticks)
         regressors = np.hstack([np.ones((len(ticks), 1)), state[ticks - 1], state[ticks - 2], *late])
-        answers = np.hstack([values[ticks] for values in (*readings, *self._kinematics(motion))])
+        answered = [*self._of_joints(motion), *self._body_answers(motion), *self._kinematics(motion)]
+        answers = np.hstack([values[ticks] for values in answered])
         return regressors, answers
 
     def implausible(self, motion: Motion, every: int = 1) -> Array:
@@ -76,8 +78,8 @@ class Shapes:
 
     def allowed(self, motion: Motion) -> Array:
         """(p, d) bool: which regressors an answer may depend on. A joint answers to its own command and to how the body
-        lies and turns, the body to everything but the joints' commands: a log need not move all joints independently,
-        and without this a joint's answer would be spread over the commands of all that moved with it."""
+        lies and turns; the body to what drives it directly, or else to where it and the joints were. A log need not
+        move all joints independently: without this an answer would be spread over all that moved with it."""
         numbers = iter(range(10**6))
         joints = [np.array([next(numbers) for _ in each.names]) for each in self.roles.joints]
         rated = [own for own, each in zip(joints, self.roles.joints, strict=True) if each.rate]
@@ -86,13 +88,24 @@ class Shapes:
         state = np.concatenate([*read, np.full(body, _BODY)])
         free = sum(values.shape[1] for values in self._driven(motion)) - sum(map(len, joints))
         driven = np.concatenate([*joints, np.full(free, _BODY)])
-        owner = np.concatenate([[_BODY], state, state, *(driven for _ in LAGS)])
+        owner = np.concatenate([[_BODY], state, state, *(driven for _ in BINS[1:])])
         told = np.arange(len(owner)) > 2 * len(state)
+        answered = sum(values.shape[1] for values in self._body_answers(motion))
         others = sum(values.shape[1] for values in self._kinematics(motion)) - sum(map(len, rated))
-        answers = np.concatenate([state, *rated, np.full(others, _BODY)])
-        of_body = ~told | (owner == _BODY)
+        answers = np.concatenate([*read, np.full(answered, _BODY), *rated, np.full(others, _BODY)])
+        of_body = told | (np.arange(len(owner)) == 0) if self.roles.free else ~told
         of_joint = (owner[:, None] == answers) | ((owner == _BODY) & ~told)[:, None]
         return np.where(answers == _BODY, of_body[:, None], of_joint)
+
+    def _body_answers(self, motion: Motion) -> list[Array]:
+        """What the body does: as it is read; where commands drive it directly, the force over a span and the change of
+        its rates in one. From tick to tick these are noise, and follow from what was read before as well as from
+        commands, since a policy makes these of it."""
+        if not self.roles.free:
+            return self._of_body(motion)
+        r, s = self.roles, motion.signals
+        result = [self._change(s[r.turning])] if r.turning else []
+        return result + ([_mean(self._force(motion, s[r.velocity]))] if r.velocity else [])
 
     def _driven(self, motion: Motion) -> list[Array]:
         """Commands that readings answer to: of joints up to their stops, of rotors and the like the square as well."""
@@ -173,6 +186,14 @@ def _mean(values: Array) -> Array:
     return np.vstack([np.zeros((_SPAN, values.shape[1])), total / _SPAN])
 
 
+def _means_before(driven: Array, ticks: Array) -> list[Array]:
+    """(m, k) for each bin; what was sent before the log begins is held to be the same as its first command."""
+    most = BINS[-1]
+    sums = np.cumsum(np.vstack([np.zeros_like(driven[:1]), np.repeat(driven[:1], most, axis=0), driven]), axis=0)
+    at = ticks + most + 1
+    return [(sums[at - near] - sums[at - far]) / (far - near) for near, far in itertools.pairwise(BINS)]
+
+
 def _gravity(orientation: Array) -> Array:
     """(n, 3) the unit vector of gravity in the body, of (n, 4)."""
     w, x, y, z = orientation.T
@@ -220,9 +241,9 @@ def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
     """Learn from sound motions, of many units; nothing is allowed for yet."""
     pairs = [shapes.rows(motion) for motion in motions]
     regressors, answers = (np.vstack(each) for each in zip(*pairs, strict=True))
-    scale = np.sqrt((regressors**2).mean(axis=0)) + 1e-9
-    scaled = regressors / scale
-    normal, products = scaled.T @ scaled, scaled.T @ answers
+    middle, scale = regressors.mean(axis=0), regressors.std(axis=0) + 1e-9
+    scaled = (regressors - middle) / scale
+    normal, products = scaled.T @ scaled, scaled.T @ (answers - answers.mean(axis=0))
     normal[np.diag_indices_from(normal)] += _RIDGE * len(scaled)
     coefficients = np.zeros_like(products)
     allowed = shapes.allowed(motions[0])
@@ -230,9 +251,11 @@ def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
         own = np.flatnonzero((allowed == mask[:, None]).all(axis=0))
         used = np.flatnonzero(mask)
         coefficients[np.ix_(used, own)] = np.linalg.solve(normal[np.ix_(used, used)], products[np.ix_(used, own)])
-    left = answers - scaled @ coefficients
+    coefficients /= scale[:, None]
+    coefficients[0] = answers.mean(axis=0) - middle[1:] @ coefficients[1:]  # of the constant
+    left = answers - regressors @ coefficients
     covariance = left.T @ left / len(left)
     size = np.sqrt(np.diag(covariance)) + 1e-9
     values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
     whiten = (vectors / np.sqrt(np.maximum(values, 1e-3))) / size[:, None]
-    return World(coefficients=coefficients / scale[:, None] @ whiten, whiten=whiten, allowance={})
+    return World(coefficients=coefficients @ whiten, whiten=whiten, allowance={})
