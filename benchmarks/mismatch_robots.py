@@ -189,7 +189,6 @@ def _sealed(model: bytes, contract: Contract) -> bytes:
 # --- the quadruped ---
 
 _MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.03, 0.05, 0.06], 4)
-_FASTEST_HZ = 0.8
 
 
 def _swaying(turned: bool) -> tuple[bytes, Contract]:
@@ -240,10 +239,12 @@ def _quadruped_body(seed: int, values: dict[str, Any] | None = None, limits: dic
 
 
 def _sways(random: np.random.Generator) -> Callable[[float], Values]:
-    rate, phase = random.uniform(0.3, _FASTEST_HZ, 3), random.uniform(0, 2 * math.pi, 3)
+    """Two sines a number, a slow one and a small fast one, so that times show."""
+    rate = np.stack([random.uniform(0.3, 0.8, 3), random.uniform(1.2, 2.5, 3)])
+    phase, size = random.uniform(0, 2 * math.pi, (2, 3)), np.array([[0.8], [0.5]])
 
     def goals(time_s: float) -> Values:
-        value = np.sin(2 * math.pi * rate * time_s + phase)
+        value = (size * np.sin(2 * math.pi * rate * time_s + phase)).sum(axis=0)
         return {"linear_velocity_command": value[:2], "yaw_rate_command": value[2:]}
 
     return goals

