@@ -13,8 +13,9 @@ from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.mismatch import plain
 from isthmus_deploy.mismatch.finding import Finding
 from isthmus_deploy.mismatch.motion import Motion, motion
+from isthmus_deploy.mismatch.shapes import FIRST, Shapes
 from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
-from isthmus_deploy.mismatch.world import FIRST, Shapes, World, learn
+from isthmus_deploy.mismatch.world import World, learn
 
 LEAST = 2 * FIRST
 """Ticks that a log must have."""

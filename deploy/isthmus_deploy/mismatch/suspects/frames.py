@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from isthmus_deploy.mismatch.motion import Array, Motion, Roles
+from isthmus_deploy.mismatch.quaternions import in_world, product
 from isthmus_deploy.mismatch.suspects.suspect import Suspect, Undo, reading
-from isthmus_deploy.mismatch.world import in_world, product
 
 _KIND = "frame or quaternion order"
 _CONJUGATE = np.array([1.0, -1.0, -1.0, -1.0])
