@@ -29,6 +29,8 @@ KINDS = [("step", "chunk"), ("chunk", "step"), ("chunk", "chunk"), ("step", "ste
 class Steps:
     """A stand-in for a runtime: wants (2,) of how many steps its episode has had."""
 
+    scores = None
+
     def __init__(self, contract, give):
         self.contract, self._give, self.digest = contract, give, 64 * "1"
         self.steps = 0

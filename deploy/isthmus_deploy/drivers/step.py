@@ -9,11 +9,12 @@ from isthmus_deploy.drivers.driver import Values
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.safety.commands.filter import GoalLimiter
 from isthmus_deploy.safety.conditions import Conditions
+from isthmus_deploy.safety.monitor import RuntimeMonitor
 
 
 class StepDriver:
     """Drives by one step of the policy a tick. A goal that is plausible but was never asked in training is held to the
-    trained range.
+    trained range. A monitor's scores are computed after the step, in every n-th tick as the contract says.
 
     Args:
         runtime: The loaded policy.
@@ -22,7 +23,6 @@ class StepDriver:
         ValueError: it is a policy of chunks.
     """
 
-    monitor = None
     taken_chunks = 0
 
     def __init__(self, runtime: Runtime):
@@ -30,6 +30,12 @@ class StepDriver:
             raise ValueError("a policy of chunks is not driven step by step: it reads windows and gives chunks")
         self._runtime = runtime
         self._goals = GoalLimiter(runtime.contract)
+        watched = runtime.contract.monitor
+        self.monitor = None if watched is None else RuntimeMonitor(watched)
+        """Judges its scores; None for a policy that is not watched."""
+        self._every = 1 if watched is None else watched.every or 1
+        self._steps = 0
+        self._scores: np.ndarray | None = None
 
     @property
     def contract(self) -> Contract:
@@ -48,8 +54,8 @@ class StepDriver:
 
     @property
     def counters(self) -> dict[str, object]:
-        """Nothing."""
-        return {}
+        """What diagnostics tell of its monitor, by name."""
+        return {} if self.monitor is None else self.monitor.counters
 
     def conditions(self) -> Conditions:
         """Judges readings by the policy's conditions; a new one, which nothing was judged by yet."""
@@ -59,15 +65,23 @@ class StepDriver:
         """An episode begins with the next tick: the memory is as at its start."""
         self._goals.reset()
         self._runtime.reset()
+        self._steps, self._scores = 0, None
+        if self.monitor is not None:
+            self.monitor.begin()
 
     def wanted(self, signals: Values, now_ns: int) -> Values:
         """What the policy wants, by name; overwritten by the next call. Raises DriverFailed where ONNX Runtime cannot
-        compute it."""
-        return self._runtime.step(self._goals.apply(signals))
+        compute it, or its scores."""
+        commands = self._runtime.step(self._goals.apply(signals))
+        if self._runtime.scores is not None and self._steps % self._every == 0:
+            self._scores = self._runtime.scores(self._runtime.scored()).copy()
+        self._steps += 1
+        return commands
 
     def take_scores(self) -> np.ndarray | None:
-        """None: it is not watched."""
-        return None
+        """Scores (scores,) of a step of this episode that have come; None where there are no more."""
+        scores, self._scores = self._scores, None
+        return scores
 
     def close(self) -> bool:
         """Nothing runs beside the loop: True."""

@@ -1,6 +1,6 @@
 """Runs a policy graph on the robot: raw signals in, robot commands out, memory kept between steps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class Runtime:
         self._turn = 0
         self._margins = None if self._file.conditions is None else MarginGraph(path, self._file.conditions, contract)
         self.scores = None if self._file.monitor is None else ScoreGraph(path, self._file.monitor, contract, seed)
-        """Computes the monitor's scores, for whoever runs the policy; None without a monitor."""
+        """Computes the monitor's scores of what it is given, for whoever runs the policy; None without a monitor."""
         self._check_replay(self._file.replay)
         self.reset()
 
@@ -76,9 +76,12 @@ class Runtime:
         return Conditions(self.contract.conditions or (), self._margins)
 
     def reset(self) -> None:
-        """Set the memory to its initial value, as at the start of an episode; what is drawn goes on."""
+        """Set the memory to its initial value, as at the start of an episode, that of the monitor's graph too; what is
+        drawn goes on."""
         for name, initial in self._initial.items():
             np.copyto(self._memory[self._turn][name], initial)
+        if self.scores is not None:
+            self.scores.begin()
 
     def step(
         self,
@@ -118,6 +121,16 @@ class Runtime:
         self._turn = 1 - self._turn
         return self._outputs
 
+    def scored(self) -> dict[str, np.ndarray]:
+        """What the monitor's scores are computed from after a step (`score_inputs`), by name, unbatched: the arrays are
+        the runtime's own, valid until the next one."""
+        read = self._memory[1 - self._turn]
+        return {
+            **{name: buffer[0] for name, buffer in self._signals.items()},
+            **{f"memory_{name}": buffer[0] for name, buffer in read.items()},
+            **{f"given_{name}": buffer for name, buffer in self._outputs.items()},
+        }
+
     def _take(self, kind: str, name: str, values: Mapping[str, np.ndarray], buffer: np.ndarray) -> None:
         value = values.get(name)
         if value is None:
@@ -155,6 +168,17 @@ class Runtime:
         return binding
 
     def _check_replay(self, replay: tuple[ReplayStep, ...]) -> None:
+        steps = self._replayed(replay)
+        if self.scores is not None:
+            self.scores.check_replay(steps)
+        for _ in steps:  # without scores they are stepped all the same
+            pass
+        if self._margins is not None:
+            self._margins.check_replay(replay)
+
+    def _replayed(self, replay: tuple[ReplayStep, ...]) -> Iterator[tuple[Mapping[str, np.ndarray], ReplayStep]]:
+        """Step through the test vectors: what the scores of each are computed from, and the vector. Raises
+        PolicyFileError where the commands are others."""
         for index, step in enumerate(replay):
             if step.reset:
                 self.reset()
@@ -171,10 +195,7 @@ class Runtime:
                         f"{np.max(error):.2g} of its range at step {index} (at most {policy_file.TOLERANCE:.0e}); "
                         f"ONNX Runtime {onnxruntime.__version__}"
                     )
-        if self._margins is not None:
-            self._margins.check_replay(replay)
-        if self.scores is not None:
-            self.scores.check_replay(replay)
+            yield self.scored(), step
 
 
 def _initial(memory: Memory) -> np.ndarray:

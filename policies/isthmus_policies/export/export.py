@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import datetime
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -16,7 +16,7 @@ from isthmus_deploy.contracts.contract import Provenance
 from isthmus_deploy.policy.policy_file import parse, seal
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.chunks.export.export import export_chunk_run
-from isthmus_policies.chunks.monitor.fit import MonitorConfig
+from isthmus_policies.chunks.monitor.fit import ChunkMonitorConfig
 from isthmus_policies.chunks.runner import executor_of
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run, task_of_run
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
@@ -24,6 +24,7 @@ from isthmus_policies.evaluation.runners import NetworkRunner, batch_session
 from isthmus_policies.export.conditions import Margins
 from isthmus_policies.export.contract import make_contract
 from isthmus_policies.export.graph import PolicyGraph, compile_graph
+from isthmus_policies.export.monitor import compile_step_scores
 from isthmus_policies.export.replay import (
     REPLAY_STEPS,
     REPLAY_WORLDS,
@@ -41,6 +42,9 @@ from isthmus_policies.export.written import (
     write_policy,
 )
 from isthmus_policies.files import plain
+from isthmus_policies.monitor.calibration import MonitorConfig
+from isthmus_policies.monitor.step_episodes import watched_steps
+from isthmus_policies.monitor.steps import StepMonitorConfig, fit_step_monitor
 from isthmus_policies.networks.policy import POLICIES, Policy
 from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.run import Run, load_run
@@ -51,14 +55,28 @@ from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.threads import use_thread_budget
 
+ConfigT = TypeVar("ConfigT", bound=MonitorConfig)
+
 
 def export_policy(
-    task: Task, policy: Policy, provenance: Provenance, engine: str | None = None
+    task: Task,
+    policy: Policy,
+    provenance: Provenance,
+    engine: str | None = None,
+    watched: StepMonitorConfig | None = None,
 ) -> tuple[bytes, float, Recording]:
     """The policy file's bytes, the replay's worst error, and the recording it was replayed on.
 
+    Args:
+        task: What it is for.
+        policy: The trained one.
+        provenance: Where it comes from.
+        engine: Where it was trained; by default the task's first.
+        watched: How its monitor is made; None for none.
+
     Raises:
         ExportError: the graph and the trained policy differ by more than the tolerance, or the replay saw no reset.
+        ValueError: the policy succeeds too seldom for a monitor.
     """
     graph = PolicyGraph(task, policy)
     contract = make_contract(task, policy, provenance)
@@ -67,9 +85,14 @@ def export_policy(
     if recording.resets == 0:
         raise ExportError("the recorded roll-out had no episode end: the memory's reset would go unchecked")
     margins.check(recording.signals)
-    model = seal(
-        compile_graph(graph), contract, make_test_vectors(graph, contract, recording, margins.of), margins.model
-    )
+    vectors, scores = make_test_vectors(graph, contract, recording, margins.of), None
+    if watched is not None:
+        print(f"trying {watched.episodes} episodes for the monitor", flush=True)
+        tried = watched_steps(task, policy, watched.episodes, watched.seed, engine)
+        scorer, monitor = fit_step_monitor(policy, task.robot, watched, tried)
+        contract = replace(contract, monitor=monitor)
+        scores, vectors = compile_step_scores(scorer, task, contract, vectors, watched.seed)
+    model = seal(compile_graph(graph), contract, vectors, margins.model, scores)
     error = replay_error(batch_session(model), parse(model).contract, recording)
     check_error(error)
     return model, error, recording
@@ -136,25 +159,26 @@ class Options:
     """What is done of the chunks of such a policy; by default receding, or warm_start where it was fine-tuned to
     correct every action."""
     false_alarms: float | None = None
-    """Share of successful episodes in which a policy of chunks may raise a false alarm: it is then watched by a
-    monitor, which tells when it is out of its depth. By default it is not watched."""
+    """Share of successful episodes in which there may be a false alarm: the policy is then watched by a monitor, which
+    tells when it is out of its depth. By default it is not watched."""
     monitor_episodes: int = MonitorConfig.episodes
     """Episodes in simulation by which the monitor is made."""
 
-    @property
-    def watched(self) -> MonitorConfig | None:
+    def watched(self, config: type[ConfigT]) -> ConfigT | None:
         """How the monitor is made; None for none."""
         if self.false_alarms is None:
             return None
-        return MonitorConfig(false_alarms=self.false_alarms, episodes=self.monitor_episodes)
+        return config(false_alarms=self.false_alarms, episodes=self.monitor_episodes)
 
 
-def export_run(folder: Path, out: Path | None = None, episodes: int = 500) -> tuple[Path, Evaluation]:
+def export_run(
+    folder: Path, out: Path | None = None, episodes: int = 500, watched: StepMonitorConfig | None = None
+) -> tuple[Path, Evaluation]:
     """Evaluate, export, replay, write. Raises ExportError, ValueError, OSError."""
     run = load_run(folder)
     print(f"evaluating {episodes} episodes of {run.task.episode_steps} steps", flush=True)
     score = evaluate(run.task, lambda env: NetworkRunner(run.policy, env), episodes, EVALUATION_SEED, engine=run.engine)
-    model, error, recording = export_policy(run.task, run.policy, make_provenance(run, score), run.engine)
+    model, error, recording = export_policy(run.task, run.policy, make_provenance(run, score), run.engine, watched)
     path = out or folder / POLICY_FILE
     replayed = f"{REPLAY_WORLDS * REPLAY_STEPS} recorded steps with {recording.resets} resets"
     write_policy(path, model, score, replayed, error)
@@ -167,12 +191,13 @@ def export(options: Options) -> None:
         run = load_chunk_run(options.run)
         executor = executor_of(run.policy, options.execute, options.strategy)
         out = options.out or options.run / POLICY_FILE
-        export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes, options.watched)
+        watched = options.watched(ChunkMonitorConfig)
+        export_chunk_run(run, task_of_run(run, options.task), executor, out, options.episodes, watched)
         return
-    chunked = ("task", "execute", "strategy", "false_alarms")
+    chunked = ("task", "execute", "strategy")
     if given := [f"--{name.replace('_', '-')}" for name in chunked if getattr(options, name) is not None]:
         raise ValueError(f"{', '.join(given)}: only for a run of chunks, and {options.run} is none")
-    export_run(options.run, options.out, options.episodes)
+    export_run(options.run, options.out, options.episodes, options.watched(StepMonitorConfig))
 
 
 def main() -> None:

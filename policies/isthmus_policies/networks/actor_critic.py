@@ -119,6 +119,10 @@ class ActorCritic(Policy):
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
         return self.actor(self.actor_encoder(observations)), {}
 
+    def embed(self, observations: Tensors) -> Tensor:
+        """(n, features): what the actor's encoder makes of them."""
+        return self.actor_encoder(observations)
+
     def mean(self, features: Tensor, memory: Tensors, done: Tensor) -> Tensor:
         """The mean actions to learn from: of rows (n, …), or with a memory of sequences.
 

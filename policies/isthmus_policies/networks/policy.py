@@ -52,6 +52,11 @@ class Policy(nn.Module, ABC):
             noise: Standard normal numbers, (n, *shape).
         """
 
+    def embed(self, observations: Tensors) -> Tensor:
+        """(n, features): what it makes of what it sees, for a monitor that tells what is new to it: by default all
+        numbers of its groups."""
+        return torch.cat([observations[name].flatten(1).float() for name in self.groups], dim=-1)
+
     def initial_memory(self, n: int, device: torch.device | str = "cpu") -> Tensors:
         """The memory where n episodes begin."""
         return zeros(self.memory, n, device)

@@ -14,8 +14,10 @@ from isthmus_deploy.contracts.monitor_data import Monitor, Score
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.drivers.chunk import ChunkDriver
+from isthmus_deploy.drivers.step import StepDriver
 from isthmus_deploy.policy.chunk_inference import InLoop
 from isthmus_deploy.safety.commands.filter import DriverFailed
+from isthmus_deploy.safety.conditions import Conditions
 from isthmus_deploy.safety.monitor import RuntimeMonitor, ScoreWindow
 from isthmus_deploy.safety.supervisor import State, TransitionError
 
@@ -111,6 +113,56 @@ class Robot:
         assert self.controller.state is State.READY
 
 
+class Stepped:
+    """A stand-in for a runtime without chunks, whose scores are computed every third control period."""
+
+    def __init__(self, contract: Contract):
+        self.contract = replace(contract, monitor=replace(MONITOR, window=2, every=3))
+        self.digest, self.computed, self.now = 64 * "0", 0, (0.0, -9.0)
+
+    def reset(self):
+        self.computed = 0
+
+    def step(self, signals):
+        return {"joint_command": np.full(2, 0.05)}
+
+    def conditions(self):
+        return Conditions()
+
+    def scored(self):
+        return {}
+
+    def scores(self, given):
+        self.computed += 1
+        return np.array(self.now)
+
+
+def test_a_policy_without_chunks_is_watched_every_few_control_periods(contract, make_signals):
+    runtime = Stepped(contract)
+    driver = StepDriver(runtime)  # pyright: ignore[reportArgumentType]
+    controller = PolicyController({"policy": driver}, ramp_s=0.0, on_alarm="stop")
+    now = 0
+
+    def tick(n):
+        nonlocal now
+        for _ in range(n):
+            now += PERIOD_NS
+            controller.tick(make_signals(0.0, 0.0), FRESH, now)
+
+    controller.arm(now)
+    tick(2)
+    controller.start(now)
+    tick(7)
+    assert runtime.computed == 3, "in the first, the fourth and the seventh"
+    assert (controller.state, controller.counters["monitor_alarm"]) == (State.RUNNING, False)
+    runtime.now = (5.0, 0.0)
+    tick(4)
+    assert controller.state is State.RUNNING, "the mean of the last two does not exceed the second threshold"
+    tick(3)
+    assert controller.state is State.STOPPED
+    assert "novelty 5, threshold 1" in (controller.cause or "")
+
+
 @pytest.fixture
 def slow(contract):
     """The contract of a robot with a stand-by to rest in."""
@@ -190,6 +242,8 @@ def test_the_contract_keeps_its_monitor_and_one_without_is_as_before(contract):
     assert Contract.from_json(watched.to_json()) == watched
     assert Contract.from_json(contract.to_json()).monitor is None
     assert '"monitor"' not in contract.to_json()
+    stepped = replace(contract, monitor=replace(MONITOR, every=5, carried=3))
+    assert Contract.from_json(stepped.to_json()) == stepped
     with pytest.raises(ContractError, match=r"monitor\.scores"):
         replace(contract, monitor=replace(MONITOR, scores=(MONITOR.scores[0],) * 2))
     with pytest.raises(ContractError, match=r"monitor\.window"):

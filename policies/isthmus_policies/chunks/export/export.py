@@ -14,10 +14,10 @@ from isthmus_policies.chunks.chunk_policy import CHUNK_POLICIES, ChunkPolicy
 from isthmus_policies.chunks.denoisers.denoiser import DENOISERS
 from isthmus_policies.chunks.export.contract import make_chunk_contract
 from isthmus_policies.chunks.export.graph import compile_chunks
-from isthmus_policies.chunks.export.monitor import compile_scores
+from isthmus_policies.chunks.export.monitor import compile_chunk_scores
 from isthmus_policies.chunks.export.replay import ChunkRecording, chunk_error, make_chunk_vectors, newest, record_chunks
 from isthmus_policies.chunks.inference import GraphInference
-from isthmus_policies.chunks.monitor.fit import MonitorConfig, make_monitor
+from isthmus_policies.chunks.monitor.fit import ChunkMonitorConfig, make_monitor
 from isthmus_policies.chunks.runner import graph_runner
 from isthmus_policies.chunks.training.run import ChunkRun
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
@@ -38,7 +38,7 @@ def export_chunk_run(
     executor: ExecutorConfig,
     out: Path,
     episodes: int,
-    watched: MonitorConfig | None = None,
+    watched: ChunkMonitorConfig | None = None,
 ) -> Evaluation:
     """Compile, replay, evaluate the graph itself, write.
 
@@ -69,7 +69,7 @@ def export_chunk_run(
         print(f"trying {watched.episodes} episodes for the monitor", flush=True)
         scorer, monitor = make_monitor(task, run.policy, executor, watched)
         contract = replace(contract, monitor=monitor)
-        scores, vectors = compile_scores(scorer, task.robot, contract, vectors, watched.seed)
+        scores, vectors = compile_chunk_scores(scorer, task.robot, contract, vectors, watched.seed)
     sealed = seal(model, contract, vectors, margins.model, scores)
     chunks = sum(len(step.chunks) for step in recording.inferred)
     write_policy(out, sealed, score, f"{chunks} recorded chunks with {recording.resets} resets", error)

@@ -16,19 +16,20 @@ from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.policy.scores import TOLERANCE
 from isthmus_policies.chunks.export.contract import make_chunk_contract
 from isthmus_policies.chunks.export.graph import compile_chunks
-from isthmus_policies.chunks.export.monitor import compile_scores
+from isthmus_policies.chunks.export.monitor import compile_chunk_scores
 from isthmus_policies.chunks.inference import GraphInference
-from isthmus_policies.chunks.monitor.fit import MonitorConfig, Scorer, fit_monitor, parts_of, windowed
+from isthmus_policies.chunks.monitor.fit import ChunkMonitorConfig, Scorer, fit_monitor
 from isthmus_policies.chunks.monitor.watched import WatchedEpisode, watched_episodes
 from isthmus_policies.chunks.runner import usual_executor
 from isthmus_policies.evaluation.runners import batch_session
 from isthmus_policies.export.contract import NOWHERE
+from isthmus_policies.monitor.calibration import parts_of, windowed
 from isthmus_sim.robots.pusher.description import ROBOT
 from isthmus_sim.tasks import make_task
 from isthmus_sim.tasks.push_t import PushT, PushTConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
-CONFIG = MonitorConfig(false_alarms=0.25, chunks=4, window=2, learning=20)
+CONFIG = ChunkMonitorConfig(false_alarms=0.25, chunks=4, window=2, learning=20)
 FEATURES = 26
 
 
@@ -90,10 +91,10 @@ def test_what_no_monitor_can_be_made_of_is_refused():
     decided = [replace(episode, entropies=[1.0] * 5) for episode in made_up(12)]
     with pytest.raises(ValueError, match="never changes"):
         fit_monitor(policy, CONFIG, decided)
-    with pytest.raises(ValueError, match="fewer inferences than a window of 2"):
+    with pytest.raises(ValueError, match="fewer scores than a window of 2"):
         fit_monitor(policy, CONFIG, _short(made_up(12)))
     with pytest.raises(ValueError, match="between 0 and 1"):
-        MonitorConfig(false_alarms=1.0)
+        ChunkMonitorConfig(false_alarms=1.0)
 
 
 def test_episodes_are_watched_until_they_end():
@@ -138,7 +139,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scorer, list
                 reset=True, signals=reading(x), commands={"target_position": chunk}, noise={"chunk": noise[0].numpy()}
             )
         )
-    scores, vectors = compile_scores(scorer, task.robot, contract, vectors, seed=1)
+    scores, vectors = compile_chunk_scores(scorer, task.robot, contract, vectors, seed=1)
     path = tmp_path_factory.mktemp("watched") / "policy.onnx"
     path.write_bytes(seal(model, contract, vectors, monitor=scores))
     return path, scorer, vectors

@@ -1,0 +1,1 @@
+"""Whether a policy is out of its depth: scores, and thresholds from what succeeds."""
