@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-physx demo train teleop play export compare deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter bench-identify bench-mismatch campaign clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-monitor-steps bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter bench-identify bench-mismatch campaign clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -134,6 +134,9 @@ bench-chunk-latency: $(STAMP) ## one decision of exported chunk policies on one 
 
 bench-monitor: $(STAMP) ## ARGS="--runs runs/chunks/...": failures told before they happen, and false alarms, beside each score alone
 	$(BIN)/python benchmarks/monitor.py $(ARGS)
+
+bench-monitor-steps: $(STAMP) ## ARGS="--runs runs/...": the same of a quadrotor's policies, with other bodies, air and sensors
+	$(BIN)/python benchmarks/monitor_steps.py $(ARGS)
 
 bench-recording: $(STAMP) ## recording two cameras at 30 Hz: dropped frames, jitter; cost of an episode as the dataset grows
 	$(BIN)/python benchmarks/recording.py $(ARGS)
