@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contracts.contract import Contract, Memory
 from isthmus_deploy.controller import PolicyController
+from isthmus_deploy.drivers.step import StepDriver
+from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.flight.row import NUMBERS
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
@@ -86,7 +88,7 @@ def fly(robot: Robot, runtime: Runtime, seed: int, fault: Fault | None = None) -
     contract = robot.contract
     world = robot.body(seed, **fault.world)
     goals = robot.goals(np.random.default_rng([seed, 7]))
-    controller = PolicyController(runtime)
+    controller = PolicyController({"policy": StepDriver(runtime)})
     nominal = round(contract.control_period_s / world.timestep_s)
     fresh = {signal.name: 0.0 for signal in contract.signals}
     rows: list[tuple[Values, Values, Values, State]] = []
@@ -128,7 +130,8 @@ def _flight(contract: Contract, runtime: Runtime, rows: list, times: np.ndarray,
         {name: np.stack([row[i][name] for row in rows]) for name in rows[0][i]} for i in range(3)
     )
     return Flight(
-        contract=contract, sha256=runtime.digest, policy=Path("policy.onnx"), numbers=numbers,
+        contract=contract, ramp_s=0.0, numbers=numbers, chunks=np.zeros((n, 1), np.int64),
+        policies=(FlownPolicy(name="policy", sha256=runtime.digest, file=Path("policy.onnx")),),
         states=[row[3] for row in rows], signals=signals, ages_s=np.zeros((n, len(contract.signals))),
         has_wanted=np.isfinite(np.hstack([v.reshape(n, -1) for v in wanted.values()])).all(axis=1),
         wanted=wanted, sent=sent, finished=True,

@@ -65,7 +65,7 @@ def history(flight: Flight, policy: Path) -> Iterator[Finding]:
     contract = flight.contract
     windows = [memory.name for memory in contract.memory if len(memory.shape) > 1]
     asked = np.flatnonzero(flight.has_wanted)
-    if contract.chunk is not None or contract.noise or not windows or not len(asked):
+    if contract.chunk is not None or contract.noise or not windows or not len(asked) or len(flight.policies) > 1:
         return
     graph = _Graph(policy, contract)
     forth, back = (_apart(flight, graph, asked, turned) for turned in (False, True))

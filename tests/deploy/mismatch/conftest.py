@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.flight import flown
+from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.flight.row import NUMBERS, STATES, Layout
 from isthmus_deploy.flight.writer import BagWriter, Job
@@ -18,6 +20,7 @@ from isthmus_deploy.safety.supervisor import State
 Change = Callable[[np.ndarray], np.ndarray]
 TICKS = 300
 PERIOD_NS = 10_000_000
+POLICIES = (FlownPolicy(name="policy", sha256="", file=Path("policy.onnx")),)
 
 
 def same(values: np.ndarray) -> np.ndarray:
@@ -52,7 +55,8 @@ def fly(noisy: Contract) -> Callable[..., Flight]:
         numbers = {name: np.zeros(TICKS, np.int64) for name in NUMBERS}
         numbers |= {"tick": np.arange(1, TICKS + 1), "monotonic_ns": np.arange(TICKS) * period_ns}
         return Flight(
-            contract=noisy, sha256="", policy=Path("policy.onnx"), numbers=numbers, states=[State.RUNNING] * TICKS,
+            contract=noisy, policies=POLICIES, ramp_s=0.0, numbers=numbers, states=[State.RUNNING] * TICKS,
+            chunks=np.zeros((TICKS, 1), np.int64),
             signals={name: values.astype(np.float32) for name, values in signals.items()},
             ages_s=np.zeros((TICKS, 3)), has_wanted=np.ones(TICKS, bool), wanted={"joint_command": sent},
             sent={"joint_command": sent}, finished=True,
@@ -67,11 +71,11 @@ def record() -> Callable[[Flight, Path], Path]:
 
     def write(flight: Flight, root: Path) -> Path:
         job = Job(
-            ring_fd=-1, contract=flight.contract.to_json(), images=False, sha256="", policy="policy.onnx", started="",
-            epoch_ns=0, root=str(root), run="20261128-120000_two-joints_1", limit=10**9,
+            ring_fd=-1, contract=flight.contract.to_json(), images=False, policies=flown.to_json(POLICIES), ramp_s=0.0,
+            started="", epoch_ns=0, root=str(root), run="20261128-120000_two-joints_1", limit=10**9,
         )  # fmt: skip
         writer = BagWriter(job)
-        rows = np.zeros(len(flight.states), Layout(flight.contract, images=False).row)
+        rows = np.zeros(len(flight.states), Layout(flight.contract, images=False, policies=1).row)
         for place, name in enumerate(NUMBERS):
             rows["numbers"][:, place] = flight.numbers[name]
         rows["signals"] = np.hstack([flight.signals[signal.name] for signal in flight.contract.signals])

@@ -66,7 +66,8 @@ def test_a_sensor_that_stands_still_and_a_slow_clock_are_seen_without_a_model(fi
 def policy(noisy, make_model, make_signals, tmp_path: Path) -> Path:
     """`goal + position / 2 + the oldest of three`, for the noisy contract."""
     path = tmp_path / "policy.onnx"
-    step = ReplayStep(reset=True, signals=make_signals(0.2, 0.4), commands={"joint_command": np.float32([0.1, 0.2])})
+    commands = {"joint_command": np.array([0.1, 0.2], np.float32)}
+    step = ReplayStep(reset=True, signals=make_signals(0.2, 0.4), commands=commands)
     path.write_bytes(seal(make_model(), noisy, [step]))
     return path
 

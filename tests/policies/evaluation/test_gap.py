@@ -54,7 +54,8 @@ def flown(task: Task, contract: Contract, params: Params) -> Flight:
     numbers = {name: np.zeros(TICKS, np.int64) for name in NUMBERS} | {"tick": np.arange(1, TICKS + 1)}
     commands = {"rotor_speed": np.array(sent, float)}
     return Flight(
-        contract=contract, sha256="", policy=Path("policy.onnx"), numbers=numbers, states=[Mode.RUNNING] * TICKS,
+        contract=contract, policies=(), ramp_s=0.0, numbers=numbers, states=[Mode.RUNNING] * TICKS,
+        chunks=np.zeros((TICKS, 0), np.int64),
         signals={name: np.stack(values) for name, values in rows.items()}, ages_s=np.zeros((TICKS, len(rows))),
         has_wanted=np.ones(TICKS, bool), wanted=commands, sent=commands, finished=True,
     )  # fmt: skip

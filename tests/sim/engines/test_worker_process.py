@@ -1,5 +1,7 @@
 """The process of a simulator: what is shared is what was meant, and whatever goes wrong there is one error in words."""
 
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

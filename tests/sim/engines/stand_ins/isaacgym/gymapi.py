@@ -256,6 +256,7 @@ class Gym:
 
     def simulate(self, sim):
         self._set()
+        assert self._effort is not None, "set_dof_actuation_force_tensor comes before simulate"
         for i, env in enumerate(self._envs):
             env.data.qfrc_applied[env.asset.v] = self._effort[i]
             env.data.xfrc_applied[:] = 0.0
