@@ -128,16 +128,24 @@ class StepLimits:
 
 def _elements(item: Command, said: CommandSafety, period_s: float) -> list[_Element]:
     """What the elements of one command are held to."""
-    columns = (
-        full(item, item.minimum),
-        full(item, item.maximum),
-        full(item, said.soft_minimum or item.minimum),
-        full(item, said.soft_maximum or item.maximum),
-        full(item, item.max_rate) * period_s,
-        full(item, said.max_acceleration or (math.inf,)) * period_s**2,
-    )
+    rate = full(item, item.max_rate) * period_s
+    acceleration = full(item, said.max_acceleration or (math.inf,)) * period_s**2
+    ends = (item.minimum, item.maximum, said.soft_minimum or item.minimum, said.soft_maximum or item.maximum)
+    columns = [*(full(item, values) for values in ends), rate, acceleration]
     share = min(1.0, (said.approach_rate or math.inf) * period_s)
     return [
-        _Element(*row, 0.5 * row[-1], math.sqrt(0.5 * row[-1]), BrakingBarrier.of(share, row[-1]))
-        for row in zip(*(column.reshape(-1).tolist() for column in columns), strict=True)
+        _Element(
+            minimum=minimum,
+            maximum=maximum,
+            low=low,
+            high=high,
+            largest=largest,
+            change=change,
+            slack=0.5 * change,
+            root=math.sqrt(0.5 * change),
+            barrier=BrakingBarrier.of(share, change),
+        )
+        for minimum, maximum, low, high, largest, change in zip(
+            *(column.reshape(-1).tolist() for column in columns), strict=True
+        )
     ]
