@@ -28,14 +28,14 @@ def same(values: np.ndarray) -> np.ndarray:
     return values
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def noisy(contract: Contract) -> Contract:
     """The contract of two joints whose encoder has noise, so that it never stands still."""
     position, *others = contract.signals
     return dataclasses.replace(contract, signals=(dataclasses.replace(position, max_still_s=0.5), *others))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fly(noisy: Contract) -> Callable[..., Flight]:
     """`fly(seed, commands=, readings=, steps=)`: joints that close a third of the gap in each tick, one faster than the
     other, and sag as their load wants. What they are told and what is read of them can be changed."""
