@@ -112,7 +112,7 @@ def test_the_graph_goes_through_its_own_limits(policy: Path):
     """Targets that may move slowly do, in every world by itself, and anew after a reset."""
     _, contract = open_graph(str(policy))
     (target,) = contract.commands
-    slow = replace(contract, commands=(replace(target, max_rate=tuple(0.01 for _ in target.max_rate)),))
+    slow = replace(contract, commands=(replace(target, max_rate=tuple(0.001 for _ in target.max_rate)),))
     task = make_task("quadruped", CALM)
     sent = []
     for make in (lambda env: GraphRunner(str(policy), env), lambda env: GuardedRunner(str(policy), slow, env)):
@@ -121,7 +121,7 @@ def test_the_graph_goes_through_its_own_limits(policy: Path):
         sent.append(torch.stack([runner.step(env).commands[target.name] for _ in range(5)]))
     standby = torch.tensor(target.standby, dtype=torch.float32)
     free, held = (rows - standby for rows in sent)
-    most = 0.01 * contract.control_period_s
+    most = 0.001 * contract.control_period_s
     assert float(free[0].abs().max()) > 2 * most, "the graph wants more than it may"
     for step in range(5):
         assert float(held[step].abs().max()) <= (step + 1) * most + 1e-6
