@@ -112,7 +112,8 @@ def test_the_graph_goes_through_its_own_limits(policy: Path):
     """Targets that may move slowly do, in every world by itself, and anew after a reset."""
     _, contract = open_graph(str(policy))
     (target,) = contract.commands
-    slow = replace(contract, commands=(replace(target, max_rate=tuple(0.001 for _ in target.max_rate)),))
+    slower = replace(target, max_rate=(0.001,) * len(target.max_rate), transition_rate=None)
+    slow = replace(contract, commands=(slower,))
     task = make_task("quadruped", CALM)
     sent = []
     for make in (lambda env: GraphRunner(str(policy), env), lambda env: GuardedRunner(str(policy), slow, env)):
