@@ -23,7 +23,7 @@ from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
 
-TICKS = 150
+TICKS = 220
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def flown(task: Task, contract: Contract, params: Params) -> Flight:
 
 def gap_of(task: Task, flight: Flight) -> dict[str, float]:
     gap = measure(flight, task, "mujoco", horizon_s=0.3, draws=8, seed=0)
-    assert gap.windows == 3, "of 150 ticks 30 lead in; each window has 30, and the last one needs one more"
+    assert gap.windows == 3, "of 220 ticks 100 lead in; each window has 30, and the last one needs one more"
     return {parting.name: parting.share for parting in gap.partings}
 
 
@@ -78,7 +78,7 @@ def test_a_robot_that_is_its_simulation_does_not_part_from_it_and_a_heavier_one_
 
 def test_what_cannot_be_replayed_is_said(task: Task, contract: Contract):
     flight = flown(task, contract, {})
-    with pytest.raises(GapError, match="the policy never drove for 231 ticks in a row"):
+    with pytest.raises(GapError, match="the policy never drove for 301 ticks in a row"):
         measure(flight, task, "mujoco", horizon_s=2.0, draws=2, seed=0)
     walking = make_task("quadruped", robot=QUADRUPED)
     legs = replace(

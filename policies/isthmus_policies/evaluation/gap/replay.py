@@ -17,8 +17,9 @@ from isthmus_sim.rotations import rotation_matrix, to_world
 from isthmus_sim.scene import Quantity, Scene
 from isthmus_sim.task import Task
 
-_LEAD_S = 0.3
-"""Time before each window in which commands are replayed, so that actuators remember them."""
+_LEAD_S = 1.0
+"""Time before each window in which commands are replayed, so that actuators remember them: of rotors that lag by 0.15 s
+1 % of what they did before is left after it."""
 _LIKELY = 0.95
 _SOURCES: Mapping[str, tuple[str, ...]] = {"orientation": ("orientation", "imu_orientation")}
 
