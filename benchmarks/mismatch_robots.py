@@ -28,6 +28,7 @@ from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.safety.supervisor import State
+from isthmus_sim.actuators import PDMotors
 from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.robots.quadrotor.description import ROTOR_YAW
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
@@ -133,7 +134,7 @@ def _flight(contract: Contract, runtime: Runtime, rows: list, times: np.ndarray,
         contract=contract, ramp_s=0.0, numbers=numbers, chunks=np.zeros((n, 1), np.int64),
         policies=(FlownPolicy(name="policy", sha256=runtime.digest, file=Path("policy.onnx")),),
         states=[row[3] for row in rows], signals=signals, ages_s=np.zeros((n, len(contract.signals))),
-        has_wanted=np.isfinite(np.hstack([v.reshape(n, -1) for v in wanted.values()])).all(axis=1),
+        has_wanted=np.array([all(np.isfinite(value).all() for value in row[1].values()) for row in rows]),
         wanted=wanted, sent=sent, finished=True,
     )  # fmt: skip
 
@@ -229,6 +230,7 @@ def _quadruped_body(seed: int, values: dict[str, Any] | None = None, limits: dic
     robot = QUADRUPED
     if limits:
         (drive,) = robot.actuators
+        assert isinstance(drive, PDMotors)
         motors = {
             name: dataclasses.replace(motor, effort_limit=limits.get(name, motor.effort_limit))
             for name, motor in drive.motors.items()

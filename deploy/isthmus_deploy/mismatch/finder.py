@@ -19,8 +19,8 @@ from isthmus_deploy.mismatch.world import World, learn
 
 LEAST = 2 * FIRST
 """Ticks that a log must have."""
-_MARGIN = 1.5
-_FLOOR = 3e-3
+_MARGIN = 2.0
+_FLOOR = 5e-3
 _COARSE, _FINALISTS = 100, 3
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""

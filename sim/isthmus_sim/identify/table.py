@@ -40,8 +40,10 @@ def read_csv(path: Path) -> ServoLog:
         )
     try:
         values = dict(zip(names, np.array(rows[1:], dtype=float).T, strict=True))
-        facts = {name: float(told[name]) for name in _FACTS}
+        gain, mass, length, supply = (float(told[name]) for name in _FACTS)
     except ValueError as error:
         raise LogError(f"{path.name}: {error}") from error
     powered = values.pop("powered", np.ones_like(values["time_s"])) > 0.5
-    return ServoLog(name=path.stem, powered=powered, **values, **facts)
+    return ServoLog(
+        name=path.stem, powered=powered, firmware_gain=gain, mass=mass, length=length, supply=supply, **values
+    )  # fmt: skip

@@ -106,10 +106,10 @@ def run(capsys, *arguments: object) -> tuple[int, str]:
 
 
 def test_from_bags_to_a_verdict(noisy, fly, record, policy: Path, tmp_path: Path, capsys):
-    sound = [record(fly(100 + seed), tmp_path / f"sound{seed}") for seed in range(24)]
+    sound = [record(fly(100 + seed), tmp_path / f"sound{seed}") for seed in range(30)]
     world = policy.with_suffix(".world.npz")
     assert run(capsys, *sound, "--contract", policy, "--learn", world) == (
-        0, f"learnt of 24 flights, written to {world}\n",
+        0, f"learnt of 30 flights, written to {world}\n",
     )  # fmt: skip
     bad = record(fly(7, commands=lambda v: v[::-1]), tmp_path / "bad")
     contract = tmp_path / "contract.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from isthmus_deploy.mismatch.motion import Array, Motion
 
-KINDS = (
+KINDS: tuple[str, ...] = (
     "joint order", "sign", "offset", "unit", "frame or quaternion order", "gains", "delay", "action scale",
     "history direction", "control period", "saturated actuator", "dead sensor",
 )  # fmt: skip
