@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from isthmus_sim.actuator_formulas import dry_friction, motor_torque, pd_effort
@@ -90,7 +92,7 @@ class Worlds:
             wanted, velocity, a["strength"], self._effort_limit, self._saturation, self._no_load_speed
         ).astype(np.float32)
 
-    def _fail(self, worlds: Array) -> None:
+    def _fail(self, worlds: Any) -> None:
         self._arrays["failed"][:] |= worlds.astype(np.uint8)
 
     def tell(self) -> None:

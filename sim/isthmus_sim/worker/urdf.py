@@ -62,7 +62,7 @@ def _shapes(geom: Geom) -> Iterable[tuple[Sequence[float], str, dict]]:
     if geom.kind == "capsule":
         for end in (-geom.size[1], geom.size[1]):
             along = rotate(np.array(geom.orientation), np.array([0.0, 0.0, end]))
-            yield np.array(geom.position) + along, "sphere", {"radius": radius}
+            yield (np.array(geom.position) + along).tolist(), "sphere", {"radius": radius}
 
 
 def _add_joint(root: Element, body: Body, parent: str) -> Element:

@@ -112,7 +112,7 @@ def _body(number: int, body: Body, place: np.ndarray, turn: np.ndarray) -> str:
     return f"""
                 def Xform "body_{number}" (prepend apiSchemas = [{listed}])
                 {{
-{_placed(place, turn)}{articulation if root else ""}
+{_placed(place.tolist(), turn.tolist())}{articulation if root else ""}
                     float physics:mass = {body.mass:.9g}
                     point3f physics:centerOfMass = {_vector(body.centre)}
                     float3 physics:diagonalInertia = {_vector(body.inertia)}

@@ -1,6 +1,6 @@
 """The part of `isaacgym.gymapi` that the worker uses, Python 3.8 and MuJoCo 3.2 or later."""
 
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalSubscript=false
 
 import copy
 import ctypes
