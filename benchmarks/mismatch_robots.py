@@ -244,9 +244,9 @@ def _quadruped_body(seed: int, values: dict[str, Any] | None = None, limits: dic
 
 
 def _sways(random: np.random.Generator) -> Callable[[float], Values]:
-    """Two sines a number, a slow one and a small fast one, so that times show."""
+    """Two sines a number, a slow one and a small fast one, so that times show; together within 1 m/s sideways."""
     rate = np.stack([random.uniform(0.3, 0.8, 3), random.uniform(1.2, 2.5, 3)])
-    phase, size = random.uniform(0, 2 * math.pi, (2, 3)), np.array([[0.8], [0.5]])
+    phase, size = random.uniform(0, 2 * math.pi, (2, 3)), np.array([[0.6], [0.35]])
 
     def goals(time_s: float) -> Values:
         value = (size * np.sin(2 * math.pi * rate * time_s + phase)).sum(axis=0)
