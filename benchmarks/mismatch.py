@@ -16,8 +16,8 @@ from pathlib import Path
 from common import BenchOptions, Row, parse, report
 
 import numpy as np
-from mismatch_faults import FAULTS
-from mismatch_robots import Robot, fly, robots
+from mismatching.faults import FAULTS
+from mismatching.robots import Robot, fly, robots
 
 from isthmus_deploy.mismatch.finder import Finder, MismatchError, learn_world
 from isthmus_deploy.policy.runtime import Runtime

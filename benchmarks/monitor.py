@@ -21,7 +21,7 @@ from common import BenchOptions, parse, report
 
 import numpy as np
 from chunk_trials import made_up, require_state
-from judging import BOTH, USUAL, Counted, Table, judges, rows_of
+from monitoring.judging import BOTH, USUAL, Counted, Table, judges, rows_of
 from rich.console import Console
 
 from isthmus_policies.chunks.monitor.fit import ChunkMonitorConfig, fit_monitor

@@ -18,7 +18,7 @@ from pathlib import Path
 from common import BenchOptions, Row, parse, report
 
 import numpy as np
-from judging import BOTH, USUAL, Counted, Table, judges, rows_of
+from monitoring.judging import BOTH, USUAL, Counted, Table, judges, rows_of
 from rich.console import Console
 
 from isthmus_deploy.policy.runtime import Runtime

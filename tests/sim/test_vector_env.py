@@ -133,7 +133,7 @@ def test_images_are_bytes():
 def test_unknown_names_are_refused_with_the_known():
     with pytest.raises(ValueError, match="quadrotor-randomized"):
         TaskVectorEnv("quadrotr", 1)
-    with pytest.raises(ValueError, match="analytic, mujoco"):
+    with pytest.raises(ValueError, match="analytic, isaacgym, mujoco"):
         TaskVectorEnv("quadrotor", 1, engine="bullet")
     with pytest.raises(ValueError, match="pixels; it has: actor, critic"):
         TaskVectorEnv("quadrotor", 1, groups=("actor", "pixels"))

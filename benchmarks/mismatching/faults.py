@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from mismatch_robots import Fault, Values
+
+from mismatching.robots import Fault, Values
 
 Draw = Callable[[np.random.Generator], Fault]
 Random = np.random.Generator

@@ -5,17 +5,16 @@ safety chain, and a stand-in's body, in one process. What lies between chain and
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import hand_made_policy  # pyright: ignore[reportMissingImports]
 import numpy as np
 import onnx
+import standing_policy  # pyright: ignore[reportMissingImports]
 from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contracts.contract import Contract, Memory
@@ -33,19 +32,10 @@ from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.robots.quadrotor.description import ROTOR_YAW
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 
-TESTS = Path(__file__).parents[1] / "tests"
 WINDOW = 4
 """Past readings that each policy remembers."""
 
 Values = dict[str, np.ndarray]
-
-
-def _of_tests(name: str) -> ModuleType:
-    """A module of the tests' own: what they fly and stand with."""
-    for folder in (TESTS / "helpers", TESTS / "deploy" / "ros"):
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
-    return importlib.import_module(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +187,7 @@ _MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.03, 0
 
 def _swaying(turned: bool) -> tuple[bytes, Contract]:
     """It stands, and moves each joint as a mixture of the three numbers of its goals; damped by what it remembers."""
-    contract = _of_tests("standing_policy").contract()
+    contract = standing_policy.contract()
     default = np.array(QUADRUPED.commands[0].standby, np.float32)
     used = ("joint_position", "linear_velocity_command", "yaw_rate_command")
     others = [signal.name for signal in contract.signals if signal.name not in used]
@@ -263,7 +253,7 @@ _YAWING = 12.0  # rad/s of the rotors for each m/s that is asked for along x: th
 
 def _flying(turned: bool) -> tuple[bytes, Contract]:
     """The tests' controller, which also turns about its axis, so that this is seen."""
-    made = _of_tests("hand_made_policy")
+    made = hand_made_policy
     proto = onnx.load_from_string(made.model())
     graph = proto.graph
     for node in graph.node:
@@ -282,7 +272,7 @@ _UNIT = 0.1  # share by which units of one type differ
 def _quadrotor_body(seed: int) -> Any:
     """A quadrotor of the type that its controller was written for, each parameter within a tenth."""
     random = np.random.default_rng([seed, 3])
-    made, scene = _of_tests("hand_made_policy"), bare_scene(QUADROTOR)
+    made, scene = hand_made_policy, bare_scene(QUADROTOR)
     own = {"mass": made.MASS, "inertia": made.INERTIA}
     own |= dict.fromkeys(("time_constant_up", "time_constant_down"), made.MOTOR_LAG_S)
     middles = {p.name: np.atleast_1d(own.get(p.name, p.nominal)) for p in scene.parameters}

@@ -1,0 +1,7 @@
+"""Robots that are flown in one process, and what can be wrong between them and the trained world. What they are driven
+by is the tests' own."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / name) for name in ("deploy/ros", "helpers")]

@@ -1,0 +1,1 @@
+"""How monitors are judged, whatever they watch."""
