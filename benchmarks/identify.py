@@ -40,9 +40,12 @@ class Options(BenchOptions):
     """Known servos that are looked for."""
 
 
+QUICK = Options(draws=1)
+
+
 def main() -> int:
     """Print the table; 1 where a must is missed."""
-    options = parse(Options(), Options(draws=1))
+    options = parse(Options(), QUICK)
     rows: list[Row] = []
     if options.logs.is_dir():
         rows += _real(read_logs([options.logs]), options.quick)

@@ -37,6 +37,9 @@ class Options(BenchOptions):
     """Print what was said of each fault that was not named first."""
 
 
+QUICK = Options(faults=1, sound=2, learnt=15)
+
+
 @dataclass
 class Score:
     """Of one robot: flights by kind, and how many were named first and among the first three."""
@@ -49,7 +52,7 @@ class Score:
 
 def main() -> int:
     """Print the table; 1 where a must is missed."""
-    options = parse(Options(), Options(faults=1, sound=2, learnt=15))
+    options = parse(Options(), QUICK)
     scores = {name: _judge(robot, options) for name, robot in robots().items()}
     rows = [row for name, score in scores.items() for row in _rows(name, score, options)]
     total = options.faults * sum(len(score.first) for score in scores.values())
