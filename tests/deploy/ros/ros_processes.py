@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -189,12 +190,17 @@ class Operator:
         return self.diagnostics[-1]
 
     def ask(self, service: str) -> Trigger.Response:
-        """Call one of the node's services."""
+        """Call one of the node's services that need no words."""
+        return self.call(Trigger, service, Trigger.Request())
+
+    def call(self, kind: Any, service: str, request: Any) -> Any:
+        """Call one of the node's services. Its client stays: an answer to a new one, which the node does not know yet,
+        may be lost."""
         if service not in self._services:
-            self._services[service] = self.link.node.create_client(Trigger, f"policy_node/{service}")
+            self._services[service] = self.link.node.create_client(kind, f"policy_node/{service}")
         client = self._services[service]
         self.wait(f"service {service}", client.service_is_ready)
-        future = client.call_async(Trigger.Request())
+        future = client.call_async(request)
         self.wait(f"answer to {service}", future.done)
         answer = future.result()
         assert answer is not None

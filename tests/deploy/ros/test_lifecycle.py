@@ -17,31 +17,21 @@ from isthmus_sim.robots.quadruped.description import ROBOT
 
 pytestmark = pytest.mark.ros
 
-NODE = "policy_node"
 SAFE = np.array(ROBOT.commands[0].safe)
 FIFTH = ["--ros-args", "-p", "ramp_s:=0.2", "-p"]
 
 
-def call(operator, service_type, name, request):
-    client = operator.link.node.create_client(service_type, f"{NODE}/{name}")
-    operator.wait(name, client.service_is_ready)
-    answer = client.call_async(request)
-    operator.wait(f"the answer of {name}", answer.done)
-    operator.link.node.destroy_client(client)
-    return answer.result()
-
-
 def change(operator, label):
-    return call(operator, ChangeState, "change_state", ChangeState.Request(transition=Transition(label=label))).success
+    return operator.call(ChangeState, "change_state", ChangeState.Request(transition=Transition(label=label))).success
 
 
 def stage(operator):
-    return call(operator, GetState, "get_state", GetState.Request()).current_state.label
+    return operator.call(GetState, "get_state", GetState.Request()).current_state.label
 
 
 def set_parameter(operator, name, value):
     request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-    (result,) = call(operator, SetParameters, "set_parameters", request).results
+    (result,) = operator.call(SetParameters, "set_parameters", request).results
     return result
 
 
@@ -110,7 +100,7 @@ def test_a_policy_that_cannot_be_run_leaves_the_node_unconfigured_and_another_on
 
 
 def test_parameters_are_typed_bounded_and_left_alone_while_they_are_used(managed, walker):
-    (value,) = call(walker, GetParameters, "get_parameters", GetParameters.Request(names=["ramp_s"])).values
+    (value,) = walker.call(GetParameters, "get_parameters", GetParameters.Request(names=["ramp_s"])).values
     assert value.double_value == 0.2
     for name, wrong, reason in (
         ("ramp_s", 11.0, "out of range"),
