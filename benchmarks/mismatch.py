@@ -28,7 +28,7 @@ class Options(BenchOptions):
     """How often the right cause is named."""
 
     faults: int = 20
-    """Of each kind, by robot."""
+    """Faults of each kind, by robot."""
     sound: int = 20
     """Sound flights that are judged, by robot."""
     learnt: int = 60
@@ -42,7 +42,7 @@ QUICK = Options(faults=1, sound=2, learnt=15)
 
 @dataclass
 class Score:
-    """Of one robot: flights by kind, and how many were named first and among the first three."""
+    """One robot's flights by kind, and how many were named first and among the first three."""
 
     first: dict[str, int] = field(default_factory=dict)
     three: dict[str, int] = field(default_factory=dict)

@@ -47,7 +47,7 @@ class Fault:
 
     readings: Callable[[Values, int], Values] = lambda values, tick: values
     commands: Callable[[Values, Values, int], Values] = lambda values, readings, tick: values
-    """Of commands and true readings."""
+    """The change of commands, given true readings."""
     world: dict[str, Any] = field(default_factory=dict)
     """What `Robot.body` is told."""
     steps: Callable[[int, int], int] = lambda nominal, tick: nominal

@@ -28,7 +28,7 @@ class Flight:
     """One run: its n recorded ticks, in their order."""
 
     contract: Contract
-    """Of the first policy: what readings and commands were held to."""
+    """The first policy's: what readings and commands were held to."""
     policies: Sequence[FlownPolicy]
     """Those that could drive."""
     ramp_s: float

@@ -35,7 +35,7 @@ class MonitorConfig:
     learning: int = 2_000
     """Steps in which is learned what is known."""
     seed: int = 20_000
-    """Of the episodes, and of what is learned."""
+    """Seed of the episodes, and of what is learned."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.false_alarms < 1.0:

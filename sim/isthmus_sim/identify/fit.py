@@ -39,7 +39,7 @@ class Fit:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all parameters."""
+        """Names of all parameters."""
         return names(self.friction)
 
     @property

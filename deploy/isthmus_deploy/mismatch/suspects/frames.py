@@ -42,7 +42,7 @@ def vectors(known: Roles) -> Iterator[Suspect]:
 
 
 def _axes(order: Array, signs: Array) -> Callable[[Array], Array]:
-    """Of a reading that is signs * true[order]."""
+    """Undo a reading that is signs * true[order]."""
     back = np.argsort(order)
     return lambda values: (values * signs)[:, back]
 

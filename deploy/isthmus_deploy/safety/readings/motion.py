@@ -16,7 +16,7 @@ _XYZ, _WXYZ = ("x", "y", "z"), ("w", "x", "y", "z")
 _WINDOW_S = 0.5
 _GAP_S = 0.2
 _SHARE = 0.25
-"""Of the way in the window: what an estimate of the velocity may be wrong by, in size, direction or time."""
+"""Share of the way in the window that an estimate of the velocity may be wrong by, in size, direction or time."""
 
 Vector = tuple[float, float, float]
 
