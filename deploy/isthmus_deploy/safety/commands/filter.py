@@ -37,7 +37,7 @@ class GoalLimiter:
             if signal.trained_minimum is not None and signal.trained_maximum is not None
         }
         self._around = {item.name: item.trained_around for item in limits.signals if item.trained_around is not None}
-        self._ranges: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
+        self._ranges: list[tuple[str, list[float], list[float]]] | None = None
         self.clamped_steps = 0
         """Steps in which a goal was outside its trained range."""
 
@@ -48,20 +48,29 @@ class GoalLimiter:
     def apply(self, signals: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """The signals (by name, unbatched, finite) with every goal in its trained range."""
         if self._ranges is None:
-            self._ranges = {name: self._placed(name, signals) for name in self._trained}
-        held = {name: np.clip(signals[name], low, high) for name, (low, high) in self._ranges.items()}
-        self.clamped_steps += any(_beyond(signals[name], goal, *self._ranges[name]) for name, goal in held.items())
-        return {**signals, **held}
+            self._ranges = [(name, *self._placed(name, signals)) for name in self._trained]
+        held, clamped = {}, False
+        for name, low, high in self._ranges:
+            asked = signals[name]
+            goal = [min(max(x, a), b) for x, a, b in zip(numbers(asked), low, high, strict=True)]
+            if goal != numbers(asked):
+                held[name] = np.array(goal, asked.dtype).reshape(asked.shape)
+                clamped = clamped or _beyond(numbers(asked), goal, low, high)
+        self.clamped_steps += clamped
+        return {**signals, **held} if held else signals
 
-    def _placed(self, name: str, signals: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _placed(self, name: str, signals: Mapping[str, np.ndarray]) -> tuple[list[float], list[float]]:
         low, high = self._trained[name]
         middle = signals[self._around[name]] if name in self._around else np.zeros_like(low)
-        return low + middle, high + middle
+        return numbers(low + middle), numbers(high + middle)
 
 
-def _beyond(asked: np.ndarray, held: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    rounding = COUNTED * np.maximum(high - low, np.abs(high))
-    return bool((np.abs(held - asked) > rounding).any())
+def _beyond(asked: list[float], held: list[float], low: list[float], high: list[float]) -> bool:
+    """Whether a goal was held by more than a rounding."""
+    return any(
+        abs(goal - wanted) > COUNTED * max(most - least, abs(most))
+        for wanted, goal, least, most in zip(asked, held, low, high, strict=True)
+    )
 
 
 class SafetyFilter:

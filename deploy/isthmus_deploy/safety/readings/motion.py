@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 from operator import sub
 
-import numpy as np
-
 from isthmus_deploy.contracts.limits import Signal
 from isthmus_deploy.rotations import rotated
 
@@ -58,7 +56,7 @@ class MotionGuard:
         self._before = None
         self._track.clear()
 
-    def check(self, flat: np.ndarray, passed_s: Sequence[float]) -> str | None:
+    def check(self, flat: list[float], passed_s: Sequence[float]) -> str | None:
         """Take all readings, `passed_s` after those before, for each signal.
 
         Returns:
@@ -100,17 +98,17 @@ class MotionGuard:
             "otherwise than the velocity says"
         )
 
-    def _read(self, flat: np.ndarray, index: int) -> Vector:
-        x, y, z = flat[self._slices[index]].tolist()
+    def _read(self, flat: list[float], index: int) -> Vector:
+        x, y, z = flat[self._slices[index]]
         return x, y, z
 
-    def _world_velocity(self, flat: np.ndarray) -> Vector:
+    def _world_velocity(self, flat: list[float]) -> Vector:
         assert self._velocity is not None
         velocity = self._read(flat, self._velocity)
         if not self._in_body:
             return velocity
         assert self._orientation is not None
-        return rotated(flat[self._slices[self._orientation]].tolist(), velocity)
+        return rotated(flat[self._slices[self._orientation]], velocity)
 
 
 def _only(signals: Sequence[Signal], unit: str, frames: Sequence[str], order: Sequence[str]) -> int | None:

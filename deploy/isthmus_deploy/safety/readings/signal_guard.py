@@ -7,7 +7,7 @@ from operator import mul
 import numpy as np
 
 from isthmus_deploy.contracts.limits import Limits
-from isthmus_deploy.safety.commands.elements import Parts, element_name, flat, slices
+from isthmus_deploy.safety.commands.elements import element_name, flat, numbers, slices
 from isthmus_deploy.safety.readings.motion import MotionGuard
 from isthmus_deploy.safety.readings.stillness import StillnessGuard
 
@@ -18,7 +18,8 @@ _QUATERNION_NORM_TOLERANCE = 1e-2
 class SignalGuard:
     """Judges every reading before whoever drives sees it. Knows the limits, and the last accepted reading.
 
-    An image is judged by its form and its age alone.
+    An image is judged by its form and its age alone. The rest is plain numbers: in a loop that sleeps between its
+    ticks, and finds its caches cold, every call of NumPy costs several times what it does in a row.
     """
 
     def __init__(self, limits: Limits):
@@ -26,12 +27,12 @@ class SignalGuard:
         self._period_s = limits.control_period_s
         self._numbers = [signal for signal in limits.signals if signal.dtype != "uint8"]
         self._slices = slices(self._numbers)
-        self._minimum = flat(self._numbers, "minimum")
-        self._maximum = flat(self._numbers, "maximum")
-        self._max_jump = flat(self._numbers, "max_jump")
-        self._flat = np.zeros_like(self._minimum)
-        self._last = np.zeros_like(self._minimum)
-        self._views = Parts(self._numbers).of(self._flat)
+        self._forms = [(item.name, tuple(item.shape), item.dtype == "uint8") for item in limits.signals]
+        self._oldest_s = [(item.name, item.max_age_s) for item in limits.signals if item.max_age_s is not None]
+        bounds = (flat(self._numbers, field).tolist() for field in ("minimum", "maximum", "max_jump"))
+        self._minimum, self._maximum, self._max_jump = bounds
+        self._flat: list[float] = []
+        self._last: list[float] = []
         self._quaternions = [
             (signal.name, slice(start, start + 4))
             for signal, part in zip(self._numbers, self._slices, strict=True)
@@ -73,45 +74,44 @@ class SignalGuard:
         ages = [ages_s.get(signal.name, 0.0) for signal in self._numbers]
         cause = self._check_jumps(ages) or self._check_course(ages)
         if cause is None:
-            np.copyto(self._last, self._flat)
-            self._last_ages = ages
+            self._last, self._last_ages = self._flat, ages
         return cause
 
     def _check_ages(self, ages_s: Mapping[str, float]) -> str | None:
-        for signal in self._signals:
-            if signal.max_age_s is None:
-                continue
-            age = ages_s.get(signal.name, np.inf)
-            if not age <= signal.max_age_s:
-                return f"{signal.name}: stale, {age:.3g} s old (at most {signal.max_age_s:.3g} s)"
+        for name, oldest_s in self._oldest_s:
+            age = ages_s.get(name, math.inf)
+            if not age <= oldest_s:
+                return f"{name}: stale, {age:.3g} s old (at most {oldest_s:.3g} s)"
         return None
 
     def _gather(self, signals: Mapping[str, np.ndarray]) -> str | None:
-        for signal in self._signals:
-            value, view = signals.get(signal.name), self._views.get(signal.name)
+        readings: list[float] = []
+        for name, shape, is_image in self._forms:
+            value = signals.get(name)
             if value is None:
-                return f"{signal.name}: no reading"
-            if value.shape != signal.shape:
-                return f"{signal.name}: shape {value.shape}, the contract says {signal.shape}"
-            if view is not None:
-                np.copyto(view, value)
+                return f"{name}: no reading"
+            if value.shape != shape:
+                return f"{name}: shape {value.shape}, the contract says {shape}"
+            if not is_image:
+                readings += numbers(value)
             elif value.dtype != np.uint8:
-                return f"{signal.name}: {value.dtype}, the contract says uint8"
+                return f"{name}: {value.dtype}, the contract says uint8"
+        self._flat = readings
         return None
 
     def _check_range(self) -> str | None:
-        plausible = (self._flat >= self._minimum) & (self._flat <= self._maximum)  # false for not-a-number
-        if plausible.all():
-            return None
-        index = int(np.argmin(plausible))
-        name, value = self._name(index), self._flat[index]
-        if not np.isfinite(value):
-            return f"{name}: not finite ({value})"
-        return f"{name}: {value:.6g} is outside [{self._minimum[index]:.6g}, {self._maximum[index]:.6g}]"
+        bounded = zip(self._flat, self._minimum, self._maximum, strict=True)
+        for index, (value, minimum, maximum) in enumerate(bounded):
+            if minimum <= value <= maximum:  # false for not-a-number
+                continue
+            if not math.isfinite(value):
+                return f"{self._name(index)}: not finite ({value})"
+            return f"{self._name(index)}: {value:.6g} is outside [{minimum:.6g}, {maximum:.6g}]"
+        return None
 
     def _check_norms(self) -> str | None:
         for name, part in self._quaternions:
-            norm = math.hypot(*self._flat[part].tolist())
+            norm = math.hypot(*self._flat[part])
             if abs(norm - 1.0) > _QUATERNION_NORM_TOLERANCE:
                 return f"{name}: not a unit quaternion, norm {norm:.4g}"
         return None
@@ -128,24 +128,22 @@ class SignalGuard:
             return None
         for _, part in self._quaternions:
             before = self._last[part]
-            if sum(map(mul, self._flat[part].tolist(), before.tolist())) < 0.0:
-                np.negative(before, out=before)
-        jump = np.abs(self._flat - self._last)
-        if (jump <= self._max_jump).all():
-            return None
-        return self._explain_jump(jump, ages)
+            if sum(map(mul, self._flat[part], before)) < 0.0:
+                self._last[part] = [-value for value in before]
+        for value, before, most in zip(self._flat, self._last, self._max_jump, strict=True):
+            if abs(value - before) > most:
+                return self._explain_jump(ages)
+        return None
 
-    def _explain_jump(self, jump: np.ndarray, ages: Sequence[float]) -> str | None:
+    def _explain_jump(self, ages: Sequence[float]) -> str | None:
         """The cause, unless the readings lie far enough apart in time to allow for it."""
         assert self._last_ages is not None
         for part, age, last_age in zip(self._slices, ages, self._last_ages, strict=True):
             periods = max(1.0, (self._elapsed_s + last_age - age) / self._period_s)
-            excess = jump[part] - self._max_jump[part] * periods
-            index = part.start + int(np.argmax(excess))
-            if excess[index - part.start] > 0.0:
-                return (
-                    f"{self._name(index)}: jumped by {jump[index]:.6g} (at most {self._max_jump[index]:.6g} a period)"
-                )
+            for index in range(part.start, part.stop):
+                jump, most = abs(self._flat[index] - self._last[index]), self._max_jump[index]
+                if jump > most * periods:
+                    return f"{self._name(index)}: jumped by {jump:.6g} (at most {most:.6g} a period)"
         return None
 
     def _name(self, index: int) -> str:

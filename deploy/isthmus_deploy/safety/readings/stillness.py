@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from isthmus_deploy.contracts.limits import Signal
 
 
 class StillnessGuard:
-    """Finds signals none of whose elements has changed, bit for bit, for longer than `max_still_s`.
+    """Finds signals none of whose elements has changed at all for longer than `max_still_s`.
 
     Real sensors have noise, so that readings that are equal are no readings; which signals may stand still, such as a
     goal or an encoder of coarse steps, the contract says by leaving `max_still_s` out. Only time between readings
@@ -34,7 +32,7 @@ class StillnessGuard:
         """The next reading is compared with none before it."""
         self._still_s = [0.0] * len(self._still_s)
 
-    def check(self, now: np.ndarray, before: np.ndarray, passed_s: Sequence[float]) -> str | None:
+    def check(self, now: list[float], before: list[float], passed_s: Sequence[float]) -> str | None:
         """Compare flat readings with those before.
 
         Args:
@@ -46,7 +44,7 @@ class StillnessGuard:
             None, or the cause in words.
         """
         for index, part, limit_s in self._watched:
-            if now[part].tobytes() != before[part].tobytes():
+            if now[part] != before[part]:
                 self._still_s[index] = 0.0
                 continue
             self._still_s[index] += max(0.0, passed_s[index])
