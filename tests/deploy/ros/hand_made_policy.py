@@ -50,27 +50,49 @@ _ALLOCATION = np.linalg.inv(
         ]
     )
 )
+# The torques that right the thrust axis, from where it should point, and those that brake the turning, 1/s.
+_RIGHTING = np.zeros((3, 3))
+_RIGHTING[1, 0], _RIGHTING[0, 1] = -TILT_GAIN * INERTIA[0], TILT_GAIN * INERTIA[1]
+_DAMPING = np.array([[RATE_GAIN, RATE_GAIN, YAW_GAIN]]) * INERTIA
+
+# Rotations in few operations, as an exported policy has them: a graph's cost is the number of its nodes.
+_FIRST, _SECOND = np.repeat(np.eye(4), 4, axis=1), np.tile(np.eye(4), 4)  # (4, 16): element i·4 + j is q_i, and q_j
+_EACH_ROW, _SUM_ROW = np.tile(np.eye(3), 3), np.repeat(np.eye(3), 3, axis=0)
+_EACH_COLUMN, _SUM_COLUMN = np.repeat(np.eye(3), 3, axis=1), np.tile(np.eye(3), (3, 1))
+
+
+def _from_products() -> np.ndarray:
+    """(16, 9): the elements of a unit quaternion's rotation matrix from the products of its elements."""
+    w, x, y, z = range(4)
+    squares, signs = (w, x, y, z), ((1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
+    mixed = {  # 2·(q_a·q_b ± q_c·w)
+        (0, 1): (x, y, z, -1), (0, 2): (x, z, y, 1), (1, 0): (x, y, z, 1), (1, 2): (y, z, x, -1),
+        (2, 0): (x, z, y, -1), (2, 1): (y, z, x, 1),
+    }  # fmt: skip
+    table = np.zeros((16, 9))
+    for axis, row in enumerate(signs):
+        table[[5 * i for i in squares], 4 * axis] = row
+    for (row, column), (a, b, c, sign) in mixed.items():
+        table[4 * a + b, 3 * row + column] = 2.0
+        table[4 * c + w, 3 * row + column] = 2.0 * sign
+    return table
+
+
+_FROM_PRODUCTS = _from_products()
 
 
 def control(s: dict[str, Any], memory: dict[str, Any], ops: Any, period_s: float) -> tuple[Any, dict[str, Any]]:
     """Rotor speed set-points (batch, 4) rad/s and the next memory, from signals and memory (batch, n)."""
-    axes = _axes(s["orientation"], ops)
-    velocity = _sum3(axes, s["linear_velocity"], rows=True, ops=ops)
+    rotation = _rotation(s["orientation"], ops)
+    velocity = ops.matmul(rotation * ops.matmul(s["linear_velocity"], _EACH_ROW), _SUM_ROW)
     error = ops.clip(s["reference_position"] - s["position"], -0.8, 0.8)
     integral = ops.clip(memory["integral"] + error * period_s, -4.0, 4.0)
     wanted = error * POSITION_GAIN + (s["reference_velocity"] - velocity) * VELOCITY_GAIN + integral * INTEGRAL_GAIN
     wanted = ops.clip(wanted, -4.0, 4.0) + ops.constant([[0.0, 0.0, GRAVITY]])
-    wanted_body = _sum3(axes, wanted, rows=False, ops=ops)
+    wanted_body = ops.matmul(rotation * ops.matmul(wanted, _EACH_COLUMN), _SUM_COLUMN)
     size = ops.sqrt((wanted_body * wanted_body).sum())
     tilt = wanted_body / size  # where the thrust axis should point, seen from the body
-    rate = s["angular_velocity"]
-    turn = ops.concat(
-        [
-            (tilt[:, 1:2] * -TILT_GAIN - rate[:, 0:1] * RATE_GAIN) * INERTIA[0],
-            (tilt[:, 0:1] * TILT_GAIN - rate[:, 1:2] * RATE_GAIN) * INERTIA[1],
-            rate[:, 2:3] * (-YAW_GAIN * INERTIA[2]),
-        ]
-    )
+    turn = ops.matmul(tilt, _RIGHTING) - s["angular_velocity"] * _DAMPING
     thrust = ops.clip(wanted_body[:, 2:3] * MASS, 0.1, 0.45)
     rotor_thrust = ops.matmul(ops.concat([thrust, turn]), _ALLOCATION.T)
     speed = ops.sqrt(ops.clip(rotor_thrust / THRUST, 600.0**2, 2200.0**2))
@@ -80,21 +102,9 @@ def control(s: dict[str, Any], memory: dict[str, Any], ops: Any, period_s: float
     return command, {"integral": integral, "rotor_speed": estimate}
 
 
-def _axes(q: Any, ops: Any) -> list[Any]:
-    """The rows of the rotation matrix world_from_body, (batch, 3) each, from wxyz."""
-    w, x, y, z = (q[:, i : i + 1] for i in range(4))
-    return [
-        ops.concat([(w * w + x * x) * 2.0 - 1.0, (x * y - w * z) * 2.0, (x * z + w * y) * 2.0]),
-        ops.concat([(x * y + w * z) * 2.0, (w * w + y * y) * 2.0 - 1.0, (y * z - w * x) * 2.0]),
-        ops.concat([(x * z - w * y) * 2.0, (y * z + w * x) * 2.0, (w * w + z * z) * 2.0 - 1.0]),
-    ]
-
-
-def _sum3(axes: list[Any], vector: Any, *, rows: bool, ops: Any) -> Any:
-    """R v (rows) or Rᵀ v."""
-    if rows:
-        return ops.concat([(row * vector).sum() for row in axes])
-    return axes[0] * vector[:, 0:1] + axes[1] * vector[:, 1:2] + axes[2] * vector[:, 2:3]
+def _rotation(q: Any, ops: Any) -> Any:
+    """The rotation matrix world_from_body, row by row, (batch, 9), from wxyz: all products of two elements, added up."""
+    return ops.matmul(ops.matmul(q, _FIRST) * ops.matmul(q, _SECOND), _FROM_PRODUCTS)
 
 
 class NumpyOps:
