@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import subprocess
 import sys
@@ -95,9 +96,11 @@ def test_a_process_and_its_children_are_told_apart_by_what_they_run(bench: Any):
 def test_memory_is_what_the_process_really_holds(bench: Any):
     from deployment.memory import resident_kib  # pyright: ignore[reportMissingImports]
 
+    size = 50_000_000
     before = resident_kib(os.getpid())
-    held = b"x" * 50_000_000
-    assert resident_kib(os.getpid()) - before == pytest.approx(len(held) / 1024, rel=0.1)
+    with mmap.mmap(-1, size) as held:  # the allocator may have memory that is resident already
+        held.write(b"x" * size)
+        assert resident_kib(os.getpid()) - before >= 0.9 * size / 1024
 
 
 def test_the_bare_loop_counts_each_period(bench: Any):
