@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
@@ -63,6 +63,9 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     max_diverged_share: float = 0.01
     """Share of the worlds that may diverge within an iteration; they are reset and dumped. More of them stop the
     run."""
+    identified: Annotated[dict[str, tuple[tuple[float, float], ...]], tyro.conf.Suppress] = field(default_factory=dict)
+    """What `--identified` said of the robot: by parameter, least and most of each element. It is drawn in the place of
+    what the task draws."""
     task: TaskT
     """The task's own configuration."""
     policy: PolicyT

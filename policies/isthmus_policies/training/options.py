@@ -18,7 +18,9 @@ from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json, config_type, default_config
+from isthmus_policies.training.worlds import make_robot
 from isthmus_sim.description import RobotDescription
+from isthmus_sim.identify.identified_robot import read_identified_robot
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.sensors import SensorModel, SignalNoise
 from isthmus_sim.tasks import TASKS
@@ -34,6 +36,8 @@ class Options(Generic[ConfigT]):
     config: Annotated[ConfigT, tyro.conf.arg(name="")]
     run: Path | None = None
     """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
+    identified: Path | None = None
+    """What isthmus-identify-robot has written of the robot: its parameters are drawn within these intervals."""
     resume: bool = False
     """Go on from the checkpoint in --run, with the configuration it was started with. Only iterations,
     checkpoint-every, max-diverged-share and torch-threads may change: a finished run can be trained longer."""
@@ -59,9 +63,16 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
     )
     if not names.resume:
         options = replace(options, config=_without_the_silent(options.config))
+    if options.identified is not None:
+        options = replace(options, config=_as_identified(options.config, options.identified))
     if options.config.robot == config.robot:  # what a stored run says stays as it is: a run goes on as it was begun
         return options
     return replace(options, config=replace(options.config, robot=_from_anywhere(options.config.robot)))
+
+
+def _as_identified(config: TrainConfig[Any, Any, Any], path: Path) -> TrainConfig[Any, Any, Any]:
+    robot = make_robot(config) or ROBOTS[TASKS[config.name].robot]
+    return replace(config, identified=read_identified_robot(path).ends(robot))
 
 
 def _with_every_sensor(config: ConfigT, robot: RobotDescription) -> ConfigT:

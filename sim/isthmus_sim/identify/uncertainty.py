@@ -65,14 +65,14 @@ class Knowledge:
 def know(fit: Fit, bench: Bench) -> Knowledge:
     """What a fit on these logs knows."""
     size = len(fit.residual)
-    tau = min(_correlation_time(bench.split(fit.residual)), size / (2 * len(fit.free)))
+    tau = min(correlation_time(bench.split(fit.residual)), size / (2 * len(fit.free)))
     sigma = float(np.sqrt(fit.cost / (size - tau * len(fit.free))))
     low, high = (end[fit.free] for end in bounds(fit.friction))
     information = fit.jacobian.T @ fit.jacobian / (sigma**2 * tau) + np.diag(12.0 / (high - low) ** 2)
     return Knowledge(fit=fit, covariance=np.linalg.inv(information), sigma=sigma, tau=tau)
 
 
-def _correlation_time(residuals: Sequence[Array]) -> float:
+def correlation_time(residuals: Sequence[Array]) -> float:
     """In samples, of residuals log by log."""
     longest = max(len(each) for each in residuals)
     products = np.zeros(longest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from isthmus_sim.description import RobotDescription
@@ -42,6 +44,25 @@ def bounded(robot: RobotDescription) -> Draw:
         share = torch.rand(n, sum(sizes), generator=generator, device=generator.device)
         drawn = torch.lerp(low.to(share), high.to(share), share).split(sizes, dim=-1)
         return {parameter.name: rows for parameter, rows in zip(robot.parameters, drawn, strict=True)}
+
+    return draw
+
+
+def within(scene: Scene, name: str, ends: Sequence[Range]) -> Draw:
+    """The parameter's elements, each evenly within its own ends in its unit.
+
+    Raises ValueError as `uniform`, and where there are not as many ends as elements.
+    """
+    parameter = _parameter(scene, name)
+    if len(ends) != parameter.size:
+        raise ValueError(f"{name} of {scene.robot.name} has {parameter.size} numbers, not {len(ends)}")
+    for each in ends:
+        _check(name, each, parameter.valid)
+    low, high = (Constant(torch.tensor(end)) for end in zip(*ends, strict=True))
+
+    def draw(n: int, generator: torch.Generator) -> Params:
+        share = torch.rand(n, parameter.size, generator=generator, device=generator.device)
+        return {name: torch.lerp(low.to(share), high.to(share), share)}
 
     return draw
 

@@ -14,8 +14,9 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.flight.row import NUMBERS
 from isthmus_deploy.safety.supervisor import State as Mode
+from isthmus_policies.evaluation.flown_windows import ReplayError
 from isthmus_policies.evaluation.gap.page import draw
-from isthmus_policies.evaluation.gap.replay import Gap, GapError, measure
+from isthmus_policies.evaluation.gap.replay import Gap, measure
 from isthmus_sim.engine import Params, Resets
 from isthmus_sim.engines import make_engine
 from isthmus_sim.robots.quadrotor.description import CRAZYFLIE
@@ -78,13 +79,13 @@ def test_a_robot_that_is_its_simulation_does_not_part_from_it_and_a_heavier_one_
 
 def test_what_cannot_be_replayed_is_said(task: Task, contract: Contract):
     flight = flown(task, contract, {})
-    with pytest.raises(GapError, match="the policy never drove for 301 ticks in a row"):
+    with pytest.raises(ReplayError, match="the policy never drove for 301 ticks in a row"):
         measure(flight, task, "mujoco", horizon_s=2.0, draws=2, seed=0)
     walking = make_task("quadruped", robot=QUADRUPED)
     legs = replace(
         flight, signals={signal.name: np.zeros((TICKS, *signal.shape), np.float32) for signal in QUADRUPED.signals}
     )
-    with pytest.raises(GapError, match="quadruped does not measure position, linear_velocity"):
+    with pytest.raises(ReplayError, match="quadruped does not measure position, linear_velocity"):
         measure(legs, walking, "mujoco", horizon_s=0.3, draws=2, seed=0)
 
 

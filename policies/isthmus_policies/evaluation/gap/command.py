@@ -13,8 +13,9 @@ from isthmus_deploy.contracts.robot_interface import ContractMismatch
 from isthmus_deploy.flight.recorded import FlightError, read_flight
 from isthmus_deploy.policy import policy_file
 from isthmus_deploy.policy.policy_file import PolicyFileError
+from isthmus_policies.evaluation.flown_windows import ReplayError
 from isthmus_policies.evaluation.gap.page import draw
-from isthmus_policies.evaluation.gap.replay import Gap, GapError, measure
+from isthmus_policies.evaluation.gap.replay import Gap, measure
 from isthmus_policies.training.run import task_of_contract
 from isthmus_sim.engine import UnsupportedError
 
@@ -47,7 +48,7 @@ def main() -> None:
     options = tyro.cli(Options, prog="isthmus-gap")
     try:
         _run(options)
-    except (GapError, FlightError, PolicyFileError, ContractMismatch, UnsupportedError, ValueError) as error:
+    except (ReplayError, FlightError, PolicyFileError, ContractMismatch, UnsupportedError, ValueError) as error:
         print(f"isthmus-gap: {error}", file=sys.stderr)
         sys.exit(2)
 

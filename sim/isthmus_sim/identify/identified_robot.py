@@ -1,0 +1,78 @@
+"""What was identified of a robot from its flights, as a file that training draws from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from isthmus_sim.description import RobotDescription
+from isthmus_sim.identify.identified import Range
+
+VERSION = 1
+Ends = tuple[tuple[float, float], ...]
+"""Least and most of each element of a parameter."""
+
+
+class NotIdentifiedError(ValueError):
+    """A file does not hold what was identified of this robot; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Error:
+    """How far simulation is from the flights at the end of the windows, root mean square, in `unit`."""
+
+    unit: str
+    nominal: float
+    identified: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentifiedRobot:
+    """A robot as its flights say it is."""
+
+    robot: str
+    flights: tuple[str, ...]
+    windows: int
+    horizon_s: float
+    parameters: Mapping[str, tuple[Range, ...]]
+    """By parameter of the scene, each element."""
+    latency_s: Range
+    """From a command to the reading that shows what it did, beside what the actuators take."""
+    errors: Mapping[str, Error]
+    remarks: tuple[str, ...]
+    """What these flights do not tell."""
+    version: int = VERSION
+
+    def ends(self, robot: RobotDescription) -> dict[str, Ends]:
+        """The 95 % interval of each element, by parameter, for training on this robot. Raises NotIdentifiedError where
+        another one was identified."""
+        if self.robot != robot.name:
+            raise NotIdentifiedError(f"{self.robot} was identified, and this is {robot.name}")
+        return {name: tuple((item.low, item.high) for item in items) for name, items in self.parameters.items()}
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON beside the name, then under it."""
+        beside = path.with_name(path.name + ".part")
+        beside.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(path)
+
+
+def read_identified_robot(path: Path) -> IdentifiedRobot:
+    """Read what `write` wrote. Raises NotIdentifiedError where it is none, or of another version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["version"] != VERSION:
+            raise NotIdentifiedError(f"{path}: has version {document['version']}; this program reads {VERSION}")
+        document["parameters"] = {
+            name: tuple(Range(**item) for item in items) for name, items in document["parameters"].items()
+        }
+        document["latency_s"] = Range(**document["latency_s"])
+        document["errors"] = {name: Error(**item) for name, item in document["errors"].items()}
+        document |= {field: tuple(document[field]) for field in ("flights", "remarks")}
+        return IdentifiedRobot(**document)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, NotIdentifiedError):
+            raise
+        raise NotIdentifiedError(f"{path}: not of isthmus-identify-robot: {error}") from error
