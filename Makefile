@@ -12,7 +12,7 @@ PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-physx demo train teleop play export compare deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-monitor-steps bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter bench-identify bench-mismatch campaign clean need-RUN need-POLICY
+	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-monitor-steps bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter bench-identify bench-identify-robot bench-mismatch campaign clean need-RUN need-POLICY
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -176,6 +176,9 @@ bench-safety: $(STAMP) ## adversarial commands through the safety filter, and wh
 
 bench-identify: $(STAMP) ## ARGS="--logs ...": a servo fitted to logs, judged on logs kept back; known servos found again
 	$(BIN)/python benchmarks/identify.py $(ARGS)
+
+bench-identify-robot: $(STAMP) ## hidden quadrotors found from one flight each, and policies trained within what was found
+	$(BIN)/python benchmarks/identify_robot.py $(ARGS)
 
 bench-mismatch: $(STAMP) ## faults of twelve kinds between training and robot: is the right cause named, and none in sound logs?
 	$(BIN)/python benchmarks/mismatch.py $(ARGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
@@ -14,6 +14,7 @@ from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.files import from_json, plain
 from isthmus_policies.networks.policy import POLICIES
 from isthmus_sim.tasks import TASKS
+from isthmus_sim.terms.randomization import Joint
 
 TaskT = TypeVar("TaskT")
 PolicyT = TypeVar("PolicyT")
@@ -63,9 +64,8 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     max_diverged_share: float = 0.01
     """Share of the worlds that may diverge within an iteration; they are reset and dumped. More of them stop the
     run."""
-    identified: Annotated[dict[str, tuple[tuple[float, float], ...]], tyro.conf.Suppress] = field(default_factory=dict)
-    """What `--identified` said of the robot: by parameter, least and most of each element. It is drawn in the place of
-    what the task draws."""
+    identified: Annotated[Joint | None, tyro.conf.Suppress] = None
+    """What `--identified` said of the robot: it is drawn in the place of what the task draws."""
     task: TaskT
     """The task's own configuration."""
     policy: PolicyT

@@ -37,7 +37,7 @@ class Options(Generic[ConfigT]):
     run: Path | None = None
     """Folder of the run; by default runs/TASK/DATE-TIME-seedN."""
     identified: Path | None = None
-    """What isthmus-identify-robot has written of the robot: its parameters are drawn within these intervals."""
+    """What isthmus-identify-robot has written of the robot: its parameters are drawn as its flights say they are."""
     resume: bool = False
     """Go on from the checkpoint in --run, with the configuration it was started with. Only iterations,
     checkpoint-every, max-diverged-share and torch-threads may change: a finished run can be trained longer."""
@@ -72,7 +72,7 @@ def parse(arguments: list[str]) -> Options[TrainConfig[Any, Any, Any]]:
 
 def _as_identified(config: TrainConfig[Any, Any, Any], path: Path) -> TrainConfig[Any, Any, Any]:
     robot = make_robot(config) or ROBOTS[TASKS[config.name].robot]
-    return replace(config, identified=read_identified_robot(path).ends(robot))
+    return replace(config, identified=read_identified_robot(path).of(robot))
 
 
 def _with_every_sensor(config: ConfigT, robot: RobotDescription) -> ConfigT:

@@ -16,7 +16,7 @@ from isthmus_sim.models.user_robot import robot_of
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.tasks import make_task as make_named_task
-from isthmus_sim.terms.randomization import within
+from isthmus_sim.terms.randomization import jointly
 
 
 def make_task(config: TrainConfig[Any, Any, Any]) -> Task:
@@ -25,8 +25,8 @@ def make_task(config: TrainConfig[Any, Any, Any]) -> Task:
     Raises ValueError for an unknown task or robot, naming those there are, and a configuration that cannot be.
     """
     task = make_named_task(config.name, config.task, make_robot(config))
-    draws = (within(task.scene, name, ends) for name, ends in config.identified.items())
-    task.randomization = (*task.randomization, *draws)
+    if config.identified is not None:
+        task.randomization = (*task.randomization, jointly(task.scene, config.identified))
     return task
 
 

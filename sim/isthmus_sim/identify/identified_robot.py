@@ -9,10 +9,9 @@ from pathlib import Path
 
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.identify.identified import Range
+from isthmus_sim.terms.randomization import Joint
 
 VERSION = 1
-Ends = tuple[tuple[float, float], ...]
-"""Least and most of each element of a parameter."""
 
 
 class NotIdentifiedError(ValueError):
@@ -37,7 +36,9 @@ class IdentifiedRobot:
     windows: int
     horizon_s: float
     parameters: Mapping[str, tuple[Range, ...]]
-    """By parameter of the scene, each element."""
+    """By parameter of the scene, each element by itself."""
+    joint: Joint
+    """The same, together."""
     latency_s: Range
     """From a command to the reading that shows what it did, beside what the actuators take."""
     errors: Mapping[str, Error]
@@ -45,12 +46,11 @@ class IdentifiedRobot:
     """What these flights do not tell."""
     version: int = VERSION
 
-    def ends(self, robot: RobotDescription) -> dict[str, Ends]:
-        """The 95 % interval of each element, by parameter, for training on this robot. Raises NotIdentifiedError where
-        another one was identified."""
+    def of(self, robot: RobotDescription) -> Joint:
+        """What training on this robot draws. Raises NotIdentifiedError where another one was identified."""
         if self.robot != robot.name:
             raise NotIdentifiedError(f"{self.robot} was identified, and this is {robot.name}")
-        return {name: tuple((item.low, item.high) for item in items) for name, items in self.parameters.items()}
+        return self.joint
 
     def write(self, path: Path) -> None:
         """Write it as JSON beside the name, then under it."""
@@ -68,6 +68,8 @@ def read_identified_robot(path: Path) -> IdentifiedRobot:
         document["parameters"] = {
             name: tuple(Range(**item) for item in items) for name, items in document["parameters"].items()
         }
+        joint = {name: tuple(values) for name, values in document["joint"].items()}
+        document["joint"] = Joint(**{**joint, "covariance": tuple(map(tuple, joint["covariance"]))})
         document["latency_s"] = Range(**document["latency_s"])
         document["errors"] = {name: Error(**item) for name, item in document["errors"].items()}
         document |= {field: tuple(document[field]) for field in ("flights", "remarks")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -48,21 +48,48 @@ def bounded(robot: RobotDescription) -> Draw:
     return draw
 
 
-def within(scene: Scene, name: str, ends: Sequence[Range]) -> Draw:
-    """The parameter's elements, each evenly within its own ends in its unit.
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Elements of parameters that are known together, such as thrust over mass: a normal distribution, cut off.
 
-    Raises ValueError as `uniform`, and where there are not as many ends as elements.
+    Tuples have an entry for each element, in their parameters' order.
     """
-    parameter = _parameter(scene, name)
-    if len(ends) != parameter.size:
-        raise ValueError(f"{name} of {scene.robot.name} has {parameter.size} numbers, not {len(ends)}")
-    for each in ends:
-        _check(name, each, parameter.valid)
-    low, high = (Constant(torch.tensor(end)) for end in zip(*ends, strict=True))
+
+    parameters: tuple[str, ...]
+    """Which one each is of."""
+    values: tuple[float, ...]
+    """Means, each in its unit."""
+    covariance: tuple[tuple[float, ...], ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+def jointly(scene: Scene, known: Joint) -> Draw:
+    """All of these elements together; what would lie beyond an end is put there.
+
+    Raises ValueError as `uniform`, and where a parameter has other elements or the covariance is none.
+    """
+    ends = list(zip(known.low, known.high, strict=True))
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(known.parameters):
+        places.setdefault(name, []).append(place)
+        _check(name, ends[place], _parameter(scene, name).valid)
+    for name, columns in places.items():
+        if len(columns) != _parameter(scene, name).size:
+            size = _parameter(scene, name).size
+            raise ValueError(f"{name} of {scene.robot.name} has {size} numbers, not {len(columns)}")
+    covariance = torch.tensor(known.covariance, dtype=torch.float64)
+    scale = covariance.diagonal().sqrt()  # masses and inertias are of very different sizes
+    root, failed = torch.linalg.cholesky_ex(covariance / scale.outer(scale))
+    if failed:
+        raise ValueError(f"what was identified of {scene.robot.name} has no covariance: it is not positive definite")
+    numbers = (known.values, scale[:, None] * root, known.low, known.high)
+    mean, spread, low, high = (Constant(torch.as_tensor(each, dtype=torch.float32)) for each in numbers)
 
     def draw(n: int, generator: torch.Generator) -> Params:
-        share = torch.rand(n, parameter.size, generator=generator, device=generator.device)
-        return {name: torch.lerp(low.to(share), high.to(share), share)}
+        normal = torch.randn(n, len(ends), generator=generator, device=generator.device)
+        rows = (mean.to(normal) + normal @ spread.to(normal).T).clamp(low.to(normal), high.to(normal))
+        return {name: rows[:, columns] for name, columns in places.items()}
 
     return draw
 

@@ -103,7 +103,7 @@ def control(s: dict[str, Any], memory: dict[str, Any], ops: Any, period_s: float
 
 
 def _rotation(q: Any, ops: Any) -> Any:
-    """The rotation matrix world_from_body, row by row, (batch, 9), from wxyz: all products of two elements, added up."""
+    """The rotation matrix world_from_body, row by row, (batch, 9), from wxyz: products of two elements, added up."""
     return ops.matmul(ops.matmul(q, _FIRST) * ops.matmul(q, _SECOND), _FROM_PRODUCTS)
 
 

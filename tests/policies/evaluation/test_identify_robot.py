@@ -27,6 +27,7 @@ from isthmus_sim.identify.identified_robot import IdentifiedRobot, NotIdentified
 from isthmus_sim.robots.quadrotor.description import CRAZYFLIE, ROTOR_X, ROTOR_Y, ROTOR_YAW
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
+from isthmus_sim.terms.randomization import Joint, jointly
 
 Controls = Callable[[int, dict[str, np.ndarray]], np.ndarray]
 HORIZON_S = 0.2
@@ -76,9 +77,9 @@ def flown(
     commands = {"rotor_speed": np.array(sent, float)}
     return Flight(
         contract=contract, policies=(), ramp_s=0.0, numbers=numbers, states=[Mode.RUNNING] * ticks,
-        chunks=np.zeros((ticks, 0), np.int64), signals={name: np.stack([row[name] for row in told]) for name in told[0]},
-        ages_s=np.zeros((ticks, len(told[0]))), has_wanted=np.ones(ticks, bool), wanted=commands, sent=commands,
-        finished=True,
+        chunks=np.zeros((ticks, 0), np.int64), ages_s=np.zeros((ticks, len(told[0]))),
+        signals={name: np.stack([row[name] for row in told]) for name in told[0]},
+        has_wanted=np.ones(ticks, bool), wanted=commands, sent=commands, finished=True,
     )  # fmt: skip
 
 
@@ -137,11 +138,32 @@ def test_a_file_gives_training_its_draws(plain: IdentifiedRobot, tmp_path: Path)
     config = parse(["quadrotor-randomized", "--identified", str(path)]).config
     drawn: Params = {}
     for draw in make_configured_task(config).randomization:
-        drawn |= draw(500, torch.Generator().manual_seed(0))
+        drawn |= draw(2000, torch.Generator().manual_seed(0))
     for name, ranges in plain.parameters.items():
         for column, item in zip(drawn[name].T, ranges, strict=True):
-            assert item.low <= column.min() < column.max() <= item.high
+            inside = ((column >= item.low) & (column <= item.high)).float().mean()
+            assert 0.9 < inside < 1.0
     assert drawn["battery"].max() > drawn["battery"].min(), "what was not identified is drawn as ever"
+
+
+def test_what_is_only_known_together_is_drawn_together(task: Task):
+    mass, thrust = 0.027, 2.9e-8
+    known = Joint(
+        parameters=("mass", "thrust_coefficient"), values=(mass, thrust),
+        covariance=tuple(
+            tuple(0.1**2 * a * b * (1.0 if a == b else 0.999) for b in (mass, thrust)) for a in (mass, thrust)
+        ),
+        low=(0.02, 2e-8), high=(0.04, 4e-8),
+    )  # fmt: skip
+    drawn = jointly(task.scene, known)(2000, torch.Generator().manual_seed(0))
+    assert float(drawn["mass"].std()) == pytest.approx(0.1 * mass, rel=0.1)
+    share = drawn["thrust_coefficient"] / drawn["mass"]
+    assert float(share.std() / share.mean()) < 0.01
+    assert drawn["mass"].min() >= 0.02 - 1e-9
+    with pytest.raises(ValueError, match="inertia of crazyflie has 3 numbers, not 1"):
+        jointly(task.scene, replace(known, parameters=("mass", "inertia"), low=(0.02, 0.0), high=(0.04, 1.0)))
+    with pytest.raises(ValueError, match="has no covariance"):
+        jointly(task.scene, replace(known, covariance=((1.0, 2.0), (2.0, 1.0))))
 
 
 def test_of_another_robot_or_file_nothing_is_drawn(plain: IdentifiedRobot, tmp_path: Path):

@@ -8,11 +8,12 @@ import numpy as np
 
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_policies.evaluation.flown_windows import FlownWindows
-from isthmus_policies.evaluation.identify.fit import fit_robot, intervals, remarks
-from isthmus_policies.evaluation.identify.replayed import LATENCY, MOST_LATE, Replayed, unknowns_of
+from isthmus_policies.evaluation.identify.fit import RobotFit, fit_robot, intervals, remarks
+from isthmus_policies.evaluation.identify.replayed import LATENCY, MOST_LATE, Replayed, Unknown, unknowns_of
 from isthmus_sim.identify.identified import Range
 from isthmus_sim.identify.identified_robot import Error, IdentifiedRobot
 from isthmus_sim.task import Task
+from isthmus_sim.terms.randomization import Joint
 
 
 def identify(
@@ -51,6 +52,7 @@ def identify(
         windows=len(windows),
         horizon_s=windows.length * task.robot.control_period_s,
         parameters={name: tuple(items) for name, items in ranges.items()},
+        joint=_joint(unknowns[:-1], fit),
         latency_s=latency,
         errors={
             quantity.name: Error(
@@ -61,3 +63,15 @@ def identify(
         },
         remarks=tuple(remarks(replayed, fit)),
     )  # fmt: skip
+
+
+def _joint(unknowns: Sequence[Unknown], fit: RobotFit) -> Joint:
+    """What is known of these unknowns, the first ones, whatever the others are."""
+    n = len(unknowns)
+    return Joint(
+        parameters=tuple(unknown.parameter for unknown in unknowns),
+        values=tuple(fit.values[:n].tolist()),
+        covariance=tuple(tuple(row) for row in fit.covariance[:n, :n].tolist()),
+        low=tuple(unknown.low for unknown in unknowns),
+        high=tuple(unknown.high for unknown in unknowns),
+    )
