@@ -5,7 +5,7 @@ against, so the two cannot disagree.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from isthmus_deploy.chunk_executor import ExecutorConfig, Strategy
@@ -28,7 +28,7 @@ from isthmus_deploy.contracts.robot_interface import (
     narrowed,
 )
 from isthmus_deploy.contracts.safety_data import safety_of
-from isthmus_deploy.contracts.schema import CONTRACT_VERSION, build, parse, write
+from isthmus_deploy.contracts.schema import CONTRACT_VERSION, build, frozen, parse, write
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,43 @@ class Condition:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SecondOpinion:
+    """How the policy did in another simulator, beside the one that it is held to: the same starts, bodies and ground.
+    Low end, value, high end of 95 % intervals."""
+
+    engine: str
+    """The other simulator, such as "physx"."""
+    held_to: str
+    """The one that it is held to, such as "mujoco"."""
+    episodes: int
+    """On each."""
+    seed: int
+    held_to_success: tuple[float, float, float]
+    success: tuple[float, float, float]
+    kept: tuple[float, float, float]
+    """Share of `held_to`'s success that is left; it may be above 1."""
+    required: float
+    """What `kept` was asked to be at least."""
+    policy: str
+    """SHA-256 of the policy file that was driven, which had the same graph and not yet this opinion."""
+    code_revision: str
+    created: str
+    """ISO 8601 time."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether as much was kept as was asked for."""
+        return self.kept[1] >= self.required
+
+    def __str__(self) -> str:
+        low, value, high = (100 * share for share in self.kept)
+        return (
+            f"{self.engine} {value:.0f} % of {self.held_to}'s success (95 % interval {low:.0f} to {high:.0f} %, "
+            f"{self.episodes} episodes each)"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where the policy came from."""
 
@@ -125,6 +162,13 @@ class Provenance:
     packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Who registered what it was made with, such as `{"policy mlp": "isthmus 0.1.0"}`: its task, robot (of a user's
     model the one that lends the rest), policy, algorithm and engine. Empty in contracts from before it was kept."""
+    second_opinions: tuple[SecondOpinion, ...] | None = None
+    """What other simulators say, one each; None where none was asked. A contract is then written without them."""
+
+    def with_opinions(self, opinions: Iterable[SecondOpinion]) -> "Provenance":
+        """The same with these, each in the place of what its engine said before."""
+        found = {opinion.engine: opinion for opinion in (*(self.second_opinions or ()), *opinions)}
+        return dataclasses.replace(self, second_opinions=tuple(found.values()) or None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -218,7 +262,6 @@ class Contract(Limits):
             ContractError: not JSON, not a contract (the message names the JSON path), or of another version.
         """
         document = parse(text, "Contract")
-        provenance = document["provenance"]
         return cls(
             version=int(document["version"]),
             robot=document["robot"],
@@ -233,7 +276,7 @@ class Contract(Limits):
             monitor=monitor_of(document.get("monitor")),
             joints={name: Joint(**joint) for name, joint in document["joints"].items()},
             safety=safety_of(document.get("safety")),
-            provenance=Provenance(**{**provenance, "seed": int(provenance["seed"])}),
+            provenance=_provenance(document["provenance"]),
         )
 
     def interface(self) -> RobotInterface:
@@ -273,3 +316,19 @@ def _conditions(documents: list[Mapping[str, Any]] | None) -> tuple[Condition, .
     if documents is None:
         return None
     return tuple(Condition(**{**document, "holds": tuple(document["holds"])}) for document in documents)
+
+
+def _provenance(document: Mapping[str, Any]) -> Provenance:
+    opinions = document.get("second_opinions")
+    return Provenance(
+        **{
+            **document,
+            "seed": int(document["seed"]),
+            "second_opinions": None if opinions is None else tuple(map(_second_opinion, opinions)),
+        }
+    )
+
+
+def _second_opinion(document: Mapping[str, Any]) -> SecondOpinion:
+    whole = {name: int(document[name]) for name in ("episodes", "seed")}
+    return SecondOpinion(**{name: frozen(value) for name, value in document.items()} | whole)

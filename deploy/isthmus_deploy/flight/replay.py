@@ -137,7 +137,8 @@ def _asked(flight: Flight) -> list[int]:
 def _remarks(flight: Flight, runtimes: Sequence[Runtime], judged: np.ndarray) -> list[str]:
     remarks = []
     for policy, runtime in zip(flight.policies, runtimes, strict=True):
-        if runtime.digest != policy.sha256:
+        earlier = {opinion.policy for opinion in runtime.contract.provenance.second_opinions or ()}
+        if policy.sha256 not in {runtime.digest, *earlier}:
             known = f"{policy.name} was {policy.sha256[:12]}"
             remarks.append(f"another policy: {runtime.digest[:12]} is replayed, {known}")
     if unjudged := int((flight.has_wanted & ~judged).sum()):

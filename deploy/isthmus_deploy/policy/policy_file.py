@@ -100,6 +100,23 @@ def seal(
     return append_digest(model + entries)
 
 
+def with_contract(data: bytes, contract: Contract) -> bytes:
+    """The same policy file with another contract, and hence another digest: graph, test vectors and all else stay.
+
+    Raises:
+        PolicyFileError: not a policy file, or not one as `seal` makes them.
+        ContractError: the contract cannot be written.
+    """
+    _verified_digest(data)
+    entries = [(key, value) for key, value in metadata(data) if key.startswith("isthmus.")]
+    _only(entries, CONTRACT_KEY)
+    end = b"".join(entry(key, value) for key, value in entries)
+    if not data.endswith(end):
+        raise PolicyFileError("something stands between its entries; isthmus-export writes them at its end")
+    entries = [(key, contract.to_json() if key == CONTRACT_KEY else value) for key, value in entries[:-1]]
+    return append_digest(data.removesuffix(end) + b"".join(entry(key, value) for key, value in entries))
+
+
 def append_digest(data: bytes) -> bytes:
     """Append the SHA-256 of `data` as the last field of a serialised ONNX model."""
     return data + entry(DIGEST_KEY, hashlib.sha256(data).hexdigest())

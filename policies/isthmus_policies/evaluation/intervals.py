@@ -30,3 +30,16 @@ def mean_interval(values: Tensor) -> Interval:
 def interval_of_any(values: Tensor) -> Interval | None:
     """`mean_interval`, or None of fewer than two values."""
     return mean_interval(values) if len(values) > 1 else None
+
+
+def ratio(of: Interval, to: Interval) -> Interval:
+    """One share as a share of another, from their own intervals (Donner and Zou 2012, MOVER-R). Both are taken to be
+    independent; where they were measured on the same episodes it is wider than it had to be. 0 to 1 where `to` is 0:
+    nothing is known."""
+    (l1, p1, u1), (l2, p2, u2) = of, to
+    if p2 == 0:
+        return (0.0, 0.0, 1.0)
+    product, least, most = p1 * p2, l1 * (2 * p1 - l1), u1 * (2 * p1 - u1)
+    low = least / (product + math.sqrt(product**2 - least * u2 * (2 * p2 - u2))) if least else 0.0
+    smallest = l2 * (2 * p2 - l2)
+    return (low, p1 / p2, (product + math.sqrt(product**2 - most * smallest)) / smallest)

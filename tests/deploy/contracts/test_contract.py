@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from untrained import second_opinion
 
 from isthmus_deploy.contracts.consistency import InconsistentContract
 from isthmus_deploy.contracts.contract import Contract
@@ -63,6 +64,24 @@ def test_what_may_be_none_survives_json(change):
     assert Contract.from_json(slow.to_json()) == slow
     trained = change("signals", 2, trained_minimum=(-0.5,), trained_maximum=(0.25,))
     assert Contract.from_json(trained.to_json()) == trained
+
+
+def test_second_opinions_survive_json_and_are_not_written_where_there_is_none(contract):
+    assert "second_opinions" not in contract.to_json()
+    origin = contract.provenance.with_opinions([second_opinion("physx"), second_opinion("sapien")])
+    judged = dataclasses.replace(contract, provenance=origin)
+    assert Contract.from_json(judged.to_json()) == judged
+    bad = edited(judged, lambda d: d["provenance"]["second_opinions"][1].update(policy="D0"))
+    assert refusal(bad).startswith("provenance.second_opinions[1].policy: 'D0' does not match")
+
+
+def test_an_engine_has_one_opinion(contract):
+    origin = contract.provenance.with_opinions([second_opinion("physx"), second_opinion("sapien", required=0.99)])
+    origin = origin.with_opinions([second_opinion("physx", episodes=500)])
+    assert [(each.engine, each.episodes, each.enough) for each in origin.second_opinions] == [
+        ("physx", 500, True), ("sapien", 64, False)
+    ]  # fmt: skip
+    assert contract.provenance.with_opinions([]).second_opinions is None
 
 
 def with_pose(contract, **changed):

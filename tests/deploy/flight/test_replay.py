@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chunk_models import Model, with_chunks
+from untrained import second_opinion
 
 from isthmus_deploy.drivers.chunk import ChunkDriver
 from isthmus_deploy.drivers.step import StepDriver
@@ -16,7 +17,7 @@ from isthmus_deploy.flight import replay
 from isthmus_deploy.flight.recorded import Flight, FlightError, read_flight
 from isthmus_deploy.flight.unchained import Replayed
 from isthmus_deploy.policy.chunk_inference import InLoop
-from isthmus_deploy.policy.policy_file import seal
+from isthmus_deploy.policy.policy_file import read, seal, with_contract
 from isthmus_deploy.policy.runtime import Runtime
 
 
@@ -55,6 +56,16 @@ def test_the_policy_that_drove_wants_exactly_the_same_again(folder: Path, policy
     assert comparison.remarks == []
     assert run_command(folder) == 0, "the policy's path is in the bag"
     assert "joint_command" in capsys.readouterr().out
+
+
+def test_the_same_policy_with_a_second_opinion_since_is_no_other(folder: Path, policy_path: Path, tmp_path: Path):
+    file, path = read(policy_path), tmp_path / "judged.onnx"
+    for driven, remarks in ((file.digest, 0), (64 * "0", 1)):
+        origin = file.contract.provenance.with_opinions([second_opinion("physx", policy=driven)])
+        path.write_bytes(with_contract(file.model, dataclasses.replace(file.contract, provenance=origin)))
+        comparison = replay.compare(read_flight(folder), [Runtime(path)])
+        assert comparison.same
+        assert len(comparison.remarks) == remarks
 
 
 def test_another_policy_differs_by_what_its_gain_does(folder: Path, other: Path, capsys):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.policy import policy_file
-from isthmus_deploy.policy.policy_file import PolicyFileError, append_digest, parse, read, seal
+from isthmus_deploy.policy.policy_file import PolicyFileError, append_digest, parse, read, seal, with_contract
 
 
 def with_metadata(model, **entries):
@@ -74,6 +74,24 @@ def test_metadata_written_by_another_tool_is_read(make_model, contract, sealed):
 def test_a_sealed_model_is_not_sealed_again(sealed, contract, replay):
     with pytest.raises(PolicyFileError, match="carries Isthmus metadata already"):
         seal(sealed, contract, replay)
+
+
+def test_another_contract_leaves_all_else(sealed, contract):
+    other = dataclasses.replace(contract, provenance=dataclasses.replace(contract.provenance, seed=8))
+    data = with_contract(sealed, other)
+    before, after = parse(sealed), parse(data)
+    assert after.contract == other
+    assert after.digest != before.digest
+    assert with_contract(data, contract) == sealed
+    graphs = [onnx.load_from_string(each) for each in (sealed, data)]
+    for graph in graphs:
+        graph.ClearField("metadata_props")
+    assert graphs[0] == graphs[1]
+
+
+def test_a_damaged_file_gets_no_other_contract(sealed, contract):
+    with pytest.raises(PolicyFileError, match="truncated"):
+        with_contract(sealed[:-1], contract)
 
 
 # --- a damaged, foreign or altered file ---

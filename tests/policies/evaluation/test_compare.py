@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from untrained import provenance
 
+from isthmus_deploy.policy.policy_file import read
 from isthmus_policies.evaluation.compare import command
 from isthmus_policies.evaluation.compare.command import Options, compare
 from isthmus_policies.evaluation.compare.comparison import Driven, drive, parting
@@ -75,6 +76,26 @@ def test_the_same_engine_twice_is_the_same(policy: Path, tmp_path: Path):
     assert "http" not in page.replace("data:image", "")
 
 
+def test_what_was_found_is_written_into_the_policy_when_it_is_asked_for(policy: Path, tmp_path: Path):
+    """The graph stays; the digest changes, and the opinion says which file was driven."""
+    path = tmp_path / "judged.onnx"
+    path.write_bytes(policy.read_bytes())
+    compared(path, tmp_path, "mujoco", "again")
+    assert path.read_bytes() == policy.read_bytes()
+    compared(path, tmp_path, "mujoco", "limp", write=True)
+    compared(path, tmp_path, "mujoco", "again", write=True)
+    before, after = read(policy), read(path)
+    limp, again = after.contract.provenance.second_opinions or ()
+    assert (limp.engine, limp.held_to, limp.episodes, limp.success[1], limp.enough) == ("limp", "mujoco", 8, 0.0, False)
+    assert (again.engine, again.success[1], again.kept[1], again.enough) == ("again", 1.0, 1.0, True)
+    assert limp.policy == before.digest
+    assert len({before.digest, again.policy, after.digest}) == 3
+    origin = replace(after.contract.provenance, second_opinions=None)
+    assert replace(after.contract, provenance=origin) == before.contract
+    assert not list(tmp_path.glob("*.partial"))
+    assert str(limp) == "limp 0 % of mujoco's success (95 % interval 0 to 34 %, 8 episodes each)"
+
+
 def test_a_policy_that_falls_elsewhere_is_told(policy: Path, tmp_path: Path):
     good, facts, printed = compared(policy, tmp_path, "mujoco", "limp")
     assert not good
@@ -82,7 +103,7 @@ def test_a_policy_that_falls_elsewhere_is_told(policy: Path, tmp_path: Path):
     part = facts["partings"]["limp"]
     assert part["share"] == 1.0
     assert 0.02 < part["quartiles"][1] < 0.4, "it sinks by 5 cm in a tenth of a second or two"
-    assert "limp 0.0%; at least 95% must be" in printed
+    assert "limp 0.0% (0.0% … 34.3%); at least 95% must be" in printed
     good, *_ = compared(policy, tmp_path, "mujoco", "limp", keep=0.0)
     assert good
 

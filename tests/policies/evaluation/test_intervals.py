@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from isthmus_policies.evaluation.intervals import interval_of_any, mean_interval, wilson
+from isthmus_policies.evaluation.intervals import interval_of_any, mean_interval, ratio, wilson
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,22 @@ def test_the_interval_of_a_mean():
 
 def test_one_value_has_no_interval():
     assert interval_of_any(torch.tensor([1.0])) is None
+
+
+def test_a_ratio_by_hand():
+    """62 and 64 of 64: intervals of the shares are 0.8932 to 0.9914 and 0.9434 to 1; by the published formula."""
+    low, value, high = ratio(wilson(62, 64), wilson(64, 64))
+    assert (low, value, high) == pytest.approx((0.893027, 0.968750, 1.031385), abs=2e-6)
+
+
+@given(n=st.integers(2, 500), first=st.floats(0.0, 1.0), second=st.floats(0.0, 1.0))
+def test_a_ratio_lies_within_its_interval_and_one_of_a_share_to_itself_is_one(n: int, first: float, second: float):
+    of, to = wilson(round(first * n), n), wilson(max(1, round(second * n)), n)
+    low, value, high = ratio(of, to)
+    assert 0.0 <= low <= value * (1 + 1e-9)
+    assert value <= high * (1 + 1e-9)
+    assert ratio(to, to)[1] == 1.0
+
+
+def test_nothing_is_known_of_a_share_of_nothing():
+    assert ratio(wilson(3, 10), wilson(0, 10)) == (0.0, 0.0, 1.0)

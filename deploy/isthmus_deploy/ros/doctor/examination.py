@@ -23,6 +23,7 @@ from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.doctor.command import Config
 from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
 from isthmus_deploy.ros.doctor.machine import check_machine
+from isthmus_deploy.ros.doctor.opinions import second_opinions
 from isthmus_deploy.ros.node.ownership import other_publishers
 from isthmus_deploy.ros.profiles import fitting_profile, robot_table
 from isthmus_deploy.ros.readings.latest_values import LatestValues
@@ -43,6 +44,7 @@ def examine(config: Config) -> Iterator[Finding]:
     contract = runtime.contract
     robot = f"{contract.robot} at {_hz(contract):g} Hz"
     yield fine("policy", f"{runtime.digest[:12]} for {robot}, reproduces its test vectors here")
+    yield from second_opinions(contract)
     profile = fitting_profile(config.profile, contract)
     if profile is not None:
         yield fine("profile", f"fits the policy{f'; {profile.note}' if profile.note else ''}")

@@ -75,6 +75,7 @@ def _rest(contract: Contract) -> str:
         ("demonstrations", escape(origin.data or "none")),
         ("code revision", f"<code>{escape(origin.code_revision)}</code>"),
         ("exported", escape(origin.created)),
+        ("second opinion", escape("; ".join(map(str, origin.second_opinions or ())) or "none")),
     ]
     return (
         ("<h3>Memory</h3>" + table(("name", "shape", "order", "initial"), memory) if memory else "")

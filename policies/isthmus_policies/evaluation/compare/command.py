@@ -6,8 +6,9 @@ same bodies, gains, delays and ground; noise and pushes are the same until a fir
 
 from __future__ import annotations
 
+import datetime
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from isthmus_policies.evaluation.compare.comparison import Driven, Parting, drive, kept, parting
+from isthmus_deploy.contracts.contract import SecondOpinion
+from isthmus_deploy.policy.policy_file import PolicyFile, read, with_contract
+from isthmus_policies.evaluation.compare.comparison import Driven, Parting, drive, parting
 from isthmus_policies.evaluation.compare.guarded import GuardedRunner
 from isthmus_policies.evaluation.compare.page import page
-from isthmus_policies.evaluation.evaluate import MakeRunner
-from isthmus_policies.evaluation.intervals import Interval
-from isthmus_policies.evaluation.runners import open_graph
+from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner
+from isthmus_policies.evaluation.intervals import Interval, ratio
 from isthmus_policies.files import code_revision, plain, write_atomically, write_json
 from isthmus_policies.training.run import task_of_contract
 from isthmus_sim.env import Env
@@ -45,6 +47,9 @@ class Options:
     """Least share of the first engine's success that every other one must reach."""
     tolerance: float = 0.05
     """m, or rad for a robot with a fixed base: how far apart two engines' robots are when they count as parted."""
+    write: bool = False
+    """Put the result into the policy file's provenance, good or bad, where `isthmus-deploy doctor` reads it. The file
+    gets another digest, and states the one that was driven."""
     folder: Path | None = None
     """Where comparison.json and comparison.html go; by default `compare` beside the policy."""
 
@@ -53,7 +58,8 @@ def compare(options: Options, console: Console) -> bool:
     """Drive, print, write; whether every engine keeps enough. Raises ValueError, OSError."""
     if len(options.engines) < 2 or len(set(options.engines)) < len(options.engines):
         raise ValueError(f"give at least two engines, each once; got: {', '.join(options.engines) or 'none'}")
-    _, contract = open_graph(str(options.policy))
+    file = read(options.policy)
+    contract = file.contract
     if contract.chunk is not None:
         raise ValueError(f"{options.policy} is a policy of chunks, which is not driven step by step; isthmus-play does")
     task = task_of_contract(contract, None)
@@ -66,8 +72,9 @@ def compare(options: Options, console: Console) -> bool:
     partings = {
         name: parting(driven[first], driven[name], options.tolerance, contract.control_period_s) for name in others
     }
-    lost = [name for name in others if kept(driven[first], driven[name]) < options.keep]
-    shares = ", ".join(f"{name} {kept(driven[first], driven[name]):.1%}" for name in others)
+    opinions = [_opinion(driven[first].score, driven[name].score, options, file.digest) for name in others]
+    lost = [opinion.engine for opinion in opinions if not opinion.enough]
+    shares = "; ".join(f"{opinion.engine} {_shown(opinion.kept, '.1%')}" for opinion in opinions)
     verdict = f"kept of the success on {first}: {shares}; at least {options.keep:.0%} must be"
     rows = _rows(driven, partings)
     console.print(_table(rows, f"{options.policy.name}, {options.episodes} episodes"))
@@ -78,12 +85,39 @@ def compare(options: Options, console: Console) -> bool:
         "policy": options.policy.name, "engines": options.engines, "kept": not lost, "code_revision": code_revision(),
         "scores": {name: plain(each.score) for name, each in driven.items()},
         "partings": {name: asdict(each) for name, each in partings.items()},
+        "opinions": [asdict(opinion) for opinion in opinions],
     }  # fmt: skip
     write_json(folder / "comparison.json", facts)
     text = page(f"{options.policy.name} on {', '.join(driven)}", verdict, rows, driven, contract.control_period_s)
     write_atomically(folder / "comparison.html", text.encode())
     console.print(f"report: {folder / 'comparison.html'}", highlight=False)
+    if options.write:
+        _write(options.policy, file, opinions)
+        console.print(f"written into the provenance of {options.policy}", highlight=False)
     return not lost
+
+
+def _opinion(first: Evaluation, other: Evaluation, options: Options, digest: str) -> SecondOpinion:
+    return SecondOpinion(
+        engine=other.engine,
+        held_to=first.engine,
+        episodes=first.episodes,
+        seed=first.seed,
+        held_to_success=first.success,
+        success=other.success,
+        kept=ratio(other.success, first.success),
+        required=options.keep,
+        policy=digest,
+        code_revision=code_revision(),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _write(path: Path, file: PolicyFile, opinions: list[SecondOpinion]) -> None:
+    """Replace the policy file by one that has these opinions, and is the same otherwise."""
+    contract = file.contract
+    known = replace(contract, provenance=contract.provenance.with_opinions(opinions))
+    write_atomically(path, with_contract(file.model, known))
 
 
 def _driven(task: Task, runner: MakeRunner, options: Options, console: Console) -> dict[str, Driven]:

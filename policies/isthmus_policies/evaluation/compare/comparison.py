@@ -77,9 +77,3 @@ def parting(first: Driven, other: Driven, tolerance: float, period_s: float) -> 
         return Parting(quartiles=None, share=0.0)
     low, middle, high = torch.quantile(when, torch.tensor([0.25, 0.5, 0.75])).tolist()
     return Parting(quartiles=(low, middle, high), share=float(ever.float().mean()))
-
-
-def kept(first: Driven, other: Driven) -> float:
-    """Share of the first engine's success that is left on the other; 0 where there was none."""
-    before = first.score.success[1]
-    return other.score.success[1] / before if before > 0 else 0.0
