@@ -331,4 +331,5 @@ def _provenance(document: Mapping[str, Any]) -> Provenance:
 
 def _second_opinion(document: Mapping[str, Any]) -> SecondOpinion:
     whole = {name: int(document[name]) for name in ("episodes", "seed")}
-    return SecondOpinion(**{name: frozen(value) for name, value in document.items()} | whole)
+    fields: dict[str, Any] = {name: frozen(value) for name, value in document.items()}
+    return SecondOpinion(**{**fields, **whole})

@@ -14,7 +14,7 @@ import numpy as np
 
 from isthmus_sim.worker.robot import Robot
 
-PROTOCOL = 1
+PROTOCOL = 2
 RESET, ADVANCE = 1, 2
 DONE, FAILED = b"\x00", b"\x01"
 _ALIGNED = 64
@@ -32,19 +32,26 @@ def fields(robot: Robot) -> dict[str, Field]:
     """Every array that n worlds share, float32 unless it says otherwise, a row per world.
 
     For both ways: root is position m, orientation wxyz, linear velocity m/s of the base's origin in the world, angular
-    velocity rad/s in the base; joint_position, joint_velocity, and target, which is also what the drives remember.
+    velocity rad/s in the base; joint_position, joint_velocity, and target, which is also what the drives remember;
+    rotor_speed rad/s.
     To the worker: command; begin (worlds to reset, 1 or 0); gains of the drives, delay (physics steps in which the
-    target before acts); force N in the world and torque N·m in the body, on the base; mass kg, inertia kg·m², centre m
+    target before acts); set_point rad/s of the rotors, the shares rising and falling of a gap that they close in a
+    physics step, thrust N/(rad/s)², and allocation: force N and torque N·m on the base, in it, of a newton of each;
+    force N in the world and torque N·m in the body, on the base; mass kg, inertia kg·m², centre m
     of every body, friction of the ground; changed (worlds whose bodies or friction differ from before); terrain.
     From it: joint_torque, joint_power (means over the period), foot_force N, failed (1 or 0).
     """
     n, joints, bodies, feet = robot.num_envs, len(robot.joints), len(robot.bodies), len(robot.feet)
+    rotors = robot.rotors
     by_joint = "joint_position joint_velocity target command stiffness damping strength joint_torque joint_power"
     found = {name: Field("f4", (n, joints)) for name in by_joint.split()}
     found["delay"] = Field("i4", (n, joints))
     found.update({name: Field("u1", (n,)) for name in ("begin", "changed", "failed")})
     found.update({"root": Field("f4", (n, 13)), "force": Field("f4", (n, 3)), "torque": Field("f4", (n, 3))})
     found.update({"mass": Field("f4", (n, bodies)), "friction": Field("f4", (n,))})
+    found.update({name: Field("f4", (n, rotors)) for name in ("rotor_speed", "set_point")})
+    found.update({name: Field("f4", (n, 1)) for name in ("rising", "falling", "thrust")})
+    found["allocation"] = Field("f4", (n, rotors, 6))
     found["foot_force"] = Field("f4", (n, feet))
     found.update({name: Field("f4", (n, bodies, 3)) for name in ("inertia", "centre")})
     found["terrain"] = Field("f4", tuple(robot.terrain) if robot.terrain else (0, 0))

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus_sim.actuator_formulas import dry_friction, motor_torque, pd_effort
+from isthmus_sim.actuator_formulas import dry_friction, lagged, motor_torque, pd_effort
 from isthmus_sim.worker.physics import Array, Bodies, Physics, State
-from isthmus_sim.worker.robot import Robot
+from isthmus_sim.worker.robot import Drive, Robot
 from isthmus_sim.worker.rotations import inverse, rotate
 
 SPEED_LIMIT = 1e6
@@ -22,9 +22,9 @@ class Worlds:
         self._arrays, self._physics, self._origins = arrays, physics, origins
         self._substeps = robot.substeps
         # In the description's order what the simulator has in its own, and the other way round.
-        self._ours = np.array([physics.joints.index(name) for name in robot.joints])
+        self._ours = np.array([physics.joints.index(name) for name in robot.joints], int)
         self._theirs = np.argsort(self._ours)
-        motors = np.array(robot.drives, np.float32).T
+        motors = np.array(robot.drives, np.float32).reshape(-1, len(Drive._fields)).T
         self._effort_limit, self._saturation, self._no_load_speed, self._friction, self._viscous = motors[:5]
 
     def reset(self) -> None:
@@ -68,10 +68,11 @@ class Worlds:
         self._change()
         before, target = a["target"].copy(), a["command"].copy()
         torques, powers = np.zeros_like(target), np.zeros_like(target)
-        orientation = a["root"][:, 3:7]
-        pushed = a["torque"].any()
+        orientation, turned = a["root"][:, 3:7], a["torque"].any() or a["set_point"].size
         for k in range(self._substeps):
-            torque = rotate(physics.state().orientation if pushed and k else orientation, a["torque"])
+            if turned and k:
+                orientation = physics.state().orientation
+            force, torque = self._wrench(orientation)
             position, velocity = (value[:, self._ours] for value in physics.joint_motion())
             given = self._torque(np.where(k < a["delay"], before, target), position, velocity)
             self._fail(~np.isfinite(given).all(1))
@@ -79,11 +80,24 @@ class Worlds:
             torques += given
             powers += given * velocity
             loss = dry_friction(velocity, self._friction) + self._viscous * velocity
-            physics.step((given - loss)[:, self._theirs], a["force"], torque)
+            physics.step((given - loss)[:, self._theirs], force, torque)
         a["target"][:] = target
         a["joint_torque"][:] = torques / self._substeps
         a["joint_power"][:] = powers / self._substeps
         self.tell()
+
+    def _wrench(self, orientation: Array) -> tuple[Array, Array]:
+        """What acts on the base over the next physics step, in the world: what pushes it, and its rotors."""
+        a = self._arrays
+        if not a["set_point"].size:
+            return a["force"], rotate(orientation, a["torque"])
+        before, after = a["rotor_speed"], lagged(a["rotor_speed"], a["set_point"], a["rising"], a["falling"])
+        mean = 0.5 * (before + after)  # thrust goes with the square of the speed, taken at its mean
+        lift = np.einsum("nr,nrk->nk", a["thrust"] * mean * mean, a["allocation"])
+        a["rotor_speed"][:] = after
+        self._fail(~np.isfinite(lift).all(1))
+        lift[a["failed"] != 0] = 0.0
+        return a["force"] + rotate(orientation, lift[:, :3]), rotate(orientation, a["torque"] + lift[:, 3:])
 
     def _torque(self, target: Array, position: Array, velocity: Array) -> Array:
         a = self._arrays

@@ -60,7 +60,8 @@ class Drive(NamedTuple):
 class Robot(NamedTuple):
     """n worlds of a robot on flat ground or terrain.
 
-    joints: their order in every array, with a `Drive` each. feet: numbers of the bodies whose contact forces are read.
+    joints: their order in every array, with a `Drive` each. rotors: how many push the base. feet: numbers of the
+    bodies whose contact forces are read.
     timestep s; substeps: physics steps in a control period. gravity m/s², downwards. spacing m between the worlds,
     0 for worlds that share one terrain. terrain: rows and columns of its heights, cell m, None for flat ground.
     """
@@ -70,6 +71,7 @@ class Robot(NamedTuple):
     bodies: list[Body]
     joints: list[str]
     drives: list[Drive]
+    rotors: int
     feet: list[int]
     timestep: float
     substeps: int

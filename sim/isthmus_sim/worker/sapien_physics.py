@@ -19,7 +19,7 @@ from isthmus_sim.worker.terrain import triangles
 GROUND, ROBOT = 1, 2
 """Bits of collision groups: robots touch the ground and nothing else."""
 FREE_SPEED = 1e6
-"""rad/s: joints are slowed by what their drives do alone."""
+"""rad/s: nothing turns too fast for the solver."""
 _CAPSULE = np.sqrt(0.5) * np.array([1.0, 0.0, -1.0, 0.0])
 """SAPIEN's capsules and cylinders lie along x, MuJoCo's along z."""
 
@@ -87,6 +87,7 @@ class SapienPhysics:
         for link in articulation.get_links():
             link.set_linear_damping(0.0)
             link.set_angular_damping(0.0)
+            link.set_max_angular_velocity(FREE_SPEED)
             link.set_max_depenetration_velocity(3.0)
             for shape in link.get_collision_shapes():
                 shape.set_collision_groups([ROBOT, GROUND, 0, 0])

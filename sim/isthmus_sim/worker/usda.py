@@ -119,6 +119,7 @@ def _body(number: int, body: Body, place: np.ndarray, turn: np.ndarray) -> str:
                     quatf physics:principalAxes = {_vector(body.inertia_orientation)}
                     float physxRigidBody:linearDamping = 0
                     float physxRigidBody:angularDamping = 0
+                    float physxRigidBody:maxAngularVelocity = 1e6
                     float physxRigidBody:maxDepenetrationVelocity = 3
                     float physxContactReport:threshold = 0
 {"".join(_shape(i, geom) for i, geom in enumerate(body.geoms))}

@@ -85,7 +85,9 @@ def test_what_was_found_is_written_into_the_policy_when_it_is_asked_for(policy: 
     compared(path, tmp_path, "mujoco", "limp", write=True)
     compared(path, tmp_path, "mujoco", "again", write=True)
     before, after = read(policy), read(path)
-    limp, again = after.contract.provenance.second_opinions or ()
+    opinions = after.contract.provenance.second_opinions
+    assert opinions is not None
+    limp, again = opinions
     assert (limp.engine, limp.held_to, limp.episodes, limp.success[1], limp.enough) == ("limp", "mujoco", 8, 0.0, False)
     assert (again.engine, again.success[1], again.kept[1], again.enough) == ("again", 1.0, 1.0, True)
     assert limp.policy == before.digest
@@ -150,6 +152,24 @@ def test_the_graph_goes_through_its_own_limits(policy: Path):
     runner.restart(torch.tensor([1]))
     after = runner.step(env).commands[target.name] - standby
     assert float(after[1].abs().max()) <= most + 1e-6
+
+
+def test_goals_are_held_to_what_training_asked(policy: Path):
+    """And come to the graph in its own type, whatever the limiter counts in."""
+    _, contract = open_graph(str(policy))
+    goals = {signal.name: signal for signal in contract.signals if signal.max_age_s is None}
+    assert goals, "the quadruped is asked for a velocity"
+    narrow = {name: replace(s, trained_minimum=(0.25,) * len(s.order), trained_maximum=(0.5,) * len(s.order))
+              for name, s in goals.items()}  # fmt: skip
+    held = replace(contract, signals=tuple(narrow.get(signal.name, signal) for signal in contract.signals))
+    env = Env(make_task("quadruped", CALM), make_engine(make_task("quadruped", CALM).scene, 2, "again"), seed=1)
+    runner, given = GuardedRunner(str(policy), held, env), {}
+    wanted = runner.wanted
+    runner.wanted = lambda signals: given.update(signals) or wanted(signals)
+    runner.step(env)
+    for name in goals:
+        assert given[name].dtype == np.float32
+        assert (given[name] == 0.25).all(), "it was told to stand"
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,19 @@
-"""Numbers worked out by hand from the Crazyflie's published parameters, on both engines."""
+"""Numbers worked out by hand from the Crazyflie's published parameters, on every engine that is here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
-from quadrotors import begin, level, step
+from quadrotors import begin, level, scene_of, step
+from workers import SIMULATORS, MakeWorker, missing, opened
 
 from isthmus_sim.engine import Engine, State
+from isthmus_sim.engines.analytic_quadrotor import AnalyticQuadrotor
+from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.robots.quadrotor.description import CRAZYFLIE, RPM
 
 MakeEngine = Callable[[int], Engine]
@@ -17,6 +21,23 @@ MakeEngine = Callable[[int], Engine]
 # 3.16e-10 N/rpm² · (1800 rad/s · 60/2π)² = 0.093363 N; at 1200 rad/s 0.041495 N. Two fast, two slow: 0.103737 N apart.
 FAST, SLOW = 1800.0, 1200.0
 THRUST_DIFFERENCE = 0.103737
+
+
+@pytest.fixture(params=["analytic", "mujoco", *SIMULATORS])
+def make_engine(request: pytest.FixtureRequest) -> Iterator[MakeEngine]:
+    """Number of worlds -> quadrotors."""
+    if request.param == "analytic":
+        yield lambda n: AnalyticQuadrotor(scene_of(), n)
+    elif request.param == "mujoco":
+        yield lambda n: MujocoEngine(scene_of(), n, num_threads=1)
+    else:
+        if reason := missing(request.param):
+            pytest.skip(reason)
+        yield from (partial(_in_the_air, make) for make in opened(SIMULATORS[request.param]()))
+
+
+def _in_the_air(make: MakeWorker, n: int) -> Engine:
+    return make(n, scene_of())
 
 
 def run(engine: Engine, start: State, command: float | list[float], steps: int = 1, **params: torch.Tensor) -> State:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import quadrotors
 import torch
 from quadrupeds import POSE, begin, hold, on_mujoco, scattered, standing, step, targets, walk, whole
 from torch import Tensor
@@ -20,6 +21,7 @@ from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.engines.worker.robot_of_scene import SPACING
 from isthmus_sim.env import Env
 from isthmus_sim.robots import ROBOTS
+from isthmus_sim.robots.quadrotor.description import MAX_ROTOR_SPEED, sample_parameters
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, ROBOT, TRUNK
 from isthmus_sim.scene import Quantity, legged_scene
 from isthmus_sim.scenes.terrain import Terrain, TerrainConfig
@@ -321,6 +323,43 @@ def test_a_target_that_is_no_number_fails_its_world(make: MakeWorker):
     assert not engine.failed().any()
 
 
+# A robot that flies
+# ---------------------------------------------------------------------------------------------------------------------
+def test_quadrotors_tumble_as_in_mujoco(make: MakeWorker):
+    """Half a second of random commands with drawn bodies and a wrench, up to 70 rad/s. SAPIEN integrates as MuJoCo
+    does; ovphysx's attitude is half a physics step off, as the analytic engine's is (test_agreeing_engines)."""
+    generator = torch.Generator().manual_seed(5)
+    bodies = sample_parameters(8, generator)
+    force, torque = (torch.randn(8, 3, generator=generator) for _ in range(2))
+    rows = MAX_ROTOR_SPEED * torch.rand(50, 8, 4, generator=generator)
+    ends = []
+    for engine in (make(8, quadrotors.scene_of()), MujocoEngine(quadrotors.scene_of(), 8, num_threads=1)):
+        quadrotors.begin(engine, quadrotors.tumbling(8), **bodies)
+        engine.apply_wrench(0.01 * force, 1e-6 * torque)
+        for row in rows:
+            state = quadrotors.step(engine, row)
+        ends.append({name: value.clone() for name, value in state.items()})
+    found, expected = ends
+    found["orientation"] = found["orientation"] * (found["orientation"] * expected["orientation"]).sum(-1, True).sign()
+    allowed = {
+        "position": 0.01, "orientation": 0.1, "linear_velocity": 0.06, "angular_velocity": 3.0, "actuator": 1e-3,
+    }  # fmt: skip
+    off = {name: float((found[name] - expected[name]).abs().max()) for name in allowed}
+    assert {name: value for name, value in off.items() if value > allowed[name]} == {}
+    assert float(expected["angular_velocity"].norm(dim=-1).max()) > 40.0, "it tumbled"
+
+
+def test_a_rotor_that_is_no_number_fails_its_world_until_its_reset(make: MakeWorker):
+    engine, row = make(3, quadrotors.scene_of()), torch.full((3, 4), 1500.0)
+    quadrotors.begin(engine, quadrotors.level(3, 1500.0))
+    row[1, 2] = float("nan")
+    quadrotors.step(engine, row)
+    assert engine.failed().tolist() == [False, True, False]
+    quadrotors.begin(engine, quadrotors.level(1, 1500.0), [1])
+    assert torch.isfinite(quadrotors.whole(quadrotors.step(engine, torch.full((3, 4), 1500.0)))).all()
+    assert not engine.failed().any()
+
+
 # A task
 # ---------------------------------------------------------------------------------------------------------------------
 def means(engine_of: Any) -> Tensor:
@@ -347,7 +386,7 @@ def test_statistics_of_a_task_agree_with_mujoco(make: MakeWorker):
 
 
 def test_what_it_cannot_do_is_refused_in_a_sentence(make: MakeWorker):
-    with pytest.raises(UnsupportedError, match="free base whose joints PDMotors drive, and so101 has PositionServos"):
+    with pytest.raises(UnsupportedError, match="free base that PDMotors at joints or Rotors move, and so101 has Posi"):
         make(1, make_task("pick_place").scene)
     scene, gyro = legged_scene(ROBOT), Quantity(name="gyro", kind="sensor", of=("gyro",), shape=(3,), unit="rad/s")
     with pytest.raises(UnsupportedError, match="reads no gyro; use 'mujoco'"):

@@ -27,7 +27,9 @@ class GuardedRunner(GraphRunner):
         rows = {name: value.cpu().numpy() for name, value in env.signals.items()}
         readings = [self._held(world, {name: value[world] for name, value in rows.items()})
                     for world in range(env.num_envs)]  # fmt: skip
-        wanted = self.wanted({name: np.stack([reading[name] for reading in readings]) for name in rows})
+        wanted = self.wanted(
+            {name: np.stack([reading[name] for reading in readings]).astype(row.dtype) for name, row in rows.items()}
+        )
         sent = [
             each.apply({name: value[world] for name, value in wanted.items()}, readings[world])
             for world, each in enumerate(self._filters)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus_sim.actuators import PDMotors
+from isthmus_sim.actuators import PDMotors, Rotors
 from isthmus_sim.engine import (
     Commands,
     Params,
@@ -23,7 +23,9 @@ from isthmus_sim.engines.mujoco_model import compile_scene
 from isthmus_sim.engines.nominal import nominal
 from isthmus_sim.engines.worker.process import Simulator, WorkerProcess
 from isthmus_sim.engines.worker.quantities import Readings, columns_of, feet_of
-from isthmus_sim.engines.worker.robot_of_scene import robot_of_scene, unsupported
+from isthmus_sim.engines.worker.robot_of_scene import has_ground, robot_of_scene, unsupported
+from isthmus_sim.engines.worker.rotors import FIELDS as ROTOR_FIELDS
+from isthmus_sim.engines.worker.rotors import BaseRotors
 from isthmus_sim.scene import Scene
 from isthmus_sim.worker.channel import ADVANCE, RESET
 
@@ -32,7 +34,8 @@ _FIELDS = ("body_mass", "body_inertia", "body_ipos", "geom_friction")
 
 
 class WorkerEngine:
-    """`Engine`: N worlds of a robot with a free base, whose joints `PDMotors` drive, on flat ground or terrain.
+    """`Engine`: N worlds of a robot with a free base, which `PDMotors` at joints move on flat ground or terrain, or
+    `Rotors` in the air.
 
     The model is compiled by MuJoCo and built anew by the other simulator. A state that is saved there does not go on
     bit for bit, so "snapshots" is no capability. Contact forces are those on the body that the site belongs to.
@@ -51,11 +54,15 @@ class WorkerEngine:
         self.model = compile_scene(scene)
         robot = robot_of_scene(scene, self.model, num_envs, feet_of(scene, self.model))
         heights = scene.terrain.heights.numpy() if scene.terrain else None
-        self._base, self._ground = int(self.model.body(scene.robot.base).id), int(self.model.geom(scene.ground).id)
-        self._variations = [v for v in scene.all_variations if _can_vary(v, self.model)]
+        self._base = int(self.model.body(scene.robot.base).id)
+        self._ground = int(self.model.geom(scene.ground).id) if has_ground(scene, self.model) else None
+        rotors = [a for a in scene.robot.actuators if isinstance(a, Rotors)]
+        self._rotors = [BaseRotors(each, self.model, self._base) for each in rotors]
+        self._may_vary = (*_FIELDS, *(ROTOR_FIELDS if rotors else ()))
+        self._variations = [v for v in scene.all_variations if _changes(v, self.model) <= set(self._may_vary)]
         self._columns = columns_of(scene)
         self.params = nominal(scene, num_envs)
-        settable = [p.name for part in (*self._motors, *self._variations) for p in part.parameters]
+        settable = [p.name for part in (*scene.robot.actuators, *self._variations) for p in part.parameters]
         self.capabilities = frozenset({"wrench", *(f"params:{name}" for name in settable)})
         self.process = WorkerProcess(simulator, robot, heights)
         self._arrays = {name: torch.from_numpy(array) for name, array in self.process.arrays.items()}
@@ -64,7 +71,8 @@ class WorkerEngine:
         self._default = torch.tensor([drive.default for drive in robot.drives])
         self._start = torch.from_numpy(self.model.qpos0[:7]).float()
         self._derive()
-        self._set_fields(torch.arange(num_envs), _as_they_are(self.model, num_envs))
+        as_they_are = {name: np.repeat(getattr(self.model, name)[None], num_envs, axis=0) for name in self._may_vary}
+        self._set_fields(torch.arange(num_envs), as_they_are)
         self.advance(None, Resets(ids=torch.arange(num_envs), state={}))
 
     @property
@@ -81,6 +89,8 @@ class WorkerEngine:
         if commands is not None:
             for motors in self._motors:
                 self._arrays["command"][:, self._columns[motors.command]] = commands[motors.command]
+            for rotors in self._rotors:
+                rotors.begin(commands[rotors.command], self.params, self._arrays)
             what += ADVANCE
         if what:
             self.process.request(what)
@@ -102,6 +112,7 @@ class WorkerEngine:
         arrays["joint_position"][ids] = 0.0
         arrays["joint_velocity"][ids] = 0.0
         arrays["target"][ids] = self._default
+        arrays["rotor_speed"][ids] = 0.0
         for name, rows in resets.state.items():
             self._readings.write(name, ids, rows)
 
@@ -116,7 +127,9 @@ class WorkerEngine:
         self._set_fields(ids, fields)
 
     def _derive(self) -> None:
-        """The drives' parameters, by joint."""
+        """The drives' parameters, by joint, and the rotors'."""
+        for rotors in self._rotors:
+            rotors.derive(self.params, self._arrays)
         for motors in self._motors:
             columns = self._columns[motors.command]
             for name in ("stiffness", "damping", "strength"):
@@ -139,7 +152,10 @@ class WorkerEngine:
         for name, field in (("mass", "body_mass"), ("inertia", "body_inertia"), ("centre", "body_ipos")):
             if field in fields:
                 arrays[name][ids] = torch.from_numpy(fields[field][:, self._base :]).float()
-        if "geom_friction" in fields:
+        for rotors in self._rotors:
+            if fields.keys() >= set(ROTOR_FIELDS):
+                arrays["allocation"][ids] = rotors.allocation(fields)
+        if "geom_friction" in fields and self._ground is not None:
             arrays["friction"][ids] = torch.from_numpy(fields["geom_friction"][:, self._ground, 0]).float()
         if fields:
             arrays["changed"][ids] = 1
@@ -168,11 +184,6 @@ class WorkerEngine:
         self.process.close()
 
 
-def _can_vary(variation, model: mujoco.MjModel) -> bool:
-    """Whether it changes nothing but what workers can have differ."""
-    rows = {p.name: np.array([p.nominal]) for p in variation.parameters}
-    return variation.fields(model, rows).keys() <= set(_FIELDS)
-
-
-def _as_they_are(model: mujoco.MjModel, n: int) -> dict[str, np.ndarray]:
-    return {name: np.repeat(getattr(model, name)[None], n, axis=0) for name in _FIELDS}
+def _changes(variation, model: mujoco.MjModel) -> set[str]:
+    """The model fields that it changes."""
+    return set(variation.fields(model, {p.name: np.array([p.nominal]) for p in variation.parameters}))

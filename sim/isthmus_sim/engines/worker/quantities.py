@@ -59,7 +59,10 @@ class Readings:
         self._arrays = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self._params, self._model = params, model
         self._joints = {name: i for i, name in enumerate(scene.robot.joints)}
-        self._remembered = [column for own in of_commands.values() for column in own]
+        flies = bool(arrays["rotor_speed"].size)
+        self._memory = "rotor_speed" if flies else "target"
+        joints = [column for own in of_commands.values() for column in own]
+        self._remembered = list(range(arrays["rotor_speed"].shape[1])) if flies else joints
         self._quantities = {quantity.name: quantity for quantity in scene.quantities}
         self.settable = [quantity.name for quantity in scene.quantities if quantity.settable]
         self._sites = list(dict.fromkeys(s for q in scene.quantities if q.kind in _BY_SITE for s in q.of))
@@ -89,7 +92,7 @@ class Readings:
                     f"not {quantity.shape}"
                 )
             remembered = columns(self._remembered)
-            return lambda: arrays["target"][:, remembered]
+            return lambda: arrays[self._memory][:, remembered]
         if kind in _BY_SITE:
             sites = columns([self._sites.index(site) for site in quantity.of])
             return lambda: self._by_site[kind][:, sites].float()
@@ -108,6 +111,6 @@ class Readings:
         if kind in ROOT:
             arrays["root"][ids, ROOT[kind]] = rows.float()
         elif kind == "actuator":
-            arrays["target"][ids.unsqueeze(-1), torch.tensor(self._remembered)] = rows.float()
+            arrays[self._memory][ids.unsqueeze(-1), torch.tensor(self._remembered)] = rows.float()
         else:
             arrays[kind][ids.unsqueeze(-1), torch.tensor(self._columns(quantity))] = rows.float()

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from isthmus_sim.actuators import PDMotors
+from isthmus_sim.actuators import PDMotors, Rotors
 from isthmus_sim.engine import UnsupportedError, substeps
 from isthmus_sim.scene import Scene
 from isthmus_sim.worker.robot import Body, Drive, Geom, Joint, Robot
@@ -27,10 +27,11 @@ _KINDS = {
 def unsupported(scene: Scene) -> str | None:
     """Why workers cannot simulate a scene, in a sentence; None as far as its description tells."""
     robot = scene.robot
-    others = sorted({type(a).__name__ for a in robot.actuators if not isinstance(a, PDMotors)})
-    if robot.base is None or others or not robot.actuators:
-        has = ", ".join(others) or ("a fixed base" if robot.base is None else "no actuators")
-        return f"it simulates robots with a free base whose joints PDMotors drive, and {robot.name} has {has}"
+    kinds = sorted({type(a).__name__ for a in robot.actuators})
+    if robot.base is None or kinds not in (["PDMotors"], ["Rotors"]):
+        has = " and ".join(kinds) or "no actuators"
+        of = f"{robot.name} has {has}{'' if robot.base else ' and a fixed base'}"
+        return f"it simulates robots with a free base that PDMotors at joints or Rotors move, and {of}"
     unread = [q.name for q in scene.quantities if q.kind in ("sensor", "mocap_position", "camera")]
     return f"it reads no {', '.join(unread)}" if unread else None
 
@@ -50,6 +51,7 @@ def robot_of_scene(scene: Scene, model: mujoco.MjModel, num_envs: int, feet: lis
         bodies=[_body(scene, model, number, base) for number in range(base, model.nbody)],
         joints=list(scene.robot.joints),
         drives=[drives[name] for name in scene.robot.joints],
+        rotors=sum(len(a.actuators) for a in scene.robot.actuators if isinstance(a, Rotors)),
         feet=[foot - base for foot in feet],
         timestep=float(model.opt.timestep),
         substeps=substeps(scene.robot.control_period_s, model.opt.timestep),
@@ -78,7 +80,7 @@ def _refuse_what_cannot_be_built(scene: Scene, model: mujoco.MjModel, base: int)
     own = np.flatnonzero(model.geom_bodyid >= base)
     if (model.geom_contype[own][:, None] & model.geom_conaffinity[own]).any():
         refuse("workers let robots touch the ground alone, and parts of this one touch each other")
-    if not any(_touches(scene, model, geom) for geom in own):
+    if has_ground(scene, model) and not any(_touches(scene, model, geom) for geom in own):
         refuse(f"nothing of it touches the geom {scene.ground!r}")
 
 
@@ -111,8 +113,15 @@ def _joint(model: mujoco.MjModel, number: int) -> Joint:
     )
 
 
+def has_ground(scene: Scene, model: mujoco.MjModel) -> bool:
+    """Whether there is ground to touch: a robot that flies may have none."""
+    return mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, scene.ground) >= 0
+
+
 def _touches(scene: Scene, model: mujoco.MjModel, geom: Any) -> bool:
     """Whether it touches the ground."""
+    if not has_ground(scene, model):
+        return False
     types, takes, ground = model.geom_contype, model.geom_conaffinity, int(model.geom(scene.ground).id)
     return bool((types[geom] & takes[ground]) | (types[ground] & takes[geom]))
 

@@ -135,8 +135,8 @@ class Gym:
             bodies=sorted((model.body(i).name for i in range(1, model.nbody)), reverse=True),
             base=model.body(1).name,
         )
-        asset.q = np.array([int(model.joint(name).qposadr[0]) for name in asset.dofs])
-        asset.v = np.array([int(model.joint(name).dofadr[0]) for name in asset.dofs])
+        asset.q = np.array([int(model.joint(name).qposadr[0]) for name in asset.dofs], int)
+        asset.v = np.array([int(model.joint(name).dofadr[0]) for name in asset.dofs], int)
         asset.ids = [model.body(name).id for name in asset.bodies]
         return asset
 
