@@ -11,8 +11,8 @@ STAMP := .venv/.ready-$(ROS)
 PEERS := .venv/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-physx demo train teleop play export compare deploy test test-long test-lerobot lint \
-	bench-quadrotor bench-walking bench-quadruped bench-biped bench-pixels bench-rough bench-policies bench-train bench-contention bench-push-t bench-gym-pusht bench-bimodal bench-goals bench-steering bench-chunks bench-distill bench-monitor bench-monitor-steps bench-chunk-latency bench-finetune bench-imitation bench-recording bench-rendering bench-importing bench-bags bench-loader bench-with-lerobot bench-engine bench-engines bench-gpu bench-runtime bench-deploy bench-latency bench-safety bench-adapter bench-identify bench-identify-robot bench-mismatch campaign clean need-RUN need-POLICY
+.PHONY: help setup setup-physx demo train teleop play export compare deploy test test-long test-lerobot lint campaign clean \
+	need-RUN need-POLICY $(shell sed -n 's/^\(bench-[a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list every target
 	@echo 'make TARGET [ARGS="options for the program"]     every program explains itself: ARGS=--help'
@@ -158,6 +158,9 @@ bench-engine: $(STAMP) ## engine throughput beside a bare MuJoCo loop
 
 bench-engines: $(STAMP) ## the quadruped on every engine that is here: heights, weight on its feet, speed, a trip to a worker
 	$(BIN)/python benchmarks/engines.py $(ARGS)
+
+bench-transfer: $(STAMP) ## ARGS="--policies runs/.../policy.onnx": what policies keep of their success on other engines
+	$(BIN)/python benchmarks/transfer.py $(ARGS)
 
 bench-gpu: $(STAMP) ## steps per second of the quadruped's worlds on a GPU, 256 to 16384 of them; says so without one
 	$(BIN)/python benchmarks/gpu.py $(ARGS)

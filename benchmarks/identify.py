@@ -19,6 +19,7 @@ import numpy as np
 
 from isthmus_sim.identify.command import read_logs
 from isthmus_sim.identify.fit import Fit, fit
+from isthmus_sim.identify.learned import BASE, fit_motors, learn, predicted
 from isthmus_sim.identify.log import ServoLog
 from isthmus_sim.identify.made import GOALS, made_log
 from isthmus_sim.identify.servo import UNKNOWNS, Bench, Friction, names
@@ -97,7 +98,39 @@ def _real(logs: list[ServoLog], quick: bool) -> list[Row]:
             *_coverage(kind, np.concatenate(inside), len(folds), last),
             Row(metric=f"{kind}: time of a fit", value=float(np.median(took)), unit="s", seeds=len(folds)),
         ]  # fmt: skip
-    return rows
+    return [*rows, *_learned(folds)]
+
+
+def _learned(folds: list[tuple[list[ServoLog], list[ServoLog]]]) -> list[Row]:
+    """The servo as `PDMotors` has it, alone and with what a small network learns of it beside."""
+    alone, beside, known_share, took = [], [], [], []
+    for learnt, kept in folds:
+        known = know(fit_motors(learnt), Bench(learnt, BASE))
+        begun = time.perf_counter()
+        residual = learn(learnt, known)
+        took.append(time.perf_counter() - begun)
+        bench = Bench(kept, BASE)
+        positions, share = predicted(kept, known.fit, residual)
+        alone.append(np.abs(bench.positions(known.fit.values[None])[0] - bench.measured))
+        beside.append(np.abs(positions - bench.measured))
+        known_share.append(100 * share)
+    return [
+        _error("as PDMotors: mean error of logs kept back", alone),
+        _error("as PDMotors with a learnt residual: mean error of logs kept back", beside),
+        Row(
+            metric="readings kept back in which the residual was known", value=float(np.mean(known_share)), unit="%",
+            spread=(min(known_share), max(known_share)), seeds=len(folds),
+        ),
+        Row(metric="time to learn a residual", value=float(np.median(took)), unit="s", seeds=len(folds)),
+    ]  # fmt: skip
+
+
+def _error(metric: str, errors: list[np.ndarray]) -> Row:
+    each = [1e3 * float(error.mean()) for error in errors]
+    return Row(
+        metric=metric, value=1e3 * float(np.concatenate(errors).mean()), unit="mrad", spread=(min(each), max(each)),
+        seeds=len(each),
+    )  # fmt: skip
 
 
 def _coverage(kind: str, inside: np.ndarray, folds: int, bound: bool) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from isthmus_sim.residual import Residual
 from isthmus_sim.specs import JointSpec, Parameter, scalar
 
 
@@ -84,6 +85,26 @@ class PDMotors:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearnedMotors(PDMotors):
+    """`PDMotors` that give what logs showed of them beside their formulas, in the engine 'mujoco'.
+
+    Args:
+        residuals: Joint -> what its motor gives beside; the others have none.
+
+    Raises ValueError for a joint that there is not, or whose motor is not the one that a residual was learnt beside.
+    """
+
+    residuals: Mapping[str, Residual]
+
+    def __post_init__(self) -> None:
+        for joint, residual in self.residuals.items():
+            if joint not in self.motors:
+                raise ValueError(f"residuals: there is no joint {joint!r}; there are: {', '.join(self.motors)}")
+            motor = self.motors[joint]
+            residual.check_motor(joint, motor.saturation_effort, motor.no_load_speed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PositionServos:
     """Actuators of the model that hold what they are told: position servos with gains of their own in the MJCF.
 
@@ -132,5 +153,5 @@ class Rotors:
     parameters: tuple[Parameter, ...]
 
 
-Actuator = PDMotors | PositionServos | Torques | Rotors
+Actuator = PDMotors | LearnedMotors | PositionServos | Torques | Rotors
 """One way in which commands become forces; `command` names the command, `parameters` what may differ."""

@@ -7,6 +7,7 @@ NumPy, because it stays on its thread: torch's threads would spin on the cores t
 
 from __future__ import annotations
 
+import warnings
 from typing import Protocol
 
 import mujoco
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus_sim.actuator_formulas import dry_friction, lag_share, lagged, motor_torque, pd_effort
-from isthmus_sim.actuators import Actuator, PDMotors, PositionServos, Rotors, Torques
+from isthmus_sim.actuators import Actuator, LearnedMotors, PDMotors, PositionServos, Rotors, Torques
 from isthmus_sim.engine import Params
 from isthmus_sim.engines.mujoco_model import columns, joint_columns
 from isthmus_sim.engines.mujoco_quantities import Memory
+from isthmus_sim.residual import familiar, network
 
 Array = NDArray[np.float64]
 
@@ -54,6 +56,8 @@ class Drive(Memory, Protocol):
 
 def make_drive(actuator: Actuator, model: mujoco.MjModel, num_envs: int, num_substeps: int) -> Drive:
     """The drive of `num_envs` worlds for an actuator of the description."""
+    if isinstance(actuator, LearnedMotors):
+        return LearnedDrive(actuator, model, num_envs, num_substeps)
     if isinstance(actuator, PDMotors):
         return PDDrive(actuator, model, num_envs, num_substeps)
     if isinstance(actuator, Rotors):
@@ -132,13 +136,17 @@ class PDDrive:
 
     def control(self, step: int, qpos: Array, qvel: Array, controls: Array) -> None:
         acting, velocity = np.where(step < self._delay, self._before, self._target), qvel[:, self._v]
-        wanted = pd_effort(acting, qpos[:, self._q], velocity, self._stiffness, self._damping)
-        torque = motor_torque(
-            wanted, velocity, self._strength, self._effort_limit, self._saturation, self._no_load_speed
-        )
+        torque = self._torque(acting, qpos[:, self._q], velocity)
         self._torques += torque
         self._powers += torque * velocity
         controls[:, self._u] = torque - dry_friction(velocity, self._friction)
+
+    def _torque(self, target: Array, position: Array, velocity: Array) -> Array:
+        """What the motors give, N·m, (n, joints)."""
+        wanted = pd_effort(target, position, velocity, self._stiffness, self._damping)
+        return motor_torque(
+            wanted, velocity, self._strength, self._effort_limit, self._saturation, self._no_load_speed
+        )
 
     def end(self) -> None:
         self.memory["target"].copy_(self._command)
@@ -149,6 +157,45 @@ class PDDrive:
         self.memory["target"][ids] = self._default
         self.memory["joint_torque"][ids] = 0.0
         self.memory["joint_power"][ids] = 0.0
+
+
+class LearnedDrive(PDDrive):
+    """PD control, DC motors and what they give beside that; see `LearnedMotors`.
+
+    Outside of what its logs showed a residual gives nothing, and the motor's formula is alone; the first time that
+    this happens to a joint is a warning.
+    """
+
+    def __init__(self, actuator: LearnedMotors, model: mujoco.MjModel, num_envs: int, num_substeps: int) -> None:
+        super().__init__(actuator, model, num_envs, num_substeps)
+        self._residuals = [
+            (column, name, np.array(found.units).reshape(-1, 4), found.grid)
+            for column, name in enumerate(self.joints)
+            if (found := actuator.residuals.get(name))
+        ]
+        self.alone = np.zeros(len(self.joints))
+        """Physics steps of worlds in which each joint's formula was alone."""
+
+    def _torque(self, target: Array, position: Array, velocity: Array) -> Array:
+        torque = super()._torque(target, position, velocity)
+        asked = np.clip(self._stiffness * (target - position) / self._saturation, -1.0, 1.0)
+        speed = velocity / self._no_load_speed
+        for column, name, units, grid in self._residuals:
+            given = asked[:, column], speed[:, column]
+            share = familiar(grid, *given)
+            self._tell(column, name, np.stack(given)[:, share == 0.0])
+            torque[:, column] += self._strength[:, column] * self._saturation[column] * share * network(units, *given)
+        return torque
+
+    def _tell(self, column: int, name: str, unknown: Array) -> None:
+        """Count where a formula is alone: unknown (2, k) are the inputs there. Warn the first time."""
+        if unknown.size and not self.alone[column]:
+            warnings.warn(
+                f"{name}: here its motor is asked for what no log of its residual shows ({unknown[0, 0]:.2f} of the "
+                f"stall torque at {unknown[1, 0]:.2f} of the no-load speed), so its formula is alone",
+                stacklevel=2,
+            )
+        self.alone[column] += unknown.shape[1]
 
 
 class RotorDrive:

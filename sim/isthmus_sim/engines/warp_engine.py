@@ -251,9 +251,9 @@ class WarpEngine:
 def _supported(scene: Scene) -> list[PDMotors]:
     """The scene's actuators. Raises UnsupportedError for a scene that this engine cannot simulate."""
     actuators = scene.robot.actuators
-    motors = [actuator for actuator in actuators if isinstance(actuator, PDMotors)]
+    motors = [actuator for actuator in actuators if type(actuator) is PDMotors]
     if len(motors) < len(actuators):
-        kinds = ", ".join(sorted({type(a).__name__ for a in actuators if not isinstance(a, PDMotors)}))
+        kinds = ", ".join(sorted({type(a).__name__ for a in actuators if type(a) is not PDMotors}))
         raise UnsupportedError(
             f"the engine 'warp' drives joints by PDMotors, and {scene.robot.name} has {kinds}; use 'mujoco'"
         )

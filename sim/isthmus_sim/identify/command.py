@@ -14,6 +14,7 @@ import tyro
 from isthmus_sim.identify.bam import read_bam
 from isthmus_sim.identify.fit import fit
 from isthmus_sim.identify.identified import Identified, identified
+from isthmus_sim.identify.learned import BASE, fit_motors, learn, predicted
 from isthmus_sim.identify.log import LogError, ServoLog
 from isthmus_sim.identify.servo import Bench, Friction
 from isthmus_sim.identify.table import read_csv
@@ -35,6 +36,8 @@ class Options:
     """What friction may depend on besides speed: coulomb nothing, stribeck on rest, load on what the gears carry."""
     out: Path = field(default_factory=lambda: Path("identified.json"))
     """Where to write the result."""
+    residual: Path | None = None
+    """Where to write what a small network learns of the motor beside its formulas, for `LearnedMotors`."""
     plot: Path | None = None
     """Where to draw measured and simulated positions with the 95 % band; held-out logs too."""
 
@@ -83,6 +86,8 @@ def _run(options: Options) -> None:
     _show(found)
     if held := [log for log in logs if log.name in options.hold_out]:
         _judge(known, held)
+    if options.residual:
+        _learn(learnt, [log for log in logs if log.name in options.hold_out], options.residual)
     if options.plot:
         from isthmus_sim.identify.plot import draw
 
@@ -101,6 +106,23 @@ def _show(found: Identified) -> None:
             print(f"  {name:32} {item.value:10.4g} {item.low:11.4g} …{item.high:10.4g}  {item.unit}")
     for line in found.remarks:
         print(f"note: {line}")
+
+
+def _learn(logs: Sequence[ServoLog], held: Sequence[ServoLog], path: Path) -> None:
+    known = know(fit_motors(logs), Bench(logs, BASE))
+    found = learn(logs, known)
+    found.write(path)
+    for words, some in (("in the same logs", logs), ("held out", held)):
+        if some:
+            bench = Bench(some, BASE)
+            alone = np.abs(bench.positions(known.fit.values[None])[0] - bench.measured)
+            positions, familiar = predicted(some, known.fit, found)
+            beside = np.abs(positions - bench.measured)
+            print(
+                f"as PDMotors, {words}: mean error {1e3 * alone.mean():.1f} mrad, with the residual "
+                f"{1e3 * beside.mean():.1f} mrad; it was known in {familiar:.1%} of the readings"
+            )
+    print(f"written to {path}")
 
 
 def _judge(known: Knowledge, held: Sequence[ServoLog]) -> None:

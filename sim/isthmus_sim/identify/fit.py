@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,21 +53,25 @@ class Fit:
         return [i for i, name in enumerate(self.names) if name not in self.fixed]
 
 
-def fit(logs: Sequence[ServoLog], friction: Friction, start: Fit | None = None) -> Fit:
+def fit(
+    logs: Sequence[ServoLog], friction: Friction, start: Fit | None = None, held: Mapping[str, float] | None = None
+) -> Fit:
     """Fit a model by simulation error, up the ladder of the models that it contains, or on from another fit of it.
 
-    The duty's gain is taken from the logs' duty where every log has one. An arm that sticks makes the error rugged:
-    from where a fit has come to rest, further ones start around it, until none ends lower.
+    The duty's gain is taken from the logs' duty where every log has one, and what is `held` as it is given. An arm
+    that sticks makes the error rugged: from where a fit has come to rest, further ones start around it, until none
+    ends lower.
 
     Raises:
         DivergedError: the simulation does not stay finite at the start.
     """
     known = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
     gain = duty_gain(logs)
-    fixed = frozenset() if gain is None else frozenset({"duty_gain"})
+    told = {**({} if gain is None else {"duty_gain": gain}), **(held or {})}
+    fixed = frozenset(told)
     for rung in LADDERS[friction] if start is None else (friction,):
         known |= {} if start is None else dict(zip(start.names, start.values, strict=True))
-        known |= {} if gain is None else {"duty_gain": gain}
+        known |= told
         bench = Bench(logs, rung)
         start = _descend(bench, rung, np.array([known[name] for name in names(rung)]), fixed)
         start = _around(bench, start) if rung in RUGGED else start

@@ -93,7 +93,7 @@ def identified(known: Knowledge, logs: Sequence[ServoLog], firmware_gain: float 
 
 def _drive(known: Knowledge, gain: float, supply: float) -> dict[str, Range]:
     draws = known.draws(_DRAWS, np.random.default_rng(0))
-    best, drawn = (_as_drive(known.fit.names, rows, gain, supply) for rows in (known.fit.values[None], draws))
+    best, drawn = (as_drive(known.fit.names, rows, gain, supply) for rows in (known.fit.values[None], draws))
     result = {}
     for name, (unit, values) in drawn.items():
         low, high = np.quantile(values, (0.025, 0.975))
@@ -101,7 +101,7 @@ def _drive(known: Knowledge, gain: float, supply: float) -> dict[str, Range]:
     return result
 
 
-def _as_drive(names: Sequence[str], rows: Array, gain: float, supply: float) -> dict[str, tuple[str, Array]]:
+def as_drive(names: Sequence[str], rows: Array, gain: float, supply: float) -> dict[str, tuple[str, Array]]:
     """Candidates (n, parameters) as drives: name → unit and values (n,)."""
     p = dict(zip(names, rows.T, strict=True))
     stall = p["torque_constant"] / p["resistance"] * supply

@@ -8,7 +8,7 @@ whose models M1 to M5 the kinds here are, with Tustin's exponential in place of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,6 +21,8 @@ GRAVITY = 9.80665  # m/s²
 TIMESTEP_S = 0.004
 """A fifteenth of the fastest period that a position loop of a servo has, some 100 rad/s."""
 
+Beside = Callable[[Array, Array], Array]
+"""Torque, N·m, by duty and speed, rad/s, (candidates, logs)."""
 Friction = Literal["coulomb", "stribeck", "load", "load-stribeck"]
 """What the friction budget depends on: nothing but speed; also on standing still; on what the gears carry; on both."""
 
@@ -113,9 +115,10 @@ class Bench:
             )
         )  # fmt: skip
 
-    def positions(self, values: Array) -> Array:
-        """Positions (c, samples of all logs) rad that candidates (c, parameters) give; NaN from where one diverges."""
-        track = self._simulate({name: values[:, i, None] for i, name in enumerate(self.names)})
+    def positions(self, values: Array, beside: Beside | None = None) -> Array:
+        """Positions (c, samples of all logs) rad that candidates (c, parameters) give, and on request what the motor
+        gives beside its formula; NaN from where one diverges."""
+        track = self._simulate({name: values[:, i, None] for i, name in enumerate(self.names)}, beside)
         return np.concatenate([_read(track[..., i], log.time_s) for i, log in enumerate(self.logs)], axis=-1)
 
     @property
@@ -140,7 +143,7 @@ class Bench:
         late = [[np.interp(self._grid - delay, log.time_s, log.goal) for log in self.logs] for delay in delays]
         return np.ascontiguousarray(np.array(late).transpose(2, 0, 1))
 
-    def _simulate(self, p: Mapping[str, Array]) -> Array:
+    def _simulate(self, p: Mapping[str, Array], beside: Beside | None) -> Array:
         """(steps, c, logs) rad from parameters (c, 1), semi-implicit in time; friction stops, it never drives."""
         goals, gain = self._goals(p["delay"][:, 0]), self._gain * p["duty_gain"]
         inertia = self._inertia + p["armature"]
@@ -152,7 +155,10 @@ class Bench:
             for step in range(self._steps):
                 track[step] = position
                 duty = np.clip(gain * (goals[step] - position), -1.0, 1.0)
-                motor = self._powered[step] * _motor(p, duty, velocity, self._supply)
+                motor = _motor(p, duty, velocity, self._supply)
+                if beside is not None:
+                    motor = motor + beside(duty, velocity)
+                motor = self._powered[step] * motor
                 load = -self._torque * np.sin(position + p["offset"])
                 free = inertia / TIMESTEP_S * velocity + motor + load
                 limit = budget(np.abs(velocity), motor, load)

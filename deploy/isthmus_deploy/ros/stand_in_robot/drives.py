@@ -13,7 +13,7 @@ import numpy as np
 from isthmus_deploy.ros.stand_in_robot.unit import Values
 from isthmus_deploy.ros.stand_in_robot.world import Array
 from isthmus_sim.actuator_formulas import lag_share, lagged, motor_torque, pd_effort
-from isthmus_sim.actuators import Actuator, PDMotors, PositionServos, Rotors, Torques
+from isthmus_sim.actuators import Actuator, LearnedMotors, PDMotors, PositionServos, Rotors, Torques
 from isthmus_sim.description import RobotDescription
 
 
@@ -29,7 +29,9 @@ class Drive(Protocol):
 
 
 def make_drive(actuator: Actuator, robot: RobotDescription, model: mujoco.MjModel, values: Values) -> Drive:
-    """The drive of an actuator in a unit with these parameters."""
+    """The drive of an actuator in a unit with these parameters. Raises ValueError for what a unit does not have."""
+    if isinstance(actuator, LearnedMotors):
+        raise ValueError(f"{robot.name}: a stand-in has no learnt residuals; give it the PDMotors that they are beside")
     if isinstance(actuator, PDMotors):
         return PDDrive(actuator, model, values)
     if isinstance(actuator, PositionServos):
