@@ -7,14 +7,17 @@ that is not installed is named with what to install, and has no row.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import BenchOptions, Row, parse, report
+from common import BenchOptions, Row, parse, report, training
 
 import torch
 
@@ -51,9 +54,15 @@ class Options(BenchOptions):
     """Length of a measurement of speed, s."""
     rounds: int = 3
     """Measurements of speed."""
+    trained: tuple[str, ...] = ("mujoco", "physx", "sapien")
+    """Engines on which the quadruped is trained for some iterations, to see how fast."""
+    iterations: int = 4
+    """Of each such training; the first is not counted."""
+    training_worlds: int = 512
+    """Worlds of each such training."""
 
 
-QUICK = Options(worlds=8, trip_worlds=256, seconds=0.3, rounds=1)
+QUICK = Options(worlds=8, trip_worlds=256, seconds=0.3, rounds=1, iterations=2, training_worlds=16)
 
 
 def standing(engine: Engine) -> State:
@@ -166,6 +175,32 @@ def trip_rows(options: Options) -> list[Row]:
     return rows
 
 
+def training_rows(names: list[str], options: Options) -> list[Row]:
+    """Control steps per second of a short training on each, networks and updates included, and how much slower that is
+    than on the first."""
+    rates = {name: _training_rate(name, options) for name in options.trained if name in names}
+    first = next(iter(rates), "")
+    return [
+        Row(
+            metric=f"training on {name}: control steps/s, {options.training_worlds} worlds", value=rate / 1e3, unit="k",
+            peer=None if name == first else f"{rates[first] / rate:.1f} times as long as on {first}",
+        )
+        for name, rate in rates.items()
+    ]  # fmt: skip
+
+
+def _training_rate(name: str, options: Options) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        command = [*training("quadruped", 0, run, options.iterations), "--engine", name]
+        command += ["--num-envs", str(options.training_worlds)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with (run / "metrics.csv").open() as file:
+            begun, *_, ended = csv.DictReader(file)
+    steps, seconds = (float(ended[name]) - float(begun[name]) for name in ("steps", "seconds"))
+    return steps / seconds
+
+
 def _timed(metric: str, call, must: str | None = None, aim: str | None = None) -> Row:
     times = []
     for _ in range(200):
@@ -188,7 +223,8 @@ def main() -> int:
     for name in here(options.engines):
         stood[name], own = engine_rows(name, options)
         rows += own
-    return report("engines", [*pair_rows(stood), *rows, *trip_rows(options)], options)
+    rows += [*trip_rows(options), *training_rows(list(stood), options)]
+    return report("engines", [*pair_rows(stood), *rows], options)
 
 
 if __name__ == "__main__":
