@@ -6,8 +6,8 @@ entry point `isthmus.algorithms`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -52,11 +52,14 @@ class AlgorithmEntry:
         ValueError for a policy that it cannot improve.
     world_bytes: Policy, the task's observation groups, the action's size, configuration -> memory that one world takes
         while learning, in bytes. Raises ValueError as `make` does.
+    training: What differs from the trainer's defaults when it trains, by field, nested as the trainer's configuration
+        is; such as the policy that it improves (policy_name).
     """
 
     config: Any
     make: Callable[[Env, Policy, Any, torch.Generator], Algorithm]
     world_bytes: Callable[[Policy, Groups, int, Any], int]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 ALGORITHMS = Registry("isthmus.algorithms", "algorithm", AlgorithmEntry)

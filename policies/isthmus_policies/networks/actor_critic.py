@@ -38,7 +38,7 @@ class ActorCriticConfig:
     """Hidden layers of the actor."""
     critic: tuple[int, ...] = (64, 64)
     """Hidden layers of the critic."""
-    activation: Literal["tanh", "elu"] = "tanh"
+    activation: Literal["tanh", "elu", "relu"] = "tanh"
     """Between the layers of both."""
     hidden_gain: float = math.sqrt(2)
     """Size of the hidden layers' weights at the start. Where inputs are many and correlated, as a history is, less:

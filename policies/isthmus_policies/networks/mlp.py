@@ -55,7 +55,20 @@ class Elu(Activation):
         torch.ops.aten.elu_backward(gradient, 1.0, 1.0, 1.0, True, output, grad_input=gradient)
 
 
-ACTIVATIONS: dict[str, type[Activation]] = {"tanh": Tanh, "elu": Elu}
+class Relu(Activation):
+    """max(x, 0)."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows.relu()
+
+    def apply_(self, rows: Tensor) -> None:
+        rows.relu_()
+
+    def backward_(self, gradient: Tensor, output: Tensor) -> None:
+        gradient.mul_(output > 0)
+
+
+ACTIVATIONS: dict[str, type[Activation]] = {"tanh": Tanh, "elu": Elu, "relu": Relu}
 
 
 def mlp(
@@ -66,7 +79,7 @@ def mlp(
     Args:
         sizes: Numbers that the network reads, units of each hidden layer, numbers that it gives.
         last_gain: Size of the last layer's weights at the start.
-        activation: "tanh" or "elu".
+        activation: A name in `ACTIVATIONS`.
         hidden_gain: Size of the hidden layers' weights at the start.
     """
     layers: list[nn.Module] = []

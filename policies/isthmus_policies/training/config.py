@@ -90,17 +90,31 @@ def default_config(name: str, policy: str | None = None, algorithm: str | None =
     entry = TASKS[name]
     if entry.training is None:
         raise ValueError(f"the task {name!r} is there to judge policies on, not to be trained; choose another")
-    overrides = dict(entry.training)
-    asked = overrides.pop("policy_name", "mlp"), overrides.pop("algorithm_name", "ppo")
-    names = policy or asked[0], algorithm or asked[1]
-    parts = {"policy": POLICIES[names[0]].config, "algorithm": ALGORITHMS[names[1]].config}
-    for (part, config), chosen, other in zip(parts.items(), names, asked, strict=True):
-        changes = overrides.pop(part, {})
-        if chosen != other:  # what the task asks of its own choice holds for another one where it has the same
-            changes = {key: value for key, value in changes.items() if hasattr(config, key)}
-        parts[part] = _changed(config, changes, f"task {name!r}, training.{part}")
-    config = TrainConfig(name=name, policy_name=names[0], algorithm_name=names[1], task=entry.config, **parts)
-    return _changed(config, overrides, f"task {name!r}, training")
+    usual = entry.training.get("algorithm_name", "ppo")
+    algorithm = algorithm or usual
+    # A task knows best how the algorithm of its choice trains it; of another, the algorithm itself.
+    asking = [(f"algorithm {algorithm!r}", ALGORITHMS[algorithm].training), (f"task {name!r}", entry.training)]
+    if algorithm != usual:
+        asking.reverse()
+    policy = policy or next((asks["policy_name"] for _, asks in reversed(asking) if "policy_name" in asks), "mlp")
+    config = TrainConfig(
+        name=name, policy_name=policy, algorithm_name=algorithm, task=entry.config,
+        policy=POLICIES[policy].config, algorithm=ALGORITHMS[algorithm].config,
+    )  # fmt: skip
+    for who, asks in asking:
+        config = _asked(config, asks, who)
+    return config
+
+
+def _asked(config: TrainConfig[Any, Any, Any], asks: Mapping[str, Any], who: str) -> TrainConfig[Any, Any, Any]:
+    """The configuration with what `who` asks for. What it asks of a policy or algorithm of its choice holds for another
+    one where it has the same."""
+    changes = {key: value for key, value in asks.items() if key not in ("policy_name", "algorithm_name")}
+    for part, usual in (("policy", "mlp"), ("algorithm", "ppo")):
+        if part in changes and asks.get(f"{part}_name", usual) != getattr(config, f"{part}_name"):
+            chosen = getattr(config, part)
+            changes[part] = {key: value for key, value in changes[part].items() if hasattr(chosen, key)}
+    return _changed(config, changes, f"{who}, training")
 
 
 def _changed(config: Any, changes: Mapping[str, Any], where: str) -> Any:

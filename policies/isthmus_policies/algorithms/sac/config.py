@@ -1,0 +1,53 @@
+"""How soft actor-critic learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACConfig:
+    """The defaults were measured on two cores, with small networks."""
+
+    collect_steps: int = 4
+    """Control steps of every world between two updates of the policy."""
+    update_ratio: float = 0.25
+    """Gradient steps per transition that was collected (update-to-data ratio): 1 as published; above it, fewer steps of
+    the robot are needed and more computing; below it where there are many worlds."""
+    actor_every: int = 1
+    """The actor and the temperature learn in every such gradient step of the critics."""
+    batch_size: int = 256
+    """Transitions in a gradient step."""
+    replay_steps: int = 4096
+    """Control steps of every world that are remembered."""
+    warm_up: int = 4096
+    """Transitions with uniformly random actions, of all worlds, before learning begins."""
+    gamma: float = 0.99
+    """Discount per control step."""
+    n_step: int = 1
+    """Rewards that a critic's target adds up before it relies on the critics. The entropy of the actions between is
+    left out, as is what the policy would do otherwise by now."""
+    minimum_of: int = 2
+    """The value is the least of so many critics, drawn anew for each step where there are more (Chen et al. 2021,
+    "Randomized Ensembled Double Q-Learning")."""
+    target_rate: float = 0.005
+    """Share by which the target critics follow the critics in a gradient step."""
+    learning_rate: float = 3e-4
+    """Of actor, critics and temperature."""
+    temperature: float | None = None
+    """Worth of a nat of entropy, in units of reward; None to learn it."""
+    initial_temperature: float = 1.0
+    """Where the learned temperature begins."""
+    target_entropy: float = -1.0
+    """Entropy that the learned temperature aims at, nats per number of the action."""
+
+    def __post_init__(self) -> None:
+        for name in ("collect_steps", "actor_every", "batch_size", "replay_steps", "n_step", "minimum_of"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.update_ratio <= 0.0 or self.initial_temperature <= 0.0:
+            raise ValueError("update_ratio and initial_temperature must be above 0")
+        if self.temperature is not None and self.temperature < 0.0:
+            raise ValueError(f"temperature must be at least 0, or None to learn it; got {self.temperature}")
+        if self.n_step > self.replay_steps:
+            raise ValueError(f"n_step {self.n_step} is more than the {self.replay_steps} replay_steps")

@@ -1,0 +1,115 @@
+"""A Gaussian actor squashed into the action's range and an ensemble of action values, for off-policy algorithms. The
+policy "squashed".
+
+Asymmetry: the critics read groups that the robot does not have.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from isthmus_policies.networks.cnn import CnnConfig
+from isthmus_policies.networks.encoder import Encoder
+from isthmus_policies.networks.ensemble import Ensemble
+from isthmus_policies.networks.mlp import mlp
+from isthmus_policies.networks.normalizer import RunningNormalizer
+from isthmus_policies.networks.policy import Groups, Policy, PolicyEntry, Tensors
+
+LOG_STD = (-5.0, 1.0)
+"""Least and most of the logarithm of the deviation before squashing: at e^1 most actions are at an end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquashedConfig:
+    """What is read, sizes of the networks, and how far they explore at first."""
+
+    actor_groups: tuple[str, ...] = ("actor",)
+    """Observation groups that the actor reads, images among them. The robot must have them."""
+    critic_groups: tuple[str, ...] = ("critic",)
+    """Observation groups that the critics read, vectors, in simulation only."""
+    actor: tuple[int, ...] = (64, 64)
+    """Hidden layers of the actor."""
+    critic: tuple[int, ...] = (128, 128)
+    """Hidden layers of each critic."""
+    critics: int = 2
+    """Critics in the ensemble."""
+    layer_norm: bool = True
+    """Whether the critics' hidden layers are normalised."""
+    activation: Literal["tanh", "elu", "relu"] = "elu"
+    """Between the actor's layers."""
+    hidden_gain: float = math.sqrt(2)
+    """Size of the actor's hidden weights at the start."""
+    initial_std: float = 1.0
+    """The action's standard deviation at the start, before it is squashed."""
+    image: CnnConfig = field(default_factory=CnnConfig)
+    """How the actor reads images, where there are any among its groups."""
+
+    def __post_init__(self) -> None:
+        if self.critics < 1:
+            raise ValueError(f"critics must be at least 1, got {self.critics}")
+        if not LOG_STD[0] < math.log(self.initial_std) < LOG_STD[1]:
+            low, high = (math.exp(bound) for bound in LOG_STD)
+            raise ValueError(f"initial_std must lie between {low:.3g} and {high:.3g}, got {self.initial_std}")
+
+
+class SquashedActorCritic(Policy):
+    """Action tanh(u), u Gaussian with a mean and deviation that depend on the observations (Haarnoja et al. 2018, "Soft
+    Actor-Critic Algorithms and Applications"). `act` gives the tanh of the mean."""
+
+    def __init__(self, groups: Groups, action_size: int, config: SquashedConfig) -> None:
+        """Raises ValueError for groups that are not there or cannot be read."""
+        super().__init__()
+        self.groups, self.critic_groups = config.actor_groups, config.critic_groups
+        self.actor_encoder = Encoder(groups, config.actor_groups, config.image)
+        self.critic_encoder = Encoder(groups, config.critic_groups)
+        sizes = (self.actor_encoder.size, *config.actor, 2 * action_size)
+        self.actor = mlp(sizes, 0.01, config.activation, config.hidden_gain)
+        self.critics = Ensemble(
+            config.critics, self.critic_encoder.size + action_size, config.critic, config.layer_norm
+        )
+        low, high = LOG_STD
+        place = 2 * (math.log(config.initial_std) - low) / (high - low) - 1
+        with torch.no_grad():
+            self.actor[-1].bias[action_size:] = math.atanh(place)  # pyright: ignore
+
+    def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
+        return self.distribution(observations)[0].tanh(), {}
+
+    def embed(self, observations: Tensors) -> Tensor:
+        """(n, features): what the actor's encoder makes of them."""
+        return self.actor_encoder(observations)
+
+    def distribution(self, observations: Tensors) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the deviation (n, action_size) before squashing."""
+        mean, place = self.actor(self.actor_encoder(observations)).chunk(2, dim=-1)
+        low, high = LOG_STD
+        return mean, low + 0.5 * (high - low) * (place.tanh() + 1)
+
+    def sample(self, observations: Tensors, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions (n, action_size) that standard normal `noise` (n, action_size) draws, and the logarithm of their
+        density (n,)."""
+        mean, log_std = self.distribution(observations)
+        before = torch.addcmul(mean, log_std.exp(), noise)
+        # log(1 - tanh²u) = 2 (log 2 - u - softplus(-2u)) stays exact where tanh is 1 in float32.
+        narrowed = 2 * (math.log(2) - before - functional.softplus(-2 * before))
+        gaussian = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_std
+        return before.tanh(), (gaussian - narrowed).sum(-1)
+
+    def learns_from(self) -> tuple[str, ...]:
+        """The groups that learning needs: those of actor and critics, each once."""
+        return tuple(dict.fromkeys((*self.groups, *self.critic_groups)))
+
+    def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
+        """What takes in the observations of which group."""
+        return [*self.actor_encoder.normalizers(), *self.critic_encoder.normalizers()]
+
+
+SQUASHED = PolicyEntry(
+    config=SquashedConfig(), make=lambda config, groups, size: SquashedActorCritic(groups, size, config)
+)
