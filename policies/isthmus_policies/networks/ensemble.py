@@ -33,7 +33,7 @@ class Ensemble(nn.Module):
             hidden = torch.baddbmm(bias, hidden, weight)
             if self._layer_norm:
                 hidden = functional.layer_norm(hidden, hidden.shape[-1:])
-            hidden = hidden.relu()
+            hidden = hidden.relu_()
         return torch.baddbmm(self.biases[-1], hidden, self.weights[-1]).squeeze(-1)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus_policies.networks.mlp import Activation, Elu, Tanh, mlp
+from isthmus_policies.networks.mlp import Activation, Elu, Relu, Tanh, mlp
 
 
 @pytest.mark.parametrize("hidden", [math.sqrt(2), 0.6])
@@ -22,7 +22,10 @@ def test_weights_start_orthogonal_and_the_last_layer_as_small_as_asked(hidden: f
         assert torch.equal(layer.bias, torch.zeros_like(layer.bias))
 
 
-@pytest.mark.parametrize(("activation", "function"), [(Tanh(), torch.tanh), (Elu(), torch.nn.functional.elu)])
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [(Tanh(), torch.tanh), (Elu(), torch.nn.functional.elu), (Relu(), torch.nn.functional.relu)],
+)
 def test_activations_are_what_they_are_called(activation: Activation, function: Callable[[Tensor], Tensor]):
     x = torch.linspace(-20, 20, 1001)
     torch.testing.assert_close(activation(x), function(x), rtol=0, atol=1e-6)

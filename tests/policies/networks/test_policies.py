@@ -28,7 +28,7 @@ from isthmus_sim.task import Group
 GROUPS = {
     "actor": Group(shape=(4,)), "critic": Group(shape=(6,)), "image": Group(shape=(16, 16, 3), dtype="uint8"),
 }  # fmt: skip
-SHIPPED = ["averaging_estimator", "cnn", "estimator", "gru", "mlp"]
+SHIPPED = ["averaging_estimator", "cnn", "estimator", "gru", "mlp", "squashed"]
 
 
 def made(name: str) -> Policy:
@@ -171,6 +171,7 @@ def test_memory_begins_anew_for_those_whose_episode_ended():
     [
         ("mlp", {"actor_groups": ("actor", "image")}, "policy 'mlp': observation group 'image' is an image"),
         ("mlp", {"critic_groups": ("state",)}, "policy 'mlp': unknown observation group 'state'; the task has: actor"),
+        ("squashed", {"critic_groups": ("image",)}, "policy 'squashed': observation group 'image' is an image"),
         ("gru", {"units": 0}, "policy 'gru': units must be at least 1, got 0"),
         ("averaging_estimator", {"steps": 0}, "policy 'averaging_estimator': steps must be at least 1, got 0"),
         ("estimator", {"target": "truth"}, "policy 'estimator': unknown observation group 'truth'"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.files import plain, write_json
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
@@ -52,6 +53,20 @@ def test_a_task_may_choose_its_policy(monkeypatch: pytest.MonkeyPatch):
     assert default_config("theirs", policy="mlp").policy == ActorCriticConfig(initial_std=0.3)
 
 
+def test_an_algorithm_says_how_it_trains_and_a_task_that_chose_it_knows_better(monkeypatch: pytest.MonkeyPatch):
+    asked = default_config("quadruped", algorithm="sac")
+    assert (asked.policy_name, asked.algorithm) == ("squashed", ALGORITHMS["sac"].config)
+    assert asked.num_envs == ALGORITHMS["sac"].training["num_envs"], "the task's were meant for its own algorithm"
+    assert (asked.policy.actor, asked.policy.activation, asked.episode_steps) == ((128, 128), "elu", None)
+    assert default_config("quadruped", policy="mlp", algorithm="sac").policy_name == "mlp"
+    with_training(monkeypatch, {"algorithm_name": "sac", "num_envs": 8, "algorithm": {"n_step": 3}})
+    theirs = default_config("theirs")
+    assert (theirs.policy_name, theirs.num_envs, theirs.algorithm.n_step) == ("squashed", 8, 3)
+    assert theirs.torch_threads == ALGORITHMS["sac"].training["torch_threads"]
+    other = default_config("theirs", algorithm="ppo")
+    assert (other.policy_name, other.algorithm) == ("mlp", PPOConfig())
+
+
 @pytest.mark.parametrize(
     ("training", "told"),
     [
@@ -59,7 +74,7 @@ def test_a_task_may_choose_its_policy(monkeypatch: pytest.MonkeyPatch):
         ({"policy": {"units": 3}}, r"task 'theirs', training\.policy: unknown key 'units'; valid are: .*actor"),
         ({"task": {"reward": {"speed": 1.0}}}, r"training\.task\.reward: unknown key 'speed'; valid are: .*survival"),
         ({"policy_name": "transformer"}, "unknown policy 'transformer'; there are: .*mlp"),
-        ({"algorithm_name": "sac"}, "unknown algorithm 'sac'; there are: ppo"),
+        ({"algorithm_name": "dream"}, "unknown algorithm 'dream'; there are: .*ppo"),
         (None, "the task 'theirs' is there to judge policies on"),
     ],
 )
@@ -134,7 +149,7 @@ def changed(path: str, value: object) -> dict:
         (changed("task.position_limit", None), "task: missing key position_limit"),
         (changed("name", None), "TrainConfig: missing key name"),
         (changed("policy.actor", 64), r"policy\.actor: expected a list, got 64"),
-        (changed("policy.activation", "relu"), r"policy\.activation: 'relu' is none of 'tanh', 'elu'"),
+        (changed("policy.activation", "sine"), r"policy\.activation: 'sine' is none of 'tanh', 'elu', 'relu'"),
         (changed("policy_name", "transformer"), "unknown policy 'transformer'; there are"),
         (changed("name", "walk"), "unknown task 'walk'; there are"),
         (changed("task", "quadrotor"), "task: expected an object with .*episode_steps"),

@@ -49,5 +49,8 @@ class SACConfig:
             raise ValueError("update_ratio and initial_temperature must be above 0")
         if self.temperature is not None and self.temperature < 0.0:
             raise ValueError(f"temperature must be at least 0, or None to learn it; got {self.temperature}")
-        if self.n_step > self.replay_steps:
-            raise ValueError(f"n_step {self.n_step} is more than the {self.replay_steps} replay_steps")
+        if max(self.n_step, self.collect_steps) > self.replay_steps:
+            raise ValueError(
+                f"n_step {self.n_step} and collect_steps {self.collect_steps} must be at most the {self.replay_steps} "
+                "replay_steps"
+            )

@@ -53,16 +53,16 @@ class Learner:
         self.policy, self.config = policy, config
         self._generator = generator
         self.target = copy.deepcopy(policy.critics).requires_grad_(False)
-        rate = config.learning_rate
-        actor = Part([*policy.actor_encoder.parameters(), *policy.actor.parameters()], rate)
-        critics = Part(list(policy.critics.parameters()), rate)
+        device = next(policy.critics.parameters()).device
+        self._log_temperature = nn.Parameter(torch.tensor([math.log(config.initial_temperature)], device=device))
+        actor = [*policy.actor_encoder.parameters(), *policy.actor.parameters()]
+        # The temperature learns in the actor's step: an optimiser of its own would take as long as an actor.
+        self.actor = Part([*actor, self._log_temperature], config.learning_rate)
+        self.critics = Part(list(policy.critics.parameters()), config.learning_rate)
         self._target, _ = in_one_piece(list(self.target.parameters()))
-        self._target.data.copy_(critics.whole.data)
-        begin = math.log(config.initial_temperature)
-        self._log_temperature = nn.Parameter(torch.tensor([begin], device=critics.whole.device))
+        self._target.data.copy_(self.critics.whole.data)
         self._aim = config.target_entropy * action_size
-        self._entropy = torch.zeros((), device=critics.whole.device)
-        self.parts = {"actor": actor, "critics": critics, "temperature": Part([self._log_temperature], rate)}
+        self._entropy = torch.zeros((), device=device)
         self.steps = 0
 
     @property
@@ -90,20 +90,21 @@ class Learner:
             aim = batch.reward + batch.discount * future
         values = self.policy.critics(self._read(batch.observations, batch.action))
         # Of each critic the mean over the batch, and the sum of these: each learns as if it were alone.
-        loss = ((values - aim).square() * batch.known).mean(1).sum()
-        self.parts["critics"].descend(loss)
-        self._target.data.lerp_(self.parts["critics"].whole.data, self.config.target_rate)
+        loss = ((values - aim).square() * batch.known).sum() / len(aim)
+        self.critics.descend(loss)
+        self._target.data.lerp_(self.critics.whole.data, self.config.target_rate)
         return loss.detach(), values.detach().mean()
 
     def _improve_actor(self, batch: Transitions, temperature: Tensor) -> None:
-        """Towards actions of more value, and of more entropy by what that is worth; then the temperature, up where
-        there is less entropy than asked for."""
+        """Towards actions of more value, and of more entropy by what that is worth; the temperature up where there is
+        less entropy than asked for."""
         action, log_prob = self.policy.sample(batch.observations, self._noise(batch.action))
         value = self._least(self.policy.critics, batch.observations, action)
-        self.parts["actor"].descend((temperature * log_prob - value).mean())
+        loss = (temperature * log_prob - value).mean()
         self._entropy = -log_prob.detach().mean()
         if self.config.temperature is None:
-            self.parts["temperature"].descend((self._log_temperature * (self._entropy - self._aim)).sum())
+            loss = loss + self._log_temperature.squeeze() * (self._entropy - self._aim)
+        self.actor.descend(loss)
 
     def _least(self, critics: Ensemble, observations: Tensors, action: Tensor) -> Tensor:
         """(n,): the least value among `minimum_of` critics."""
@@ -120,19 +121,16 @@ class Learner:
         return torch.empty_like(like).normal_(generator=self._generator)
 
     def state_dict(self) -> Tensors:
-        """Target critics, optimisers, temperature."""
+        """Target critics, temperature, optimisers."""
         own = {
             "target": self._target.detach(),
             "log_temperature": self._log_temperature.detach(),
             "entropy": self._entropy,
             "steps": torch.tensor(self.steps, device="cpu"),
         }
-        optimizers = {
-            f"{name}.{key}": value
-            for name, part in self.parts.items()
-            for key, value in optimizer_tensors(part.optimizer).items()
-        }
-        return own | optimizers
+        parts = {"actor": self.actor, "critics": self.critics}
+        optimizers = {name: optimizer_tensors(part.optimizer) for name, part in parts.items()}
+        return own | {f"{name}.{key}": value for name, each in optimizers.items() for key, value in each.items()}
 
     @torch.no_grad()
     def load_state_dict(self, state: Tensors) -> None:
@@ -140,7 +138,6 @@ class Learner:
         self._log_temperature.copy_(state["log_temperature"])
         self._entropy.copy_(state["entropy"])
         self.steps = int(state["steps"])
-        for name, part in self.parts.items():
-            prefix = f"{name}."
-            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        for name, part in (("actor.", self.actor), ("critics.", self.critics)):
+            own = {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
             load_optimizer(part.optimizer, own)

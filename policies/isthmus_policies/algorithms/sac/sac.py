@@ -19,6 +19,8 @@ from isthmus_sim.env import Env
 
 COPIES = 3
 """The replay itself; and while a checkpoint is written, its copy and the file's bytes."""
+FRESH = 64
+"""Observations at least that the normalisers take in together."""
 
 
 class SAC:
@@ -40,6 +42,9 @@ class SAC:
         self.learner = Learner(self.policy, env.task.action_size, config, generator)
         groups = {name: env.task.groups[name] for name in self.policy.learns_from()}
         self.replay = ReplayBuffer(env.task, groups, env.num_envs, config.replay_steps, env.device)
+        # With few worlds, taking in what was seen would take as long as seeing it.
+        collects = min(FRESH // (config.collect_steps * env.num_envs), config.replay_steps // config.collect_steps)
+        self._normalize_every = config.collect_steps * max(1, collects)
         self._begun = env.reset()
         self.replay.begin(self._begun)
 
@@ -51,20 +56,26 @@ class SAC:
             step = self.env.step(action)
             self.replay.add(action, step.reward, step.terminated, step.truncated, step.observations)
             statistics.add(step)
-        seen = self.replay.last(self.config.collect_steps)
-        for name, normalizer in self.policy.normalizers():
-            rows = seen[name].flatten(1)
-            for mean, variance in gathered(moments(rows)):
-                normalizer.merge(mean, variance, len(rows))
+        if self.replay.taken % self._normalize_every == 0:
+            self._normalize()
         return statistics
 
     def _explore(self) -> Tensor:
         """Actions (N, action_size) to take now."""
         shape = self.env.num_envs, self.env.task.action_size
-        action = torch.empty(shape, device=self.env.device)
+        drawn = torch.empty(shape, device=self.env.device)
         if self._warming_up:
-            return action.uniform_(-1.0, 1.0, generator=self._generator)
-        return self.policy.sample(self.replay.newest(), action.normal_(generator=self._generator))[0]
+            return drawn.uniform_(-1.0, 1.0, generator=self._generator)
+        mean, log_std = self.policy.distribution(self.replay.newest())
+        return torch.addcmul(mean, log_std.exp(), drawn.normal_(generator=self._generator)).tanh()
+
+    def _normalize(self) -> None:
+        """Let the normalisers take in what they have not seen."""
+        seen = self.replay.last(self._normalize_every)
+        for name, normalizer in self.policy.normalizers():
+            rows = seen[name].flatten(1)
+            for mean, variance in gathered(moments(rows)):
+                normalizer.merge(mean, variance, len(rows))
 
     @property
     def _warming_up(self) -> bool:
