@@ -148,9 +148,9 @@ def race(task: str, seed: int, options: Options) -> Race:
         learner.learn(options.warm_up)
     for turn in range(options.turns):
         for name, learner in learners.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             learner.learn(result.turn)
-            tracks[name].seconds.append(time.perf_counter() - begun)
+            tracks[name].seconds.append(time.process_time() - begun)
         rates = ", ".join(f"{name} {result.turn / track.seconds[-1]:.1f}/s" for name, track in tracks.items())
         print(f"{task} seed {seed} turn {turn + 1} of {options.turns}: {rates}", flush=True)
     for name, learner in learners.items():

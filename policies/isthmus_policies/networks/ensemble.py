@@ -18,9 +18,12 @@ class Ensemble(nn.Module):
     The normalisation has no weights of its own; the next layer's scale what it gives.
     """
 
+    EPSILON = 1e-5
+    """Added to the variance by which is normalised."""
+
     def __init__(self, members: int, inputs: int, hidden: tuple[int, ...], layer_norm: bool = True) -> None:
         super().__init__()
-        self.members, self._layer_norm = members, layer_norm
+        self.members, self.layer_norm = members, layer_norm
         pairs = list(itertools.pairwise((inputs, *hidden, 1)))
         gains = [math.sqrt(2)] * len(hidden) + [1.0]
         self.weights = nn.ParameterList(_weights(members, *pair, gain) for pair, gain in zip(pairs, gains, strict=True))
@@ -31,8 +34,8 @@ class Ensemble(nn.Module):
         hidden = rows.expand(self.members, *rows.shape)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = torch.baddbmm(bias, hidden, weight)
-            if self._layer_norm:
-                hidden = functional.layer_norm(hidden, hidden.shape[-1:])
+            if self.layer_norm:
+                hidden = functional.layer_norm(hidden, hidden.shape[-1:], eps=self.EPSILON)
             hidden = hidden.relu_()
         return torch.baddbmm(self.biases[-1], hidden, self.weights[-1]).squeeze(-1)
 

@@ -65,6 +65,7 @@ class SquashedActorCritic(Policy):
     def __init__(self, groups: Groups, action_size: int, config: SquashedConfig) -> None:
         """Raises ValueError for groups that are not there or cannot be read."""
         super().__init__()
+        self.action_size = action_size
         self.groups, self.critic_groups = config.actor_groups, config.critic_groups
         self.actor_encoder = Encoder(groups, config.actor_groups, config.image)
         self.critic_encoder = Encoder(groups, config.critic_groups)
@@ -79,27 +80,19 @@ class SquashedActorCritic(Policy):
             self.actor[-1].bias[action_size:] = math.atanh(place)  # pyright: ignore
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
-        return self.distribution(observations)[0].tanh(), {}
+        return self.output(observations)[:, : self.action_size].tanh(), {}
 
     def embed(self, observations: Tensors) -> Tensor:
         """(n, features): what the actor's encoder makes of them."""
         return self.actor_encoder(observations)
 
-    def distribution(self, observations: Tensors) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the deviation (n, action_size) before squashing."""
-        mean, place = self.actor(self.actor_encoder(observations)).chunk(2, dim=-1)
-        low, high = LOG_STD
-        return mean, low + 0.5 * (high - low) * (place.tanh() + 1)
+    def output(self, observations: Tensors) -> Tensor:
+        """What the actor's network gives, (n, 2 action_size): what `squash` makes actions of."""
+        return self.actor(self.actor_encoder(observations))
 
-    def sample(self, observations: Tensors, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions (n, action_size) that standard normal `noise` (n, action_size) draws, and the logarithm of their
-        density (n,)."""
-        mean, log_std = self.distribution(observations)
-        before = torch.addcmul(mean, log_std.exp(), noise)
-        # log(1 - tanh²u) = 2 (log 2 - u - softplus(-2u)) stays exact where tanh is 1 in float32.
-        narrowed = 2 * (math.log(2) - before - functional.softplus(-2 * before))
-        gaussian = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_std
-        return before.tanh(), (gaussian - narrowed).sum(-1)
+    def judged(self, observations: Tensors, action: Tensor) -> Tensor:
+        """What the critics' networks read, (n, features + action_size)."""
+        return torch.cat((self.critic_encoder(observations), action), dim=-1)
 
     def learns_from(self) -> tuple[str, ...]:
         """The groups that learning needs: those of actor and critics, each once."""
@@ -108,6 +101,21 @@ class SquashedActorCritic(Policy):
     def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
         """What takes in the observations of which group."""
         return [*self.actor_encoder.normalizers(), *self.critic_encoder.normalizers()]
+
+
+def squash(output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions (n, k) that standard normal `noise` (n, k) draws, and the logarithm of their density (n,).
+
+    output (n, 2k): the mean before squashing, and numbers that say where between its bounds the deviation is.
+    """
+    mean, place = output.chunk(2, dim=-1)
+    low, high = LOG_STD
+    log_std = low + 0.5 * (high - low) * (place.tanh() + 1)
+    before = torch.addcmul(mean, log_std.exp(), noise)
+    # log(1 - tanh²u) = 2 (log 2 - u - softplus(-2u)) stays exact where tanh is 1 in float32.
+    narrowed = 2 * (math.log(2) - before - functional.softplus(-2 * before))
+    gaussian = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_std
+    return before.tanh(), (gaussian - narrowed).sum(-1)
 
 
 SQUASHED = PolicyEntry(

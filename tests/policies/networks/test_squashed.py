@@ -11,7 +11,7 @@ from torch.distributions.transforms import TanhTransform
 from torch.nn import functional
 
 from isthmus_policies.networks.ensemble import Ensemble
-from isthmus_policies.networks.squashed import LOG_STD, SquashedActorCritic, SquashedConfig
+from isthmus_policies.networks.squashed import LOG_STD, SquashedActorCritic, SquashedConfig, squash
 from isthmus_sim.task import Group
 
 GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
@@ -22,37 +22,40 @@ def made(**config: object) -> SquashedActorCritic:
     return SquashedActorCritic(GROUPS, 2, SquashedConfig(actor=(8,), critic=(8,), **config))  # pyright: ignore
 
 
+def deviation(place: torch.Tensor) -> torch.Tensor:
+    low, high = LOG_STD
+    return (low + (high - low) * torch.sigmoid(2 * place)).exp()
+
+
 @torch.no_grad()
 def test_samples_and_their_density_are_those_of_a_squashed_gaussian():
-    policy = made(initial_std=0.6)
-    seen, noise = {"actor": torch.randn(50, 3)}, torch.randn(50, 2)
-    action, log_prob = policy.sample(seen, noise)
-    mean, log_std = policy.distribution(seen)
-    expected = TransformedDistribution(Normal(mean, log_std.exp()), [TanhTransform()])
-    torch.testing.assert_close(action, (mean + log_std.exp() * noise).tanh())
-    torch.testing.assert_close(log_prob, expected.log_prob(action).sum(-1), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(policy.act(seen, {}, {})[0], mean.tanh())
+    output, noise = torch.randn(50, 4), torch.randn(50, 2)
+    action, log_prob = squash(output, noise)
+    mean, std = output[:, :2], deviation(output[:, 2:])
+    expected = TransformedDistribution(Normal(mean.double(), std.double()), [TanhTransform()])
+    before = mean.double() + std.double() * noise
+    torch.testing.assert_close(action, before.tanh().float(), rtol=0, atol=1e-5)
+    exact = Normal(mean.double(), std.double()).log_prob(before) - expected.transforms[0].log_abs_det_jacobian(
+        before, before.tanh()
+    )
+    torch.testing.assert_close(log_prob, exact.sum(-1).float(), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
-def test_it_explores_at_first_as_far_as_asked_and_the_density_stays_finite_at_the_ends():
+def test_it_acts_by_the_mean_and_explores_at_first_as_far_as_asked():
     policy = made(initial_std=0.6)
-    _, log_std = policy.distribution({"actor": torch.randn(9, 3)})
-    torch.testing.assert_close(log_std, torch.full((9, 2), math.log(0.6)), rtol=0, atol=0.1)
-    policy.actor[-1].bias[:2] = 40.0  # pyright: ignore
-    action, log_prob = policy.sample({"actor": torch.zeros(1, 3)}, torch.zeros(1, 2))
-    assert action.tolist() == [[1.0, 1.0]]
-    # log(1 - tanh²u) is 2 log 2 - 2u far out.
-    one = -0.5 * math.log(2 * math.pi) - math.log(0.6) - (2 * math.log(2) - 80)
-    assert float(log_prob) == pytest.approx(2 * one, rel=1e-3)
+    seen = {"actor": torch.randn(9, 3)}
+    output = policy.output(seen)
+    torch.testing.assert_close(policy.act(seen, {}, {})[0], output[:, :2].tanh())
+    torch.testing.assert_close(deviation(output[:, 2:]), torch.full((9, 2), 0.6), rtol=0.1, atol=0)
 
 
 @torch.no_grad()
-def test_its_deviation_keeps_its_bounds():
-    policy = made()
-    for bias, bound in ((1e3, LOG_STD[1]), (-1e3, LOG_STD[0])):
-        policy.actor[-1].bias[2:] = bias  # pyright: ignore
-        assert policy.distribution({"actor": torch.zeros(1, 3)})[1].tolist() == [[bound, bound]]
+def test_the_density_stays_finite_at_the_ends():
+    action, log_prob = squash(torch.tensor([[40.0, 0.0]]), torch.zeros(1, 1))
+    assert action.tolist() == [[1.0]]
+    # log(1 - tanh²u) is 2 log 2 - 2u far out; halfway between the bounds the deviation is e^-2.
+    assert float(log_prob) == pytest.approx(-0.5 * math.log(2 * math.pi) + 2 - (2 * math.log(2) - 80))
 
 
 @torch.no_grad()

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from isthmus_policies.algorithms.optimizer import in_one_piece, load_optimizer, optimizer_tensors
 from isthmus_policies.algorithms.sac.config import SACConfig
+from isthmus_policies.algorithms.sac.gradients import EnsembleGradient, squash_gradient
 from isthmus_policies.algorithms.sac.replay import Transitions
 from isthmus_policies.distributed import copy_first_, mean_
-from isthmus_policies.networks.ensemble import Ensemble
 from isthmus_policies.networks.policy import Tensors
-from isthmus_policies.networks.squashed import SquashedActorCritic
+from isthmus_policies.networks.squashed import SquashedActorCritic, squash
 
 LOGGED = ("critic_loss", "value", "entropy", "temperature")
 
@@ -24,16 +24,13 @@ class Part:
     same."""
 
     def __init__(self, parameters: list[nn.Parameter], learning_rate: float) -> None:
-        self._each = parameters
-        self.whole, self._gradient = in_one_piece(parameters)
+        self.whole, self.gradient = in_one_piece(parameters)
         copy_first_(self.whole.detach())
         self.optimizer = torch.optim.Adam([self.whole], lr=learning_rate, fused=True)
 
-    def descend(self, loss: Tensor) -> None:
-        """A step along the loss's gradient by these parameters; that of no others is computed."""
-        self._gradient.zero_()
-        loss.backward(inputs=self._each)
-        mean_(self._gradient)
+    def step(self) -> None:
+        """A step along the gradient that was written."""
+        mean_(self.gradient)
         self.optimizer.step()
 
 
@@ -41,9 +38,7 @@ class Learner:
     """Improves a `SquashedActorCritic` from transitions, whoever took them (Haarnoja et al. 2018, "Soft Actor-Critic
     Algorithms and Applications")."""
 
-    def __init__(
-        self, policy: SquashedActorCritic, action_size: int, config: SACConfig, generator: torch.Generator
-    ) -> None:
+    def __init__(self, policy: SquashedActorCritic, config: SACConfig, generator: torch.Generator) -> None:
         """generator: Of everything that it draws. Raises ValueError for fewer critics than `minimum_of`."""
         if policy.critics.members < config.minimum_of:
             raise ValueError(
@@ -60,9 +55,10 @@ class Learner:
         self.actor = Part([*actor, self._log_temperature], config.learning_rate)
         self.critics = Part(list(policy.critics.parameters()), config.learning_rate)
         self._target, _ = in_one_piece(list(self.target.parameters()))
-        self._target.data.copy_(self.critics.whole.data)
-        self._aim = config.target_entropy * action_size
+        self._target.data.copy_(self.critics.whole)
+        self._aim = config.target_entropy * policy.action_size
         self._entropy = torch.zeros((), device=device)
+        self._values = EnsembleGradient(policy.critics)
         self.steps = 0
 
     @property
@@ -82,40 +78,48 @@ class Learner:
         self.steps += 1
         return torch.stack((loss, value, self._entropy, temperature.squeeze()))
 
+    @torch.no_grad()
     def _improve_critics(self, batch: Transitions, temperature: Tensor) -> tuple[Tensor, Tensor]:
         """Towards rewards and the target critics' value of what followed. Returns the loss and the mean value."""
-        with torch.no_grad():
-            action, log_prob = self.policy.sample(batch.next, self._noise(batch.action))
-            future = self._least(self.target, batch.next, action) - temperature * log_prob
-            aim = batch.reward + batch.discount * future
-        values = self.policy.critics(self._read(batch.observations, batch.action))
-        # Of each critic the mean over the batch, and the sum of these: each learns as if it were alone.
-        loss = ((values - aim).square() * batch.known).sum() / len(aim)
-        self.critics.descend(loss)
-        self._target.data.lerp_(self.critics.whole.data, self.config.target_rate)
-        return loss.detach(), values.detach().mean()
+        policy, n = self.policy, len(batch.action)
+        action, log_prob = squash(policy.output(batch.next), self._noise(batch.action))
+        values = self.target(policy.judged(batch.next, action))
+        future = values.gather(0, self._least(values)).squeeze(0)
+        aim = batch.reward + batch.discount * (future - temperature * log_prob)
+        values = self._values.forward(policy.judged(batch.observations, batch.action))
+        # Of each critic the mean square over the batch, and the sum of these: each learns as if it were alone.
+        error = (values - aim) * batch.known
+        self._values.by_weights(error * (2 / n))
+        self.critics.step()
+        self._target.lerp_(self.critics.whole, self.config.target_rate)
+        return error.square().sum() / n, values.mean()
 
     def _improve_actor(self, batch: Transitions, temperature: Tensor) -> None:
         """Towards actions of more value, and of more entropy by what that is worth; the temperature up where there is
         less entropy than asked for."""
-        action, log_prob = self.policy.sample(batch.observations, self._noise(batch.action))
-        value = self._least(self.policy.critics, batch.observations, action)
-        loss = (temperature * log_prob - value).mean()
-        self._entropy = -log_prob.detach().mean()
+        policy, n = self.policy, len(batch.action)
+        self.actor.gradient.zero_()
+        output, noise = policy.output(batch.observations), self._noise(batch.action)
+        with torch.no_grad():
+            action, log_prob = squash(output, noise)
+            values = self._values.forward(policy.judged(batch.observations, action))
+            by_value = torch.zeros_like(values).scatter_(0, self._least(values), -1 / n)
+            by_action = self._values.by_last(by_value, policy.action_size)
+            self._entropy = -log_prob.mean()
+            by_output = squash_gradient(output, noise, action, by_action, temperature / n)
+        output.backward(by_output)
         if self.config.temperature is None:
-            loss = loss + self._log_temperature.squeeze() * (self._entropy - self._aim)
-        self.actor.descend(loss)
+            assert self._log_temperature.grad is not None
+            self._log_temperature.grad.fill_(self._entropy - self._aim)
+        self.actor.step()
 
-    def _least(self, critics: Ensemble, observations: Tensors, action: Tensor) -> Tensor:
-        """(n,): the least value among `minimum_of` critics."""
-        values, few = critics(self._read(observations, action)), self.config.minimum_of
-        if few < critics.members:
-            drawn = torch.randperm(critics.members, generator=self._generator, device=values.device)
-            values = values[drawn[:few]]
-        return values.amin(0)
-
-    def _read(self, observations: Tensors, action: Tensor) -> Tensor:
-        return torch.cat((self.policy.critic_encoder(observations), action), dim=-1)
+    def _least(self, values: Tensor) -> Tensor:
+        """(1, n): of the values (members, n), which is the least among `minimum_of` critics."""
+        few, members = self.config.minimum_of, len(values)
+        if few == members:
+            return values.argmin(0, keepdim=True)
+        drawn = torch.randperm(members, generator=self._generator, device=values.device)[:few]
+        return drawn[values[drawn].argmin(0, keepdim=True)]
 
     def _noise(self, like: Tensor) -> Tensor:
         return torch.empty_like(like).normal_(generator=self._generator)

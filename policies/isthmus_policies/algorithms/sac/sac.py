@@ -14,7 +14,7 @@ from isthmus_policies.algorithms.sac.replay import ReplayBuffer, transition_byte
 from isthmus_policies.distributed import gathered
 from isthmus_policies.networks.normalizer import moments
 from isthmus_policies.networks.policy import Groups, Policy
-from isthmus_policies.networks.squashed import SquashedActorCritic
+from isthmus_policies.networks.squashed import SquashedActorCritic, squash
 from isthmus_sim.env import Env
 
 COPIES = 3
@@ -39,7 +39,7 @@ class SAC:
                 "are less than one gradient step: collect more steps, or raise the ratio"
             )
         self._generator = generator
-        self.learner = Learner(self.policy, env.task.action_size, config, generator)
+        self.learner = Learner(self.policy, config, generator)
         groups = {name: env.task.groups[name] for name in self.policy.learns_from()}
         self.replay = ReplayBuffer(env.task, groups, env.num_envs, config.replay_steps, env.device)
         # With few worlds, taking in what was seen would take as long as seeing it.
@@ -66,8 +66,7 @@ class SAC:
         drawn = torch.empty(shape, device=self.env.device)
         if self._warming_up:
             return drawn.uniform_(-1.0, 1.0, generator=self._generator)
-        mean, log_std = self.policy.distribution(self.replay.newest())
-        return torch.addcmul(mean, log_std.exp(), drawn.normal_(generator=self._generator)).tanh()
+        return squash(self.policy.output(self.replay.newest()), drawn.normal_(generator=self._generator))[0]
 
     def _normalize(self) -> None:
         """Let the normalisers take in what they have not seen."""

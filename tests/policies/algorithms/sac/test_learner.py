@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.learner import LOGGED, Learner
 from isthmus_policies.algorithms.sac.replay import Transitions
-from isthmus_policies.networks.squashed import SquashedActorCritic, SquashedConfig
+from isthmus_policies.networks.squashed import SquashedActorCritic, SquashedConfig, squash
 from isthmus_sim.task import Group
 
 GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
@@ -20,7 +20,7 @@ GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
 def made(critics: int = 2, **config: object) -> Learner:
     torch.manual_seed(0)
     policy = SquashedActorCritic(GROUPS, 2, SquashedConfig(actor=(8,), critic=(8,), critics=critics))
-    return Learner(policy, 2, SACConfig(**config), torch.Generator().manual_seed(1))  # pyright: ignore
+    return Learner(policy, SACConfig(**config), torch.Generator().manual_seed(1))  # pyright: ignore
 
 
 def transitions(n: int = 64) -> Transitions:
@@ -48,13 +48,12 @@ def weights(learner: Learner) -> dict[str, Tensor]:
 def test_critics_aim_at_the_soft_value_of_what_followed():
     """Reward plus the discounted least value of a new action, plus what its entropy is worth."""
     learner, batch = made(temperature=0.3), transitions()
-    noise = torch.empty(64, 2).normal_(generator=torch.Generator().manual_seed(1))
+    policy, noise = learner.policy, torch.empty(64, 2).normal_(generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        action, log_prob = learner.policy.sample(batch.next, noise)
-        read = torch.cat((learner.policy.critic_encoder(batch.next), action), dim=-1)
-        aim = batch.reward + 0.9 * (learner.target(read).amin(0) - 0.3 * log_prob)
-        here = torch.cat((learner.policy.critic_encoder(batch.observations), batch.action), dim=-1)
-        expected = sum(float((values - aim).square().mean()) for values in learner.policy.critics(here))
+        action, log_prob = squash(policy.output(batch.next), noise)
+        aim = batch.reward + 0.9 * (learner.target(policy.judged(batch.next, action)).amin(0) - 0.3 * log_prob)
+        values = policy.critics(policy.judged(batch.observations, batch.action))
+        expected = sum(float((each - aim).square().mean()) for each in values)
     assert logged(learner, batch)["critic_loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -106,9 +105,9 @@ def test_a_fixed_temperature_stays():
 
 
 def test_the_actor_goes_where_the_value_is():
-    """With a value that is the action's first number, everywhere, and entropy worth nothing."""
+    """With a value whose gradient by the action's first number is positive everywhere, and entropy worth nothing."""
     learner, batch = made(temperature=0.0, learning_rate=1e-2), transitions()
-    learner._least = lambda critics, seen, action: action[:, 0]
+    learner._values.by_last = lambda by_value, count: torch.tensor([[-1.0 / 64, 0.0]]).expand(64, 2)
     for _ in range(100):
         learner._improve_actor(batch, learner.temperature)
     with torch.no_grad():
@@ -116,13 +115,17 @@ def test_the_actor_goes_where_the_value_is():
 
 
 def test_of_many_critics_the_least_of_some_counts():
-    learner, batch = made(critics=5, minimum_of=2), transitions()
-    values = learner.policy.critics(learner._read(batch.observations, batch.action))
-    pairs = [values[[i, j]].amin(0) for i in range(5) for j in range(i)]
-    seen = set()
+    learner, values = made(critics=5, minimum_of=2), torch.randn(5, 400)
+    least = learner._least(values)
+    rank = values.argsort(0).argsort(0).gather(0, least)
+    assert least.shape == (1, 400)
     for _ in range(30):
-        least = learner._least(learner.policy.critics, batch.observations, batch.action)
-        seen |= {k for k, pair in enumerate(pairs) if torch.equal(least, pair)}
-    assert len(seen) > 5
+        seen = learner._least(values)
+        pair = set(seen.flatten().tolist())
+        assert len(pair) == 2, "a pair is drawn for the whole batch"
+        i, j = sorted(pair)
+        assert torch.equal(values.gather(0, seen)[0], values[[i, j]].amin(0))
+    assert int(rank.max()) < 4
+    assert torch.equal(made()._least(values[:2]), values[:2].argmin(0, keepdim=True))
     with pytest.raises(ValueError, match=r"minimum_of 2 critics, the policy has 1: take more \(policy.critics\)"):
         made(critics=1)
