@@ -36,7 +36,8 @@ class GymWorlds:
     def __init__(self, id_: str, seed: int) -> None:
         self._worlds = gymnasium.make(id_)
         space, seen = self._worlds.action_space, self._worlds.observation_space
-        assert isinstance(space, gymnasium.spaces.Box) and isinstance(seen, gymnasium.spaces.Box)
+        assert isinstance(space, gymnasium.spaces.Box)
+        assert isinstance(seen, gymnasium.spaces.Box)
         self._middle, self._half = (space.high + space.low) / 2, (space.high - space.low) / 2
         self.action_size = int(np.prod(space.shape))
         self.groups = {"actor": Group(shape=tuple(seen.shape))}

@@ -3,8 +3,9 @@
 Both learn in this process, in turns of some steps, so that whatever else the machine does hits both. They have equally
 large networks, batches, rates, a gradient step for each step of one world, the same number of first steps at random,
 and equally many threads of torch. Ours normalises observations and its critics' layers, as it does on robots; the other
-has its own defaults. Speed counts environment steps with the learning that comes of them, from when both learn. Returns
-are of whole episodes at the mean action, in worlds of their own.
+has its own defaults. Speed counts environment steps with the learning that comes of them, per second of processor time
+(both have one thread unless told otherwise), from when both learn. Returns are of whole episodes at the mean action, in
+worlds of their own.
 """
 
 # Only the extra `bench` has stable-baselines3.
@@ -22,9 +23,9 @@ from typing import Any, cast
 from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
+import stable_baselines3
 import torch
 from gym_worlds import GymWorlds
-from stable_baselines3 import SAC as PeerSAC
 
 from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.sac import SAC
@@ -65,7 +66,7 @@ QUICK = Options(
 
 @dataclass(kw_only=True)
 class Track:
-    """One learner's training: seconds of each turn, return of each evaluation episode at its end."""
+    """One learner's training: processor seconds of each turn, return of each evaluation episode at its end."""
 
     seconds: list[float] = field(default_factory=list)
     returns: list[float] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Race:
     theirs: Track = field(default_factory=Track)
 
     def rate(self, track: Track) -> float:
-        """Environment steps per second of learning."""
+        """Environment steps per processor second."""
         return self.turn * len(track.seconds) / sum(track.seconds)
 
 
@@ -114,7 +115,7 @@ class Theirs:
     """stable-baselines3's SAC."""
 
     def __init__(self, task: str, seed: int, options: Options) -> None:
-        self.model = PeerSAC(
+        self.model = stable_baselines3.SAC(
             "MlpPolicy", task, seed=seed, device="cpu", learning_starts=options.warm_up, buffer_size=options.steps,
             policy_kwargs={"net_arch": list(options.hidden)},
         )  # fmt: skip

@@ -21,6 +21,7 @@ from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.task import Group
 
+
 def learned(policy: ActorCritic, updates: int, **config: object) -> tuple[PPO, list[dict[str, float]]]:
     """PPO with a policy in these worlds, and what it logged."""
     settings = {"num_steps": 8, "epochs": 4, "minibatches": 2, "gamma": 0.5, "learning_rate": 1e-2}

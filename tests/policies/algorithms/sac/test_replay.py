@@ -30,8 +30,8 @@ def seen(step: int, worlds: int) -> dict[str, torch.Tensor]:
 
 
 def filled(ends: list[str], worlds: int = 1, steps: int = 100) -> ReplayBuffer:
-    """A step for every letter, alike in all worlds: "." goes on, "t" is terminated, "c" cut. Step k earns k + 1 plus 100
-    times its world, and its action is its number."""
+    """A step for every letter, alike in all worlds: "." goes on, "t" is terminated, "c" cut. Step k earns k + 1 plus
+    100 times its world, and its action is its number."""
     replay = buffer(worlds, steps)
     replay.begin(seen(0, worlds))
     for k, letter in enumerate(ends):
@@ -44,7 +44,7 @@ def filled(ends: list[str], worlds: int = 1, steps: int = 100) -> ReplayBuffer:
 def drawn(replay: ReplayBuffer, n_step: int, size: int = 400) -> dict[tuple[int, int], tuple]:
     """By step and world: reward, discount, known, where it led to."""
     batch = replay.sample(size, n_step, GAMMA, torch.Generator().manual_seed(0))
-    return {key: value for key, value in _rows(batch)}
+    return dict(_rows(batch))
 
 
 def _rows(batch: Transitions):
