@@ -25,7 +25,7 @@ from common import BenchOptions, Row, over_seeds, parse, report
 import numpy as np
 import stable_baselines3
 import torch
-from gym_worlds import GymWorlds
+from peers.gym_worlds import GymWorlds
 
 from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.sac import SAC
@@ -95,8 +95,9 @@ class Ours:
             critic_groups=("actor",), actor=options.hidden, critic=options.hidden, activation="relu"
         )
         config = SACConfig(
-            collect_steps=1, update_ratio=1.0, replay_steps=options.steps, warm_up=options.warm_up, batch_size=256
-        )
+            collect_steps=1, update_ratio=1.0, replay_steps=options.steps, warm_up=options.warm_up, batch_size=256,
+            n_step=1, target_rate=0.005, learning_rate=3e-4,
+        )  # fmt: skip
         self.policy = make_policy("squashed", network, worlds.groups, worlds.action_size)
         self.sac = SAC(cast(Any, worlds), self.policy, config, torch.Generator().manual_seed(seed))
 

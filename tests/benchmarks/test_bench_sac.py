@@ -16,7 +16,7 @@ BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
 @pytest.fixture(scope="module")
 def gym_worlds() -> Any:
     sys.path.insert(0, BENCHMARKS)
-    yield importlib.import_module("gym_worlds")
+    yield importlib.import_module("peers.gym_worlds")
     sys.path.remove(BENCHMARKS)
 
 

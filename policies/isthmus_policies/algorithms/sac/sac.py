@@ -129,7 +129,5 @@ ENTRY = AlgorithmEntry(
     config=SACConfig(),
     make=SAC,
     world_bytes=world_bytes,
-    training={
-        "policy_name": "squashed", "num_envs": 64, "iterations": 4000, "torch_threads": 1, "checkpoint_every": 1000,
-    },
-)  # fmt: skip
+    training={"policy_name": "squashed", "num_envs": 64, "iterations": 400, "torch_threads": 1},
+)
