@@ -91,15 +91,16 @@ def default_config(name: str, policy: str | None = None, algorithm: str | None =
     if entry.training is None:
         raise ValueError(f"the task {name!r} is there to judge policies on, not to be trained; choose another")
     usual = entry.training.get("algorithm_name", "ppo")
-    algorithm = algorithm or usual
+    chosen = algorithm or usual
     # A task knows best how the algorithm of its choice trains it; of another, the algorithm itself.
-    asking = [(f"algorithm {algorithm!r}", ALGORITHMS[algorithm].training), (f"task {name!r}", entry.training)]
-    if algorithm != usual:
+    asking = [(f"algorithm {chosen!r}", ALGORITHMS[chosen].training), (f"task {name!r}", entry.training)]
+    if chosen != usual:
         asking.reverse()
-    policy = policy or next((asks["policy_name"] for _, asks in reversed(asking) if "policy_name" in asks), "mlp")
+    asked = [asks["policy_name"] for _, asks in asking if "policy_name" in asks]
+    by = policy or (asked[-1] if asked else "mlp")
     config = TrainConfig(
-        name=name, policy_name=policy, algorithm_name=algorithm, task=entry.config,
-        policy=POLICIES[policy].config, algorithm=ALGORITHMS[algorithm].config,
+        name=name, policy_name=by, algorithm_name=chosen, task=entry.config,
+        policy=POLICIES[by].config, algorithm=ALGORITHMS[chosen].config,
     )  # fmt: skip
     for who, asks in asking:
         config = _asked(config, asks, who)

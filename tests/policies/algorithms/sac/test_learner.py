@@ -107,7 +107,7 @@ def test_a_fixed_temperature_stays():
 def test_the_actor_goes_where_the_value_is():
     """With a value whose gradient by the action's first number is positive everywhere, and entropy worth nothing."""
     learner, batch = made(temperature=0.0, learning_rate=1e-2), transitions()
-    learner._values.by_last = lambda by_value, count: torch.tensor([[-1.0 / 64, 0.0]]).expand(64, 2)
+    learner._values.by_last = lambda gradient, count: torch.tensor([[-1.0 / 64, 0.0]]).expand(64, 2)
     for _ in range(100):
         learner._improve_actor(batch, learner.temperature)
     with torch.no_grad():

@@ -35,9 +35,9 @@ def filled(ends: list[str], worlds: int = 1, steps: int = 100) -> ReplayBuffer:
     replay = buffer(worlds, steps)
     replay.begin(seen(0, worlds))
     for k, letter in enumerate(ends):
-        flags = [torch.full((worlds,), letter == which) for which in "tc"]
+        terminated, truncated = (torch.full((worlds,), letter == which) for which in "tc")
         reward = k + 1 + 100.0 * torch.arange(worlds)
-        replay.add(torch.full((worlds, 2), float(k)), reward, *flags, seen(k + 1, worlds))
+        replay.add(torch.full((worlds, 2), float(k)), reward, terminated, truncated, seen(k + 1, worlds))
     return replay
 
 
@@ -127,8 +127,8 @@ def test_what_is_taken_back_is_the_same(taken: int):
     other.load_state_dict({name: value.clone() for name, value in replay.state_dict().items()})
     assert drawn(replay, 3) == drawn(other, 3)
     for each in (replay, other):
-        flags = [torch.zeros(2, dtype=torch.bool)] * 2
-        each.add(torch.full((2, 2), float(taken)), torch.zeros(2), *flags, seen(taken + 1, 2))
+        neither = torch.zeros(2, dtype=torch.bool)
+        each.add(torch.full((2, 2), float(taken)), torch.zeros(2), neither, neither, seen(taken + 1, 2))
     assert drawn(replay, 3) == drawn(other, 3)
     assert torch.equal(other.newest()["actor"], seen(taken + 1, 2)["actor"])
 
