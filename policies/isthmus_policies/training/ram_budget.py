@@ -13,7 +13,7 @@ def refuse_too_many_worlds(task: str, num_envs: int, world_bytes: int, available
         raise ValueError(
             f"num_envs {num_envs}: a training of so many worlds of {task} needs about "
             f"{num_envs * world_bytes / 2**30:.1f} GiB, {available / 2**30:.1f} GiB are free; "
-            f"at most {available // world_bytes} fit; shorter roll-outs make room for more"
+            f"at most {available // world_bytes} fit; shorter roll-outs or a smaller replay make room for more"
         )
 
 
