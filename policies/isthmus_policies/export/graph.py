@@ -39,9 +39,11 @@ class PolicyGraph(Graph):
     """Signals, memory and noise in, commands and the next memory out."""
 
     def __init__(self, task: Task, policy: Policy) -> None:
+        """Raises ValueError for a policy that reads what only simulation has."""
         super().__init__()
         self._task = task
         self._policy = policy
+        _require_seen(task, policy)
         self.signals = [spec.name for spec in task.robot.signals]
         self.task_memory = [spec.name for spec in task.memory]
         self.policy_memory = list(policy.memory)
@@ -84,6 +86,18 @@ class PolicyGraph(Graph):
             *(torch.full((n, *spec.shape), spec.initial) for spec in task.memory),
             *policy.initial_memory(n).values(),
             *(torch.zeros(n, *group.shape) for group in policy.noise.values()),
+        )
+
+
+def _require_seen(task: Task, policy: Policy) -> None:
+    """Raise ValueError naming the groups that a policy reads and the robot does not have."""
+    signals = {spec.name: torch.zeros(1, *spec.shape, dtype=DTYPES[spec.dtype]) for spec in task.robot.signals}
+    memory = {spec.name: torch.full((1, *spec.shape), spec.initial) for spec in task.memory}
+    seen = task.observe(signals, memory)
+    if unseen := [name for name in policy.groups if name not in seen]:
+        raise ValueError(
+            f"the policy reads {', '.join(map(repr, unseen))}, which only simulation has, so no robot can run it; "
+            f"train one that reads: {', '.join(seen)}"
         )
 
 

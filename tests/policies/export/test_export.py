@@ -121,6 +121,12 @@ def test_what_a_contract_could_not_say_is_refused_before_training():
         check_contract(task, policy)
 
 
+def test_a_policy_that_reads_what_only_simulation_has_is_refused(task: Task):
+    knowing = ActorCritic(task.groups, task.action_size, ActorCriticConfig(actor_groups=("actor", "critic")))
+    with pytest.raises(ValueError, match="reads 'critic', which only simulation has.*; train one that reads: actor"):
+        PolicyGraph(task, knowing)
+
+
 def test_the_contract_is_the_robots_description(exported: tuple[bytes, float, Recording], task: Task):
     contract = parse(exported[0]).contract
     assert contract.robot == "crazyflie"
