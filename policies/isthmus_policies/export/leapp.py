@@ -21,6 +21,7 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.limits import Command, Signal
 from isthmus_deploy.policy.policy_file import read
 from isthmus_policies.files import write_atomically
+from isthmus_sim.specs import CommandSpec, SignalSpec
 
 VERSIONS = {"leapp version": "0.7.2", "leapp config version": "1.3"}
 """What the form was checked against."""
@@ -138,17 +139,24 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...], facts: dict[str, Any]
     return {"name": name, "dtype": dtype, "shape": [1, *shape], "type": "tensor", **facts}
 
 
+def kind_of(item: Signal | Command | SignalSpec | CommandSpec) -> str | None:
+    """LEAPP's kind of a reading or a command; None where it has none."""
+    if isinstance(item, Command | CommandSpec):
+        return _OUTPUT_KINDS.get(item.unit) if item.frame == "joint" else None
+    return _KINDS.get((item.unit, item.frame, item.max_age_s is None))
+
+
 def _of_signal(signal: Signal | None) -> dict[str, Any]:
     if signal is None:
         return {}
-    kind = _KINDS.get((signal.unit, signal.frame, signal.max_age_s is None))
+    kind = kind_of(signal)
     return {**({"kind": kind} if kind else {}), **_facts(signal), "max_age_s": signal.max_age_s}
 
 
 def _of_command(command: Command | None) -> dict[str, Any]:
     if command is None:
         return {}
-    kind = _OUTPUT_KINDS.get(command.unit) if command.frame == "joint" else None
+    kind = kind_of(command)
     return {**({"kind": kind} if kind else {}), **_facts(command), "max_rate": list(command.max_rate)}
 
 

@@ -98,7 +98,7 @@ def test_their_model_runs_as_it_is_described():
     found = read_leapp(THEIRS / "walker.yaml")
     session = onnxruntime.InferenceSession(str(found.model), providers=["CPUExecutionProvider"])
     given = {t.name: np.zeros(t.shape, np.float32) for t in found.inputs} | dict(found.initial)
-    target, last = session.run([found.outputs[0].name, "last_out"], given)
+    target, last = map(np.asarray, session.run([found.outputs[0].name, "last_out"], given))
     np.testing.assert_array_equal(target, last)
     assert target.shape == found.outputs[0].shape
 
@@ -123,7 +123,7 @@ def test_leapp_runs_it_as_the_graph_runs(policy: Path, written: Path, tmp_path: 
         pytest.skip("leapp is not here: ISTHMUS_LEAPP_PYTHON=an interpreter that has leapp 0.7.2")
     file = read(policy)
     readings = file.replay[0].signals
-    np.savez(tmp_path / "in.npz", **dict(readings))
+    np.savez(tmp_path / "in.npz", **dict(readings))  # pyright: ignore[reportArgumentType]
     subprocess.run(
         [python, "-c", _RUN, str(written), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")], check=True, timeout=120
     )
@@ -135,4 +135,4 @@ def test_leapp_runs_it_as_the_graph_runs(policy: Path, written: Path, tmp_path: 
         memory = {target: results[source] for source, target in found.feedback.items()}
     theirs = np.load(tmp_path / "out.npz")
     for command in file.contract.commands:
-        np.testing.assert_allclose(theirs[command.name], results[command.name], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(theirs[command.name], np.asarray(results[command.name]), rtol=0, atol=1e-6)
