@@ -63,9 +63,7 @@ class Options(BenchOptions):
     """Worlds of each such training."""
 
 
-QUICK = Options(
-    worlds=8, trip_worlds=256, seconds=0.3, rounds=1, trained=("mujoco",), iterations=1, training_worlds=16
-)  # fmt: skip
+QUICK = Options(worlds=8, trip_worlds=256, seconds=0.3, rounds=1, trained=())
 
 
 def standing(engine: Engine) -> State:

@@ -53,7 +53,7 @@ class Knowledge:
     def contains(self, truth: Array) -> bool:
         """Whether values (parameters,) lie in the 95 % region of all free parameters together."""
         apart = (self.fit.values - truth)[self.fit.free]
-        return float(apart @ np.linalg.solve(self.covariance, apart)) <= chi_square_95(len(apart))
+        return bool(apart @ np.linalg.solve(self.covariance, apart) <= chi_square_95(len(apart)))
 
     def draws(self, n: int, random: np.random.Generator) -> Array:
         """(n, parameters) that are as likely as the logs say, within their bounds."""

@@ -26,6 +26,7 @@ from isthmus_policies.evaluation.evaluate import Evaluation, MakeRunner
 from isthmus_policies.evaluation.intervals import Interval, ratio
 from isthmus_policies.files import code_revision, plain, write_atomically, write_json
 from isthmus_policies.training.run import task_of_contract
+from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.task import Task
 from isthmus_sim.threads import use_thread_budget
@@ -63,6 +64,8 @@ def compare(options: Options, console: Console) -> bool:
     if contract.chunk is not None:
         raise ValueError(f"{options.policy} is a policy of chunks, which is not driven step by step; isthmus-play does")
     task = task_of_contract(contract, None)
+    for name in options.engines:  # what does not start is told before others have run for minutes
+        make_engine(task.scene, 1, name).close()
 
     def guarded(env: Env) -> GuardedRunner:
         return GuardedRunner(str(options.policy), contract, env)
