@@ -198,7 +198,7 @@ def test_a_run_goes_on_with_the_robot_as_it_was_named(
     [
         ("quadruped --task quadrotor", "the task is the first argument: isthmus-train quadrotor"),
         ("quadrotor --policy transformer", "--policy: invalid choice: 'transformer' (choose from '"),
-        ("quadrotor --algorithm sac", "--algorithm: invalid choice: 'sac' (choose from 'ppo'"),
+        ("quadrotor --algorithm trpo", "--algorithm: invalid choice: 'trpo' (choose from 'ppo'"),
         ("quadrotor --num-env 3", "--num-envs"),
         ("quadrotor --task.frction 1", "--task.frction"),
         ("quadrotor --policy.units 3", "--policy.units"),
