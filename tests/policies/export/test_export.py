@@ -123,7 +123,7 @@ def test_what_a_contract_could_not_say_is_refused_before_training():
 
 def test_a_policy_that_reads_what_only_simulation_has_is_refused(task: Task):
     knowing = ActorCritic(task.groups, task.action_size, ActorCriticConfig(actor_groups=("actor", "critic")))
-    with pytest.raises(ValueError, match="reads 'critic', which only simulation has.*; train one that reads: actor"):
+    with pytest.raises(ValueError, match=r"reads 'critic', which only simulation has.*; train one that reads: actor"):
         PolicyGraph(task, knowing)
 
 
