@@ -178,6 +178,7 @@ def test_where_worlds_cannot_be_kept_their_episodes_are_cut(
     assert not torch.equal(begun, trainer.algorithm.replay.newest()["actor"])  # pyright: ignore
 
 
+@pytest.mark.long  # torch's exporter takes ten seconds to be imported
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # torch's exporter's own
 def test_its_policy_is_exported_like_any_other(small: Callable[..., TrainConfig], tmp_path: Path):
     trainer = Trainer(configured(small))
