@@ -220,14 +220,8 @@ def _flying_unit(random: Random) -> Fault:
     ][random.integers(5)]
 
 
-def _slow_rotors(random: Random) -> Fault:
-    share, state = -math.expm1(-0.01 / random.uniform(0.06, 0.15)), [np.zeros(4)]
-
-    def change(values: Values, readings: Values, tick: int) -> Values:
-        state[0] = state[0] + share * (values[_ROTOR] - state[0])
-        return {**values, _ROTOR: state[0]}
-
-    return Fault(commands=change)
+def _rotor_gains(random: Random) -> Fault:
+    return Fault(world={"quickness": _factor(random)})
 
 
 def _rotor_scale(random: Random) -> Fault:
@@ -252,7 +246,7 @@ QUADROTOR: dict[str, Draw] = {
     "offset": lambda random: _offset(random, _GYRO, 3),
     "unit": _flying_unit,
     "frame or quaternion order": lambda random: _frame("orientation", (_GYRO, _SPEED), random),
-    "gains": _slow_rotors,
+    "gains": _rotor_gains,
     "delay": lambda random: Fault(commands=_late_commands(int(random.integers(3, 8)))),
     "action scale": _rotor_scale,
     "history direction": lambda random: Fault(turned=True),

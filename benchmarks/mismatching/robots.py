@@ -28,8 +28,8 @@ from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
 from isthmus_deploy.safety.supervisor import State
 from isthmus_sim.actuators import PDMotors
+from isthmus_sim.robots.quadrotor.description import FACTORS, ROTOR_YAW
 from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
-from isthmus_sim.robots.quadrotor.description import ROTOR_YAW
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 
 WINDOW = 4
@@ -266,30 +266,29 @@ def _flying(turned: bool) -> tuple[bytes, Contract]:
     return _with_window(proto.SerializeToString(), made.contract(), "angular_velocity", turned)
 
 
-_UNIT = 0.1  # share by which units of one type differ
-
-
-def _quadrotor_body(seed: int) -> Any:
-    """A quadrotor of the type that its controller was written for, each parameter within a tenth."""
+def _quadrotor_body(seed: int, quickness: float = 1.0) -> Any:
+    """A quadrotor of the type that its controller was written for: units of it differ by half of what airframes do.
+    quickness: how much faster its rotors follow."""
     random = np.random.default_rng([seed, 3])
     made, scene = hand_made_policy, bare_scene(QUADROTOR)
     own = {"mass": made.MASS, "inertia": made.INERTIA}
-    own |= dict.fromkeys(("time_constant_up", "time_constant_down"), made.MOTOR_LAG_S)
+    own |= dict.fromkeys(("time_constant_up", "time_constant_down"), made.MOTOR_LAG_S / quickness)
     middles = {p.name: np.atleast_1d(own.get(p.name, p.nominal)) for p in scene.parameters}
     return DescribedWorld(
-        scene, seed, values={n: v * random.uniform(1 - _UNIT, 1 + _UNIT, v.shape) for n, v in middles.items()}
-    )
+        scene, seed, values={n: v * (1 + random.uniform(*FACTORS[n], v.shape)) / 2 for n, v in middles.items()}
+    )  # fmt: skip
 
 
 def _circles(random: np.random.Generator) -> Callable[[float], Values]:
-    rate, phase = random.uniform(0.15, 0.5, 3), random.uniform(0, 2 * math.pi, 3)
-    size = np.array([0.4, 0.4, 0.2])
+    """Two sines an axis, a slow one and a small fast one, so that the rotors' answer shows."""
+    rate = 2 * math.pi * np.stack([random.uniform(0.15, 0.5, 3), random.uniform(0.8, 1.4, 3)])
+    phase, size = random.uniform(0, 2 * math.pi, (2, 3)), np.array([[0.4, 0.4, 0.2], [0.04, 0.04, 0.04]])
 
     def goals(time_s: float) -> Values:
-        angle = 2 * math.pi * rate * time_s + phase
+        angle = rate * time_s + phase
         return {
-            "reference_position": size * np.sin(angle) + [0.0, 0.0, 0.8],
-            "reference_velocity": size * np.cos(angle) * 2 * math.pi * rate,
+            "reference_position": (size * np.sin(angle)).sum(axis=0) + [0.0, 0.0, 0.8],
+            "reference_velocity": (size * rate * np.cos(angle)).sum(axis=0),
         }
 
     return goals

@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.mismatch.lag import lagged
 from isthmus_deploy.mismatch.motion import Array, Joints, Motion, Roles, roles
 from isthmus_deploy.mismatch.quaternions import in_world, product
 
 GRAVITY = 9.81  # m/s²
-BINS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60)
+BINS = (1, 3, 6, 12, 24, 48)
 """Commands count by their means over so many ticks before: 1, 2 to 3, 4 to 6 and so on."""
-_SPAN = 8  # ticks over which changes are compared: noise of one tick would hide them
-FIRST = _SPAN
+SPAN = 8
+"""Ticks over which changes are compared: noise of one tick would hide them."""
+FIRST = SPAN + 1
 """The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
 _ALWAYS, _ROTORS, _POSTURE = 0, -1, -2
 """What answers may depend on, by number: the constant, commands that drive the body, the joints' positions; from 1 on
 the command of one joint."""
+_CARRIED = 0.95  # of its weight
 _FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
 
 
@@ -32,12 +35,17 @@ class Shapes:
 
     Args:
         contract: Of the robot.
+        lag_s: The time constant with which rotors and the like follow their commands, s.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, lag_s: float = 0.0) -> None:
         self.roles: Roles = roles(contract)
+        self.lag_s = lag_s
         self._period_s = contract.control_period_s
         self._made: dict[str, tuple[Array, Array]] = {}
+        r = self.roles
+        self._lift = sum(len(each.names) for each in r.joints) + 5 if r.free and r.turning and r.velocity else None
+        """The answer that is the force along the body's axis up, after three each of turning and force."""
         self._stops = {each.command: _stops(each, contract) for each in self.roles.joints}
         self._range = {
             signal.name: (np.array(signal.minimum), np.array(signal.maximum))
@@ -48,56 +56,69 @@ class Shapes:
     def rows(self, motion: Motion, every: int = 1) -> tuple[Array, Array]:
         """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`, or of one in `every`."""
         ticks = np.arange(FIRST, len(motion), every)
-        means = _means_before(np.hstack([values for values, _ in self._driven(motion)]), ticks)
-        posture = [values[ticks] for values, _ in self._posture(motion)]
-        answers = [values[ticks] for values, _ in self._answers(motion)]
-        return np.hstack([np.ones((len(ticks), 1)), *posture, *means]), np.hstack(answers)
+        steady, driven, answers = self._blocks(motion, ticks)
+        means = _means_before(np.hstack([values for values, _ in driven]), ticks) if driven else []
+        constant = np.ones((len(ticks), 1))
+        return np.hstack([constant, *(values for values, _ in steady), *means]), np.hstack([v for v, _ in answers])
 
     def allowed(self, motion: Motion) -> Array:
         """(p, d) bool: which regressors an answer may depend on. A log need not move all joints independently: without
         this an answer would be spread over the commands of all that moved with it."""
-        posture, driven, answers = (
-            np.concatenate([owner for _, owner in made(motion)] or [[]])
-            for made in (self._posture, self._driven, self._answers)
-        )
-        owner = np.concatenate([[_ALWAYS], posture, *(driven for _ in BINS[1:])])
+        blocks = self._blocks(motion, np.arange(FIRST, FIRST + 1))
+        steady, driven, answers = (np.concatenate([owner for _, owner in block] or [[]]) for block in blocks)
+        owner = np.concatenate([[_ALWAYS], steady, *(driven for _ in BINS[1:])])
         return (owner[:, None] == answers) | (owner == _ALWAYS)[:, None]
 
-    def _joints(self) -> Iterator[tuple[Joints, Array]]:
-        """Each group of joints, and their numbers from 1 on."""
-        first = 1
+    def _blocks(self, motion: Motion, ticks: Array) -> tuple[list[Owned], list[Owned], list[Owned]]:
+        """What counts at a tick, what was sent, and what follows: of joints, of the body, of rates."""
+        steady: list[Owned] = []
+        driven: list[Owned] = []
+        answers: list[Owned] = []
+        owner = 0
         for joints in self.roles.joints:
-            yield joints, np.arange(first, first + len(joints.names))
-            first += len(joints.names)
-
-    def _driven(self, motion: Motion) -> list[Owned]:
-        """Commands: of joints up to their stops, of rotors and the like the square as well."""
-        made = [(np.clip(motion.commands[j.command], *self._stops[j.command]), own) for j, own in self._joints()]
+            position = motion.signals[joints.position]
+            own = owner + 1 + np.arange(len(joints.names))
+            owner = int(own[-1])
+            driven.append((np.clip(motion.commands[joints.command], *self._stops[joints.command]), own))
+            answers.append((position[ticks], own))
+            steady += [_owned(position[ticks], _POSTURE), _owned(self._change(position, ticks), _POSTURE)]
         for name in self.roles.free:
-            values = motion.commands[name]
-            made += [_owned(values, _ROTORS), _owned(values * np.abs(values), _ROTORS)]
-        return made
-
-    def _posture(self, motion: Motion) -> list[Owned]:
-        """Where the joints are, and how they have moved."""
-        positions = [motion.signals[joints.position] for joints in self.roles.joints]
-        return [_owned(made, _POSTURE) for values in positions for made in (values, self._change(values))]
-
-    def _answers(self, motion: Motion) -> list[Owned]:
-        """Where joints are; what the body does; what rates and changes differ by."""
-        made = [(motion.signals[joints.position], own) for joints, own in self._joints()]
+            speed = lagged(motion.commands[name], self._period_s, self.lag_s)
+            steady.append(_owned(_mean(speed * np.abs(speed), ticks - 1), _ROTORS))
         body = _ROTORS if self.roles.free else _POSTURE
-        made += [_owned(values, body) for values in self._body(motion)]
-        return made + [_owned(values, _ALWAYS) for values in self._kinematics(motion)]
+        answers += [_owned(values, body) for values in self._body(motion, ticks)]
+        for change, rate in self._kinematics(motion, ticks):
+            own = owner + 1 + np.arange(change.shape[1])
+            owner = int(own[-1])
+            steady.append((change, own))
+            answers.append((rate, own))
+        return steady, driven, answers
 
-    def _body(self, motion: Motion) -> list[Array]:
+    def _body(self, motion: Motion, ticks: Array) -> list[Array]:
         """Where rotors drive it, the change of its rates and the force; else its rates and where down is."""
         r, s, down = self.roles, motion.signals, self._down(motion)
         if r.free:
-            result = [self._change(s[r.turning])] if r.turning else []
-            return result + ([_mean(self._force(motion, s[r.velocity]))] if r.velocity else [])
-        result = [_mean(s[r.turning])] if r.turning else []
-        return result + ([] if down is None else [down])
+            result = [self._change(s[r.turning], ticks)] if r.turning else []
+            return result + ([_mean(self._force(motion, s[r.velocity]), ticks)] if r.velocity else [])
+        result = [_mean(s[r.turning], ticks)] if r.turning else []
+        return result + ([] if down is None else [down[ticks]])
+
+    def lifted(self, motion: Motion) -> int:
+        """The tick at which rotors first carry a sound robot: they do as much as in the middle of its log."""
+        if not self.roles.free:
+            return 0
+        speeds = np.hstack([lagged(motion.commands[name], self._period_s, self.lag_s) for name in self.roles.free])
+        work = (speeds**2).mean(axis=1)
+        return int(np.argmax(work >= _CARRIED * np.median(work)))
+
+    def held(self, predicted: Array) -> Array:
+        """Predicted answers (m, d), but that the ground holds a robot until its rotors are predicted to lift it."""
+        if self._lift is None:
+            return predicted
+        waits = np.maximum.accumulate(predicted[:, self._lift] >= _CARRIED * GRAVITY) == 0
+        predicted[waits, self._lift - 5 : self._lift] = 0.0
+        predicted[waits, self._lift] = GRAVITY
+        return predicted
 
     def implausible(self, motion: Motion, every: int = 1) -> Array:
         """(m,) bool: ticks with a reading that the contract holds to be none."""
@@ -112,7 +133,7 @@ class Shapes:
     def standing(self, motion: Motion) -> Motion:
         """The motion up to where a body that was upright falls: what comes then is no control."""
         down = self._down(motion)
-        if down is None or np.median(down[: 2 * _SPAN, 2]) > _FALLEN:
+        if down is None or np.median(down[: 2 * SPAN, 2]) > _FALLEN:
             return motion
         fallen = np.flatnonzero(down[:, 2] > _FALLEN)
         return motion.until(int(fallen[0])) if len(fallen) else motion
@@ -137,30 +158,27 @@ class Shapes:
             self._made[name] = values, make(values)
         return self._made[name][1]
 
-    def _kinematics(self, motion: Motion) -> list[Array]:
-        """What rates and the changes of what they are rates of differ by, (n, ...) each."""
+    def _kinematics(self, motion: Motion, ticks: Array) -> list[tuple[Array, Array]]:
+        """Changes, and the mean rates that they are of, (m, k) each."""
         r, s, result = self.roles, motion.signals, []
         for joints in r.joints:
             if joints.rate:
-                result.append(self._change(s[joints.position]) - _mean(s[joints.rate]))
+                result.append((self._change(s[joints.position], ticks), _mean(s[joints.rate], ticks)))
         if r.orientation and r.turning:
-            result.append(self._once("turned", s[r.orientation], self._turned) - _mean(s[r.turning]))
+            result.append((self._turned(s[r.orientation], ticks), _mean(s[r.turning], ticks)))
         if r.orientation and r.position and r.velocity:
-            moved = self._change(s[r.position])
-            result.append(moved - _mean(in_world(s[r.orientation], s[r.velocity])))
+            velocity = in_world(s[r.orientation], s[r.velocity])
+            result.append((self._change(s[r.position], ticks), _mean(velocity, ticks)))
         return result
 
-    def _change(self, values: Array) -> Array:
-        rate = (values[_SPAN:] - values[:-_SPAN]) / (_SPAN * self._period_s)
-        return np.vstack([np.zeros((_SPAN, values.shape[1])), rate])
+    def _change(self, values: Array, ticks: Array) -> Array:
+        return (values[ticks] - values[ticks - SPAN]) / (SPAN * self._period_s)
 
-    def _turned(self, orientation: Array) -> Array:
-        """(n, 3) rad/s: the mean body rate over the span, of the orientations at its ends."""
-        before, after = orientation[:-_SPAN], orientation[_SPAN:]
-        turn = product(before * [1.0, -1.0, -1.0, -1.0], after)
+    def _turned(self, orientation: Array, ticks: Array) -> Array:
+        """(m, 3) rad/s: the mean body rate over the span, of the orientations at its ends."""
+        turn = product(orientation[ticks - SPAN] * [1.0, -1.0, -1.0, -1.0], orientation[ticks])
         turn = turn * np.where(turn[:, :1] < 0, -1.0, 1.0)
-        rate = 2.0 * turn[:, 1:] / (_SPAN * self._period_s)
-        return np.vstack([np.zeros((_SPAN, 3)), rate])
+        return 2.0 * turn[:, 1:] / (SPAN * self._period_s)
 
 
 def _owned(values: Array, owner: int) -> Owned:
@@ -174,12 +192,12 @@ def _stops(joints: Joints, contract: Contract) -> tuple[Array, Array]:
     return np.array(low), np.array([np.inf if joint is None else joint.position_max for joint in known])
 
 
-def _mean(values: Array) -> Array:
-    """(n, k): the mean over each span, by the trapezium."""
-    n = len(values)
-    weights = [0.5, *(1.0,) * (_SPAN - 1), 0.5]
-    total = sum(weight * values[i : n - _SPAN + i] for i, weight in enumerate(weights))
-    return np.vstack([np.zeros((_SPAN, values.shape[1])), total / _SPAN])
+def _mean(values: Array, ticks: Array) -> Array:
+    """(m, k): the mean over each span that ends at a tick, by the trapezium."""
+    total = 0.5 * (values[ticks] + values[ticks - SPAN])
+    for back in range(1, SPAN):
+        total += values[ticks - back]
+    return total / SPAN
 
 
 def _means_before(driven: Array, ticks: Array) -> list[Array]:

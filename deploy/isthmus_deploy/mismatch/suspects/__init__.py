@@ -13,22 +13,23 @@ from isthmus_deploy.mismatch.suspects.suspect import KINDS, Suspect
 __all__ = ["KINDS", "Suspect", "suspects"]
 
 
-def suspects(contract: Contract) -> list[Suspect]:
-    """All that a log of this contract's robot is tried for, but for what shows by itself."""
+def suspects(contract: Contract, lag_s: float) -> list[Suspect]:
+    """All that a log of this contract's robot is tried for, but for what shows by itself; `lag_s` is the time constant
+    with which its rotors and the like follow."""
     known = roles(contract)
     commands = {command.name: command for command in contract.commands}
     found: list[Suspect] = []
     for joints in known.joints:
         found += _of_joints(joints, commands[joints.command], contract)
     for name in known.free:
-        found += _of_free(commands[name], contract.control_period_s)
+        found += _of_free(commands[name], contract.control_period_s, lag_s)
     found += [*frames.vectors(known), *frames.quaternions(known)]
     if known.turning:
         found += sizes.biases(known.turning)
     for signal in contract.signals:
         if signal.max_age_s is not None and signal.dtype != "uint8":
             found += drives.late_readings(signal.name)
-            found += sizes.units(signal.name, command=False) if signal.unit != "1" else ()
+            found += sizes.units(signal.name, signal.shape[0], command=False) if signal.unit != "1" else ()
     return found
 
 
@@ -39,7 +40,7 @@ def _of_joints(joints: Joints, command: Command, contract: Contract) -> list[Sus
         *orders.of_joints(joints),
         *orders.signs(joints),
         *sizes.offsets(joints),
-        *sizes.units(command.name, command=True),
+        *sizes.units(command.name, len(command.order), command=True),
         *sizes.scales(command.name, np.array(command.standby, float)),
         *drives.stiffer(joints, lead),
         *drives.late_commands(command.name),
@@ -47,12 +48,12 @@ def _of_joints(joints: Joints, command: Command, contract: Contract) -> list[Sus
     ]
 
 
-def _of_free(command: Command, period_s: float) -> list[Suspect]:
+def _of_free(command: Command, period_s: float, lag_s: float) -> list[Suspect]:
     return [
         *orders.of_free(command.name, tuple(command.order)),
-        *sizes.units(command.name, command=True),
+        *sizes.units(command.name, len(command.order), command=True),
         *sizes.scales(command.name, None),
-        *drives.slower(command.name, period_s),
+        *(drives.faster(command.name, period_s, lag_s) if lag_s else ()),
         *drives.late_commands(command.name),
         *drives.capped(command),
     ]

@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from isthmus_deploy.contracts.limits import Command
+from isthmus_deploy.mismatch.lag import lagged
 from isthmus_deploy.mismatch.motion import Array, Joints, Motion
 from isthmus_deploy.mismatch.suspects.suspect import Suspect, Undo, reading, sent
 
 _GAINS = (0.25, 0.35, 0.5, 0.65, 1.5, 2.0, 2.8, 4.0)
-_LAGS_S = (0.03, 0.06, 0.1, 0.2)
+_SMOOTH = 2  # ticks before and after
 _DELAYS = (1, 2, 3, 4, 6, 8)  # ticks
 _SHARES = (0.1, 0.15, 0.22, 0.33, 0.5, 0.7)  # of what nine tenths of the commands ask for at most
 _CAPS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)  # of a command's range
 
 
-def _slowed(joints: Joints, lead: Array, motion: Motion) -> Array | float:
-    """What a joint's damping takes off its target, rad."""
-    return lead * motion.signals[joints.rate] if joints.rate else 0.0
+def _pull(joints: Joints, lead: Array, motion: Motion) -> Array:
+    """(n, k) rad: how far a joint's torque is beyond its target, its damping taken off; `lead` is damping by stiffness,
+    s. A mean over some ticks: the readings' noise is none of it."""
+    rate = lead * motion.signals[joints.rate] if joints.rate else 0.0
+    pull = motion.commands[joints.command] - motion.signals[joints.position] - rate
+    at = np.clip(np.arange(len(pull))[:, None] + np.arange(-_SMOOTH, _SMOOTH + 1), 0, len(pull) - 1)
+    return pull[at].mean(axis=1)
 
 
 def stiffer(joints: Joints, lead: Array) -> Iterator[Suspect]:
-    """A torque f (k (target - q) - d v) is that of the trained gains k and d for another target; `lead` is d/k, s."""
+    """A torque f (k (target - q) - d v) is that of the trained gains k and d for another target."""
 
     def undone(factor: float) -> Undo:
         def undo(motion: Motion) -> Motion:
-            position, target = motion.signals[joints.position], motion.commands[joints.command]
-            moved = position + factor * (target - position) - (factor - 1.0) * _slowed(joints, lead, motion)
+            moved = motion.commands[joints.command] + (factor - 1.0) * _pull(joints, lead, motion)
             return motion.with_commands(**{joints.command: moved})
 
         return undo
 
     for factor in _GAINS:
-        yield Suspect(kind="gains", words=f"the joints are about {factor:g} times as stiff", undo=undone(factor))
+        words = f"the joints are about {factor:g} times as stiff"
+        shrinks = -len(joints.names) * math.log(factor)
+        yield Suspect(kind="gains", words=words, undo=undone(factor), shrinks=shrinks)
 
 
-def slower(name: str, period_s: float) -> Iterator[Suspect]:
-    """A command that is reached later, as by a slower loop."""
-    for time_s in _LAGS_S:
-        share = -math.expm1(-period_s / time_s)
-        words = f"{name} is reached about {time_s:g} s later, as by a slower loop"
-        yield Suspect(kind="gains", words=words, undo=sent(name, lambda values, s=share: _lagged(values, s)))
+def faster(name: str, period_s: float, lag_s: float) -> Iterator[Suspect]:
+    """A loop that follows with another time constant than the trained one: what it is sent, led or held back, is what
+    the trained one would have followed in the same way."""
 
+    def undone(factor: float) -> Callable[[Array], Array]:
+        return lambda values: factor * values + (1.0 - factor) * lagged(values, period_s, lag_s / factor)
 
-def _lagged(values: Array, share: float) -> Array:
-    """A first-order lag of values (n, k), whose share of the gap is closed in each tick."""
-    result = values.copy()
-    for tick in range(1, len(values)):
-        result[tick] = result[tick - 1] + share * (values[tick] - result[tick - 1])
-    return result
+    for factor in _GAINS:
+        words = f"{name} is followed about {factor:g} times as fast"
+        yield Suspect(kind="gains", words=words, undo=sent(name, undone(factor)))
 
 
 def late_commands(name: str) -> Iterator[Suspect]:
@@ -78,11 +80,9 @@ def weak_joints(joints: Joints, lead: Array) -> Iterator[Suspect]:
 
     def undone(i: int, share: float) -> Undo:
         def undo(motion: Motion) -> Motion:
-            position, values = motion.signals[joints.position], motion.commands[joints.command].copy()
-            base = position + _slowed(joints, lead, motion)
-            pull = values[:, i] - base[:, i]
+            pull, values = _pull(joints, lead, motion)[:, i], motion.commands[joints.command].copy()
             most = share * np.quantile(np.abs(pull), 0.9)
-            values[:, i] = base[:, i] + np.clip(pull, -most, most)
+            values[:, i] += np.clip(pull, -most, most) - pull
             return motion.with_commands(**{joints.command: values})
 
         return undo
@@ -90,7 +90,9 @@ def weak_joints(joints: Joints, lead: Array) -> Iterator[Suspect]:
     for i, element in enumerate(joints.names):
         for share in _SHARES:
             words = f"{element} gives no more than about {share:.0%} of what it is asked for"
-            yield Suspect(kind="saturated actuator", words=words, undo=undone(i, share))
+            yield Suspect(
+                kind="saturated actuator", words=words, undo=undone(i, share), shrinks=-math.log(share)
+            )  # fmt: skip
 
 
 def capped(command: Command) -> Iterator[Suspect]:

@@ -41,14 +41,14 @@ def _moved(i: int, size: int, offset: float):
     return lambda values: values - change
 
 
-def units(name: str, *, command: bool) -> Iterator[Suspect]:
+def units(name: str, size: int, *, command: bool) -> Iterator[Suspect]:
     """All elements in another unit."""
     for words, factor in _UNITS.items():
         if command:
             said, undo = f"{name} is taken in {words}", sent(name, lambda values, f=factor: values * f)
         else:
             said, undo = f"{name} is in {words}", reading(name, lambda values, f=factor: values / f)
-        yield Suspect(kind="unit", words=said, undo=undo)
+        yield Suspect(kind="unit", words=said, undo=undo, shrinks=0.0 if command else size * math.log(factor))
 
 
 def scales(name: str, center: Array | None) -> Iterator[Suspect]:

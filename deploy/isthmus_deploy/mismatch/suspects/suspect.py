@@ -23,6 +23,9 @@ class Suspect:
     words: str
     undo: Undo
     """The log as it would be without it."""
+    shrinks: float = 0.0
+    """How much smaller `undo` makes readings, or how far they are from their commands: the sum of logarithms over
+    elements. A log of which everything is made small fits whatever was wrong with it."""
 
 
 def reading(name: str, change: Callable[[Array], Array]) -> Undo:
