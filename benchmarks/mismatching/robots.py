@@ -183,6 +183,7 @@ def _sealed(model: bytes, contract: Contract) -> bytes:
 # --- the quadruped ---
 
 _MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.03, 0.05, 0.06], 4)
+_MOVES[2] = np.tile([0.0, 0.05, -0.1], 4)  # it bends its knees: what carries it shows how stiff it is
 
 
 def _swaying(turned: bool) -> tuple[bytes, Contract]:
@@ -283,11 +284,12 @@ def _circles(random: np.random.Generator) -> Callable[[float], Values]:
     """Two sines an axis, a slow one and a small fast one, so that the rotors' answer shows."""
     rate = 2 * math.pi * np.stack([random.uniform(0.15, 0.5, 3), random.uniform(0.8, 1.4, 3)])
     phase, size = random.uniform(0, 2 * math.pi, (2, 3)), np.array([[0.4, 0.4, 0.2], [0.04, 0.04, 0.04]])
+    middle = np.array([0.0, 0.0, 0.8])
 
     def goals(time_s: float) -> Values:
         angle = rate * time_s + phase
         return {
-            "reference_position": (size * np.sin(angle)).sum(axis=0) + [0.0, 0.0, 0.8],
+            "reference_position": middle + (size * np.sin(angle)).sum(axis=0),
             "reference_velocity": (size * rate * np.cos(angle)).sum(axis=0),
         }
 

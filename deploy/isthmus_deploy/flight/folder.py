@@ -63,6 +63,13 @@ def flight_files(root: Path) -> list[Path]:
     return [path for path in found if _FILE.fullmatch(path.stem) and _RUN.fullmatch(path.parent.name)]
 
 
+def newest_run(root: Path, robot: str) -> Path | None:
+    """The folder of a robot's newest run, which may still go on."""
+    runs = {path.parent for path in flight_files(root)}
+    own = [run for run in runs if run.name.split("_", 1)[1].rsplit("_", 1)[0] == _as_in_a_name(robot)]
+    return max(own, key=lambda run: run.name, default=None)
+
+
 def run_name(robot: str, started: str, process: int) -> str:
     """Name of a run's folder.
 
@@ -71,4 +78,8 @@ def run_name(robot: str, started: str, process: int) -> str:
         started: When, as 20261130-120000.
         process: Number of the process.
     """
-    return f"{started}_{re.sub(r'[^A-Za-z0-9-]+', '-', robot)}_{process}"
+    return f"{started}_{_as_in_a_name(robot)}_{process}"
+
+
+def _as_in_a_name(robot: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", robot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,14 @@ from isthmus_deploy.mismatch.finding import Finding
 from isthmus_deploy.mismatch.motion import Motion, motion
 from isthmus_deploy.mismatch.shapes import FIRST, Shapes
 from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
-from isthmus_deploy.mismatch.world import World, learn
+from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 
 LEAST = 2 * FIRST
 """Ticks that a log must have."""
-_MARGIN = 2.0
-_FLOOR = 5e-3
+_MARGIN = 1.5
+_FLOOR = 0.03
+_RARITY = 0.01
+"""A kind of which more is tried wins more by chance: times the logarithm of their number."""
 _COARSE, _FINALISTS = 100, 3
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
@@ -39,8 +43,8 @@ class Finder:
     """
 
     def __init__(self, contract: Contract, world: World) -> None:
-        self._contract, self._world, self._shapes = contract, world, Shapes(contract)
-        self._suspects = suspects(contract)
+        self._contract, self._world, self._shapes = contract, world, Shapes(contract, world.lag_s)
+        self._suspects = suspects(contract, world.lag_s)
 
     def find(self, flight: Flight, policy: Path | None = None) -> list[Finding]:
         """What is wrong, the likeliest first, one of each kind; empty for a sound log.
@@ -71,9 +75,18 @@ class Finder:
         for suspect, after in _best(self._world, self._shapes, self._suspects, moved):
             score = before - after - self._world.allowance.get(suspect.kind, np.inf)
             if score > 0:
-                evidence = f"without it the log is {after:.2f} away from the trained world, as it is {before:.2f}"
+                evidence = f"{self._clearest(suspect, moved)}; the log is {before:.2f} away from the trained world, "
+                evidence += f"{after:.2f} without it"
                 found.append(Finding(kind=suspect.kind, score=score, words=suspect.words, evidence=evidence))
         return found
+
+    def _clearest(self, suspect: Suspect, moved: Motion) -> str:
+        """What a suspect explains best, in words."""
+        before, after = (self._world.deviations(self._shapes, each) for each in (moved, suspect.undo(moved)))
+        which, answer = np.unravel_index((surprise(before) - surprise(after)).argmax(), before.shape)
+        size, left = abs(before[which, answer]), abs(after[which, answer])
+        name = self._shapes.names[answer]
+        return f"{name} {FOUR[which]}, by {size:.1f} deviations of sound logs, and by {left:.1f} without it"
 
 
 def _best(
@@ -81,12 +94,16 @@ def _best(
 ) -> Iterator[tuple[Suspect, float]]:  # fmt: skip
     """The best suspect of each kind and the loss without it: chosen on some ticks, judged on all."""
     every = max(1, len(moved) // _COARSE)
+
+    def loss(suspect: Suspect, every: int = 1) -> float:
+        return world.loss(shapes, suspect.undo(moved), every) + world.beyond(suspect.shrinks)
+
     coarse: dict[str, list[tuple[float, int]]] = {}
     for place, suspect in enumerate(tried):
-        coarse.setdefault(suspect.kind, []).append((world.loss(shapes, suspect.undo(moved), every), place))
+        coarse.setdefault(suspect.kind, []).append((loss(suspect, every), place))
     for losses in coarse.values():
         chosen = [tried[place] for _, place in sorted(losses)[:_FINALISTS]]
-        after = [world.loss(shapes, suspect.undo(moved)) for suspect in chosen]
+        after = [loss(suspect) for suspect in chosen]
         best = int(np.argmin(after))
         yield chosen[best], after[best]
 
@@ -111,15 +128,17 @@ def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
             f"are {len(motions)}{f', one of {short[0]} ticks' if short else ''}"
         )
     kept = motions[::_CALIBRATING]
-    world = learn(shapes, [each for i, each in enumerate(motions) if i % _CALIBRATING])
-    return replace(world, allowance=_allowance(world, shapes, suspects(contract), kept))
+    world = learn(contract, [each for i, each in enumerate(motions) if i % _CALIBRATING])
+    return replace(world, allowance=_allowance(contract, world, kept))
 
 
-def _allowance(world: World, shapes: Shapes, tried: Sequence[Suspect], kept: Sequence[Motion]) -> dict[str, float]:
+def _allowance(contract: Contract, world: World, kept: Sequence[Motion]) -> dict[str, float]:
     """By kind: how much better the best suspect fits a sound log, at most, and some more."""
+    shapes, tried = Shapes(contract, world.lag_s), suspects(contract, world.lag_s)
     most = dict.fromkeys(KINDS, 0.0)
+    number = Counter(suspect.kind for suspect in tried)
     for moved in kept:
         before = world.loss(shapes, moved)
         for suspect, after in _best(world, shapes, tried, moved):
             most[suspect.kind] = max(most[suspect.kind], before - after)
-    return {kind: _MARGIN * won + _FLOOR for kind, won in most.items()}
+    return {kind: _MARGIN * won + _FLOOR + _RARITY * math.log(max(1, number[kind])) for kind, won in most.items()}

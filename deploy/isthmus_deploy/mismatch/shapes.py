@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _ALWAYS, _ROTORS, _POSTURE = 0, -1, -2
 """What answers may depend on, by number: the constant, commands that drive the body, the joints' positions; from 1 on
 the command of one joint."""
 _CARRIED = 0.95  # of its weight
-_FALLEN = -0.3  # of gravity's part along the body's axis down, which is -1 where it stands level
+_FALLEN = -0.5  # of gravity's part along the body's axis down, which is -1 where it stands level
 
 
 Owned = tuple[Array, Array]
@@ -102,6 +102,24 @@ class Shapes:
             return result + ([_mean(self._force(motion, s[r.velocity]), ticks)] if r.velocity else [])
         result = [_mean(s[r.turning], ticks)] if r.turning else []
         return result + ([] if down is None else [down[ticks]])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the answers, in their order."""
+        r, axes = self.roles, "xyz"
+        names = [f"{joints.position} of {name}" for joints in r.joints for name in joints.names]
+        if r.free:
+            names += [f"the change of {r.turning} about {axis}" for axis in axes if r.turning]
+            names += [f"the force along {axis}" for axis in axes if r.velocity]
+        else:
+            names += [f"{r.turning} about {axis}" for axis in axes if r.turning]
+            names += [f"where down is along {axis}" for axis in axes if r.orientation]
+        names += [f"{joints.rate} of {name}" for joints in r.joints if joints.rate for name in joints.names]
+        if r.orientation and r.turning:
+            names += [f"{r.turning} against {r.orientation} about {axis}" for axis in axes]
+        if r.orientation and r.position and r.velocity:
+            names += [f"{r.velocity} against {r.position} along {axis}" for axis in axes]
+        return tuple(names)
 
     def lifted(self, motion: Motion) -> int:
         """The tick at which rotors first carry a sound robot: they do as much as in the middle of its log."""

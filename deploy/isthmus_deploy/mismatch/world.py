@@ -17,18 +17,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.motion import Array, Motion
 from isthmus_deploy.mismatch.shapes import SPAN, Shapes
 
+_LAGS_S = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.3)
 _RIDGE = 1e-4
 """Noise of a regressor that is reckoned with, as a share of its usual deviation, squared."""
 _DEGREES = 4.0  # of Student's t: what is far beyond explanation costs more, but ever less so
 _LEAST = np.array([[0.1], [0.03], [0.3], [0.1]])
 """Least deviation from unit to unit: of the middle, as a share of what remains; of the gain; of the lag, in ticks; of
 the logarithm of what remains."""
-_WEIGHTS = np.array([[1.0], [1.0], [1.0], [1.5]])
+_LESS = 3.0
 _INEXACT = 0.2  # share of a motion that may remain: no unit is as linear as what is learnt of it
 _IMPLAUSIBLE = 5.0  # for a log that is all outside of its contract's ranges
+
+
+FOUR = ("is off in the middle", "answers by another amount", "answers earlier or later", "moves unexplained")
+"""What the deviations of an answer mean."""
+
+
+def surprise(deviations: Array) -> Array:
+    """How unlikely each deviation is, in Student's distribution."""
+    return np.log1p(deviations**2 / _DEGREES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,31 +54,41 @@ class World:
     """(d,) the variance of what remains where nothing moves."""
     spread: Array
     """(4, d): their deviations from unit to unit."""
+    lag_s: float
+    """The time constant with which rotors and the like follow their commands."""
     allowance: Mapping[str, float]
     """By kind of mismatch: how much better a sound log may fit when that is undone."""
 
-    def loss(self, shapes: Shapes, motion: Motion, every: int = 1) -> float:
-        """How badly a motion fits, judged by all its ticks, or by one in `every`: the negative logarithm of Student's
-        likelihood, a mean over answers."""
+    def deviations(self, shapes: Shapes, motion: Motion, every: int = 1) -> Array:
+        """(4, d): how many of its usual deviations each of the four is off, by all ticks or by one in `every`."""
         said, unsure, _ = _said(shapes, motion, self.coefficients, self.noise, every)
         off = said - self.usual
-        off[3] = np.maximum(off[3], 0.0)  # that less remains is no fault
-        squared = off**2 / (self.spread**2 + unsure)
-        outside = float(shapes.implausible(motion, every).mean())
-        return float((_WEIGHTS * np.log1p(squared / _DEGREES)).sum(axis=0).mean()) + _IMPLAUSIBLE * outside
+        off[3] = np.maximum(off[3], -_LESS * self.spread[3])  # that less remains is hardly a fault
+        return off / np.sqrt(self.spread**2 + unsure)
 
+    def loss(self, shapes: Shapes, motion: Motion, every: int = 1) -> float:
+        """How badly a motion fits: the negative logarithm of Student's likelihood of its deviations, summed over the
+        four, a mean over answers."""
+        outside = float(shapes.implausible(motion, every).mean())
+        return float(surprise(self.deviations(shapes, motion, every)).sum(axis=0).mean()) + _IMPLAUSIBLE * outside
 
     def beyond(self, shrinks: float) -> float:
-        """What a loss is to be raised by where a motion was made smaller, by a sum of logarithms: likelihoods are of the
-        log that was recorded."""
+        """What a loss is to be raised by where a motion was made smaller, by a sum of logarithms: a likelihood is that
+        of the log that was recorded."""
         return 2.0 / (_DEGREES + 1.0) * shrinks / len(self.noise)
 
 
-def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
+def learn(contract: Contract, motions: Sequence[Motion]) -> World:
     """Learn from sound motions, of many units; nothing is allowed for yet."""
+    lags = _LAGS_S if Shapes(contract).roles.free else (0.0,)
+    tried = [_learnt(Shapes(contract, lag_s), motions) for lag_s in lags]
+    return min(tried, key=lambda world: float(np.log(world.noise).mean()))
+
+
+def _learnt(shapes: Shapes, motions: Sequence[Motion]) -> World:
     coefficients = _regressed([_driven(shapes, motion) for motion in motions], shapes.allowed(motions[0]))
-    calm = np.stack([_said(shapes, motion, coefficients, np.ones(coefficients.shape[1]))[2] for motion in motions])
-    noise = np.quantile(calm, 0.25, axis=0)
+    much = np.full(coefficients.shape[1], 1e9)
+    noise = np.median([_said(shapes, motion, coefficients, much)[2] for motion in motions], axis=0)
     pairs = [_said(shapes, motion, coefficients, noise)[:2] for motion in motions]
     said, unsure = (np.stack(each) for each in zip(*pairs, strict=True))
     weight = 1.0 / unsure / (1.0 / unsure).sum(axis=0)
@@ -76,7 +97,8 @@ def learn(shapes: Shapes, motions: Sequence[Motion]) -> World:
     least = _LEAST * np.ones_like(usual)
     least[0] *= np.sqrt(noise)
     return World(
-        coefficients=coefficients, usual=usual, noise=noise, spread=np.sqrt(np.maximum(between, least**2)), allowance={}
+        coefficients=coefficients, usual=usual, noise=noise, spread=np.sqrt(np.maximum(between, least**2)),
+        lag_s=shapes.lag_s, allowance={},
     )  # fmt: skip
 
 
@@ -91,31 +113,33 @@ def _said(
     shapes: Shapes, motion: Motion, coefficients: Array, noise: Array, every: int = 1
 ) -> tuple[Array, Array, Array]:
     """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves (White,
-    1980), and (d,) the variance of what remains beyond what comes of motion."""
+    1980), and (d,) the variance of what remains."""
     regressors, answers = shapes.rows(motion, every)
     predicted = shapes.held(regressors @ coefficients)
     left = answers - predicted
-    moved, rising, rest = (_centred(each) for each in (predicted, np.gradient(predicted, axis=0) / every, left))
-    beyond = np.maximum(((rest + moved) ** 2).mean(axis=0) - noise, 0.0)
-    a = (moved**2).mean(axis=0) + 0.01 * beyond + 1e-12  # what moves unpredicted has no gain
-    b = (moved * rising).mean(axis=0)
-    c = (rising**2).mean(axis=0) + 1e-4 * beyond + 1e-12
+    expected = noise + (_INEXACT * (predicted - np.median(predicted, axis=0))) ** 2
+    weights = 1.0 / expected / (1.0 / expected).sum(axis=0)
+
+    def mean(values: Array) -> Array:
+        return (weights * values).sum(axis=0)
+
+    moved, rising, rest = (each - mean(each) for each in (predicted, np.gradient(predicted, axis=0) / every, left))
+    beyond = np.maximum(mean((rest + moved) ** 2) - noise, 0.0)
+    a = mean(moved**2) + 0.01 * beyond + 1e-12  # what moves unpredicted has no gain
+    b = mean(moved * rising)
+    c = mean(rising**2) + 1e-4 * beyond + 1e-12
     by_gain, by_lag = (each / (a * c - b * b) for each in (c * moved - b * rising, a * rising - b * moved))
-    gain, lag = ((rest + moved) * by_gain).mean(axis=0) - 1.0, ((rest + moved) * by_lag).mean(axis=0)
+    gain, lag = mean((rest + moved) * by_gain) - 1.0, mean((rest + moved) * by_lag)
     rest = (rest - gain * moved - lag * rising) ** 2 + 1e-12
-    remains = rest.mean(axis=0)
-    of_motion = _INEXACT**2 * (moved**2).mean(axis=0)
-    said = np.stack([np.median(left, axis=0), gain, lag, 0.5 * np.log(remains / (noise + of_motion))])
-    unsure = SPAN / every / len(left) * np.stack(  # errors of a span are one
-        [remains, (by_gain**2 * rest).mean(axis=0), (by_lag**2 * rest).mean(axis=0),
-         0.25 * (rest**2).mean(axis=0) / remains**2]
+    remains = (rest / expected).mean(axis=0)
+    said = np.stack([np.median(left, axis=0), gain, lag, 0.5 * np.log(remains)])
+    errors = (SPAN / every) * weights**2 * rest  # those of a span are one
+    share = SPAN / every / len(left)
+    unsure = np.stack(
+        [share * mean(rest), (errors * by_gain**2).sum(axis=0) + (noise / (a + beyond)) ** 2,
+         (errors * by_lag**2).sum(axis=0), 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2]
     )  # fmt: skip
-    unsure[1] += (noise / (a + beyond)) ** 2  # where nothing moves, noise answers noise
-    return said, unsure, np.maximum(remains - of_motion, 0.1 * remains)
-
-
-def _centred(values: Array) -> Array:
-    return values - values.mean(axis=0)
+    return said, unsure, np.median(rest, axis=0) / 0.45  # of a normal error, its variance
 
 
 def _regressed(pairs: Sequence[tuple[Array, Array]], allowed: Array) -> Array:

@@ -11,8 +11,8 @@ import numpy as np
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.world import World
 
-VERSION = 1
-_ARRAYS = ("coefficients", "whiten", "between")
+VERSION = 2
+_ARRAYS = ("coefficients", "usual", "noise", "spread")
 
 
 class WorldFileError(ValueError):
@@ -26,7 +26,10 @@ def beside(policy: Path) -> Path:
 
 def write_world(world: World, contract: Contract, path: Path) -> None:
     """Write a world beside the name, then under it."""
-    facts = {"version": VERSION, "interface": contract.interface().to_json(), "allowance": dict(world.allowance)}
+    facts = {
+        "version": VERSION, "interface": contract.interface().to_json(), "lag_s": world.lag_s,
+        "allowance": dict(world.allowance),
+    }  # fmt: skip
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez(file, facts=np.array(json.dumps(facts)), **{name: getattr(world, name) for name in _ARRAYS})
@@ -47,4 +50,4 @@ def read_world(path: Path, contract: Contract) -> World:
         raise WorldFileError(f"{path}: is no world that isthmus-mismatch --learn has written: {error}") from error
     if facts["version"] != VERSION or facts["interface"] != contract.interface().to_json():
         raise WorldFileError(f"{path}: was learnt for another robot than {contract.robot}: learn it anew with --learn")
-    return World(allowance=facts["allowance"], **arrays)
+    return World(lag_s=facts["lag_s"], allowance=facts["allowance"], **arrays)

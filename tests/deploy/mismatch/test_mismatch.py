@@ -86,7 +86,7 @@ def test_a_window_that_is_read_backwards_is_seen_by_replaying(fly, policy: Path,
 def test_what_cannot_be_judged_is_said(finder: Finder, noisy, fly):
     flight = fly(1)
     rest = dataclasses.replace(flight, sent={"joint_command": np.full((300, 2), np.nan)})
-    with pytest.raises(MismatchError, match="the log has 1 ticks in a row in which commands were sent; 16 are needed"):
+    with pytest.raises(MismatchError, match="the log has 1 ticks in a row in which commands were sent; 18 are needed"):
         finder.find(rest)
     other = dataclasses.replace(flight, contract=dataclasses.replace(noisy, robot="three_joints"))
     with pytest.raises(ContractMismatch, match="three_joints"):

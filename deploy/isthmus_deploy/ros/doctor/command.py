@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import tyro
 
 from isthmus_deploy.contracts.profile import ProfileError
+from isthmus_deploy.flight.folder import default_folder
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.doctor.machine import check_domain
@@ -20,8 +21,9 @@ class Config:
     """Check a robot, its profile and a policy against each other before anything moves.
 
     It reads the live graph: names, types, quality of service, rates, stamps, plausible values, the controllers' joints,
-    who else sends commands; and the machine: domain, discovery, middleware, scheduling. It sends no command. The exit
-    status is 1 where something is wrong.
+    who else sends commands; and the machine: domain, discovery, middleware, scheduling. It sends no command. Of the
+    robot's newest flight it says what is wrong between training and robot. The exit status is 1 where something is
+    wrong.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[PROFILE.yaml] POLICY.onnx")]
@@ -32,6 +34,10 @@ class Config:
     """How long to wait for the robot, s."""
     watch_s: float = 3.0
     """How long to listen to its readings, s."""
+    flights: Path = field(default_factory=default_folder)
+    """The folder of all flights: the newest one of this robot is judged, while it is flown, too."""
+    world: Path | None = None
+    """What sound flights have taught; by default POLICY.world.npz beside the policy."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.files) <= 2:

@@ -15,6 +15,7 @@ from std_msgs.msg import String
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.robot_interface import CommandInterface, ContractMismatch, RobotInterface
 from isthmus_deploy.contracts.schema import ContractError
+from isthmus_deploy.mismatch.world_file import beside
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.bindings.binding import Topic
@@ -22,6 +23,7 @@ from isthmus_deploy.ros.bindings.messages import stamp_of
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.doctor.command import Config
 from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
+from isthmus_deploy.ros.doctor.last_flight import check_last_flight
 from isthmus_deploy.ros.doctor.machine import check_machine
 from isthmus_deploy.ros.doctor.opinions import second_opinions
 from isthmus_deploy.ros.node.ownership import other_publishers
@@ -54,6 +56,8 @@ def examine(config: Config) -> Iterator[Finding]:
             yield _described(link, contract, config.wait_s)
         table = robot_table(link, profile, contract, config.wait_s)
         yield from _examine_graph(config, link, runtime, table)
+    world = config.world or beside(config.policy)
+    yield from check_last_flight(contract, runtime.digest, config.policy, world, config.flights)
 
 
 def _hz(contract: Contract) -> float:
