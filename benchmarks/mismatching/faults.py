@@ -184,7 +184,7 @@ QUADRUPED: dict[str, Draw] = {
     "unit": _joint_unit,
     "frame or quaternion order": lambda random: _frame("imu_orientation", ("angular_velocity",), random),
     "gains": _joint_gains,
-    "delay": lambda random: Fault(commands=_late_commands(int(random.integers(2, 6)))),
+    "delay": lambda random: Fault(commands=_late_commands(int(random.integers(3, 7)))),
     "action scale": _joint_scale,
     "history direction": lambda random: Fault(turned=True),
     "control period": lambda random: Fault(steps=_steps(random)),

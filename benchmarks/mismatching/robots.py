@@ -182,7 +182,7 @@ def _sealed(model: bytes, contract: Contract) -> bytes:
 
 # --- the quadruped ---
 
-_MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.03, 0.05, 0.06], 4)
+_MOVES = np.random.default_rng(3).uniform(-1.0, 1.0, (3, 12)) * np.tile([0.05, 0.05, 0.06], 4)
 _MOVES[2] = np.tile([0.0, 0.05, -0.1], 4)  # it bends its knees: what carries it shows how stiff it is
 
 

@@ -21,11 +21,11 @@ from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 
 LEAST = 2 * FIRST
 """Ticks that a log must have."""
-_MARGIN = 1.5
-_FLOOR = 0.03
-_RARITY = 0.01
+_MARGIN = 1.3
+_FLOOR = 0.02
+_RARITY = 0.005
 """A kind of which more is tried wins more by chance: times the logarithm of their number."""
-_COARSE, _FINALISTS = 100, 3
+_COARSE, _FINALISTS = 64, 4
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
 

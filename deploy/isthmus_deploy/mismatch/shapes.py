@@ -56,35 +56,44 @@ class Shapes:
     def rows(self, motion: Motion, every: int = 1) -> tuple[Array, Array]:
         """Regressors (m, p) and answers (m, d) of all ticks but the first `FIRST`, or of one in `every`."""
         ticks = np.arange(FIRST, len(motion), every)
-        steady, driven, answers = self._blocks(motion, ticks)
-        means = _means_before(np.hstack([values for values, _ in driven]), ticks) if driven else []
+        steady, answers = self._blocks(motion, ticks)
         constant = np.ones((len(ticks), 1))
-        return np.hstack([constant, *(values for values, _ in steady), *means]), np.hstack([v for v, _ in answers])
+        return np.hstack([constant, *(v for v, _ in steady)]), np.hstack([v for v, _ in answers])
 
     def allowed(self, motion: Motion) -> Array:
         """(p, d) bool: which regressors an answer may depend on. A log need not move all joints independently: without
         this an answer would be spread over the commands of all that moved with it."""
         blocks = self._blocks(motion, np.arange(FIRST, FIRST + 1))
-        steady, driven, answers = (np.concatenate([owner for _, owner in block] or [[]]) for block in blocks)
-        owner = np.concatenate([[_ALWAYS], steady, *(driven for _ in BINS[1:])])
+        steady, answers = (np.concatenate([owner for _, owner in block]) for block in blocks)
+        owner = np.concatenate([[_ALWAYS], steady])
         return (owner[:, None] == answers) | (owner == _ALWAYS)[:, None]
 
-    def _blocks(self, motion: Motion, ticks: Array) -> tuple[list[Owned], list[Owned], list[Owned]]:
-        """What counts at a tick, what was sent, and what follows: of joints, of the body, of rates."""
+    def posture(self, motion: Motion) -> Array:
+        """(joints,) rad: where they are in the middle of the log."""
+        positions = [motion.signals[joints.position] for joints in self.roles.joints]
+        none = np.empty(0)
+        made = [
+            self._once(f"posture of {joints.position}", none, values, lambda values, _: np.median(values, axis=0))
+            for joints, values in zip(self.roles.joints, positions, strict=True)
+        ]
+        return np.concatenate([none, *made])
+
+    def _blocks(self, motion: Motion, ticks: Array) -> tuple[list[Owned], list[Owned]]:
+        """What counts at a tick, and what follows: of joints, of the body, of rates."""
         steady: list[Owned] = []
-        driven: list[Owned] = []
         answers: list[Owned] = []
         owner = 0
         for joints in self.roles.joints:
-            position = motion.signals[joints.position]
+            position, command = motion.signals[joints.position], motion.commands[joints.command]
             own = owner + 1 + np.arange(len(joints.names))
             owner = int(own[-1])
-            driven.append((np.clip(motion.commands[joints.command], *self._stops[joints.command]), own))
+            means = self._once(joints.command, ticks, command, self._means_of(joints))
+            change = self._once(f"change of {joints.position}", ticks, position, self._change)
+            steady.append((means, np.tile(own, len(BINS) - 1)))
+            steady += [_owned(position[ticks], _POSTURE), _owned(change, _POSTURE)]
             answers.append((position[ticks], own))
-            steady += [_owned(position[ticks], _POSTURE), _owned(self._change(position, ticks), _POSTURE)]
         for name in self.roles.free:
-            speed = lagged(motion.commands[name], self._period_s, self.lag_s)
-            steady.append(_owned(_mean(speed * np.abs(speed), ticks - 1), _ROTORS))
+            steady.append(_owned(self._once(name, ticks, motion.commands[name], self._work), _ROTORS))
         body = _ROTORS if self.roles.free else _POSTURE
         answers += [_owned(values, body) for values in self._body(motion, ticks)]
         for change, rate in self._kinematics(motion, ticks):
@@ -92,7 +101,17 @@ class Shapes:
             owner = int(own[-1])
             steady.append((change, own))
             answers.append((rate, own))
-        return steady, driven, answers
+        return steady, answers
+
+    def _means_of(self, joints: Joints) -> Callable[[Array, Array], Array]:
+        """Of commands up to the joints' stops."""
+        stops = self._stops[joints.command]
+        return lambda values, ticks: np.hstack(_means_before(np.clip(values, *stops), ticks))
+
+    def _work(self, values: Array, ticks: Array) -> Array:
+        """The mean square, with its sign, of what rotors reach of commands over a span."""
+        speed = lagged(values, self._period_s, self.lag_s)
+        return _mean(speed * np.abs(speed), ticks - 1)
 
     def _body(self, motion: Motion, ticks: Array) -> list[Array]:
         """Where rotors drive it, the change of its rates and the force; else its rates and where down is."""
@@ -100,7 +119,7 @@ class Shapes:
         if r.free:
             result = [self._change(s[r.turning], ticks)] if r.turning else []
             return result + ([_mean(self._force(motion, s[r.velocity]), ticks)] if r.velocity else [])
-        result = [_mean(s[r.turning], ticks)] if r.turning else []
+        result = [self._once(f"mean of {r.turning}", ticks, s[r.turning], _mean)] if r.turning else []
         return result + ([] if down is None else [down[ticks]])
 
     @property
@@ -142,11 +161,14 @@ class Shapes:
         """(m,) bool: ticks with a reading that the contract holds to be none."""
         ticks = np.arange(FIRST, len(motion), every)
         outside = np.zeros(len(ticks), bool)
-        for name, values in motion.signals.items():
-            if name in self._range:
-                low, high = self._range[name]
-                outside |= ((values[ticks] < low) | (values[ticks] > high)).any(axis=1)
+        for name in self._range:
+            if name in motion.signals:
+                outside |= self._once(f"outside of {name}", ticks, motion.signals[name], self._outside_of(name))
         return outside
+
+    def _outside_of(self, name: str) -> Callable[[Array, Array], Array]:
+        low, high = self._range[name]
+        return lambda values, ticks: ((values[ticks] < low) | (values[ticks] > high)).any(axis=1)
 
     def standing(self, motion: Motion) -> Motion:
         """The motion up to where a body that was upright falls: what comes then is no control."""
@@ -168,22 +190,26 @@ class Shapes:
         """(n, 3) the unit vector of gravity in the body."""
         if self.roles.orientation is None:
             return None
-        return self._once("down", motion.signals[self.roles.orientation], _gravity)
+        orientation = motion.signals[self.roles.orientation]
+        return self._once("down", np.empty(len(orientation)), orientation, lambda values, _: _gravity(values))
 
-    def _once(self, name: str, values: Array, make: Callable[[Array], Array]) -> Array:
-        """What is made of the same array again and again: most suspects leave the orientation as it is."""
-        if name not in self._made or self._made[name][0] is not values:
-            self._made[name] = values, make(values)
-        return self._made[name][1]
+    def _once(self, name: str, ticks: Array, values: Array, make: Callable[[Array, Array], Array]) -> Array:
+        """What is made of the same array again and again: most suspects leave most as it is."""
+        key = f"{name} at {len(ticks)}"
+        if key not in self._made or self._made[key][0] is not values:
+            self._made[key] = values, make(values, ticks)
+        return self._made[key][1]
 
     def _kinematics(self, motion: Motion, ticks: Array) -> list[tuple[Array, Array]]:
         """Changes, and the mean rates that they are of, (m, k) each."""
         r, s, result = self.roles, motion.signals, []
         for joints in r.joints:
             if joints.rate:
-                result.append((self._change(s[joints.position], ticks), _mean(s[joints.rate], ticks)))
+                change = self._once(f"change of {joints.position}", ticks, s[joints.position], self._change)
+                result.append((change, self._once(f"mean of {joints.rate}", ticks, s[joints.rate], _mean)))
         if r.orientation and r.turning:
-            result.append((self._turned(s[r.orientation], ticks), _mean(s[r.turning], ticks)))
+            turned = self._once("turned", ticks, s[r.orientation], self._turned)
+            result.append((turned, self._once(f"mean of {r.turning}", ticks, s[r.turning], _mean)))
         if r.orientation and r.position and r.velocity:
             velocity = in_world(s[r.orientation], s[r.velocity])
             result.append((self._change(s[r.position], ticks), _mean(velocity, ticks)))

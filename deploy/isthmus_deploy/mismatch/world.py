@@ -29,6 +29,7 @@ _LEAST = np.array([[0.1], [0.03], [0.3], [0.1]])
 """Least deviation from unit to unit: of the middle, as a share of what remains; of the gain; of the lag, in ticks; of
 the logarithm of what remains."""
 _LESS = 3.0
+_LOAD = 0.3  # rad of a joint by rad of all: how otherwise it is loaded in another posture
 _INEXACT = 0.2  # share of a motion that may remain: no unit is as linear as what is learnt of it
 _IMPLAUSIBLE = 5.0  # for a log that is all outside of its contract's ranges
 
@@ -54,6 +55,8 @@ class World:
     """(d,) the variance of what remains where nothing moves."""
     spread: Array
     """(4, d): their deviations from unit to unit."""
+    posture: Array
+    """(joints,) rad: where they usually are, in the middle of a log."""
     lag_s: float
     """The time constant with which rotors and the like follow their commands."""
     allowance: Mapping[str, float]
@@ -62,6 +65,7 @@ class World:
     def deviations(self, shapes: Shapes, motion: Motion, every: int = 1) -> Array:
         """(4, d): how many of its usual deviations each of the four is off, by all ticks or by one in `every`."""
         said, unsure, _ = _said(shapes, motion, self.coefficients, self.noise, every)
+        unsure[0] += self._unusual(shapes, motion)
         off = said - self.usual
         off[3] = np.maximum(off[3], -_LESS * self.spread[3])  # that less remains is hardly a fault
         return off / np.sqrt(self.spread**2 + unsure)
@@ -69,8 +73,17 @@ class World:
     def loss(self, shapes: Shapes, motion: Motion, every: int = 1) -> float:
         """How badly a motion fits: the negative logarithm of Student's likelihood of its deviations, summed over the
         four, a mean over answers."""
+        wider = 0.5 * np.log1p(self._unusual(shapes, motion) / self.spread[0] ** 2).sum()
         outside = float(shapes.implausible(motion, every).mean())
-        return float(surprise(self.deviations(shapes, motion, every)).sum(axis=0).mean()) + _IMPLAUSIBLE * outside
+        surprises = surprise(self.deviations(shapes, motion, every)).sum(axis=0).mean()
+        return float(surprises) + self.beyond(float(wider)) + _IMPLAUSIBLE * outside
+
+    def _unusual(self, shapes: Shapes, motion: Motion) -> Array:
+        """(d,) the variance of the middles of joints that is due to a posture in which others carry the load."""
+        variance = np.zeros(len(self.noise))
+        if len(self.posture):
+            variance[: len(self.posture)] = _LOAD**2 * np.square(shapes.posture(motion) - self.posture).mean()
+        return variance
 
     def beyond(self, shrinks: float) -> float:
         """What a loss is to be raised by where a motion was made smaller, by a sum of logarithms: a likelihood is that
@@ -88,7 +101,8 @@ def learn(contract: Contract, motions: Sequence[Motion]) -> World:
 def _learnt(shapes: Shapes, motions: Sequence[Motion]) -> World:
     coefficients = _regressed([_driven(shapes, motion) for motion in motions], shapes.allowed(motions[0]))
     much = np.full(coefficients.shape[1], 1e9)
-    noise = np.median([_said(shapes, motion, coefficients, much)[2] for motion in motions], axis=0)
+    rests = [_said(shapes, motion, coefficients, much)[2] for motion in motions]
+    noise = np.median([np.median(rest, axis=0) for rest in rests], axis=0) / 0.45  # of a normal error, its variance
     pairs = [_said(shapes, motion, coefficients, noise)[:2] for motion in motions]
     said, unsure = (np.stack(each) for each in zip(*pairs, strict=True))
     weight = 1.0 / unsure / (1.0 / unsure).sum(axis=0)
@@ -98,7 +112,7 @@ def _learnt(shapes: Shapes, motions: Sequence[Motion]) -> World:
     least[0] *= np.sqrt(noise)
     return World(
         coefficients=coefficients, usual=usual, noise=noise, spread=np.sqrt(np.maximum(between, least**2)),
-        lag_s=shapes.lag_s, allowance={},
+        posture=np.mean([shapes.posture(motion) for motion in motions], axis=0), lag_s=shapes.lag_s, allowance={},
     )  # fmt: skip
 
 
@@ -113,7 +127,7 @@ def _said(
     shapes: Shapes, motion: Motion, coefficients: Array, noise: Array, every: int = 1
 ) -> tuple[Array, Array, Array]:
     """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves (White,
-    1980), and (d,) the variance of what remains."""
+    1980), and (n, d) what remains, squared."""
     regressors, answers = shapes.rows(motion, every)
     predicted = shapes.held(regressors @ coefficients)
     left = answers - predicted
@@ -139,7 +153,7 @@ def _said(
         [share * mean(rest), (errors * by_gain**2).sum(axis=0) + (noise / (a + beyond)) ** 2,
          (errors * by_lag**2).sum(axis=0), 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2]
     )  # fmt: skip
-    return said, unsure, np.median(rest, axis=0) / 0.45  # of a normal error, its variance
+    return said, unsure, rest
 
 
 def _regressed(pairs: Sequence[tuple[Array, Array]], allowed: Array) -> Array:

@@ -12,7 +12,7 @@ from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.world import World
 
 VERSION = 2
-_ARRAYS = ("coefficients", "usual", "noise", "spread")
+_ARRAYS = ("coefficients", "usual", "noise", "spread", "posture")
 
 
 class WorldFileError(ValueError):
