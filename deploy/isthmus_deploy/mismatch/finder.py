@@ -22,7 +22,7 @@ from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 LEAST = 2 * FIRST
 """Ticks that a log must have."""
 _MARGIN = 1.3
-_FLOOR = 0.02
+_FLOOR = 0.05
 _RARITY = 0.005
 """A kind of which more is tried wins more by chance: times the logarithm of their number."""
 _COARSE, _FINALISTS = 64, 4

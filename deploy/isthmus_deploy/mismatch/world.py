@@ -29,7 +29,7 @@ _LEAST = np.array([[0.1], [0.03], [0.3], [0.1]])
 """Least deviation from unit to unit: of the middle, as a share of what remains; of the gain; of the lag, in ticks; of
 the logarithm of what remains."""
 _LESS = 3.0
-_LOAD = 0.3  # rad of a joint by rad of all: how otherwise it is loaded in another posture
+_LOAD = 0.1  # rad of a joint by rad of all: how otherwise it is loaded in another posture
 _INEXACT = 0.2  # share of a motion that may remain: no unit is as linear as what is learnt of it
 _IMPLAUSIBLE = 5.0  # for a log that is all outside of its contract's ranges
 
