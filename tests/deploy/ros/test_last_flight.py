@@ -36,6 +36,7 @@ def fly_about(operator: Operator) -> None:
         operator.wait("corner", lambda place=place: np.linalg.norm(operator.position[:2] - place) < 0.15)
 
 
+@pytest.mark.long
 def test_the_doctor_says_what_the_flight_shows_that_is_just_flown(start, policy, operator, tmp_path: Path):
     start(*QUADROTOR)
     flights = tmp_path / "flights"
@@ -61,5 +62,5 @@ def test_the_doctor_says_what_the_flight_shows_that_is_just_flown(start, policy,
 def test_the_doctor_says_that_nothing_has_been_flown(start, policy, tmp_path: Path):
     start(*QUADROTOR)
     doctor = start("node.policy_node", "doctor", policy, "--watch-s", 1.0, "--flights", tmp_path)
-    doctor.wait_for(f"note   flight: none of quadrotor in {tmp_path}: once it has moved, it can be judged")
+    doctor.wait_for(f"note   flight: none of crazyflie in {tmp_path}: once it has moved, it can be judged")
     assert doctor.exit_status() == 0
