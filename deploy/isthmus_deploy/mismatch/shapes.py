@@ -168,7 +168,7 @@ class Shapes:
 
     def _outside_of(self, name: str) -> Callable[[Array, Array], Array]:
         low, high = self._range[name]
-        return lambda values, ticks: ((values[ticks] < low) | (values[ticks] > high)).any(axis=1)
+        return lambda values, ticks: np.any((values[ticks] < low) | (values[ticks] > high), axis=1)
 
     def standing(self, motion: Motion) -> Motion:
         """The motion up to where a body that was upright falls: what comes then is no control."""
