@@ -39,7 +39,7 @@ class Options(BenchOptions):
     """Print what was said of each fault that was not named first."""
 
 
-QUICK = Options(faults=1, sound=1, learnt=12, kinds=6)
+QUICK = Options(faults=1, sound=1, learnt=12, kinds=4)
 
 
 @dataclass
