@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from isthmus_sim.identify.files import write
 from isthmus_sim.identify.log import Array, LogError, ServoLog
 from isthmus_sim.identify.servo import UNKNOWNS
 from isthmus_sim.identify.uncertainty import Knowledge, remarks
@@ -48,10 +49,8 @@ class Identified:
     version: int = VERSION
 
     def write(self, path: Path) -> None:
-        """Write it as JSON beside the name, then under it."""
-        beside = path.with_name(path.name + ".part")
-        beside.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(path)
+        """Write it as JSON."""
+        write(path, self)
 
 
 def read_identified(path: Path) -> Identified:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus_sim.description import RobotDescription
+from isthmus_sim.identify.files import write
 from isthmus_sim.identify.identified import Range
 from isthmus_sim.terms.randomization import Joint
 
@@ -53,10 +54,8 @@ class IdentifiedRobot:
         return self.joint
 
     def write(self, path: Path) -> None:
-        """Write it as JSON beside the name, then under it."""
-        beside = path.with_name(path.name + ".part")
-        beside.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(path)
+        """Write it as JSON."""
+        write(path, self)
 
 
 def read_identified_robot(path: Path) -> IdentifiedRobot:
