@@ -58,7 +58,7 @@ class Options(BenchOptions):
     trained: tuple[str, ...] = ("mujoco", "physx", "sapien")
     """Engines on which the quadruped is trained for some iterations, to see how fast."""
     iterations: int = 4
-    """Of each such training, after a first one that is not counted."""
+    """How many each such training has, after a first one that is not counted."""
     training_worlds: int = 512
     """Worlds of each such training."""
 

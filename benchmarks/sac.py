@@ -48,7 +48,7 @@ class Options(BenchOptions):
     steps: int = 100_000
     """Environment steps of a training."""
     warm_up: int = 1000
-    """Of these, steps with random actions before learning begins."""
+    """How many of these have random actions, before learning begins."""
     hidden: tuple[int, ...] = (256, 256)
     """Hidden layers of the actors and critics."""
     turns: int = 10

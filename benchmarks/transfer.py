@@ -34,9 +34,9 @@ class Options(BenchOptions):
     engines: tuple[str, ...] = ("mujoco", "physx", "sapien")
     """The first is what the others are held to."""
     episodes: int = 200
-    """Of each policy on each engine."""
+    """Episodes of each policy on each engine."""
     seed: int = 40_000
-    """Of their starts and bodies; isthmus-compare and evaluations have others."""
+    """Seed of their starts and bodies; isthmus-compare and evaluations have others."""
 
 
 QUICK = Options(episodes=4)

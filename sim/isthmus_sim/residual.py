@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 CELLS = 24
-"""Of each input, from -1 to 1."""
+"""How many divide each input, from -1 to 1."""
 VERSION = 1
 _KNOWN, _UNKNOWN = "#", "."
 _MEASURES = ("saturation_effort", "no_load_speed")

@@ -104,7 +104,7 @@ class Shapes:
         return steady, answers
 
     def _means_of(self, joints: Joints) -> Callable[[Array, Array], Array]:
-        """Of commands up to the joints' stops."""
+        """Means of commands, up to the joints' stops."""
         stops = self._stops[joints.command]
         return lambda values, ticks: np.hstack(_means_before(np.clip(values, *stops), ticks))
 
@@ -124,7 +124,7 @@ class Shapes:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the answers, in their order."""
+        """Names of the answers, in their order."""
         r, axes = self.roles, "xyz"
         names = [f"{joints.position} of {name}" for joints in r.joints for name in joints.names]
         if r.free:

@@ -52,10 +52,11 @@ class GoalLimiter:
         held, clamped = {}, False
         for name, low, high in self._ranges:
             asked = signals[name]
-            goal = [min(max(x, a), b) for x, a, b in zip(numbers(asked), low, high, strict=True)]
-            if goal != numbers(asked):
+            wanted = numbers(asked)
+            goal = [min(max(x, a), b) for x, a, b in zip(wanted, low, high, strict=True)]
+            if goal != wanted:
                 held[name] = np.array(goal, asked.dtype).reshape(asked.shape)
-                clamped = clamped or _beyond(numbers(asked), goal, low, high)
+                clamped = clamped or _beyond(wanted, goal, low, high)
         self.clamped_steps += clamped
         return {**signals, **held} if held else signals
 

@@ -33,7 +33,7 @@ class SACConfig:
     target_rate: float = 0.02
     """Share by which the target critics follow the critics in a gradient step."""
     learning_rate: float = 1e-3
-    """Of actor, critics and temperature."""
+    """Rate at which actor, critics and temperature learn."""
     temperature: float | None = None
     """Worth of a nat of entropy, in units of reward; None to learn it."""
     initial_temperature: float = 1.0

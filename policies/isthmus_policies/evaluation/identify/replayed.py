@@ -23,6 +23,8 @@ MOST_LATE = 3
 """Control periods by which readings may be later than commands at most."""
 _BEYOND = 0.5
 """Share of what is found among real units by which one may lie outside of that."""
+_LEAST = 0.2
+"""Share of the least real one below which nothing positive is looked for: a mass stays one."""
 _NEVER = 1e6  # in place of what is not finite, where a simulation diverges
 
 
@@ -64,7 +66,7 @@ def _elements(parameter: Parameter) -> list[Unknown]:
             continue
         beyond = _BEYOND * (high - low)
         name = parameter.name if parameter.size == 1 else f"{parameter.name}.{element}"
-        low, high = max(low - beyond, least, 0.2 * low if low > 0 else least), min(high + beyond, most)
+        low, high = max(low - beyond, least, _LEAST * low if low > 0 else least), min(high + beyond, most)
         result.append(
             Unknown(name=name, parameter=parameter.name, unit=parameter.unit, nominal=nominal, low=low, high=high)
         )
