@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -82,12 +83,13 @@ def scan_video(path: Path, *, fps: int, sample: Sequence[int] | NDArray[np.int64
         DatasetError: the file is missing, broken, or holds no frame, or depths asked for are coded into fewer bits.
     """
     wanted, images, misplaced, count = set(map(int, sample)), [], None, 0
+    converter = VideoReformatter()
     with open_video(path) as (container, stream):
         for frame in container.decode(stream):
             if misplaced is None and (frame.time is None or abs(frame.time - count / fps) > TOLERANCE_S):
                 misplaced = count
             if count in wanted:
-                images.append(from_frame(frame))
+                images.append(from_frame(frame, converter=converter))
             count += 1
         if count == 0:
             raise DatasetError(f"{path} holds no frame")
@@ -131,14 +133,14 @@ def read_frames(path: Path, numbers: Sequence[int] | NDArray[np.int64], *, fps: 
     Raises:
         DatasetError: the file is missing, broken, lacks one of them, or has depths coded into fewer bits.
     """
-    wanted = np.asarray(numbers, np.int64)
+    wanted, converter = np.asarray(numbers, np.int64), VideoReformatter()
     with open_video(path) as (container, stream):
         distinct, shape = np.unique(wanted), _shape(stream)
         images = np.empty((len(distinct), *shape), np.uint16 if shape[2] == 1 else np.uint8)
         for run in np.split(np.arange(len(distinct)), np.flatnonzero(np.diff(distinct) > _NEAR) + 1):
             found = _frames_at(container, stream, distinct[run].tolist(), fps, path)
             for place, frame in zip(run, found, strict=True):
-                images[place] = from_frame(frame)
+                images[place] = from_frame(frame, converter=converter)
     return images[np.searchsorted(distinct, wanted)]
 
 
@@ -159,12 +161,13 @@ def stream_frames(
         DatasetError: the file is missing, broken, of another shape, lacks one of them, or has depths that are to be
             scaled or coded into fewer bits; the frames before it come first.
     """
+    converter = VideoReformatter()
     with open_video(path) as (container, stream):
         found = _shape(stream)
         if found != shape:
             raise DatasetError(f"{path} has frames of shape {found}, declared is {shape}: copy the dataset again")
         for frame in _frames_at(container, stream, range(first, first + count), fps, path):
-            yield from_frame(frame, size)
+            yield from_frame(frame, size, converter)
 
 
 def scaled(image: Pixels, size: tuple[int, int] | None) -> Pixels:

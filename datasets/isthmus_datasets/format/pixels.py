@@ -6,7 +6,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8 | np.uint16]
@@ -45,9 +45,17 @@ def to_frame(image: Pixels) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(cast(NDArray[np.uint8], np.ascontiguousarray(image)), format=RGB)
 
 
-def from_frame(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> Pixels:
+def from_frame(
+    frame: av.VideoFrame, size: tuple[int, int] | None = None, converter: VideoReformatter | None = None
+) -> Pixels:
     """The image of a frame. RGB is scaled to `size` (H, W), by the mean of what each pixel covers; a frame that has
     that size already is converted as everywhere else.
+
+    Args:
+        frame: As it was decoded.
+        size: None for its own.
+        converter: Whoever converts many frames of a video gives the same one each time: setting it up takes several
+            times as long as a small image. It serves one thread.
 
     Raises:
         PixelError: depths are not of 16 bits: others have them coded, as LeRobot in 12, and not every depth has a code.
@@ -55,10 +63,12 @@ def from_frame(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> Pix
     """
     if has_one_channel(frame.format.name):
         return _depths(frame, size)
+    converter = converter or VideoReformatter()
     if size is None or size == (frame.height, frame.width):
-        return np.asarray(frame.to_ndarray(format=RGB), np.uint8)
+        return np.asarray(converter.reformat(frame, format=RGB, threads=1).to_ndarray(), np.uint8)
     height, width = size
-    return np.asarray(frame.to_ndarray(format=RGB, height=height, width=width, interpolation=_SCALING), np.uint8)
+    small = converter.reformat(frame, width, height, RGB, interpolation=_SCALING, threads=1)
+    return np.asarray(small.to_ndarray(), np.uint8)
 
 
 def _depths(frame: av.VideoFrame, size: tuple[int, int] | None) -> NDArray[np.uint16]:

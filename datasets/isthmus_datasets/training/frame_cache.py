@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +23,14 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.files import replace_file
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.reader import DatasetReader
 
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
 INDEX = "index.jsonl"
 _SYNC = 16 * 2**20  # bytes after which what was decoded is flushed, beside the decoding: the end waits for little
+_BLOCK = 2**20  # bytes that are written at a time: writing frame by frame makes the threads wait for the interpreter
 _log = logging.getLogger(__name__)
 
 
@@ -212,9 +215,11 @@ class FrameCache:
 
     def _write(self, reader: DatasetReader, index: int, part: Part, file: int, start: int) -> tuple[Part, int]:
         """One episode's frames into the file."""
-        for number, image in enumerate(reader.stream(index, self._camera, size=self.size), start=start):
-            channels = [np.asarray(channel).data for channel in cv2.split(image)]
-            os.pwritev(file, channels, number * self._bytes)
+        images = reader.stream(index, self._camera, size=self.size)
+        block = np.empty((max(1, _BLOCK // self._bytes), 3, *self.size), np.uint8)
+        place = start * self._bytes
+        while count := _fill(block, images):
+            place += os.pwrite(file, block[:count].data, place)
         if _part(reader, self._camera, index) != part:
             raise DatasetError(
                 f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: try again"
@@ -251,6 +256,16 @@ class FrameCache:
                 "give another folder for the cache"
             )
             raise OSError(error.errno, problem) from error
+
+
+def _fill(block: NDArray[np.uint8], images: Iterator[Pixels]) -> int:
+    """Put the next images, (H, W, 3), into a block of (n, 3, H, W); how many there were."""
+    channels = [list(each) for each in block]
+    count = 0
+    for image in islice(images, len(block)):
+        cv2.split(image, channels[count])
+        count += 1
+    return count
 
 
 def _line(plain: dict[str, Any]) -> bytes:
