@@ -18,6 +18,7 @@ from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.loaded_episodes import Choice, LoadedEpisodes
+from isthmus_datasets.training.numbered_random import mixed, uniform
 from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
@@ -26,7 +27,6 @@ for rows beyond the episode's ends; a mask's name -> (B, n) bool; goal.NAME -> (
 int64, how many steps later it is."""
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Changes images (B, n, 3, H, W) uint8, all n of a window alike, by numbers drawn from the generator."""
-_BITS = 2.0**-53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ class WindowDataset(Dataset[Batch]):
         left = chosen.high - chosen.current
         most = left if goal.most is None else np.minimum(left, goal.most)
         least = np.minimum(goal.least, most)
-        steps = least + (_uniform(draws) * (most - least + 1)).astype(np.int64)
+        steps = least + (uniform(mixed(draws.astype(np.uint64))) * (most - least + 1)).astype(np.int64)
         rows = (chosen.current + steps)[:, None]
         seen = {name: chosen.column(name, rows) for name in goal.columns}
         seen |= {name: chosen.frames(name, rows) for name in goal.cameras}
@@ -225,7 +225,7 @@ class _Chosen:
         """Rows that stand there, and which of them are padding: each (B, n)."""
         first, last = offsets
         wanted = self.current[:, None] + np.arange(first, last + 1)
-        rows = wanted.clip(self.low[:, None], self.high[:, None])
+        rows = np.minimum(np.maximum(wanted, self.low[:, None]), self.high[:, None])
         return rows, torch.from_numpy(rows != wanted)
 
     def column(self, name: str, rows: NDArray[np.int64]) -> Tensor:
@@ -262,14 +262,6 @@ class _Chosen:
 def as_it_is(batch: Batch) -> Batch:
     """The collate_fn of a DataLoader: `__getitems__` gives whole batches."""
     return batch
-
-
-def _uniform(draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A number in [0, 1) for each draw: the finaliser of splitmix64 (Steele et al. 2014)."""
-    z = draws.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.float64(_BITS) * ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64)
 
 
 def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_size: bool) -> None:

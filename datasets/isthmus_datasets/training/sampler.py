@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.training.dataset import WindowDataset
+from isthmus_datasets.training.numbered_random import streams, stretch, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +99,16 @@ class WindowSampler:
         if self._batch == 0:
             self._windows = len(self._dataset)
         epoch, order = self._epoch, self._order() if self._weights is None else None
+        of_windows, of_draws = streams([self._seed, epoch, self._rank], 2)
         while self._epoch == epoch:
             number = self._batch
             finished, self._batch = divmod(number + 1, len(self))
             self._epoch += finished
-            random = np.random.default_rng([self._seed, epoch, number, self._rank])
-            windows = self._drawn(random) if order is None else self._next(order, number)
-            yield np.stack([windows, random.integers(2**63, size=len(windows))], axis=1)
+            first = number * self._batch_size
+            windows = self._drawn(of_windows, first) if order is None else order[first:][: self._batch_size]
+            batch = np.empty((len(windows), 2), np.int64)
+            batch[:, 0], batch[:, 1] = windows, stretch(of_draws, first, len(windows)) >> np.uint64(1)
+            yield batch
 
     def _order(self) -> NDArray[np.int64]:
         """This rank's windows in this epoch."""
@@ -112,15 +116,13 @@ class WindowSampler:
         order = random.permutation(count) if self._shuffle else np.arange(count)
         return order[: count // self._world_size * self._world_size][self._rank :: self._world_size]
 
-    def _next(self, order: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-        return order[number * self._batch_size :][: self._batch_size]
-
-    def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
+    def _drawn(self, stream: NDArray[np.uint64], first: int) -> NDArray[np.int64]:
         assert self._weights is not None
         if self._summed != len(self._dataset):
             self._sums, self._summed = _cumulated(self._dataset, self._weights), len(self._dataset)
         assert self._sums is not None
-        return np.searchsorted(self._sums, random.random(self._batch_size) * self._sums[-1], side="right")
+        places = uniform(stretch(stream, first, self._batch_size)) * self._sums[-1]
+        return np.searchsorted(self._sums, places, side="right")
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is, as JSON values: the same for all ranks. The dataset's `arrivals` belong to it where it grew."""
