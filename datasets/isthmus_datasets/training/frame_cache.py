@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -218,8 +219,8 @@ class FrameCache:
         images = reader.stream(index, self._camera, size=self.size)
         block = np.empty((max(1, _BLOCK // self._bytes), 3, *self.size), np.uint8)
         place = start * self._bytes
-        while count := _fill(block, images):
-            place += os.pwrite(file, block[:count].data, place)
+        while count := _take(images, block):
+            place += _written(file, block[:count], place)
         if _part(reader, self._camera, index) != part:
             raise DatasetError(
                 f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: try again"
@@ -258,14 +259,21 @@ class FrameCache:
             raise OSError(error.errno, problem) from error
 
 
-def _fill(block: NDArray[np.uint8], images: Iterator[Pixels]) -> int:
+def _take(images: Iterator[Pixels], block: NDArray[np.uint8]) -> int:
     """Put the next images, (H, W, 3), into a block of (n, 3, H, W); how many there were."""
-    channels = [list(each) for each in block]
     count = 0
     for image in islice(images, len(block)):
-        cv2.split(image, channels[count])
+        cv2.split(image, list(block[count]))
         count += 1
     return count
+
+
+def _written(file: int, frames: NDArray[np.uint8], place: int) -> int:
+    """Bytes that were written, which are all."""
+    written = os.pwrite(file, frames.data, place)
+    if written != frames.nbytes:
+        raise OSError(errno.EIO, f"{written} of {frames.nbytes} bytes were written")
+    return written
 
 
 def _line(plain: dict[str, Any]) -> bytes:

@@ -99,7 +99,8 @@ class WindowSampler:
         if self._batch == 0:
             self._windows = len(self._dataset)
         epoch, order = self._epoch, self._order() if self._weights is None else None
-        of_windows, of_draws = streams([self._seed, epoch, self._rank], 2)
+        # one more than the rank: seed, epoch and 0 are the seeds of the order
+        of_windows, of_draws = streams([self._seed, epoch, 1 + self._rank], 2)
         while self._epoch == epoch:
             number = self._batch
             finished, self._batch = divmod(number + 1, len(self))

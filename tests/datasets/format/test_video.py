@@ -8,6 +8,8 @@ import av
 import numpy as np
 import pytest
 
+from isthmus_datasets.format.frames import read_frames, stream_frames
+from isthmus_datasets.format.pixels import from_frame
 from isthmus_datasets.format.video import VideoWriter, write_video
 
 
@@ -32,6 +34,21 @@ def test_every_frame_comes_back_at_the_constant_rate(tmp_path: Path):
     images = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded]).astype(float)
     assert np.abs(images - frames).mean() < 8, "compression loses detail, not the image"
     assert [path.name for path in path.parent.iterdir()] == ["bar.mp4"]
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_readers_see_what_pyav_decodes(tmp_path: Path, lossless: bool):
+    frames = np.random.default_rng(0).integers(0, 256, (7, 48, 62, 3), np.uint8)
+    with VideoWriter(path := tmp_path / "noise.mp4", fps=30, lossless=lossless) as video:
+        for frame in frames:
+            video.write(frame)
+    with av.open(str(path)) as container:
+        decoded = list(container.decode(video=0))
+    expected = np.stack([frame.to_ndarray(format="rgb24") for frame in decoded])
+    assert np.array_equal(np.stack([*stream_frames(path, 0, 7, fps=30, shape=(48, 62, 3))]), expected)
+    assert np.array_equal(read_frames(path, [6, 0, 3], fps=30), expected[[6, 0, 3]])
+    small = np.stack([from_frame(frame, (24, 31)) for frame in decoded])
+    assert np.array_equal(np.stack([*stream_frames(path, 0, 7, fps=30, shape=(48, 62, 3), size=(24, 31))]), small)
 
 
 def test_an_error_leaves_the_previous_video(tmp_path: Path):
