@@ -148,6 +148,7 @@ def by_pyav(reader: DatasetReader, index: int, camera: str) -> int:
     path, first = reader.footage(index, camera)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
+        assert stream.time_base is not None
         container.seek(round(first / reader.info.fps / stream.time_base), stream=stream)
         frames = itertools.islice(container.decode(stream), reader.episodes[index].length)
         return sum(1 for frame in frames if frame.to_ndarray(format="rgb24").size)

@@ -13,7 +13,8 @@ _BITS = np.float64(2.0**-53)
 
 def streams(seeds: list[int], count: int) -> list[NDArray[np.uint64]]:
     """Where `count` independent streams start that follow from the seeds, each (1,)."""
-    return np.split(np.random.SeedSequence(seeds).generate_state(count, np.uint64), count)
+    starts = np.asarray(np.random.SeedSequence(seeds).generate_state(count, np.uint64), np.uint64)
+    return np.split(starts, count)
 
 
 def stretch(start: NDArray[np.uint64], place: int, count: int) -> NDArray[np.uint64]:
