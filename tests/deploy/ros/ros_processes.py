@@ -171,7 +171,7 @@ class Operator:
             for name in ("arm", "start", "stop", "emergency_stop", "disarm", "reset")
         }
         self._velocity = node.create_publisher(TwistStamped, "cmd_vel", qos.SENSOR)
-        # A watcher hears every command: a robot's depth of 1 drops the node's last one when the watchdog's follows at once.
+        # A watcher hears every command: with a robot's depth of 1 the watchdog's could replace the node's last one.
         every = QoSProfile(depth=1000, reliability=qos.COMMAND.reliability)
         node.create_subscription(Float64MultiArray, commands, self._on_command, every)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
