@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -10,28 +9,27 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.files import replace_file
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.decoder import Decoders, Job
+from isthmus_datasets.training.frame_file import write_frames
 
 Part = tuple[str, int, int, int, int]
 """Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
 INDEX = "index.jsonl"
 _SYNC = 16 * 2**20  # bytes after which what was decoded is flushed, beside the decoding: the end waits for little
-_BLOCK = 2**20  # bytes that are written at a time: writing frame by frame makes the threads wait for the interpreter
+_MANY = 8192  # frames of videos from which on processes decode: to start them takes as long as 5000 small ones
 _log = logging.getLogger(__name__)
 
 
@@ -119,8 +117,8 @@ class FrameCache:
         if parts.keys() and not set(parts.values()) <= self._index.starts.keys():
             with self._naming(sum(part[-1] for part in parts.values())):
                 self._folder.mkdir(parents=True, exist_ok=True)
-                with _alone(self._folder / ".lock"):
-                    self._fill(reader, parts)
+                with _alone(self._folder / ".lock") as lock:
+                    self._fill(reader, parts, lock)
         self._frames = self._mapped()
 
     def start(self, reader: DatasetReader, episode: int) -> int:
@@ -158,7 +156,7 @@ class FrameCache:
         starts = {(*line["part"],): line["start"] for line in lines}
         return _Index(data=data, starts={part: start for part, start in starts.items() if start + part[-1] <= there})
 
-    def _fill(self, reader: DatasetReader, parts: dict[int, Part]) -> None:
+    def _fill(self, reader: DatasetReader, parts: dict[int, Part], lock: int) -> None:
         """Append what is missing; nobody else does meanwhile."""
         self._index, self._frames = self._read_index(), None
         missing = {index: part for index, part in parts.items() if part not in self._index.starts}
@@ -179,33 +177,63 @@ class FrameCache:
         with path.open("r+b" if path.exists() else "w+b") as file:
             # a full disk says so now
             os.posix_fallocate(file.fileno(), self._index.end * self._bytes, needed * self._bytes)
-            self._decode(reader, missing, file.fileno())
+            self._decode(reader, missing, file.fileno(), lock)
         seconds = time.perf_counter() - begun
         _log.info("%s: %d frames decoded in %.1f s", self._camera, needed, seconds)
 
     def _too_large(self, more: int) -> bool:
         return self._limit is not None and (self._index.end + more) * self._bytes > self._limit
 
-    def _decode(self, reader: DatasetReader, missing: dict[int, Part], file: int) -> None:
-        """Episodes in as many threads as there are cores, each to its own place, into the index as they are done."""
+    def _decode(self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int) -> None:
+        """As many episodes at a time as there are cores, each to its own place, into the index as they are done."""
         starts = self._index.end + np.cumsum([0, *(part[-1] for part in missing.values())])[:-1]
-        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-        try:
-            decoding = [
-                pool.submit(self._write, reader, index, part, file, int(start))
-                for (index, part), start in zip(missing.items(), starts, strict=True)
-            ]
-            with (self._folder / INDEX).open("r+b") as index:
-                index.truncate(index.read().rfind(b"\n") + 1)  # a line that a crash has torn
-                index.seek(0, os.SEEK_END)
-                finished: dict[Part, int] = {}
-                for each in decoding:
-                    finished |= [each.result()]
-                    if sum(part[-1] for part in finished) * self._bytes >= _SYNC or each is decoding[-1]:
-                        self._commit(index, file, finished)
-                        finished = {}
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with self._writing(reader, missing, file, lock) as write:
+            pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+            try:
+                decoding = [
+                    pool.submit(self._unchanged, reader, index, part, int(start), write)
+                    for (index, part), start in zip(missing.items(), starts, strict=True)
+                ]
+                self._collect(decoding, file)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def _writing(
+        self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int
+    ) -> Iterator[Callable[[int, int], None]]:
+        """What writes an episode's frames from a place on: its caller's thread, or a process where there is much."""
+        if not reader.info.features[self._camera].is_video or sum(part[-1] for part in missing.values()) < _MANY:
+            yield lambda index, start: write_frames(
+                reader.stream(index, self._camera, size=self.size), self.size, file, start
+            )
+            return
+        with Decoders(file, lock) as decoders:
+            yield lambda index, start: decoders.run(self._job(reader, index, start))
+
+    def _job(self, reader: DatasetReader, index: int, start: int) -> Job:
+        video, first = reader.footage(index, self._camera)
+        return Job(
+            episode=f"{reader.root}: episode {index}",
+            video=str(video),
+            first=first,
+            count=reader.episodes[index].length,
+            fps=reader.info.fps,
+            shape=reader.info.features[self._camera].shape,
+            size=self.size,
+            place=start,
+        )
+
+    def _collect(self, decoding: list[Future[tuple[Part, int]]], file: int) -> None:
+        with (self._folder / INDEX).open("r+b") as index:
+            index.truncate(index.read().rfind(b"\n") + 1)  # a line that a crash has torn
+            index.seek(0, os.SEEK_END)
+            finished: dict[Part, int] = {}
+            for each in decoding:
+                finished |= [each.result()]
+                if sum(part[-1] for part in finished) * self._bytes >= _SYNC or each is decoding[-1]:
+                    self._commit(index, file, finished)
+                    finished = {}
 
     def _commit(self, index: BinaryIO, file: int, finished: dict[Part, int]) -> None:
         """Frames reach the disk before the index says that they are there."""
@@ -214,13 +242,11 @@ class FrameCache:
         index.flush()
         self._index.starts |= finished
 
-    def _write(self, reader: DatasetReader, index: int, part: Part, file: int, start: int) -> tuple[Part, int]:
-        """One episode's frames into the file."""
-        images = reader.stream(index, self._camera, size=self.size)
-        block = np.empty((max(1, _BLOCK // self._bytes), 3, *self.size), np.uint8)
-        place = start * self._bytes
-        while count := _take(images, block):
-            place += _written(file, block[:count], place)
+    def _unchanged(
+        self, reader: DatasetReader, index: int, part: Part, start: int, write: Callable[[int, int], None]
+    ) -> tuple[Part, int]:
+        """One episode's frames into the file, of a video that stays what it is."""
+        write(index, start)
         if _part(reader, self._camera, index) != part:
             raise DatasetError(
                 f"{reader.root}: episode {index}: the video of {self._camera!r} changed while it was decoded: try again"
@@ -259,23 +285,6 @@ class FrameCache:
             raise OSError(error.errno, problem) from error
 
 
-def _take(images: Iterator[Pixels], block: NDArray[np.uint8]) -> int:
-    """Put the next images, (H, W, 3), into a block of (n, 3, H, W); how many there were."""
-    count = 0
-    for image in islice(images, len(block)):
-        cv2.split(image, list(block[count]))
-        count += 1
-    return count
-
-
-def _written(file: int, frames: NDArray[np.uint8], place: int) -> int:
-    """Bytes that were written, which are all."""
-    written = os.pwrite(file, frames.data, place)
-    if written != frames.nbytes:
-        raise OSError(errno.EIO, f"{written} of {frames.nbytes} bytes were written")
-    return written
-
-
 def _line(plain: dict[str, Any]) -> bytes:
     return json.dumps(plain).encode() + b"\n"
 
@@ -302,8 +311,8 @@ def _part(reader: DatasetReader, camera: str, index: int) -> Part:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time is in the block; the lock ends with its process."""
+def _alone(path: Path) -> Iterator[int]:
+    """One process at a time is in the block; the lock ends with it, and with whom it has lent the open file."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
