@@ -29,6 +29,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.training.dataset import Batch, WindowDataset
+from isthmus_datasets.training.decoder import Decoder, Job
 from isthmus_datasets.training.frame_cache import default_folder
 from isthmus_datasets.training.prefetch import Prefetch
 from isthmus_datasets.training.sampler import WindowSampler
@@ -221,12 +222,28 @@ def small_images(reader: DatasetReader, options: Options) -> list[Row]:
 
 
 def train_large(root: Path, options: Options, out: multiprocessing.SimpleQueue[float]) -> None:
-    """In a process of its own: two epochs of large images, made small; the most memory, with its decoders, GB."""
+    """In a process of its own: two epochs of large images, made small; the most memory that it had, GB."""
     dataset = WindowDataset(DatasetReader(root), IMAGES, size=SMALL)
     for _, _ in zip(range(2 * -(-len(dataset) // options.batch_size)), batches(dataset, options), strict=False):
         pass
-    own, decoder = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    out.put((own + decoder * len(os.sched_getaffinity(0))) * 1024 / 1e9)
+    out.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+
+
+def decoder_memory(reader: DatasetReader, folder: Path) -> float:
+    """The most memory that a process had which decodes an episode, GB."""
+    path, first = reader.footage(0, CAMERAS[0])
+    job = Job(
+        episode="episode 0", video=str(path), first=first, count=reader.episodes[0].length, fps=reader.info.fps,
+        shape=(*LARGE, 3), size=SMALL, place=0,
+    )  # fmt: skip
+    with (folder / "frames").open("w+b") as frames, (folder / "lock").open("a") as lock:
+        decoder = Decoder(frames.fileno(), lock.fileno())
+        try:
+            decoder.run(job)
+            status = Path(f"/proc/{decoder.pid}/status").read_text()
+        finally:
+            decoder.close()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
 
 
 def large_images(root: Path, options: Options) -> list[Row]:
@@ -245,8 +262,9 @@ def large_images(root: Path, options: Options) -> list[Row]:
     frames = steps * len(CAMERAS) * 3 * SMALL[0] * SMALL[1]
     there = sum(path.stat().st_size for path in default_folder(root).rglob("*") if path.is_file())
     label = f"{steps} steps of 2 cameras 640 × 480 at 96 × 96"
+    memory = out.get() + len(CAMERAS) * decoder_memory(reader, root.parent)
     return [
-        Row(metric=f"{label}: memory", value=out.get(), unit="GB", must="<= 2"),
+        Row(metric=f"{label}: memory, with its decoders", value=memory, unit="GB", must="<= 2"),
         Row(metric="… disk, times its frames at that size", value=there / frames, unit="", must="<= 1.3"),
         Row(metric="… two epochs with decoding", value=seconds, unit="s"),
     ]

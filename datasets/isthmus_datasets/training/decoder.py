@@ -100,10 +100,10 @@ class Decoder:
 
 
 class Decoders:
-    """As many as there are cores, for threads that wait for them. A context manager. Arguments are `Decoder`'s."""
+    """Several, for threads that wait for them. A context manager. Other arguments are `Decoder`'s."""
 
-    def __init__(self, file: int, lock: int) -> None:
-        self._all = [Decoder(file, lock) for _ in os.sched_getaffinity(0)]
+    def __init__(self, count: int, file: int, lock: int) -> None:
+        self._all = [Decoder(file, lock) for _ in range(count)]
         self._free: SimpleQueue[Decoder] = SimpleQueue()
         for decoder in self._all:
             self._free.put(decoder)

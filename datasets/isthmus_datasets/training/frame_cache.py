@@ -104,8 +104,13 @@ class FrameCache:
         self._index = self._read_index()
         self._frames: NDArray[np.uint8] | None = None
 
-    def prepare(self, reader: DatasetReader, episodes: Sequence[int]) -> None:
+    def prepare(self, reader: DatasetReader, episodes: Sequence[int], *, workers: int = 1) -> None:
         """Decode those that are not there yet. Of processes that ask at the same time one decodes and the others wait.
+
+        Args:
+            reader: The dataset as it is now.
+            episodes: Which.
+            workers: Threads, or processes where there is much, that decode.
 
         Raises:
             DatasetError: a video is missing, damaged, lacks frames, has them in another shape than declared, or changes
@@ -118,7 +123,7 @@ class FrameCache:
             with self._naming(sum(part[-1] for part in parts.values())):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with _alone(self._folder / ".lock") as lock:
-                    self._fill(reader, parts, lock)
+                    self._fill(reader, parts, lock, workers)
         self._frames = self._mapped()
 
     def start(self, reader: DatasetReader, episode: int) -> int:
@@ -156,7 +161,7 @@ class FrameCache:
         starts = {(*line["part"],): line["start"] for line in lines}
         return _Index(data=data, starts={part: start for part, start in starts.items() if start + part[-1] <= there})
 
-    def _fill(self, reader: DatasetReader, parts: dict[int, Part], lock: int) -> None:
+    def _fill(self, reader: DatasetReader, parts: dict[int, Part], lock: int, workers: int) -> None:
         """Append what is missing; nobody else does meanwhile."""
         self._index, self._frames = self._read_index(), None
         missing = {index: part for index, part in parts.items() if part not in self._index.starts}
@@ -177,18 +182,18 @@ class FrameCache:
         with path.open("r+b" if path.exists() else "w+b") as file:
             # a full disk says so now
             os.posix_fallocate(file.fileno(), self._index.end * self._bytes, needed * self._bytes)
-            self._decode(reader, missing, file.fileno(), lock)
+            self._decode(reader, missing, file.fileno(), lock, workers)
         seconds = time.perf_counter() - begun
         _log.info("%s: %d frames decoded in %.1f s", self._camera, needed, seconds)
 
     def _too_large(self, more: int) -> bool:
         return self._limit is not None and (self._index.end + more) * self._bytes > self._limit
 
-    def _decode(self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int) -> None:
-        """As many episodes at a time as there are cores, each to its own place, into the index as they are done."""
+    def _decode(self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int, workers: int) -> None:
+        """Several episodes at a time, each to its own place, into the index as they are done."""
         starts = self._index.end + np.cumsum([0, *(part[-1] for part in missing.values())])[:-1]
-        with self._writing(reader, missing, file, lock) as write:
-            pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        with self._writing(reader, missing, file, lock, workers) as write:
+            pool = ThreadPoolExecutor(workers)
             try:
                 decoding = [
                     pool.submit(self._unchanged, reader, index, part, int(start), write)
@@ -200,7 +205,7 @@ class FrameCache:
 
     @contextmanager
     def _writing(
-        self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int
+        self, reader: DatasetReader, missing: dict[int, Part], file: int, lock: int, workers: int
     ) -> Iterator[Callable[[int, int], None]]:
         """What writes an episode's frames from a place on: its caller's thread, or a process where there is much."""
         if not reader.info.features[self._camera].is_video or sum(part[-1] for part in missing.values()) < _MANY:
@@ -208,7 +213,7 @@ class FrameCache:
                 reader.stream(index, self._camera, size=self.size), self.size, file, start
             )
             return
-        with Decoders(file, lock) as decoders:
+        with Decoders(workers, file, lock) as decoders:
             yield lambda index, start: decoders.run(self._job(reader, index, start))
 
     def _job(self, reader: DatasetReader, index: int, start: int) -> Job:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +94,17 @@ class LoadedEpisodes:
         loaded = self._load([row.index for row in new])
         self.columns = {name: np.concatenate([values, loaded[name]]) for name, values in self.columns.items()}
         self.rows += new
-        for camera in self.frames:
-            cache = FrameCache(self.reader, camera, **self._caching)
-            cache.prepare(self.reader, [row.index for row in self.rows])
-            self.frames[camera] = cache, np.array([cache.start(self.reader, row.index) for row in self.rows])
+        if self.frames:
+            with ThreadPoolExecutor(len(self.frames)) as pool:  # of so many, because each waits for its decoders
+                self.frames |= zip(self.frames, pool.map(self._cached, self.frames), strict=True)
         return new
+
+    def _cached(self, camera: str) -> tuple[FrameCache, NDArray[np.int64]]:
+        """A camera's frames, by its share of the cores."""
+        cache, cores = FrameCache(self.reader, camera, **self._caching), len(os.sched_getaffinity(0))
+        workers = max(1, cores // len(self.frames))
+        cache.prepare(self.reader, [row.index for row in self.rows], workers=workers)
+        return cache, np.array([cache.start(self.reader, row.index) for row in self.rows])
 
     def _load(self, episodes: list[int]) -> dict[str, NDArray[Any]]:
         """Floats as float32, which is what networks take."""
