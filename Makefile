@@ -96,6 +96,9 @@ bench-train: $(PEERS) ## learning speed beside rsl_rl's PPO on the same worlds, 
 bench-adapter: $(PEERS) ## stable-baselines3's PPO learns to fly through the gymnasium adapter
 	$(BIN)/python benchmarks/adapter.py $(ARGS)
 
+bench-repertoire: $(STAMP) ## a repertoire of gaits by MAP-Elites, and how fast a robot with a dead motor finds one that still works
+	$(BIN)/python benchmarks/repertoire.py $(ARGS)
+
 bench-sac: $(PEERS) ## SAC beside stable-baselines3's SAC on gymnasium's tasks: steps/s with learning, returns
 	$(BIN)/python benchmarks/sac.py $(ARGS)
 
