@@ -51,7 +51,8 @@ def recover(archive: Archive, test: Callable[[int], float], config: RecoveryConf
     """
     cells, scale = archive.filled, float(archive.quality[archive.best])
     before = archive.quality[cells].double() / scale
-    likeness = _matern(torch.cdist(*[archive.descriptors[cells].double()] * 2), config.reach)
+    descriptors = archive.descriptors[cells].double()
+    likeness = _matern(torch.cdist(descriptors, descriptors), config.reach)
     tried: list[int] = []
     quality: list[float] = []
     expected, doubt = before, torch.ones_like(before)
