@@ -136,11 +136,12 @@ def _elements(item: Command, said: CommandSafety, period_s: float) -> list[_Elem
     columns = [*(full(item, values) for values in ends), rate, acceleration]
     share = min(1.0, (said.approach_rate or math.inf) * period_s)
     rows = zip(*(column.reshape(-1).tolist() for column in columns), strict=True)
-    return [_element(*row, BrakingBarrier.of(share, row[-1])) for row in rows]
+    return [_element(*row, share=share) for row in rows]
 
 
 def _element(
-    minimum: float, maximum: float, low: float, high: float, largest: float, change: float, barrier: BrakingBarrier
+    minimum: float, maximum: float, low: float, high: float, largest: float, change: float, *, share: float
 ) -> _Element:
-    slack, free = 0.5 * change, barrier.distance(largest)
+    slack, barrier = 0.5 * change, BrakingBarrier.of(share, change)
+    free = barrier.distance(largest)
     return _Element(minimum, maximum, low, high, largest, change, slack, math.sqrt(slack), free, barrier)

@@ -112,9 +112,9 @@ class ToolLimit:
                 return step
             room = [left - 2.0 * max(floors[i] - worst[i], 0.0) for i, left in zip(broken, room)]
         self.held_steps += 1
-        braking = self._shrunk(before)
-        self._look(list(map(add, self._last, braking)))
-        return braking
+        step = self._shrunk(before)
+        self._look(list(map(add, self._last, step)))
+        return step
 
     def _look(self, targets: list[float]) -> _View:
         """See where the tool is at these targets, and remember it."""
