@@ -30,7 +30,9 @@ class Borders:
     def distances(self, point: Vector3) -> list[float]:
         """m from the point to every border."""
         x, y, z = point
-        found = [nx * x + ny * y + nz * z - offset for nx, ny, nz, offset in self._spaces]
+        found = []
+        for nx, ny, nz, offset in self._spaces:
+            found.append(nx * x + ny * y + nz * z - offset)
         if self._workspace is not None:
             lx, ly, lz, ux, uy, uz = self._workspace
             found += x - lx, y - ly, z - lz, ux - x, uy - y, uz - z

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import cos, sin
-from typing import NamedTuple
 
 import numpy as np
 
 from isthmus_deploy.contracts.safety_data import Link, Quaternion, Vector3
 
 
-class Pose(NamedTuple):
+@dataclass(slots=True)  # a named tuple takes longer to make
+class Pose:
     """Where the point is, and what derivatives are made of."""
 
     point: Vector3
@@ -45,6 +46,7 @@ class Kinematics:
             shift = _about_z(first).T @ shift
             self._outwards.append((cos(middle), sin(middle), *shift.tolist(), last + after))
         self._inwards = self._outwards[::-1]
+        self._tilts = [(c, s) for c, s, *_ in self._outwards]
         self._base = cos(frames[0][0]), sin(frames[0][0])
         self._point = (before.T @ np.array(point)).tolist()
         lengths = [*(math.hypot(*link.offset) for link in links[1:]), math.hypot(*point)]
@@ -54,9 +56,10 @@ class Kinematics:
     def place(self, angles: Sequence[float]) -> Pose:
         """The pose at these angles of the joints, rad."""
         x, y, z = self._point
-        turned = []
-        for (c, s, tx, ty, tz, zero), angle in zip(self._inwards, reversed(angles), strict=True):
-            angle += zero
+        turned, index = [], len(angles)
+        for c, s, tx, ty, tz, zero in self._inwards:
+            index -= 1
+            angle = angles[index] + zero
             along, across = cos(angle), sin(angle)
             x, y = along * x - across * y, across * x + along * y
             turned.append((along, across, x, y))
@@ -74,7 +77,7 @@ class Kinematics:
         along, across = self._base
         x, y = along * x + across * y, along * y - across * x
         gradient = []
-        for (c, s, *_), (along, across, wx, wy) in zip(self._outwards, reversed(pose.turned), strict=True):
+        for (c, s), (along, across, wx, wy) in zip(self._tilts, reversed(pose.turned)):
             y, z = c * y + s * z, c * z - s * y
             gradient.append(y * wx - x * wy)
             x, y = along * x + across * y, along * y - across * x

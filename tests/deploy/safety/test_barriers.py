@@ -29,6 +29,12 @@ def test_by_hand(share: float, change: float | None, distance: float, expected: 
     assert barrier(share, change, distance) == pytest.approx(expected)
 
 
+@given(share=st.floats(0.01, 1.0), change=st.floats(1e-3, 1e3) | st.just(math.inf), step=st.floats(1e-3, 1e3))
+def test_from_which_distance_on_a_step_is_allowed(share: float, change: float, step: float):
+    limit = BrakingBarrier.of(share, change)
+    assert limit(limit.distance(step)) == pytest.approx(step, rel=1e-6)
+
+
 @given(share=st.floats(0.01, 1.0), change=st.floats(1e-3, 1e3), distance=st.floats(0.0, 1e3))
 def test_the_next_step_can_always_be_small_enough(share: float, change: float, distance: float):
     step = barrier(share, change, distance)

@@ -118,11 +118,12 @@ def test_what_is_sure_of_braking_is_never_more_than_what_is_left(pose, step):
     _, braking, way = tool._motion(list(step))
     view = tool._look(list(pose))
     sure = tool._surely_left(view, way)
-    left, braked = np.array(view.distances), np.array(step)
+    pose_there, distances = view
+    left, braked = np.array(distances), np.array(step)
     while braked.any():
         braked = np.sign(braked) * np.maximum(np.abs(braked) - (0.008, 0.02), 0.0)
         targets = targets + braked
         left = np.minimum(left, borders.distances(ARM.place(targets.tolist()).point))
     assert targets - pose == pytest.approx(way, abs=1e-9)
     assert (sure <= left + 1e-12).all()
-    assert np.linalg.norm(np.subtract(ARM.place(targets.tolist()).point, view.pose.point)) <= braking + 1e-12
+    assert np.linalg.norm(np.subtract(ARM.place(targets.tolist()).point, pose_there.point)) <= braking + 1e-12

@@ -41,6 +41,12 @@ class BrakingBarrier(NamedTuple):
         touch = change * (1.0 - 0.5 * share) / share**2
         return cls(share, touch, 2.0 * change, change**2 * (1.0 / share**2 - 1.0 / share), 0.5 * change)
 
+    def distance(self, step: float) -> float:
+        """From which distance on B is at least the step, which is above 0: its inverse."""
+        if step > self.share * self.touch:
+            return ((step + self.half) ** 2 + self.shift) / self.twice
+        return step / self.share
+
     def __call__(self, distance: float) -> float:
         """B of a distance; 0 where it is below 0, beyond the end."""
         if distance > self.touch:

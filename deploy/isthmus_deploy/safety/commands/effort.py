@@ -43,9 +43,7 @@ class EffortLimit:
         for part, position, velocity, ratios, reaches in self._held:
             angles, speeds = numbers(signals[position]), numbers(signals[velocity])
             allowed = []
-            for target, angle, speed, ratio, reach in zip(
-                wanted[part], angles, speeds, ratios, reaches, strict=True
-            ):
+            for target, angle, speed, ratio, reach in zip(wanted[part], angles, speeds, ratios, reaches):
                 center = angle + ratio * speed
                 if target > center + reach:
                     target = center + reach

@@ -40,7 +40,11 @@ class Parts:
 
     def arrays(self, values: list[float]) -> dict[str, np.ndarray]:
         """Each item's part of the flat `values` by name, in its shape: new arrays."""
-        return {name: np.array(values[part], np.float64).reshape(shape) for name, part, shape in self._parts}
+        arrays = {}
+        for name, part, shape in self._parts:
+            array = np.array(values[part], np.float64)
+            arrays[name] = array if len(shape) == 1 else array.reshape(shape)
+        return arrays
 
 
 def element_name(items: Sequence[Any], index: int) -> str:

@@ -36,11 +36,11 @@ class FilterReport:
         self._any_steps = np.zeros(len(stages), np.int64)
         self._largest = np.zeros((len(stages), len(commands)))
 
-    def add(self, last: list[float], asked: list[float], *after: list[float]) -> None:
+    def add(self, *note: list[float]) -> None:
         """Note one call: what was sent before it, what was asked for, and what was left of that after effort,
         acceleration, approach and workspace."""
-        if after[-1] != asked:
-            self._notes.append((last, asked, *after))
+        if note[-1] != note[1]:
+            self._notes.append(note)
             if len(self._notes) == _KEPT:
                 self._count()
 

@@ -25,7 +25,7 @@ def project(wanted: Row, least: Row, most: Row, gradients: Sequence[Row], room: 
     """
     step, weights = list(wanted), [0.0] * len(room)
     for _ in range(_SWEEPS):
-        spare = [sum(map(mul, row, step), left) for row, left in zip(gradients, room, strict=True)]
+        spare = [sum(map(mul, row, step), left) for row, left in zip(gradients, room)]
         least_spare = min(spare)
         if least_spare >= -_ENOUGH:
             break
@@ -34,18 +34,18 @@ def project(wanted: Row, least: Row, most: Row, gradients: Sequence[Row], room: 
         if strength <= 0.0:
             break
         weights[worst] -= least_spare / strength
-        pushes = [sum(map(mul, weights, column)) for column in zip(*gradients, strict=True)]
+        pushes = [sum(map(mul, weights, column)) for column in zip(*gradients)]
         step = [
             min(max(value + push, low), high)
-            for value, push, low, high in zip(wanted, pushes, least, most, strict=True)
+            for value, push, low, high in zip(wanted, pushes, least, most)
         ]
     return step
 
 
 def _strength(gradient: Row, step: Row, least: Row, most: Row) -> float:
     """|gradient|² of those elements that may still move along it."""
-    return sum(
-        slope * slope
-        for slope, value, low, high in zip(gradient, step, least, most, strict=True)
-        if (value < high if slope > 0.0 else value > low)
-    )
+    strength = 0.0
+    for slope, value, low, high in zip(gradient, step, least, most):
+        if value < high if slope > 0.0 else value > low:
+            strength += slope * slope
+    return strength

@@ -21,6 +21,7 @@ class _Element(NamedTuple):
     change: float  # from one step to the next; infinite for any
     slack: float  # behind what was wanted: what can be caught up at once, and its root
     root: float
+    free: float  # distance to an end from where on it slows nothing: the rate does
     barrier: BrakingBarrier
 
 
@@ -50,6 +51,7 @@ class StepLimits:
         """What each is held to."""
         for item in limits.commands:
             self.elements += _elements(item, said.get(item.name, CommandSafety(command=item.name)), period_s)
+        self._rows = [(*element[:-1], *element.barrier) for element in self.elements]  # tuples unpack faster unnamed
         self.reset([float(value) for item in limits.commands for value in full(item, item.safe).reshape(-1)])
 
     def reset(self, last: list[float]) -> None:
@@ -65,10 +67,8 @@ class StepLimits:
         """What the range allows of what is `asked`; what the acceleration allows of that; and of that, the rate and the
         way to the ends."""
         wanted, accelerated, sent = [], [], []
-        for target, goal, last, before, element in zip(
-            asked, self._wanted, self.last, self._before, self.elements, strict=True
-        ):
-            minimum, maximum, low, high, largest, change, slack, root, (share, touch, twice, shift, half) = element
+        for target, goal, last, before, row in zip(asked, self._wanted, self.last, self._before, self._rows):
+            minimum, maximum, low, high, largest, change, slack, root, free, share, touch, twice, shift, half = row
             if target > maximum:
                 target = maximum
             elif target < minimum:
@@ -91,18 +91,20 @@ class StepLimits:
                 if target > last + largest:
                     target = last + largest
                 left = high - last
-                most = last + (sqrt(twice * left - shift) - half if left > touch else share * left)
-                if target > most:
-                    target = most
+                if left < free:
+                    most = last + (sqrt(twice * left - shift) - half if left > touch else share * left)
+                    if target > most:
+                        target = most
                 if target > high:
                     target = high if last < high else last
             else:
                 if target < last - largest:
                     target = last - largest
                 left = last - low
-                least = last - (sqrt(twice * left - shift) - half if left > touch else share * left)
-                if target < least:
-                    target = least
+                if left < free:
+                    least = last - (sqrt(twice * left - shift) - half if left > touch else share * left)
+                    if target < least:
+                        target = least
                 if target < low:
                     target = low if last > low else last
             sent.append(target)
@@ -133,19 +135,13 @@ def _elements(item: Command, said: CommandSafety, period_s: float) -> list[_Elem
     ends = (item.minimum, item.maximum, said.soft_minimum or item.minimum, said.soft_maximum or item.maximum)
     columns = [*(full(item, values) for values in ends), rate, acceleration]
     share = min(1.0, (said.approach_rate or math.inf) * period_s)
-    return [
-        _Element(
-            minimum=minimum,
-            maximum=maximum,
-            low=low,
-            high=high,
-            largest=largest,
-            change=change,
-            slack=0.5 * change,
-            root=math.sqrt(0.5 * change),
-            barrier=BrakingBarrier.of(share, change),
-        )
-        for minimum, maximum, low, high, largest, change in zip(
-            *(column.reshape(-1).tolist() for column in columns), strict=True
-        )
-    ]
+    rows = zip(*(column.reshape(-1).tolist() for column in columns), strict=True)
+    return [_element(*row, share=share) for row in rows]
+
+
+def _element(
+    minimum: float, maximum: float, low: float, high: float, largest: float, change: float, *, share: float
+) -> _Element:
+    slack, barrier = 0.5 * change, BrakingBarrier.of(share, change)
+    free = barrier.distance(largest)
+    return _Element(minimum, maximum, low, high, largest, change, slack, math.sqrt(slack), free, barrier)

@@ -1,8 +1,7 @@
 """Joint targets that keep a tool in its workspace and out of what it is kept out of."""
 
-import math
-from operator import add, ge, sub
-from typing import NamedTuple
+from math import hypot
+from operator import add, ge
 
 from isthmus_deploy.contracts.borders import Borders
 from isthmus_deploy.contracts.kinematics import Kinematics, Pose
@@ -15,12 +14,8 @@ from isthmus_deploy.safety.commands.step_limits import StepLimits
 _MARGIN = 1e-5  # m from a border where its approach ends, so that what first order misses does not lead past it
 _ROUNDING = 1e-9  # m that is kept from it in any case, so that no rounding does
 
-
-class _View(NamedTuple):
-    """Where the tool is, and how far from each border, m."""
-
-    pose: Pose
-    distances: list[float]
+_View = tuple[Pose, list[float]]
+"""Where the tool is, and how far from each border, m."""
 
 
 class ToolLimit:
@@ -61,75 +56,81 @@ class ToolLimit:
 
     def hold(self, commands: list[float]) -> list[float]:
         """What is left of the flat commands, which are within all other limits."""
-        targets = [commands[index] for index in self._elements]
-        wanted = list(map(sub, targets, self._last))
+        targets, wanted = [], []
+        for index, last in zip(self._elements, self._last):
+            target = commands[index]
+            targets.append(target)
+            wanted.append(target - last)
         travel, braking, way = self._motion(wanted)
         if travel <= self._share * self._clear and travel + braking <= self._clear:
             self._last, self._seen, self._clear = targets, None, self._clear - travel
             return commands
         here = self._seen or self._look(self._last)
         there = self._look(targets)
-        if self._shrinks_slowly(here, there) and (
+        if self._shrinks_slowly(here[1], there[1]) and (
             braking <= self._clear or min(self._surely_left(there, way)) >= _ROUNDING
         ):
             self._last = targets
             return commands
-        step = self._nearest(here, there, wanted)
+        step = self._nearest(here, there, wanted, braking, way)
         commands = commands[:]
-        for index, part in zip(self._elements, step, strict=True):
+        for index, part in zip(self._elements, step):
             commands[index] = self._steps.moved(index, part)
         self._last = [commands[index] for index in self._elements]
         return commands
 
-    def _shrinks_slowly(self, here: _View, there: _View) -> bool:
+    def _shrinks_slowly(self, here: list[float], there: list[float]) -> bool:
         """Whether every distance keeps enough of what it was."""
         share = self._share
-        for h, after in zip(here.distances, there.distances, strict=True):
+        for h, after in zip(here, there):  # noqa: SIM110 (a generator would be slower)
             if after < h and after < h - share * (h - _MARGIN):
                 return False
         return True
 
-    def _nearest(self, here: _View, there: _View, wanted: list[float]) -> list[float]:
-        """The step that is sent in place of the wanted one, which leads from `here` to `there`."""
-        kept = [h - self._share * max(h - _MARGIN, 0.0) for h in here.distances]
-        floors = [min(h, _ROUNDING) for h in here.distances]
-        worst = self._left(there, wanted, floors)
-        found = zip(here.distances, there.distances, worst, kept, floors, strict=True)
+    def _nearest(
+        self, here: _View, there: _View, wanted: list[float], braking: float, way: list[float]
+    ) -> list[float]:
+        """The step that is sent in place of the wanted one, which leads from `here` to `there` and brakes `way`."""
+        pose, distances = here
+        floors = [h if h < _ROUNDING else _ROUNDING for h in distances]
+        worst = self._left(there, wanted, braking, way, floors)
         room, broken = [], []
-        for index, (h, after, least, enough, floor) in enumerate(found):
+        for index, (h, after, least, floor) in enumerate(zip(distances, there[1], worst, floors)):
+            enough = h - self._share * max(h - _MARGIN, 0.0)
             if after < enough or least < floor:
                 broken.append(index)
                 room.append(min(h - enough, h - floor - (after - least)))
         if not broken:
             return wanted
-        gradients = [
-            self._kinematics.gradient(here.pose, self._borders.normal(index, here.pose.point)) for index in broken
-        ]
+        gradients = [self._kinematics.gradient(pose, self._borders.normal(index, pose.point)) for index in broken]
         least, most, before = self._steps.window(self._elements)
         for _ in range(2):
             step = project(wanted, least, most, gradients, room)
-            worst = self._left(self._look(list(map(add, self._last, step))), step, floors)
+            _, braking, way = self._motion(step)
+            worst = self._left(self._look(list(map(add, self._last, step))), step, braking, way, floors)
             if all(map(ge, worst, floors)):
                 return step
-            room = [left - 2.0 * max(floors[i] - worst[i], 0.0) for i, left in zip(broken, room, strict=True)]
+            room = [left - 2.0 * max(floors[i] - worst[i], 0.0) for i, left in zip(broken, room)]
         self.held_steps += 1
-        braking = self._shrunk(before)
-        self._look(list(map(add, self._last, braking)))
-        return braking
+        step = self._shrunk(before)
+        self._look(list(map(add, self._last, step)))
+        return step
 
     def _look(self, targets: list[float]) -> _View:
         """See where the tool is at these targets, and remember it."""
         pose = self._kinematics.place(targets)
         distances = self._borders.distances(pose.point)
-        self._seen, self._clear = _View(pose, distances), min(distances)
+        self._seen = pose, distances
+        self._clear = min(distances)
         return self._seen
 
-    def _left(self, view: _View, step: list[float], floors: list[float]) -> list[float]:
+    def _left(
+        self, view: _View, step: list[float], braking: float, way: list[float], floors: list[float]
+    ) -> list[float]:
         """The least distance to each border while braking after the step, which leads to the view. Where all are at
         least the floors, they may be less than the true ones."""
-        _, braking, way = self._motion(step)
         if braking <= self._clear:
-            return view.distances
+            return view[1]
         left = self._surely_left(view, way)
         return left if all(map(ge, left, floors)) else self._truly_left(view, step)
 
@@ -145,24 +146,34 @@ class ToolLimit:
         function of the point, nowhere below its tangent plane, and of slope 1. So with g = ∇h it keeps to
         h >= h_0 + Σ min(0, g_j·b_j) - R, and to h >= h_0 - Σ |z_j × r_j|·|b_j| - R, for which no gradient is needed.
         """
-        sizes = list(map(abs, way))
+        pose, distances = view
         missed = nearer = moved = 0.0
-        for reach, size, (_, _, x, y) in zip(self._reach, sizes, reversed(view.pose.turned), strict=True):
+        for reach, part, (_, _, x, y) in zip(self._reach, way, reversed(pose.turned)):
+            size = abs(part)
             missed += reach * size * (0.5 * size + nearer)
             nearer += size
-            moved += math.hypot(x, y) * size
+            moved += hypot(x, y) * size
         left = []
-        for index, distance in enumerate(view.distances):
-            fallen = moved
-            if distance < moved + missed:
-                slopes = self._kinematics.gradient(view.pose, self._borders.normal(index, view.pose.point))
-                fallen = -sum(min(slope * part, 0.0) for slope, part in zip(slopes, way, strict=True))
-            left.append(distance - fallen - missed)
+        for distance in distances:
+            left.append(distance - moved - missed)
+        if min(left) >= 0.0:
+            return left
+        for index, least in enumerate(left):
+            if least < 0.0:
+                left[index] = distances[index] - self._fallen(pose, index, way) - missed
         return left
+
+    def _fallen(self, pose: Pose, index: int, way: list[float]) -> float:
+        """m that the distance to one border falls by at most on the way of braking, to first order."""
+        fallen = 0.0
+        for slope, part in zip(self._kinematics.gradient(pose, self._borders.normal(index, pose.point)), way):
+            if slope * part < 0.0:
+                fallen -= slope * part
+        return fallen
 
     def _truly_left(self, view: _View, step: list[float]) -> list[float]:
         """The least distance to each border while braking after the step, which leads to the view."""
-        worst, braked, targets = view.distances, self._shrunk(step), list(map(add, self._last, step))
+        worst, braked, targets = view[1], self._shrunk(step), list(map(add, self._last, step))
         while any(braked):
             targets = list(map(add, targets, braked))
             worst = list(map(min, worst, self._borders.distances(self._kinematics.place(targets).point)))
@@ -173,7 +184,7 @@ class ToolLimit:
         """m that the tool moves at most in the step, m while braking after it, and how far the joints go meanwhile: A,
         2A, … less than the step, n times, together n·(|step| - A·(n + 1)/2)."""
         travel, braking, way = 0.0, 0.0, []
-        for part, change, reach in zip(step, self._change, self._reach, strict=True):
+        for part, change, reach in zip(step, self._change, self._reach):
             size = part if part > 0.0 else -part
             travel += reach * size
             if size > change:
@@ -187,6 +198,12 @@ class ToolLimit:
 
     def _shrunk(self, step: list[float]) -> list[float]:
         """The step after this one, for who brakes as hard as possible."""
-        return [
-            math.copysign(max(abs(part) - change, 0.0), part) for part, change in zip(step, self._change, strict=True)
-        ]
+        shrunk = []
+        for part, change in zip(step, self._change):
+            if part > change:
+                shrunk.append(part - change)
+            elif part < -change:
+                shrunk.append(part + change)
+            else:
+                shrunk.append(0.0)
+        return shrunk
