@@ -4,10 +4,14 @@ A decision is a step of the robot's runtime: readings and noise in, a whole chun
 sizes that training takes by default and random weights, of which time does not depend. Decisions of all graphs take
 turns, and so do the trained network in torch and, as a yardstick, the matrix products of one decision in NumPy with
 nothing between them.
+
+Those cases that `make bench-chunks` and `make bench-distill` have judged are timed with the sizes that they were
+judged with, and --figure draws their scores, as these left them in docs/results, beside their time here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass, field, replace
@@ -19,11 +23,12 @@ from common import BenchOptions, Row, parse, report
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of the bare products; NumPy asks when it is imported
 
 import torch
-from chunk_trials import Decision, Vector, evaluations, in_turns, one_core, p50_p99
+from chunk_figure import PANELS, Point, draw_points
+from chunk_trials import ROOT, Decision, Vector, evaluations, in_turns, one_core, p50_p99
 from rich.console import Console
 
 from isthmus_datasets.training.normalizer import Normalizer
-from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec
+from isthmus_policies.chunks.chunk_policy import ChunkPolicy, ChunkSpec, SeenFrom
 from isthmus_policies.chunks.columns import CAMERA, STATE_COLUMN
 from isthmus_policies.chunks.runner import usual_executor
 from isthmus_policies.chunks.training.config import default_config
@@ -39,6 +44,9 @@ from isthmus_sim.threads import use_thread_budget
 SIZE = (96, 96)
 PUBLISHED = {"channels": (256, 512, 1024)}
 """Chi et al. 2023."""
+DISC_BY_BLOCK = SeenFrom(place=(0, 1), pose=(2, 3, 4))
+READ_TOGETHER = 256
+"""Width of the perceptron that reads everything before the denoiser does, in the recipe."""
 FEWER = 10
 """So many decisions of a judged graph for one of what stands beside it."""
 
@@ -48,9 +56,11 @@ class Options(BenchOptions):
     """Measure one decision."""
 
     decisions: int = 2_000
-    """Each graph that is judged is timed so often, the others a tenth of it."""
+    """Each graph that has a bound or a score is timed so often, the others a tenth of it."""
     only: tuple[str, ...] = ()
     """Names of those that are measured; by default all."""
+    figure: Path | None = None
+    """Where a picture goes: score beside time of a decision; by default nowhere."""
 
 
 QUICK = Options(decisions=50, only=("state student", "flow, warm start", "image student"))
@@ -66,6 +76,8 @@ class Candidate:
         denoiser, sizes: The same of the network.
         near: Whether it begins near to the chunk before.
         images: Whether it sees two cameras, and moves the arm; otherwise it sees the state of Push-T.
+        judged: File in docs/results where the scores of the case of its name stand, without .json; its sizes are those
+            of the recipe in docs/results/diffusion.md then, with one row observed.
         must, aim: Bounds of the 99th percentile, ms.
     """
 
@@ -76,6 +88,7 @@ class Candidate:
     sizes: dict[str, Any] = field(default_factory=dict)
     near: bool = False
     images: bool = False
+    judged: str | None = None
     must: str | None = None
     aim: str | None = None
 
@@ -99,6 +112,22 @@ CANDIDATES = (
     Candidate(
         name="published U-Net, once", method="flow", settings={"steps": 1}, denoiser="unet", sizes=PUBLISHED
     ),
+    Candidate(name="teacher", method="flow", settings={"steps": 20}, judged="distill"),
+    *(
+        Candidate(name=f"flow, {steps}, half executed", method="flow", settings={"steps": steps}, judged="chunks")
+        for steps in (1, 2, 4, 8)
+    ),
+    *(
+        Candidate(
+            name=f"flow, {few}, warm start a tick", method="flow", settings={"steps": 4 * few}, near=True,
+            judged="chunks",
+        )
+        for few in (1, 2, 3)
+    ),
+    *(
+        Candidate(name=f"levels, {steps}", method="few_step", settings={"steps": steps}, judged="distill")
+        for steps in (1, 2)
+    ),
 )  # fmt: skip
 
 
@@ -114,8 +143,9 @@ def untrained(candidate: Candidate, task: Task) -> ChunkPolicy:
     columns, actions = {STATE_COLUMN: features.columns[STATE].shape[0]}, features.action.shape[0]
     # As Push-T is trained: its fifth number is an angle.
     angles = {} if candidate.images else {STATE_COLUMN: (4,)}
+    recipe = {"observed": 1, "frames": {STATE_COLUMN: (DISC_BY_BLOCK,)}} if candidate.judged else {}
     spec = ChunkSpec(
-        fps=round(1 / task.robot.control_period_s), columns=columns, action_size=actions, angles=angles,
+        fps=round(1 / task.robot.control_period_s), columns=columns, action_size=actions, angles=angles, **recipe,
         cameras={f"{CAMERA}{name}": SIZE for name in features.cameras} if candidate.images else {},
     )  # fmt: skip
     low, high = (
@@ -129,6 +159,7 @@ def untrained(candidate: Candidate, task: Task) -> ChunkPolicy:
         config,
         method=replace(config.method, **candidate.settings),
         denoiser=replace(config.denoiser, **candidate.sizes),
+        encoder=replace(config.encoder, width=READ_TOGETHER if candidate.judged else config.encoder.width),
     )
     torch.manual_seed(0)
     return make_policy(config, spec, Normalizer(dict.fromkeys(middles, "min_max"), middles, spans)).eval()
@@ -161,7 +192,7 @@ def measure(candidates: tuple[Candidate, ...], decisions: int, console: Console)
     calls = {}
     for name, (candidate, _, decision, bare) in loaded.items():
         few = max(2, decisions // FEWER)
-        calls[name, "graph"] = decision.graph, decisions if candidate.must else few
+        calls[name, "graph"] = decision.graph, decisions if candidate.must or candidate.judged else few
         calls[name, "network"], calls[name, "bare"] = (decision.network, few), (bare, few)
     with one_core() as scheduled:
         console.print(f"measuring on one core, {scheduled}")
@@ -195,6 +226,28 @@ def rows_of_one(measured: Measured) -> list[Row]:
     ]  # fmt: skip
 
 
+def judged_points(measured: list[Measured]) -> list[Point]:
+    """Those cases whose scores stand in docs/results, with their time here. Raises ValueError where one does not."""
+    return [_point(each, each.candidate.judged) for each in measured if each.candidate.judged]
+
+
+def _point(measured: Measured, judged: str) -> Point:
+    candidate, path = measured.candidate, ROOT / f"docs/results/{judged}.json"
+    found = {row["metric"]: row for row in json.loads(path.read_text())}
+    scores = {}
+    for panel in PANELS:
+        row = found.get(f"{candidate.name}: {panel}")
+        if row is None:
+            raise ValueError(f"{path} has no {panel} of {candidate.name!r}; make bench-{judged} measures it")
+        percent = 1.0 if row["unit"] == "%" else 100.0
+        scores[panel] = tuple(percent * value for value in (row["spread"][0], row["value"], row["spread"][1]))
+    return Point(
+        family=candidate.method, sampler="", evaluations=str(measured.evaluations),
+        strategy="warm start a tick" if candidate.near else "half executed", late=p50_p99(measured.graph)[1],
+        scores=scores,
+    )  # fmt: skip
+
+
 def main() -> int:
     """Entry point; 1 when a must is missed."""
     options = parse(Options(), QUICK)
@@ -203,7 +256,10 @@ def main() -> int:
     if unknown := sorted(set(options.only) - set(known)):
         sys.exit(f"bench-chunk-latency: there is no {', '.join(unknown)}; there are: {'; '.join(known)}")
     chosen = tuple(each for each in CANDIDATES if not options.only or each.name in options.only)
-    return report("chunk_latency", rows_of(measure(chosen, options.decisions, Console())), options)
+    measured = measure(chosen, options.decisions, Console())
+    if options.figure:
+        draw_points(judged_points(measured), options.figure)
+    return report("chunk_latency", rows_of(measured), options)
 
 
 if __name__ == "__main__":
