@@ -19,6 +19,10 @@ from isthmus_sim.env import Env
 from isthmus_sim.registry import Registry
 
 
+class LearningError(RuntimeError):
+    """Nothing good would come of going on; the message says why. The last checkpoint stays as it is."""
+
+
 class Algorithm(Protocol):
     """Improves a policy by what it does in an `Env`. In every process of `distributed` it makes the same policy, from
     the experience of all of them."""
@@ -27,7 +31,7 @@ class Algorithm(Protocol):
     """Names of what `update` returns."""
 
     def collect(self) -> EpisodeStatistics:
-        """Let the policy act in the worlds for a while, and keep what came of it."""
+        """Let the policy act in the worlds for a while, and keep what came of it. Raises LearningError."""
         ...
 
     def update(self, progress: float) -> dict[str, float]:
