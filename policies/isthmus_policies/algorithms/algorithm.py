@@ -31,11 +31,12 @@ class Algorithm(Protocol):
     """Names of what `update` returns."""
 
     def collect(self) -> EpisodeStatistics:
-        """Let the policy act in the worlds for a while, and keep what came of it. Raises LearningError."""
+        """Let the policy act in the worlds for a while, and keep what came of it."""
         ...
 
     def update(self, progress: float) -> dict[str, float]:
-        """Improve the policy by what was collected; what to log. progress: share of the training that is done."""
+        """Improve the policy by what was collected; what to log. progress: share of the training that is done. Raises
+        LearningError."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -103,6 +103,8 @@ def _episodes(root: Path, task: Task, groups: Groups, rewarded: bool) -> Iterato
 def _check(reader: DatasetReader, task: Task, wanted: Features) -> None:
     """Raise DatasetError where the dataset is not of this task, or lacks a column."""
     root = reader.root
+    if seen := [name for name, feature in wanted.items() if feature.dtype == "uint8"]:
+        raise DatasetError(f"{root}: datasets of transitions hold no images, and {', '.join(seen)} would be needed")
     if not reader.episodes:
         raise DatasetError(f"{root} has no episode: {FIX}")
     for name, feature in wanted.items():

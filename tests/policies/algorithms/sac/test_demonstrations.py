@@ -11,7 +11,9 @@ import torch
 from signs import GROUPS, Signs, SignsConfig
 
 from isthmus_datasets.format.episode import Episode
+from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_policies.algorithms.sac.demonstrations import Demonstrations, transition_features
 from isthmus_policies.algorithms.sac.meaning import meaning
@@ -163,28 +165,22 @@ def test_other_shapes_are_refused(tmp_path: Path):
         Demonstrations([written(tmp_path / "shown")], Signs, groups, rewarded=True, device=CPU)  # pyright: ignore
 
 
+def test_images_are_not_learned_from(tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"hold no images, and observation.image would be needed"):
+        Demonstrations([written(tmp_path / "shown")], Signs, GROUPS, rewarded=True, device=CPU)  # pyright: ignore
+
+
 def test_a_dataset_that_says_nothing_of_its_numbers_is_refused(tmp_path: Path):
     features = transition_features(NUMBERS, 2)
     DatasetWriter.create(tmp_path / "none", fps=10, features=features).close()
     with pytest.raises(DatasetError, match="none has no episode: record it with: python -m"):
         read(tmp_path / "none")
-    (episode,) = _episodes(written(tmp_path / "shown"))[:1]
+    reader = DatasetReader(written(tmp_path / "shown"))
+    names = [name for name in reader.info.columns if name not in INDEX_FEATURES]
     with DatasetWriter.create(tmp_path / "silent", fps=10, features=features) as writer:
-        writer.append(Episode(columns=episode.columns, task="signs", final=episode.final))
+        writer.append(Episode(columns=reader.columns(0, names), task="signs", final=reader.final(0)))
     with pytest.raises(DatasetError, match="silent: episode 0 does not say what its numbers mean"):
         read(tmp_path / "silent")
-
-
-def _episodes(root: Path) -> list[Episode]:
-    from isthmus_datasets.format.features import INDEX_FEATURES
-    from isthmus_datasets.format.reader import DatasetReader
-
-    reader = DatasetReader(root)
-    found = [reader.episode(index) for index in range(reader.num_episodes)]
-    for each in found:
-        for name in INDEX_FEATURES:
-            each.columns.pop(name, None)
-    return found
 
 
 def test_a_changed_dataset_is_another_one(tmp_path: Path):

@@ -22,6 +22,8 @@ from isthmus_policies.networks.policy import Policy, Tensors
 from isthmus_policies.networks.squashed import SquashedActorCritic, SquashedConfig
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig
+from isthmus_policies.training.logs import read_metrics
+from isthmus_policies.training.train import main
 from isthmus_policies.training.trainer import Trainer
 
 SMALL = SquashedConfig(actor=(16,), critic=(16,), actor_groups=("critic",))
@@ -185,3 +187,28 @@ def test_a_run_whose_demonstrations_have_changed_is_refused(
     record(Options(run=run_folder, dataset=tmp_path / "shown", episodes=2, seed=1))
     with pytest.raises(ValueError, match=r"shown have changed since the run was begun: bring back those"):
         Trainer.resume(tmp_path)
+
+
+def test_the_command_learns_from_both(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From the command line, with the rate of interventions in the run's metrics."""
+    record(Options(run=run_folder, dataset=tmp_path / "shown", episodes=2))
+    asked = ["--algorithm.demonstrations", "shown", "--algorithm.interventions.probability", "0.3"]
+    command(monkeypatch, run_folder, *asked, "--iterations", "3", "--run", "taught")
+    rows = read_metrics(tmp_path / "taught")
+    assert 0.0 < rows[-1]["intervention/rate"] < 0.9
+    assert rows[-1]["replay/taught"] > rows[0]["replay/taught"] > 0
+
+
+def test_the_command_stops_where_somebody_never_lets_go(run_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = ["--algorithm.interventions.probability", "1", "--algorithm.interventions.duration", "500"]
+    with pytest.raises(SystemExit, match="isthmus-train: the intervener never lets go: of the last 10"):
+        command(monkeypatch, run_folder, *asked, "--iterations", "50", "--run", "held")
+
+
+def command(monkeypatch: pytest.MonkeyPatch, teacher: Path, *arguments: str) -> None:
+    """isthmus-train with SAC on the quadrotor and an intervener, while actions are still random."""
+    small = ["--num-envs", "64", "--algorithm.warm-up", "100000", "--policy.actor", "8", "--policy.critic", "8"]
+    somebody = ["--algorithm.interventions.teacher", str(teacher), "--algorithm.interventions.when", "random"]
+    line = ["isthmus-train", "quadrotor", "--algorithm", "sac", *small, *somebody, *arguments]
+    monkeypatch.setattr("sys.argv", line)
+    main()
