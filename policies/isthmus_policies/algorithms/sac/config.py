@@ -52,7 +52,7 @@ class SACConfig:
     """Who takes over from the learner, and when."""
     reward: Literal["task", "takeovers"] = "task"
     """What is learned from: the task's reward, or -1 for an action upon which somebody has taken over, or that has
-    ended in failure, and 0 for all others, those of demonstrations too (Luo et al. 2023, "RLIF")."""
+    ended in failure, and 0 for all others (Luo et al. 2023, "RLIF"); in demonstrations nobody takes over."""
 
     def __post_init__(self) -> None:
         for name in ("collect_steps", "actor_every", "batch_size", "replay_steps", "n_step", "minimum_of"):

@@ -44,7 +44,7 @@ class Demonstrations:
         roots: Their folders.
         task: What is learned.
         groups: The observation groups to keep.
-        rewarded: Whether their rewards count; otherwise nobody has been displeased: each is 0.
+        rewarded: Whether their rewards count; otherwise nobody minded anything but a failure, which is -1.
         device: Where they are kept.
 
     Raises:
@@ -91,11 +91,12 @@ def _episodes(root: Path, task: Task, groups: Groups, rewarded: bool) -> Iterato
     steps["action"], done, truncated = (torch.from_numpy(columns[name]) for name in (ACTION, DONE, TRUNCATED))
     steps["truncated"] = truncated[:, 0]
     steps["terminated"] = done[:, 0] & ~truncated[:, 0]  # some say of what was cut that it is done, some do not
-    zero = torch.zeros(len(done))
-    steps["reward"] = torch.from_numpy(columns[REWARD])[:, 0] if rewarded else zero
+    steps["reward"] = torch.from_numpy(columns[REWARD])[:, 0] if rewarded else torch.zeros(len(done))
     first = 0
     for row in reader.episodes:
         episode = {name: values[first : first + row.length].clone() for name, values in steps.items()}
+        if not rewarded and row.facts.get("success") is False:
+            episode["reward"] = -episode["terminated"].float()
         yield _ended(reader, row.index, episode, groups)
         first += row.length
 

@@ -88,8 +88,10 @@ def test_the_command_records_what_a_run_does(run_folder: Path, tmp_path: Path):
 
 # By hand
 # ---------------------------------------------------------------------------------------------------------------------
-def written(root: Path, task: object = Signs, *, without: tuple[str, ...] = (), **columns: np.ndarray) -> Path:
-    """Two episodes of three steps: one ends in success, one because time is out. Step k earns k."""
+def written(
+    root: Path, task: object = Signs, *, without: tuple[str, ...] = (), good: bool = True, **columns: np.ndarray
+) -> Path:
+    """Two episodes of three steps: one ends in success, or failure, one because time is out. Step k earns k."""
     features = transition_features(NUMBERS, 2)
     for name in without:
         del features[name]
@@ -110,7 +112,7 @@ def written(root: Path, task: object = Signs, *, without: tuple[str, ...] = (), 
                 Episode(
                     columns={name: value for name, value in values.items() if name not in without},
                     task="signs",
-                    facts={"meaning": json.dumps(meaning(task))},  # pyright: ignore
+                    facts={"meaning": json.dumps(meaning(task)), "success": good},  # pyright: ignore
                     final={name: value for name, value in final.items() if name not in without},
                 )
             )
@@ -135,10 +137,11 @@ def test_what_followed_the_last_action_is_known(tmp_path: Path):
     assert 0 < int(unknown.sum()) < 120
 
 
-def test_without_rewards_nothing_is_minded(tmp_path: Path):
-    """What is rewarded for not being taken over from needs no reward of the task."""
-    replay = read(written(tmp_path / "shown", without=("next.reward",)), rewarded=False)
-    assert float(replay._kept["reward"].abs().max()) == 0.0
+@pytest.mark.parametrize(("good", "last"), [(True, 0.0), (False, -1.0)])
+def test_without_rewards_nothing_but_a_failure_is_minded(tmp_path: Path, good: bool, last: float):
+    """What is rewarded for not being taken over from needs no reward of the task. To run out of time is no failure."""
+    replay = read(written(tmp_path / "shown", without=("next.reward",), good=good), rewarded=False)
+    assert replay._kept["reward"][:7, 0].tolist() == [0.0, 0.0, last, 0.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
