@@ -243,7 +243,7 @@ def rows(found: Found, intervener: Interval, judge: Interval, options: Options) 
 
 
 def main() -> int:
-    """Entry point; 1 when a must is missed. What is known is written after each seed: they take some minutes each."""
+    """Entry point; 1 when a must is missed. Seeds take minutes each: what is known is written to runs/ after each."""
     options, missed = parse(Options(), QUICK), 0
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -251,7 +251,9 @@ def main() -> int:
         intervener, judge = (judged(runs[name], options) for name in ("intervener", "judge"))
         print(f"intervener {intervener[1]:.1%}, judge {judge[1]:.1%}", flush=True)
         for found in learners(options, Path(folder), runs):
-            missed = report("interventions", rows(found, intervener, judge, options), options)
+            last = len(found["RLIF"]) == len(options.seeds)
+            told = replace(options, save=options.save and last)
+            missed = report("interventions", rows(found, intervener, judge, options), told)
     return missed
 
 

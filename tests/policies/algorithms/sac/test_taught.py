@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isthmus_policies.algorithms.sac import sac as module
 from isthmus_policies.algorithms.sac.config import SACConfig
-from isthmus_policies.algorithms.sac.sac import SAC
+from isthmus_policies.algorithms.sac.sac import COPIES, SAC, world_bytes
 from isthmus_policies.demonstrate.transitions import Options, record
 from isthmus_policies.interventions.config import InterventionsConfig
 from isthmus_policies.interventions.intervener import Intervener
@@ -137,6 +137,13 @@ def test_it_warns_of_what_cannot_be():
         SACConfig(reward="takeovers")
     with pytest.raises(ValueError, match=r"interventions.duration must be at most the 40 replay_steps"):
         replace(TINY, interventions=replace(SOMEBODY, duration=41))
+
+
+def test_memory_counts_what_was_shown():
+    """Learned from: 3 numbers, the action and the reward, two flags. Whoever takes over may see all groups."""
+    policy, somebody = SquashedActorCritic(GROUPS, 2, SMALL), replace(SOMEBODY, duration=1)
+    config = replace(TINY, replay_steps=9, interventions=somebody)
+    assert world_bytes(policy, GROUPS, 2, config) == COPIES * 10 * ((4 * 6 + 2) + (4 * 5 + 192 + 4 * 3 + 2))
 
 
 # In the trainer
