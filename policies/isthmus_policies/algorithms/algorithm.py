@@ -19,6 +19,10 @@ from isthmus_sim.env import Env
 from isthmus_sim.registry import Registry
 
 
+class LearningError(RuntimeError):
+    """Nothing good would come of going on; the message says why. The last checkpoint stays as it is."""
+
+
 class Algorithm(Protocol):
     """Improves a policy by what it does in an `Env`. In every process of `distributed` it makes the same policy, from
     the experience of all of them."""
@@ -31,7 +35,8 @@ class Algorithm(Protocol):
         ...
 
     def update(self, progress: float) -> dict[str, float]:
-        """Improve the policy by what was collected; what to log. progress: share of the training that is done."""
+        """Improve the policy by what was collected; what to log. progress: share of the training that is done. Raises
+        LearningError."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from isthmus_deploy.timing.machine_load import machine_load
 from isthmus_policies import distributed
+from isthmus_policies.algorithms.algorithm import LearningError
 from isthmus_policies.files import write_json
 from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint
 from isthmus_policies.training.config import TrainConfig
@@ -28,7 +29,7 @@ from isthmus_sim.threads import use_thread_budget
 
 def train(trainer: Trainer, folder: Path, console: Console | None = None) -> bool:
     """Run `trainer` to its end in `folder`, with logs and checkpoints. False when it was stopped before the end.
-    Raises DivergedError and OSError."""
+    Raises DivergedError, LearningError and OSError."""
     config, console = trainer.config, console or Console()
     if note := machine_load(own=distributed.size()).speed_note():
         console.print(note, soft_wrap=True)
@@ -117,7 +118,7 @@ def main() -> None:
     try:
         with closing(trainer):
             finished = train(trainer, folder, console) if distributed.leads() else follow(trainer, folder)
-    except (DivergedError, OSError) as error:
+    except (DivergedError, LearningError, OSError) as error:
         sys.exit(f"isthmus-train: {error}")
     console.print(f"{trainer.steps / 1e6:.2f}M steps in {trainer.seconds:.1f} s → [bold]{folder}[/]")
     if not finished:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from isthmus_policies.files import plain
+from isthmus_policies.algorithms.sac.meaning import differences, meaning
 from isthmus_policies.networks.policy import DTYPES, Groups, Tensors
 from isthmus_sim.task import Task
 
@@ -29,6 +29,20 @@ class Transitions:
     next: Tensors
     discount: Tensor
     known: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[Transitions]) -> Transitions:
+        """One behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**_joined([{field.name: getattr(part, field.name) for field in fields(cls)} for part in parts]))
+
+
+def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = {name: [part[name] for part in parts] for name in parts[0]}
+    return {
+        name: _joined(values) if isinstance(values[0], dict) else torch.cat(values) for name, values in columns.items()
+    }
 
 
 class ReplayBuffer:
@@ -79,6 +93,21 @@ class ReplayBuffer:
         self.taken += 1
         self.begin(observations)
 
+    def append(self, steps: Tensors) -> None:
+        """Steps of the only world, one after the other: (n, *shape) each, by the names that `recent` gives them."""
+        slots = torch.arange(self.taken, self.taken + len(steps["action"])) % self._slots
+        for name, kept in self._kept.items():
+            kept[slots, 0] = steps[name].to(kept.device)
+        self.taken += len(slots)
+
+    def recent(self, world: int, steps: int) -> Tensors:
+        """The last so many steps of a world, by name (n, *shape); closed where it goes on."""
+        slots = torch.arange(self.taken - steps, self.taken) % self._slots
+        found = {name: kept[slots, world] for name, kept in self._kept.items()}
+        if bool(found["terminated"][-1] | found["truncated"][-1]):
+            return found
+        return closed(found, {name: rows[world] for name, rows in self.newest().items()})
+
     def newest(self) -> Tensors:
         """How the worlds are seen now, (N, *shape)."""
         return {name: self._kept[f"observations.{name}"][self.taken % self._slots] for name in self._names}
@@ -87,6 +116,10 @@ class ReplayBuffer:
         """What the last so many steps were decided on, (steps * N, *shape)."""
         slots = torch.arange(self.taken - steps, self.taken) % self._slots
         return {name: self._kept[f"observations.{name}"][slots].flatten(0, 1) for name in self._names}
+
+    def all(self) -> Tensors:
+        """What all steps were decided on that are remembered, (steps * N, *shape)."""
+        return self.last(self._steps)
 
     def cut(self, observations: Tensors) -> None:
         """The worlds were lost and have begun anew: what the newest step led to is not known."""
@@ -133,7 +166,7 @@ class ReplayBuffer:
         """Take back what `state_dict` gave. Raises ValueError, with the lines that differ, for what was remembered in
         another task, with other commands or actions, or in a ring of another size."""
         about = json.loads(bytes(state["about"].cpu().numpy()))
-        wrong = list(_differences(about, self._about))
+        wrong = list(differences(about, self._about))
         taken = int(state["taken"])
         filled = min(taken + 1, self._slots)
         for name, kept in self._kept.items():
@@ -148,19 +181,13 @@ class ReplayBuffer:
         self.taken = taken
 
 
-def meaning(task: Task) -> dict[str, Any]:
-    """What the numbers of a transition mean, as JSON: the task and its configuration, what the robot takes."""
-    commands = {spec.name: plain(spec) for spec in task.robot.commands}
-    return json.loads(json.dumps({"task": task.name, "config": plain(task.config), "commands": commands}))
-
-
-def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Lines that differ between two meanings."""
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        for key in dict.fromkeys((*there, *here)):
-            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else str(key))
-    elif there != here:
-        yield f"{name}: {there!r}, here {here!r}"
+def closed(steps: Tensors, after: Tensors) -> Tensors:
+    """Steps that go on, and how the world was seen after the last of them (*shape): one row more, that of an action of
+    which nothing is known. So what the last step led to is known, as in the middle of an episode."""
+    seen = {f"observations.{name}": value.unsqueeze(0) for name, value in after.items()}
+    row = {name: torch.zeros_like(value[:1]) for name, value in steps.items()} | seen
+    row["truncated"] = torch.ones_like(row["truncated"])
+    return {name: torch.cat((value, row[name])) for name, value in steps.items()}
 
 
 def transition_bytes(groups: Groups, action_size: int) -> int:

@@ -3,6 +3,8 @@ al. 2018). The algorithm "sac"."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,12 +12,16 @@ from isthmus_policies.algorithms.algorithm import AlgorithmEntry
 from isthmus_policies.algorithms.episodes import EpisodeStatistics
 from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.learner import LOGGED, Learner
-from isthmus_policies.algorithms.sac.replay import ReplayBuffer, transition_bytes
+from isthmus_policies.algorithms.sac.replay import ReplayBuffer, Transitions, transition_bytes
+from isthmus_policies.algorithms.sac.taught import Taught
 from isthmus_policies.distributed import gathered
+from isthmus_policies.interventions import watched
+from isthmus_policies.interventions.intervener import make_intervener
+from isthmus_policies.interventions.watched import Watched
 from isthmus_policies.networks.normalizer import moments
-from isthmus_policies.networks.policy import Groups, Policy
+from isthmus_policies.networks.policy import Groups, Policy, Tensors
 from isthmus_policies.networks.squashed import SquashedActorCritic, squash
-from isthmus_sim.env import Env
+from isthmus_sim.env import Env, Step
 
 COPIES = 3
 """The replay itself; and while a checkpoint is written, its copy and the file's bytes."""
@@ -25,8 +31,6 @@ FRESH = 64
 
 class SAC:
     """`Algorithm`: `collect_steps` control steps of all worlds, then as many gradient steps as these are worth."""
-
-    columns = (*(f"learner/{name}" for name in LOGGED), "replay/transitions")
 
     def __init__(self, env: Env, policy: Policy, config: SACConfig, generator: torch.Generator) -> None:
         """Raises ValueError for a policy that it cannot improve, or so few steps that no gradient step comes of
@@ -40,11 +44,23 @@ class SAC:
             )
         self._generator = generator
         self.learner = Learner(self.policy, config, generator)
-        groups = {name: env.task.groups[name] for name in self.policy.learns_from()}
+        self.intervener = make_intervener(config.interventions, env.task, env.num_envs, generator)
+        self.watched = Watched()
+        watching = self.intervener.groups if self.intervener else ()
+        groups = {name: env.task.groups[name] for name in dict.fromkeys((*self.policy.learns_from(), *watching))}
         self.replay = ReplayBuffer(env.task, groups, env.num_envs, config.replay_steps, env.device)
+        learned = {name: groups[name] for name in self.policy.learns_from()}
+        self.taught = Taught(config, env.task, learned, config.replay_steps * env.num_envs, env.device)
+        self.columns = (*(f"learner/{name}" for name in LOGGED), "replay/transitions")
+        if self.taught.expected:
+            self.columns += ("replay/taught",)
+        if self.intervener:
+            self.columns += watched.COLUMNS
         # With few worlds, taking in what was seen would take as long as seeing it.
         collects = min(FRESH // (config.collect_steps * env.num_envs), config.replay_steps // config.collect_steps)
         self._normalize_every = config.collect_steps * max(1, collects)
+        if self.taught.demonstrations is not None:
+            self._normalize(self.taught.demonstrations.replay.all())
         self._begun = env.reset()
         self.replay.begin(self._begun)
 
@@ -52,13 +68,29 @@ class SAC:
     def collect(self) -> EpisodeStatistics:
         statistics = EpisodeStatistics(names=self.env.reward_terms)
         for _ in range(self.config.collect_steps):
-            action = self._explore()
+            statistics.add(self._step())
+        if self.replay.taken % self._normalize_every == 0:
+            self._normalize(self.replay.last(self._normalize_every))
+        return statistics
+
+    def _step(self) -> Step:
+        """A control step of all worlds, by the learner or by whoever takes over from it."""
+        seen, action = self.replay.newest(), self._explore()
+        if self.intervener is None:
             step = self.env.step(action)
             self.replay.add(action, step.reward, step.terminated, step.truncated, step.observations)
-            statistics.add(step)
-        if self.replay.taken % self._normalize_every == 0:
-            self._normalize()
-        return statistics
+            return step
+        driven = self.intervener.driving
+        action = self.intervener.act(seen, action)
+        step = self.env.step(action)
+        taken = self.intervener.watch(seen, action, step.terminated | step.truncated, len(driven) * self.replay.taken)
+        self.watched.add(driven, taken)
+        reward = step.reward
+        if self.config.reward == "takeovers":
+            reward = -(taken | (step.terminated & ~step.succeeded)).float()
+        self.replay.add(action, reward, step.terminated, step.truncated, step.observations)
+        self.taught.add(self.replay, torch.where(self.intervener.let_go, self.intervener.driven, 0))
+        return step
 
     def _explore(self) -> Tensor:
         """Actions (N, action_size) to take now."""
@@ -68,9 +100,8 @@ class SAC:
             return drawn.uniform_(-1.0, 1.0, generator=self._generator)
         return squash(self.policy.output(self.replay.newest()), drawn.normal_(generator=self._generator))[0]
 
-    def _normalize(self) -> None:
+    def _normalize(self, seen: Tensors) -> None:
         """Let the normalisers take in what they have not seen."""
-        seen = self.replay.last(self._normalize_every)
         for name, normalizer in self.policy.normalizers():
             rows = seen[name].flatten(1)
             for mean, variance in gathered(moments(rows)):
@@ -83,37 +114,56 @@ class SAC:
     def update(self, progress: float) -> dict[str, float]:
         """Gradient steps; nothing to log of them while it warms up."""
         remembered = {"replay/transitions": float(len(self.replay))}
+        if self.taught.expected:
+            remembered |= {"replay/taught": float(sum(map(len, self.taught.replays)))}
+        if self.intervener is not None:
+            remembered |= self.watched.summary()
         if self._warming_up:
             return remembered
-        c = self.config
         sums = torch.zeros(len(LOGGED), device=self.env.device)
         for _ in range(self.gradient_steps):
-            sums += self.learner.step(self.replay.sample(c.batch_size, c.n_step, c.gamma, self._generator))
+            sums += self.learner.step(self._batch())
         means = (sums / self.gradient_steps).tolist()
         return dict(zip(self.columns, means, strict=False)) | remembered
 
+    def _batch(self) -> Transitions:
+        c = self.config
+        return Transitions.joined(
+            [
+                replay.sample(size, c.n_step, c.gamma, self._generator)
+                for replay, size in self.taught.shares(self.replay, c.batch_size)
+            ]
+        )
+
     def state_dict(self) -> dict[str, Tensor]:
-        parts = {"learner": self.learner.state_dict(), "replay": self.replay.state_dict()}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
         state = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
         return {"generator": self._generator.get_state(), **state}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Raises ValueError for a replay of another task, or with other commands."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-        self.replay.load_state_dict(part("replay."))
-        self.learner.load_state_dict(part("learner."))
+        """Raises ValueError for a replay of another task or with other commands, and for demonstrations that have
+        changed."""
+        for name, part in self._parts().items():
+            prefix = f"{name}."
+            part.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
         self._generator.set_state(state["generator"])
         if "snapshots" not in self.env.engine.capabilities:
             self.replay.cut(self._begun)
+            if self.intervener is not None:
+                self.intervener.begin()
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"replay": self.replay, "taught": self.taught, "learner": self.learner}
+        return parts | ({"intervener": self.intervener, "watched": self.watched} if self.intervener else {})
 
 
 def world_bytes(policy: Policy, groups: Groups, action_size: int, config: SACConfig) -> int:
     """Memory that one world takes: what is remembered of it. Raises ValueError for a policy that it cannot improve."""
-    kept = {name: groups[name] for name in _squashed(policy).learns_from()}
-    return COPIES * (config.replay_steps + 1) * transition_bytes(kept, action_size)
+    learned = {name: groups[name] for name in _squashed(policy).learns_from()}
+    size = transition_bytes(learned, action_size)
+    if config.interventions.teacher is not None:  # who sees other groups, and fills a replay of the same size
+        size += transition_bytes(groups, action_size)
+    return COPIES * (config.replay_steps + 1) * size
 
 
 def _squashed(policy: Policy) -> SquashedActorCritic:
