@@ -125,7 +125,7 @@ def _less(values: list[float], others: list[float]) -> list[float]:
 
 def draw(kinds: dict[str, Archive], damages: list[Damage], seconds: float, path: Path) -> None:
     """The archives as maps within maps, and the speeds with a dead motor."""
-    figure, (*maps, bars) = plt.subplots(1, 3, figsize=(15, 5), layout="constrained", width_ratios=(1, 1, 1.1))
+    figure, (*maps, bars) = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained", width_ratios=(1, 1, 1.3))
     fastest = max(float(archive.quality.max()) for archive in kinds.values()) / seconds
     for axes, (kind, archive) in zip(maps, kinds.items(), strict=True):
         _map(axes, archive, seconds, fastest)
@@ -137,10 +137,11 @@ def draw(kinds: dict[str, Archive], damages: list[Damage], seconds: float, path:
         bars.bar(places + (i - 1) * width, speeds, width, label=way, color=color)
     before = float(next(iter(kinds.values())).quality.max()) / seconds
     bars.axhline(before, color="#c0392b", linestyle="--", label="before the damage")
-    bars.set_xticks(places, [f"{damage.joint}, {damage.trials} trials" for damage in damages], rotation=60, ha="right")
-    bars.set_ylabel("speed forward, m/s")
-    bars.set_title("A motor is dead")
-    bars.legend(frameon=False)
+    names = [f"{damage.joint.removesuffix('_joint')}, {damage.trials}" for damage in damages]
+    bars.set_xticks(places, names, rotation=60, ha="right")
+    bars.set_xlabel("motor, trials of the look-up")
+    bars.set(ylabel="speed forward, m/s", ylim=(0.0, 1.45 * before), title="A motor is dead")
+    bars.legend(frameon=False, loc="upper center", ncols=2, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
