@@ -171,12 +171,16 @@ class Shapes:
         return lambda values, ticks: np.any((values[ticks] < low) | (values[ticks] > high), axis=1)
 
     def standing(self, motion: Motion) -> Motion:
-        """The motion up to where a body that was upright falls: what comes then is no control."""
+        """The motion up to where a body that was upright falls, or its rotors stop: what comes then is no control."""
+        ends = len(motion)
         down = self._down(motion)
-        if down is None or np.median(down[: 2 * SPAN, 2]) > _FALLEN:
-            return motion
-        fallen = np.flatnonzero(down[:, 2] > _FALLEN)
-        return motion.until(int(fallen[0])) if len(fallen) else motion
+        if down is not None and np.median(down[: 2 * SPAN, 2]) <= _FALLEN:
+            ends = _first(down[:, 2] > _FALLEN)
+        for name in self.roles.free:
+            turns = np.any(motion.commands[name] != 0.0, axis=1)
+            begun = _first(turns)
+            ends = min(ends, begun + _first(~turns[begun:]))
+        return motion.until(ends)
 
     def _force(self, motion: Motion, velocity: Array) -> Array:
         """(n, 3) m/s²: what an accelerometer would read, of the velocity in the body, its change and gravity."""
@@ -223,6 +227,11 @@ class Shapes:
         turn = product(orientation[ticks - SPAN] * [1.0, -1.0, -1.0, -1.0], orientation[ticks])
         turn = turn * np.where(turn[:, :1] < 0, -1.0, 1.0)
         return 2.0 * turn[:, 1:] / (SPAN * self._period_s)
+
+
+def _first(true: Array) -> int:
+    """The first element that is true, or how many there are."""
+    return int(np.argmax(true)) if true.any() else len(true)
 
 
 def _owned(values: Array, owner: int) -> Owned:

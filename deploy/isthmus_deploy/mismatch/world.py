@@ -31,6 +31,7 @@ the logarithm of what remains."""
 _LESS = 3.0
 _LOAD = 0.1  # rad of a joint by rad of all: how otherwise it is loaded in another posture
 _INEXACT = 0.2  # share of a motion that may remain: no unit is as linear as what is learnt of it
+_BLOCK = 2 * SPAN  # ticks of which the errors depend on one another
 _IMPLAUSIBLE = 5.0  # for a log that is all outside of its contract's ranges
 
 
@@ -126,8 +127,8 @@ def _driven(shapes: Shapes, motion: Motion) -> tuple[Array, Array]:
 def _said(
     shapes: Shapes, motion: Motion, coefficients: Array, noise: Array, every: int = 1
 ) -> tuple[Array, Array, Array]:
-    """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves (White,
-    1980), and (n, d) what remains, squared."""
+    """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves,
+    and (n, d) what remains, squared."""
     regressors, answers = shapes.rows(motion, every)
     predicted = shapes.held(regressors @ coefficients)
     left = answers - predicted
@@ -144,16 +145,23 @@ def _said(
     c = mean(rising**2) + 1e-4 * beyond + 1e-12
     by_gain, by_lag = (each / (a * c - b * b) for each in (c * moved - b * rising, a * rising - b * moved))
     gain, lag = mean((rest + moved) * by_gain) - 1.0, mean((rest + moved) * by_lag)
-    rest = (rest - gain * moved - lag * rising) ** 2 + 1e-12
+    off = rest - gain * moved - lag * rising
+    rest = off**2 + 1e-12
     remains = (rest / expected).mean(axis=0)
     said = np.stack([np.median(left, axis=0), gain, lag, 0.5 * np.log(remains)])
-    errors = (SPAN / every) * weights**2 * rest  # those of a span are one
-    share = SPAN / every / len(left)
+    block, share = max(1, round(_BLOCK / every)), SPAN / every / len(left)
     unsure = np.stack(
-        [share * mean(rest), (errors * by_gain**2).sum(axis=0) + (noise / (a + beyond)) ** 2,
-         (errors * by_lag**2).sum(axis=0), 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2]
+        [_of_sum(off / len(off), block), _of_sum(weights * off * by_gain, block) + (noise / (a + beyond)) ** 2,
+         _of_sum(weights * off * by_lag, block), 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2]
     )  # fmt: skip
     return said, unsure, rest
+
+
+def _of_sum(terms: Array, block: int) -> Array:
+    """(d,) the variance of the sum of terms (n, d) of which neighbours depend on one another, by the squares of the
+    sums of all blocks (Newey and West, 1987): noise of readings that are differences of others takes itself away."""
+    sums = np.cumsum(np.pad(terms, ((block, block), (0, 0))), axis=0)
+    return np.square(sums[block:] - sums[:-block]).sum(axis=0) / block
 
 
 def _regressed(pairs: Sequence[tuple[Array, Array]], allowed: Array) -> Array:
