@@ -15,16 +15,12 @@ from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.mismatch import plain
 from isthmus_deploy.mismatch.finding import Finding
 from isthmus_deploy.mismatch.motion import Motion, motion
-from isthmus_deploy.mismatch.shapes import FIRST, Shapes
+from isthmus_deploy.mismatch.shapes import LEAST, Shapes
 from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
 from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 
-LEAST = 2 * FIRST
-"""Ticks that a log must have."""
 _MARGIN = 1.3
 _FLOOR = 0.05
-_RARITY = 0.005
-"""A kind of which more is tried wins more by chance: times the logarithm of their number."""
 _COARSE, _FINALISTS = 64, 4
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
@@ -44,7 +40,8 @@ class Finder:
 
     def __init__(self, contract: Contract, world: World) -> None:
         self._contract, self._world, self._shapes = contract, world, Shapes(contract, world.lag_s)
-        self._suspects = suspects(contract, world.lag_s)
+        self._suspects = suspects(contract, world.lag_s, world.level)
+        self._number = Counter(suspect.kind for suspect in self._suspects)
 
     def find(self, flight: Flight, policy: Path | None = None) -> list[Finding]:
         """What is wrong, the likeliest first, one of each kind; empty for a sound log.
@@ -59,7 +56,7 @@ class Finder:
         """
         self._contract.check_robot(flight.contract.interface())
         found = seen_plainly(flight, policy)
-        moved = self._shapes.standing(motion(flight))
+        moved = self._shapes.standing(motion(flight), self._world.upright)
         if len(moved) < LEAST:
             if found:
                 return found
@@ -70,11 +67,13 @@ class Finder:
         return sorted([*found, *self._inferred(moved)], key=lambda finding: -finding.score)
 
     def _inferred(self, moved: Motion) -> list[Finding]:
+        """What explains more than it may in a sound log. Every kind is as likely as another beforehand, and each of its
+        suspects a share of that: a kind of which more is tried needs to explain more to come first."""
         before = self._world.loss(self._shapes, moved)
         found = []
         for suspect, after in _best(self._world, self._shapes, self._suspects, moved):
-            score = before - after - self._world.allowance.get(suspect.kind, np.inf)
-            if score > 0:
+            if before - after > self._world.allowance.get(suspect.kind, np.inf):
+                score = before - after - self._world.beyond(math.log(self._number[suspect.kind]))
                 evidence = f"{self._clearest(suspect, moved)}; the log is {before:.2f} away from the trained world, "
                 evidence += f"{after:.2f} without it"
                 found.append(Finding(kind=suspect.kind, score=score, words=suspect.words, evidence=evidence))
@@ -133,12 +132,14 @@ def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
 
 
 def _allowance(contract: Contract, world: World, kept: Sequence[Motion]) -> dict[str, float]:
-    """By kind: how much better the best suspect fits a sound log, at most, and some more."""
-    shapes, tried = Shapes(contract, world.lag_s), suspects(contract, world.lag_s)
+    """By kind: how much better the best suspect fits a sound log, at most, and some more; at least what so many tries
+    are worth."""
+    shapes, tried = Shapes(contract, world.lag_s), suspects(contract, world.lag_s, world.level)
     most = dict.fromkeys(KINDS, 0.0)
     number = Counter(suspect.kind for suspect in tried)
     for moved in kept:
         before = world.loss(shapes, moved)
         for suspect, after in _best(world, shapes, tried, moved):
             most[suspect.kind] = max(most[suspect.kind], before - after)
-    return {kind: _MARGIN * won + _FLOOR + _RARITY * math.log(max(1, number[kind])) for kind, won in most.items()}
+    tries = {kind: world.beyond(math.log(max(1, number[kind]))) for kind in KINDS}
+    return {kind: max(_MARGIN * won + _FLOOR, tries[kind]) for kind, won in most.items()}

@@ -14,7 +14,7 @@ class Finding:
 
     kind: str
     score: float
-    """How much more it explains than it may in a sound log; the larger, the surer."""
+    """How much it explains, by likelihood, less what so many tries are worth; the larger, the surer."""
     words: str
     evidence: str
 

@@ -19,11 +19,14 @@ SPAN = 8
 """Ticks over which changes are compared: noise of one tick would hide them."""
 FIRST = SPAN + 1
 """The first tick that can be predicted; before the log begins, its first command is held to have been sent."""
+LEAST = 2 * FIRST
+"""Ticks that a log must have."""
 _ALWAYS, _ROTORS, _POSTURE = 0, -1, -2
 """What answers may depend on, by number: the constant, commands that drive the body, the joints' positions; from 1 on
 the command of one joint."""
 _CARRIED = 0.95  # of its weight
-_FALLEN = -0.5  # of gravity's part along the body's axis down, which is -1 where it stands level
+UPRIGHT = 0.5
+"""The cosine of how far a body leans that has surely fallen."""
 
 
 Owned = tuple[Array, Array]
@@ -77,6 +80,12 @@ class Shapes:
             for joints, values in zip(self.roles.joints, positions, strict=True)
         ]
         return np.concatenate([none, *made])
+
+    def level(self, motion: Motion) -> Array:
+        """(commands,) what drives the body, in the middle of the ticks in which it carries it."""
+        first = self.lifted(motion)
+        medians = [np.median(motion.commands[name][first:], axis=0) for name in self.roles.free]
+        return np.concatenate([np.empty(0), *medians])
 
     def _blocks(self, motion: Motion, ticks: Array) -> tuple[list[Owned], list[Owned]]:
         """What counts at a tick, and what follows: of joints, of the body, of rates."""
@@ -170,13 +179,23 @@ class Shapes:
         low, high = self._range[name]
         return lambda values, ticks: np.any((values[ticks] < low) | (values[ticks] > high), axis=1)
 
-    def standing(self, motion: Motion) -> Motion:
-        """The motion up to where a body that was upright falls: what comes then is no control."""
+    def upright(self, motion: Motion) -> float:
+        """The least cosine of how far the body leans in a log; 1 where nothing measures it."""
         down = self._down(motion)
-        if down is None or np.median(down[: 2 * SPAN, 2]) > _FALLEN:
-            return motion
-        fallen = np.flatnonzero(down[:, 2] > _FALLEN)
-        return motion.until(int(fallen[0])) if len(fallen) else motion
+        return 1.0 if down is None else float(-down[:, 2].max())
+
+    def standing(self, motion: Motion, upright: float = UPRIGHT) -> Motion:
+        """The motion up to where a body that was upright leans so far that the cosine is less, or its rotors stop: what
+        comes then is no control, or follows from what went wrong before."""
+        ends = len(motion)
+        down = self._down(motion)
+        if down is not None and np.median(down[: 2 * SPAN, 2]) <= -upright:
+            ends = max(LEAST, _first(down[:, 2] > -upright))
+        for name in self.roles.free:
+            turns = np.any(motion.commands[name] != 0.0, axis=1)
+            begun = _first(turns)
+            ends = min(ends, begun + _first(~turns[begun:]))
+        return motion.until(ends)
 
     def _force(self, motion: Motion, velocity: Array) -> Array:
         """(n, 3) m/s²: what an accelerometer would read, of the velocity in the body, its change and gravity."""
@@ -223,6 +242,11 @@ class Shapes:
         turn = product(orientation[ticks - SPAN] * [1.0, -1.0, -1.0, -1.0], orientation[ticks])
         turn = turn * np.where(turn[:, :1] < 0, -1.0, 1.0)
         return 2.0 * turn[:, 1:] / (SPAN * self._period_s)
+
+
+def _first(true: Array) -> int:
+    """The first element that is true, or how many there are."""
+    return int(np.argmax(true)) if true.any() else len(true)
 
 
 def _owned(values: Array, owner: int) -> Owned:

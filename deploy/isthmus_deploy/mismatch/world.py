@@ -19,7 +19,7 @@ import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.motion import Array, Motion
-from isthmus_deploy.mismatch.shapes import SPAN, Shapes
+from isthmus_deploy.mismatch.shapes import SPAN, UPRIGHT, Shapes
 
 _LAGS_S = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.3)
 _RIDGE = 1e-4
@@ -31,6 +31,8 @@ the logarithm of what remains."""
 _LESS = 3.0
 _LOAD = 0.1  # rad of a joint by rad of all: how otherwise it is loaded in another posture
 _INEXACT = 0.2  # share of a motion that may remain: no unit is as linear as what is learnt of it
+_FURTHER, _LEAST_LEAN = 2.0, 0.25  # times, and rad
+_BLOCK = 2 * SPAN  # ticks of which the errors depend on one another
 _IMPLAUSIBLE = 5.0  # for a log that is all outside of its contract's ranges
 
 
@@ -57,6 +59,10 @@ class World:
     """(4, d): their deviations from unit to unit."""
     posture: Array
     """(joints,) rad: where they usually are, in the middle of a log."""
+    level: Array
+    """(commands,) what drives the body usually is, in the middle of a log: that of rotors hovers."""
+    upright: float
+    """The cosine of how far a body leans up to which it is judged."""
     lag_s: float
     """The time constant with which rotors and the like follow their commands."""
     allowance: Mapping[str, float]
@@ -112,8 +118,16 @@ def _learnt(shapes: Shapes, motions: Sequence[Motion]) -> World:
     least[0] *= np.sqrt(noise)
     return World(
         coefficients=coefficients, usual=usual, noise=noise, spread=np.sqrt(np.maximum(between, least**2)),
-        posture=np.mean([shapes.posture(motion) for motion in motions], axis=0), lag_s=shapes.lag_s, allowance={},
+        posture=np.mean([shapes.posture(motion) for motion in motions], axis=0),
+        level=np.mean([shapes.level(motion) for motion in motions], axis=0), upright=_upright(shapes, motions),
+        lag_s=shapes.lag_s, allowance={},
     )  # fmt: skip
+
+
+def _upright(shapes: Shapes, motions: Sequence[Motion]) -> float:
+    """A body that leans twice as far as sound ones do is about to fall."""
+    furthest = np.arccos(min(shapes.upright(motion) for motion in motions))
+    return float(np.cos(np.clip(_FURTHER * furthest, _LEAST_LEAN, np.arccos(UPRIGHT))))
 
 
 def _driven(shapes: Shapes, motion: Motion) -> tuple[Array, Array]:
@@ -126,8 +140,8 @@ def _driven(shapes: Shapes, motion: Motion) -> tuple[Array, Array]:
 def _said(
     shapes: Shapes, motion: Motion, coefficients: Array, noise: Array, every: int = 1
 ) -> tuple[Array, Array, Array]:
-    """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves (White,
-    1980), and (n, d) what remains, squared."""
+    """(4, d) what is left over says of a log, the variances of that, whatever the errors' size where it moves,
+    and (n, d) what remains, squared."""
     regressors, answers = shapes.rows(motion, every)
     predicted = shapes.held(regressors @ coefficients)
     left = answers - predicted
@@ -144,16 +158,23 @@ def _said(
     c = mean(rising**2) + 1e-4 * beyond + 1e-12
     by_gain, by_lag = (each / (a * c - b * b) for each in (c * moved - b * rising, a * rising - b * moved))
     gain, lag = mean((rest + moved) * by_gain) - 1.0, mean((rest + moved) * by_lag)
-    rest = (rest - gain * moved - lag * rising) ** 2 + 1e-12
+    off = rest - gain * moved - lag * rising
+    rest = off**2 + 1e-12
     remains = (rest / expected).mean(axis=0)
     said = np.stack([np.median(left, axis=0), gain, lag, 0.5 * np.log(remains)])
-    errors = (SPAN / every) * weights**2 * rest  # those of a span are one
-    share = SPAN / every / len(left)
-    unsure = np.stack(
-        [share * mean(rest), (errors * by_gain**2).sum(axis=0) + (noise / (a + beyond)) ** 2,
-         (errors * by_lag**2).sum(axis=0), 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2]
-    )  # fmt: skip
+    block, share = max(1, round(_BLOCK / every)), SPAN / every / len(left)
+    errors = [variance_of_sum(off * by, block) for by in (1.0 / len(off), weights * by_gain, weights * by_lag)]
+    unsure = np.stack([*errors, 0.25 * share * ((rest / expected) ** 2).mean(axis=0) / remains**2])
+    unsure[1] += (noise / (a + beyond)) ** 2
     return said, unsure, rest
+
+
+def variance_of_sum(terms: Array, block: int) -> Array:
+    """(d,) the variance of the sum of terms (n, d) of which neighbours depend on one another, by the squares of the
+    sums of all blocks (Newey and West, 1987), at least that of independent ones: noise of readings that are differences
+    of others takes itself away, but a few blocks may do so by chance."""
+    sums = np.cumsum(np.pad(terms, ((block, block), (0, 0))), axis=0)
+    return np.maximum(np.square(sums[block:] - sums[:-block]).sum(axis=0) / block, np.square(terms).sum(axis=0))
 
 
 def _regressed(pairs: Sequence[tuple[Array, Array]], allowed: Array) -> Array:

@@ -11,8 +11,8 @@ import numpy as np
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.mismatch.world import World
 
-VERSION = 2
-_ARRAYS = ("coefficients", "usual", "noise", "spread", "posture")
+VERSION = 3
+_ARRAYS = ("coefficients", "usual", "noise", "spread", "posture", "level")
 
 
 class WorldFileError(ValueError):
@@ -27,7 +27,7 @@ def beside(policy: Path) -> Path:
 def write_world(world: World, contract: Contract, path: Path) -> None:
     """Write a world beside the name, then under it."""
     facts = {
-        "version": VERSION, "interface": contract.interface().to_json(), "lag_s": world.lag_s,
+        "version": VERSION, "interface": contract.interface().to_json(), "lag_s": world.lag_s, "upright": world.upright,
         "allowance": dict(world.allowance),
     }  # fmt: skip
     part = path.with_name(path.name + ".part")
@@ -50,4 +50,4 @@ def read_world(path: Path, contract: Contract) -> World:
         raise WorldFileError(f"{path}: is no world that isthmus-mismatch --learn has written: {error}") from error
     if facts["version"] != VERSION or facts["interface"] != contract.interface().to_json():
         raise WorldFileError(f"{path}: was learnt for another robot than {contract.robot}: learn it anew with --learn")
-    return World(lag_s=facts["lag_s"], allowance=facts["allowance"], **arrays)
+    return World(lag_s=facts["lag_s"], upright=facts["upright"], allowance=facts["allowance"], **arrays)

@@ -15,8 +15,8 @@ from isthmus_deploy.mismatch.suspects.suspect import Suspect, Undo, reading, sen
 _GAINS = (0.25, 0.35, 0.5, 0.65, 1.5, 2.0, 2.8, 4.0)
 _SMOOTH = 2  # ticks before and after
 _DELAYS = (1, 2, 3, 4, 6, 8)  # ticks
-_SHARES = (0.1, 0.15, 0.22, 0.33, 0.5, 0.7)  # of what nine tenths of the commands ask for at most
-_CAPS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)  # of a command's range
+_SHARES = tuple(0.1 * 1.2 ** np.arange(12))  # of what nine tenths of the commands ask for at most
+_CAPS = tuple(np.arange(0.45, 0.9, 0.025))  # of a command's range: the square of what a rotor reaches carries
 
 
 def _pull(joints: Joints, lead: Array, motion: Motion) -> Array:

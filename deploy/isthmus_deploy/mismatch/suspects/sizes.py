@@ -51,15 +51,11 @@ def units(name: str, size: int, *, command: bool) -> Iterator[Suspect]:
         yield Suspect(kind="unit", words=said, undo=undo, shrinks=0.0 if command else size * math.log(factor))
 
 
-def scales(name: str, center: Array | None) -> Iterator[Suspect]:
-    """What is sent acts further, or less far, from its centre; by default from where all elements are in the middle."""
+def scales(name: str, center: Array) -> Iterator[Suspect]:
+    """What is sent acts further, or less far, from where a sound robot rests or hovers."""
 
     def spread(factor: float):
-        def change(values: Array) -> Array:
-            middle = np.median(values) if center is None else center
-            return middle + factor * (values - middle)
-
-        return change
+        return lambda values: center + factor * (values - center)
 
     for factor in _SCALES:
         words = f"{name} acts about {factor:g} times as far"
