@@ -36,6 +36,17 @@ def test_a_log_ends_where_rotors_that_turned_stop(rotors: Contract, stops: int, 
     assert len(Shapes(rotors).standing(hovering(300, begins=50, stops=stops))) == ticks
 
 
+@pytest.mark.parametrize(("upright", "ticks"), [(0.95, 150), (0.5, 300)])
+def test_a_log_ends_where_the_body_leans_further_than_it_may(rotors: Contract, upright: float, ticks: int):
+    motion = hovering(300, begins=0, stops=300)
+    leaning = motion.signals["orientation"].copy()
+    leaning[150:] = np.cos(0.25), np.sin(0.25), 0.0, 0.0  # half a radian, whose cosine is 0.88
+    motion = Motion(signals=motion.signals | {"orientation": leaning}, commands=motion.commands)
+    shapes = Shapes(rotors)
+    assert shapes.upright(motion) == pytest.approx(np.cos(0.5))
+    assert len(shapes.standing(motion, upright)) == ticks
+
+
 def test_rotors_are_scaled_about_what_carries_a_sound_robot(rotors: Contract):
     shapes, motion = Shapes(rotors, 0.05), hovering(300, begins=50, stops=300)
     level = shapes.level(motion)
