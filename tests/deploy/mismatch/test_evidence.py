@@ -41,7 +41,7 @@ def test_a_log_ends_where_the_body_leans_further_than_it_may(rotors: Contract, u
     motion = hovering(300, begins=0, stops=300)
     leaning = motion.signals["orientation"].copy()
     leaning[150:] = np.cos(0.25), np.sin(0.25), 0.0, 0.0  # half a radian, whose cosine is 0.88
-    motion = Motion(signals=motion.signals | {"orientation": leaning}, commands=motion.commands)
+    motion = Motion(signals={**motion.signals, "orientation": leaning}, commands=motion.commands)
     shapes = Shapes(rotors)
     assert shapes.upright(motion) == pytest.approx(np.cos(0.5))
     assert len(shapes.standing(motion, upright)) == ticks
