@@ -71,7 +71,7 @@ class Gaits:
         return stood, forward
 
     def _try(self, gaits: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
-        """Of no more gaits than there are worlds; the other worlds repeat the last one."""
+        """Try no more gaits than there are worlds, as `evaluate` does; the other worlds repeat the last one."""
         n, worlds, robot = len(gaits), self._engine.num_envs, self.robot
         rows = torch.arange(worlds).clamp_max(n - 1)
         state = self._engine.advance(None, self._start(strength[rows]))

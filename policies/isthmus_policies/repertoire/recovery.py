@@ -36,7 +36,7 @@ class Recovery:
 
     @property
     def best(self) -> float:
-        """Of the trials."""
+        """The greatest quality of all trials."""
         return max(self.quality)
 
 
