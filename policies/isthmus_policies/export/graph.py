@@ -89,11 +89,16 @@ class PolicyGraph(Graph):
         )
 
 
-def _require_seen(task: Task, policy: Policy) -> None:
-    """Raise ValueError naming the groups that a policy reads and the robot does not have."""
+def observed_groups(task: Task) -> tuple[str, ...]:
+    """Names of the observation groups that a robot has, which are those of `Task.observe`."""
     signals = {spec.name: torch.zeros(1, *spec.shape, dtype=DTYPES[spec.dtype]) for spec in task.robot.signals}
     memory = {spec.name: torch.full((1, *spec.shape), spec.initial) for spec in task.memory}
-    seen = task.observe(signals, memory)
+    return tuple(task.observe(signals, memory))
+
+
+def _require_seen(task: Task, policy: Policy) -> None:
+    """Raise ValueError naming the groups that a policy reads and the robot does not have."""
+    seen = observed_groups(task)
     if unseen := [name for name in policy.groups if name not in seen]:
         raise ValueError(
             f"the policy reads {', '.join(map(repr, unseen))}, which only simulation has, so no robot can run it; "

@@ -10,8 +10,8 @@ from isthmus_policies.interventions.config import InterventionsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SACConfig:
-    """The defaults reach for a cube within minutes on a core, with 64 worlds and small networks."""
+class OffPolicyConfig:
+    """How a policy is improved from transitions, whoever took them."""
 
     collect_steps: int = 4
     """Control steps of every world between two updates of the policy."""
@@ -25,7 +25,7 @@ class SACConfig:
     replay_steps: int = 4096
     """Control steps of every world that are remembered."""
     warm_up: int = 4096
-    """Transitions with uniformly random actions, of all worlds, before learning begins."""
+    """Transitions, of all worlds, before learning begins; in simulation with uniformly random actions."""
     gamma: float = 0.99
     """Discount per control step."""
     n_step: int = 3
@@ -48,11 +48,6 @@ class SACConfig:
     demonstrations: tuple[Path, ...] = ()
     """Folders of datasets of transitions: half of every batch is drawn from these and from what interveners did (Ball
     et al. 2023, "Efficient Online Reinforcement Learning with Offline Data")."""
-    interventions: InterventionsConfig = field(default_factory=InterventionsConfig)
-    """Who takes over from the learner, and when."""
-    reward: Literal["task", "takeovers"] = "task"
-    """What is learned from: the task's reward, or -1 for an action upon which somebody has taken over, or that has
-    ended in failure, and 0 for all others (Luo et al. 2023, "RLIF"); in demonstrations nobody takes over."""
 
     def __post_init__(self) -> None:
         for name in ("collect_steps", "actor_every", "batch_size", "replay_steps", "n_step", "minimum_of"):
@@ -62,12 +57,26 @@ class SACConfig:
             raise ValueError("update_ratio and initial_temperature must be above 0")
         if self.temperature is not None and self.temperature < 0.0:
             raise ValueError(f"temperature must be at least 0, or None to learn it; got {self.temperature}")
-        if self.reward == "takeovers" and self.interventions.teacher is None:
-            raise ValueError("nobody takes over, so there is no reward: name interventions.teacher")
-        if self.interventions.teacher is not None and self.interventions.duration > self.replay_steps:
-            raise ValueError(f"interventions.duration must be at most the {self.replay_steps} replay_steps")
         if max(self.n_step, self.collect_steps) > self.replay_steps:
             raise ValueError(
                 f"n_step {self.n_step} and collect_steps {self.collect_steps} must be at most the {self.replay_steps} "
                 "replay_steps"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACConfig(OffPolicyConfig):
+    """The defaults reach for a cube within minutes on a core, with 64 worlds and small networks."""
+
+    interventions: InterventionsConfig = field(default_factory=InterventionsConfig)
+    """Who takes over from the learner, and when."""
+    reward: Literal["task", "takeovers"] = "task"
+    """What is learned from: the task's reward, or -1 for an action upon which somebody has taken over, or that has
+    ended in failure, and 0 for all others (Luo et al. 2023, "RLIF"); in demonstrations nobody takes over."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reward == "takeovers" and self.interventions.teacher is None:
+            raise ValueError("nobody takes over, so there is no reward: name interventions.teacher")
+        if self.interventions.teacher is not None and self.interventions.duration > self.replay_steps:
+            raise ValueError(f"interventions.duration must be at most the {self.replay_steps} replay_steps")

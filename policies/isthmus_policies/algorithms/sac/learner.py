@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus_policies.algorithms.optimizer import in_one_piece, load_optimizer, optimizer_tensors
-from isthmus_policies.algorithms.sac.config import SACConfig
+from isthmus_policies.algorithms.sac.config import OffPolicyConfig
 from isthmus_policies.algorithms.sac.gradients import EnsembleGradient, squash_gradient
 from isthmus_policies.algorithms.sac.replay import Transitions
 from isthmus_policies.distributed import copy_first_, mean_
@@ -38,7 +38,7 @@ class Learner:
     """Improves a `SquashedActorCritic` from transitions, whoever took them (Haarnoja et al. 2018, "Soft Actor-Critic
     Algorithms and Applications")."""
 
-    def __init__(self, policy: SquashedActorCritic, config: SACConfig, generator: torch.Generator) -> None:
+    def __init__(self, policy: SquashedActorCritic, config: OffPolicyConfig, generator: torch.Generator) -> None:
         """generator: Of everything that it draws. Raises ValueError for fewer critics than `minimum_of`."""
         if policy.critics.members < config.minimum_of:
             raise ValueError(

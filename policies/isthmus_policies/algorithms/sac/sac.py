@@ -50,7 +50,11 @@ class SAC:
         groups = {name: env.task.groups[name] for name in dict.fromkeys((*self.policy.learns_from(), *watching))}
         self.replay = ReplayBuffer(env.task, groups, env.num_envs, config.replay_steps, env.device)
         learned = {name: groups[name] for name in self.policy.learns_from()}
-        self.taught = Taught(config, env.task, learned, config.replay_steps * env.num_envs, env.device)
+        room = 0 if self.intervener is None else config.replay_steps * env.num_envs
+        self.taught = Taught(
+            config.demonstrations, env.task, learned,
+            rewarded=config.reward == "task", interventions=room, device=env.device,
+        )  # fmt: skip
         self.columns = (*(f"learner/{name}" for name in LOGGED), "replay/transitions")
         if self.taught.expected:
             self.columns += ("replay/taught",)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
-from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.demonstrations import Demonstrations
 from isthmus_policies.algorithms.sac.replay import ReplayBuffer
 from isthmus_policies.networks.policy import Groups, Tensors
@@ -16,19 +18,32 @@ class Taught:
     """Replays beside the online one. A full one of interventions forgets its oldest ones; no demonstration is forgotten
     for them."""
 
-    def __init__(self, config: SACConfig, task: Task, groups: Groups, room: int, device: torch.device) -> None:
-        """room: Steps of interventions that are remembered. Raises DatasetError."""
-        self.expected = bool(config.demonstrations) or config.interventions.teacher is not None
+    def __init__(
+        self,
+        demonstrations: Sequence[Path],
+        task: Task,
+        groups: Groups,
+        *,
+        rewarded: bool,
+        interventions: int,
+        device: torch.device,
+    ) -> None:
+        """Raises DatasetError.
+
+        Args:
+            demonstrations: Folders of datasets of transitions.
+            task: What is learned.
+            groups: The observation groups to keep.
+            rewarded: Whether rewards of demonstrations count.
+            interventions: Steps of interventions that are remembered; 0 where nobody intervenes.
+            device: Where they are kept.
+        """
+        self.expected = bool(demonstrations) or interventions > 0
         """Whether anything is ever shown."""
-        rewarded = config.reward == "task"
         self.demonstrations = (
-            Demonstrations(config.demonstrations, task, groups, rewarded=rewarded, device=device)
-            if config.demonstrations
-            else None
+            Demonstrations(demonstrations, task, groups, rewarded=rewarded, device=device) if demonstrations else None
         )
-        self.interventions = (
-            ReplayBuffer(task, groups, 1, room, device) if config.interventions.teacher is not None else None
-        )
+        self.interventions = ReplayBuffer(task, groups, 1, interventions, device) if interventions else None
 
     def add(self, done: ReplayBuffer, steps: Tensor) -> None:
         """Take over from the online replay the last so many steps (N,) of each world, which somebody else did."""
