@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_policies.actor_learner.driver import LearningRun
 from isthmus_policies.actor_learner.experience import Experience
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.export.export import export_run
 
 pytestmark = pytest.mark.long
@@ -77,7 +77,8 @@ def test_both_are_killed_and_go_on(start: Callable[..., subprocess.Popen[str]], 
     actor.wait()
     done = len(experience)
     rows = experience.read(0, 100_000)
-    assert len(rows) == done and rows["number"].tolist() == list(range(done))
+    assert len(rows) == done
+    assert rows["number"].tolist() == list(range(done))
     within = ~rows["first"][1:]
     assert (rows["before"]["actor"][1:][within] == rows["after"]["actor"][:-1][within]).all()
 

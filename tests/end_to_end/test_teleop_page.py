@@ -8,9 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +24,12 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.operator import Controller
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.scan.gather import gather
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.push_t import DEMONSTRATION
+from isthmus_policies.files import write_json
+from isthmus_policies.training.config import default_config
+from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.robots.pusher.description import MIDDLE, PIXEL
 from isthmus_sim.tasks import make_task
 
@@ -178,3 +185,52 @@ def episodes(dataset: Path) -> list[dict[str, NDArray]]:
         assert len(reader.frames(index, "observation.images.scene")) == len(episode["action"])
     assert not [finding for finding in run_checks(gather(dataset)) if finding.severity == "error"]
     return columns
+
+
+def test_a_person_takes_over_from_a_policy_that_learns_meanwhile(tmp_path: Path):
+    """It drives from the start, the person from "Take over" to "Give back"; the learner is told all of it."""
+    usual = default_config("push_t", algorithm="sac-robot")
+    config = replace(usual, algorithm=replace(usual.algorithm, exchange=tmp_path / "exchange"))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / "config.json", config)
+    with closing(Trainer(config)) as learner:
+        alive = threading.Event()
+        beating = threading.Thread(target=beat, args=(learner.algorithm, alive))
+        beating.start()
+        with (
+            teleop(tmp_path / "data", "--port", "0", "--learn", str(folder)) as (url, process),
+            browser_at(url) as page,
+        ):
+            page.keyboard.press("r")
+            until(page, "recording", 10)
+            page.get_by_role("button", name="Take over").click()
+            until(page, "recording", steps(page) + 10)
+            page.screenshot(path=tmp_path / "taken.png")
+            page.get_by_role("button", name="Give back").click()
+            until(page, "recording", steps(page) + 10)
+            page.keyboard.press("Enter")
+            told(page, "episode 0 saved")
+            page.get_by_role("button", name="Quit").click()
+            _, errors = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, errors
+        alive.set()
+        beating.join()
+        learner.algorithm.close()  # pyright: ignore[reportAttributeAccessIssue]
+    with closing(LearningRun.of(folder).experience()) as experience:
+        rows = experience.read(0, 1000)
+    by_person = rows["intervened"]
+    changes = np.flatnonzero(np.diff(by_person.astype(int)))
+    assert len(changes) == 2
+    assert not by_person[0]
+    assert not by_person[-1]
+    assert np.flatnonzero(rows["taken"]).tolist() == [changes[0]]
+    assert rows["truncated"][-1] or rows["terminated"][-1]
+    recorded = DatasetReader(tmp_path / "data").columns(0)
+    np.testing.assert_array_equal(recorded["intervention"][:, 0], by_person)
+
+
+def beat(learner: Any, ended: threading.Event) -> None:
+    """The learner lives, until it is told that it need not."""
+    while not ended.wait(0.5):
+        learner._board.beat()

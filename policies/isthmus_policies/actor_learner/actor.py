@@ -32,9 +32,10 @@ class Actor:
     them.
 
     Args:
-        hands: Who decides: the driver itself, or somebody over it (`teleop.operators.take_over.TakeOver`).
+        hands: Who decides: the driver itself, or somebody over it (`teleop.operators.take_over.TakeOver`). Closed with
+            this operator.
         driver: The policy that learns; what it proposes is there before `hands` are asked.
-        experience: Where transitions go; closed with this operator, as are the others.
+        experience: Where transitions go. It stays the caller's to close.
         steps: An episode's time is over after so many.
     """
 
@@ -101,12 +102,8 @@ class Actor:
         self.interventions += step.intervened
 
     def close(self) -> None:
-        """Close who decides, and let go of the learner."""
-        try:
-            self._hands.close()
-        finally:
-            self._driver.close()
-            self._experience.close()
+        """Close who decides."""
+        self._hands.close()
 
 
 def _rows(tensors: Tensors) -> dict[str, Any]:

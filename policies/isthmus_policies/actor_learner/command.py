@@ -22,10 +22,11 @@ from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.actor_learner.actor import Actor
-from isthmus_policies.actor_learner.driver import ActorDriver, LearningRun
+from isthmus_policies.actor_learner.driver import ActorDriver
 from isthmus_policies.actor_learner.experience import Experience
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.actor_learner.script import ScriptConfig, ScriptedHuman
-from isthmus_policies.demonstrate.demonstration import Demonstration, MeasuredRobot, find_demonstration
+from isthmus_policies.demonstrate.demonstration import MeasuredRobot, find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.ros2.options import Ros2Options, connect
 from isthmus_policies.training.stop_request import StopRequest
@@ -70,17 +71,16 @@ def act(options: Options, console: Console) -> str:
         DatasetError, RegistryError, UnsupportedError, CameraError, Refusal: as `isthmus-record`.
     """
     run = LearningRun.of(options.run)
-    task = run.task
-    scripted = options.script.probability > 0.0
-    demonstration = find_demonstration(task.name, *(("script",) if scripted else ()))
+    task, words = run.task, find_demonstration(run.task.name).words
     robot = _robot(options, task)
     rate = round(1 / task.robot.control_period_s)
     clock = WallClock() if options.real_time or options.robot.ros else VirtualClock()
     with (
         closing(robot),
-        closing(make_actor(run, robot, patience_s=options.patience_s, script=_script(options, demonstration))) as actor,
+        closing(run.experience()) as experience,
+        closing(make_actor(options, run, robot, experience)) as actor,
         open_dataset(options.dataset, robot.features, fps=rate) as writer,
-        Recorder(robot, actor, writer, task=demonstration.words, clock=clock) as recorder,
+        Recorder(robot, actor, writer, task=words, clock=clock) as recorder,
     ):
         first = next_seed(options.dataset) if options.seed is None else options.seed
         _episodes(recorder, options, first, console)
@@ -106,24 +106,19 @@ def _robot(options: Options, task: Task) -> MeasuredRobot:
     return connect(options.robot, task.robot) if options.robot.ros else EnvRobot(task)
 
 
-def _script(options: Options, demonstration: Demonstration) -> ScriptedHuman | None:
-    if options.script.probability == 0.0:
-        return None
-    if options.robot.ros:
-        raise UnsupportedError("a script sees what only a simulator tells: it cannot take over with --ros")
-    assert demonstration.script is not None
-    noise = demonstration.noise if options.script.noise is None else options.script.noise
-    return ScriptedHuman(demonstration.script(noise, options.script.skill), options.script)
-
-
-def make_actor(
-    run: LearningRun, robot: MeasuredRobot, *, patience_s: float, script: ScriptedHuman | None = None
-) -> Actor:
-    """What drives a robot while it learns. Raises ExchangeError where there is no learner, or an actor already."""
-    driver = ActorDriver(run, robot.signals, patience_s=patience_s)
-    hands: Operator = TakeOver(script, driver) if script else driver
-    groups = {name: run.task.groups[name] for name in run.policy.learns_from()}
-    experience = Experience(run.exchange, run.task, groups, run.algorithm.replay_steps, make=False, write=True)
+def make_actor(options: Options, run: LearningRun, robot: MeasuredRobot, experience: Experience) -> Actor:
+    """What drives a robot while it learns. Raises ExchangeError where there is no learner, RegistryError where the task
+    has no script, UnsupportedError where none can drive."""
+    driver = ActorDriver(run, robot.signals, patience_s=options.patience_s)
+    hands: Operator = driver
+    if options.script.probability > 0.0:
+        if options.robot.ros:
+            raise UnsupportedError("a script sees what only a simulator tells: it cannot take over with --ros")
+        demonstration = find_demonstration(run.task.name, "script")
+        assert demonstration.script is not None
+        noise = demonstration.noise if options.script.noise is None else options.script.noise
+        script = demonstration.script(noise, options.script.skill)
+        hands = TakeOver(ScriptedHuman(script, options.script), driver)
     return Actor(hands, driver, experience, steps=run.task.episode_steps)
 
 

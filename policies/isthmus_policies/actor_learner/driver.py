@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,54 +13,22 @@ from torch import Tensor
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event
 from isthmus_datasets.recording.robot import Observation
 from isthmus_policies.actor_learner.board import PolicyBoard
-from isthmus_policies.actor_learner.config import RobotSACConfig
-from isthmus_policies.actor_learner.learner import acting, improvable
+from isthmus_policies.actor_learner.learner import acting
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate.features import joined, split
-from isthmus_policies.networks.policy import Tensors, make_policy
-from isthmus_policies.networks.squashed import SquashedActorCritic, squash
-from isthmus_policies.training.config import config_from_json
-from isthmus_policies.training.worlds import make_task
-from isthmus_sim.task import Task
+from isthmus_policies.networks.policy import Tensors
+from isthmus_policies.networks.squashed import squash
 from isthmus_sim.threads import one_torch_thread
-
-CONFIG = "config.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningRun:
-    """A run by "sac-robot", as its actor needs it."""
-
-    task: Task
-    policy: SquashedActorCritic
-    """Not trained yet."""
-    algorithm: RobotSACConfig
-    exchange: Path
-
-    @classmethod
-    def of(cls, folder: Path) -> LearningRun:
-        """That in `folder`. Raises ValueError where it is none, OSError where there is none."""
-        path = folder / CONFIG
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no run in {folder}: start its learner first: "
-                f"isthmus-train TASK --algorithm sac-robot --algorithm.exchange FOLDER --run {folder}"
-            )
-        config = config_from_json(json.loads(path.read_text()))
-        if not isinstance(config.algorithm, RobotSACConfig) or config.algorithm.exchange is None:
-            raise ValueError(f"{folder} is learned by {config.algorithm_name!r}; an actor needs a run of sac-robot")
-        task = make_task(config)
-        policy = improvable(make_policy(config.policy_name, config.policy, task.groups, task.action_size), task)
-        return cls(task=task, policy=policy.eval(), algorithm=config.algorithm, exchange=config.algorithm.exchange)
 
 
 class ActorDriver:
-    """Acts as the learner's newest policy draws it, and keeps the task's memory of what was really done. It starts
-    episodes by itself.
+    """Acts as the learner's newest policy draws it, and keeps the task's memory of what was really done.
 
     Args:
         run: What is learned.
         signals: Finds an observation's signals by name, unbatched.
         patience_s: It gives up when the learner was silent for so long.
+        starts: Whether it starts episodes, and ends them where the robot reports success; otherwise a person does.
         seed: Of what it draws.
 
     Raises:
@@ -76,6 +41,7 @@ class ActorDriver:
         signals: Callable[[Observation], Mapping[str, NDArray[Any]]],
         *,
         patience_s: float,
+        starts: bool = True,
         seed: int = 0,
     ) -> None:
         self.name = "learning policy"
@@ -84,7 +50,7 @@ class ActorDriver:
         self.versions = 0
         """How often it has taken a new policy."""
         self._task, self._policy, self._signals, self._patience_s = run.task, run.policy, signals, patience_s
-        self._generator = torch.Generator().manual_seed(seed)
+        self._starts, self._generator = starts, torch.Generator().manual_seed(seed)
         self._board = PolicyBoard(run.exchange, acting(run.policy), write=False)
         self._version = 0
         self.reset(seed)
@@ -120,8 +86,12 @@ class ActorDriver:
         """Its commands upon what it was shown by `look`."""
         commands = self._task.act(self.proposed, self._read, self._memory)
         action = joined(self._task.robot.commands, {name: value[0].numpy() for name, value in commands.items()})
-        event = Event.START if self._step == 0 else Event.SUCCESS if observation.success else Event.NONE
-        return Decision(action=action, control=Controller.POLICY, event=event)
+        return Decision(action=action, control=Controller.POLICY, event=self._event(observation))
+
+    def _event(self, observation: Observation) -> Event:
+        if not self._starts:
+            return Event.NONE
+        return Event.START if self._step == 0 else Event.SUCCESS if observation.success else Event.NONE
 
     def action_of(self, sent: NDArray[Any]) -> Tensor:
         """The action (1, action_size) within [-1, 1] whose commands are nearest to these (k,)."""

@@ -37,6 +37,9 @@ from isthmus_datasets.tools.cli import Check
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.timing.machine_load import machine_load
+from isthmus_policies.actor_learner.actor import Actor
+from isthmus_policies.actor_learner.driver import ActorDriver
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate.demonstration import (
     Demonstration,
     ShownRobot,
@@ -55,6 +58,8 @@ from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget
 
 SCRIPT = "script"
+LEARNER_PATIENCE_S = 30.0
+"""The episode is given up when the learner was silent for so long."""
 DEVICES: dict[str, Callable[[], Device]] = {"keyboard": Keyboard, "gamepad": Gamepad, "spacemouse": SpaceMouse}
 
 
@@ -77,6 +82,9 @@ class Options:
     leader_arm: Annotated[LeaderOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LeaderOptions)
     policy: str = ""
     """A policy file that drives from the start of an episode, until the person takes over; or "script"."""
+    learn: Path | None = None
+    """Folder of a run that isthmus-train --algorithm sac-robot writes: its policy drives when it is given control, and
+    learns from what it does and from what you do in its place."""
     seed: int | None = None
     """Seed of the first episode's start; each has one more than the one before. By default 0, or the next after the
     dataset's own."""
@@ -151,15 +159,18 @@ def run(options: Options) -> int:
         Refusal: there is no such robot on ROS 2, or it may not be driven.
         RegistryError: nobody demonstrates the task so.
         UnsupportedError: something is not installed.
+        ValueError: there is no such run to learn in, or it is of another task.
         OSError: the page cannot be served, or the disk is full.
     """
     if note := machine_load().real_time_note():
         print(note, flush=True)
-    demonstration, task = find_demonstration(options.task, *needed_parts(options)), make_task(options.task)
+    demonstration, run = find_demonstration(options.task, *needed_parts(options)), learning_run(options)
+    task = run.task if run else make_task(options.task)
     rate = round(1 / task.robot.control_period_s)
     with ExitStack() as stack:
         robot = stack.enter_context(closing(make_robot(options, demonstration, task)))
-        other = other_operator(options, demonstration, task.robot, robot)
+        learning = ActorDriver(run, robot.signals, patience_s=LEARNER_PATIENCE_S, starts=False) if run else None
+        other = learning or other_operator(options, demonstration, task.robot, robot)
         browser = BrowserDevice(hand_over=other is not None)
         stack.enter_context(ended_by_signals(browser))
         human, guide = person(options, demonstration, browser, robot, task.robot)
@@ -170,9 +181,13 @@ def run(options: Options) -> int:
         )
         at_page = guide is not None and options.device == "page"
         operator = BrowserOperator(page, driver, guide, rate_hz=rate, at_page=at_page)
+        whole = operator
+        if run and learning:
+            experience = stack.enter_context(closing(run.experience()))
+            whole = Actor(operator, learning, experience, steps=task.episode_steps)
         recorder = stack.enter_context(
             Recorder(
-                robot, operator, writer, task=demonstration.words, max_steps=max(1, round(options.max_seconds * rate))
+                robot, whole, writer, task=demonstration.words, max_steps=max(1, round(options.max_seconds * rate))
             )
         )
         seed = next_seed(options.dataset) if options.seed is None else options.seed
@@ -183,6 +198,18 @@ def run(options: Options) -> int:
         print(f"{options.dataset}: {recorder.summary()}", flush=True)
         saved = recorder.summary().saved
     return checked(options.dataset) if saved else 0
+
+
+def learning_run(options: Options) -> LearningRun | None:
+    """The run that learns meanwhile. Raises ValueError, OSError."""
+    if options.learn is None:
+        return None
+    if options.policy:
+        raise ValueError("--learn has a policy of its own: leave --policy out")
+    run = LearningRun.of(options.learn)
+    if run.task.name != options.task:
+        raise ValueError(f"{options.learn} learns the task {run.task.name!r}, not {options.task!r}")
+    return run
 
 
 def make_robot(options: Options, demonstration: Demonstration, task: Task) -> ShownRobot:
@@ -292,7 +319,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(run(options))
     except (
         RegistryError, DatasetError, DeviceError, PolicyFileError, RecordingError, UnsupportedError, CalibrationError,
-        CameraError, Refusal, OSError,
+        CameraError, Refusal, ValueError, OSError,
     ) as error:  # fmt: skip
         sys.exit(f"isthmus-teleop: {error}")
 

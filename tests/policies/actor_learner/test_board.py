@@ -31,11 +31,13 @@ for number in itertools.count(1):
 
 def test_the_newest_policy_is_read(tmp_path: Path):
     learner, actor = PolicyBoard(tmp_path, SHAPES, write=True), PolicyBoard(tmp_path, SHAPES, write=False)
-    assert actor.version == 0 and actor.read() is None
+    assert actor.version == 0
+    assert actor.read() is None
     for number in (1.0, 2.0, 3.0):
         learner.write({name: torch.full_like(value, number) for name, value in SHAPES.items()})
         read = actor.read()
-        assert read is not None and actor.version == number
+        assert read is not None
+        assert actor.version == number
         assert all((read[name] == number).all() and read[name].dtype == SHAPES[name].dtype for name in SHAPES)
 
 
@@ -43,7 +45,8 @@ def test_no_policy_is_half_of_one_and_half_of_another(tmp_path: Path):
     """The writer does nothing but write, and is killed at last; what it wrote last stays."""
     here = str(Path(__file__).parent)
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), here], stdout=subprocess.PIPE)
-    assert writer.stdout is not None and writer.stdout.readline() == b"begun\n"
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"begun\n"
     board = PolicyBoard(tmp_path, SHAPES, write=False)
     seen: set[float] = set()
     while len(seen) < 50:
@@ -54,7 +57,8 @@ def test_no_policy_is_half_of_one_and_half_of_another(tmp_path: Path):
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     read = board.read()
-    assert read is not None and float(read["actor.count"]) == board.version
+    assert read is not None
+    assert float(read["actor.count"]) == board.version
     assert bool((read["actor.weight"] == float(read["actor.count"])).all())
 
 
@@ -71,7 +75,7 @@ def test_two_learners_do_not_share_an_exchange(tmp_path: Path):
     with pytest.raises(ExchangeError, match="has a learner already: stop that one first"):
         PolicyBoard(tmp_path, SHAPES, write=True)
     first.close()
-    with pytest.raises(ExchangeError, match="another learner's: tensors.actor.weight"):
+    with pytest.raises(ExchangeError, match=r"another learner's: tensors\.actor\.weight"):
         PolicyBoard(tmp_path, SHAPES | {"actor.weight": torch.zeros(300, 100)}, write=False)
 
 

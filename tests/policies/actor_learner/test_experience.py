@@ -49,9 +49,11 @@ def opened(folder: Path, *, capacity: int = 10, make: bool = True, write: bool =
 
 def require_whole(rows: np.ndarray, first: int) -> None:
     for number, each in enumerate(rows, start=first):
-        assert (each["before"]["actor"] == number).all() and (each["after"]["actor"] == number + 1).all()
+        assert (each["before"]["actor"] == number).all()
+        assert (each["after"]["actor"] == number + 1).all()
         assert (each["before"]["image"] == number % 256).all()
-        assert (each["action"] == number).all() and each["reward"] == number
+        assert (each["action"] == number).all()
+        assert each["reward"] == number
 
 
 def test_what_is_written_is_read(tmp_path: Path):
@@ -67,7 +69,9 @@ def test_what_is_written_is_read(tmp_path: Path):
 
 
 @given(written=st.integers(0, 35), most=st.integers(1, 15), data=st.data())
-def test_the_last_ones_are_there(tmp_path_factory: pytest.TempPathFactory, written: int, most: int, data: st.DataObject):
+def test_the_last_ones_are_there(
+    tmp_path_factory: pytest.TempPathFactory, written: int, most: int, data: st.DataObject
+):
     experience = opened(tmp_path_factory.mktemp("ring"), write=True)
     for number in range(written):
         experience.write(row(number))

@@ -15,7 +15,9 @@ GROUPS = {"actor": Group(shape=(1,))}
 TYPE = row_type(GROUPS, 2)
 
 
-def rows(first: int, count: int, *, begins: bool = True, terminated: bool = False, truncated: bool = False) -> np.ndarray:
+def rows(
+    first: int, count: int, *, begins: bool = True, terminated: bool = False, truncated: bool = False
+) -> np.ndarray:
     """An episode, or a part of one, whose observations are `first`, `first` + 1, …; the action has the same number."""
     made = np.zeros(count, TYPE)
     numbers = np.arange(first, first + count, dtype=np.float32)

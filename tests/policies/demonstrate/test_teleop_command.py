@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.record import main as record
 from isthmus_policies.demonstrate.teleop import Session, main, make_page, outcome_message
+from isthmus_policies.files import write_json
+from isthmus_policies.training.config import default_config
 from isthmus_sim.tasks import make_task
 
 TIMEOUT_S = 60
@@ -128,3 +131,22 @@ def test_what_is_said_of_an_episode():
     lost = Outcome(index=None, steps=9, event=Event.DISCARD, reason="episode 4 was discarded after 9 steps")
     assert outcome_message(lost, "the page was closed") == "episode 4 was discarded after 9 steps: the page was closed"
     assert outcome_message(Outcome(index=4, steps=9, event=Event.SUCCESS), "") == "episode 4 saved: 9 steps, success"
+
+
+def test_only_a_run_that_learns_this_task_learns(tmp_path: Path):
+    exchange = tmp_path / "exchange"
+    for name, algorithm in (("ppo", "ppo"), ("learning", "sac-robot")):
+        config = default_config("push_t", algorithm=algorithm)
+        if algorithm == "sac-robot":
+            config = replace(config, algorithm=replace(config.algorithm, exchange=exchange))
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "config.json", config)
+    for arguments, message in (
+        (["push_t", "--learn", "nowhere"], "no run in nowhere: start its learner first"),
+        (["push_t", "--learn", str(tmp_path / "ppo")], "learned by 'ppo'"),
+        (["pick_place", "--learn", str(tmp_path / "learning")], "learns the task 'push_t', not 'pick_place'"),
+        (["push_t", "--learn", str(tmp_path / "learning"), "--policy", "script"], "leave --policy out"),
+        (["push_t", "--learn", str(tmp_path / "learning")], "policy is not there: start the learner first"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            main([arguments[0], str(tmp_path / "data"), "--no-open", "--port", "0", *arguments[1:]])

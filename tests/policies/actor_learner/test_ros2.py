@@ -1,0 +1,79 @@
+"""The actor drives a robot over ROS 2, through the safety chain, against the stand-in robot's process."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from isthmus_policies.actor_learner.command import Options, act
+from isthmus_policies.actor_learner.learning_run import LearningRun
+from isthmus_policies.files import write_json
+from isthmus_policies.networks.squashed import SquashedConfig
+from isthmus_policies.training.config import default_config
+from isthmus_policies.training.trainer import Trainer
+from isthmus_sim.tasks.pick_place import PickPlaceConfig
+
+pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
+
+from isthmus_deploy.ros import ros2
+from isthmus_policies.demonstrate.ros2.options import Ros2Options
+
+pytestmark = pytest.mark.ros
+
+_names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
+Process, own_domain = _names["Process"], _names["own_domain"]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    started = []
+
+    def launch(robot: str) -> Any:
+        started.append(Process("isthmus_deploy.ros.stand_in_robot", "--robot", robot, "--seed", 7))
+        return started[-1]
+
+    with own_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        ros2.require()
+        yield launch
+        for process in started:
+            process.kill()
+
+
+def test_what_a_robot_on_ros_2_does_is_learned_from(stand_in: Callable[[str], Any], tmp_path: Path):
+    usual = default_config("pick_place", algorithm="sac-robot")
+    config = replace(
+        usual,
+        task=PickPlaceConfig(episode_steps=40),
+        policy=SquashedConfig(actor=(8,), critic=(8,), critic_groups=("actor",)),
+        algorithm=replace(usual.algorithm, exchange=tmp_path / "exchange", warm_up=10, patience_s=0.1),
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / "config.json", config)
+    stand_in("so101")
+    with closing(Trainer(config)) as trainer:
+        options = Options(
+            run=folder, dataset=tmp_path / "data", episodes=1, patience_s=300, robot=Ros2Options(ros=True)
+        )
+        said = act(options, Console())
+        row = trainer.iterate()
+        trainer.algorithm.close()  # pyright: ignore[reportAttributeAccessIssue]
+    assert said.endswith("1 episodes, 40 transitions, 0% by the script")
+    assert row["robot/transitions"] == 40
+    assert row["learner/entropy"] != 0
+    with closing(LearningRun.of(folder).experience()) as experience:
+        rows = experience.read(0, 100)
+    assert rows["truncated"].tolist() == [False] * 39 + [True]
+    assert np.ptp(rows["before"]["actor"], axis=0).max() > 0.01, "it has moved"
+    assert not rows["reward"].any(), "this robot tells no reward, and nobody has said that it is done"
