@@ -20,7 +20,7 @@ from isthmus_deploy.mismatch.suspects import KINDS, Suspect, suspects
 from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 
 _MARGIN = 1.3
-_FLOOR = 0.05
+_FLOOR = 0.08
 _COARSE, _FINALISTS = 64, 4
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
