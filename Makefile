@@ -192,6 +192,9 @@ bench-identify: $(STAMP) ## ARGS="--logs ...": a servo fitted to logs, judged on
 bench-identify-robot: $(STAMP) ## hidden quadrotors found from one flight each, and policies trained within what was found
 	$(BIN)/python benchmarks/identify_robot.py $(ARGS)
 
+bench-demonstrations: $(STAMP) ## a second operator's demonstrations beside those of the first: all, some, those that fit
+	$(BIN)/python benchmarks/demonstrations.py $(ARGS)
+
 bench-mismatch: $(STAMP) ## faults of twelve kinds between training and robot: is the right cause named, and none in sound logs?
 	$(BIN)/python benchmarks/mismatch.py $(ARGS)
 

@@ -20,13 +20,14 @@ class Weights:
 
     Args:
         datasets: Share of each dataset in all draws, however large it is; None for as many as it has windows, weighted.
-        episodes: Weight of an episode, such as `lambda row: 3.0 if row.facts.get("success") else 1.0`.
+        episodes: Weight of an episode, such as `lambda row: 3.0 if row.facts.get("success") else 1.0`; or for each
+            dataset those of its episodes, by their numbers.
         steps: Weight of each row as a current step, (n,), from a dataset's columns (those that the windows read), each
             (n, *shape).
     """
 
     datasets: Sequence[float] | None = None
-    episodes: Callable[[EpisodeRow], float] | None = None
+    episodes: Callable[[EpisodeRow], float] | Sequence[Sequence[float]] | None = None
     steps: Callable[[Mapping[str, NDArray[Any]]], NDArray[np.floating]] | None = None
 
 
@@ -172,7 +173,7 @@ def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
     for number, source in enumerate(dataset.sources):
         inside = table.source == number
         if weights.episodes is not None:
-            of_rows = np.array([weights.episodes(row) for row in source.rows], np.float64)
+            of_rows = np.array([_of_episode(weights.episodes, number, row) for row in source.rows], np.float64)
             each[inside] *= of_rows[table.episode[inside]]
         if weights.steps is not None:
             each[inside] *= np.asarray(weights.steps(source.columns), np.float64)[table.current[inside]]
@@ -184,6 +185,12 @@ def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
         roots = ", ".join(str(source.reader.root) for source in dataset.sources)
         raise ValueError(f"the weights of all windows of {roots} sum to zero: nothing could be drawn")
     return np.cumsum(each)
+
+
+def _of_episode(
+    weights: Callable[[EpisodeRow], float] | Sequence[Sequence[float]], dataset: int, row: EpisodeRow
+) -> float:
+    return weights(row) if callable(weights) else weights[dataset][row.index]
 
 
 def _share(share: float, total: float, root: str) -> float:

@@ -49,6 +49,7 @@ from isthmus_policies.demonstrate.demonstration import (
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
 from isthmus_policies.demonstrate.policy_operator import policy_for
+from isthmus_policies.demonstrate.review import Reviewer
 from isthmus_policies.demonstrate.ros2.options import Ros2Options, connect_shown
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
@@ -85,6 +86,9 @@ class Options:
     learn: Path | None = None
     """Folder of a run that isthmus-train --algorithm sac-robot writes: its policy drives when it is given control, and
     learns from what it does and from what you do in its place."""
+    compatible: tuple[Path, ...] = ()
+    """Two runs or more by isthmus-train-chunks --method cloning, of the same demonstrations: the page says of every new
+    one whether it fits these, and begins again from the same start where it does not."""
     seed: int | None = None
     """Seed of the first episode's start; each has one more than the one before. By default 0, or the next after the
     dataset's own."""
@@ -101,22 +105,27 @@ class Options:
 
 
 class Session:
-    """A recorder, and the page that shows what becomes of it."""
+    """A recorder, and the page that shows what becomes of it; and who reviews what was saved, if anybody does."""
 
-    def __init__(self, recorder: Recorder, operator: BrowserOperator, page: Page) -> None:
-        self._recorder, self._operator, self._page = recorder, operator, page
+    def __init__(
+        self, recorder: Recorder, operator: BrowserOperator, page: Page, reviewer: Reviewer | None = None
+    ) -> None:
+        self._recorder, self._operator, self._page, self._reviewer = recorder, operator, page, reviewer
+        self._again = False
 
     def run(self, seed: int, wanted: int | None) -> None:
-        """Until so many are saved, or somebody quits. Episodes begin with `seed`, `seed` + 1, …"""
+        """Until so many are saved, or somebody quits. Episodes begin with `seed`, `seed` + 1, …; with the same once
+        more where the last one was not compatible."""
         self._wanted = wanted
         self._count()
         while wanted is None or self._recorder.summary().saved < wanted:
             if self._record(seed) is Event.QUIT:
                 break
-            seed += 1
+            seed += not self._again
         self._page.panel.phase(Phase.ENDED)
 
     def _record(self, seed: int) -> Event:
+        self._again = False
         try:
             outcome = self._recorder.record(seed)
         except (RecordingError, DeviceError) as error:
@@ -124,8 +133,18 @@ class Session:
             self._page.panel.phase(Phase.FAILED)
             return self._page.device.wait()  # Nothing is recorded until somebody says that the cause is gone.
         if outcome.steps:
-            self._tell(outcome_message(outcome, self._operator.given_up), good=outcome.index is not None)
+            message, good = self._told(outcome)
+            self._tell(message, good=good)
         return outcome.event
+
+    def _told(self, outcome: Outcome) -> tuple[str, bool]:
+        """What is told of an episode, and whether that is good."""
+        message = outcome_message(outcome, self._operator.given_up)
+        if outcome.index is None or self._reviewer is None:
+            return message, outcome.index is not None
+        review = self._reviewer.review(outcome.index)
+        self._again = not review.compatible
+        return f"{message}; {review.words}", review.compatible
 
     def _tell(self, message: str, *, good: bool) -> None:
         self._count()
@@ -194,7 +213,8 @@ def run(options: Options) -> int:
         print(f"open {page.url}  (Ctrl-C ends)", flush=True)
         if options.open:
             webbrowser.open(page.url)
-        Session(recorder, operator, page).run(seed, options.episodes)
+        reviewer = Reviewer(options.compatible, options.dataset) if options.compatible else None
+        Session(recorder, operator, page, reviewer).run(seed, options.episodes)
         print(f"{options.dataset}: {recorder.summary()}", flush=True)
         saved = recorder.summary().saved
     return checked(options.dataset) if saved else 0

@@ -67,6 +67,22 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         goal: Tensors | None = None,
         guidance: float = 1.0,
     ) -> Tensor:
+        return self.actions(
+            self.scaled_chunks(observations, n, noise=noise, init=init, steps=steps, goal=goal, guidance=guidance)
+        )
+
+    def scaled_chunks(
+        self,
+        observations: Tensors,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        init: Tensor | None = None,
+        steps: int | None = None,
+        goal: Tensors | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """As `sample`, but scaled, and not held to the range of what was demonstrated."""
         observations, goal = expanded(observations, n), expanded(goal, n) if goal else None
         condition = self.embed(observations, goal)
         free = None if goal is None or guidance == 1.0 else self.embed(observations)
@@ -77,7 +93,7 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         chunk = self.denoised(self._network(condition, free, guidance), drawn, begin, steps)
         if self.correction is not None:
             chunk = self.correction(self.rows(observations), chunk)
-        return self.actions(chunk)
+        return chunk
 
     def rows(self, observations: Tensors) -> list[Tensor]:
         """Scaled columns of observations, each (n, observed, …)."""

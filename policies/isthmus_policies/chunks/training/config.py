@@ -108,6 +108,8 @@ class ChunkTrainConfig(Generic[MethodT, DenoiserT]):
     """What becomes of a channel that never changes: it is refused by name, or kept as it is."""
     validation: float = 0.05
     """Share of the episodes that are kept from training, to judge it on."""
+    weights: Path | None = None
+    """File by isthmus-compatibility: how often windows of each episode are drawn, instead of each once an epoch."""
     seed: int = 0
     """Seed of everything random. On a CPU the same seed gives the same policy, bit for bit, with equally many
     threads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.augmentation import ColorJitter, RandomCrop, Sequential
 from isthmus_datasets.training.dataset import Subset, WindowDataset
 from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_datasets.training.sampler import Weights
 from isthmus_datasets.training.windows import Goal, WindowConfig
 from isthmus_policies.chunks.chunk_policy import ChunkSpec, SeenFrom
 from isthmus_policies.chunks.training.config import AnyConfig
@@ -152,6 +154,11 @@ def fit_normalizer(config: AnyConfig, spec: ChunkSpec, readers: list[DatasetRead
 
 
 def _split(reader: DatasetReader, config: AnyConfig) -> tuple[Subset, Subset]:
+    training, validation = (Subset(reader=reader, episodes=part) for part in split_episodes(reader, config))
+    return training, validation
+
+
+def split_episodes(reader: DatasetReader, config: AnyConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Training and validation episodes, drawn by the run's seed. Raises DatasetError where one of them has none."""
     count = reader.num_episodes
     kept_back = round(config.validation * count)
@@ -161,6 +168,22 @@ def _split(reader: DatasetReader, config: AnyConfig) -> tuple[Subset, Subset]:
             f"{kept_back}; choose a share that leaves at least one on each side"
         )
     order = np.random.default_rng(config.seed).permutation(count)
-    chosen = [tuple(sorted(map(int, part))) for part in (order[kept_back:], order[:kept_back])]
-    training, validation = (Subset(reader=reader, episodes=part) for part in chosen)
+    training, validation = (tuple(sorted(map(int, part))) for part in (order[kept_back:], order[:kept_back]))
     return training, validation
+
+
+def episode_weights(config: AnyConfig, readers: list[DatasetReader]) -> Weights | None:
+    """How often windows of each episode are drawn, as `isthmus-compatibility` has written it; None for each once.
+    Raises DatasetError for a file of other datasets."""
+    if config.weights is None:
+        return None
+    path = config.weights
+    try:
+        told = json.loads(path.read_text())
+        weights = [[float(weight) for weight in each] for each in told["weights"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is no file of weights, as isthmus-compatibility writes it: {error!r}") from error
+    counts, there = [len(each) for each in weights], [reader.num_episodes for reader in readers]
+    if counts != there:
+        raise DatasetError(f"{path} weighs datasets of {counts} episodes; those to learn from have {there}, in order")
+    return Weights(episodes=weights)

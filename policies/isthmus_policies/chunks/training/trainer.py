@@ -20,7 +20,7 @@ from isthmus_policies.algorithms.optimizer import load_optimizer, optimizer_tens
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.methods.few_step import FewStep
 from isthmus_policies.chunks.training.config import RESUMABLE, AnyConfig, config_from_json
-from isthmus_policies.chunks.training.data import fit_normalizer, make_data, make_spec, open_datasets
+from isthmus_policies.chunks.training.data import episode_weights, fit_normalizer, make_data, make_spec, open_datasets
 from isthmus_policies.chunks.training.mirror import Mirror
 from isthmus_policies.chunks.training.run import (
     POLICY,
@@ -70,7 +70,10 @@ class ChunkTrainer:
         self._average = EMAModel(
             self._parameters, decay=learning.average, use_ema_warmup=True, power=0.75, foreach=True
         )
-        self._sampler = WindowSampler(self.data.training, batch_size=learning.batch_size, seed=config.seed)
+        self._sampler = WindowSampler(
+            self.data.training, batch_size=learning.batch_size, seed=config.seed,
+            weights=episode_weights(config, readers),
+        )  # fmt: skip
         self._batches = Prefetch(self.data.training, self._sampler, threads=1 if self.spec.cameras else 0)
         self._epoch: Iterator[Batch] = iter(())
         self._generator = torch.Generator().manual_seed(config.seed)

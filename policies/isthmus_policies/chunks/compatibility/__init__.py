@@ -1,0 +1,1 @@
+"""Whether a new demonstration fits what a policy has learned so far."""
