@@ -1,8 +1,8 @@
 """`make bench-demonstrations`: a second operator, whose demonstrations do not all fit those of the first.
 
 A point goes round a disc (the world of bench-bimodal). Operator A always goes left. Two thirds of B's demonstrations go
-right, and one third goes left from places farther from the usual start than A's. An ensemble that was trained on A's scores B's
-(`isthmus_policies.chunks.compatibility`). Then policies are trained on
+right, and one third goes left from places farther from the usual start than A's. An ensemble that was trained on A's
+scores B's (`isthmus_policies.chunks.compatibility`). Then policies are trained on
 
 - A's alone,
 - A's and all of B's,

@@ -74,7 +74,9 @@ def test_scores_by_hand():
 def test_what_is_new_is_welcome():
     """They differ by 0.1 in both directions from their mean, which is more than 0.09."""
     scored = made(Fixed(0.0), Fixed(0.2), new=0.09, usual=0.04, least=0.5).score(demonstrated(5.0, -5.0))
-    assert scored.new.all() and scored.score == 1.0 and scored.doubtful() == []
+    assert scored.new.all()
+    assert scored.score == 1.0
+    assert scored.doubtful() == []
 
 
 def test_segments_and_the_worst_second():
@@ -169,9 +171,11 @@ def test_weights_of_other_datasets_are_refused(base: Path, tmp_path: Path):
 def test_the_page_says_what_is_doubtful(new: Path, runs: list[str]):
     reviewer = Reviewer(tuple(map(Path, runs)), new)
     good, bad = reviewer.review(0), reviewer.review(1)
-    assert good.compatible and good.words.endswith(", kept")
+    assert good.compatible
+    assert good.words.endswith(", kept")
     assert not bad.compatible
-    assert "doubtful from 0.0 to" in bad.words and bad.words.endswith("show it once more, from the same start")
+    assert "doubtful from 0.0 to" in bad.words
+    assert bad.words.endswith("show it once more, from the same start")
 
 
 def test_runs_of_other_demonstrations_are_no_ensemble(base: Path, runs: list[str], new: Path, tmp_path: Path):
