@@ -44,6 +44,8 @@ class OffPolicyConfig:
     """Where the learned temperature begins."""
     target_entropy: float = -1.0
     """Entropy that the learned temperature aims at, nats per number of the action."""
+    image_shift: int = 4
+    """Most pixels by which images of a batch are shifted at random; 0 for none."""
 
     demonstrations: tuple[Path, ...] = ()
     """Folders of datasets of transitions: half of every batch is drawn from these and from what interveners did (Ball
@@ -55,6 +57,8 @@ class OffPolicyConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.update_ratio <= 0.0 or self.initial_temperature <= 0.0:
             raise ValueError("update_ratio and initial_temperature must be above 0")
+        if self.image_shift < 0:
+            raise ValueError(f"image_shift must be at least 0, got {self.image_shift}")
         if self.temperature is not None and self.temperature < 0.0:
             raise ValueError(f"temperature must be at least 0, or None to learn it; got {self.temperature}")
         if max(self.n_step, self.collect_steps) > self.replay_steps:

@@ -12,7 +12,9 @@ from isthmus_policies.algorithms.optimizer import in_one_piece, load_optimizer, 
 from isthmus_policies.algorithms.sac.config import OffPolicyConfig
 from isthmus_policies.algorithms.sac.gradients import EnsembleGradient, squash_gradient
 from isthmus_policies.algorithms.sac.replay import Transitions
+from isthmus_policies.algorithms.sac.shift import with_shifts
 from isthmus_policies.distributed import copy_first_, mean_
+from isthmus_policies.networks.cnn import Cnn
 from isthmus_policies.networks.policy import Tensors
 from isthmus_policies.networks.squashed import SquashedActorCritic, squash
 
@@ -56,6 +58,7 @@ class Learner:
         self.critics = Part(list(policy.critics.parameters()), config.learning_rate)
         self._target, _ = in_one_piece(list(self.target.parameters()))
         self._target.data.copy_(self.critics.whole)
+        self._sees = any(isinstance(part, Cnn) for part in policy.actor_encoder.parts.values())
         self._aim = config.target_entropy * policy.action_size
         self._entropy = torch.zeros((), device=device)
         self._values = EnsembleGradient(policy.critics)
@@ -72,6 +75,8 @@ class Learner:
         """A gradient step of the critics, and of actor and temperature when it is their turn. Returns `LOGGED`, (4,);
         the entropy is that of the actor's last step."""
         temperature = self.temperature
+        if self._sees and self.config.image_shift:
+            batch = with_shifts(batch, self.config.image_shift, self._generator)
         loss, value = self._improve_critics(batch, temperature)
         if self.steps % self.config.actor_every == 0:
             self._improve_actor(batch, temperature)
