@@ -29,6 +29,8 @@ from isthmus_policies.actor_learner.script import ScriptConfig, ScriptedHuman
 from isthmus_policies.demonstrate.demonstration import MeasuredRobot, find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.ros2.options import Ros2Options, connect
+from isthmus_policies.success.classifier import load_classifier
+from isthmus_policies.success.robot import ClassifiedRobot
 from isthmus_policies.training.stop_request import StopRequest
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.registry import RegistryError
@@ -55,6 +57,8 @@ class Options:
     real_time: bool = True
     """Whether a simulated robot keeps its rate. Otherwise it acts as fast as it can, and leaves the learner less time
     for each transition."""
+    success: Path | None = None
+    """File by isthmus-train-success: a camera tells when the task is done, and that is rewarded with 1."""
     script: ScriptConfig = field(default_factory=ScriptConfig)
     """The task's script that takes over."""
     robot: Annotated[Ros2Options, tyro.conf.OmitArgPrefixes] = field(default_factory=Ros2Options)
@@ -103,7 +107,12 @@ def _episodes(recorder: Recorder, options: Options, seed: int, console: Console)
 
 def _robot(options: Options, task: Task) -> MeasuredRobot:
     options.robot.refuse_unused()
-    return connect(options.robot, task.robot) if options.robot.ros else EnvRobot(task)
+    classifier = load_classifier(options.success) if options.success else None
+    if options.robot.ros:
+        robot = connect(options.robot, task.robot)
+    else:
+        robot = EnvRobot(task, cameras=find_demonstration(task.name).view_maker(()) if classifier else None)
+    return ClassifiedRobot(robot, classifier) if classifier else robot
 
 
 def make_actor(options: Options, run: LearningRun, robot: MeasuredRobot, experience: Experience) -> Actor:
