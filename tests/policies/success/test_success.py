@@ -135,7 +135,9 @@ def test_a_robot_is_rewarded_for_success_and_ends_with_it(file: Path):
         if told[-1].ended:
             break
     assert [each.reward for each in told[:-1]] == [0.0] * (len(told) - 1)
-    assert told[-1].reward == 1.0 and told[-1].success and 16 <= len(told) <= 18, "after three images of success"
+    assert told[-1].reward == 1.0
+    assert told[-1].success
+    assert 16 <= len(told) <= 18, "after three images of success"
 
 
 def test_success_at_once_stops_the_robot(file: Path):
