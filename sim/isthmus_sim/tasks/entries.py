@@ -174,4 +174,5 @@ PEG = TaskEntry(
         "algorithm": {"update_ratio": 1.0, "gamma": 0.98, "warm_up": 512, "initial_temperature": 0.05},
     },
     summary="bring the peg into a hole that only touch finds",
+    demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
 )

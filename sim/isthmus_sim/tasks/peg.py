@@ -78,6 +78,8 @@ class PegConfig:
     """How long it must stay there."""
     most_force: float = 20.0
     """At the wrist, weight and inertia included; more ends the episode as a failure."""
+    patience_s: float = 1.0
+    """Who looks on is content for so long with a peg that comes no nearer."""
     step: float = 0.0025
     """How far an action of 1 moves the target of the peg's end in a control step."""
     reward: PegReward = field(default_factory=PegReward)
@@ -90,14 +92,14 @@ class Peg(Task):
 
     Groups: "actor" what the robot has: the way from the peg's end to where the camera has found the hole, the way to
     the target, velocity, tilt, force and torque. "critic" what is true: the way to the hole, force and torque, and for
-    how long the peg has been in; for critics that read "actor" too. "progress" what somebody sees who looks on: for how
-    many control steps the peg has come no nearer, and the force, N.
+    how long the peg has been in; for critics that read "actor" too. "trouble" 1 and more where somebody who looks on
+    would take over: the peg has come no nearer for some time, or the force is half of what is too much.
     """
 
     name = "peg"
     action_size = 3
     has_goal = True
-    groups = {"actor": Group(shape=(16,)), "critic": Group(shape=(12,)), "progress": Group(shape=(2,))}
+    groups = {"actor": Group(shape=(16,)), "critic": Group(shape=(12,)), "trouble": Group(shape=(1,))}
 
     def __init__(self, robot: RobotDescription, config: PegConfig) -> None:
         self.robot, self.config = robot, config
@@ -108,7 +110,9 @@ class Peg(Task):
         command = robot.command(COMMAND)
         self._home = Constant(torch.tensor(robot.default_pose))
         self._low, self._high = (Constant(torch.tensor(v)) for v in (command.minimum, command.maximum))
-        self._hold_steps = round(config.hold_s / robot.control_period_s)
+        self._hold_steps, self._patience_steps = (
+            round(seconds / robot.control_period_s) for seconds in (config.hold_s, config.patience_s)
+        )
         w, most = config.reward, config.most_force
         self.rewards = {
             "done": Reward(weight=w.done, function=lambda step: self.succeeded(step.state, step.goal).float()),
@@ -183,7 +187,9 @@ class Peg(Task):
         known = (offset / OFFSET_SCALE, beside, force / FORCE_SCALE, torque / TORQUE_SCALE, goal["held"])
         return {
             "critic": torch.cat(known, dim=-1),
-            "progress": torch.cat((goal["stalled"], force.norm(dim=-1, keepdim=True)), dim=-1),
+            "trouble": torch.maximum(
+                goal["stalled"] / self._patience_steps, 2 * force.norm(dim=-1, keepdim=True) / self.config.most_force
+            ),
         }
 
     def _inside(self, state: State) -> Tensor:

@@ -88,6 +88,16 @@ def test_progress_is_told_of_who_comes_no_nearer():
     assert stalled == [0, 1, 2, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("stalled", "force", "trouble"), [(0.0, -1.3, 0.13), (10.0, -1.3, 0.5), (20.0, -1.3, 1.0), (0.0, 15.0, 1.5)]
+)
+def test_trouble_is_no_progress_for_a_second_or_half_of_too_great_a_force(stalled: float, force: float, trouble: float):
+    env = boards(1)
+    goal = {"held": torch.zeros(1, 1), "stalled": torch.tensor([[stalled]])}
+    told = TASK.privileged(state(deep=0.0, force=(0.0, 0.0, force)), goal, env.engine, None)["trouble"]
+    assert float(told) == pytest.approx(trouble)
+
+
 # What is seen
 # ---------------------------------------------------------------------------------------------------------------------
 def test_the_place_is_told_with_an_error_that_stays_and_that_only_touch_resolves():
