@@ -44,7 +44,7 @@ class Trouble:
     """Minds whatever is done where the task says that somebody who looks on would take over: its group "trouble" is 1
     or more. A person sees that without critics."""
 
-    groups = ("trouble",)
+    groups: tuple[str, ...] = ("trouble",)
 
     def objects(self, observations: Tensors, action: Tensor) -> Tensor:
         return observations["trouble"][:, 0] >= 1.0
