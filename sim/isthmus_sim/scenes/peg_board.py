@@ -14,7 +14,7 @@ from isthmus_sim.robots.so101.links import numbers
 from isthmus_sim.robots.so101_peg.description import FORCE, PEG_RADIUS, ROBOT_WITH_PEG, TORQUE
 from isthmus_sim.robots.so101_peg.mjcf import PEG_TIP, so101_peg_mjcf
 from isthmus_sim.scene import Quantity, Scene, joint_motion
-from isthmus_sim.scenes.desk import LAMP_DIRECTION, RGB, TABLE, TABLE_MIDDLE, TABLE_SIZE
+from isthmus_sim.scenes.desk import FLOOR, LAMP_DIRECTION, RGB, TABLE, TABLE_MIDDLE, TABLE_SIZE
 
 CLEARANCE = 0.0005  # m, between the peg and the hole around it when it is in the middle
 HOLE_RADIUS = PEG_RADIUS + CLEARANCE
@@ -34,6 +34,7 @@ def peg_board_mjcf() -> str:
     <light name="lamp" pos="0.5 -0.6 1.2" dir="{numbers(LAMP_DIRECTION)}" type="directional"/>
     <geom name="{TABLE}" type="box" pos="{x} {y} -0.02" size="{length / 2} {width / 2} 0.02"
       rgba="{numbers(RGB[TABLE])} 1" contype="0" conaffinity="1"/>
+    <geom name="{FLOOR}" class="visual" type="plane" pos="0 0 -0.7" size="5 5 0.1" rgba="{numbers(RGB[FLOOR])} 1"/>
     <body name="{BLOCK}" mocap="true" pos="{numbers(NOMINAL)} 0">{"".join(map(_side, range(_SIDES)))}
     </body>""")
 

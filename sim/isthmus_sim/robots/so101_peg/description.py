@@ -83,6 +83,7 @@ ROBOT_WITH_PEG = replace(
     },
     model=_model,
     stances={"home": Stance(joints=HOME)},
+    looks=replace(ROBOT.looks, distance=0.5, azimuth=165.0, elevation=-22.0),
     safety={
         "tools": [
             TIP_CHAIN | {
