@@ -2,7 +2,7 @@
 takes over.
 
 The task is `peg`: 0.5 mm of clearance on the radius, a camera that errs by 1 to 3 mm, a force-torque sensor at the
-wrist. Its script stands in for a person: it demonstrates, and takes over where the learner comes no nearer for a second
+wrist. Its script stands in for a person: it demonstrates, and takes over where the learner comes no nearer for 1.5 s
 or presses with half of what is too much. With each seed, on one arm's control steps and a gradient step for each:
 
 - RLPD and interventions: SAC, half of each batch from demonstrations and interventions (HIL-SERL, Luo et al. 2024).

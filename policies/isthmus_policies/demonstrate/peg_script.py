@@ -24,7 +24,7 @@ DEEP = 0.005  # m below: it can only be in the hole
 TOUCH, PRESS, INSERT = 1.0, 2.0, 8.0  # N: that is touch; as hard it presses; as hard in the hole
 JAM = 1.5  # N aside: more than friction
 PITCH = 0.0014  # m
-SPEED, FAST, SLOW = 0.0006, 0.0025, 0.0005  # m a control step: along the spiral; else at most; to touch
+SPEED, FAST, SLOW = 0.0006, 0.002, 0.0005  # m a control step: along the spiral; else at most; to touch
 LEAD_S = 0.2  # s that the servos take to follow
 YIELD, PUSH, SINK = 0.00015, 0.00012, 0.0003  # m/N a control step: aside, on the block, in the hole
 

@@ -70,7 +70,7 @@ class PegConfig:
     """Control steps of an episode, 8 s."""
     apart: tuple[float, float, float] = (0.012, 0.012, 0.002)
     """Farthest that the hole is from its nominal place, along each axis; evenly drawn."""
-    joint_noise: float = 0.02
+    joint_noise: float = 0.01
     """Largest distance of the joints from home at the start."""
     depth: float = 0.01
     """How deep the peg's end must be."""
@@ -78,10 +78,13 @@ class PegConfig:
     """How long it must stay there."""
     most_force: float = 20.0
     """At the wrist, weight and inertia included; more ends the episode as a failure."""
-    patience_s: float = 1.0
+    patience_s: float = 1.5
     """Who looks on is content for so long with a peg that comes no nearer."""
-    step: float = 0.0025
+    step: float = 0.002
     """How far an action of 1 moves the target of the peg's end in a control step."""
+    leash: float = 0.004
+    """Farthest that the target may be from where the peg's end is, along each axis: it bounds the force, some 2.3 N/mm
+    along the peg."""
     reward: PegReward = field(default_factory=PegReward)
     sensors: dict[str, SensorModel] = field(default_factory=_sensors)
     noise: dict[str, SignalNoise] = field(default_factory=_noise)
@@ -134,7 +137,7 @@ class Peg(Task):
         soon = peg_end(joints + period_s * signals["joint_velocity"])
         parts = (
             to_tool(joints, signals[HOLE] - end) / OFFSET_SCALE,
-            to_tool(joints, peg_end(target) - end) / PULL_SCALE,
+            _pull(joints, target) / PULL_SCALE,
             to_tool(joints, soon - end) / (period_s * VELOCITY_SCALE),
             tilt(joints) / TILT_SCALE,
             signals[FORCE] / FORCE_SCALE,
@@ -143,20 +146,23 @@ class Peg(Task):
         return {"actor": torch.cat(parts, dim=-1)}
 
     def act(self, action: Tensor, signals: Signals, memory: Memory) -> Commands:
-        return {COMMAND: self._home.to(action) + self._target(action, memory)}
+        return {COMMAND: self._home.to(action) + self._target(action, signals, memory)}
 
     def remember(self, memory: Memory, signals: Signals, action: Tensor) -> Memory:
-        return {"target": self._target(action, memory)}
+        return {"target": self._target(action, signals, memory)}
 
     def action_of(self, commands: Commands, signals: Signals, memory: Memory) -> Tensor:
         home = self._home.to(commands[COMMAND])
         return move_between(home + memory["target"], commands[COMMAND]) / self.config.step
 
-    def _target(self, action: Tensor, memory: Memory) -> Tensor:
+    def _target(self, action: Tensor, signals: Signals, memory: Memory) -> Tensor:
         """(n, 6) rad from home: where the joints' targets go."""
         home, low, high = (limit.to(action) for limit in (self._home, self._low, self._high))
-        wanted = moved(home + memory["target"], self.config.step * action)
-        return torch.minimum(torch.maximum(wanted, low), high) - home
+        before, leash = home + memory["target"], self.config.leash
+        wanted = _pull(signals["joint_position"], before) + self.config.step * action
+        allowed = wanted.clamp(-leash, leash)
+        after = moved(before, self.config.step * action + allowed - wanted)
+        return torch.minimum(torch.maximum(after, low), high) - home
 
     # --- in simulation only ---
 
@@ -225,6 +231,11 @@ class Peg(Task):
             "joint_position": home + c.joint_noise * around_zero(6) * torch.tensor((1.0, 1.0, 1.0, 1.0, 0.0, 0.0)),
             "block_position": nominal + apart * around_zero(3),
         }
+
+
+def _pull(joints: Tensor, target: Tensor) -> Tensor:
+    """(n, 3) m, in the axes of the tool: from where joints (n, 6) rad have the peg's end to where targets have it."""
+    return to_tool(joints, peg_end(target) - peg_end(joints))
 
 
 def _hole(state: State) -> Tensor:
