@@ -54,10 +54,13 @@ def _noise() -> dict[str, SignalNoise]:
 
 @dataclass(frozen=True, kw_only=True)
 class PegReward:
-    """Weights of what is earned. The task is sparse: all but the first one stay small beside it."""
+    """What is earned. The task is sparse: what is neither success nor failure earns little."""
 
     done: float = 10.0
     """Once, when the peg is in; the episode ends with it."""
+    failure: float = -10.0
+    """Once, when the force was too great; the episode ends with it. Measured with 0: one in ten episodes ended so,
+    because to be quick is worth more than to be careful."""
     force: float = 0.002
     """Force at the wrist, per N and control step: whoever presses for a whole episode with 10 N loses 3."""
 
@@ -117,6 +120,7 @@ class Peg(Task):
             round(seconds / robot.control_period_s) for seconds in (config.hold_s, config.patience_s)
         )
         w, most = config.reward, config.most_force
+        self.failure_reward = w.failure
         self.rewards = {
             "done": Reward(weight=w.done, function=lambda step: self.succeeded(step.state, step.goal).float()),
             "force": Reward(weight=-w.force, function=_pressed),

@@ -68,7 +68,8 @@ def test_too_great_a_force_is_a_failure_and_breaks_what_the_robot_holds_to(
     assert bool(margin >= 0.0) is not failed
 
 
-def test_it_is_sparse_and_dear_to_press():
+def test_it_is_sparse_and_dear_to_press_and_to_break():
+    assert TASK.failure_reward == -10.0
     inside = state(deep=0.012)
     goal = {}
     for _ in range(5):
