@@ -105,6 +105,9 @@ bench-sac: $(PEERS) ## SAC beside stable-baselines3's SAC on gymnasium's tasks: 
 bench-interventions: $(STAMP) ## somebody who succeeds half of the time takes over: RLIF beside HG-DAgger and cloning; SAC with demonstrations
 	$(BIN)/python benchmarks/interventions.py $(ARGS)
 
+bench-peg: $(STAMP) ## a peg into a hole from 20 demonstrations and a script that takes over, 15 minutes of one arm; beside HG-DAgger and cloning
+	$(BIN)/python benchmarks/peg.py $(ARGS)
+
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c .venv/constraints.txt -e ".[bench]"
 	@touch $@

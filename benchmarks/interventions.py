@@ -18,7 +18,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,9 @@ from typing import Any
 from common import BenchOptions, Row, over_seeds, parse, report
 
 import torch
+from shown import EVALUATION_SEED, Dagger, cloned, difference, learned, success
 
 from isthmus_policies.algorithms.sac.config import SACConfig
-from isthmus_policies.algorithms.sac.replay import Transitions
-from isthmus_policies.algorithms.sac.sac import SAC
 from isthmus_policies.demonstrate import transitions
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.intervals import Interval
@@ -40,7 +39,6 @@ from isthmus_policies.training.run import load_run
 from isthmus_policies.training.trainer import Trainer
 
 TASK = "reach_cube"
-EVALUATION_SEED = 88_000
 HALF = (0.35, 0.6)
 DRIVEN = ": steps that the intervener drives, last tenth"
 
@@ -75,24 +73,6 @@ class Options(BenchOptions):
 QUICK = Options(seeds=(401,), reference_steps=768, steps=768, task_steps=768, worlds=16, demonstrations=4, episodes=8)
 
 
-class Dagger(SAC):
-    """HG-DAgger (Kelly et al. 2019): acts at the mean action, and imitates what it was shown and what was done in its
-    place. Collecting, interventions and replays are SAC's."""
-
-    def _explore(self) -> torch.Tensor:
-        return self.policy.act(self.replay.newest(), {}, {})[0]
-
-    def update(self, progress: float) -> dict[str, float]:
-        for _ in range(self.gradient_steps):
-            shown = self.taught.shares(self.replay, 2 * self.config.batch_size)[1:]
-            batch = Transitions.joined([replay.sample(size, 1, 1.0, self._generator) for replay, size in shown])
-            error = (self.policy.act(batch.observations, {}, {})[0] - batch.action) * batch.known.unsqueeze(-1)
-            self.learner.actor.gradient.zero_()
-            error.square().mean().backward()
-            self.learner.actor.step()
-        return self.watched.summary() if self.intervener else {}
-
-
 def configured(options: Options, seed: int, steps: int, **algorithm: Any) -> TrainConfig[Any, Any, Any]:
     """Small networks learn this within two minutes on a core."""
     config = default_config(TASK, algorithm="sac")
@@ -103,36 +83,6 @@ def configured(options: Options, seed: int, steps: int, **algorithm: Any) -> Tra
         iterations=max(1, steps // (options.worlds * sac.collect_steps)), algorithm=sac,
         policy=replace(config.policy, actor_groups=("actor", "cube"), actor=(64, 64), critic=(64, 64)),
     )  # fmt: skip
-
-
-def success(trainer: Trainer, episodes: int) -> Interval:
-    """Share of episodes that the mean action does, with its 95 % interval."""
-    return evaluate(trainer.task, lambda env: NetworkRunner(trainer.policy, env), episodes, EVALUATION_SEED).success
-
-
-Trained = tuple[Trainer, list[float]]
-"""A finished training, and which share of each iteration's steps somebody else drove."""
-
-
-def learned(config: TrainConfig[Any, Any, Any], kind: Callable[..., SAC] = SAC) -> Trained:
-    """By the algorithm `kind`, which is made as SAC is."""
-    trainer = Trainer(config)
-    if kind is not SAC:
-        generator = torch.Generator().manual_seed(config.seed + 1)
-        trainer.algorithm = kind(trainer.env, trainer.policy, config.algorithm, generator)
-    rates = [trainer.iterate().get("intervention/rate", 0.0) for _ in range(config.iterations)]
-    trainer.close()
-    return trainer, rates
-
-
-def cloned(config: TrainConfig[Any, Any, Any]) -> Trained:
-    """What imitates demonstrations alone, in as many gradient steps."""
-    trainer = Trainer(config)
-    dagger = Dagger(trainer.env, trainer.policy, config.algorithm, torch.Generator().manual_seed(config.seed + 1))
-    for _ in range(config.iterations):
-        dagger.update(0.0)
-    trainer.close()
-    return trainer, []
 
 
 def reference(options: Options, folder: Path) -> dict[str, Path]:
@@ -209,15 +159,6 @@ def learners(options: Options, folder: Path, runs: dict[str, Path]) -> Iterator[
 def _alone(config: SACConfig) -> SACConfig:
     """The same without anybody who takes over."""
     return replace(config, interventions=InterventionsConfig(), reward="task")
-
-
-def difference(metric: str, ours: list[float], theirs: list[float], must: str | None = None) -> Row:
-    """Mean difference over seeds with its 95 % interval, whose worse end must keep the bound."""
-    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
-    mean = statistics.mean(apart)
-    half = 1.96 * statistics.stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else 0.0
-    return Row(metric=metric, value=mean, unit="points", spread=(mean - half, mean + half), seeds=len(apart), must=must,
-               peer="spread: 95 % over seeds")  # fmt: skip
 
 
 def rows(found: Found, intervener: Interval, judge: Interval, options: Options) -> list[Row]:

@@ -16,8 +16,10 @@ from isthmus_datasets.recording.robot import Observation, Robot
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.views import Placements, View, check_placed, placements
+from isthmus_policies.networks.policy import Policy
 from isthmus_sim.env import Env
 from isthmus_sim.registry import RegistryError, does_not_load
+from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS, TaskEntry
 
 
@@ -62,6 +64,9 @@ class Demonstration:
     """What is asked of the robot, for the dataset; by default the task's summary."""
     script: Callable[[float, float], Driver] | None = None
     """`script(noise, skill)` makes an operator that starts and ends episodes by itself."""
+    policy: Callable[[Task], Policy] | None = None
+    """`policy(task)` makes a script for many worlds at once, which remembers nothing: it reads the task's observation
+    groups, gives its actions, and can take over in the middle of an episode."""
     noise: float = 0.0
     """Standard deviation of what the script adds to its actions unless something else is asked for, in their unit."""
     cameras: Callable[[Env, Placements], View] | None = None

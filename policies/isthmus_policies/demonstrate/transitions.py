@@ -1,5 +1,5 @@
-"""`python -m isthmus_policies.demonstrate.transitions RUN DATASET`: what a trained policy does, as transitions that
-off-policy learning takes in.
+"""`python -m isthmus_policies.demonstrate.transitions RUN DATASET`: what a trained policy does, or a task's script, as
+transitions that off-policy learning takes in.
 
 Datasets of `isthmus-record` hold a robot's readings and commands: of these no learner gets back what the task's groups
 were, with their noise and memory, nor what only the simulation knows. So here the Env itself is recorded.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,11 +33,13 @@ from isthmus_policies.algorithms.sac.demonstrations import (
     transition_features,
 )
 from isthmus_policies.algorithms.sac.meaning import meaning
+from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.networks.policy import Groups, Policy, restart
 from isthmus_policies.training.run import load_run
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
 from isthmus_sim.task import Task
+from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.threads import one_torch_thread, use_thread_budget
 
 PROGRAM = "python -m isthmus_policies.demonstrate.transitions"
@@ -45,11 +47,12 @@ PROGRAM = "python -m isthmus_policies.demonstrate.transitions"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Let a trained policy act in many worlds side by side and record its episodes as transitions: observation groups
-    that are numbers, the task's action, rewards, ends, and what was observed after the last action."""
+    """Let a trained policy or a script act in many worlds side by side and record its episodes as transitions:
+    observation groups that are numbers, the task's action, rewards, ends, and what was observed after the last
+    action."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Folder of the policy's run."""
+    """Folder of the policy's run; or the name of a task, whose script acts, such as "peg"."""
     dataset: Annotated[Path, tyro.conf.Positional]
     """Folder of the dataset, which is made."""
     episodes: int = 20
@@ -103,21 +106,32 @@ def _episode(
     task: Task, rows: list[dict[str, Tensor]], world: int, final: dict[str, np.ndarray], good: bool
 ) -> Episode:
     columns = {name: torch.stack([row[name][world] for row in rows]).cpu().numpy() for name in rows[0]}
-    facts = {"success": good, "operator": "policy", MEANING: json.dumps(meaning(task))}
+    facts = {"success": good, MEANING: json.dumps(meaning(task))}
     return Episode(columns=columns, task=task.name, facts=facts, final=final)
+
+
+def actor(run: Path) -> tuple[Task, str, Policy, str]:
+    """Task, engine, who acts, and what it is called. Raises ValueError and OSError where there is nobody."""
+    if run.is_dir() or str(run) not in TASKS:
+        trained = load_run(run)
+        return trained.task, trained.engine, trained.policy, "policy"
+    script = find_demonstration(str(run), "policy").policy
+    assert script is not None
+    task = make_task(str(run))
+    return task, task.engines[0], script(task), "script"
 
 
 def record(options: Options) -> str:
     """Record; a line that says what there is now. Raises ValueError, OSError and DatasetError."""
-    run = load_run(options.run)
-    task, n = run.task, options.episodes
-    env = Env(task, make_engine(task.scene, n, run.engine), options.seed)
+    task, engine, policy, operator = actor(options.run)
+    n = options.episodes
+    env = Env(task, make_engine(task.scene, n, engine), options.seed)
     features = transition_features(recorded_groups(task), task.action_size)
     fps = round(1 / task.robot.control_period_s)
     with DatasetWriter.create(options.dataset, fps=fps, features=features, robot_type=task.robot.name) as writer:
         steps = succeeded = 0
-        for episode in demonstrated(env, run.policy.to(env.device), options.noise):
-            writer.append(episode)
+        for episode in demonstrated(env, policy.to(env.device), options.noise):
+            writer.append(replace(episode, facts={**episode.facts, "operator": operator}))
             steps, succeeded = steps + episode.length, succeeded + bool(episode.facts["success"])
     env.close()
     return f"{options.dataset}: {n} episodes, {steps} steps, {succeeded} of them succeeded"

@@ -9,12 +9,14 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class InterventionsConfig:
-    """A scripted intervener: a trained policy that takes over from the learner now and then."""
+    """Who takes over from the learner now and then, in a person's place: a trained policy or the task's script."""
 
-    teacher: Path | None = None
-    """Folder of the run whose policy takes over; None: nobody does."""
-    when: Literal["value-gap", "random"] = "value-gap"
-    """After an action that was worth too little, or at random."""
+    teacher: Literal["script"] | Path | None = None
+    """Folder of the run whose policy takes over, or "script" for the script of the task's demonstration; None: nobody
+    does."""
+    when: Literal["value-gap", "random", "trouble"] = "value-gap"
+    """After an action that was worth too little, at random, or where the learner is in trouble: the task says so in its
+    group "trouble"."""
     judge: Path | None = None
     """Folder of a run by SAC, whose critics say what an action was worth beside the judge's own; by default the
     teacher's."""

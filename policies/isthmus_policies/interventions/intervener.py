@@ -4,14 +4,16 @@ later."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from isthmus_policies.algorithms.sac.meaning import differences, meaning
+from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.interventions.config import InterventionsConfig
-from isthmus_policies.interventions.rules import Anything, Rule, ValueGap
-from isthmus_policies.networks.policy import Policy, Tensors
+from isthmus_policies.interventions.rules import Anything, Rule, Trouble, ValueGap
+from isthmus_policies.networks.policy import Policy, Tensors, require_groups
 from isthmus_policies.networks.squashed import SquashedActorCritic
 from isthmus_policies.training.run import Run, load_run
 from isthmus_sim.task import Task
@@ -89,8 +91,7 @@ def make_intervener(
     do what it is to do, and OSError where there is none."""
     if config.teacher is None:
         return None
-    taught = _run(config.teacher, task)
-    teacher = taught.policy.to(generator.device)
+    teacher = _teacher(config.teacher, task).to(generator.device)
     if teacher.memory or teacher.noise:
         raise ValueError(
             f"{config.teacher}: its policy remembers or draws ({', '.join((*teacher.memory, *teacher.noise))}); one "
@@ -98,7 +99,15 @@ def make_intervener(
         )
     if config.when == "random":
         return Intervener(teacher, Anything(), config, num_envs, generator)
+    if config.when == "trouble":
+        require_groups(Trouble.groups, task.groups)
+        return Intervener(teacher, Trouble(), config, num_envs, generator)
     where = config.judge or config.teacher
+    if not isinstance(where, Path):
+        raise ValueError(
+            "a script has no values of actions to judge by: name a run of --algorithm sac as interventions.judge, or "
+            "take over at random or in trouble (interventions.when)"
+        )
     judge = _run(where, task).policy.to(generator.device)
     if not isinstance(judge, SquashedActorCritic):
         raise ValueError(
@@ -106,6 +115,15 @@ def make_intervener(
             "of --algorithm sac as interventions.judge, or take over at random"
         )
     return Intervener(teacher, ValueGap(judge, config.margin), config, num_envs, generator)
+
+
+def _teacher(who: Path | Literal["script"], task: Task) -> Policy:
+    """Raises ValueError for a run of another task, and for a task without a script."""
+    if isinstance(who, Path):
+        return _run(who, task).policy
+    script = find_demonstration(task.name, "policy").policy
+    assert script is not None
+    return script(task)
 
 
 def _run(folder: Path, task: Task) -> Run:

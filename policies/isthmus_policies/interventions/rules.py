@@ -40,6 +40,16 @@ class ValueGap:
         return self.gap(observations, action) > self._margin
 
 
+class Trouble:
+    """Minds whatever is done where the task says that somebody who looks on would take over: its group "trouble" is 1
+    or more. A person sees that without critics."""
+
+    groups: tuple[str, ...] = ("trouble",)
+
+    def objects(self, observations: Tensors, action: Tensor) -> Tensor:
+        return observations["trouble"][:, 0] >= 1.0
+
+
 class Anything:
     """Minds any action: takes over at random, then."""
 

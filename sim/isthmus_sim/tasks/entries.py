@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus_sim.tasks import TaskEntry
 from isthmus_sim.tasks.hover import Hover, HoverConfig, following_figure_eight, randomized
+from isthmus_sim.tasks.peg import Peg, PegConfig
 from isthmus_sim.tasks.pick_place import PickPlace, PickPlaceConfig
 from isthmus_sim.tasks.pick_place import randomized as other_desks
 from isthmus_sim.tasks.push_t import PushT, PushTConfig, standard
@@ -158,4 +159,20 @@ REACH_CUBE = TaskEntry(
         "algorithm": {"num_steps": 16, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.005)},
     },
     summary="bring the tip to a cube that only the camera shows",
+)
+PEG = TaskEntry(
+    make=Peg,
+    robot="so101_peg",
+    config=PegConfig(),
+    # As people teach it: few worlds, many gradient steps.
+    training={
+        "iterations": 3000,
+        "num_envs": 4,
+        "policy_name": "squashed",
+        "policy": {"critic_groups": ("actor", "critic"), "actor": (64, 64), "critic": (64, 64)},
+        "algorithm_name": "sac",
+        "algorithm": {"update_ratio": 1.0, "gamma": 0.98, "warm_up": 512, "initial_temperature": 0.05},
+    },
+    summary="bring the peg into a hole that only touch finds",
+    demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
 )

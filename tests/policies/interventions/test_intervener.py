@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from isthmus_policies.training.config import TrainConfig
 from isthmus_policies.training.trainer import Trainer
 from isthmus_policies.training.worlds import make_task
 from isthmus_sim.task import Group
+from isthmus_sim.tasks import make_task as registered
 
 GROUPS = {"actor": Group(shape=(3,)), "critic": Group(shape=(4,))}
 
@@ -147,6 +149,39 @@ def test_one_who_never_lets_go_is_reported(duration: int):
 
 def test_one_who_often_takes_over_is_not():
     driven(Watched(), watching(Anything(), worlds=100, probability=0.8), 2 * WATCHED // 100 + 1)
+
+
+# A task's script
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_script_takes_over_where_the_task_sees_trouble():
+    task = registered("peg")
+    config = InterventionsConfig(teacher="script", when="trouble", probability=1.0, duration=2)
+    made = make_intervener(config, task, 3, torch.Generator())
+    assert made is not None
+    assert made.groups == ("actor", "trouble")
+    seen = {"actor": torch.zeros(3, *task.groups["actor"].shape), "trouble": torch.tensor([[0.9], [1.0], [3.0]])}
+    nobody, proposed = torch.zeros(3, dtype=torch.bool), torch.full((3, 3), 0.123)
+    assert made.watch(seen, proposed, nobody, 0).tolist() == [False, True, True]
+    assert (made.act(seen, proposed) == proposed).all(dim=-1).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("task", "when", "told"),
+    [
+        ("peg", "value-gap", "a script has no values of actions to judge by: name a run"),
+        ("reach_cube", "random", "'reach_cube' has no demonstration"),
+        ("pick_place", "random", "'pick_place' has no policy; tasks that have: peg"),
+    ],
+)
+def test_a_script_that_cannot_is_refused(task: str, when: Any, told: str):
+    with pytest.raises(ValueError, match=told):
+        make_intervener(InterventionsConfig(teacher="script", when=when), registered(task), 2, torch.Generator())
+
+
+def test_a_task_that_tells_no_trouble_is_refused(small: Callable[..., TrainConfig], run_folder: Path):
+    config = InterventionsConfig(teacher=run_folder, when="trouble")
+    with pytest.raises(ValueError, match="unknown observation group 'trouble'; the task has: "):
+        make_intervener(config, make_task(small()), 4, torch.Generator())
 
 
 # From runs

@@ -81,7 +81,8 @@ class TaskWorld(DescribedWorld):
 
     def _state(self) -> State:
         engine, data = self._engine, self._data
-        for live, value in ((engine.qpos, data.qpos), (engine.qvel, data.qvel), (engine.mocap, data.mocap_pos)):
-            live[0] = torch.from_numpy(value)
+        live = (engine.qpos, engine.qvel, engine.ctrl, engine.mocap)
+        for tensor, value in zip(live, (data.qpos, data.qvel, data.ctrl, data.mocap_pos), strict=True):
+            tensor[0] = torch.from_numpy(value)
         engine.load_state_dict(engine.state_dict())  # what follows from positions follows them
         return engine.advance(None)

@@ -18,8 +18,9 @@ from isthmus_sim.specs import SignalSpec
 Read = Callable[[mujoco.MjData], Array]
 
 # Sensor noise, one sigma. Encoders of some 15 bits behind a gearbox with play, their speeds filtered differences; the
-# gyro shaken by the steps; the attitude estimate of a good small IMU; a motion capture's position and its difference.
-_NOISE = {"rad": 0.005, "rad/s": 0.02, "m": 0.001, "m/s": 0.002, "px": 0.5}  # by unit; px: of a camera that tracks
+# gyro shaken by the steps; the attitude estimate of a good small IMU; a motion capture's position and its difference;
+# a force-torque sensor of 40 N; a camera that tracks.
+_NOISE = {"rad": 0.005, "rad/s": 0.02, "m": 0.001, "m/s": 0.002, "N": 0.05, "N·m": 0.002, "px": 0.5}  # by unit
 _JOINT_SPEED_NOISE = 1 / 150  # of the fastest joint's limit
 _ROTATION_NOISE = 0.01  # rad
 _OF_BASE = ("position", "orientation", "linear_velocity", "angular_velocity", "imu_orientation")
@@ -82,7 +83,7 @@ class Sensing:
             return lambda data: self._noisy(data.qvel[v], noise)
         if self._base is not None and signal.name in _OF_BASE:
             return self._of_base(self._base)[signal.name]
-        if signal.name in self._told:
+        if signal.name in self._told and self._sensor(signal) < 0:
             return self._of_task(signal)
         return self._model_sensor(signal)
 
@@ -111,8 +112,12 @@ class Sensing:
         mujoco.mju_mulQuat(result, self._north, orientation)
         return result
 
+    def _sensor(self, signal: SignalSpec) -> int:
+        """The model's sensor of the signal's name, negative for none."""
+        return mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_SENSOR, signal.name)
+
     def _model_sensor(self, signal: SignalSpec) -> Read:
-        sensor = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_SENSOR, signal.name)
+        sensor = self._sensor(signal)
         size = self._model.sensor_dim[sensor] if sensor >= 0 else 0
         if size != signal.size:
             known = ", ".join(("joint_position", "joint_velocity", *_OF_BASE))

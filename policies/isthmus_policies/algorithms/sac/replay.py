@@ -32,14 +32,16 @@ class Transitions:
 
     @classmethod
     def joined(cls, parts: Sequence[Transitions]) -> Transitions:
-        """One behind the other."""
+        """One behind the other, with the observations that all of them have: what an intervener sees beside the
+        learner's own is remembered online alone."""
         if len(parts) == 1:
             return parts[0]
         return cls(**_joined([{field.name: getattr(part, field.name) for field in fields(cls)} for part in parts]))
 
 
 def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    columns = {name: [part[name] for part in parts] for name in parts[0]}
+    shared = [name for name in parts[0] if all(name in part for part in parts)]
+    columns = {name: [part[name] for part in parts] for name in shared}
     return {
         name: _joined(values) if isinstance(values[0], dict) else torch.cat(values) for name, values in columns.items()
     }

@@ -148,8 +148,8 @@ def _inertial(link: Inertial) -> str:
     return f'<inertial pos="{numbers(link.com)}" mass="{link.mass:.9g}" fullinertia="{numbers(link.inertia)}"/>'
 
 
-def arm() -> str:
-    """The body "base", which stands at the origin, with all links."""
+def arm(held: str = "") -> str:
+    """The body "base", which stands at the origin, with all links, and what is `held` fixed to the gripper."""
     site = f'<site name="{TIP}" pos="{TIP_X} 0 {TIP_Z:.9g}" xyaxes="0 0 1 0 -1 0" group="4" size="0.003"/>'
     text = ""
     for joint in reversed(JOINTS):
@@ -158,7 +158,7 @@ def arm() -> str:
       <body name="{_BODIES[joint]}" pos="{numbers(OFFSET[joint])}">
         <joint name="{joint}" axis="{numbers(AXIS[joint])}" range="{low} {high}"/>
         {_inertial(LINKS[joint])}
-        {_looks(joint)}{site if joint == "wrist_roll" else ""}{text}
+        {_looks(joint)}{site + held if joint == "wrist_roll" else ""}{text}
       </body>"""
     return f"""
     <body name="base">

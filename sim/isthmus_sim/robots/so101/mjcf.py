@@ -11,9 +11,9 @@ from isthmus_sim.robots.so101.links import arm, defaults, servos
 TIMESTEP = PERIOD / 10  # s
 
 
-def so101_mjcf(*, around: str = "", assets: str = "", sensors: str = "") -> str:
-    """MJCF of the arm, with camera "wrist". Controls are the joints' targets, rad. `around`, `assets` and `sensors` are
-    MJCF of what stands around it."""
+def so101_mjcf(*, held: str = "", around: str = "", assets: str = "", sensors: str = "") -> str:
+    """MJCF of the arm, with camera "wrist". Controls are the joints' targets, rad. `held` is MJCF of what is fixed to
+    the gripper, in the frame of the wrist's roll; `around`, `assets` and `sensors` are of what stands around it."""
     return f"""
 <mujoco model="so101">
   <compiler angle="radian" autolimits="true" inertiafromgeom="auto"/>
@@ -30,7 +30,7 @@ def so101_mjcf(*, around: str = "", assets: str = "", sensors: str = "") -> str:
   </default>
   <asset>{assets}
   </asset>
-  <worldbody>{arm()}{around}
+  <worldbody>{arm(held)}{around}
   </worldbody>
   <actuator>{servos()}
   </actuator>

@@ -11,6 +11,7 @@ from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.stand_in_robot.world import make_world
 from isthmus_sim.robots.so101.description import ROBOT as ARM
+from isthmus_sim.robots.so101_peg.description import ROBOT_WITH_PEG
 from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig
 
 (COMMAND,) = ARM.commands
@@ -91,3 +92,26 @@ def test_what_happened_is_kept_for_a_report(tmp_path: Path):
     TaskRecord().save(tmp_path / "nothing.npz")
     with np.load(tmp_path / "nothing.npz") as kept:
         assert kept.files == []
+
+
+def test_a_hand_feels_what_it_touches_and_is_told_of_the_hole():
+    """The peg hangs, and then the block is put up against it: the sensor is the model's own, not the task's."""
+    world = make_world(None, 0, "peg")
+    assert isinstance(world, TaskWorld)
+    home = {command.name: np.array(command.safe) for command in world.robot.commands}
+    world.step(home, 500)
+    hanging = np.mean([world.sense()["wrist_force"] for _ in range(50)], axis=0)
+    np.testing.assert_allclose(hanging, (0.0, 0.0, -1.27), atol=0.05)
+    hole = world._data.mocap_pos[0] + (0.0, 0.0, 0.02)
+    told = np.mean([world.sense()["hole_position"] for _ in range(50)], axis=0)
+    np.testing.assert_allclose(told, hole, atol=0.001)
+    below = world._data.site("peg_tip").xpos + np.array([0.02, 0.0, -0.017])  # beside the hole, 3 mm too high
+    world._data.mocap_pos[0] = below
+    world.step(home, 500)
+    assert world.sense()["wrist_force"][2] > 1.0
+    assert world.judge()["force_N"] == pytest.approx(np.linalg.norm(world.sense()["wrist_force"]), abs=0.4)
+
+
+def test_an_arm_that_sees_no_hole_without_its_task_says_so():
+    with pytest.raises(ValueError, match="a stand-in of so101_peg cannot measure hole_position"):
+        make_world(ROBOT_WITH_PEG, 0)

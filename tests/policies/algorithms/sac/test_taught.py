@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus_policies.algorithms.sac import sac as module
 from isthmus_policies.algorithms.sac.config import SACConfig
+from isthmus_policies.algorithms.sac.replay import Transitions
 from isthmus_policies.algorithms.sac.sac import COPIES, SAC, world_bytes
 from isthmus_policies.demonstrate.transitions import Options, record
 from isthmus_policies.interventions.config import InterventionsConfig
@@ -117,6 +118,20 @@ def test_half_of_a_batch_was_shown(monkeypatch: pytest.MonkeyPatch):
     assert len(action) == 20
     assert int((action == 0.25).sum()) == 10
     assert set(action.tolist()) == {0.25, 0.5, 0.0}
+
+
+def test_a_batch_has_what_all_replays_remember():
+    """An intervener sees more than the learner: what it sees is remembered online, and not in what was shown."""
+
+    def part(*names: str) -> Transitions:
+        seen, two = {name: torch.ones(2, 3) for name in names}, torch.ones(2)
+        return Transitions(
+            observations=seen, action=torch.ones(2, 1), reward=two, next=seen, discount=two, known=two.bool()
+        )
+
+    batch = Transitions.joined([part("actor", "trouble"), part("actor")])
+    assert {name: tuple(value.shape) for name, value in batch.observations.items()} == {"actor": (4, 3)}
+    assert batch.reward.shape == (4,)
 
 
 def test_demonstrations_and_interventions_share_a_half(
