@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt constraints-kilted.txt scripts/setup.sh
 setup-physx: $(STAMP) ## PHYSX_LICENCE=accepted: Isaac's PhysX, under NVIDIA's licence, for the engine physx, into .physx
 	@scripts/physx.sh
 
-demo: $(STAMP) ## TASK=quadrotor, quadruped, biped, push_t or pick_place: learn, export, do it over ROS 2, write a report into runs/
+demo: $(STAMP) ## TASK=quadrotor, quadruped, biped, push_t, pick_place or peg: learn, export, do it over ROS 2, write a report into runs/
 	$(BIN)/isthmus-demo --task $(TASK) $(ARGS)
 
 train: $(STAMP) ## TASK=quadrotor: train a policy into runs/

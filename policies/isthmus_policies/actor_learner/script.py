@@ -18,6 +18,8 @@ class ScriptConfig:
 
     probability: float = 0.0
     """That it takes over at a step of the policy's; 0: it never does."""
+    patience: int = 0
+    """Control steps at the beginning of an episode in which it does not: who looks on waits and sees."""
     duration: int = 20
     """Control steps that it then drives, or fewer where the episode ends."""
     fades_after: int | None = None
@@ -30,6 +32,8 @@ class ScriptConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0 or not 0.0 <= self.skill <= 1.0:
             raise ValueError(f"probability and skill must lie within [0, 1], got {self.probability}, {self.skill}")
+        if self.patience < 0:
+            raise ValueError(f"patience must not be negative, got {self.patience}")
         if self.duration < 1 or (self.fades_after is not None and self.fades_after < 1):
             raise ValueError(f"duration and fades_after must be at least 1, got {self.duration}, {self.fades_after}")
         if self.noise is not None and self.noise < 0.0:
@@ -58,6 +62,7 @@ class ScriptedHuman:
     def reset(self, seed: int) -> None:
         """A new episode: it looks on."""
         self._random, self._left, self._wish = np.random.default_rng(seed), 0, None
+        self._step = 0
         self._script.reset(seed)
 
     def decide(self, observation: Observation) -> Decision:
@@ -66,10 +71,11 @@ class ScriptedHuman:
         if self._left > 0:
             self._left -= 1
             self._wish = False if self._left == 0 else None
-        elif self._random.random() < self._config.probability * self._share:
+        elif self._step >= self._config.patience and self._random.random() < self._config.probability * self._share:
             self._wish, self._left = True, self._config.duration
             self._script.resume()
         self._done += 1
+        self._step += 1
         return self._script.decide(observation)
 
     @property

@@ -48,20 +48,20 @@ class Process:
         """What it has said so far."""
         return self.log.read_text(errors="replace")
 
-    def end(self) -> None:
+    def end(self, patience_s: float = _STOP_S) -> None:
         """Ask it to end as Ctrl-C would; after some time make it."""
         if self._popen.poll() is None:
             self._popen.terminate()
-            if not self.ended(_STOP_S):
+            if not self.ended(patience_s):
                 self._popen.kill()
                 self._popen.wait()
 
-    def require_success(self) -> None:
-        """Raises ProcessError with the last line of its output unless it has ended with 0."""
-        if self._popen.returncode != 0:
+    def require_success(self, status: int = 0) -> None:
+        """Raises ProcessError with the last line of its output unless it has ended with this status."""
+        if self._popen.returncode != status:
             lines = self.output().strip().splitlines() or ["it said nothing"]
-            status = self._popen.returncode
-            raise ProcessError(f"{self.name} ended with status {status}: {lines[-1]} (see {self.log})")
+            found = self._popen.returncode
+            raise ProcessError(f"{self.name} ended with status {found}: {lines[-1]} (see {self.log})")
 
 
 class Processes:

@@ -175,4 +175,5 @@ PEG = TaskEntry(
     },
     summary="bring the peg into a hole that only touch finds",
     demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
+    mission="isthmus_policies.demo.report.insert:INSERT",
 )

@@ -50,13 +50,20 @@ def test_it_takes_over_as_often_as_asked_for():
     assert 120 < taken < 240, "one in ten of the steps at which it does not drive"
 
 
+def test_it_waits_and_sees():
+    said = wishes(ScriptConfig(probability=1.0, duration=2, patience=3), 8)
+    assert said == [None, None, None, True, None, False, True, None]
+
+
 def test_it_fades():
     said = wishes(ScriptConfig(probability=1.0, duration=1, fades_after=400), 1000)
     assert sum(wish is True for wish in said[:100]) > 35
     assert not any(said[400:])
 
 
-@pytest.mark.parametrize("wrong", [{"probability": 1.5}, {"skill": -0.1}, {"duration": 0}, {"noise": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"probability": 1.5}, {"skill": -0.1}, {"duration": 0}, {"noise": -1.0}, {"patience": -1}]
+)
 def test_what_cannot_be_is_refused(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ScriptConfig(**wrong)

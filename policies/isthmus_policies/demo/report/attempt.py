@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
-from isthmus_policies.demo.making.demonstrations import FromDemonstrations
+from isthmus_policies.demo.making.making import Making
 from isthmus_policies.demo.report import attempt_plots, parts
 from isthmus_policies.demo.report.html import Fact, section
 from isthmus_policies.demo.report.kind import DemoKind
@@ -45,10 +45,11 @@ class Measure:
 
 
 def attempt_kind(
-    *, measure: Measure, making: FromDemonstrations, plan: type[AttemptPlan], doing: str, lead: str,
-    trains: Mapping[str, str] | None = None,
+    *, measure: Measure, making: Making, plan: type[AttemptPlan], doing: str, lead: str,
+    trains: Mapping[str, str] | None = None, learning: Callable[[Demo], str] | None = None,
 ) -> DemoKind:  # fmt: skip
-    """The demo of a task that people or scripts demonstrate: its policy learns from them, and attempts it."""
+    """The demo of a task that people or scripts demonstrate: its policy learns from them, and attempts it. learning:
+    the part of the page about that; by default losses of teacher and student."""
     return DemoKind(
         mission="attempt",
         operator="isthmus_deploy.ros.missions.attempt",
@@ -56,7 +57,7 @@ def attempt_kind(
         doing=doing,
         lead=lead,
         facts=lambda demo: [_outcome(demo, measure)],
-        sections=(_video, lambda demo: _progress(demo, measure), _learning, parts.timing),
+        sections=(_video, lambda demo: _progress(demo, measure), learning or _learning, parts.timing),
         note=lambda demo: _note(demo, measure),
         trains=trains or {},
         making=making,
