@@ -13,8 +13,8 @@ class StartsConfig:
     """By default episodes begin where the task lets them."""
 
     snapshots: Path | None = None
-    """Episodes begin in these as well: a file by `python -m isthmus_policies.starts.record`, or a dataset of transitions
-    that was recorded with --snapshots."""
+    """Episodes begin in these as well: a file by `python -m isthmus_policies.starts.record`, or the folder of a dataset
+    of transitions that was recorded with --snapshots."""
     archive: bool = False
     """Episodes begin in states as well that the learner itself has reached, the likelier the more seldom it has
     (Go-Explore)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 import tyro
@@ -67,9 +67,9 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     run."""
     identified: Annotated[Joint | None, tyro.conf.Suppress] = None
     """What `--identified` said of the robot: it is drawn in the place of what the task draws."""
-    starts: StartsConfig = field(default_factory=StartsConfig)
+    starts: StartsConfig = dataclasses.field(default_factory=StartsConfig)
     """Where episodes begin beside where the task lets them."""
-    levels: LevelsConfig = field(default_factory=LevelsConfig)
+    levels: LevelsConfig = dataclasses.field(default_factory=LevelsConfig)
     """Which levels episodes have, of a task that declares what makes it hard."""
     task: TaskT
     """The task's own configuration."""

@@ -99,13 +99,13 @@ def test_snapshots_of_other_worlds_are_refused_with_the_lines_that_differ(small:
     config = small()
     task = make_task(config)
     read_snapshots(snapshots, task, "analytic")
-    with pytest.raises(ValueError, match="engine: 'analytic', here 'mujoco'$"):
+    with pytest.raises(ValueError, match=r"engine: 'analytic', here 'mujoco'$"):
         read_snapshots(snapshots, task, "mujoco")
     lower = make_task(replace(config, task=replace(config.task, position_limit=0.123)))
     with pytest.raises(ValueError, match=r"config.position_limit: [0-9.]+, here 0.123$"):
         read_snapshots(snapshots, lower, "analytic")
     other = make_task(default_config("push_t"))
-    with pytest.raises(ValueError, match="task: 'hover', here 'push_t'; .*robot: "):
+    with pytest.raises(ValueError, match=r"task: 'hover', here 'push_t'; .*robot: "):
         read_snapshots(snapshots, other, "analytic")
     earns = make_task(replace(config, task=replace(config.task, reward=replace(config.task.reward, survival=9.0))))
     read_snapshots(snapshots, earns, "analytic")  # what is earned is nothing that a state depends on
@@ -113,7 +113,7 @@ def test_snapshots_of_other_worlds_are_refused_with_the_lines_that_differ(small:
 
 def test_files_that_are_none_are_refused(snapshots: Path, run_folder: Path, tmp_path: Path):
     task = make_task(default_config("quadrotor"))
-    with pytest.raises(CheckpointError, match="format 'isthmus.checkpoint.2', expected 'isthmus.snapshots.1'"):
+    with pytest.raises(CheckpointError, match=r"format 'isthmus.checkpoint.2', expected 'isthmus.snapshots.1'"):
         read_snapshots(run_folder / "checkpoint.safetensors", task, "analytic")
     (tmp_path / "half").write_bytes(snapshots.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
@@ -178,7 +178,8 @@ def test_a_run_with_levels_goes_on_bit_for_bit(tmp_path: Path, sampler: str):
     config = replace(
         default_config("reach_cube", "mlp"), robot="so101", num_envs=16, seed=3, episode_steps=4,
         levels=LevelsConfig(sampler=sampler, window=20),  # pyright: ignore
-        task=replace(TASKS["reach_cube"].config, graded=True, visuals=None), algorithm=PPOConfig(num_steps=8, minibatches=2),
+        task=replace(TASKS["reach_cube"].config, graded=True, visuals=None),
+        algorithm=PPOConfig(num_steps=8, minibatches=2),
     )  # fmt: skip
     config = replace(config, policy=replace(config.policy, actor_groups=("actor", "cube"), actor=(8,), critic=(8,)))
     whole, half = trained(config, 6), trained(config, 3)
@@ -199,8 +200,9 @@ def test_the_command_line_and_the_runs_files_say_how_episodes_begin(snapshots: P
     config = parse(asked).config
     assert config.starts == StartsConfig(snapshots=snapshots, share=0.3, fades_after=9000)
     assert config_from_json(json.loads(json.dumps(plain(config)))) == config
-    cells = parse(["quadrotor", "--starts.archive", "--starts.cells", "position", "0.1", "--levels.window", "99"]).config
-    assert (cells.starts.cells, cells.levels.window) == ({"position": 0.1}, 99)
+    asked = ["quadrotor", "--starts.archive", "--starts.cells", "position", "0.1", "--levels.window", "99"]
+    config = parse(asked).config
+    assert (config.starts.cells, config.levels.window) == ({"position": 0.1}, 99)
 
 
 def test_runs_from_before_are_read(small: Small):
@@ -211,7 +213,7 @@ def test_runs_from_before_are_read(small: Small):
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["record", str(tmp_path), str(tmp_path / "s")])
-    with pytest.raises(SystemExit, match="starts.record: no checkpoint"):
+    with pytest.raises(SystemExit, match=r"starts.record: no checkpoint"):
         main()
 
 

@@ -80,7 +80,8 @@ def test_levels_are_drawn_evenly_where_nobody_chooses():
 
 def test_the_density_of_a_mixture_is_the_known_one():
     """By hand: a standard normal distribution in two dimensions at the origin and at distance 2."""
-    one = Mixture(weight=torch.ones(1).double(), mean=torch.zeros(1, 2).double(), covariance=torch.eye(2).double()[None])
+    unit = torch.eye(2).double().unsqueeze(0)
+    one = Mixture(weight=torch.ones(1).double(), mean=torch.zeros(1, 2).double(), covariance=unit)
     points = torch.tensor([[0.0, 0.0], [2.0, 0.0]]).double()
     expected = [-math.log(2 * math.pi), -math.log(2 * math.pi) - 2.0]
     assert one.log_density(points)[:, 0].tolist() == pytest.approx(expected)

@@ -1,4 +1,5 @@
-"""Mixtures of normal distributions, fitted by expectation and maximisation, as many parts as Akaike's criterion says."""
+"""Mixtures of normal distributions, fitted by expectation and maximisation, with as many parts as Akaike's criterion
+asks for."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class Prioritised(LevelSampler):
         return torch.where(random, even, again)
 
     def _chance(self) -> Tensor:
-        rank = torch.empty_like(self._score)
-        rank[self._score.argsort(descending=True, stable=True)] = torch.arange(1.0, len(rank) + 1.0)
+        beside = self._score.unsqueeze(1)
+        rank = (self._score > beside).sum(1) + 0.5 * ((self._score == beside).sum(1) + 1)  # ties share theirs
         by_score = rank.reciprocal() ** (1.0 / self._temperature)
         by_age = self._episodes - self._tried
         shares = by_score / by_score.sum(), by_age / by_age.sum().clamp_min(1.0)
