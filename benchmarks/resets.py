@@ -80,7 +80,7 @@ class Options(BenchOptions):
     """Of the episodes that begin elsewhere."""
     episodes: int = 60
     """Episodes of an evaluation."""
-    level_steps: int = 400_000
+    level_steps: int = 600_000
     """Control steps of a learner of levels."""
     level_sides: int = 12
     """Levels that are asked about, along each of the two things that make an episode hard."""
