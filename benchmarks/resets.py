@@ -10,7 +10,7 @@ Levels: a cart is to be pushed to a flag on a slope (`curricula.slope`); half of
 learns with levels that are drawn evenly, by learning progress (ALP-GMM), by failures, and evenly from the half that can
 be learned, which nobody knows. A level is mastered where nine of ten episodes succeed.
 
-What was measured at this revision is kept in runs/bench/resets and not repeated.
+What was measured is kept in runs/bench/resets and not repeated; rows name its revision where that is another one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.demonstrate import transitions
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner
-from isthmus_policies.files import code_revision, plain, write_json
+from isthmus_policies.files import code_revision, write_json
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
 from isthmus_policies.networks.policy import Policy, make_policy
 from isthmus_policies.starts import record
@@ -65,13 +65,15 @@ class Options(BenchOptions):
     """Control steps, of all worlds, that the teacher learns with the task's own reward."""
     sac_steps: int = 24_000
     """Control steps after which SAC has failed."""
-    ppo_steps: int = 120_000
+    ppo_steps: int = 64_000
     """The same for PPO."""
     threshold: float = 0.5
     """Success that counts as learned."""
     every: int = 12
     """How often a learner is evaluated until it has failed."""
     snapshots: int = 2000
+    ppo: bool = True
+    """Whether PPO learns from other starts, too."""
     others: bool = True
     """Whether SAC learns from demonstrations' states and from the archive, too."""
     demonstrations: int = 20
@@ -159,7 +161,7 @@ def strategies(options: Options, folder: Path) -> dict[tuple[str, str], StartsCo
     shown = replace(snapshots, snapshots=folder / SHOWN)
     usual = {
         (algorithm, name): starts
-        for algorithm in ("sac", "ppo")
+        for algorithm in (("sac", "ppo") if options.ppo else ("sac",))
         for name, starts in ((OWN, StartsConfig()), ("a teacher's snapshots", snapshots))
     }
     others = {
@@ -279,19 +281,37 @@ def level_rows(found: dict[str, list[dict[str, float]]], options: Options) -> li
 
 # --- both ---
 
+TEACHER = ("teacher_seed", "teacher_steps", "snapshots", "demonstrations", "episodes")
+LEARNER = (*TEACHER, "threshold", "every", "share")
+LEVELS = ("level_steps", "level_sides")
 
-def once(folder: Path, name: str, options: Options, measure: Callable[[], Any]) -> Any:
-    """What `measure` gives, unless this revision has measured it before with these options."""
-    path, asked = folder / f"{name}.json", plain(replace(options, save=False, others=True, seeds=()))
-    told = {"code_revision": code_revision(), "options": asked}
-    if path.is_file():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if {key: kept[key] for key in told} == told:
-            return kept["found"]
-    found = measure()
-    print(f"{name}: {found}", flush=True)
-    write_json(path, told | {"found": found})
-    return found
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Measures by name, in a folder, and the revisions that they are of."""
+
+    folder: Path
+    options: Options
+    revisions: set[str] = field(default_factory=set)
+
+    def once(self, name: str, by: tuple[str, ...], measure: Callable[[], Any]) -> Any:
+        """What `measure` gives, unless it was measured before with the same options `by`."""
+        path, asked = self.folder / f"{name}.json", {each: getattr(self.options, each) for each in by}
+        if path.is_file():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if {each: kept["options"].get(each) for each in by} == asked:
+                self.revisions.add(kept["code_revision"])
+                return kept["found"]
+        found = measure()
+        print(f"{name}: {found}", flush=True)
+        write_json(path, {"code_revision": code_revision(), "options": asked, "found": found})
+        return found
+
+    def told(self, rows: list[Row]) -> list[Row]:
+        """The rows, with the revisions that they are of, where these are others."""
+        others = ", ".join(sorted(self.revisions - {code_revision()}))
+        note = f"measured at {others}" if others else None
+        return [replace(row, peer="; ".join(filter(None, (row.peer, note))) or None) for row in rows]
 
 
 def main() -> int:
@@ -300,25 +320,27 @@ def main() -> int:
     torch.set_num_threads(1)
     folder = (FIGURES / ("resets-quick" if options.quick else "resets")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    kept = Kept(folder=folder, options=options)
     levels = {
         name: [
-            once(folder, f"levels-{name}-{seed}", options, lambda s=seed, m=make: levels_learned(m(), s, options))
+            kept.once(f"levels-{name}-{seed}", LEVELS, lambda s=seed, m=make: levels_learned(m(), s, options))
             for seed in options.seeds
         ]
         for name, make in SAMPLERS.items()
     }
-    teacher = once(folder, "teacher", options, lambda: taught(options, folder))
+    teacher = kept.once("teacher", TEACHER, lambda: taught(options, folder))
     limits, found = {"sac": options.sac_steps, "ppo": options.ppo_steps}, {}
     for (algorithm, name), starts in strategies(options, folder).items():
-        steps = limits[algorithm]
+        by, steps = (*LEARNER, f"{algorithm}_steps"), limits[algorithm]
         found[algorithm, name] = [
-            once(
-                folder, f"{algorithm}-{name}-{seed}", options,
+            kept.once(
+                f"{algorithm}-{name}-{seed}", by,
                 lambda s=seed, a=algorithm, n=steps, w=starts: learned_after(arm(a, s, n, w), n, options),
             ) or math.inf
             for seed in options.seeds
         ]  # fmt: skip
-    return report("resets", [*start_rows(found, teacher, options), *level_rows(levels, options)], options)
+    rows = [*start_rows(found, teacher, options), *level_rows(levels, options)]
+    return report("resets", kept.told(rows), options)
 
 
 if __name__ == "__main__":

@@ -64,11 +64,19 @@ def test_who_has_not_learned_counts_as_if_it_had_at_the_end(benchmarks: Path):
 
 def test_what_was_measured_with_other_options_is_measured_again(benchmarks: Path, tmp_path: Path):
     bench: Any = importlib.import_module("resets")
-    common: Any = importlib.import_module("common")
-    assert issubclass(bench.Options, common.BenchOptions)
     given = iter((1, 2, 3))
     found = [
-        bench.once(tmp_path, "what", options, lambda: next(given))
-        for options in (bench.Options(), bench.Options(save=True, others=False), bench.Options(share=0.1))
+        bench.Kept(folder=tmp_path, options=options).once("what", ("share", "every"), lambda: next(given))
+        for options in (bench.Options(), bench.Options(save=True, ppo_steps=7), bench.Options(share=0.1))
     ]
     assert found == [1, 1, 2]
+
+
+def test_rows_name_another_revision_that_measured_them(benchmarks: Path, tmp_path: Path):
+    bench: Any = importlib.import_module("resets")
+    kept = bench.Kept(folder=tmp_path, options=bench.Options())
+    row = bench.Row(metric="m", value=1.0, unit="", peer="beside")
+    kept.once("what", (), lambda: 1)
+    assert kept.told([row]) == [row]
+    kept.revisions.add("abc")
+    assert kept.told([row])[0].peer == "beside; measured at abc"
