@@ -105,8 +105,12 @@ def test_snapshots_of_other_worlds_are_refused_with_the_lines_that_differ(small:
     with pytest.raises(ValueError, match=r"config.position_limit: [0-9.]+, here 0.123$"):
         read_snapshots(snapshots, lower, "analytic")
     other = make_task(default_config("push_t"))
-    with pytest.raises(ValueError, match=r"task: 'hover', here 'push_t'; .*robot: "):
+    with pytest.raises(ValueError, match=r"than these: task: 'hover', here 'push_t'$"):
         read_snapshots(snapshots, other, "analytic")
+    mended = make_task(replace(config, robot=None))
+    mended.robot = replace(mended.robot, control_period_s=0.011)
+    with pytest.raises(ValueError, match=r"than these: robot: '[0-9a-f]{64}', here '[0-9a-f]{64}'$"):
+        read_snapshots(snapshots, mended, "analytic")
     earns = make_task(replace(config, task=replace(config.task, reward=replace(config.task.reward, survival=9.0))))
     read_snapshots(snapshots, earns, "analytic")  # what is earned is nothing that a state depends on
 
