@@ -63,14 +63,16 @@ class Options(BenchOptions):
     teacher_seed: int = 1
     teacher_steps: int = 16_000
     """Control steps, of all worlds, that the teacher learns with the task's own reward."""
-    sac_steps: int = 24_000
+    sac_steps: int = 32_000
     """Control steps after which SAC has failed."""
-    ppo_steps: int = 64_000
+    ppo_steps: int = 48_000
+    """The same for PPO."""
+    sac_interval: int = 2000
+    """Control steps from one evaluation of SAC to the next."""
+    ppo_interval: int = 8000
     """The same for PPO."""
     threshold: float = 0.5
     """Success that counts as learned."""
-    every: int = 12
-    """How often a learner is evaluated until it has failed."""
     snapshots: int = 2000
     ppo: bool = True
     """Whether PPO learns from other starts, too."""
@@ -89,7 +91,8 @@ class Options(BenchOptions):
 
 
 QUICK = Options(
-    seeds=(901,), teacher_steps=1280, sac_steps=1280, ppo_steps=4096, every=1, snapshots=64, demonstrations=2,
+    seeds=(901,), teacher_steps=1280, sac_steps=1280, ppo_steps=4096, sac_interval=1280, ppo_interval=4096,
+    snapshots=64, demonstrations=2,
     episodes=4, level_steps=12_288, level_sides=4,
 )  # fmt: skip
 
@@ -120,14 +123,14 @@ def success(trainer: Trainer, episodes: int) -> float:
     return evaluate(trainer.task, lambda env: NetworkRunner(trainer.policy, env), episodes, EVALUATION_SEED).success[1]
 
 
-def learned_after(config: TrainConfig[Any, Any, Any], steps: int, options: Options) -> int | None:
-    """Control steps until the success is above the threshold; None where it was not within `steps`."""
+def learned_after(config: TrainConfig[Any, Any, Any], interval: int, options: Options) -> int | None:
+    """Control steps until the success is above the threshold; None where it never was."""
     trainer = Trainer(config)
-    asked = 1
+    asked = interval
     while trainer.iteration < config.iterations:
         trainer.iterate()
-        if trainer.steps * options.every >= asked * steps or trainer.iteration == config.iterations:
-            asked += 1
+        if trainer.steps >= asked or trainer.iteration == config.iterations:
+            asked += interval
             share = success(trainer, options.episodes)
             if share >= options.threshold:
                 trainer.close()
@@ -282,7 +285,7 @@ def level_rows(found: dict[str, list[dict[str, float]]], options: Options) -> li
 # --- both ---
 
 TEACHER = ("teacher_seed", "teacher_steps", "snapshots", "demonstrations", "episodes")
-LEARNER = (*TEACHER, "threshold", "every", "share")
+LEARNER = (*TEACHER, "threshold", "share")
 LEVELS = ("level_steps", "level_sides")
 
 
@@ -294,12 +297,17 @@ class Kept:
     options: Options
     revisions: set[str] = field(default_factory=set)
 
-    def once(self, name: str, by: tuple[str, ...], measure: Callable[[], Any]) -> Any:
-        """What `measure` gives, unless it was measured before with the same options `by`."""
-        path, asked = self.folder / f"{name}.json", {each: getattr(self.options, each) for each in by}
+    def once(self, name: str, by: tuple[str, ...], measure: Callable[[], Any], limit: str | None = None) -> Any:
+        """What `measure` gives, unless it was measured before with the same options `by`. Of steps until something
+        happens, `limit` is the option that says how many there may be: None within more of them is None within fewer,
+        and what happened within fewer happens within more."""
+        path = self.folder / f"{name}.json"
+        asked = {each: getattr(self.options, each) for each in (*by, *([limit] if limit else []))}
         if path.is_file():
             kept = json.loads(path.read_text(encoding="utf-8"))
-            if {each: kept["options"].get(each) for each in by} == asked:
+            before, found = kept["options"], kept["found"]
+            enough = not limit or (before[limit] >= asked[limit] if found is None else found <= asked[limit])
+            if enough and all(before.get(each) == asked[each] for each in by):
                 self.revisions.add(kept["code_revision"])
                 return kept["found"]
         found = measure()
@@ -329,13 +337,17 @@ def main() -> int:
         for name, make in SAMPLERS.items()
     }
     teacher = kept.once("teacher", TEACHER, lambda: taught(options, folder))
-    limits, found = {"sac": options.sac_steps, "ppo": options.ppo_steps}, {}
+    steps, found = {"sac": options.sac_steps, "ppo": options.ppo_steps}, {}
     for (algorithm, name), starts in strategies(options, folder).items():
-        by, steps = (*LEARNER, f"{algorithm}_steps"), limits[algorithm]
+        # What PPO does depends on how long it will train; what SAC does, does not.
+        by, limit = (*LEARNER, f"{algorithm}_interval"), f"{algorithm}_steps"
+        by, limit = (by, limit) if algorithm == "sac" else ((*by, limit), None)
         found[algorithm, name] = [
             kept.once(
                 f"{algorithm}-{name}-{seed}", by,
-                lambda s=seed, a=algorithm, n=steps, w=starts: learned_after(arm(a, s, n, w), n, options),
+                lambda s=seed, a=algorithm, w=starts: learned_after(
+                    arm(a, s, steps[a], w), getattr(options, f"{a}_interval"), options
+                ), limit,
             ) or math.inf
             for seed in options.seeds
         ]  # fmt: skip

@@ -66,7 +66,7 @@ def test_what_was_measured_with_other_options_is_measured_again(benchmarks: Path
     bench: Any = importlib.import_module("resets")
     given = iter((1, 2, 3))
     found = [
-        bench.Kept(folder=tmp_path, options=options).once("what", ("share", "every"), lambda: next(given))
+        bench.Kept(folder=tmp_path, options=options).once("what", ("share", "snapshots"), lambda: next(given))
         for options in (bench.Options(), bench.Options(save=True, ppo_steps=7), bench.Options(share=0.1))
     ]
     assert found == [1, 1, 2]
@@ -80,3 +80,14 @@ def test_rows_name_another_revision_that_measured_them(benchmarks: Path, tmp_pat
     assert kept.told([row]) == [row]
     kept.revisions.add("abc")
     assert kept.told([row])[0].peer == "beside; measured at abc"
+
+
+def test_what_happened_early_is_known_of_more_steps_and_what_did_not_of_fewer(benchmarks: Path, tmp_path: Path):
+    bench: Any = importlib.import_module("resets")
+
+    def asked(name: str, limit: int, found: int | None) -> int | None:
+        kept = bench.Kept(folder=tmp_path, options=bench.Options(sac_steps=limit))
+        return kept.once(name, (), lambda: found, "sac_steps")
+
+    assert [asked("early", limit, found) for limit, found in ((9, 5), (20, 1), (4, None))] == [5, 5, None]
+    assert [asked("never", limit, found) for limit, found in ((9, None), (5, 1), (10, 7))] == [None, None, 7]
