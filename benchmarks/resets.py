@@ -63,7 +63,7 @@ class Options(BenchOptions):
     teacher_seed: int = 1
     teacher_steps: int = 16_000
     """Control steps, of all worlds, that the teacher learns with the task's own reward."""
-    sac_steps: int = 32_000
+    sac_steps: int = 40_000
     """Control steps after which SAC has failed."""
     ppo_steps: int = 48_000
     """The same for PPO."""
