@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
@@ -74,10 +74,8 @@ class Options(BenchOptions):
     threshold: float = 0.5
     """Success that counts as learned."""
     snapshots: int = 2000
-    ppo: bool = True
-    """Whether PPO learns from other starts, too."""
-    others: bool = True
-    """Whether SAC learns from demonstrations' states and from the archive, too."""
+    parts: tuple[Literal["levels", "sac", "ppo", "others"], ...] = ("levels", "sac", "ppo", "others")
+    """What is measured: levels; SAC and PPO from a teacher's snapshots; SAC from demonstrations and the archive."""
     demonstrations: int = 20
     """Episodes of the teacher whose states are the dataset's."""
     share: float = 0.5
@@ -92,8 +90,7 @@ class Options(BenchOptions):
 
 QUICK = Options(
     seeds=(901,), teacher_steps=1280, sac_steps=1280, ppo_steps=4096, sac_interval=1280, ppo_interval=4096,
-    snapshots=64, demonstrations=2,
-    episodes=4, level_steps=12_288, level_sides=4,
+    snapshots=64, demonstrations=2, episodes=4, level_steps=12_288, level_sides=4,
 )  # fmt: skip
 
 
@@ -164,14 +161,15 @@ def strategies(options: Options, folder: Path) -> dict[tuple[str, str], StartsCo
     shown = replace(snapshots, snapshots=folder / SHOWN)
     usual = {
         (algorithm, name): starts
-        for algorithm in (("sac", "ppo") if options.ppo else ("sac",))
+        for algorithm in ("sac", "ppo")
+        if algorithm in options.parts
         for name, starts in ((OWN, StartsConfig()), ("a teacher's snapshots", snapshots))
     }
     others = {
         ("sac", f"states of {options.demonstrations} demonstrations"): shown,
         ("sac", "Go-Explore's archive"): StartsConfig(archive=True, share=options.share),
     }
-    return usual | others if options.others else usual
+    return usual | others if "others" in options.parts else usual
 
 
 def start_rows(found: dict[tuple[str, str], list[float]], teacher: dict[str, Any], options: Options) -> list[Row]:
@@ -187,8 +185,8 @@ def start_rows(found: dict[tuple[str, str], list[float]], teacher: dict[str, Any
         said = f"{len(done)} of {len(steps)} seeds within {limit}"
         rows.append(replace(over_seeds(f"{algorithm}, {name}: steps until learned", steps, ""), peer=said))
     for (algorithm, name), steps in found.items():
-        own = found[algorithm, OWN]
-        if steps is own:
+        own = found.get((algorithm, OWN))
+        if steps is own or own is None:
             continue
         limit = float(limits[algorithm])
         times = [min(a, limit) / min(b, limit) for a, b in zip(own, steps, strict=True)]
@@ -335,10 +333,12 @@ def main() -> int:
             for seed in options.seeds
         ]
         for name, make in SAMPLERS.items()
+        if "levels" in options.parts
     }
-    teacher = kept.once("teacher", TEACHER, lambda: taught(options, folder))
+    asked = strategies(options, folder)
+    teacher = kept.once("teacher", TEACHER, lambda: taught(options, folder)) if asked else None
     steps, found = {"sac": options.sac_steps, "ppo": options.ppo_steps}, {}
-    for (algorithm, name), starts in strategies(options, folder).items():
+    for (algorithm, name), starts in asked.items():
         # What PPO does depends on how long it will train; what SAC does, does not.
         by, limit = (*LEARNER, f"{algorithm}_interval"), f"{algorithm}_steps"
         by, limit = (by, limit) if algorithm == "sac" else ((*by, limit), None)
@@ -351,7 +351,7 @@ def main() -> int:
             ) or math.inf
             for seed in options.seeds
         ]  # fmt: skip
-    rows = [*start_rows(found, teacher, options), *level_rows(levels, options)]
+    rows = [*(start_rows(found, teacher, options) if teacher else ()), *(level_rows(levels, options) if levels else ())]
     return report("resets", kept.told(rows), options)
 
 
