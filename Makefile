@@ -102,6 +102,9 @@ bench-repertoire: $(STAMP) ## a repertoire of gaits by MAP-Elites, and how fast 
 bench-sac: $(PEERS) ## SAC beside stable-baselines3's SAC on gymnasium's tasks: steps/s with learning, returns
 	$(BIN)/python benchmarks/sac.py $(ARGS)
 
+bench-resets: $(STAMP) ## learning from a teacher's snapshots, demonstrations' states and Go-Explore's archive; levels by learning progress
+	$(BIN)/python benchmarks/resets.py $(ARGS)
+
 bench-interventions: $(STAMP) ## somebody who succeeds half of the time takes over: RLIF beside HG-DAgger and cloning; SAC with demonstrations
 	$(BIN)/python benchmarks/interventions.py $(ARGS)
 

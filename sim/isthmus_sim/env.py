@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from isthmus_sim.commands import CommandLine
-from isthmus_sim.engine import Commands, Engine, State
+from isthmus_sim.engine import Commands, Engine, Params, State, UnsupportedError
+from isthmus_sim.resets import snapshots
+from isthmus_sim.resets.levels.sampler import LevelSampler
+from isthmus_sim.resets.starts import Snapshot, Starts
 from isthmus_sim.sensors import AGE_FRAME, Sensors, Signals
 from isthmus_sim.task import Goal, Memory, Task, Transition
 
@@ -61,17 +64,6 @@ class Step:
     divergence: Divergence | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """States in which episodes may begin as well, such as those that somebody has recorded.
-
-    states: n rows of every quantity that the task's starts set; share: of the episodes that begin in one of them.
-    """
-
-    states: State
-    share: float
-
-
 FAILURE = "failure"
 """The reward's term for steps that fail, in tasks that have one."""
 
@@ -91,10 +83,11 @@ class Env:
             somebody who looks at how they ended and calls `reset`.
         measure: Whether steps carry the task's metrics.
         keep_divergences: Whether worlds that diverge are kept as they were before: costs a copy of the state a step.
-        shown: Where else episodes begin (Peng et al. 2018, "DeepMimic", reference state initialization): what comes
-            late in an episode is then met often.
+        starts: Where else episodes begin than where the task lets them.
+        levels: What draws the levels of a task that declares `graded` parameters, by default evenly.
 
     Raises:
+        UnsupportedError: starts in snapshots, and an engine that has none.
         ValueError: from `reset`, where the task gives other names, shapes or types than it and its robot declare.
     """
 
@@ -110,7 +103,8 @@ class Env:
         autoreset: bool = True,
         measure: bool = False,
         keep_divergences: bool = False,
-        shown: Shown | None = None,
+        starts: Starts | None = None,
+        levels: LevelSampler | None = None,
     ) -> None:
         self.task, self.engine = task, engine
         self.num_envs, self.device = engine.num_envs, engine.device
@@ -121,7 +115,14 @@ class Env:
         self._autoreset = autoreset
         self._events = (*task.events, *(task.training_events if training else ()))
         self._keep = keep_divergences and "snapshots" in engine.capabilities
-        self._random_initial_age, self._shown = random_initial_age, shown
+        self._random_initial_age = random_initial_age
+        self.starts = Starts() if starts is None else starts
+        self.levels = LevelSampler() if levels is None else levels
+        if self.starts.needs_snapshots and "snapshots" not in engine.capabilities:
+            raise UnsupportedError(
+                f"the engine {type(engine).__name__} has no snapshots, in which episodes shall begin; its capabilities "
+                f"are: {', '.join(sorted(engine.capabilities)) or 'none'}"
+            )
         n, device, period_s = self.num_envs, engine.device, task.robot.control_period_s
         self.sensors = Sensors(task.robot.signals, task.sensors, task.noise, n, period_s, self.generator)
         self.command_line = CommandLine(task.robot.commands, task.command_delay_steps, n, period_s, self.generator)
@@ -131,6 +132,9 @@ class Env:
         self.reward_terms = (*task.rewards, *((FAILURE,) if task.failure_reward else ()))
         self.term_sums = torch.zeros(len(self.reward_terms), n, device=device)
         self.level = torch.zeros(n, dtype=torch.long, device=device)
+        self.graded = torch.zeros(n, len(task.graded), device=device)
+        self.first_step = torch.zeros_like(self.episode_step)
+        self.elsewhere = torch.zeros(n, dtype=torch.bool, device=device)
         sensed = {spec.name: (spec.shape, spec.dtype) for spec in task.robot.signals if spec.frame != AGE_FRAME}
         commanded = {spec.name: ((spec.size,), "float32") for spec in task.robot.commands}
         observed = {name: (group.shape, group.dtype) for name, group in task.groups.items()}
@@ -150,7 +154,7 @@ class Env:
         self.signals, self.goal, observations = self._restart(ids)
         if self._random_initial_age:
             age = torch.randint(self.episode_steps, (self.num_envs,), generator=self.generator, device=self.device)
-            self.last_step = self.episode_steps - age
+            self.last_step = self.first_step + self.episode_steps - age
         return observations
 
     def step(self, action: Tensor) -> Step:
@@ -204,12 +208,13 @@ class Env:
             ended=ended,
             final={group: value[ended] for group, value in observations.items()},
             episode_terms=dict(zip(self.reward_terms, self.term_sums[:, ended], strict=True)),
-            episode_length=self.episode_step[ended],
+            episode_length=(self.episode_step - self.first_step)[ended],
             diverged=count,
             divergence=self._divergence(diverged, before, acting) if count and self._keep else None,
         )
+        self.starts.watch(self, ~(terminated | truncated))
         if len(ended) and self._autoreset:
-            self._regrade(ended, failure, state, goal)
+            self._regrade(ended[~self.elsewhere[ended]], failure, succeeded, state, goal)
             self._replace(step, ended)
         return step
 
@@ -240,12 +245,17 @@ class Env:
             commands={name: value[worlds] for name, value in acting.items()},
         )
 
-    def _regrade(self, ended: Tensor, failure: Tensor, state: State, goal: Goal) -> None:
-        if self.task.levels == 1:
+    def _regrade(self, ended: Tensor, failure: Tensor, succeeded: Tensor, state: State, goal: Goal) -> None:
+        """Levels of what comes next, by how episodes went that began where the task lets them."""
+        if len(ended) == 0:
             return
-        then = {name: value[ended] for name, value in state.items()}
-        asked = {name: value[ended] for name, value in goal.items()}
-        self.level[ended] = self.task.next_level(self.level[ended], failure[ended], then, asked, ended)
+        if self.task.graded:
+            failed = ~succeeded if self.task.has_goal else failure
+            self.levels.tell(self.graded[ended], self.term_sums[:, ended].sum(0), failed[ended], self.generator)
+        if self.task.levels > 1:
+            then = {name: value[ended] for name, value in state.items()}
+            asked = {name: value[ended] for name, value in goal.items()}
+            self.level[ended] = self.task.next_level(self.level[ended], failure[ended], then, asked, ended)
 
     def _replace(self, step: Step, ended: Tensor) -> None:
         """Start the ended worlds anew and put their first readings in place."""
@@ -258,38 +268,52 @@ class Env:
 
     def _restart(self, ids: Tensor) -> tuple[Signals, Goal, Observations]:
         """First signals, goal and observations of worlds `ids`, started anew."""
-        task, engine = self.task, self.engine
-        resets = task.reset(engine, ids, self.level[ids], self.generator)
-        if self._shown is not None:
-            resets = replace(resets, state=self._as_shown(self._shown, resets.state, len(ids)))
+        task, engine, generator = self.task, self.engine, self.generator
+        resets = task.reset(engine, ids, self.level[ids], generator, self._grade(ids))
+        resets = replace(resets, state=self.starts.states(resets.state, generator))
         self.state = engine.advance(None, resets)  # with what follows from the start, such as where the feet are
-        state = {name: value[ids] for name, value in self.state.items()}
         self.episode_step[ids] = 0
-        self.last_step[ids] = self.episode_steps
         self.term_sums[:, ids] = 0
+        self.elsewhere[ids] = False
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
-        goal = task.track(task.goal(self.episode_step[ids], None, self.generator), state)
+        there, snapshot = self._return(ids)
+        self.first_step[ids] = self.episode_step[ids]
+        self.last_step[ids] = self.first_step[ids] + self.episode_steps
+        state = {name: value[ids] for name, value in self.state.items()}
+        goal = task.track(task.goal(self.episode_step[ids], None, generator), state)
+        goal = _with(goal, there, snapshots.part(snapshot, "goal"))
         signals = self.sensors.reset(ids, self._as_declared("sense", task.sense(state, goal)))
         memory = {name: value[ids] for name, value in self.memory.items()}
         standing = task.act(torch.zeros(len(ids), task.action_size, device=ids.device), signals, memory)
-        self.command_line.reset(ids, self._as_declared("act", standing))
+        standing = _with(self._as_declared("act", standing), there, snapshots.part(snapshot, "command"))
+        self.command_line.reset(ids, standing)
         observations = self._observations(signals, memory, task.privileged(state, goal, engine, ids))
         return signals, goal, self._as_declared("observe and privileged", observations)
 
-    def _as_shown(self, shown: Shown, start: State, n: int) -> State:
-        """The start of n worlds, for a share of them one that was shown."""
-        if start.keys() != shown.states.keys():
-            given = f"episodes start with {', '.join(start)}; shown is {', '.join(shown.states)}"
-            raise ValueError(f"the task {self.task.name!r}: {given}")
-        rows = len(next(iter(shown.states.values())))
-        drawn = torch.randint(rows, (n,), generator=self.generator, device=self.device)
-        there = torch.rand(n, generator=self.generator, device=self.device) < shown.share
-        chosen = {name: value.to(self.device)[drawn] for name, value in shown.states.items()}
-        return {
-            name: torch.where(there.view(-1, *(1,) * (value.ndim - 1)), chosen[name], value)
-            for name, value in start.items()
-        }
+    def _grade(self, ids: Tensor) -> Params:
+        """Levels of worlds `ids`, drawn anew, as the task's parameters."""
+        if not self.task.graded:
+            return {}
+        self.graded[ids] = self.levels.draw(len(ids), len(self.task.graded), self.generator)
+        shares = self.graded[ids].split(1, dim=-1)
+        bounds = self.task.graded.items()
+        return {name: low + (high - low) * share for (name, (low, high)), share in zip(bounds, shares, strict=True)}
+
+    def _return(self, ids: Tensor) -> tuple[Tensor, Snapshot]:
+        """Put some of the worlds `ids` into snapshots: which of them, and these."""
+        chosen = self.starts.snapshots(len(ids), self.generator)
+        if chosen is None:
+            return ids[:0], {}
+        there, snapshot = chosen[0], {name: value.to(self.device) for name, value in chosen[1].items()}
+        worlds = ids[there]
+        snapshots.restore(self.engine, worlds, snapshot)
+        self.state = self.engine.advance(None)
+        self.episode_step[worlds] = snapshot["episode_step"]
+        self.elsewhere[worlds] = True
+        for name, value in snapshots.part(snapshot, "memory").items():
+            self.memory[name][worlds] = value
+        return there, snapshot
 
     def _as_declared(self, by: str, given: dict[str, Tensor]) -> dict[str, Tensor]:
         """`given`, which the task's function `by` gave."""
@@ -315,6 +339,11 @@ class Env:
             "last_step": self.last_step,
             "term_sums": self.term_sums,
             "level": self.level,
+            "graded": self.graded,
+            "first_step": self.first_step,
+            "elsewhere": self.elsewhere,
+            **{f"starts.{k}": v for k, v in self.starts.state_dict().items()},
+            **{f"levels.{k}": v for k, v in self.levels.state_dict().items()},
             **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
             **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
             **{f"commands.{k}": v for k, v in self.command_line.state_dict().items()},
@@ -333,6 +362,10 @@ class Env:
         state = {name: value.to(self.device) for name, value in state.items()}  # a checkpoint is read on the CPU
         for name in ("episode_step", "last_step", "term_sums", "level"):
             setattr(self, name, state[name].clone())
+        for name in {"graded", "first_step", "elsewhere"} & state.keys():  # which older checkpoints lack
+            setattr(self, name, state[name].clone())
+        self.starts.load_state_dict(part("starts."))
+        self.levels.load_state_dict(part("levels."))
         self.engine.load_state_dict(part("engine."))
         self.state = self.engine.advance(None)
         self.sensors.load_state_dict(part("sensors."))
@@ -341,6 +374,11 @@ class Env:
             {name: value.clone() for name, value in part(f"{prefix}.").items()}
             for prefix in ("memory", "signals", "goal")
         )
+
+
+def _with(rows: dict[str, Tensor], there: Tensor, others: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`rows` with those of `others` in the places `there` (k,)."""
+    return {name: rows[name].index_copy(0, there, value) for name, value in others.items()} if others else rows
 
 
 def _listed(declared: dict[str, tuple[tuple[int, ...], str]]) -> str:

@@ -171,6 +171,13 @@ class Task:
     """What is drawn for each episode."""
     levels: int = 1
     """Levels of difficulty. Every world is at one, and `next_level` moves it."""
+    graded: Mapping[str, tuple[float, float]] = {}
+    """What makes an episode easy or hard, with its least and most: a level of the task is a point within. A physical
+    parameter of one number, or a name of the task's own, which `start` finds among its `params`, (k, 1). Training may
+    choose levels (`isthmus_sim.resets.levels`); elsewhere they are even draws."""
+    cells: Mapping[str, float] = {}
+    """Quantity of the scene -> how far apart states are in it, in its unit, that an explorer should tell apart
+    (`isthmus_sim.resets.archive`)."""
     kinds: tuple[str, ...] = ()
     """Kinds of surroundings; world i stays in the (i mod n)-th."""
     mirror: Mapping[str, Mirror] = {}
@@ -263,14 +270,19 @@ class Task:
         """Every term of a step, (n,) each."""
         return {name: term.weight * term.function(step) for name, term in self.rewards.items()}
 
-    def reset(self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator) -> Resets:
-        """Draw parameters, events and start states of worlds `ids` at `level` (k,)."""
+    def reset(
+        self, engine: Engine, ids: Tensor, level: Tensor, generator: torch.Generator, graded: Params | None = None
+    ) -> Resets:
+        """Draw parameters, events and start states of worlds `ids` at `level` (k,), with what is `graded` as given."""
         params: Params = {}
         for draw in self.randomization:
             params |= draw(len(ids), generator)
+        params |= graded or {}
         for event in self.events:
             event.reset(engine, ids, params, generator)
-        return Resets(ids=ids, state=self.start(ids, level, params, generator), params=params)
+        state = self.start(ids, level, params, generator)
+        own = self.graded.keys() - {parameter.name for parameter in self.scene.parameters}
+        return Resets(ids=ids, state=state, params={name: v for name, v in params.items() if name not in own})
 
     @property
     def trained_latency_s(self) -> float:

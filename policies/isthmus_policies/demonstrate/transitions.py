@@ -35,9 +35,12 @@ from isthmus_policies.algorithms.sac.demonstrations import (
 from isthmus_policies.algorithms.sac.meaning import meaning
 from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.networks.policy import Groups, Policy, restart
+from isthmus_policies.starts.files import FILE, write_snapshots
 from isthmus_policies.training.run import load_run
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env, Step
+from isthmus_sim.resets.snapshots import take
+from isthmus_sim.resets.starts import Snapshot
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.threads import one_torch_thread, use_thread_budget
@@ -61,6 +64,9 @@ class Options:
     """Standard deviation of what is added to the actions, which are from -1 to 1."""
     seed: int = 40_000
     """Seed of the worlds."""
+    snapshots: bool = False
+    """Also keep what the worlds were in before every action, so that episodes of a training may begin there
+    (--starts.snapshots DATASET)."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.noise < 0.0:
@@ -72,15 +78,17 @@ def recorded_groups(task: Task) -> Groups:
     return {name: group for name, group in task.groups.items() if group.dtype != "uint8"}
 
 
-def demonstrated(env: Env, policy: Policy, noise: float) -> Iterator[Episode]:
+def demonstrated(env: Env, policy: Policy, noise: float, kept: list[Snapshot] | None = None) -> Iterator[Episode]:
     """The first episode of every world, in the order in which they end, as `transition_features` says. The policy acts
-    at its mean action, with noise."""
+    at its mean action, with noise. `kept` is given what the worlds were in before each action."""
     task, groups = env.task, recorded_groups(env.task)
     seen, memory = env.reset(), policy.initial_memory(env.num_envs, env.device)
     drawn = torch.Generator(env.device).manual_seed(env.generator.initial_seed())  # worlds are alike whatever the noise
     rows: list[dict[str, Tensor]] = []
     going = set(range(env.num_envs))
     while going:
+        if kept is not None:
+            kept.append(take(env, torch.tensor(sorted(going), device=env.device)))
         before = {column_name(name): seen[name].clone() for name in groups}  # an engine may write into what it gave
         with torch.no_grad(), one_torch_thread():
             action, memory = policy.act(seen, memory, policy.draw_noise(env.num_envs, drawn))
@@ -128,11 +136,14 @@ def record(options: Options) -> str:
     env = Env(task, make_engine(task.scene, n, engine), options.seed)
     features = transition_features(recorded_groups(task), task.action_size)
     fps = round(1 / task.robot.control_period_s)
+    kept = [] if options.snapshots else None
     with DatasetWriter.create(options.dataset, fps=fps, features=features, robot_type=task.robot.name) as writer:
         steps = succeeded = 0
-        for episode in demonstrated(env, policy.to(env.device), options.noise):
+        for episode in demonstrated(env, policy.to(env.device), options.noise, kept):
             writer.append(replace(episode, facts={**episode.facts, "operator": operator}))
             steps, succeeded = steps + episode.length, succeeded + bool(episode.facts["success"])
+    if kept is not None:
+        write_snapshots(options.dataset / FILE, kept, task, engine)
     env.close()
     return f"{options.dataset}: {n} episodes, {steps} steps, {succeeded} of them succeeded"
 

@@ -13,6 +13,7 @@ import tyro
 from isthmus_policies.algorithms.algorithm import ALGORITHMS
 from isthmus_policies.files import from_json, plain
 from isthmus_policies.networks.policy import POLICIES
+from isthmus_policies.starts.config import LevelsConfig, StartsConfig
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.terms.randomization import Joint
 
@@ -66,6 +67,10 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
     run."""
     identified: Annotated[Joint | None, tyro.conf.Suppress] = None
     """What `--identified` said of the robot: it is drawn in the place of what the task draws."""
+    starts: StartsConfig = dataclasses.field(default_factory=StartsConfig)
+    """Where episodes begin beside where the task lets them."""
+    levels: LevelsConfig = dataclasses.field(default_factory=LevelsConfig)
+    """Which levels episodes have, of a task that declares what makes it hard."""
     task: TaskT
     """The task's own configuration."""
     policy: PolicyT
@@ -141,8 +146,11 @@ def config_type(name: str, policy: str, algorithm: str) -> Any:
 def config_from_json(value: dict[str, Any]) -> TrainConfig[Any, Any, Any]:
     """The configuration that `write_json` or `dataclasses.asdict` took apart: all of it, today's defaults add nothing.
 
+    A run from before there were other starts or levels had none.
+
     Raises ValueError naming an unknown or missing key with the valid ones, and an unknown task, policy or algorithm.
     """
+    value = {"starts": plain(StartsConfig()), "levels": plain(LevelsConfig())} | value
     names = [value.get(key) for key in ("name", "policy_name", "algorithm_name")]
     if not all(isinstance(name, str) for name in names):
         return from_json(TrainConfig[Any, Any, Any], value)  # says which key is missing or wrong

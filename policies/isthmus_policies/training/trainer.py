@@ -15,6 +15,7 @@ from isthmus_policies.algorithms.algorithm import find_algorithm
 from isthmus_policies.export.contract import check_contract
 from isthmus_policies.files import code_revision, plain
 from isthmus_policies.networks.policy import make_policy
+from isthmus_policies.starts.making import make_levels, make_starts
 from isthmus_policies.training.checkpoint import (
     CHECKPOINT,
     CheckpointError,
@@ -27,7 +28,7 @@ from isthmus_policies.training.config import TrainConfig, config_from_json, requ
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
-from isthmus_policies.training.worlds import make_engine, make_task, require_same_robot, robot_digest
+from isthmus_policies.training.worlds import engine_name, make_engine, make_task, require_same_robot, robot_digest
 from isthmus_sim.env import Divergence, Env
 from isthmus_sim.threads import WAITING, one_torch_thread, torch_threads
 from isthmus_sim.waiting import OtherPrograms
@@ -50,11 +51,14 @@ class Trainer:
         num_envs = distributed.share(config.num_envs)
         world_bytes = entry.world_bytes(self.policy, groups, action_size, config.algorithm)
         refuse_too_many_worlds(config.name, num_envs, world_bytes)
+        levels = make_levels(config.levels, self.task)
         engine = make_engine(config, self.task, num_envs)
+        starts = make_starts(config.starts, self.task, engine, engine_name(config, self.task))
         seed = distributed.own_seed(config.seed)
         self.env = Env(
             self.task, engine, seed,
             random_initial_age=True, training=True, episode_steps=config.episode_steps, keep_divergences=True,
+            starts=starts, levels=levels,
         )  # fmt: skip
         self.policy.to(self.env.device)
         generator = torch.Generator(self.env.device).manual_seed(seed + 1)

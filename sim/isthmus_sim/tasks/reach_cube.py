@@ -67,6 +67,8 @@ class ReachCubeConfig:
     """Distance of the cube from the arm's pan axis."""
     angle: float = 0.7
     """Largest direction of the cube, to either side."""
+    graded: bool = False
+    """Whether radius and angle are what makes an episode hard, for a sampler of levels to choose."""
     cube_edge: Range = (0.026, 0.034)
     joint_noise: float = 0.2
     """Largest distance of the joints from home at the start."""
@@ -93,6 +95,7 @@ class ReachCube(Task):
     name = "reach_cube"
     action_size = 5
     has_goal = True
+    cells = {"tip_position": 0.03}
 
     def __init__(self, robot: RobotDescription, config: ReachCubeConfig) -> None:
         self.robot, self.config = robot, config
@@ -109,6 +112,8 @@ class ReachCube(Task):
         }
         self.memory = (MemorySpec(name="target", shape=(6,), order="joints, from home", initial=0.0),)
         self.episode_steps = config.episode_steps
+        if config.graded:
+            self.graded = {"radius": config.radius, "angle": (-config.angle, config.angle)}
         self.sensors, self.noise = config.sensors, config.noise
         command, period_s = robot.command(COMMAND), robot.control_period_s
         self._home = Constant(torch.tensor(robot.default_pose))
@@ -206,6 +211,8 @@ class ReachCube(Task):
         low, high = c.radius
         radius = (low**2 + (high**2 - low**2) * torch.rand(n, 1, generator=generator)).sqrt()
         angle, half_turn = around_zero(c.angle, 1), around_zero(0.5 * math.pi, 1)
+        if c.graded:
+            radius, angle = params["radius"], params["angle"]
         zero = torch.zeros(n, 1)
         place = (OFFSET["shoulder_pan"][0] + radius * angle.cos(), radius * angle.sin(), 0.5 * params["cube_edge"])
         return {

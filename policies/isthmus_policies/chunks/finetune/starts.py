@@ -15,7 +15,7 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_policies.chunks.columns import STATE_COLUMN, RobotColumns
 from isthmus_policies.chunks.training.data import open_datasets
 from isthmus_policies.chunks.training.run import ChunkRun
-from isthmus_sim.env import Shown
+from isthmus_sim.resets.shown import Shown
 from isthmus_sim.task import Task
 
 USUAL = 0.6
@@ -44,7 +44,7 @@ def shown_starts(run: ChunkRun, task: Task, share: float | None) -> Shown | None
     except DatasetError as error:
         raise DatasetError(f"episodes shall begin in demonstrations: {error}; --shown 0 does without") from error
     signals = RobotColumns(run.policy.spec, task.robot).signals_of(rows)
-    return Shown(states=task.state_of(signals), share=share)
+    return Shown(shown=task.state_of(signals), share=share)
 
 
 def _states(reader: DatasetReader) -> Tensor:

@@ -66,7 +66,7 @@ class Finetuner:
         self._generator = torch.Generator().manual_seed(config.seed)
         engine = make_engine(task.scene, config.worlds, task.engines[0])
         shown = shown_starts(self._begun_with, task, config.shown)
-        env = Env(task, engine, config.seed, random_initial_age=True, training=True, shown=shown)
+        env = Env(task, engine, config.seed, random_initial_age=True, training=True, starts=shown)
         self._collector = Collector(env, self._explorer, self._critic, config.ppo, self._generator)
         self._learner = Learner(self._explorer, self._critic, config.ppo, self._generator)
         self.columns = ("iteration", "steps", "seconds", *_EPISODE, *COLUMNS)

@@ -237,7 +237,7 @@ def test_episodes_begin_in_what_the_policy_has_learned_from(begun_with: Path, tm
     assert usual is not None
     assert all_of_them is not None
     assert usual.share == USUAL
-    env = Env(task, make_engine(task.scene, 16, task.engines[0]), 0, shown=all_of_them)
+    env = Env(task, make_engine(task.scene, 16, task.engines[0]), 0, starts=all_of_them)
     observed = env.reset()["actor"]
     off = (observed.unsqueeze(1) - torch.from_numpy(shown)).abs().amax(-1)
     assert off.amin(1).max() < 1e-3

@@ -1,0 +1,1 @@
+"""Worlds of `make bench-resets` that nobody trains for their own sake."""
