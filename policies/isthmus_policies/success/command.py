@@ -101,10 +101,12 @@ def _episodes(reader: DatasetReader, options: Options) -> Iterator[Shown]:
     if camera not in reader.info.cameras:
         there = ", ".join(name.removeprefix("observation.images.") for name in reader.info.cameras)
         raise DatasetError(f"{reader.root} has no camera {options.camera!r}; there are: {there or 'none'}")
+    if reader.info.features[camera].shape[-1] != 3:
+        raise DatasetError(f"{reader.root}: the camera {options.camera!r} measures depth; take one that sees colours")
     for row in reader.episodes:
         success = row.facts.get("success")
         if success is not None:
-            images = [resized(image, options.size) for image in reader.stream(row.index, camera)]
+            images = [resized(np.asarray(image, np.uint8), options.size) for image in reader.stream(row.index, camera)]
             yield Shown(images=np.stack(images), success=bool(success))
 
 

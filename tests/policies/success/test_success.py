@@ -124,7 +124,7 @@ class Camera:
 
 
 def test_a_robot_is_rewarded_for_success_and_ends_with_it(file: Path):
-    robot = ClassifiedRobot(Camera(images(20, True, 90)), load_classifier(file))
+    robot = ClassifiedRobot(Camera(list(images(20, True, 90))), load_classifier(file))
     assert robot.features.success
     assert robot.features.reward
     robot.reset(0)
@@ -141,7 +141,7 @@ def test_a_robot_is_rewarded_for_success_and_ends_with_it(file: Path):
 
 
 def test_success_at_once_stops_the_robot(file: Path):
-    robot = ClassifiedRobot(Camera(images(20, True, 91)[-3:]), load_classifier(file))
+    robot = ClassifiedRobot(Camera(list(images(20, True, 91)[-3:])), load_classifier(file))
     robot.reset(0)
     with pytest.raises(RobotError, match="sees success before anything was done: put things back"):
         robot.observe()
