@@ -68,7 +68,7 @@ class Options(BenchOptions):
     """Episodes of an evaluation."""
 
 
-QUICK = Options(seeds=(501,), minutes=0.5, demonstrations=3, episodes=8)
+QUICK = Options(seeds=(501,), minutes=0.4, demonstrations=3, episodes=6)
 
 
 class Judged(NamedTuple):

@@ -29,5 +29,6 @@ def test_raw_readings_go_in_and_targets_of_the_joints_come_out():
     assert read["hole_position"] == ("m", "world")
     assert [memory.name for memory in contract.memory] == ["target"]
     assert np.abs(recording.memory[5]["memory_target"]).max() > 0.0, "it moves"
+    assert contract.conditions is not None
     (condition,) = contract.conditions
     assert (condition.name, condition.unit) == ("touch", "N")
