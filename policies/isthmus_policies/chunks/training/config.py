@@ -159,7 +159,9 @@ def default_config(
 
 
 def config_from_json(value: dict[str, Any]) -> AnyConfig:
-    """The configuration that `write_json` took apart. Raises ValueError naming what is unknown or missing."""
+    """The configuration that `write_json` took apart. A run from before there were weights had none. Raises ValueError
+    naming what is unknown or missing."""
+    value = {"weights": None} | value
     names = [value.get(key) for key in ("method_name", "denoiser_name")]
     if not all(isinstance(name, str) for name in names):
         return from_json(ChunkTrainConfig[Any, Any], value)  # says which key is missing or wrong
