@@ -67,22 +67,16 @@ class DenoisingPolicy(ChunkPolicy, Generic[ConfigT]):
         goal: Tensors | None = None,
         guidance: float = 1.0,
     ) -> Tensor:
-        return self.actions(
-            self.scaled_chunks(observations, n, noise=noise, init=init, steps=steps, goal=goal, guidance=guidance)
-        )
+        return self.actions(self._scaled_chunks(observations, n, noise, init, steps, goal, guidance))
 
-    def scaled_chunks(
-        self,
-        observations: Tensors,
-        n: int | None = None,
-        *,
-        noise: Tensor | None = None,
-        init: Tensor | None = None,
-        steps: int | None = None,
-        goal: Tensors | None = None,
-        guidance: float = 1.0,
-    ) -> Tensor:
-        """As `sample`, but scaled, and not held to the range of what was demonstrated."""
+    def scaled_chunks(self, observations: Tensors) -> Tensor:
+        """As `sample` of these observations, but scaled, and not held to the range of what was demonstrated."""
+        return self._scaled_chunks(observations, None, None, None, None, None, 1.0)
+
+    def _scaled_chunks(
+        self, observations: Tensors, n: int | None, noise: Tensor | None, init: Tensor | None, steps: int | None,
+        goal: Tensors | None, guidance: float,
+    ) -> Tensor:  # fmt: skip
         observations, goal = expanded(observations, n), expanded(goal, n) if goal else None
         condition = self.embed(observations, goal)
         free = None if goal is None or guidance == 1.0 else self.embed(observations)
