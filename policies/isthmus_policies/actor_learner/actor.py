@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from isthmus_datasets.recording.ending import Ending, ending
 from isthmus_datasets.recording.operator import Controller, Decision, Event, Operator
-from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot import Observation, RobotError
 from isthmus_policies.actor_learner.driver import ActorDriver
 from isthmus_policies.actor_learner.experience import Experience
 from isthmus_policies.networks.policy import Tensors
@@ -84,12 +85,15 @@ class Actor:
 
     def _tell(self, step: _Step, after: Observation, end: Ending | None, *, left: bool, taken: bool) -> None:
         success = end is Ending.SUCCESS
+        reward = float(success) if after.reward is None else after.reward
+        if not math.isfinite(reward):
+            raise RobotError(f"the robot tells a reward of {reward}, from which nobody shall learn")
         self._experience.write(
             {
                 "before": _rows(step.observed),
                 "after": _rows(self._driver.observed),
                 "action": step.action[0].numpy(),
-                "reward": float(success) if after.reward is None else after.reward,
+                "reward": reward,
                 "terminated": success or end is Ending.FAILURE,
                 "succeeded": success,
                 "truncated": left or (end is not None and end.truncated),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event
-from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot import Observation, RobotError
 from isthmus_policies.actor_learner.board import PolicyBoard
 from isthmus_policies.actor_learner.learner import acting
 from isthmus_policies.actor_learner.learning_run import LearningRun
@@ -62,11 +62,14 @@ class ActorDriver:
 
     @torch.no_grad()
     def look(self, observation: Observation) -> None:
-        """See what the robot reads. Raises DeviceError where the learner was silent for too long."""
+        """See what the robot reads. Raises DeviceError where the learner was silent for too long, RobotError for a
+        reading that is no number: nobody shall learn from it."""
         self._renew()
         with one_torch_thread():
             self._read = {name: torch.from_numpy(np.array(v))[None] for name, v in self._signals(observation).items()}
             self.observed = self._task.observe(self._read, self._memory)
+            if wrong := [name for name, value in self.observed.items() if not bool(value.isfinite().all())]:
+                raise RobotError(f"{self._task.robot.name}: what is observed is no number, in {', '.join(wrong)}")
             output = self._policy.output(self.observed)
             noise = torch.empty(1, self._task.action_size).normal_(generator=self._generator)
             self.proposed = squash(output, noise)[0]

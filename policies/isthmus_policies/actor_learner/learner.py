@@ -16,6 +16,7 @@ from isthmus_policies.actor_learner.board import PolicyBoard
 from isthmus_policies.actor_learner.config import RobotSACConfig
 from isthmus_policies.actor_learner.experience import Experience
 from isthmus_policies.actor_learner.received import Received
+from isthmus_policies.actor_learner.shared_file import ExchangeError
 from isthmus_policies.algorithms.algorithm import AlgorithmEntry, LearningError
 from isthmus_policies.algorithms.episodes import EpisodeStatistics
 from isthmus_policies.algorithms.sac.learner import LOGGED, Learner
@@ -87,14 +88,18 @@ class RobotSAC:
         return self._statistics(self._new)
 
     def _await(self) -> NDArray[Any]:
-        """`collect_steps` rows, or more where more have come; fewer where no more come."""
+        """`collect_steps` rows, or more where more have come; fewer where no more come. Raises LearningError where some
+        were overwritten meanwhile, or are damaged."""
         there, until = self._waiting, time.monotonic() + self.config.patience_s
         while self._waiting < self.config.collect_steps and time.monotonic() < until:
             self._board.beat()
             time.sleep(PAUSE_S)
             if self._waiting > there:
                 there, until = self._waiting, time.monotonic() + self.config.patience_s
-        return self._experience.read(self._consumed, AT_ONCE)
+        try:
+            return self._experience.read(self._consumed, AT_ONCE)
+        except ExchangeError as error:
+            raise LearningError(f"the actor has done more than the learner could take in: {error}") from error
 
     @property
     def _waiting(self) -> int:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event
-from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot import Observation, RobotError
 from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_policies.actor_learner.actor import Actor
 from isthmus_policies.actor_learner.driver import ActorDriver
@@ -178,6 +178,29 @@ def test_a_success_is_an_end(run: Callable[..., Path], robot: EnvRobot):
         assert rows["reward"][-1] == 1.5
         assert not rows["truncated"].any()
     succeeding.close()
+
+
+def test_what_is_no_number_is_not_told(run: Callable[..., Path], robot: EnvRobot):
+    class Broken(EnvRobot):
+        def observe(self) -> Observation:
+            seen = super().observe()
+            if self._steps == 2:
+                return replace(seen, reward=float("nan"))
+            if self._steps == 3:
+                return replace(seen, columns={"state": np.full_like(seen.columns["state"], np.nan)})
+            return seen
+
+    broken = Broken(LearningRun.of(run()).task)
+    with acting(LearningRun.of(run()), broken, 50) as actor:
+        with pytest.raises(RobotError, match="a reward of nan"):
+            drive(broken, actor, 50)
+        broken.act(np.zeros(2, np.float32))
+        with pytest.raises(RobotError, match="what is observed is no number, in actor"):
+            actor.decide(broken.observe())
+        rows = rows_of(actor)
+        assert len(rows) == 1
+        assert np.isfinite(rows["after"]["actor"]).all()
+    broken.close()
 
 
 def test_it_takes_the_newest_policy_between_two_steps(run: Callable[..., Path], robot: EnvRobot, learner: Trainer):

@@ -176,6 +176,15 @@ def test_a_robot_that_is_too_fast_gets_fewer_gradient_steps(config: Made):
         robot.experience.close()
 
 
+def test_a_learner_that_is_too_late_says_so(config: Made):
+    with learning(config()) as trainer:
+        robot = Robot(config(), trainer)
+        robot.act(501)
+        with pytest.raises(LearningError, match=r"more than the learner could take in: .* row 0 was overwritten"):
+            trainer.iterate()
+        robot.experience.close()
+
+
 def test_what_cannot_be_learned_so_is_refused(config: Made):
     usual = config()
     with pytest.raises(ValueError, match=r"name it with --algorithm\.exchange FOLDER"):
