@@ -33,6 +33,7 @@ setup(
             "joints = isthmus_deploy.ros.bindings.joints:BINDINGS",
             "walking = isthmus_deploy.ros.bindings.walking:BINDINGS",
             "tabletop = isthmus_deploy.ros.bindings.tabletop:BINDINGS",
+            "touch = isthmus_deploy.ros.bindings.touch:BINDINGS",
         ],
     },
 )
