@@ -50,6 +50,7 @@ def test_no_policy_is_half_of_one_and_half_of_another(tmp_path: Path):
     board = PolicyBoard(tmp_path, SHAPES, write=False)
     seen: set[float] = set()
     while len(seen) < 50:
+        assert writer.poll() is None
         if (read := board.read()) is not None:
             number = float(read["actor.count"])
             assert bool((read["actor.weight"] == number).all())

@@ -96,7 +96,7 @@ def test_whoever_is_killed_while_writing_loses_no_row_that_was_counted(tmp_path:
         else:
             before = len(opened(tmp_path, capacity=50))
             while len(opened(tmp_path, capacity=50)) < before + 100:
-                pass
+                assert writer.poll() is None
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         experience = opened(tmp_path, capacity=50, make=False)
