@@ -212,9 +212,10 @@ class Env:
             diverged=count,
             divergence=self._divergence(diverged, before, acting) if count and self._keep else None,
         )
-        self.starts.watch(self, ~(terminated | truncated))
+        if self.starts.needs_snapshots:  # of which the usual step knows nothing: it takes as long as it did
+            self.starts.watch(self, ~(terminated | truncated))
         if len(ended) and self._autoreset:
-            self._regrade(ended[~self.elsewhere[ended]], failure, succeeded, state, goal)
+            self._regrade(ended, failure, succeeded, state, goal)
             self._replace(step, ended)
         return step
 
@@ -247,6 +248,9 @@ class Env:
 
     def _regrade(self, ended: Tensor, failure: Tensor, succeeded: Tensor, state: State, goal: Goal) -> None:
         """Levels of what comes next, by how episodes went that began where the task lets them."""
+        if self.task.levels == 1 and not self.task.graded:
+            return
+        ended = ended[~self.elsewhere[ended]]
         if len(ended) == 0:
             return
         if self.task.graded:
@@ -273,13 +277,11 @@ class Env:
         resets = replace(resets, state=self.starts.states(resets.state, generator))
         self.state = engine.advance(None, resets)  # with what follows from the start, such as where the feet are
         self.episode_step[ids] = 0
+        self.last_step[ids] = self.episode_steps
         self.term_sums[:, ids] = 0
-        self.elsewhere[ids] = False
         for spec in task.memory:
             self.memory[spec.name][ids] = spec.initial
-        there, snapshot = self._return(ids)
-        self.first_step[ids] = self.episode_step[ids]
-        self.last_step[ids] = self.first_step[ids] + self.episode_steps
+        there, snapshot = self._return(ids) if self.starts.needs_snapshots else (ids[:0], {})
         state = {name: value[ids] for name, value in self.state.items()}
         goal = task.track(task.goal(self.episode_step[ids], None, generator), state)
         goal = _with(goal, there, snapshots.part(snapshot, "goal"))
@@ -302,6 +304,7 @@ class Env:
 
     def _return(self, ids: Tensor) -> tuple[Tensor, Snapshot]:
         """Put some of the worlds `ids` into snapshots: which of them, and these."""
+        self.elsewhere[ids], self.first_step[ids] = False, 0
         chosen = self.starts.snapshots(len(ids), self.generator)
         if chosen is None:
             return ids[:0], {}
@@ -309,7 +312,8 @@ class Env:
         worlds = ids[there]
         snapshots.restore(self.engine, worlds, snapshot)
         self.state = self.engine.advance(None)
-        self.episode_step[worlds] = snapshot["episode_step"]
+        self.episode_step[worlds] = self.first_step[worlds] = snapshot["episode_step"]
+        self.last_step[worlds] = snapshot["episode_step"] + self.episode_steps
         self.elsewhere[worlds] = True
         for name, value in snapshots.part(snapshot, "memory").items():
             self.memory[name][worlds] = value

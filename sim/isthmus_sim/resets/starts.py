@@ -34,7 +34,8 @@ class Starts:
         return None
 
     def watch(self, env: Env, going: Tensor) -> None:
-        """A control step is done; `going` (num_envs,) bool: whose episode has not ended with it."""
+        """A control step is done, of which strategies that need snapshots are told; `going` (num_envs,) bool: whose
+        episode has not ended with it."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """What going on bit for bit needs beside the Env's state."""
