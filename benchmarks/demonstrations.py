@@ -182,11 +182,11 @@ def rows_of(table: Table, found: list[dict[str, float]]) -> list[Row]:
 
 
 JUDGED = {("cloning", "all"): "<= -5", ("cloning", "compatible"): ">= 0", ("cloning", "asked again"): ">= 0"}
-"""Of the means over the seeds."""
+"""Bounds hold for the means over the seeds."""
 
 
 def _difference(method: str, arm: str, table: Table) -> Row:
-    """Of means over the seeds: where all are at 100 %, chance moves single seeds."""
+    """The means over the seeds are compared: where all are at 100 %, chance moves single seeds."""
     less = [a - b for a, b in zip(table[method, arm], table[method, ARMS[0]], strict=True)]
     seeds = f"seeds: {', '.join(f'{value:.1f}' for value in less)}"
     return Row(

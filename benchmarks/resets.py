@@ -79,7 +79,7 @@ class Options(BenchOptions):
     demonstrations: int = 20
     """Episodes of the teacher whose states are the dataset's."""
     share: float = 0.5
-    """Of the episodes that begin elsewhere."""
+    """Share of the episodes that begin elsewhere."""
     episodes: int = 60
     """Episodes of an evaluation."""
     level_steps: int = 600_000

@@ -47,8 +47,6 @@ class ActorDriver:
         self.name = "learning policy"
         self.observed: Tensors = {}
         """What it was shown last, by group, (1, *shape)."""
-        self.versions = 0
-        """How often it has taken a new policy."""
         self._task, self._policy, self._signals, self._patience_s = run.task, run.policy, signals, patience_s
         self._starts, self._generator = starts, torch.Generator().manual_seed(seed)
         self._board = PolicyBoard(run.exchange, acting(run.policy), write=False)
@@ -83,7 +81,7 @@ class ActorDriver:
         version, tensors = self._board.version, self._board.read()
         if tensors is not None:
             self._policy.load_state_dict(tensors, strict=False)
-            self._version, self.versions = version, self.versions + 1
+            self._version = version
 
     def decide(self, observation: Observation) -> Decision:
         """Its commands upon what it was shown by `look`."""

@@ -41,7 +41,7 @@ class Reviewer:
             raise DatasetError(f"{dataset} has no column {', '.join(missing)}, which the runs read or give")
 
     def review(self, index: int) -> Review:
-        """Of a saved episode."""
+        """Judge a saved episode."""
         scored = self._compatibility.score(DatasetReader(self._dataset).columns(index, self._names))
         least, told = self._compatibility.least, f"compatibility {scored.score:.2f}"
         if scored.score >= least:

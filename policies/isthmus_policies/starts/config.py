@@ -46,7 +46,7 @@ class LevelsConfig:
     sampler: Literal["uniform", "alp-gmm", "prioritised"] = "uniform"
     """Drawn evenly; where returns change, by mixtures of normal distributions; or those again that went badly."""
     random_share: float = 0.2
-    """Of the levels that the other two draw evenly."""
+    """Share of the levels that the other two draw evenly."""
     window: int = 250
     """Episodes between two fits of the mixture, and of a fit."""
 

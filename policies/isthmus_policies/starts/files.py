@@ -17,7 +17,7 @@ FORMAT = "isthmus.snapshots.1"
 FILE = "snapshots.safetensors"
 """The file in the folder of a dataset that was recorded with snapshots."""
 _EARNED = ("reward", "episode_steps")
-"""Of a task's configuration: what is earned, and until when, is nothing that a state depends on."""
+"""Fields of a task's configuration that no state depends on: they say what is earned, and until when."""
 
 
 def what_of(task: Task, engine: str) -> dict[str, Any]:

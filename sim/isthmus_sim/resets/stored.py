@@ -29,7 +29,7 @@ class Stored(Starts):
 
     @property
     def share(self) -> float:
-        """Of the episodes that begin now."""
+        """Share of the episodes that begin in a snapshot now."""
         left = 1.0 if self._fades_after is None else max(0.0, 1.0 - self._transitions / self._fades_after)
         return self._share * left
 

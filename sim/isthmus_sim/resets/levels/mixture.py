@@ -31,7 +31,7 @@ class Mixture:
         return (self.weight.log().unsqueeze(1) - 0.5 * (square + d * math.log(2 * math.pi)) - volume).mT
 
     def log_likelihood(self, points: Tensor) -> float:
-        """Of all points (n, d) together."""
+        """The logarithm of the density of all points (n, d) together."""
         return float(self.log_density(points).logsumexp(-1).sum())
 
     def aic(self, points: Tensor) -> float:
