@@ -32,7 +32,7 @@ from isthmus_deploy.chunk_executor import ExecutorConfig
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.denoisers.mlp import MlpConfig
 from isthmus_policies.chunks.runner import Execution, policy_driver
-from isthmus_policies.chunks.training.config import Learning, default_config
+from isthmus_policies.chunks.training.config import AnyConfig, Learning, default_config
 from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_sim.threads import use_thread_budget
 
@@ -139,14 +139,17 @@ def demonstrate(root: Path, count: int, seed: int) -> Path:
     return root
 
 
-def learn(data: Path, method: str, seed: int, steps: int) -> ChunkPolicy:
-    """The policy that a method makes of the demonstrations: averaged weights, as they are kept."""
+def training(data: Path, method: str, seed: int, steps: int) -> AnyConfig:
+    """How a method learns from a dataset."""
     learning = Learning(steps=steps, batch_size=128, rate=2e-3, warmup=min(100, steps))
     config = default_config((data,), method, observed=1, horizon=HORIZON, seed=seed, learning=learning)
-    if config.denoiser_name == "mlp":
-        config = replace(config, denoiser=MlpConfig(width=128, depth=3))
+    return replace(config, denoiser=MlpConfig(width=128, depth=3)) if config.denoiser_name == "mlp" else config
+
+
+def learn(config: AnyConfig) -> ChunkPolicy:
+    """The policy that comes of it: averaged weights, as they are kept."""
     trainer = ChunkTrainer(config)
-    for _ in range(steps):
+    for _ in range(config.learning.steps):
         trainer.step()
     with trainer.averaged():
         return copy.deepcopy(trainer.policy).eval()
@@ -296,7 +299,7 @@ def main() -> int:
         data = demonstrate(Path(folder) / "demonstrations", options.demonstrations, seed=0)
         for seed in options.seeds:
             for method, found in table.items():
-                policy = learn(data, method, seed, options.steps)
+                policy = learn(training(data, method, seed, options.steps))
                 found.append(measure(policy, method, options.episodes, seed))
                 console.print(f"seed {seed}, {method}: {found[-1].chunked.success:.1f} % reach the goal")
     if options.figure:

@@ -15,7 +15,6 @@ The mean of two ways leads into the disc, so a regression suffers from B's; a me
 
 from __future__ import annotations
 
-import copy
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,21 @@ from pathlib import Path
 from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
-from bimodal import ACTION, CHUNKED, FPS, GOAL, HORIZON, REST, START_NOISE, STATE, STRIDE, World, roll_out, shown
+from bimodal import (
+    ACTION,
+    CHUNKED,
+    FPS,
+    GOAL,
+    REST,
+    START_NOISE,
+    STATE,
+    STRIDE,
+    World,
+    learn,
+    roll_out,
+    shown,
+    training,
+)
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
@@ -35,10 +48,8 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_policies.chunks.chunk_policy import ChunkPolicy
 from isthmus_policies.chunks.compatibility.score import Compatibility
-from isthmus_policies.chunks.denoisers.mlp import MlpConfig
-from isthmus_policies.chunks.training.config import AnyConfig, Learning, default_config
+from isthmus_policies.chunks.training.config import AnyConfig
 from isthmus_policies.chunks.training.run import ChunkRun
-from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_sim.threads import use_thread_budget
 
 LEFT, RIGHT = 1.0, -1.0
@@ -111,25 +122,15 @@ def write(root: Path, shown_: Shown) -> Path:
     return root
 
 
-def learn(data: Path, method: str, seed: int, steps: int) -> tuple[AnyConfig, ChunkPolicy]:
-    """The policy that a method makes of a dataset: averaged weights, as they are kept."""
-    learning = Learning(steps=steps, batch_size=128, rate=2e-3, warmup=min(100, steps))
-    config = default_config(
-        (data,), method, observed=1, horizon=HORIZON, seed=seed, learning=learning, validation=0.1
-    )
-    if config.denoiser_name == "mlp":
-        config = replace(config, denoiser=MlpConfig(width=128, depth=3))
-    trainer = ChunkTrainer(config)
-    for _ in range(steps):
-        trainer.step()
-    with trainer.averaged():
-        return config, copy.deepcopy(trainer.policy).eval()
+def config(data: Path, method: str, seed: int, steps: int) -> AnyConfig:
+    """How a method learns from a dataset, of which a tenth is kept back to say what is usual."""
+    return replace(training(data, method, seed, steps), validation=0.1)
 
 
 def compatible(base: Path, new: Path, seed: int, steps: int) -> NDArray[np.bool_]:
     """(n,): which episodes of `new` an ensemble of cloning finds compatible with `base`."""
-    made = [learn(base, "cloning", 1000 * (k + 1) + seed, steps) for k in range(MEMBERS)]
-    runs = [ChunkRun(config=config, policy=policy, facts={}) for config, policy in made]
+    members = [config(base, "cloning", 1000 * (k + 1) + seed, steps) for k in range(MEMBERS)]
+    runs = [ChunkRun(config=each, policy=learn(each), facts={}) for each in members]
     compatibility, reader = Compatibility.fit(runs), DatasetReader(new)
     scores = [compatibility.score(reader.columns(i, (STATE, ACTION))).score for i in range(reader.num_episodes)]
     print("least", round(compatibility.least, 3), "scores", np.round(scores, 2).tolist(), flush=True)
@@ -204,7 +205,7 @@ def measure(options: Options, seeds: Sequence[int]) -> tuple[Table, list[dict[st
             datasets, shares = arms(options, seed, Path(folder))
             found.append(shares)
             for (method, arm), values in table.items():
-                values.append(success(learn(datasets[arm], method, seed, options.steps)[1], options))
+                values.append(success(learn(config(datasets[arm], method, seed, options.steps)), options))
                 print(f"seed {seed}: {method}, {arm}: {values[-1]:.1f} %", flush=True)
     return table, found
 
