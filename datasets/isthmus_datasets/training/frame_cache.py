@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -12,23 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.files import replace_file
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.decoder import Decoders, Job
 from isthmus_datasets.training.frame_file import write_frames
+from isthmus_datasets.training.frame_index import INDEX, FrameIndex, Part
 
-Part = tuple[str, int, int, int, int]
-"""Where an episode's frames are: file below the dataset's folder, its size, time of change in ns, first row, length."""
-INDEX = "index.jsonl"
-_SYNC = 16 * 2**20  # bytes after which what was decoded is flushed, beside the decoding: the end waits for little
 _MANY = 8192  # frames of videos from which on processes decode: to start them takes as long as 5000 small ones
 _log = logging.getLogger(__name__)
 
@@ -42,24 +36,6 @@ def default_folder(root: Path) -> Path:
 def folder_in(cache: Path, root: Path) -> Path:
     """A dataset's own folder in one that several share."""
     return cache / f"{root.resolve().name}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
-
-
-@dataclass(kw_only=True)
-class _Index:
-    """What stands where in a file of frames. On disk: a line that says whose frames these are, then one an episode.
-
-    Args:
-        data: Name of the file.
-        starts: Episode's part -> number of its first frame.
-    """
-
-    data: str
-    starts: dict[Part, int]
-
-    @property
-    def end(self) -> int:
-        """Number behind the last frame."""
-        return max((start + part[-1] for part, start in self.starts.items()), default=0)
 
 
 class FrameCache:
@@ -124,6 +100,7 @@ class FrameCache:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 with _alone(self._folder / ".lock") as lock:
                     self._fill(reader, parts, lock, workers)
+        self._index.settle(self._folder)
         self._frames = self._mapped()
 
     def start(self, reader: DatasetReader, episode: int) -> int:
@@ -146,20 +123,8 @@ class FrameCache:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_frames": None}  # another process maps the file itself
 
-    def _read_index(self) -> _Index:
-        """What is whole: a line that a crash has torn, and frames that the file does not have, do not count."""
-        path = self._folder / INDEX
-        if not path.exists():
-            return _Index(data="frames-0.u8", starts={})
-        about, *lines = [line for line in map(_parsed, path.read_bytes().splitlines()) if line is not None] or [{}]
-        data = str(about.pop("data", ""))
-        if about != self._about:
-            raise DatasetError(
-                f"{self._folder} holds frames of {about}, wanted are {self._about}: delete it, or give another folder"
-            )
-        there = (self._folder / data).stat().st_size // self._bytes if (self._folder / data).exists() else 0
-        starts = {(*line["part"],): line["start"] for line in lines}
-        return _Index(data=data, starts={part: start for part, start in starts.items() if start + part[-1] <= there})
+    def _read_index(self) -> FrameIndex:
+        return FrameIndex.read(self._folder, self._about, self._bytes)
 
     def _fill(self, reader: DatasetReader, parts: dict[int, Part], lock: int, workers: int) -> None:
         """Append what is missing; nobody else does meanwhile."""
@@ -178,7 +143,7 @@ class FrameCache:
             )
         begun, path = time.perf_counter(), self._folder / self._index.data
         if not (self._folder / INDEX).exists():
-            replace_file(self._folder / INDEX, _line(self._about | {"data": self._index.data}))
+            self._index.replace(self._folder, self._about)
         with path.open("r+b" if path.exists() else "w+b") as file:
             # a full disk says so now
             os.posix_fallocate(file.fileno(), self._index.end * self._bytes, needed * self._bytes)
@@ -199,7 +164,7 @@ class FrameCache:
                     pool.submit(self._unchanged, reader, index, part, int(start), write)
                     for (index, part), start in zip(missing.items(), starts, strict=True)
                 ]
-                self._collect(decoding, file)
+                self._collect(decoding)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -229,23 +194,13 @@ class FrameCache:
             place=start,
         )
 
-    def _collect(self, decoding: list[Future[tuple[Part, int]]], file: int) -> None:
-        with (self._folder / INDEX).open("r+b") as index:
+    def _collect(self, decoding: list[Future[tuple[Part, int]]]) -> None:
+        """Into the index as they come, so that a process that is killed loses only what it was at."""
+        with (self._folder / INDEX).open("a+b") as index:  # whoever settles frames appends as well
+            index.seek(0)
             index.truncate(index.read().rfind(b"\n") + 1)  # a line that a crash has torn
-            index.seek(0, os.SEEK_END)
-            finished: dict[Part, int] = {}
             for each in decoding:
-                finished |= [each.result()]
-                if sum(part[-1] for part in finished) * self._bytes >= _SYNC or each is decoding[-1]:
-                    self._commit(index, file, finished)
-                    finished = {}
-
-    def _commit(self, index: BinaryIO, file: int, finished: dict[Part, int]) -> None:
-        """Frames reach the disk before the index says that they are there."""
-        os.fdatasync(file)
-        index.write(b"".join(_line({"part": part, "start": start}) for part, start in finished.items()))
-        index.flush()
-        self._index.starts |= finished
+                self._index.add(index, *each.result())
 
     def _unchanged(
         self, reader: DatasetReader, index: int, part: Part, start: int, write: Callable[[int, int], None]
@@ -262,16 +217,14 @@ class FrameCache:
         """Copy the wanted episodes to another file, and let go of the others. Who has the old file mapped keeps it."""
         kept = {part: start for part, start in self._index.starts.items() if part in wanted}
         old, number = self._folder / self._index.data, int(self._index.data.split("-")[1].split(".")[0])
-        new = _Index(data=f"frames-{number + 1}.u8", starts={})
-        lines = [_line(self._about | {"data": new.data})]
+        new = FrameIndex(data=f"frames-{number + 1}.u8")
         with (self._folder / new.data).open("wb") as file:
             for part, start in kept.items():
                 new.starts[part] = file.tell() // self._bytes
-                lines.append(_line({"part": part, "start": new.starts[part]}))
                 file.write(self.frames[start : start + part[-1]].data)
             file.flush()
             os.fsync(file.fileno())
-        replace_file(self._folder / INDEX, b"".join(lines))
+        new.replace(self._folder, self._about)
         self._index, self._frames = new, None
         old.unlink(missing_ok=True)
 
@@ -288,17 +241,6 @@ class FrameCache:
                 "give another folder for the cache"
             )
             raise OSError(error.errno, problem) from error
-
-
-def _line(plain: dict[str, Any]) -> bytes:
-    return json.dumps(plain).encode() + b"\n"
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
 
 
 def _part(reader: DatasetReader, camera: str, index: int) -> Part:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ from full_disk import file_size_limit
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
-from isthmus_datasets.training.frame_cache import INDEX, FrameCache, default_folder
+from isthmus_datasets.training import frame_index
+from isthmus_datasets.training.frame_cache import FrameCache, default_folder
+from isthmus_datasets.training.frame_index import INDEX
 from isthmus_datasets.training.windows import WindowConfig
 
 FRAME = 3 * 16 * 32  # bytes of one of "front"
@@ -43,6 +48,13 @@ def prepared(reader: DatasetReader, *episodes: int, camera: str = "front", **opt
     cache = FrameCache(reader, camera, **options)
     cache.prepare(reader, episodes or range(reader.num_episodes))
     return cache
+
+
+def settled() -> None:
+    """Waits until all that was decoded has reached the disk, or has failed to."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("settle"):
+            thread.join()
 
 
 def shades(cache: FrameCache, reader: DatasetReader, episode: int) -> list[int]:
@@ -138,6 +150,7 @@ def test_a_cache_of_something_else_is_refused(root: Path):
 def test_an_index_that_says_nothing_is_refused(root: Path):
     reader = DatasetReader(root)
     prepared(reader)
+    settled()
     (folder(root) / INDEX).write_bytes(b"")
     with pytest.raises(DatasetError, match=r"16x32 holds frames of \{\}, wanted are .*: delete it"):
         FrameCache(reader, "front")
@@ -224,6 +237,41 @@ def test_frames_that_the_file_has_lost_are_decoded_anew(root: Path):
     cache = prepared(reader)
     assert len(reader.decoded) == 1
     assert min(min(shades(cache, reader, episode)) for episode in range(3)) > 0
+
+
+def broken_disk(_: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def decoded(root: Path, *episodes: int) -> list[int]:
+    """Those of the episodes, or of all, that a process which asks for them has to decode."""
+    reader = Counting(root)
+    cache = prepared(reader, *episodes)
+    settled()
+    for row in reader.episodes:
+        if row.index in (episodes or range(reader.num_episodes)):
+            assert len(set(shades(cache, reader, row.index))) == row.length, "none is black"
+    return sorted(reader.decoded)
+
+
+def test_after_a_restart_only_frames_that_had_reached_the_disk_count(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    assert decoded(root, 0) == [0]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken_disk)
+        assert decoded(root, 0, 1) == [1]
+    assert "did not reach the disk (Input/output error)" in caplog.text
+    whole = shutil.copytree(default_folder(root), root.with_name("kept"))
+    assert decoded(root) == [2], "another process sees what was written"
+    monkeypatch.setattr(frame_index, "_BOOT", "another")
+    assert decoded(root) == [], "and brings it to the disk"
+    shutil.rmtree(default_folder(root))
+    whole.rename(default_folder(root))
+    assert decoded(root, 0) == []
+    assert decoded(root) == [1, 2]
+    monkeypatch.setattr(frame_index, "_BOOT", "yet another")
+    assert decoded(root) == []
 
 
 def test_a_full_disk_is_named_before_anything_is_decoded(root: Path):
