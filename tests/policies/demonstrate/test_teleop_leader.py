@@ -6,6 +6,7 @@ import math
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,13 @@ from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.devices.arm_calibration import Calibration, Joint
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.devices.servo_bus import ServoBus
+from isthmus_policies.actor_learner.experience import Experience
+from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate import leader, teleop
+from isthmus_policies.files import write_json
+from isthmus_policies.networks.squashed import SquashedConfig
+from isthmus_policies.training.config import default_config
+from isthmus_policies.training.trainer import Trainer
 from isthmus_sim.robots.so101.description import HOME, JOINTS, RANGE
 
 simulator = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "datasets/teleop/servo_simulator.py")))
@@ -70,7 +77,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def demonstrate(
-    monkeypatch: pytest.MonkeyPatch, presses: dict[int, Press], *arguments: object, then: Event = Event.QUIT
+    monkeypatch: pytest.MonkeyPatch,
+    presses: dict[int, Press],
+    *arguments: object,
+    task: str = "pick_place",
+    then: Event = Event.QUIT,
 ) -> None:
     """The command, at whose page somebody presses at those readings; `then` after an error."""
 
@@ -87,7 +98,7 @@ def demonstrate(
 
     monkeypatch.setattr(teleop, "BrowserDevice", Pressed)
     with pytest.raises(SystemExit) as ended:
-        teleop.main(["pick_place", *map(str, arguments), "--no-open", "--port", "0"])
+        teleop.main([task, *map(str, arguments), "--no-open", "--port", "0"])
     assert ended.value.code == 0
 
 
@@ -131,6 +142,41 @@ def test_a_leader_takes_over_from_the_script(bus: Bus, file: Path, tmp_path: Pat
     assert list(control) == 11 * [Controller.SCRIPT] + 28 * [Controller.HUMAN]
     assert np.abs(np.diff(action[10:], axis=0)).max() <= 0.051, "no jump"
     assert action[-1, 0] == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.fixture
+def learner(tmp_path: Path) -> Iterator[Path]:
+    """The run of a learner of the peg that has shown its policy, which moves little."""
+    usual = default_config("peg", algorithm="sac-robot")
+    settings = {"exchange": tmp_path / "exchange", "replay_steps": 500, "patience_s": 0.01}
+    small = SquashedConfig(actor=(8,), critic=(8,), critic_groups=("actor",))
+    config = replace(usual, policy=small, algorithm=replace(usual.algorithm, **settings))
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run/config.json", config)
+    with closing(Trainer(config)) as trainer, closing(trainer.algorithm):  # pyright: ignore[reportArgumentType]
+        yield tmp_path / "run"
+
+
+def test_a_policy_that_learns_is_told_what_the_leader_did_in_its_place(
+    bus: Bus, file: Path, learner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    presses = {
+        1: ask(Event.START), 2: lambda device: device.control(False), 20: lambda device: device.control(True),
+        50: lambda device: device.control(False), 60: ask(Event.STOP),
+    }  # fmt: skip
+    demonstrate(
+        monkeypatch, presses, tmp_path / "d", "--leader", file, "--leader-port", bus.port, "--episodes", 1,
+        "--learn", learner, task="peg",
+    )  # fmt: skip
+    control = DatasetReader(tmp_path / "d").episode(0, videos=False).columns["control"].ravel()
+    run = LearningRun.of(learner)
+    groups = {name: run.task.groups[name] for name in run.policy.learns_from()}
+    with closing(Experience(run.exchange, run.task, groups, 500, make=False, write=False)) as experience:
+        rows = experience.read(0, 500)
+    assert list(rows["intervened"]) == list(control == Controller.HUMAN)
+    assert [int(n) for n in np.flatnonzero(rows["taken"])] == [int(np.flatnonzero(np.diff(rows["intervened"]))[0])]
+    by_leader = rows["action"][rows["intervened"]]
+    assert by_leader[:, 1].std() > 0.01, "sideways, where the person turns it"
 
 
 def test_a_cable_that_is_pulled_discards_the_episode(
