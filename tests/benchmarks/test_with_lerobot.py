@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".lerobot/bin/python"
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not PYTHON.exists(), reason="LeRobot is not installed: make test-lerobot does that")
 def test_lerobot_reads_trains_on_and_appends_to_what_is_made_here(tmp_path: Path):
     command = [sys.executable, str(ROOT / "benchmarks/with_lerobot.py"), "--episodes", "2"]
