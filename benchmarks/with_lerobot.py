@@ -20,7 +20,9 @@ from common import BenchOptions, Row, parse, report
 
 import numpy as np
 
+from isthmus_datasets.format.episode_index import read_episode_statistics
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.format.statistics import QUANTILES
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import keep_episodes
@@ -29,6 +31,7 @@ from isthmus_datasets.tools.scan.gather import gather
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 TOLERANCES = {"min": 1e-6, "max": 1e-6, "mean": 1e-5, "std": 1e-4}  # of a column's range: it sums in float32
+OF_IMAGES = 0.01  # of the whole range: it has seen every pixel, and we every second or third
 GREY_LEVELS = 3.0  # two decoders turn YUV into RGB by other roundings
 
 
@@ -64,7 +67,7 @@ class LeRobot:
             out = Path(folder) / "seen.npz"
             self.run("look", root, out)
             with np.load(out, allow_pickle=False) as seen:
-                plain = {name: json.loads(str(seen[name])) for name in ("told", "found", "tasks")}
+                plain = {name: json.loads(str(seen[name])) for name in ("told", "found", "episodes", "tasks")}
                 return plain | {"frames": {name: seen[name] for name in seen.files if name not in plain}}
 
 
@@ -108,7 +111,8 @@ def compared(root: Path, seen: dict[str, Any]) -> dict[str, float]:
         far = np.abs(theirs.reshape(ours.shape).astype(np.float64) - ours)
         off[kind] = max(off[kind], float(far.mean(axis=(1, 2, 3)).max() if kind == "images" else far.max()))
     words = [row.tasks[0] for row in reader.episodes for _ in range(row.length)]
-    return off | {"tasks": float(words != seen["tasks"]), "statistics": _statistics_off(root, seen)}
+    statistics = max(_statistics_off(root, seen), _episodes_off(reader, seen["episodes"]))
+    return off | {"tasks": float(words != seen["tasks"]), "statistics": statistics}
 
 
 def _statistics_off(root: Path, seen: dict[str, Any]) -> float:
@@ -117,12 +121,41 @@ def _statistics_off(root: Path, seen: dict[str, Any]) -> float:
     for name, each in ours.items():
         for key, value in each.items():
             worst = max(worst, math.inf if not np.allclose(seen["told"][name][key], value, atol=0, rtol=1e-6) else 0.0)
-        found = seen["found"].get(name)
-        span = np.maximum(np.subtract(each["max"], each["min"]), 1e-12)
-        for key, tolerance in TOLERANCES.items() if found else ():
-            worst = max(
-                worst, float((np.abs(np.subtract(found[key], np.ravel(each[key]))) / np.ravel(span)).max()) / tolerance
-            )
+        if found := seen["found"].get(name):
+            worst = max(worst, _moments_off(each, found))
+    return worst
+
+
+def _moments_off(own: dict[str, Any], found: dict[str, Any]) -> float:
+    """Times what is tolerated."""
+    span = np.ravel(np.maximum(np.subtract(own["max"], own["min"]), 1e-12))
+    return max(
+        float((np.abs(np.ravel(found[key]) - np.ravel(own[key])) / span).max()) / tolerance
+        for key, tolerance in TOLERANCES.items()
+    )
+
+
+def _episodes_off(reader: DatasetReader, found: list[dict[str, Any]]) -> float:
+    """Each episode's, times what is tolerated. It reads quantiles off a histogram: no more than one of an episode's
+    values may lie between its own and ours."""
+    worst = 0.0
+    for row, own, theirs in zip(
+        reader.episodes, read_episode_statistics(reader.root, reader.info), found, strict=True
+    ):
+        columns = reader.columns(row.index)
+        for name, each in theirs.items():
+            if name in reader.info.cameras:
+                # Its standard deviation of images overflows (0.4.4).
+                far = np.abs(np.ravel(each["mean"]) - np.ravel(own[name]["mean"])).max()
+                worst = max(worst, float(far) / OF_IMAGES)
+                continue
+            worst = max(worst, _moments_off(own[name], each))
+            values = columns[name].reshape(row.length, -1).astype(np.float32)
+            for key in QUANTILES:
+                low, high = np.sort([np.ravel(each[key]), np.ravel(own[name][key])], axis=0)
+                slack = 1e-3 * np.ptp(values, axis=0)  # its bins, and numbers that occur many times
+                between = (values > low + slack) & (values < high - slack)
+                worst = max(worst, float(between.sum(axis=0).max()))
     return worst
 
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import torch
 from lerobot.configs.types import FeatureType
-from lerobot.datasets.compute_stats import compute_episode_stats
+from lerobot.datasets.compute_stats import compute_episode_stats, get_feature_stats
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.datasets.utils import dataset_to_policy_features
 from lerobot.policies.act.configuration_act import ACTConfig
@@ -50,8 +50,15 @@ def make(root):
     dataset.finalize()
 
 
+def plain(statistics):
+    """As JSON has it."""
+    return {
+        name: {key: np.asarray(value).tolist() for key, value in each.items()} for name, each in statistics.items()
+    }
+
+
 def look(root, out):
-    """Every frame, images as bytes; and statistics that LeRobot computes of each column."""
+    """Every frame, images as bytes; and statistics that LeRobot computes, of all rows and of each episode's."""
     dataset = opened(root)
     rows = [dataset[i] for i in range(len(dataset))]
     tensors = {name: torch.stack([row[name] for row in rows]) for name, v in rows[0].items() if torch.is_tensor(v)}
@@ -64,17 +71,24 @@ def look(root, out):
         for name, values in frames.items()
         if name not in (*INDICES, *dataset.meta.camera_keys) and values.dtype.is_floating_point
     }
-    told = {
-        name: {key: np.asarray(value).tolist() for key, value in each.items()}
-        for name, each in dataset.meta.stats.items()
-    }
-    found = compute_episode_stats(columns, {name: dataset.features[name] for name in columns})
-    plain = {name: {key: np.asarray(value).tolist() for key, value in each.items()} for name, each in found.items()}
+    features, cameras = dataset.features, dataset.meta.camera_keys
+    found = compute_episode_stats(columns, {name: features[name] for name in columns})
+    episode = frames["episode_index"].numpy().ravel()
+    each = []
+    for number in range(dataset.num_episodes):
+        own = {name: values[episode == number] for name, values in columns.items()}
+        told_of = compute_episode_stats(own, {name: features[name] for name in own})
+        for camera in cameras:
+            images = frames[camera].numpy()[episode == number]
+            of_images = get_feature_stats(images, axis=(0, 2, 3), keepdims=True)
+            told_of[camera] = {key: value if key == "count" else value / 255 for key, value in of_images.items()}
+        each.append(plain(told_of))
     tasks = [row["task"] for row in rows]
     np.savez(
         out,
-        told=json.dumps(told),
-        found=json.dumps(plain),
+        told=json.dumps(plain(dataset.meta.stats)),
+        found=json.dumps(plain(found)),
+        episodes=json.dumps(each),
         tasks=json.dumps(tasks),
         **{n: v.numpy() for n, v in frames.items()},
     )
