@@ -32,29 +32,28 @@ def test_imports_run_one_way():
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "forbidden", "contract"),
-    [
-        ("deploy/isthmus_deploy/contracts/contract.py", "torch", "deploy imports none of the others"),
-        ("deploy/isthmus_deploy/contracts/contract.py", "isthmus_sim.engine", "deploy imports none of the others"),
-        (
-            "deploy/isthmus_deploy/contracts/contract.py",
-            "isthmus_deploy.ros.stand_in_robot",
-            "nothing imports the stand-in",
-        ),
-        ("sim/isthmus_sim/engine.py", "isthmus_deploy.contracts.contract", "sim imports none of the others"),
-        ("datasets/isthmus_datasets/__init__.py", "isthmus_sim.engine", "datasets imports none of the others"),
-    ],
+WRONG = (
+    ("deploy", "isthmus_deploy.contracts.contract", "torch", "deploy imports none of the others"),
+    ("deploy", "isthmus_deploy.contracts.contract", "isthmus_sim.engine", "deploy imports none of the others"),
+    ("deploy", "isthmus_deploy.policy.runtime", "isthmus_deploy.ros.stand_in_robot", "nothing imports the stand-in"),
+    ("sim", "isthmus_sim.engine", "isthmus_deploy.contracts.contract", "sim imports none of the others"),
+    ("datasets", "isthmus_datasets.format.info", "isthmus_sim.engine", "datasets imports none of the others"),
 )
-def test_a_wrong_import_is_found(tmp_path: Path, module: str, forbidden: str, contract: str):
+"""Folder, module, what it must not import, and the contract that says so."""
+
+
+def test_wrong_imports_are_found(tmp_path: Path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name in IMPORT_PATHS:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / module).open("a") as file:
-        file.write(f"\nimport {forbidden}\n")
+    for folder, module, forbidden, _ in WRONG:
+        with (tmp_path / folder / f"{module.replace('.', '/')}.py").open("a") as file:
+            file.write(f"\nimport {forbidden}\n")
     result = lint_imports(tmp_path)
     assert result.returncode != 0
-    assert re.search(rf"{contract}.*BROKEN", result.stdout), result.stdout
+    for _, module, forbidden, contract in WRONG:
+        assert re.search(rf"{contract}.*BROKEN", result.stdout), result.stdout
+        assert re.search(rf"{module} -> {forbidden}\b", result.stdout), result.stdout
 
 
 IMPORT_THE_ROBOT_SIDE = """
