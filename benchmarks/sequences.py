@@ -46,13 +46,13 @@ class Options(BenchOptions):
     """Name of the task."""
     seeds: tuple[int, ...] = (601, 602, 603, 604, 605)
     """Training seeds."""
-    steps: int = 6000
+    steps: int = 5000
     """Steps of the environment that each policy learns from."""
     warm_up: int = 1000
     """How many of these have random actions, before learning begins."""
     hidden: tuple[int, ...] = (64, 64)
     """Hidden layers of actors, critics and model."""
-    episodes: int = 20
+    episodes: int = 10
     """Episodes of an evaluation."""
 
 
@@ -76,7 +76,7 @@ def learned(options: Options, seed: int, hold: int = 1) -> SquashedActorCritic:
     else:
         made = SequenceConfig(**network, model=options.hidden, length=PERIODS[-1], period=PERIODS[-1])
         policy = SequenceActorCritic(worlds.groups, worlds.action_size, made)
-        kind, its = SequenceSAC, SequenceSACConfig(**config)
+        kind, its = SequenceSAC, SequenceSACConfig(**config, actor_every=2)
     learner = kind(cast(Any, worlds), policy, its, torch.Generator().manual_seed(seed))
     for _ in range(options.steps // decides):
         learner.collect()

@@ -39,7 +39,7 @@ class SequenceConfig(SquashedConfig):
 
 class Unrolled(nn.Module):
     """A recurrent unit that begins with what is seen and goes on by itself, and the same layers after each of its
-    steps: features (n, features) -> (n, length, 2 action_size)."""
+    steps."""
 
     def __init__(self, features: int, action_size: int, config: SequenceConfig) -> None:
         super().__init__()
@@ -48,9 +48,10 @@ class Unrolled(nn.Module):
         self.cell = nn.GRUCell(features, config.units)
         self.head = squashed_mlp((config.units, *config.actor), action_size, config)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, length: int | None = None) -> Tensor:
+        """(n, features) -> (n, length, 2 action_size); all of it unless told otherwise."""
         steps = [self.begin(features).tanh()]
-        for _ in range(self.length - 1):
+        for _ in range((length or self.length) - 1):
             steps.append(self.cell(features, steps[-1]))
         return self.head(torch.stack(steps, dim=1))
 
@@ -97,7 +98,7 @@ class SequenceActorCritic(SquashedActorCritic):
 
     def output(self, observations: Tensors) -> Tensor:
         """The first of the sequence."""
-        return self.sequence(observations)[:, 0]
+        return self.actor(self.actor_encoder(observations), 1)[:, 0]
 
     def foretold(self, judged: Tensor) -> Tensor:
         """What the critics' encoder would make of what comes (n, features), by what they judged before (n, features +

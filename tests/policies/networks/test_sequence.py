@@ -66,7 +66,8 @@ def test_with_a_look_in_every_step_it_is_a_policy_without_memory():
 
 
 def test_an_actor_may_look_through_a_camera():
-    config = SequenceConfig(actor_groups=("image",), image=CnnConfig(patch=2, overlap=0, channels=(4,)), length=2, period=2)
+    eyes = CnnConfig(patch=2, overlap=0, channels=(4,))
+    config = SequenceConfig(actor_groups=("image",), image=eyes, length=2, period=2)
     policy = SequenceActorCritic(GROUPS, 2, config)
     action, memory = policy.act({"image": torch.zeros(3, 8, 8, 3, dtype=torch.uint8)}, policy.initial_memory(3), {})
     assert action.shape == (3, 2)

@@ -111,7 +111,7 @@ class Learner:
         n, noise = len(output), self._noise(output[:, : self.policy.action_size])
         with torch.no_grad():
             action, log_prob = squash(output, noise)
-            values = self._values.forward(self._judged(batch.observations, action))
+            values = self._values.forward(self._judged(batch.observations, output, action))
             by_value = torch.zeros_like(values).scatter_(0, self._least(values), -1 / n)
             by_action = self._values.by_last(by_value, self.policy.action_size)
             self._entropy = -log_prob.mean()
@@ -126,8 +126,8 @@ class Learner:
         """What the actor gives that is to be improved, (m, 2 action_size)."""
         return self.policy.output(observations)
 
-    def _judged(self, observations: Tensors, action: Tensor) -> Tensor:
-        """What the critics read of each of these actions (m, action_size)."""
+    def _judged(self, observations: Tensors, output: Tensor, action: Tensor) -> Tensor:
+        """What the critics read of each action (m, action_size) that was drawn by the actor's output."""
         return self.policy.judged(observations, action)
 
     def _least(self, values: Tensor) -> Tensor:

@@ -77,8 +77,8 @@ class SAC:
         """The policy. Raises ValueError for one that it cannot improve."""
         if not isinstance(policy, SquashedActorCritic) or policy.memory:
             raise ValueError(
-                "sac learns from the values of single actions: the policy must be a SquashedActorCritic without memory, "
-                f"such as --policy squashed, this is a {type(policy).__name__}"
+                "sac learns from the values of single actions: the policy must be a SquashedActorCritic without "
+                f"memory, such as --policy squashed, this is a {type(policy).__name__}"
             )
         return policy
 

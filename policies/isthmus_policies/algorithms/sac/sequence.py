@@ -67,11 +67,11 @@ class SequenceLearner(Learner):
         """Of every action of the sequences, one sequence after the other."""
         return self.policy.sequence(observations).flatten(0, 1)
 
-    def _judged(self, observations: Tensors, action: Tensor) -> Tensor:
+    def _judged(self, observations: Tensors, output: Tensor, action: Tensor) -> Tensor:
         """The temporal recall: each action of the sequences with what would be read when it is done, after the mean
         actions before it, which nothing but noise is added to."""
         policy = self.policy
-        means = policy.sequence(observations)[..., : policy.action_size].tanh()
+        means = output[:, : policy.action_size].tanh().unflatten(0, (-1, policy.length))
         features, recalled = policy.critic_encoder(observations), []
         for mean in means.unbind(1):
             recalled.append(features)

@@ -27,6 +27,9 @@ from isthmus_sim.task import Group
 SMALL = SequenceConfig(actor=(16,), critic=(16,), units=16, model=(16,), length=4, period=4)
 TINY = SequenceSACConfig(collect_steps=3, update_ratio=0.1, batch_size=16, replay_steps=40, warm_up=64)
 LINE = {"actor": Group(shape=(1,)), "critic": Group(shape=(1,))}
+RECALLED = torch.tensor([[1.0], [1.0], [0.0], [-2.0], [-0.5], [-0.75]])
+"""Where the plan of `on_a_line` does its actions: from 1 by 0.5 to 1, from there by -0.5 to 0; from -2 by 0.5 to -0.5,
+from there by -0.5 to -0.75."""
 
 
 class Planned(nn.Module):
@@ -36,8 +39,8 @@ class Planned(nn.Module):
         super().__init__()
         self.means = nn.Parameter(torch.tensor(means))
 
-    def forward(self, features: Tensor) -> Tensor:
-        means = self.means.expand(len(features), -1)
+    def forward(self, features: Tensor, length: int = 3) -> Tensor:
+        means = self.means[:length].expand(len(features), -1)
         return torch.stack((means, torch.zeros_like(means)), dim=-1)
 
 
@@ -61,20 +64,20 @@ def steps(x: Tensor, action: Tensor, after: Tensor, discount: Tensor | None = No
 
 
 def test_actions_are_judged_where_the_plan_has_led_to():
-    """By hand: from 1 by 0.5 to 1, from there by -0.5 to 0; from -2 by 0.5 to -0.5, from there by -0.5 to -0.75."""
     learner = on_a_line()
     action = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).unsqueeze(1)
-    judged = learner._judged({"critic": torch.tensor([[1.0], [-2.0]]), "actor": torch.zeros(2, 1)}, action)
-    torch.testing.assert_close(judged, torch.cat((torch.tensor([[1.0], [1.0], [0.0], [-2.0], [-0.5], [-0.75]]), action), 1))
+    seen = {"actor": torch.zeros(2, 1), "critic": torch.tensor([[1.0], [-2.0]])}
+    judged = learner._judged(seen, learner._outputs(seen), action)
+    torch.testing.assert_close(judged, torch.cat((RECALLED, action), dim=1))
 
 
 def test_the_actors_gradient_is_that_of_its_loss_at_the_recalled_states():
     """Less the least value of a drawn action, plus what its density costs: the mean over all actions of the plans."""
     learner, x = on_a_line(initial_temperature=0.3), torch.tensor([[1.0], [-2.0]])
-    policy, recalled = learner.policy, torch.tensor([[1.0], [1.0], [0.0], [-2.0], [-0.5], [-0.75]])
+    policy = learner.policy
     noise = torch.empty(6, 1).normal_(generator=torch.Generator().manual_seed(1))
     action, log_prob = squash(policy.sequence({"actor": x}).flatten(0, 1), noise)
-    value = policy.critics(torch.cat((recalled, action), dim=-1)).amin(0)
+    value = policy.critics(torch.cat((RECALLED, action), dim=-1)).amin(0)
     (expected,) = torch.autograd.grad((0.3 * log_prob - value).mean(), policy.actor.means)  # pyright: ignore
     learner._improve_actor(steps(x, torch.zeros(2, 1), x), learner.temperature)
     torch.testing.assert_close(learner.actor.gradient[:3], expected)
