@@ -11,6 +11,8 @@ networks, rates and batches, and a gradient step for each step of the environmen
 Scores are returns of whole episodes at the mean action, from the same starts for everyone: 0 is what random actions
 earn, 100 what SAC earns that decides in every step, the median of the seeds. FAS is the frequency-averaged score (Patel
 & Siegelmann 2025): the area under the score over the period, here from 1 to 16, by that of a score of 1.
+
+What was measured is kept in runs/bench/sequences and not repeated; rows name its revision where that is another one.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
-from common import BenchOptions, Row, over_seeds, parse, report
+from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import torch
+from kept import Kept
 from peers.gym_worlds import GymWorlds
 
 from isthmus_policies.algorithms.sac.config import SACConfig
@@ -36,6 +39,7 @@ from isthmus_policies.networks.squashed import SquashedActorCritic, SquashedConf
 EVALUATION_SEED = 88_000
 PERIODS = (1, 4, 8, 16)
 KINDS = ("sequence", "action repeat", "held")
+LEARNER = ("task", "steps", "warm_up", "hidden", "episodes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +118,11 @@ def returns(options: Options, seed: int) -> dict[str, list[float]]:
     """What each kind earns, by period."""
     sequence = cast(SequenceActorCritic, learned(options, seed, hold=0))
     repeating = [learned(options, seed, hold=period) for period in PERIODS]
-    found = {
+    return {
         "sequence": [earned(options, looking_every(period, sequence)) for period in PERIODS],
         "action repeat": [earned(options, each, period) for each, period in zip(repeating, PERIODS, strict=True)],
         "held": [earned(options, repeating[0], period) for period in PERIODS],
     }
-    told = "; ".join(f"{kind} {' '.join(f'{each:.0f}' for each in found[kind])}" for kind in KINDS)
-    print(f"{options.task} seed {seed}, return at {PERIODS}: {told}", flush=True)
-    return found
 
 
 def averaged(scores: list[float]) -> float:
@@ -163,8 +164,11 @@ def main() -> int:
     if options.steps // PERIODS[-1] <= options.warm_up // PERIODS[-1]:
         sys.exit(f"bench-sequences: there must be at least {PERIODS[-1]} steps after the random ones")
     torch.set_num_threads(1)
-    random = earned(options, None)
-    return report("sequences", rows(options.task, random, [returns(options, s) for s in options.seeds]), options)
+    folder = (FIGURES / ("sequences-quick" if options.quick else "sequences")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = Kept(folder=folder, options=options)
+    seeds = [kept.once(f"seed-{seed}", LEARNER, lambda s=seed: returns(options, s)) for seed in options.seeds]
+    return report("sequences", kept.told(rows(options.task, earned(options, None), seeds)), options)
 
 
 if __name__ == "__main__":
