@@ -50,7 +50,7 @@ class Options(BenchOptions):
     """Name of the task."""
     seeds: tuple[int, ...] = (601, 602, 603, 604, 605)
     """Training seeds."""
-    steps: int = 5000
+    steps: int = 4000
     """Steps of the environment that each policy learns from."""
     warm_up: int = 1000
     """How many of these have random actions, before learning begins."""
@@ -73,6 +73,7 @@ def learned(options: Options, seed: int, hold: int = 1) -> SquashedActorCritic:
     config: dict[str, Any] = {
         "collect_steps": 1, "update_ratio": float(decides), "replay_steps": options.steps // decides, "batch_size": 64,
         "warm_up": options.warm_up // decides, "n_step": 1, "gamma": 0.99**decides, "target_rate": 0.01,
+        "initial_temperature": 0.2,
     }  # fmt: skip
     if hold:
         policy = SquashedActorCritic(worlds.groups, worlds.action_size, SquashedConfig(**network))
@@ -80,7 +81,7 @@ def learned(options: Options, seed: int, hold: int = 1) -> SquashedActorCritic:
     else:
         made = SequenceConfig(**network, model=options.hidden, length=PERIODS[-1], period=PERIODS[-1])
         policy = SequenceActorCritic(worlds.groups, worlds.action_size, made)
-        kind, its = SequenceSAC, SequenceSACConfig(**config, actor_every=2)
+        kind, its = SequenceSAC, SequenceSACConfig(**config)
     learner = kind(cast(Any, worlds), policy, its, torch.Generator().manual_seed(seed))
     for _ in range(options.steps // decides):
         learner.collect()
