@@ -50,7 +50,7 @@ class Options(BenchOptions):
     """Name of the task."""
     seeds: tuple[int, ...] = (601, 602, 603, 604, 605)
     """Training seeds."""
-    steps: int = 4000
+    steps: int = 6000
     """Steps of the environment that each policy learns from."""
     warm_up: int = 1000
     """How many of these have random actions, before learning begins."""
@@ -72,8 +72,8 @@ def learned(options: Options, seed: int, hold: int = 1) -> SquashedActorCritic:
     network["activation"] = "relu"
     config: dict[str, Any] = {
         "collect_steps": 1, "update_ratio": float(decides), "replay_steps": options.steps // decides, "batch_size": 64,
-        "warm_up": options.warm_up // decides, "n_step": 1, "gamma": 0.99**decides, "target_rate": 0.01,
-        "initial_temperature": 0.2,
+        "warm_up": options.warm_up // decides, "n_step": 1, "gamma": 0.95**decides, "target_rate": 0.01,
+        "initial_temperature": 0.5,
     }  # fmt: skip
     if hold:
         policy = SquashedActorCritic(worlds.groups, worlds.action_size, SquashedConfig(**network))

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from isthmus_policies.networks.sequence import SequenceActorCritic
-
 
 @pytest.fixture
 def sequences(benchmarks: Path) -> Any:
@@ -40,11 +38,8 @@ def test_scores_are_between_random_actions_and_decisions_in_every_step(sequences
 
 
 def test_each_kind_learns_and_is_tried_with_each_period(sequences: Any):
-    options = sequences.Options(seeds=(1,), steps=64, warm_up=32, hidden=(8,), episodes=1)
+    options = sequences.Options(seeds=(1,), steps=32, warm_up=16, hidden=(8,), episodes=1)
     found = sequences.returns(options, 1)
     assert all(len(found[kind]) == 4 for kind in sequences.KINDS)
     assert found["held"][0] == found["action repeat"][0]
-    policy = sequences.learned(options, 1, hold=0)
-    assert isinstance(policy, SequenceActorCritic)
-    assert (policy.length, policy.period) == (16, 16)
-    assert sequences.looking_every(4, policy).period == 4
+    assert len(set(found["sequence"])) > 1, "the period is told to the policy"
