@@ -102,6 +102,9 @@ bench-repertoire: $(STAMP) ## a repertoire of gaits by MAP-Elites, and how fast 
 bench-sac: $(PEERS) ## SAC beside stable-baselines3's SAC on gymnasium's tasks: steps/s with learning, returns
 	$(BIN)/python benchmarks/sac.py $(ARGS)
 
+bench-sequences: $(STAMP) ## a robot that decides every 1, 4, 8 and 16 steps: sequences of actions beside SAC that holds each action
+	$(BIN)/python benchmarks/sequences.py $(ARGS)
+
 bench-resets: $(STAMP) ## learning from a teacher's snapshots, demonstrations' states and Go-Explore's archive; levels by learning progress
 	$(BIN)/python benchmarks/resets.py $(ARGS)
 

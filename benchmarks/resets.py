@@ -15,12 +15,11 @@ What was measured is kept in runs/bench/resets and not repeated; rows name its r
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +27,7 @@ from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import torch
 from curricula.slope import Slope, Slopes
+from kept import Kept
 from torch import Tensor
 
 from isthmus_policies.algorithms.ppo import PPO
@@ -35,7 +35,6 @@ from isthmus_policies.algorithms.ppo_config import PPOConfig
 from isthmus_policies.demonstrate import transitions
 from isthmus_policies.evaluation.evaluate import evaluate
 from isthmus_policies.evaluation.runners import NetworkRunner
-from isthmus_policies.files import code_revision, write_json
 from isthmus_policies.networks.actor_critic import ActorCriticConfig
 from isthmus_policies.networks.policy import Policy, make_policy
 from isthmus_policies.starts import record
@@ -285,39 +284,6 @@ def level_rows(found: dict[str, list[dict[str, float]]], options: Options) -> li
 TEACHER = ("teacher_seed", "teacher_steps", "snapshots", "demonstrations", "episodes")
 LEARNER = (*TEACHER, "threshold", "share")
 LEVELS = ("level_steps", "level_sides")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """Measures by name, in a folder, and the revisions that they are of."""
-
-    folder: Path
-    options: Options
-    revisions: set[str] = field(default_factory=set)
-
-    def once(self, name: str, by: tuple[str, ...], measure: Callable[[], Any], limit: str | None = None) -> Any:
-        """What `measure` gives, unless it was measured before with the same options `by`. Of steps until something
-        happens, `limit` is the option that says how many there may be: None within more of them is None within fewer,
-        and what happened within fewer happens within more."""
-        path = self.folder / f"{name}.json"
-        asked = {each: getattr(self.options, each) for each in (*by, *([limit] if limit else []))}
-        if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            before, found = kept["options"], kept["found"]
-            enough = not limit or (before[limit] >= asked[limit] if found is None else found <= asked[limit])
-            if enough and all(before.get(each) == asked[each] for each in by):
-                self.revisions.add(kept["code_revision"])
-                return kept["found"]
-        found = measure()
-        print(f"{name}: {found}", flush=True)
-        write_json(path, {"code_revision": code_revision(), "options": asked, "found": found})
-        return found
-
-    def told(self, rows: list[Row]) -> list[Row]:
-        """The rows, with the revisions that they are of, where these are others."""
-        others = ", ".join(sorted(self.revisions - {code_revision()}))
-        note = f"measured at {others}" if others else None
-        return [replace(row, peer="; ".join(filter(None, (row.peer, note))) or None) for row in rows]
 
 
 def main() -> int:

@@ -33,7 +33,8 @@ class GymWorlds:
     reward_terms = ("reward",)
     capabilities = frozenset()  # nothing of it can be saved
 
-    def __init__(self, id_: str, seed: int) -> None:
+    def __init__(self, id_: str, seed: int, hold: int = 1) -> None:
+        """hold: Steps of the environment that an action is held; what they earn is added up."""
         self._worlds = gymnasium.make(id_)
         space, seen = self._worlds.action_space, self._worlds.observation_space
         assert isinstance(space, gymnasium.spaces.Box)
@@ -44,6 +45,7 @@ class GymWorlds:
         self.task, self.engine = self, self
         self.name, self.config, self.robot = id_, GymConfig(id_), SimpleNamespace(commands=())
         self._seed: int | None = seed
+        self._hold = hold
         self._earned, self._length = 0.0, 0
 
     def reset(self) -> Observations:
@@ -55,9 +57,12 @@ class GymWorlds:
     def step(self, action: Tensor) -> Step:
         """Apply an action (1, action_size)."""
         taken = self._middle + self._half * action[0].clamp(-1.0, 1.0).numpy()
-        seen, reward, terminated, truncated, _ = self._worlds.step(taken)
+        reward, terminated, truncated, first = 0.0, False, False, self._length
+        while self._length < first + self._hold and not (terminated or truncated):
+            seen, earned, terminated, truncated, _ = self._worlds.step(taken)
+            reward, self._length = reward + float(earned), self._length + 1
         truncated = truncated and not terminated
-        self._earned, self._length = self._earned + float(reward), self._length + 1
+        self._earned += reward
         ended = torch.arange(int(terminated or truncated))
         earned, length = torch.full((len(ended),), self._earned), torch.full((len(ended),), self._length)
         observations = self._observations(seen)

@@ -61,6 +61,18 @@ def test_actions_go_to_the_ends_of_what_it_takes(gym_worlds: Any):
     assert costs[2] == costs[1]
 
 
+def test_a_held_action_is_done_so_many_times_or_to_the_episodes_end(gym_worlds: Any):
+    each, held = gym_worlds.GymWorlds("Pendulum-v1", 3), gym_worlds.GymWorlds("Pendulum-v1", 3, hold=16)
+    each.reset(), held.reset()
+    for number in range(13):
+        action = torch.tensor([[0.5 if number % 2 else -1.0]])
+        steps = [each.step(action) for _ in range(16 if number < 12 else 8)]
+        step = held.step(action)
+        assert float(step.reward) == pytest.approx(sum(float(one.reward) for one in steps), rel=1e-5)
+        torch.testing.assert_close(step.final["actor"], steps[-1].final["actor"])
+    assert (bool(step.truncated), step.episode_length.tolist()) == (True, [200])
+
+
 def test_both_learners_race_and_a_lower_return_is_told(gym_worlds: Any):
     pytest.importorskip("stable_baselines3", reason="not installed; `make bench-sac` does that")
     sac = importlib.import_module("sac")

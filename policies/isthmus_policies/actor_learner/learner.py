@@ -217,9 +217,10 @@ def acting(policy: SquashedActorCritic) -> Tensors:
 
 def improvable(policy: Policy, task: Task) -> SquashedActorCritic:
     """The policy. Raises ValueError for one without values of actions, or that learns from what no robot has."""
-    if not isinstance(policy, SquashedActorCritic):
+    if not isinstance(policy, SquashedActorCritic) or policy.memory:
         raise ValueError(
-            f"sac-robot learns from the values of actions: take --policy squashed, this is a {type(policy).__name__}"
+            "sac-robot learns from the values of single actions: take --policy squashed, this is a "
+            f"{type(policy).__name__}"
         )
     seen = observed_groups(task)
     if unseen := [name for name in policy.learns_from() if name not in seen]:

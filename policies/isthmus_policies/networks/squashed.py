@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus_policies.networks.cnn import CnnConfig
@@ -69,15 +69,14 @@ class SquashedActorCritic(Policy):
         self.groups, self.critic_groups = config.actor_groups, config.critic_groups
         self.actor_encoder = Encoder(groups, config.actor_groups, config.image)
         self.critic_encoder = Encoder(groups, config.critic_groups)
-        sizes = (self.actor_encoder.size, *config.actor, 2 * action_size)
-        self.actor = mlp(sizes, 0.01, config.activation, config.hidden_gain)
+        self.actor = self.make_actor(self.actor_encoder.size, config)
         self.critics = Ensemble(
             config.critics, self.critic_encoder.size + action_size, config.critic, config.layer_norm
         )
-        low, high = LOG_STD
-        place = 2 * (math.log(config.initial_std) - low) / (high - low) - 1
-        with torch.no_grad():
-            self.actor[-1].bias[action_size:] = math.atanh(place)  # pyright: ignore
+
+    def make_actor(self, features: int, config: SquashedConfig) -> nn.Module:
+        """From the encoder's features (n, features) to what `squash` makes actions of, (n, 2 action_size)."""
+        return squashed_mlp((features, *config.actor), self.action_size, config)
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:
         return self.output(observations)[:, : self.action_size].tanh(), {}
@@ -101,6 +100,17 @@ class SquashedActorCritic(Policy):
     def normalizers(self) -> list[tuple[str, RunningNormalizer]]:
         """What takes in the observations of which group."""
         return [*self.actor_encoder.normalizers(), *self.critic_encoder.normalizers()]
+
+
+def squashed_mlp(sizes: tuple[int, ...], action_size: int, config: SquashedConfig) -> nn.Sequential:
+    """Layers of these sizes, and a last one that gives what `squash` makes actions of: at the start, means near 0 and
+    the deviation that is configured."""
+    network = mlp((*sizes, 2 * action_size), 0.01, config.activation, config.hidden_gain)
+    low, high = LOG_STD
+    place = 2 * (math.log(config.initial_std) - low) / (high - low) - 1
+    with torch.no_grad():
+        network[-1].bias[action_size:] = math.atanh(place)  # pyright: ignore
+    return network
 
 
 def squash(output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

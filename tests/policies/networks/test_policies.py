@@ -28,7 +28,7 @@ from isthmus_sim.task import Group
 GROUPS = {
     "actor": Group(shape=(4,)), "critic": Group(shape=(6,)), "image": Group(shape=(16, 16, 3), dtype="uint8"),
 }  # fmt: skip
-SHIPPED = ["averaging_estimator", "cnn", "estimator", "gru", "mlp", "squashed"]
+SHIPPED = ["averaging_estimator", "cnn", "estimator", "gru", "mlp", "sequence", "squashed"]
 
 
 def made(name: str) -> Policy:

@@ -40,6 +40,9 @@ class Learner:
     """Improves a `SquashedActorCritic` from transitions, whoever took them (Haarnoja et al. 2018, "Soft Actor-Critic
     Algorithms and Applications")."""
 
+    logged = LOGGED
+    """Names of what `step` returns."""
+
     def __init__(self, policy: SquashedActorCritic, config: OffPolicyConfig, generator: torch.Generator) -> None:
         """generator: Of everything that it draws. Raises ValueError for fewer critics than `minimum_of`."""
         if policy.critics.members < config.minimum_of:
@@ -56,6 +59,7 @@ class Learner:
         # The temperature learns in the actor's step: an optimiser of its own would take as long as an actor.
         self.actor = Part([*actor, self._log_temperature], config.learning_rate)
         self.critics = Part(list(policy.critics.parameters()), config.learning_rate)
+        self.parts = {"actor": self.actor, "critics": self.critics}
         self._target, _ = in_one_piece(list(self.target.parameters()))
         self._target.data.copy_(self.critics.whole)
         self._sees = any(isinstance(part, Cnn) for part in policy.actor_encoder.parts.values())
@@ -72,7 +76,7 @@ class Learner:
         return learned if fixed is None else torch.full_like(learned, fixed)
 
     def step(self, batch: Transitions) -> Tensor:
-        """A gradient step of the critics, and of actor and temperature when it is their turn. Returns `LOGGED`, (4,);
+        """A gradient step of the critics, and of actor and temperature when it is their turn. Returns what is `logged`;
         the entropy is that of the actor's last step."""
         temperature = self.temperature
         if self._sees and self.config.image_shift:
@@ -102,14 +106,14 @@ class Learner:
     def _improve_actor(self, batch: Transitions, temperature: Tensor) -> None:
         """Towards actions of more value, and of more entropy by what that is worth; the temperature up where there is
         less entropy than asked for."""
-        policy, n = self.policy, len(batch.action)
         self.actor.gradient.zero_()
-        output, noise = policy.output(batch.observations), self._noise(batch.action)
+        output = self._outputs(batch.observations)
+        n, noise = len(output), self._noise(output[:, : self.policy.action_size])
         with torch.no_grad():
             action, log_prob = squash(output, noise)
-            values = self._values.forward(policy.judged(batch.observations, action))
+            values = self._values.forward(self._judged(batch.observations, output, action))
             by_value = torch.zeros_like(values).scatter_(0, self._least(values), -1 / n)
-            by_action = self._values.by_last(by_value, policy.action_size)
+            by_action = self._values.by_last(by_value, self.policy.action_size)
             self._entropy = -log_prob.mean()
             by_output = squash_gradient(output, noise, action, by_action, temperature / n)
         output.backward(by_output)
@@ -117,6 +121,14 @@ class Learner:
             assert self._log_temperature.grad is not None
             self._log_temperature.grad.fill_(self._entropy - self._aim)
         self.actor.step()
+
+    def _outputs(self, observations: Tensors) -> Tensor:
+        """What the actor gives that is to be improved, (m, 2 action_size)."""
+        return self.policy.output(observations)
+
+    def _judged(self, observations: Tensors, output: Tensor, action: Tensor) -> Tensor:
+        """What the critics read of each action (m, action_size) that was drawn by the actor's output."""
+        return self.policy.judged(observations, action)
 
     def _least(self, values: Tensor) -> Tensor:
         """(1, n): of the values (members, n), which is the least among `minimum_of` critics."""
@@ -137,8 +149,7 @@ class Learner:
             "entropy": self._entropy,
             "steps": torch.tensor(self.steps, device="cpu"),
         }
-        parts = {"actor": self.actor, "critics": self.critics}
-        optimizers = {name: optimizer_tensors(part.optimizer) for name, part in parts.items()}
+        optimizers = {name: optimizer_tensors(part.optimizer) for name, part in self.parts.items()}
         return own | {f"{name}.{key}": value for name, each in optimizers.items() for key, value in each.items()}
 
     @torch.no_grad()
@@ -147,6 +158,7 @@ class Learner:
         self._log_temperature.copy_(state["log_temperature"])
         self._entropy.copy_(state["entropy"])
         self.steps = int(state["steps"])
-        for name, part in (("actor.", self.actor), ("critics.", self.critics)):
-            own = {key.removeprefix(name): value for key, value in state.items() if key.startswith(name)}
+        for name, part in self.parts.items():
+            prefix = f"{name}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             load_optimizer(part.optimizer, own)

@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus_policies.algorithms.algorithm import AlgorithmEntry
 from isthmus_policies.algorithms.episodes import EpisodeStatistics
 from isthmus_policies.algorithms.sac.config import SACConfig
-from isthmus_policies.algorithms.sac.learner import LOGGED, Learner
+from isthmus_policies.algorithms.sac.learner import Learner
 from isthmus_policies.algorithms.sac.replay import ReplayBuffer, Transitions, transition_bytes
 from isthmus_policies.algorithms.sac.taught import Taught
 from isthmus_policies.distributed import gathered
@@ -35,7 +35,7 @@ class SAC:
     def __init__(self, env: Env, policy: Policy, config: SACConfig, generator: torch.Generator) -> None:
         """Raises ValueError for a policy that it cannot improve, or so few steps that no gradient step comes of
         them."""
-        self.env, self.policy, self.config = env, _squashed(policy), config
+        self.env, self.policy, self.config = env, self.improvable(policy), config
         self.gradient_steps = round(config.update_ratio * config.collect_steps * env.num_envs)
         if self.gradient_steps < 1:
             raise ValueError(
@@ -43,7 +43,7 @@ class SAC:
                 "are less than one gradient step: collect more steps, or raise the ratio"
             )
         self._generator = generator
-        self.learner = Learner(self.policy, config, generator)
+        self.learner = self.make_learner(generator)
         self.intervener = make_intervener(config.interventions, env.task, env.num_envs, generator)
         self.watched = Watched()
         watching = self.intervener.groups if self.intervener else ()
@@ -55,7 +55,7 @@ class SAC:
             config.demonstrations, env.task, learned,
             rewarded=config.reward == "task", interventions=room, device=env.device,
         )  # fmt: skip
-        self.columns = (*(f"learner/{name}" for name in LOGGED), "replay/transitions")
+        self.columns = (*(f"learner/{name}" for name in self.learner.logged), "replay/transitions")
         if self.taught.expected:
             self.columns += ("replay/taught",)
         if self.intervener:
@@ -67,6 +67,20 @@ class SAC:
             self._normalize(self.taught.demonstrations.replay.all())
         self._begun = env.reset()
         self.replay.begin(self._begun)
+
+    def make_learner(self, generator: torch.Generator) -> Learner:
+        """What improves the policy."""
+        return Learner(self.policy, self.config, generator)
+
+    @staticmethod
+    def improvable(policy: Policy) -> SquashedActorCritic:
+        """The policy. Raises ValueError for one that it cannot improve."""
+        if not isinstance(policy, SquashedActorCritic) or policy.memory:
+            raise ValueError(
+                "sac learns from the values of single actions: the policy must be a SquashedActorCritic without "
+                f"memory, such as --policy squashed, this is a {type(policy).__name__}"
+            )
+        return policy
 
     @torch.no_grad()
     def collect(self) -> EpisodeStatistics:
@@ -102,7 +116,11 @@ class SAC:
         drawn = torch.empty(shape, device=self.env.device)
         if self._warming_up:
             return drawn.uniform_(-1.0, 1.0, generator=self._generator)
-        return squash(self.policy.output(self.replay.newest()), drawn.normal_(generator=self._generator))[0]
+        return squash(self._output(), drawn.normal_(generator=self._generator))[0]
+
+    def _output(self) -> Tensor:
+        """What the actor gives in every world now, (N, 2 action_size)."""
+        return self.policy.output(self.replay.newest())
 
     def _normalize(self, seen: Tensors) -> None:
         """Let the normalisers take in what they have not seen."""
@@ -124,7 +142,7 @@ class SAC:
             remembered |= self.watched.summary()
         if self._warming_up:
             return remembered
-        sums = torch.zeros(len(LOGGED), device=self.env.device)
+        sums = torch.zeros(len(self.learner.logged), device=self.env.device)
         for _ in range(self.gradient_steps):
             sums += self.learner.step(self._batch())
         means = (sums / self.gradient_steps).tolist()
@@ -162,21 +180,17 @@ class SAC:
 
 
 def world_bytes(policy: Policy, groups: Groups, action_size: int, config: SACConfig) -> int:
-    """Memory that one world takes: what is remembered of it. Raises ValueError for a policy that it cannot improve."""
-    learned = {name: groups[name] for name in _squashed(policy).learns_from()}
+    """Memory that one world takes. Raises ValueError for a policy that it cannot improve."""
+    return remembered_bytes(SAC.improvable(policy), groups, action_size, config)
+
+
+def remembered_bytes(policy: SquashedActorCritic, groups: Groups, action_size: int, config: SACConfig) -> int:
+    """Memory of what is remembered of one world."""
+    learned = {name: groups[name] for name in policy.learns_from()}
     size = transition_bytes(learned, action_size)
     if config.interventions.teacher is not None:  # who sees other groups, and fills a replay of the same size
         size += transition_bytes(groups, action_size)
     return COPIES * (config.replay_steps + 1) * size
-
-
-def _squashed(policy: Policy) -> SquashedActorCritic:
-    if not isinstance(policy, SquashedActorCritic):
-        raise ValueError(
-            "sac learns from the values of actions: the policy must be a SquashedActorCritic, such as --policy "
-            f"squashed, this is a {type(policy).__name__}"
-        )
-    return policy
 
 
 ENTRY = AlgorithmEntry(

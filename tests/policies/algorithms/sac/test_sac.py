@@ -92,7 +92,7 @@ def test_another_policy_is_refused():
         lambda: SAC(Signs(), plain, SACConfig(), torch.Generator()),  # pyright: ignore
         lambda: world_bytes(plain, GROUPS, 2, SACConfig()),
     ):
-        with pytest.raises(ValueError, match="must be a SquashedActorCritic, such as --policy squashed, this is a Act"):
+        with pytest.raises(ValueError, match="without memory, such as --policy squashed, this is a ActorC"):
             refusing()
 
 
