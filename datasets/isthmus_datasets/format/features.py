@@ -14,6 +14,8 @@ NUMBERS = ("bool", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)), 
 IMAGE_AXES = ["height", "width", "channels"]
 _DEPTH_MAP = ("is_depth_map", "video.is_depth_map")
 """What LeRobot calls it now, and what it did before."""
+_DEPTH_SCALE = ("video.depth_min", "video.depth_max", "video.shift", "video.use_log")
+"""What of an encoding says what its numbers are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class Feature:
         dtype: A NumPy name (float32, float64, int64, bool …), "string", "video" or "image".
         shape: Shape of one row; (1,) for a scalar, (H, W, 3) for images, (H, W, 1) for depths.
         names: Names of the last axis's elements, or None. Images have none.
-        info: What the dataset's file says besides, such as a video's codec. Two features that differ here are equal.
+        info: What the dataset's file says besides, such as units or a video's codec. Two features that differ here are
+            equal; whether their numbers mean the same tells `meaning`.
 
     Raises:
         ValueError: the type is not one of these, a shape is empty or not positive, a name is missing or too many.
@@ -68,6 +71,14 @@ class Feature:
         """It is a video in RGB, which is stored without loss, rather than in yuv420p, which halves the colours."""
         said = str((self.info or {}).get("video.pix_fmt"))
         return self.is_video and said.startswith(("gbr", "rgb", "bgr"))
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What its numbers are: all that is known of it but how a video is encoded. Columns that differ here do not go
+        together."""
+        said = {name: value for name, value in (self.info or {}).items() if _is_meaning(name)}
+        known = {"dtype": self.dtype, "shape": self.shape, "names": self.names, "depth": self.is_depth or None}
+        return {name: value for name, value in {**known, **said}.items() if value is not None}
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -125,6 +136,20 @@ INDEX_FEATURES: Features = {
     "task_index": Feature(dtype="int64", shape=(1,)),
 }
 """The columns that every dataset has; the writer fills them. timestamp is seconds since the episode's first step."""
+
+
+def unlike(here: Features, there: Features) -> tuple[str, Any, Any] | None:
+    """The first feature that is not, or does not mean, the same in both: its name, and what it is here and there."""
+    for name in {**here, **there}:
+        one, other = (each[name].meaning if name in each else "not declared" for each in (here, there))
+        if one != other:
+            return name, one, other
+    return None
+
+
+def _is_meaning(name: str) -> bool:
+    encoding = name.startswith(("video.", "audio.")) or name in (*_DEPTH_MAP, "has_audio")
+    return name in _DEPTH_SCALE or not encoding
 
 
 def _element_names(names: Any, size: int) -> tuple[str, ...] | None:

@@ -17,9 +17,9 @@ import pyarrow as pa
 from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.episode import Episode, Frames
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
-from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
+from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features, unlike
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
-from isthmus_datasets.format.info import DatasetError, DatasetInfo
+from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
@@ -35,7 +35,7 @@ def merge(sources: Sequence[Path], target: Path) -> None:
     """The episodes of all `sources`, one after the other.
 
     Raises:
-        DatasetError: a source is damaged, two differ in rate or features, or `target` is there already.
+        DatasetError: a source is damaged, two differ in rate, features or their units, or `target` is there already.
         OSError: a file cannot be written.
     """
     if not sources:
@@ -186,10 +186,12 @@ def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:
 def _check_same(one: DatasetReader, other: DatasetReader) -> None:
     if one.info.fps != other.info.fps:
         raise DatasetError(f"{one.root} has {one.info.fps} rows a second, {other.root} {other.info.fps}")
-    for name in [*one.info.features, *other.info.features]:
-        here, there = one.info.features.get(name), other.info.features.get(name)
-        if here != there:
-            raise DatasetError(f"feature {name!r} is {here} in {one.root}, {there} in {other.root}")
+    if found := unlike(one.info.features, other.info.features):
+        name, here, there = found
+        raise DatasetError(
+            f"feature {name!r} is {here} in {one.root}, {there} in {other.root}: convert one of them, or correct its "
+            f"{INFO_FILE} where that says it wrong"
+        )
 
 
 def _statistics(reader: DatasetReader, index: int) -> Statistics:

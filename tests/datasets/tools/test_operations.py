@@ -139,11 +139,37 @@ def test_what_does_not_fit_together_is_not_merged(source: DatasetReader, tmp_pat
         merge([source.root, make(tmp_path / "other", fps=20)], tmp_path / "both")
     features = {**FEATURES, "action": Feature(dtype="float64", shape=(2,), names=("x", "y"))}
     DatasetWriter.create(tmp_path / "named", fps=10, features=features).close()
-    with pytest.raises(DatasetError, match=r"feature 'action' is .*names=None.* in .*names=.'x', 'y'"):
+    with pytest.raises(DatasetError, match=r"feature 'action' is .* in .*data, .*'names': .'x', 'y'"):
         merge([source.root, tmp_path / "named"], tmp_path / "both")
     with pytest.raises(DatasetError, match="nothing to merge"):
         merge([], tmp_path / "both")
     assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"units": ["rad", "rad"]}, {"units": ["deg", "deg"]}),
+        ({"units": ["rad", "rad"]}, None),
+        ({"depth_unit": "mm"}, {"depth_unit": "m"}),
+    ],
+)
+def test_numbers_of_another_meaning_are_not_merged(tmp_path: Path, one: dict, other: dict | None):
+    for name, info in (("one", one), ("other", other)):
+        features = {"action": Feature(dtype="float64", shape=(2,), info=info)}
+        DatasetWriter.create(tmp_path / name, fps=10, features=features).close()
+    said = f"feature 'action' .*{next(iter(one))}.* in .*one, .* in .*other: "
+    with pytest.raises(DatasetError, match=said):
+        merge([tmp_path / "one", tmp_path / "other"], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_how_a_video_is_encoded_is_no_meaning(source: DatasetReader, tmp_path: Path):
+    features = {name: replace(feature, info=None) for name, feature in source.info.features.items()}
+    columns = {name: feature for name, feature in features.items() if name in FEATURES}
+    DatasetWriter.create(tmp_path / "empty", fps=10, features=columns).close()
+    merge([tmp_path / "empty", source.root], tmp_path / "both")
+    assert DatasetReader(tmp_path / "both").num_episodes == 4
 
 
 def test_mistakes_leave_nothing_behind(source: DatasetReader, tmp_path: Path):

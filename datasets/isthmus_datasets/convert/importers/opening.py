@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, ros2_bag, zarr_v2
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
 from isthmus_datasets.format.cameras import without_loss
+from isthmus_datasets.format.features import INDEX_FEATURES, unlike
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def import_dataset(source: Source, writer: DatasetWriter) -> int:
     """
     if writer.info.fps != source.fps:
         raise DatasetError(f"{writer.root} has {writer.info.fps} steps per second, what is imported has {source.fps}")
+    declared = {name: feature for name, feature in writer.info.features.items() if name not in INDEX_FEATURES}
+    if found := unlike(declared, source.features):
+        name, here, there = found
+        raise DatasetError(f"feature {name!r} is {here} in {writer.root}, {there} in what is imported")
     before = writer.num_episodes
     for episode in source.episodes:
         writer.append(episode)
