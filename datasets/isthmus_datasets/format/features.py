@@ -28,6 +28,7 @@ class Feature:
         names: Names of the last axis's elements, or None. Images have none.
         info: What the dataset's file says besides, such as units or a video's codec. Two features that differ here are
             equal; whether their numbers mean the same tells `meaning`.
+        extra: Whatever else the file says, such as names that are not one for each element: kept.
 
     Raises:
         ValueError: the type is not one of these, a shape is empty or not positive, a name is missing or too many.
@@ -37,6 +38,7 @@ class Feature:
     shape: tuple[int, ...]
     names: tuple[str, ...] | None = None
     info: Mapping[str, Any] | None = field(default=None, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in (*NUMBERS, "string", "video", "image"):
@@ -102,14 +104,21 @@ class Feature:
 
     def to_json(self) -> dict[str, Any]:
         """As LeRobot's info.json has it."""
-        names = IMAGE_AXES if self.is_image else self.names and list(self.names)
-        entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": names}
-        return entry | ({"info": dict(self.info)} if self.info else {})
+        entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": self._json_names()}
+        return {**self.extra, **entry} | ({"info": dict(self.info)} if self.info else {})
+
+    def _json_names(self) -> Any:
+        if self.is_image:
+            return IMAGE_AXES
+        as_they_were = self.extra.get("names")
+        if as_they_were and _element_names(as_they_were, self.shape[-1]) == self.names:
+            return as_they_were
+        return self.names and list(self.names)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Feature:
         """From LeRobot's info.json, where images may have their channels first. Names that do not fit the shape are
-        dropped: LeRobot does not check them.
+        none, and kept in `extra`: LeRobot does not check them.
 
         Raises:
             ValueError: dtype or shape is missing or not as `Feature` wants them.
@@ -123,7 +132,8 @@ class Feature:
         if image and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
             shape = (*shape[1:], shape[0])
         names = None if image else _element_names(names, shape[-1] if shape else 0)
-        return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None)
+        extra = {name: value for name, value in entry.items() if name not in ("dtype", "shape", "info")}
+        return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None, extra=extra)
 
 
 Features = dict[str, Feature]

@@ -73,7 +73,8 @@ class Import:
 
     def run(self, console: Console) -> int:
         source = open_source(self.source, self.options)
-        declared = {"fps": source.fps, "features": source.features, "robot_type": source.robot_type}
+        declared = {"fps": source.fps, "features": source.features, "robot_type": source.robot_type,
+                    "extra": source.extra}  # fmt: skip
         with (
             new_dataset(self.target) as folder,
             DatasetWriter.create(folder, **declared) as writer,
