@@ -136,7 +136,7 @@ def write_episodes(
             if reader.root not in asked:
                 refuse_losses(reader)
                 asked.add(reader.root)
-            with TemporaryDirectory(prefix="isthmus-") as scratch:
+            with TemporaryDirectory(prefix=".", dir=folder) as scratch:  # whose files the dataset links
                 episode = _standalone(reader, index, Path(scratch), features, encoding)
                 writer.append(change(episode))
 
