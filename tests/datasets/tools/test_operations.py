@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 from rich.console import Console
 
 from isthmus_datasets.format.episode import Episode
@@ -22,6 +23,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import (
     delete_episodes,
     keep_episodes,
@@ -31,6 +33,7 @@ from isthmus_datasets.tools.operations import (
     split,
 )
 from isthmus_datasets.tools.packing import pack
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_datasets.tools.subcommands import Export
 
 FEATURES: Features = {
@@ -87,7 +90,7 @@ def test_keep_and_delete(source: DatasetReader, tmp_path: Path):
 
 @pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="PyAV here has no encoder for AV1")
 def test_av1_is_copied_and_not_encoded_anew(tmp_path: Path):
-    """LeRobot's videos: key frames every second frame, as it makes them."""
+    """LeRobot's videos: key frames every second frame, as it makes them. And everything else works on them."""
     features = {"action": FEATURES["action"], "camera": FEATURES["camera"]}
     random = np.random.default_rng(0)
     with DatasetWriter.create(tmp_path / "av1", fps=10, features=features) as writer:
@@ -102,10 +105,20 @@ def test_av1_is_copied_and_not_encoded_anew(tmp_path: Path):
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "merged")
     pack(whole.root, tmp_path / "packed")
     keep_episodes(tmp_path / "packed", tmp_path / "unpacked", [2, 0])
-    for name, order in (("kept", (2, 0)), ("merged", (0, 1, 2)), ("packed", (0, 1, 2)), ("unpacked", (2, 0))):
+    delete_episodes(whole.root, tmp_path / "rest", [1])
+    recompute_statistics(tmp_path / "merged")
+    for name, order in (("kept", (2, 0)), ("merged", (0, 1, 2)), ("packed", (0, 1, 2)), ("unpacked", (2, 0)),
+                        ("rest", (0, 2))):  # fmt: skip
         made = DatasetReader(tmp_path / name)
         for i, of in enumerate(order):
             np.testing.assert_array_equal(made.frames(i, "camera"), whole.frames(of, "camera"))
+        assert not [finding for finding in run_checks(gather(made.root)) if finding.severity == "error"]
+    reencode(whole.root, tmp_path / "anew", crf=1)
+    again = DatasetReader(tmp_path / "anew").frames(1, "camera").astype(int)
+    assert np.abs(again - whole.frames(1, "camera")).mean() < 5
+    OPERATIONS["export"](whole.root, tmp_path / "new.zarr")
+    exported = np.asarray(zarr.open_group(str(tmp_path / "new.zarr"), mode="r")["data/camera"])
+    np.testing.assert_array_equal(exported[6:12], whole.frames(1, "camera"))
 
 
 def write_av1(path: Path, images: np.ndarray) -> None:
