@@ -103,7 +103,8 @@ class Export:
         info = reader.info
         features = {name: f for name, f in info.features.items() if name in info.columns or name in info.cameras}
         episodes = (streamed(reader, index) for index in range(reader.num_episodes))
-        export_replay_buffer(self.target, episodes, fps=info.fps, features=features, robot_type=info.robot_type)
+        said = {"fps": info.fps, "robot_type": info.robot_type, "extra": info.extra}
+        export_replay_buffer(self.target, episodes, features=features, **said)
         console.print(f"{self.target}: {reader.num_episodes} episodes", highlight=False)
         return 0
 

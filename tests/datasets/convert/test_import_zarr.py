@@ -72,6 +72,15 @@ def test_arrays_are_cut_at_the_ends_and_named(buffer: Path):
     assert second.task == "push the T"
 
 
+def test_what_is_not_imported_is_named(buffer: Path):
+    root = zarr.open_group(str(buffer), mode="a", zarr_format=2)
+    root.create_group("videos")
+    root["meta"].create_array("difficulty", data=np.ones(3))
+    root.attrs["operator"] = "Ada"
+    source = open_source(buffer, SAID)
+    assert source.findings == ["not imported: operator of .zattrs, meta/difficulty, videos"]
+
+
 @pytest.mark.parametrize("scale", [255, 1])
 def test_float_images_become_bytes(tmp_path: Path, scale: int):
     levels = small_arrays()["img"]
