@@ -31,7 +31,12 @@ from isthmus_datasets.format.pixels import Pixels, is_depth
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
 FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}
-"""What the arrays of the Push-T data are called here; others become observation.NAME or observation.images.NAME."""
+"""What the arrays of the Push-T data are called here; others become observation.NAME or observation.images.NAME,
+and simulation.NAME what only a simulator knows (`format.roles`)."""
+_STATE = (
+    "data/keypoint is there, so data/state may hold what only a simulator knows too, as that of Push-T, the block's "
+    "pose behind the first two: choose columns of observation.state"
+)
 _ATTRIBUTES = ("fps", "robot_type", "tasks", "facts", "final", "extra")
 
 
@@ -60,6 +65,8 @@ def open_replay_buffer(path: Path, options: ImportOptions) -> Source:
     facts = said.get("facts", [{}] * len(ends))
     if not len(tasks) == len(facts) == len(ends):
         raise DatasetError(f"{path}/.zattrs has {len(tasks)} tasks and {len(facts)} facts for {len(ends)} episodes")
+    if {"state", "keypoint"} <= {column.array.path.name for column in columns}:
+        findings.append(_STATE)
     if left := _left(path, said):
         findings.append(f"not imported: {', '.join(left)}")
     final = _final(path, said.get("final", []), columns)
