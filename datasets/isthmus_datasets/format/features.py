@@ -14,6 +14,8 @@ NUMBERS = ("bool", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)), 
 IMAGE_AXES = ["height", "width", "channels"]
 _DEPTH_MAP = ("is_depth_map", "video.is_depth_map")
 """What LeRobot calls it now, and what it did before."""
+_DEPTH_SCALE = ("video.depth_min", "video.depth_max", "video.shift", "video.use_log")
+"""What of an encoding says what its numbers are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,9 @@ class Feature:
         dtype: A NumPy name (float32, float64, int64, bool …), "string", "video" or "image".
         shape: Shape of one row; (1,) for a scalar, (H, W, 3) for images, (H, W, 1) for depths.
         names: Names of the last axis's elements, or None. Images have none.
-        info: What the dataset's file says besides, such as a video's codec. Two features that differ here are equal.
+        info: What the dataset's file says besides, such as units or a video's codec. Two features that differ here are
+            equal; whether their numbers mean the same tells `meaning`.
+        extra: Whatever else the file says, such as names that are not one for each element: kept.
 
     Raises:
         ValueError: the type is not one of these, a shape is empty or not positive, a name is missing or too many.
@@ -34,6 +38,7 @@ class Feature:
     shape: tuple[int, ...]
     names: tuple[str, ...] | None = None
     info: Mapping[str, Any] | None = field(default=None, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in (*NUMBERS, "string", "video", "image"):
@@ -70,6 +75,14 @@ class Feature:
         return self.is_video and said.startswith(("gbr", "rgb", "bgr"))
 
     @property
+    def meaning(self) -> dict[str, Any]:
+        """What its numbers are: all that is known of it but how a video is encoded. Columns that differ here do not go
+        together."""
+        said = {name: value for name, value in (self.info or {}).items() if _is_meaning(name)}
+        known = {"dtype": self.dtype, "shape": self.shape, "names": self.names, "depth": self.is_depth or None}
+        return {name: value for name, value in {**known, **said}.items() if value is not None}
+
+    @property
     def numpy(self) -> np.dtype[Any]:
         """The type of its rows in memory: strings are objects, images uint8, depths uint16."""
         if self.is_image:
@@ -91,14 +104,21 @@ class Feature:
 
     def to_json(self) -> dict[str, Any]:
         """As LeRobot's info.json has it."""
-        names = IMAGE_AXES if self.is_image else self.names and list(self.names)
-        entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": names}
-        return entry | ({"info": dict(self.info)} if self.info else {})
+        entry: dict[str, Any] = {"dtype": self.dtype, "shape": list(self.shape), "names": self._json_names()}
+        return {**self.extra, **entry} | ({"info": dict(self.info)} if self.info else {})
+
+    def _json_names(self) -> Any:
+        if self.is_image:
+            return IMAGE_AXES
+        as_they_were = self.extra.get("names")
+        if as_they_were and _element_names(as_they_were, self.shape[-1]) == self.names:
+            return as_they_were
+        return self.names and list(self.names)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Feature:
         """From LeRobot's info.json, where images may have their channels first. Names that do not fit the shape are
-        dropped: LeRobot does not check them.
+        none, and kept in `extra`: LeRobot does not check them.
 
         Raises:
             ValueError: dtype or shape is missing or not as `Feature` wants them.
@@ -112,7 +132,8 @@ class Feature:
         if image and len(shape) == 3 and isinstance(names, list) and names[:1] in (["channel"], ["channels"]):
             shape = (*shape[1:], shape[0])
         names = None if image else _element_names(names, shape[-1] if shape else 0)
-        return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None)
+        extra = {name: value for name, value in entry.items() if name not in ("dtype", "shape", "info")}
+        return cls(dtype=entry["dtype"], shape=shape, names=names, info=entry.get("info") or None, extra=extra)
 
 
 Features = dict[str, Feature]
@@ -125,6 +146,20 @@ INDEX_FEATURES: Features = {
     "task_index": Feature(dtype="int64", shape=(1,)),
 }
 """The columns that every dataset has; the writer fills them. timestamp is seconds since the episode's first step."""
+
+
+def unlike(here: Features, there: Features) -> tuple[str, Any, Any] | None:
+    """The first feature that is not, or does not mean, the same in both: its name, and what it is here and there."""
+    for name in {**here, **there}:
+        one, other = (each[name].meaning if name in each else "not declared" for each in (here, there))
+        if one != other:
+            return name, one, other
+    return None
+
+
+def _is_meaning(name: str) -> bool:
+    encoding = name.startswith(("video.", "audio.")) or name in (*_DEPTH_MAP, "has_audio")
+    return name in _DEPTH_SCALE or not encoding
 
 
 def _element_names(names: Any, size: int) -> tuple[str, ...] | None:

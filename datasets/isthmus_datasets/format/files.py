@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -70,7 +71,8 @@ def move(source: Path, target: Path) -> None:
 
 
 class Staging:
-    """A folder for files that are not part of the dataset yet: empty at the start of the block, gone at its end."""
+    """A folder for files that are not part of the dataset yet: empty at the start of the block, gone at its end. One
+    that cannot be removed is a warning: what was done with its files is done."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,7 +85,10 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        remove_folder(self.folder)
+        try:
+            remove_folder(self.folder)
+        except OSError as failure:
+            warnings.warn(f"{self.folder} could not be removed ({failure}): remove it", RuntimeWarning, stacklevel=2)
 
 
 def remove_folder(folder: Path) -> None:

@@ -35,7 +35,7 @@ class DatasetInfo:
         data_files_size_in_mb, video_files_size_in_mb: How large files become when several episodes share one.
         data_path, video_path: Templates of the files' names below the dataset's folder; None without videos.
         codebase_version: Version of LeRobot's format.
-        extra: Whatever else the file says: kept.
+        extra: Whatever else the file says: kept. Splits too, but that of all episodes for training, which grows.
     """
 
     fps: int
@@ -93,7 +93,7 @@ class DatasetInfo:
             "data_files_size_in_mb": self.data_files_size_in_mb,
             "video_files_size_in_mb": self.video_files_size_in_mb,
             "fps": self.fps,
-            "splits": {"train": f"0:{self.total_episodes}"},
+            "splits": self.extra.get("splits", {"train": f"0:{self.total_episodes}"}),
             "data_path": self.data_path,
             "video_path": self.video_path,
             "features": {name: feature.to_json() for name, feature in self.features.items()},
@@ -140,7 +140,15 @@ class DatasetInfo:
             known["chunks_size"] = _count(entry, "chunks_size", minimum=1)
         for name in ("data_path", "video_path"):
             _check_template(name, entry.get(name))
-        return cls(**known, extra={name: value for name, value in entry.items() if name not in (*known, "splits")})
+        extra = {name: value for name, value in entry.items() if name not in (*known, "splits")}
+        return cls(**known, extra=extra | other_splits(entry))
+
+
+def other_splits(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What meta/info.json says of splits, but that of all episodes for training, however many somebody counted."""
+    splits = entry.get("splits")
+    plain = isinstance(splits, dict) and splits.keys() == {"train"} and str(splits["train"]).startswith("0:")
+    return {"splits": splits} if splits and not plain else {}
 
 
 def check_declaration(fps: int, features: Features) -> None:

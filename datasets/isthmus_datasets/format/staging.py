@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,7 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
     path = staged_name(folder, info.video_file(camera, chunk, file))
     try:
         if isinstance(source, Path):
-            shutil.copyfile(source, path)
+            _bring(source, path, folder.parent)
         else:
             frames = source if isinstance(source, np.ndarray) else source()
             lossless = info.features[camera].is_lossless
@@ -195,6 +197,16 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
         raise DatasetError(f"{where} ({source if isinstance(source, Path) else 'encoded'}): {error}") from error
     _check_video(where, facts, episode.length, info, camera)
     return facts
+
+
+def _bring(source: Path, path: Path, root: Path) -> None:
+    """A file that is below the dataset's folder, such as a recording's, is linked, which takes no room: nobody writes
+    into it again. Others' are copied."""
+    if root.resolve() in source.resolve().parents:
+        with suppress(OSError):  # a file system without links
+            os.link(source, path)
+            return
+    shutil.copyfile(source, path)
 
 
 def _check_video(where: str, facts: VideoFacts, length: int, info: DatasetInfo, camera: str) -> None:

@@ -12,6 +12,8 @@ from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 
 TASKS_FILE = Path("meta/tasks.parquet")
+WORDS = ("task", "__index_level_0__")
+"""What the column of the words is called: here, and by pandas where its index has no name, as LeRobot's."""
 
 
 def tasks_bytes(tasks: Sequence[str]) -> bytes:
@@ -32,6 +34,14 @@ def tasks_bytes(tasks: Sequence[str]) -> bytes:
     return parquet_bytes(pa.table(columns).replace_schema_metadata({"pandas": json.dumps(description)}))
 
 
+def other_columns(root: Path, info: DatasetInfo) -> list[str]:
+    """What meta/tasks.parquet says of tasks besides their numbers and words. Raises DatasetError."""
+    if info.total_tasks == 0:
+        return []
+    with open_parquet(root / TASKS_FILE) as file:
+        return [name for name in file.schema_arrow.names if name not in ("task_index", *WORDS)]
+
+
 def read_tasks(root: Path, info: DatasetInfo) -> tuple[str, ...]:
     """The committed tasks; their position is their index.
 
@@ -43,7 +53,7 @@ def read_tasks(root: Path, info: DatasetInfo) -> tuple[str, ...]:
         return ()
     with open_parquet(path) as file:
         plain = file.read(use_threads=False).to_pydict()
-    words = next((plain[name] for name in ("task", "__index_level_0__") if name in plain), None)
+    words = next((plain[name] for name in WORDS if name in plain), None)
     if words is None or "task_index" not in plain or len(words) < info.total_tasks:
         raise DatasetError(f"{path} does not hold the {info.total_tasks} tasks of meta/info.json")
     if plain["task_index"][: info.total_tasks] != list(range(info.total_tasks)):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import episode_schema, read_episode_statistics, read_episodes
@@ -12,7 +14,7 @@ from isthmus_datasets.format.files import Lock, Staging, make_folder, move, remo
 from isthmus_datasets.format.info import DATA_PATH, INFO_FILE, VIDEO_PATH, DatasetError, DatasetInfo, check_declaration
 from isthmus_datasets.format.staging import STATS_FILE, Committed, Staged, check_episode, stage
 from isthmus_datasets.format.statistics import Statistics, aggregate, from_json
-from isthmus_datasets.format.tasks import read_tasks
+from isthmus_datasets.format.tasks import TASKS_FILE, other_columns, read_tasks
 
 STAGING = ".staging"
 RECORDING = ".recording"
@@ -42,7 +44,9 @@ class DatasetWriter:
         self.root, self._lock, self._committed, self._closed = root, lock, committed, False
 
     @classmethod
-    def create(cls, root: Path, *, fps: int, features: Features, robot_type: str | None = None) -> DatasetWriter:
+    def create(
+        cls, root: Path, *, fps: int, features: Features, robot_type: str | None = None, extra: Mapping[str, Any] | None = None,
+    ) -> DatasetWriter:  # fmt: skip
         """A new dataset without episodes.
 
         Args:
@@ -50,6 +54,7 @@ class DatasetWriter:
             fps: Rows a second.
             features: name -> column or video, without the index columns.
             robot_type: Such as "so101".
+            extra: What else meta/info.json shall say.
 
         Raises:
             DatasetError: the folder is not empty, another process writes there, or LeRobot cannot read such features.
@@ -62,6 +67,7 @@ class DatasetWriter:
             features=features | INDEX_FEATURES,
             robot_type=robot_type,
             video_path=VIDEO_PATH if videos else None,
+            extra=extra or {},
         )
         _check_empty(root)
         make_folder(root)
@@ -88,6 +94,8 @@ class DatasetWriter:
         lock = Lock(root / LOCK)
         try:
             info = DatasetInfo.from_file(root)  # again: nobody else changes it now
+            if others := other_columns(root, info):
+                raise DatasetError(f"{root}/{TASKS_FILE}: {', '.join(others)} would be lost: append to a copy without")
             remove_folder(root / STAGING)
             remove_folder(root / RECORDING)
             _remove_leftovers(root, info)

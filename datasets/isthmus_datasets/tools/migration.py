@@ -26,7 +26,7 @@ _FLAGS = ("intervention", "next.success", "next.done", "next.truncated")
 def migrate(source: Path, target: Path) -> int:
     """Make today's dataset of one that an earlier version recorded.
 
-    Columns get today's names. The last row of an episode ends it: truncated, unless it succeeded. A person who drove in
+    Columns get today's names; capture times of what only a simulator knows are left out, which never were. The last row of an episode ends it: truncated, unless it succeeded. A person who drove in
     an episode where a policy or script drove too intervened; what the policy would have done there was not recorded,
     and stands as the action.
 
@@ -58,9 +58,8 @@ def migrate(source: Path, target: Path) -> int:
 
 def _features(features: Features) -> Features:
     named = {RENAMED.get(name, name): feature for name, feature in features.items()}
-    kept = _kept_times(features)
-    if _TIMES in named:
-        old = named[_TIMES]
+    old, kept = named.pop(_TIMES, None), _kept_times(features)
+    if old and kept:
         names = tuple(old.names[i] for i in kept) if old.names else None
         named[_TIMES] = replace(old, shape=(len(kept),), names=names, info={"units": ["ns"] * len(kept)})
     flags = dict.fromkeys(_FLAGS, Feature(dtype="bool", shape=(1,)))
@@ -77,8 +76,9 @@ def _kept_times(features: Mapping[str, Feature]) -> list[int]:
 
 def _columns(episode: Episode, times: list[int]) -> dict[str, NDArray[Any]]:
     columns = {RENAMED.get(name, name): values for name, values in episode.columns.items()}
-    if _TIMES in columns:
-        columns[_TIMES] = columns[_TIMES][:, times]
+    stamps = columns.pop(_TIMES, None)
+    if stamps is not None and times:
+        columns[_TIMES] = stamps[:, times]
     last = np.zeros((episode.length, 1), bool)
     last[-1] = True
     success = columns.get("next.success", last & False) | (last & bool(_success(episode)))

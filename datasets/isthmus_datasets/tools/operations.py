@@ -11,22 +11,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
 from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.episode import Episode, Frames
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
-from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
+from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features, unlike
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
-from isthmus_datasets.format.info import DatasetError, DatasetInfo
+from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
-from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, sampled, to_json
+from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, from_json, sampled, to_json
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import LOCK, STAGING, DatasetWriter
-from isthmus_datasets.tools.losses import only_task, refuse_losses
+from isthmus_datasets.tools.losses import only_task, refuse_losses, refuse_splits
 from isthmus_datasets.tools.packing import new_dataset
 from isthmus_datasets.tools.remux import cut_video
 
@@ -35,7 +36,7 @@ def merge(sources: Sequence[Path], target: Path) -> None:
     """The episodes of all `sources`, one after the other.
 
     Raises:
-        DatasetError: a source is damaged, two differ in rate or features, or `target` is there already.
+        DatasetError: a source is damaged, two differ in rate, features or their units, or `target` is there already.
         OSError: a file cannot be written.
     """
     if not sources:
@@ -43,29 +44,29 @@ def merge(sources: Sequence[Path], target: Path) -> None:
     readers = [DatasetReader(source) for source in sources]
     for other in readers[1:]:
         _check_same(readers[0], other)
+    for reader in readers[1:] and readers:
+        refuse_splits(reader)
     robots = dict.fromkeys(reader.info.robot_type for reader in readers if reader.info.robot_type)
-    info = replace(readers[0].info, robot_type="+".join(robots) or None)
+    info = replace(readers[0].info, robot_type="+".join(robots) or None, extra=_common_extra(readers))
     write_episodes(target, info, ((reader, index) for reader in readers for index in range(reader.num_episodes)))
 
 
 def keep_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
     """Only the episodes `indices`, in that order; errors as `merge`, and DatasetError for one that is not there."""
-    reader = DatasetReader(source)
-    _check_indices(reader, indices)
-    write_episodes(target, reader.info, ((reader, index) for index in indices))
+    split(source, {target: indices})
 
 
 def delete_episodes(source: Path, target: Path, indices: Sequence[int]) -> None:
     """All but the episodes `indices`; errors as `keep_episodes`."""
     reader = DatasetReader(source)
     _check_indices(reader, indices)
-    left = [index for index in range(reader.num_episodes) if index not in set(indices)]
-    write_episodes(target, reader.info, ((reader, index) for index in left))
+    keep_episodes(source, target, [index for index in range(reader.num_episodes) if index not in set(indices)])
 
 
 def split(source: Path, targets: Mapping[Path, Sequence[int]]) -> None:
     """One dataset for each of `targets`, of those episodes; errors as `keep_episodes`."""
     reader = DatasetReader(source)
+    refuse_splits(reader)
     for indices in targets.values():
         _check_indices(reader, indices)
     for target, indices in targets.items():
@@ -86,7 +87,8 @@ def reencode(
 
 
 def recompute_statistics(root: Path) -> None:
-    """Compute meta/stats.json and the statistics in meta/episodes anew from the data, in place.
+    """Compute meta/stats.json and the statistics in meta/episodes anew from the data, in place; such as are not
+    computed here stay.
 
     Raises:
         DatasetError: a file is missing or damaged, or another process writes to the dataset.
@@ -99,7 +101,7 @@ def recompute_statistics(root: Path) -> None:
             first = 0
             for path in episode_files(root):
                 first += _replace_statistics(path, parts[first:], folder)
-            write_synced(folder / STATS_FILE.name, to_json(aggregate(parts)))
+            write_synced(folder / STATS_FILE.name, to_json(_updated(root / STATS_FILE, aggregate(parts))))
             move(folder / STATS_FILE.name, root / STATS_FILE)
         sync((root / STATS_FILE).parent)
     finally:
@@ -125,14 +127,16 @@ def write_episodes(
     features = {name: feature for name, feature in info.features.items() if name not in INDEX_FEATURES}
     with (
         new_dataset(target) as folder,
-        DatasetWriter.create(folder, fps=info.fps, features=features, robot_type=info.robot_type) as writer,
+        DatasetWriter.create(
+            folder, fps=info.fps, features=features, robot_type=info.robot_type, extra=info.extra
+        ) as writer,
     ):
         asked: set[Path] = set()
         for reader, index in episodes:
             if reader.root not in asked:
                 refuse_losses(reader)
                 asked.add(reader.root)
-            with TemporaryDirectory(prefix="isthmus-") as scratch:
+            with TemporaryDirectory(prefix=".", dir=folder) as scratch:  # whose files the dataset links
                 episode = _standalone(reader, index, Path(scratch), features, encoding)
                 writer.append(change(episode))
 
@@ -186,16 +190,39 @@ def _check_indices(reader: DatasetReader, indices: Sequence[int]) -> None:
 def _check_same(one: DatasetReader, other: DatasetReader) -> None:
     if one.info.fps != other.info.fps:
         raise DatasetError(f"{one.root} has {one.info.fps} rows a second, {other.root} {other.info.fps}")
-    for name in [*one.info.features, *other.info.features]:
-        here, there = one.info.features.get(name), other.info.features.get(name)
-        if here != there:
-            raise DatasetError(f"feature {name!r} is {here} in {one.root}, {there} in {other.root}")
+    if found := unlike(one.info.features, other.info.features):
+        name, here, there = found
+        raise DatasetError(
+            f"feature {name!r} is {here} in {one.root}, {there} in {other.root}: convert one of them, or correct its "
+            f"{INFO_FILE} where that says it wrong"
+        )
+
+
+def _common_extra(readers: Sequence[DatasetReader]) -> dict[str, Any]:
+    """What else the sources' meta/info.json say. Raises DatasetError where two say different things."""
+    said: dict[str, Any] = {}
+    for reader in readers:
+        for name, value in reader.info.extra.items():
+            if said.setdefault(name, value) != value:
+                raise DatasetError(
+                    f"{reader.root}/{INFO_FILE} says {name} {value!r}, another {said[name]!r}: take it out of a copy"
+                )
+    return said
 
 
 def _statistics(reader: DatasetReader, index: int) -> Statistics:
     rows = sampled(reader.episodes[index].length)
     images = {camera: reader.frames(index, camera, rows) for camera in reader.info.cameras}
     return episode_statistics(reader.info.features, reader.columns(index), images)
+
+
+def _updated(path: Path, statistics: Statistics) -> Statistics:
+    """With what others have put into the file besides."""
+    try:
+        there = from_json(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        there = {}
+    return there | {name: {**there.get(name, {}), **each} for name, each in statistics.items()}
 
 
 def _replace_statistics(path: Path, parts: Sequence[Statistics], folder: Path) -> int:
@@ -205,8 +232,8 @@ def _replace_statistics(path: Path, parts: Sequence[Statistics], folder: Path) -
         rows = file.read(use_threads=False)
     if not parts:
         return 0
-    rows = rows.drop_columns([name for name in rows.column_names if name.startswith("stats/")])
     added = pa.concat_tables([pa.table(statistics_columns(each)) for each in parts[: len(rows)]])
+    rows = rows.drop_columns([name for name in rows.column_names if name in added.column_names])
     for name in added.column_names:
         rows = rows.append_column(name, added[name])
     write_synced(folder / path.name, parquet_bytes(rows, wide=True))

@@ -73,7 +73,8 @@ class Import:
 
     def run(self, console: Console) -> int:
         source = open_source(self.source, self.options)
-        declared = {"fps": source.fps, "features": source.features, "robot_type": source.robot_type}
+        declared = {"fps": source.fps, "features": source.features, "robot_type": source.robot_type,
+                    "extra": source.extra}  # fmt: skip
         with (
             new_dataset(self.target) as folder,
             DatasetWriter.create(folder, **declared) as writer,
@@ -102,7 +103,8 @@ class Export:
         info = reader.info
         features = {name: f for name, f in info.features.items() if name in info.columns or name in info.cameras}
         episodes = (streamed(reader, index) for index in range(reader.num_episodes))
-        export_replay_buffer(self.target, episodes, fps=info.fps, features=features, robot_type=info.robot_type)
+        said = {"fps": info.fps, "robot_type": info.robot_type, "extra": info.extra}
+        export_replay_buffer(self.target, episodes, features=features, **said)
         console.print(f"{self.target}: {reader.num_episodes} episodes", highlight=False)
         return 0
 

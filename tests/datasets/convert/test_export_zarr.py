@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.extra.numpy as arrays
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from streams import frames
 
 from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
-from isthmus_datasets.convert.importers.opening import open_source
+from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.writer import DatasetWriter
 
 FEATURES = {
     "action": Feature(dtype="float32", shape=(2,), names=("x", "y")),
@@ -43,7 +46,9 @@ def episodes(draw: st.DrawFn) -> Episode:
         elements = {"allow_nan": False, "allow_infinity": False} if feature.numpy.kind == "f" else {}
         return draw(arrays.arrays(feature.numpy, (steps, *feature.shape), elements=elements or None))
 
+    observations = [name for name in FEATURES if name.startswith("observation.")]
     return Episode(
+        final={name: column(name)[0] for name in observations} if draw(st.booleans()) else None,
         columns={name: column(name) for name, feature in FEATURES.items() if not feature.is_video},
         videos={"observation.images.scene": column("observation.images.scene")},
         task=draw(WORDS.filter(bool)),
@@ -64,8 +69,30 @@ def test_a_round_trip_changes_nothing(recorded: list[Episode]):
             assert (after.task, after.facts) == (before.task, before.facts)
             for name, values in before.columns.items():
                 np.testing.assert_array_equal(after.columns[name], values)
+            assert (before.final is None) == (after.final is None)
+            for name, values in (before.final or {}).items():
+                assert after.final is not None
+                np.testing.assert_array_equal(after.final[name], values)
             for camera in before.videos:
                 np.testing.assert_array_equal(frames(after, camera), frames(before, camera))
+
+
+def test_units_and_what_else_is_said_come_back(tmp_path: Path):
+    features = {
+        "action": replace(FEATURES["action"], info={"units": ["m", "rad"]}, extra={"fps": 10}),
+        "still": Feature(dtype="image", shape=(4, 6, 3)),
+    }
+    still = np.arange(72, dtype=np.uint8).reshape(1, 4, 6, 3)
+    recorded = replace(episode(1), columns={"action": np.ones((1, 2), np.float32), "still": still})
+    said = {"collected_at": "the lab"}
+    source = open_source(export_replay_buffer(tmp_path / "a.zarr", [recorded], fps=10, features=features, extra=said))
+    assert {name: feature.to_json() for name, feature in source.features.items()} == {
+        name: feature.to_json() for name, feature in features.items()
+    }
+    assert source.extra == said
+    with DatasetWriter.create(tmp_path / "a", fps=10, features=source.features) as writer:
+        import_dataset(source, writer)
+    np.testing.assert_array_equal(DatasetReader(tmp_path / "a").columns(0)["still"], still)
 
 
 def episode(steps: int = 3, **videos) -> Episode:

@@ -21,6 +21,7 @@ FPS = 10
 CAMERA = "observation.images.top"
 TASKS = ["pick the cube", "place the cube"]
 LENGTHS = [4, 6]
+SPLITS = {"train": "0:1", "test": "1:2"}
 
 
 def write_json(path: Path, value: object) -> None:
@@ -124,7 +125,6 @@ def test_videos_are_joined_without_being_encoded_again(dataset: Path, tmp_path: 
             "episode 0: its rows have the task ['place the cube'], meta/episodes.jsonl ['pick the cube']: rows' kept",
         ),
         ({"task_index": pa.array([0, 0, 1, 1])}, "episode 0 has 2 tasks: joined by ' / '"),
-        ({"load": pa.array([0.0] * 4)}, "episode 0: load is not declared in meta/info.json: not imported"),
     ],
 )
 def test_inconsistencies_are_reported(dataset: Path, changed: dict, finding: str):
@@ -132,6 +132,51 @@ def test_inconsistencies_are_reported(dataset: Path, changed: dict, finding: str
     source = open_source(dataset)
     assert source.episodes[0].length == 4
     assert finding in source.findings
+
+
+def edit_line(root: Path, name: str, **entries: object) -> None:
+    """Entries of the first line of meta/NAME.jsonl."""
+    path = root / f"meta/{name}.jsonl"
+    first, *others = map(json.loads, path.read_text().splitlines())
+    write_lines(path, [first | entries, *others])
+
+
+def test_lists_that_an_episode_says_are_kept_as_text(dataset: Path):
+    edit_line(dataset, "episodes", skills=[{"name": "reach", "until": 2}], scores=[0.5, 1.0])
+    source = open_source(dataset)
+    facts = source.episodes[0].facts
+    assert json.loads(str(facts["skills"])) == [{"name": "reach", "until": 2}]
+    assert json.loads(str(facts["scores"])) == [0.5, 1.0]
+    assert source.findings == ["episode 0: skills, scores are no single values: kept as text (JSON)"]
+
+
+def test_what_else_the_description_says_is_kept(dataset: Path, tmp_path: Path):
+    path = dataset / "meta/info.json"
+    write_json(path, json.loads(path.read_text()) | {"collected_at": "the lab", "splits": SPLITS, "total_videos": 2})
+    (dataset / "meta/modality.json").write_text("{}")
+    (dataset / "meta/episodes_stats.jsonl").write_text("")
+    source = open_source(dataset)
+    assert source.extra == {"collected_at": "the lab", "splits": SPLITS}
+    assert source.findings == ["not imported: meta/modality.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda root: replace_rows(root, 1, load=pa.array([0.0] * 6)),
+            r"episode_000001\.parquet: load would be lost: meta/info\.json does not declare it",
+        ),
+        (
+            lambda root: edit_line(root, "tasks", said_by="Ada"),
+            r"tasks\.jsonl: said_by would be lost: a task has a number and words",
+        ),
+    ],
+)
+def test_what_has_no_place_is_refused_by_name(dataset: Path, change, message: str):
+    change(dataset)
+    with pytest.raises(DatasetError, match=message):
+        list(open_source(dataset).episodes)
 
 
 def test_a_template_may_call_the_chunk_by_its_newer_name(dataset: Path):

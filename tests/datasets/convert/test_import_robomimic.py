@@ -75,6 +75,20 @@ def test_demos_come_by_number_with_their_names_here(demos: Path):
     ]
 
 
+def test_what_only_the_simulator_knows_is_no_observation(demos: Path):
+    """robomimic's `object` is the true pose of what is to be lifted."""
+    with h5py.File(demos, "r+") as file:
+        for demo in file["data"].values():
+            demo["obs/object"] = np.ones((len(demo["actions"]), 10))
+            demo["actions_abs"] = np.ones((len(demo["actions"]), 7))
+    source = open_source(demos)
+    assert {"simulation.object", "abs_action"} <= source.features.keys()
+    assert not {"observation.object", "actions_abs"} & source.features.keys()
+    assert source.episodes[0].columns["simulation.object"].shape == (3, 10)
+    assert "observation.object is called simulation.object here: policies would take it for input" in source.findings
+    assert "actions_abs is called abs_action here: policies would take it for output" in source.findings
+
+
 def test_a_mask_chooses_demos(demos: Path):
     source = open_source(demos, ImportOptions(filter_key="train"))
     assert [episode.facts["demo"] for episode in source.episodes] == ["demo_0", "demo_10"]
@@ -145,8 +159,11 @@ def test_a_demo_unlike_the_first_is_refused(demos: Path, part: str, values: np.n
 def test_odd_ones_are_reported(demos: Path):
     with h5py.File(demos, "r+") as file:
         file["data/demo_2"].attrs["num_samples"] = 9
+        file["data/demo_2"].attrs["goal"] = np.array([0.5, 1.0])
         file["data/demo_2/obs/extra"] = np.ones(4)
-    findings = open_source(demos).findings
+    source = open_source(demos)
+    findings, facts = source.findings, source.episodes[1].facts
+    assert json.loads(str(facts["goal"])) == [0.5, 1.0], "a list is no fact, its text is"
     assert "not imported: obs/extra of /data/demo_2, which /data/demo_0 does not have" in findings
     assert "/data/demo_2 says num_samples 9, but has 4" in findings
 

@@ -72,6 +72,28 @@ def test_arrays_are_cut_at_the_ends_and_named(buffer: Path):
     assert second.task == "push the T"
 
 
+def test_what_only_the_simulator_knows_is_no_observation(tmp_path: Path):
+    """Push-T's keypoints lie on the block, and then its state has the block's pose too."""
+    arrays = small_arrays() | {"keypoint": np.ones((20, 9, 2), np.float32)}
+    source = open_source(write_buffer(tmp_path / "a.zarr", arrays, [20]), SAID)
+    assert "simulation.keypoint" in source.features
+    assert source.episodes[0].columns["simulation.keypoint"].shape == (20, 9, 2)
+    assert source.findings == [
+        "data/keypoint is there, so data/state may hold what only a simulator knows too, as that of Push-T, "
+        "the block's pose behind the first two: choose columns of observation.state",
+        "observation.keypoint is called simulation.keypoint here: policies would take it for input",
+    ]
+
+
+def test_what_is_not_imported_is_named(buffer: Path):
+    root = zarr.open_group(str(buffer), mode="a", zarr_format=2)
+    root.create_group("videos")
+    root["meta"].create_array("difficulty", data=np.ones(3))
+    root.attrs["operator"] = "Ada"
+    source = open_source(buffer, SAID)
+    assert source.findings == ["not imported: operator of .zattrs, meta/difficulty, videos"]
+
+
 @pytest.mark.parametrize("scale", [255, 1])
 def test_float_images_become_bytes(tmp_path: Path, scale: int):
     levels = small_arrays()["img"]
@@ -183,7 +205,7 @@ def test_the_206_human_episodes_come_through_bit_for_bit(tmp_path: Path):
     ends = np.asarray(root["meta/episode_ends"])
     source = open_source(PUSHT, ImportOptions(fps=10, task="push the T", images=False))
     dataset = save(source, tmp_path / "pusht")
-    assert source.findings == []
+    assert len(source.findings) == 2, "what only the simulator knows"
     assert (dataset.num_episodes, dataset.info.total_frames) == (206, 25_650)
     assert [row.length for row in dataset.episodes] == np.diff(ends, prepend=0).tolist()
     columns = [dataset.columns(i, ["action", "observation.state"]) for i in range(206)]

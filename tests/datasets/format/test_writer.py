@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -290,6 +291,33 @@ def test_the_system_refuses_to_write(root: Path, large: Episode, name: str):
         assert caught.value.errno == errno.EFBIG
         assert contents(root) == before
         assert writer.append(episode()) == 2
+
+
+def test_what_cannot_be_tidied_up_does_not_hide_that_it_is_saved(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """Who is told of an error appends it again."""
+
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    with DatasetWriter.open(root) as writer:
+        with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match=r"\.staging could not be removed"):
+            patch.setattr(shutil, "rmtree", fail)
+            assert writer.append(episode()) == 2
+        assert writer.append(episode()) == 3
+    assert DatasetReader(root).num_episodes == 4
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["its own", "another's"])
+def test_a_recordings_video_takes_its_room_once(root: Path, tmp_path: Path, inside: bool):
+    """Another's file is copied: who writes into it again does not write into the dataset."""
+    folder = root / ".recording" if inside else tmp_path
+    with DatasetWriter.open(root) as writer:
+        folder.mkdir(exist_ok=True)
+        video = write_video(folder / "camera.mp4", episode().videos["camera"], fps=10)
+        writer.append(replace(episode(), videos={"camera": video}))
+    saved = root / "videos/camera/chunk-000/file-002.mp4"
+    assert saved.samefile(video) == inside
+    assert saved.read_bytes() == video.read_bytes()
 
 
 def test_leftovers_of_a_crash_are_not_read_and_go_away(root: Path):

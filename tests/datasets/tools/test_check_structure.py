@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from isthmus_datasets.format.features import Feature
+from isthmus_datasets.tools.checks.roles import roles
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of
+from isthmus_datasets.tools.scan.gather import gather
 
 DATA = "data/chunk-000/file-003.parquet"
 VIDEO = "videos/camera/chunk-000/file-003.mp4"
@@ -31,6 +34,20 @@ def test_every_check_says_in_one_line_what_it_looks_for():
         assert check.__doc__
         assert check.__doc__.endswith(".")
         assert "\n" not in check.__doc__
+
+
+def test_names_that_tell_learners_another_role(tmp_path: Path, demonstrations):
+    others = {"observation.environment_state": (7,), "action.sent": (3,), "observation.object_cover": (1,)}
+    features = demonstrations.features | {n: Feature(dtype="float32", shape=shape) for n, shape in others.items()}
+    episodes = demonstrations.episodes(3)
+    for episode in episodes:
+        wave = np.sin(np.linspace(0, 2, 60, dtype=np.float32))[:, None]
+        episode.columns.update({name: np.tile(wave, shape) for name, shape in others.items()})
+    scan = gather(demonstrations.save(tmp_path / "d", episodes, features))
+    assert [(f.severity, f.message.split(":")[0], f.fix.split(",")[0]) for f in roles(scan)] == [
+        ("warning", "observation.environment_state", "call it simulation.environment_state"),
+        ("warning", "action.sent", "call it sent_action"),
+    ]
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut], ids=["missing", "truncated"])

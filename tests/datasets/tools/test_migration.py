@@ -94,6 +94,17 @@ def test_columns_get_their_names_and_rows_tell_how_it_goes_on(old: Path, tmp_pat
     assert not [finding for finding in run_checks(gather(tmp_path / "new")) if finding.severity == "error"]
 
 
+def test_what_a_simulator_knows_had_the_only_capture_time(tmp_path: Path):
+    times = Feature(dtype="int64", shape=(1,), names=("environment_state",))
+    features = {**{name: feature for name, feature in OLD.items() if not feature.is_video}, "capture_time_ns": times}
+    episode = old_episode([0, 0, 0], success=True)
+    columns = episode.columns | {"capture_time_ns": np.arange(3)[:, None]}
+    with DatasetWriter.create(tmp_path / "old", fps=10, features=features) as writer:
+        writer.append(replace(episode, columns=columns, videos={}))
+    migrate(tmp_path / "old", tmp_path / "new")
+    assert "capture_time_ns" not in DatasetReader(tmp_path / "new").info.features
+
+
 class Goal(PointMass):
     """The point mass with a goal that only its simulator knows."""
 

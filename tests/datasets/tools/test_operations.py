@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 from rich.console import Console
 
 from isthmus_datasets.format.episode import Episode
@@ -21,6 +23,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import (
     delete_episodes,
     keep_episodes,
@@ -30,6 +33,7 @@ from isthmus_datasets.tools.operations import (
     split,
 )
 from isthmus_datasets.tools.packing import pack
+from isthmus_datasets.tools.scan.gather import gather
 from isthmus_datasets.tools.subcommands import Export
 
 FEATURES: Features = {
@@ -86,7 +90,7 @@ def test_keep_and_delete(source: DatasetReader, tmp_path: Path):
 
 @pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="PyAV here has no encoder for AV1")
 def test_av1_is_copied_and_not_encoded_anew(tmp_path: Path):
-    """LeRobot's videos: key frames every second frame, as it makes them."""
+    """LeRobot's videos: key frames every second frame, as it makes them. And everything else works on them."""
     features = {"action": FEATURES["action"], "camera": FEATURES["camera"]}
     random = np.random.default_rng(0)
     with DatasetWriter.create(tmp_path / "av1", fps=10, features=features) as writer:
@@ -101,10 +105,20 @@ def test_av1_is_copied_and_not_encoded_anew(tmp_path: Path):
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "merged")
     pack(whole.root, tmp_path / "packed")
     keep_episodes(tmp_path / "packed", tmp_path / "unpacked", [2, 0])
-    for name, order in (("kept", (2, 0)), ("merged", (0, 1, 2)), ("packed", (0, 1, 2)), ("unpacked", (2, 0))):
+    delete_episodes(whole.root, tmp_path / "rest", [1])
+    recompute_statistics(tmp_path / "merged")
+    for name, order in (("kept", (2, 0)), ("merged", (0, 1, 2)), ("packed", (0, 1, 2)), ("unpacked", (2, 0)),
+                        ("rest", (0, 2))):  # fmt: skip
         made = DatasetReader(tmp_path / name)
         for i, of in enumerate(order):
             np.testing.assert_array_equal(made.frames(i, "camera"), whole.frames(of, "camera"))
+        assert not [finding for finding in run_checks(gather(made.root)) if finding.severity == "error"]
+    reencode(whole.root, tmp_path / "anew", crf=1)
+    again = DatasetReader(tmp_path / "anew").frames(1, "camera").astype(int)
+    assert np.abs(again - whole.frames(1, "camera")).mean() < 5
+    OPERATIONS["export"](whole.root, tmp_path / "new.zarr")
+    exported = np.asarray(zarr.open_group(str(tmp_path / "new.zarr"), mode="r")["data/camera"])
+    np.testing.assert_array_equal(exported[6:12], whole.frames(1, "camera"))
 
 
 def write_av1(path: Path, images: np.ndarray) -> None:
@@ -139,11 +153,37 @@ def test_what_does_not_fit_together_is_not_merged(source: DatasetReader, tmp_pat
         merge([source.root, make(tmp_path / "other", fps=20)], tmp_path / "both")
     features = {**FEATURES, "action": Feature(dtype="float64", shape=(2,), names=("x", "y"))}
     DatasetWriter.create(tmp_path / "named", fps=10, features=features).close()
-    with pytest.raises(DatasetError, match=r"feature 'action' is .*names=None.* in .*names=.'x', 'y'"):
+    with pytest.raises(DatasetError, match=r"feature 'action' is .* in .*data, .*'names': .'x', 'y'"):
         merge([source.root, tmp_path / "named"], tmp_path / "both")
     with pytest.raises(DatasetError, match="nothing to merge"):
         merge([], tmp_path / "both")
     assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"units": ["rad", "rad"]}, {"units": ["deg", "deg"]}),
+        ({"units": ["rad", "rad"]}, None),
+        ({"depth_unit": "mm"}, {"depth_unit": "m"}),
+    ],
+)
+def test_numbers_of_another_meaning_are_not_merged(tmp_path: Path, one: dict, other: dict | None):
+    for name, info in (("one", one), ("other", other)):
+        features = {"action": Feature(dtype="float64", shape=(2,), info=info)}
+        DatasetWriter.create(tmp_path / name, fps=10, features=features).close()
+    said = f"feature 'action' .*{next(iter(one))}.* in .*one, .* in .*other: "
+    with pytest.raises(DatasetError, match=said):
+        merge([tmp_path / "one", tmp_path / "other"], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_how_a_video_is_encoded_is_no_meaning(source: DatasetReader, tmp_path: Path):
+    features = {name: replace(feature, info=None) for name, feature in source.info.features.items()}
+    columns = {name: feature for name, feature in features.items() if name in FEATURES}
+    DatasetWriter.create(tmp_path / "empty", fps=10, features=columns).close()
+    merge([tmp_path / "empty", source.root], tmp_path / "both")
+    assert DatasetReader(tmp_path / "both").num_episodes == 4
 
 
 def test_mistakes_leave_nothing_behind(source: DatasetReader, tmp_path: Path):
@@ -277,21 +317,97 @@ OPERATIONS: dict[str, Callable[[Path, Path], object]] = {
     "select": lambda source, new: keep_episodes(source, new, [0]),
     "merge": lambda source, new: merge([source], new),
     "pack": pack,
+    "reencode": reencode,
     "export": lambda source, new: Export(source=source, target=new).run(Console(quiet=True)),
 }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_would_be_lost_is_refused_by_name(tmp_path: Path, edit_parquet, operation: str):
-    """A column of lists in meta/episodes, and one of the data that nobody declares."""
+    """Columns of meta/episodes that are no fact, of the data that nobody declares, of the tasks; in any of the files."""
     source = make(tmp_path / "source")
+    facts, data = "meta/episodes/chunk-000/file-000.parquet", "data/chunk-000/file-002.parquet"
     for path, column, value in (
-        (source / "meta/episodes/chunk-000/file-000.parquet", "subtasks", ["reach", "grasp"]),
-        (source / "data/chunk-000/file-000.parquet", "depth", 0.5),
+        (facts, "subtasks", ["reach", "grasp"]),
+        (facts.replace("000.p", "003.p"), "camera/exposure", 0.5),
+        (facts, "when", datetime(2026, 1, 1)),
+        (facts, "digest", b"0"),
+        (facts, "stats/action/q05", [0.1, 0.2]),
+        (facts, "stats/speed/min", [0.1]),
+        (data, "depth", 0.5),
+        ("meta/tasks.parquet", "said_by", "Ada"),
     ):
-        before = path.read_bytes()
-        edit_parquet(path, lambda t, c=column, v=value: t.append_column(c, pa.array([v] * len(t))))
-        with pytest.raises(DatasetError, match=f"source/.*: {column} would be lost"):
-            OPERATIONS[operation](source, tmp_path / "new.zarr")
-        assert not (tmp_path / "new.zarr").exists()
-        path.write_bytes(before)
+        before = (source / path).read_bytes()
+        edit_parquet(source / path, lambda t, c=column, v=value: t.append_column(c, pa.array([v] * len(t))))
+        refused(operation, source, column)
+        (source / path).write_bytes(before)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_files_and_statistics_that_would_be_lost_are_refused_by_name(tmp_path: Path, operation: str):
+    source = make(tmp_path / "source")
+    (source / "meta/subtasks.parquet").write_bytes(b"")
+    refused(operation, source, "meta/subtasks.parquet")
+    (source / "meta/subtasks.parquet").unlink()
+    statistics = json.loads((source / "meta/stats.json").read_text())
+    statistics["action"]["q05"] = [0.1, 0.2]
+    (source / "meta/stats.json").write_text(json.dumps(statistics))
+    refused(operation, source, "action/q05")
+
+
+def refused(operation: str, source: Path, name: str) -> None:
+    new = source.with_name("new.zarr")
+    with pytest.raises(DatasetError, match=f"source/.*: {name} would be lost"):
+        OPERATIONS[operation](source, new)
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("operation", ["select", "merge", "pack", "reencode"])
+def test_what_else_the_description_says_is_kept(tmp_path: Path, edit_info, operation: str):
+    source = make(tmp_path / "source")
+    features = json.loads((source / "meta/info.json").read_text())["features"]
+    features["action"] |= {"fps": 10, "names": {"motors": ["x", "y"]}}
+    features["still"]["video_info"] = {"of": "another version"}
+    edit_info(source, features=features, collected_at="the lab")
+    OPERATIONS[operation](source, tmp_path / "new")
+    made = json.loads((tmp_path / "new/meta/info.json").read_text())
+    assert made["collected_at"] == "the lab"
+    assert made["features"]["action"] == features["action"]
+    assert made["features"]["still"] == features["still"]
+
+
+def test_splits_are_kept_where_episodes_keep_their_numbers(tmp_path: Path, edit_info):
+    source, splits = make(tmp_path / "source"), {"train": "0:3", "test": "3:4"}
+    edit_info(source, splits=splits)
+    for operation in ("merge", "pack", "reencode"):
+        OPERATIONS[operation](source, tmp_path / operation)
+        assert json.loads((tmp_path / operation / "meta/info.json").read_text())["splits"] == splits
+    refused("select", source, "splits")
+    with pytest.raises(DatasetError, match="splits would be lost"):
+        merge([source, source], tmp_path / "twice")
+
+
+def test_sources_that_say_different_things_are_not_merged(tmp_path: Path, edit_info):
+    one, other = make(tmp_path / "one"), make(tmp_path / "other", seed=1)
+    edit_info(one, collected_at="the lab")
+    edit_info(other, collected_at="a kitchen")
+    with pytest.raises(DatasetError, match="other/meta/info.json says collected_at 'a kitchen', another 'the lab'"):
+        merge([one, other], tmp_path / "both")
+
+
+def test_what_tasks_say_besides_is_not_lost_by_an_append(tmp_path: Path, edit_parquet):
+    source = make(tmp_path / "source")
+    edit_parquet(source / "meta/tasks.parquet", lambda t: t.append_column("said_by", pa.array(["Ada"] * len(t))))
+    with pytest.raises(DatasetError, match=r"tasks.parquet: said_by would be lost"):
+        DatasetWriter.open(source)
+
+
+def test_statistics_of_others_stay(tmp_path: Path, edit_parquet):
+    source, rows = make(tmp_path / "source"), "meta/episodes/chunk-000/file-000.parquet"
+    edit_parquet(source / rows, lambda t: t.append_column("stats/action/q05", pa.array([[0.1, 0.2]])))
+    statistics = json.loads((source / "meta/stats.json").read_text())
+    statistics["action"]["q05"] = [0.1, 0.2]
+    (source / "meta/stats.json").write_text(json.dumps(statistics))
+    recompute_statistics(source)
+    assert pq.read_table(source / rows)["stats/action/q05"].to_pylist() == [[0.1, 0.2]]
+    assert json.loads((source / "meta/stats.json").read_text())["action"]["q05"] == [0.1, 0.2]

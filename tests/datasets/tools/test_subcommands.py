@@ -28,7 +28,8 @@ def dataset(tmp_path: Path) -> Path:
             steps = np.arange(length, dtype=np.float32)
             state = np.stack((np.full(length, number, np.float32), steps), axis=-1)
             columns = {"observation.state": state, "action": steps[:, None]}
-            writer.append(Episode(columns=columns, videos={}, task="push", facts={"success": True}))
+            final = {"observation.state": np.array([number, length], np.float32)}
+            writer.append(Episode(columns=columns, videos={}, task="push", facts={"success": True}, final=final))
     return tmp_path / "source"
 
 
@@ -73,6 +74,9 @@ def test_to_zarr_and_back(dataset: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert run("import", tmp_path / "replay.zarr", tmp_path / "again") == 0
     assert episodes(tmp_path / "again") == [0, 1, 2]
     assert DatasetReader(tmp_path / "again").info.robot_type == "disc"
+    final = DatasetReader(tmp_path / "again").final(1)
+    assert final is not None
+    assert final["observation.state"].tolist() == [1, 5], "what followed the last action"
     assert "next: isthmus-dataset check" in capsys.readouterr().out
 
 

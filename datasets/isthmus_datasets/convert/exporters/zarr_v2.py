@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.final import final_problem, observed
 from isthmus_datasets.format.frames import stream_frames
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.pixels import Pixels
@@ -24,17 +25,25 @@ CHUNK_BYTES = 8 * 2**20
 
 
 def export_replay_buffer(
-    path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None = None
+    path: Path,
+    episodes: Iterable[Episode],
+    *,
+    fps: int,
+    features: Features,
+    robot_type: str | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write all `episodes`, one in memory at a time, of its videos only as far as they are given so; returns `path`.
-    Videos become arrays of images: uint8, depths uint16.
+    Videos become arrays of images: uint8, depths uint16. What was observed after the last action has no place in the
+    layout; it is in a group of its own, `final`, which others do not open.
 
     Args:
         path: The folder to write, ending in .zarr: it appears when it is complete.
         episodes: All of them with `features`.
-        fps: Steps per second; kept in an attribute, as are robot_type, tasks, facts and the features' names.
+        fps: Steps per second; kept in an attribute, as are robot_type, tasks, facts and what is said of the features.
         features: Without the index columns.
         robot_type: What the robot is called.
+        extra: What else meta/info.json says.
 
     Raises:
         DatasetError: something is at `path`, two features would have the same name there, there is no episode, or one
@@ -46,22 +55,23 @@ def export_replay_buffer(
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write(partial, episodes, fps=fps, features=features, robot_type=robot_type)
+        _write(partial, episodes, features, {"fps": fps, "robot_type": robot_type, "extra": dict(extra or {})})
         partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path
 
 
-def _write(path: Path, episodes: Iterable[Episode], *, fps: int, features: Features, robot_type: str | None) -> None:
+def _write(path: Path, episodes: Iterable[Episode], features: Features, said: Mapping[str, Any]) -> None:
     root = zarr.open_group(str(path), mode="w", zarr_format=2)
     data = root.create_group("data")
     arrays = {name: _create(data, _array_names(features)[name], name, feature) for name, feature in features.items()}
+    last = _Final(root, features)
     ends: list[int] = []
     tasks, facts = [], []
     for index, episode in enumerate(episodes):
         for name, feature in features.items():
-            for values in _parts(episode, name, feature, fps, f"episode {index}"):
+            for values in _parts(episode, name, feature, said["fps"], f"episode {index}"):
                 arrays[name].append(values)
         lengths = {name: array.shape[0] - (ends[-1] if ends else 0) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or not episode.length:
@@ -69,10 +79,33 @@ def _write(path: Path, episodes: Iterable[Episode], *, fps: int, features: Featu
         ends.append((ends[-1] if ends else 0) + episode.length)
         tasks.append(episode.task)
         facts.append(dict(episode.facts))
+        last.add(index, episode)
     if not ends:
         raise DatasetError(f"{path}: there is no episode to export")
     root.create_group("meta").create_array("episode_ends", data=np.array(ends, np.int64))
-    root.attrs.update({"fps": fps, "robot_type": robot_type, "tasks": tasks, "facts": facts})
+    root.attrs.update({**said, "tasks": tasks, "facts": facts, "final": last.episodes})
+
+
+class _Final:
+    """What was observed after the last action: data/NAME's feature as final/NAME (E, *shape), of those of the episodes
+    that have it."""
+
+    def __init__(self, root: Any, features: Features) -> None:
+        self._root, self._features, self._arrays = root, features, {}
+        self.episodes: list[int] = []
+
+    def add(self, index: int, episode: Episode) -> None:
+        """Raises DatasetError where it is not as the features say."""
+        if episode.final is None:
+            return
+        if problem := final_problem(self._features, episode.final):
+            raise DatasetError(f"episode {index}: {problem}")
+        if not self.episodes and episode.final:
+            group, names = self._root.create_group("final"), _array_names(self._features)
+            self._arrays = {n: _create(group, names[n], n, f) for n, f in observed(self._features).items()}
+        for name, values in episode.final.items():
+            self._arrays[name].append(np.asarray(values)[None])
+        self.episodes.append(index)
 
 
 def _array_names(features: Features) -> dict[str, str]:
@@ -91,8 +124,7 @@ def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
         dtype=str if feature.dtype == "string" else feature.numpy,
         config={"write_empty_chunks": True},  # a chunk that is not there is damage, not zeros
     )
-    said = {"is_depth_map": True} if feature.is_depth else {}
-    created.attrs.update({"feature": name, "names": feature.names and list(feature.names), **said})
+    created.attrs.update({"feature": name, "declared": feature.to_json()})
     return created
 
 

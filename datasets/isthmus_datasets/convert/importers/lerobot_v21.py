@@ -8,6 +8,7 @@ videos/chunk-000/{video_key}/episode_000000.mp4
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,19 @@ from numpy.typing import NDArray
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
-from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.info import DatasetError, other_splits
 from isthmus_datasets.format.parquet import from_arrow, open_parquet, read_rows
 
 KIND = "LeRobot v2.1 or v2.0: a folder with meta/info.json that says so, and meta/episodes.jsonl"
 VERSIONS = ("v2.0", "v2.1")
 MOST_NAMED = 10
 """Missing files that are named."""
+_INFO = (
+    "codebase_version", "robot_type", "fps", "features", "data_path", "video_path", "chunks_size", "splits",
+    "total_episodes", "total_frames", "total_tasks", "total_videos", "total_chunks",
+)  # fmt: skip
+_FILES = ("info.json", "episodes.jsonl", "tasks.jsonl", "stats.json", "episodes_stats.jsonl")
+"""What meta/ has by its own format; statistics are computed anew."""
 TOLERANCE_S = 1e-4
 """How far a row's timestamp may be from frame_index / fps: LeRobot's limit."""
 
@@ -39,9 +46,10 @@ def open_lerobot_v21(path: Path, options: ImportOptions) -> Source:
     """Its episodes, with the videos as they are: not decoded, not encoded again.
 
     Raises:
-        DatasetError: a file of an episode is missing, a JSON file is not what it should be, or a feature is
-            wrong. While reading: a Parquet file is truncated, lacks a column, has not as many rows as the episode has
-            steps, or names a task that meta/tasks.jsonl does not have.
+        DatasetError: a file of an episode is missing, a JSON file is not what it should be, a feature is wrong, or
+            tasks say more than their words. While reading: a Parquet file is truncated, lacks a column or has one that
+            is not declared, has not as many rows as the episode has steps, or names a task that meta/tasks.jsonl does
+            not have.
     """
     options.only("task", "robot_type", "images", path=path)
     info = _info(path)
@@ -49,12 +57,15 @@ def open_lerobot_v21(path: Path, options: ImportOptions) -> Source:
     if not options.images:
         features = {name: feature for name, feature in features.items() if not feature.is_image}
     findings: list[str] = []
+    tasks = _lines(path, "tasks", ("task_index", "task"))
+    others = {name for line in tasks for name in line if name not in ("task_index", "task")}
+    _refuse(path / "meta/tasks.jsonl", others, "a task has a number and words")
     dataset = _Dataset(
         path=path,
         info=info,
         features=features,
         rows=sorted(_lines(path, "episodes", ("episode_index", "tasks", "length")), key=lambda r: r["episode_index"]),
-        tasks={line["task_index"]: line["task"] for line in _lines(path, "tasks", ("task_index", "task"))},
+        tasks={line["task_index"]: line["task"] for line in tasks},
         task=options.task,
         findings=findings,
     )
@@ -64,6 +75,7 @@ def open_lerobot_v21(path: Path, options: ImportOptions) -> Source:
         features=features,
         robot_type=options.robot_type or info.get("robot_type"),
         episodes=LazyEpisodes(len(dataset.rows), dataset.episode),
+        extra={name: value for name, value in info.items() if name not in _INFO} | other_splits(info),
         findings=findings,
     )
 
@@ -91,6 +103,8 @@ class _Dataset:
         said = self.info.get("total_episodes", len(self.rows))
         if said != len(self.rows):
             self.findings.append(f"meta/info.json says {said} episodes, meta/episodes.jsonl lists {len(self.rows)}")
+        if left := sorted(path.name for path in (self.path / "meta").iterdir() if path.name not in _FILES):
+            self.findings.append(f"not imported: {', '.join(f'meta/{name}' for name in left)}")
 
     def data_file(self, row: dict[str, Any]) -> Path:
         return self._file("data_path", row)
@@ -119,7 +133,7 @@ class _Dataset:
             columns={name: values for name, values in columns.items() if name in self.features},
             videos=self.videos(row),
             task=self.task or self._words(row, columns["task_index"][:, 0]),
-            facts=_facts(row),
+            facts=self._facts(row),
         )
 
     def _columns(self, row: dict[str, Any]) -> dict[str, NDArray[Any]]:
@@ -128,10 +142,9 @@ class _Dataset:
         wanted = {name: feature for name, feature in self.features.items() if not feature.is_video}
         wanted |= {name: INDEX_FEATURES[name] for name in ("timestamp", "task_index")}
         with open_parquet(file) as parquet:
-            extra = sorted(set(parquet.schema_arrow.names) - set(self.info["features"]) - set(INDEX_FEATURES))
-            found = parquet.metadata.num_rows
-        if extra:
-            self.findings.append(f"{where}: {', '.join(extra)} is not declared in meta/info.json: not imported")
+            names, found = set(parquet.schema_arrow.names), parquet.metadata.num_rows
+        others = names - set(self.info["features"]) - set(INDEX_FEATURES)
+        _refuse(file, others, "meta/info.json does not declare it; declare it there")
         if found != row["length"]:
             raise DatasetError(f"{file} has {found} rows, meta/episodes.jsonl says that {where} has {row['length']}")
         table = read_rows(file, list(wanted), first=0, count=found)
@@ -148,6 +161,16 @@ class _Dataset:
                 f"episode {row['episode_index']}: timestamps are up to {off.max():.4f} s off the grid of"
                 f" {self.info['fps']} Hz, first at step {int(np.argmax(off > TOLERANCE_S))}: put on it"
             )
+
+    def _facts(self, row: dict[str, Any]) -> dict[str, Scalar]:
+        """What else meta/episodes.jsonl says."""
+        others = {name: value for name, value in row.items() if name not in ("episode_index", "tasks", "length")}
+        nested = {name: json.dumps(value) for name, value in others.items() if isinstance(value, list | dict)}
+        if nested:
+            self.findings.append(
+                f"episode {row['episode_index']}: {', '.join(nested)} are no single values: kept as text (JSON)"
+            )
+        return others | nested
 
     def _words(self, row: dict[str, Any], numbers: NDArray[np.int64]) -> str:
         """The task that the rows name, which is the one LeRobot trains on."""
@@ -208,9 +231,6 @@ def _lines(path: Path, name: str, keys: tuple[str, ...]) -> list[dict[str, Any]]
     return lines
 
 
-def _facts(row: dict[str, Any]) -> dict[str, Scalar]:
-    """What else meta/episodes.jsonl says."""
-    others = {name: value for name, value in row.items() if name not in ("episode_index", "tasks", "length")}
-    return {
-        name: value for name, value in others.items() if value is None or isinstance(value, str | bool | int | float)
-    }
+def _refuse(file: Path, names: Collection[str], why: str) -> None:
+    if names:
+        raise DatasetError(f"{file}: {', '.join(sorted(names))} would be lost: {why}, or take it out of a copy")

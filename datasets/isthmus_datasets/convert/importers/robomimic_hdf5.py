@@ -238,8 +238,12 @@ def _check_demo(path: Path, demo: Any, first: Any, columns: list[_Column], findi
 
 
 def _own_facts(demo: Any) -> dict[str, Scalar]:
-    """The demo's attributes that are one number or text."""
-    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in demo.attrs.items()}
-    values = {name: _text(value) if isinstance(value, bytes) else value for name, value in values.items()}
-    left_out = ("model_file", "num_samples")
-    return {n: v for n, v in values.items() if n not in left_out and isinstance(v, str | bool | int | float)}
+    """The demo's attributes; one that is several numbers as text (JSON)."""
+    return {name: _fact(value) for name, value in demo.attrs.items() if name not in ("model_file", "num_samples")}
+
+
+def _fact(value: Any) -> Scalar:
+    plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(plain, bytes):
+        return _text(plain)
+    return plain if isinstance(plain, str | bool | int | float) else json.dumps(plain, default=_text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -22,6 +22,7 @@ class Source:
         robot_type: What the robot is called; None where nobody says.
         episodes: Read one by one, when asked for, and not kept. A video given as a path stays where it is until the
             next episode is read.
+        extra: What else is to be said of the dataset in its meta/info.json.
         findings: Everything that was not as it should be, or could not be kept, one readable line each. Complete once
             the episodes have been read.
     """
@@ -30,6 +31,7 @@ class Source:
     features: Features
     robot_type: str | None
     episodes: Sequence[Episode]
+    extra: Mapping[str, Any] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
 
 

@@ -2,6 +2,7 @@
 
     data/action (N, A), data/state (N, S), data/img (N, H, W, 3), data/NAME (N, …)
     meta/episode_ends (E,): the step after an episode's last
+    final/NAME (E', …): what was observed after the last action, of those episodes that the attribute `final` lists
 
 `exporters.zarr_v2` writes the same layout, and in attributes what the layout has no place for.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.images import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
@@ -23,12 +25,19 @@ from isthmus_datasets.convert.importers.zarr_array import ArrayRows
 from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.final import observed
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.pixels import Pixels, is_depth
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
 FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}
-"""What the arrays of the Push-T data are called here; others become observation.NAME or observation.images.NAME."""
+"""What the arrays of the Push-T data are called here; others become observation.NAME or observation.images.NAME,
+and simulation.NAME what only a simulator knows (`format.roles`)."""
+_STATE = (
+    "data/keypoint is there, so data/state may hold what only a simulator knows too, as that of Push-T, the block's "
+    "pose behind the first two: choose columns of observation.state"
+)
+_ATTRIBUTES = ("fps", "robot_type", "tasks", "facts", "final", "extra")
 
 
 def recognises(path: Path) -> bool:
@@ -56,12 +65,18 @@ def open_replay_buffer(path: Path, options: ImportOptions) -> Source:
     facts = said.get("facts", [{}] * len(ends))
     if not len(tasks) == len(facts) == len(ends):
         raise DatasetError(f"{path}/.zattrs has {len(tasks)} tasks and {len(facts)} facts for {len(ends)} episodes")
-    buffer = _Buffer(columns=columns, ends=ends, tasks=tasks, facts=facts, findings=findings)
+    if {"state", "keypoint"} <= {column.array.path.name for column in columns}:
+        findings.append(_STATE)
+    if left := _left(path, said):
+        findings.append(f"not imported: {', '.join(left)}")
+    final = _final(path, said.get("final", []), columns)
+    buffer = _Buffer(columns=columns, ends=ends, tasks=tasks, facts=facts, final=final, findings=findings)
     return Source(
         fps=fps,
         features={column.name: column.feature for column in columns},
         robot_type=options.robot_type or said.get("robot_type"),
         episodes=LazyEpisodes(len(ends), buffer.episode),
+        extra=said.get("extra", {}),
         findings=findings,
     )
 
@@ -76,11 +91,20 @@ class _Column:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Final:
+    """The numbers of the episodes that have a final observation, in the order of the arrays' rows."""
+
+    episodes: list[int]
+    arrays: dict[str, ArrayRows]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Buffer:
     columns: list[_Column]
     ends: list[int]
     tasks: list[str]
     facts: list[dict[str, Scalar]]
+    final: _Final
     findings: list[str]
 
     def episode(self, index: int) -> Episode:
@@ -91,7 +115,16 @@ class _Buffer:
             videos={c.name: partial(self._images, c, start, stop, where) for c in self.columns if c.feature.is_video},
             task=self.tasks[index],
             facts=dict(self.facts[index]),
+            final=self._last(index),
         )
+
+    def _last(self, index: int) -> dict[str, NDArray[Any]] | None:
+        """What was observed after the last action, where that is there."""
+        if index not in self.final.episodes:
+            return None
+        row = self.final.episodes.index(index)
+        read = {name: array.rows(row, row + 1, f"episode {index}") for name, array in self.final.arrays.items()}
+        return {c.name: read[c.name].reshape(c.feature.shape) for c in self.columns if c.name in read}
 
     def _images(self, column: _Column, start: int, stop: int, where: str) -> Iterator[Pixels]:
         """One after the other; as many are read at a time as a chunk holds."""
@@ -126,11 +159,43 @@ def _array_folders(path: Path) -> list[Path]:
     return folders
 
 
+def _left(path: Path, said: dict[str, Any]) -> list[str]:
+    """What the buffer has besides."""
+    attributes = [f"{name} of .zattrs" for name in said if name not in _ATTRIBUTES]
+    meta = [f"meta/{each.name}" for each in (path / "meta").iterdir() if each.name != "episode_ends"]
+    top = [each.name for each in path.iterdir() if each.name not in ("data", "meta", "final")]
+    return [*sorted(attributes), *(name for name in sorted(meta) + sorted(top) if not name.split("/")[-1][0] == ".")]
+
+
+def _final(path: Path, episodes: list[int], columns: list[_Column]) -> _Final:
+    names = observed({column.name: column.feature for column in columns}) if episodes else {}
+    arrays = {c.name: ArrayRows(path / "final" / c.array.path.name) for c in columns if c.name in names}
+    for array in arrays.values():
+        if array.shape[0] != len(episodes):
+            raise DatasetError(f"{array.path} has {array.shape[0]} rows, .zattrs lists {len(episodes)} in final")
+    return _Final(episodes=episodes, arrays=arrays)
+
+
+def _declared(array: ArrayRows) -> Feature | None:
+    """What whoever exported it said of the feature. Raises DatasetError where the array is not that."""
+    if "declared" not in array.attributes:
+        return None
+    try:
+        feature = Feature.from_json(array.attributes["declared"])
+    except ValueError as error:
+        raise DatasetError(f"{array.path}/.zattrs: {error}") from error
+    if (array.shape[1:], array.dtype) != (feature.shape, feature.numpy):
+        raise DatasetError(f"{array.path} is {array.dtype} {array.shape}, its .zattrs say {feature}")
+    return feature
+
+
 def _column(folder: Path, options: ImportOptions, findings: list[str]) -> _Column:
     array = ArrayRows(folder, empty_chunks=options.empty_chunks)
     images = is_images(array.shape, array.dtype)
     prefix = "observation.images." if images else "observation."
     name = array.attributes.get("feature") or FEATURE_NAMES.get(folder.name, f"{prefix}{folder.name}")
+    if declared := _declared(array):
+        return _Column(array=array, name=name, feature=declared)
     if array.attributes.get("is_depth_map") and is_depth(np.empty((0, *array.shape[1:]), array.dtype)):
         return _Column(array=array, name=name, feature=depth_camera(*array.shape[1:3]))
     if images:

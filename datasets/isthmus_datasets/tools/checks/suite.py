@@ -13,6 +13,7 @@ from isthmus_datasets.tools.checks.following import delay
 from isthmus_datasets.tools.checks.images import empty_images, frames, stuck
 from isthmus_datasets.tools.checks.indices import index
 from isthmus_datasets.tools.checks.jumps import jumps
+from isthmus_datasets.tools.checks.roles import roles
 from isthmus_datasets.tools.checks.structure import files, leftovers, names, rows, tasks, totals
 from isthmus_datasets.tools.checks.timing import capture_time
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
@@ -21,7 +22,7 @@ from isthmus_datasets.tools.scan.finding import SEVERITIES, Finding
 Check = Callable[[DatasetScan], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    files, leftovers, totals, rows, names, tasks, index, frames, statistics,
+    files, leftovers, totals, rows, names, roles, tasks, index, frames, statistics,
     finite, short, unusual_length, lost_sensors, duplicates, jumps,
     constant, saturated, changed_actions, delay, capture_time, stuck, empty_images,
 )  # fmt: skip
