@@ -84,7 +84,7 @@ class _Bags:
         if path not in self.kept:
             self.kept.clear()
             with open_bag(path) as bag:
-                self.kept[path] = _tracks(bag, self.options, self.findings)
+                self.kept[path] = _tracks(bag, self.options, self.fps, self.findings)
         return self.kept[path]
 
     def spans(self) -> list[tuple[Path, Span]]:
@@ -158,9 +158,9 @@ def _note(findings: list[str], where: str, texts: list[str]) -> None:
     findings += [text for text in named if text not in findings]
 
 
-def _tracks(bag: Bag, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
+def _tracks(bag: Bag, options: ImportOptions, fps: int, findings: list[str]) -> dict[str, Track]:
     found: list[str] = []
-    tracks = _same_joint_order(bag.tracks(options, found), found)
+    tracks = _same_joint_order(bag.tracks(options, fps, found), found)
     _note(findings, bag.path.name, bag.findings() + found)
     return tracks
 

@@ -13,7 +13,9 @@ from isthmus_datasets.format.info import DatasetError
 
 SECOND = 10**9  # ns
 OTHER_CLOCK_S = 1.0
-"""Where stamp and receive time differ by more, they come from clocks that do not agree."""
+"""Where stamp and receive time differ by more, the stamps are no times of capture by the recorder's clock."""
+PARTS, PART = 8, 10
+"""Clocks are compared in up to so many parts of a recording, each of at least so many messages: a clock may step."""
 PHASES = 24
 """How many beginnings within a period are tried for a grid."""
 OFTEN = 1.1
@@ -67,6 +69,41 @@ def capture_times(
     if wanted == "header":
         raise DatasetError(f"{topic}: {why}: they are no times of capture; take arrival instead")
     return received, f"{topic}: {why}: the time at which the bag received them is taken for capture time"
+
+
+def clock_findings(clocks: Mapping[str, tuple[Nanoseconds, Nanoseconds]], fps: int) -> list[str]:
+    """By how much each topic's header stamps are behind the bag's clock, where these offsets differ from one another,
+    or from none at all, by more than half a row; nothing otherwise.
+
+    A delay on the way looks like a clock that is behind: only a person knows which it is.
+
+    Args:
+        clocks: topic -> (n,) ns at which its messages were received, (n,) ns of their stamps; 0 where there is none.
+            A topic without stamps, or with some, has the bag's clock.
+        fps: Rows per second.
+    """
+    offsets = {topic: _offsets_s(*times) for topic, times in clocks.items() if len(times[1]) and times[1].all()}
+    found = [0.0, *(offset for each in offsets.values() for offset in each)]
+    rows = (max(found) - min(found)) * fps
+    if rows <= 0.5:
+        return []
+    named = [f"{topic} {_range(low, high, 0.5 / fps)} s" for topic, (low, high) in offsets.items()]
+    return [
+        f"header stamps are behind the bag's clock by (medians) {', '.join(named)}: these differ by up to"
+        f" {max(found) - min(found):.3f} s, {rows:.1f} rows; where that is a clock's fault and no delay on the way,"
+        " take arrival as the time of all"
+    ]
+
+
+def _offsets_s(received: Nanoseconds, stamps: Nanoseconds) -> tuple[float, float]:
+    """The least and the most of the parts' medians."""
+    parts = np.array_split(received - stamps, max(1, min(PARTS, len(stamps) // PART)))
+    medians = [float(np.median(part)) / SECOND for part in parts]
+    return min(medians), max(medians)
+
+
+def _range(low: float, high: float, apart: float) -> str:
+    return f"{low:.3f} to {high:.3f}" if high - low > apart else f"{(low + high) / 2:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True)
