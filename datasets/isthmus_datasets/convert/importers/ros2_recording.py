@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
 from isthmus_datasets.convert.importers.ros2_files import open_files, reading
-from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
+from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings, Values
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times, clock_findings
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
@@ -34,7 +34,7 @@ class Track:
         topic: Where they came from.
         times: (n,) ns: when they were taken.
         received: (n,) ns: when the bag received them.
-        values: (n, size), or None for images, which `Bag.images` reads.
+        values: What they were; None for images, which `Bag.images` reads.
         names: Names of the elements; None where they have none.
         shape: Shape of one reading.
         joints: Whether the elements are joints.
@@ -43,7 +43,7 @@ class Track:
     topic: str
     times: Nanoseconds
     received: Nanoseconds
-    values: NDArray[Any] | None
+    values: Values | None
     names: tuple[str, ...] | None
     shape: tuple[int, ...]
     joints: bool = False
@@ -221,6 +221,6 @@ def _track(
         received=times[late:, 0],
         values=values,
         names=names,
-        shape=values.shape[1:],
+        shape=values.elements.shape,
         joints=isinstance(readings, JointReadings),
     )

@@ -160,7 +160,7 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str, span: Span
     start, last = common_time(times, where)
     start, stop = max(start, span[0]), min(last, span[1] - 1)
     begins = (start + SECOND * phase // (fps * PHASES) for phase in range(PHASES))
-    grids = [_grid(times, fps, begin, stop) for begin in begins if begin <= stop]
+    grids = (_grid(times, fps, begin, stop) for begin in begins if begin <= stop)
     often = [n for n in observed if len(times[n]) > 1 and np.median(np.diff(times[n])) < OFTEN * SECOND / fps]
     best = min(grids, key=lambda grid: sum(int((np.diff(grid.rows[name]) == 0).sum()) for name in often))
     actions = [name for name in times if name not in observed]
