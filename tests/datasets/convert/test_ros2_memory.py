@@ -23,7 +23,8 @@ import resource, sys
 from pathlib import Path
 from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
-asked = ImportOptions(fps=30, task="move", topics={"observation.state": "/state"}, episodes=("/state:header.stamp.sec=0",))
+said = dict(topics={"observation.state": "/state"}, episodes=("/state:header.stamp.sec=0",))
+asked = ImportOptions(fps=30, task="move", **said)
 print(sum(episode.length for episode in open_source(Path(sys.argv[1]), asked).episodes))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
