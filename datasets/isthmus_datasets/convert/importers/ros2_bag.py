@@ -46,6 +46,7 @@ def open_bags(path: Path, options: ImportOptions) -> Source:
         DatasetError: rate, task or topics are not said, a bag is damaged, a topic is missing (those there are listed),
             has messages that nobody defines or that differ in size, or the topics have no time in common; or cutting
             leaves no episode.
+        OSError: the disk is full: numbers that are no longer needed in memory are in a temporary file.
     """
     options.only("fps", "task", "robot_type", "topics", "stamps", "joints", "gap_s", "episodes", "lossless", path=path)
     paths = _find_bags(path)
@@ -84,7 +85,7 @@ class _Bags:
         if path not in self.kept:
             self.kept.clear()
             with open_bag(path) as bag:
-                self.kept[path] = _tracks(bag, self.options, self.findings)
+                self.kept[path] = _tracks(bag, self.options, self.fps, self.findings)
         return self.kept[path]
 
     def spans(self) -> list[tuple[Path, Span]]:
@@ -112,7 +113,7 @@ class _Bags:
         grid = make_grid(times, self.fps, str(path), span)
         where = path.name if span == WHOLE else f"{path.name}, episode {index}"
         _note(self.findings, where, time_findings(grid, times, span))
-        columns = {n: t.values[grid.rows[n]] for n, t in tracks.items() if t.values is not None}
+        columns = {n: t.values.take(grid.rows[n]) for n, t in tracks.items() if t.values is not None}
         _check_finite(path, columns, {name: track.names for name, track in tracks.items()})
         columns[CAPTURE_TIME] = np.stack([times[name][grid.rows[name]] for name in tracks], axis=1)
         videos = self._videos(path, {n: t for n, t in tracks.items() if t.values is None}, grid)
@@ -158,9 +159,9 @@ def _note(findings: list[str], where: str, texts: list[str]) -> None:
     findings += [text for text in named if text not in findings]
 
 
-def _tracks(bag: Bag, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
+def _tracks(bag: Bag, options: ImportOptions, fps: int, findings: list[str]) -> dict[str, Track]:
     found: list[str] = []
-    tracks = _same_joint_order(bag.tracks(options, found), found)
+    tracks = _same_joint_order(bag.tracks(options, fps, found), found)
     _note(findings, bag.path.name, bag.findings() + found)
     return tracks
 
@@ -182,7 +183,7 @@ def _same_joint_order(tracks: dict[str, Track], found: list[str]) -> dict[str, T
 def _reordered(track: Track, order: tuple[str, ...]) -> Track:
     if not track.joints or track.names is None or set(track.names) != set(order) or track.values is None:
         return track
-    return replace(track, names=order, values=track.values[:, [track.names.index(name) for name in order]])
+    return replace(track, names=order, values=track.values.reordered([track.names.index(name) for name in order]))
 
 
 def _features(tracks: Mapping[str, Track]) -> Features:

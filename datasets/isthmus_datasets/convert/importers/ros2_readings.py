@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus_datasets.convert.importers.number_rows import NumberRows
 from isthmus_datasets.recording.ros2.messages import camera_array, choose, numbers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Values:
+    """Some elements of all readings.
+
+    Args:
+        rows: The readings.
+        elements: (size,) which of a reading's elements, in order.
+    """
+
+    rows: NumberRows
+    elements: NDArray[np.int64]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of all numbers."""
+        return self.rows.dtype
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """(T, size): of the readings that `rows` (T,) numbers."""
+        return self.rows.take(rows)[:, self.elements]
+
+    def reordered(self, order: Sequence[int]) -> Values:
+        """With the elements at these places."""
+        return replace(self, elements=self.elements[list(order)])
 
 
 class Readings:
@@ -19,7 +48,7 @@ class Readings:
 
     def __init__(self, path: tuple[str, ...]) -> None:
         self._path = path
-        self._rows: list[list[float | int | bool]] = []
+        self._rows = NumberRows()
         self._names: list[str] = []
 
     def add(self, message: Any) -> None:
@@ -31,36 +60,36 @@ class Readings:
         self._names = names
         self._rows.append([value for _, value in pairs])
 
-    def table(self) -> tuple[NDArray[Any], tuple[str, ...] | None, int]:
-        """Values (n, size), the elements' names, and how many messages at the start gave no reading.
+    def table(self) -> tuple[Values, tuple[str, ...] | None, int]:
+        """Values, the elements' names, and how many messages at the start gave no reading.
 
         Elements that are never a number are left out: PX4 marks what is not used like that. Raises ValueError where
         none is left.
         """
-        values = np.array(self._rows)
-        used = _used(values)
+        used = _used(self._rows)
         names = [name or ".".join(self._path) for name in self._names]
+        values = Values(rows=self._rows, elements=np.flatnonzero(used))
         if used.all() and all(name.isdecimal() for name in names):
             return values, None, 0
-        return values[:, used], tuple(name for name, use in zip(names, used, strict=True) if use), 0
+        return values, tuple(name for name, use in zip(names, used, strict=True) if use), 0
 
     def findings(self) -> list[str]:
         """What a person should know of them."""
-        used = _used(np.array(self._rows))
-        unused = [name for name, use in zip(self._names, used, strict=True) if not use]
+        unused = [name for name, use in zip(self._names, _used(self._rows), strict=True) if not use]
         return [f"elements {', '.join(unused)} are never a number: left out"] if unused else []
 
 
-def _used(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which elements of (n, size) are a number at least once. Raises ValueError where none is."""
-    used = np.asarray(~np.isnan(values).all(axis=0))
-    if len(values) and not used.any():
+def _used(rows: NumberRows) -> NDArray[np.bool_]:
+    """(size,) which elements are a number at least once. Raises ValueError where none is."""
+    used = rows.ever()
+    if not used.any():
         raise ValueError("has nothing that is ever a number: choose another field, or leave it out")
     return used
 
 
 class JointReadings:
-    """One field of JointState messages, by joint. A message may bring some of the joints, in any order.
+    """One field of JointState messages, by joint. A message may bring some of the joints, in any order; readings begin
+    once all have come.
 
     Args:
         path: The field: position, velocity or effort; empty for position.
@@ -70,61 +99,75 @@ class JointReadings:
 
     def __init__(self, path: tuple[str, ...], wanted: tuple[str, ...]) -> None:
         self._path, self._wanted = path or ("position",), wanted
-        self._rows: list[dict[str, float]] = []
-        self._without_names = 0
+        self._rows = NumberRows()
+        self._there: dict[str, int] = {}
+        """Place of each joint that has come, in `_latest`."""
+        self._latest = np.empty(0)
+        self._places: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        """Of the joints of a message, by its names."""
+        self._chosen: NDArray[np.int64] | None = None
+        """Places of what a reading has; None until all of it has come."""
+        self._messages = self._without_names = 0
 
     def add(self, message: Any) -> None:
         """Raises ValueError when names and numbers differ in count, or only some messages have names."""
         values = choose(message, self._path)
-        names = list(message.name)
+        names = tuple(message.name)
+        self._messages += 1
         if not names:
             self._without_names += 1
-            names = list(self._wanted) or [f"joint_{i}" for i in range(len(values))]
+            names = self._wanted or tuple(f"joint_{i}" for i in range(len(values)))
         if len(names) != len(values) or not names:
             raise ValueError(f"has {len(values)} numbers in {'.'.join(self._path)} for the joints {', '.join(names)}")
-        self._rows.append(dict(zip(names, map(float, values), strict=True)))
-        if self._without_names not in (0, len(self._rows)):
+        if names not in self._places:
+            self._meet(names)
+        self._latest[self._places[names]] = values
+        if self._chosen is not None:
+            self._rows.append(self._latest[self._chosen])
+        if self._without_names not in (0, self._messages):
             raise ValueError("and others differ in having names: their joints cannot be matched")
 
-    def table(self) -> tuple[NDArray[Any], tuple[str, ...] | None, int]:
-        """Values (n, joints), the joints, and how many messages at the start did not yet complete all of them.
+    def _meet(self, names: tuple[str, ...]) -> None:
+        """Of joints that were not there before, no reading so far has any: they begin with this one."""
+        known = len(self._there)
+        for name in names:
+            self._there.setdefault(name, len(self._there))
+        self._places[names] = np.array([self._there[name] for name in names])
+        self._latest = np.append(self._latest, np.zeros(len(self._there) - known))
+        joints = self._wanted or tuple(self._there)
+        if self._there.keys() >= set(joints) and (self._chosen is None or len(joints) != len(self._chosen)):
+            self._chosen = np.array([self._there[name] for name in joints])
+            self._rows.clear()
+
+    def table(self) -> tuple[Values, tuple[str, ...] | None, int]:
+        """Values, the joints, and how many messages at the start did not yet complete all of them.
 
         Joints that are never a number are left out. Raises ValueError where none is left, or one that is wanted is not
         there.
         """
-        values, names, late = self._complete()
-        used = _used(values)
-        return values[:, used], tuple(name for name, use in zip(names, used, strict=True) if use), late
-
-    def _complete(self) -> tuple[NDArray[np.float64], tuple[str, ...], int]:
         names = self._names()
-        latest: dict[str, float] = {}
-        complete = []
-        for row in self._rows:
-            latest |= row
-            if latest.keys() >= set(names):
-                complete.append([latest[name] for name in names])
-        return np.array(complete), names, len(self._rows) - len(complete)
+        used = _used(self._rows)
+        values = Values(rows=self._rows, elements=np.flatnonzero(used))
+        late = self._messages - len(self._rows)
+        return values, tuple(name for name, use in zip(names, used, strict=True) if use), late
 
     def findings(self) -> list[str]:
         """What a person should know of them."""
         found = []
-        values, names, _ = self._complete()
+        names = self._names()
         if self._without_names:
             why = "as was said" if self._wanted else "by their place in the message, which nothing confirms"
             found.append(f"`name` is empty: the joints are called {', '.join(names)}, {why}")
-        orders = {tuple(row) for row in self._rows}
-        if len(orders) > 1:
-            found.append(f"messages have {len(orders)} different orders or sets of joints: matched by name")
-        unused = [name for name, use in zip(names, _used(values), strict=True) if not use]
+        if len(self._places) > 1:
+            found.append(f"messages have {len(self._places)} different orders or sets of joints: matched by name")
+        unused = [name for name, use in zip(names, _used(self._rows), strict=True) if not use]
         return [*found, f"joints {', '.join(unused)} are never a number: left out"] if unused else found
 
     def _names(self) -> tuple[str, ...]:
-        there = tuple(dict.fromkeys(name for row in self._rows for name in row))
-        missing = [name for name in self._wanted if name not in there]
+        missing = [name for name in self._wanted if name not in self._there]
         if missing:
-            raise ValueError(f"has no joint {', '.join(missing)}; there are {', '.join(there)}")
-        return self._wanted or there
+            raise ValueError(f"has no joint {', '.join(missing)}; there are {', '.join(self._there)}")
+        return self._wanted or tuple(self._there)
 
 
 class ImageReadings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
 from isthmus_datasets.convert.importers.ros2_files import open_files, reading
-from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings
-from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times
+from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings, Values
+from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times, clock_findings
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.pixels import Pixels
@@ -33,7 +34,7 @@ class Track:
         topic: Where they came from.
         times: (n,) ns: when they were taken.
         received: (n,) ns: when the bag received them.
-        values: (n, size), or None for images, which `Bag.images` reads.
+        values: What they were; None for images, which `Bag.images` reads.
         names: Names of the elements; None where they have none.
         shape: Shape of one reading.
         joints: Whether the elements are joints.
@@ -42,7 +43,7 @@ class Track:
     topic: str
     times: Nanoseconds
     received: Nanoseconds
-    values: NDArray[Any] | None
+    values: Values | None
     names: tuple[str, ...] | None
     shape: tuple[int, ...]
     joints: bool = False
@@ -84,8 +85,8 @@ class Bag:
     def _is_known(self, kind: str) -> bool:
         return kind in self._reader.typestore.fielddefs
 
-    def tracks(self, options: ImportOptions, findings: list[str]) -> dict[str, Track]:
-        """The readings of every feature that is asked for.
+    def tracks(self, options: ImportOptions, fps: int, findings: list[str]) -> dict[str, Track]:
+        """The readings of every feature that is asked for; `fps` is the grid's, beside which clocks are compared.
 
         Raises:
             DatasetError: a topic is not there, has no messages or ones that cannot be read, lacks the field, or has no
@@ -95,16 +96,19 @@ class Bag:
         for topic, _ in places.values():
             self.check_topic(topic)
         readings = {name: _readings(self.types[topic], path, options.joints) for name, (topic, path) in places.items()}
-        times: dict[str, list[tuple[int, int]]] = {topic: [] for topic, _ in places.values()}
+        times = {topic: array("q") for topic, _ in places.values()}
         for topic, received, message in self.messages(set(times)):
             for name in [name for name, (of, _) in places.items() if of == topic]:
-                with self.locating(topic, len(times[topic])):
+                with self.locating(topic, len(times[topic]) // 2):
                     readings[name].add(message)
-            times[topic].append((received, stamp_ns(message)))
-        return {
-            name: _track(topic, readings[name], np.array(times[topic], np.int64), options.stamps, findings)
+            times[topic].extend((received, stamp_ns(message)))
+        clocks = {topic: np.array(both, np.int64).reshape(-1, 2) for topic, both in times.items()}
+        tracks = {
+            name: _track(topic, readings[name], clocks[topic], options.stamps, findings)
             for name, (topic, _) in places.items()
         }
+        findings += clock_findings({topic: (both[:, 0], both[:, 1]) for topic, both in clocks.items()}, fps)
+        return tracks
 
     def messages(
         self, topics: set[str], begin: int | None = None, stop: int | None = None
@@ -217,6 +221,6 @@ def _track(
         received=times[late:, 0],
         values=values,
         names=names,
-        shape=values.shape[1:],
+        shape=values.elements.shape,
         joints=isinstance(readings, JointReadings),
     )

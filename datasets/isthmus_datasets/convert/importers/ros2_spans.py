@@ -5,6 +5,7 @@ Every rule gives spans; an episode is what lies in a span of each of them.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from isthmus_datasets.convert.importers.ros2_time import (
     Span,
     Stamps,
     capture_times,
+    clock_findings,
     common_time,
     observed_among,
 )
@@ -52,6 +54,28 @@ class _Cut(NamedTuple):
     value: str
 
 
+class _Clock(NamedTuple):
+    """Says when messages were made, and of what it could not believe.
+
+    Args:
+        stamps: Which times are wanted.
+        fps: Rows per second.
+        findings: What is to say is added here.
+    """
+
+    stamps: Stamps
+    fps: int
+    findings: list[str]
+
+    def taken(self, times: array[int], topic: str) -> Nanoseconds:
+        """(n,) ns, of the receive time and the stamp of each message; where none has a stamp, when they came."""
+        received, stamped = np.array(times, np.int64).reshape(-1, 2).T
+        taken, finding = capture_times(received, stamped, topic, self.stamps if stamped.any() else "arrival")
+        self.findings.extend([finding] if finding else [])
+        self.findings.extend(clock_findings({topic: (received, stamped)}, self.fps))
+        return taken
+
+
 def find_spans(
     bag: Bag, times: Mapping[str, Nanoseconds], fps: int, options: ImportOptions
 ) -> tuple[list[Span], list[str]]:
@@ -68,7 +92,8 @@ def find_spans(
             times have no moment in common.
     """
     findings: list[str] = []
-    rules = [*_topic_rules(bag, options, findings), *_pause_rules(times, options.gap_s)]
+    clock = _Clock(options.stamps, fps, findings)
+    rules = [*_topic_rules(bag, options.episodes, clock), *_pause_rules(times, options.gap_s)]
     first, last = common_time(times, str(bag.path))
     spans = _common([rule.spans for rule in rules])
     inside = spans.clip(first, last + 1)
@@ -112,11 +137,11 @@ def _between_pauses(name: str, times: Nanoseconds, gap_s: float) -> _Rule:
     return _Rule(np.stack([begins, ends + 1], axis=1), told)
 
 
-def _topic_rules(bag: Bag, options: ImportOptions, findings: list[str]) -> list[_Rule]:
-    cuts = [_parse(text) for text in options.episodes]
-    rules = [_while_it_holds(bag, cut, options.stamps, findings) for cut in cuts if cut.field]
+def _topic_rules(bag: Bag, episodes: Sequence[str], clock: _Clock) -> list[_Rule]:
+    cuts = [_parse(text) for text in episodes]
+    rules = [_while_it_holds(bag, cut, clock) for cut in cuts if cut.field]
     events = [cut.topic for cut in cuts if not cut.field]
-    return [*rules, _from_event_to_event(bag, events, options.stamps, findings)] if events else rules
+    return [*rules, _from_event_to_event(bag, events, clock)] if events else rules
 
 
 def _parse(text: str) -> _Cut:
@@ -127,37 +152,28 @@ def _parse(text: str) -> _Cut:
     return _Cut(topic, field, value)
 
 
-def _from_event_to_event(bag: Bag, topics: Sequence[str], stamps: Stamps, findings: list[str]) -> _Rule:
+def _from_event_to_event(bag: Bag, topics: Sequence[str], clock: _Clock) -> _Rule:
     """From each message on any of these topics to the next one, from the last one to the end."""
-    times = np.sort(np.concatenate([_event_times(bag, topic, stamps, findings) for topic in topics]))
+    times = np.sort(np.concatenate([_event_times(bag, topic, clock) for topic in topics]))
     told = f"{' and '.join(topics)} have {len(times)} events"
     return _Rule(np.stack([times, np.append(times[1:], WHOLE[1])[: len(times)]], axis=1), told)
 
 
-def _event_times(bag: Bag, topic: str, stamps: Stamps, findings: list[str]) -> Nanoseconds:
+def _event_times(bag: Bag, topic: str, clock: _Clock) -> Nanoseconds:
     """(n,) ns: of a topic's messages, whatever they are; of a service's events only the requests."""
     bag.check_messages(topic)
-    times = [
-        (received, 0 if isinstance(message, bytes) else stamp_ns(message))
-        for _, received, message in bag.messages({topic})
-        if SERVICE not in bag.types[topic] or message[_EVENT_TYPE] < _RESPONSE_SENT
-    ]
-    return _taken(times, topic, stamps, findings)
+    times = array("q")
+    for _, received, message in bag.messages({topic}):
+        if SERVICE not in bag.types[topic] or message[_EVENT_TYPE] < _RESPONSE_SENT:
+            times.extend((received, 0 if isinstance(message, bytes) else stamp_ns(message)))
+    return clock.taken(times, topic)
 
 
-def _taken(times: Sequence[tuple[int, int]], topic: str, stamps: Stamps, findings: list[str]) -> Nanoseconds:
-    """(n,) ns: when messages were made, of receive times and stamps; where none has a stamp, when they came."""
-    received, stamped = np.array(times, np.int64).reshape(-1, 2).T
-    taken, finding = capture_times(received, stamped, topic, stamps if stamped.any() else "arrival")
-    findings += [finding] if finding else []
-    return taken
-
-
-def _while_it_holds(bag: Bag, cut: _Cut, stamps: Stamps, findings: list[str]) -> _Rule:
+def _while_it_holds(bag: Bag, cut: _Cut, clock: _Clock) -> _Rule:
     """From each first message whose field has the value to the first one in which it has another."""
     bag.check_topic(cut.topic)
-    times: list[tuple[int, int]] = []
-    holds: list[bool] = []
+    times = array("q")
+    holds = bytearray()
     values: dict[str, None] = {}
     speakers: set[str] = set()
     for number, (topic, received, message) in enumerate(bag.messages({cut.topic})):
@@ -165,13 +181,13 @@ def _while_it_holds(bag: Bag, cut: _Cut, stamps: Stamps, findings: list[str]) ->
             said = _said(message, cut.field)
         for speaker, value in said.items():
             speakers.add(speaker)
-            times.append((received, stamp_ns(message)))
+            times.extend((received, stamp_ns(message)))
             holds.append(_equals(value, cut.value))
             if len(values) < NAMED:
                 values[str(value).lower() if isinstance(value, bool) else str(value)] = None
     _check_speakers(bag, cut, speakers)
-    taken = np.append(_taken(times, cut.topic, stamps, findings), WHOLE[1])
-    turns = np.diff(np.array([False, *holds, False], np.int8))
+    taken = np.append(clock.taken(times, cut.topic), WHOLE[1])
+    turns = np.diff(np.frombuffer(holds, np.int8), prepend=0, append=0)
     told = f"{cut.topic}:{cut.field}, to be {cut.value}, is {', '.join(values)}{' …' if len(values) == NAMED else ''}"
     return _Rule(np.stack([taken[turns == 1], taken[turns == -1]], axis=1), told)
 
