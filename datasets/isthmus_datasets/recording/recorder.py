@@ -177,9 +177,9 @@ class Recorder:
         action = checked("action", self._features.action, decision.action)
         take.add(observed(self._features, observation))
         planned = action if decision.policy is None else decision.policy
-        taken_over = decision.policy is not None and decision.control is Controller.HUMAN
+        asked, human = decision.policy is not None, decision.control is Controller.HUMAN
         take.add({"action": action, "control": [int(decision.control)]})
-        take.add({"policy_action": planned, "intervention": [taken_over]})
+        take.add({"policy_action": planned, "policy_known": [asked or not human], "intervention": [asked and human]})
         if self._features.simulator_state:
             take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
         take.add({"sent_action": self._robot.act(action)})
