@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.alike import check_features
 from isthmus_datasets.training.loaded_episodes import Choice, LoadedEpisodes
 from isthmus_datasets.training.numbered_random import mixed, uniform
 from isthmus_datasets.training.windows import Offsets, WindowConfig
@@ -81,7 +82,8 @@ class WindowDataset(Dataset[Batch]):
     Raises:
         ValueError: there is no dataset.
         IndexError: there is no such episode.
-        DatasetError: there is no such column or camera; datasets differ in their rate or in a feature; an episode is
+        DatasetError: there is no such column or camera; datasets differ in their rate or in a
+            feature (type, shape, order of its elements, units); an episode is
             shorter than a window; a file is missing or damaged; columns do not fit into memory. The message names
             dataset, episode and feature.
         OSError: decoded frames cannot be written; the message says where and how much.
@@ -273,14 +275,4 @@ def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_
                 f"{other.root} has {other.info.fps} rows a second, {first.root} {first.info.fps}: a window would last "
                 "another time; train on one of them, or convert it"
             )
-        for name in (*config.all_columns, *config.all_cameras):
-            here, there = first.info.features.get(name), other.info.features.get(name)
-            if here is None or there is None:
-                continue  # said by whoever reads it
-            scaled = here.is_image and there.is_image and any_size
-            if not scaled and (here.shape, here.numpy) != (there.shape, there.numpy):
-                fix = "give the size that both are scaled to" if here.is_image else "leave one of them out"
-                raise DatasetError(
-                    f"{name!r} is {here.dtype} {here.shape} in {first.root}, {there.dtype} {there.shape} in "
-                    f"{other.root}: {fix}"
-                )
+    check_features(readers, (*config.all_columns, *config.all_cameras), any_size=any_size)
