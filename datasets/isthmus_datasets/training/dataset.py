@@ -24,8 +24,8 @@ from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
 """Column -> (B, n, *shape), floats as float32; camera -> (B, n, 3, H, W) uint8 RGB; NAME_is_pad -> (B, n) bool, True
-for rows beyond the episode's ends; a mask's name -> (B, n) bool; goal.NAME -> (B, *shape), and goal.steps -> (B,)
-int64, how many steps later it is."""
+for rows beyond the episode's ends (what was observed after its last action is none); a mask's name -> (B, n) bool;
+goal.NAME -> (B, *shape), and goal.steps -> (B,) int64, how many steps later it is."""
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Changes images (B, n, 3, H, W) uint8, all n of a window alike, by numbers drawn from the generator."""
 
@@ -139,10 +139,12 @@ class WindowDataset(Dataset[Batch]):
 
     def _table(self, source: int, before: int, rows: list[EpisodeRow]) -> list[WindowTable]:
         """Windows of episodes that came behind `before` others."""
+        finals = self.sources[source].finals
         ends = np.cumsum([row.length for row in self.sources[source].rows]).tolist()
         tables = []
         for place, row in enumerate(rows, start=before):
-            steps = np.asarray(self.config.current_steps(row.length), np.int64)
+            final = finals.values if finals.kept[place] else ()
+            steps = np.asarray(self.config.current_steps(row.length, final), np.int64)
             low, same = ends[place] - row.length, np.ones(len(steps), np.int64)
             tables.append(
                 WindowTable(
@@ -180,6 +182,9 @@ class WindowDataset(Dataset[Batch]):
         for name, offsets in self.config.cameras.items():
             rows, result[f"{name}_is_pad"] = chosen.rows(offsets)
             result[name] = chosen.frames(name, rows)
+        for name in self.config.next_observations:
+            first, _ = self.config.columns.get(name) or self.config.cameras[name]
+            chosen.put_final(name, first, result[name].numpy(), result[f"{name}_is_pad"].numpy())
         for name, mask in self.config.masks.items():
             rows, padding = chosen.rows(mask.offsets)
             values = chosen.column(mask.column, rows).numpy().reshape(*rows.shape, -1)
@@ -242,6 +247,21 @@ class _Chosen:
             _, starts = frames[source]
             places[inside] += starts[self._episode[inside], None]
         return self._gathered(places, lambda source: frames[source][0].frames)
+
+    def put_final(self, name: str, first: int, values: NDArray[Any], padding: NDArray[np.bool_]) -> None:
+        """Put final observations into windows (B, n, *shape) from offset `first` on, behind the last rows of episodes of
+        which one was kept."""
+        place = self.high + 1 - self.current - first
+        for source, inside in self._by_source():
+            finals = self._sources[source].finals
+            if name not in finals.values:
+                continue
+            windows = np.arange(len(place))[inside]
+            windows = windows[finals.kept[self._episode[windows]]]
+            which, column = np.nonzero(np.arange(values.shape[1]) >= place[windows, None])
+            behind = windows[which]
+            values[behind, column] = finals.values[name][self._episode[behind]]
+            padding[behind, column] &= column != place[behind]
 
     def _by_source(self) -> list[tuple[int, Any]]:
         if len(self._sources) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.alike import difference
 from isthmus_datasets.training.columns import load_columns
+from isthmus_datasets.training.final_rows import FinalRows, load_finals
 from isthmus_datasets.training.frame_cache import FrameCache
 from isthmus_datasets.training.windows import WindowConfig
 
@@ -65,6 +66,8 @@ class LoadedEpisodes:
         self.rows: list[EpisodeRow] = []
         """The chosen episodes, in the order in which their rows stand in `columns`."""
         self.columns = self._load([])
+        self.finals = self._finals([])
+        """What was observed after each chosen episode's last action, of what windows ask for after the current step."""
         self._seen = 0
         self._files: dict[Path, _Facts | None] = {}
 
@@ -130,11 +133,13 @@ class LoadedEpisodes:
         new = [row for row in come if self._chosen(row)]
         used = {path for row in new for path in self._paths(row)} | self._files.keys()
         self._files |= {path: _facts(path) for row in come for path in self._paths(row) if path in used}
-        for row in new:
-            self._check_length(row)
+        finals = self._finals(new)
+        for row, kept in zip(new, finals.kept, strict=True):
+            self._check_length(row, finals.values if kept else ())
         self._seen = max(self._seen, count)
         if not new:
             return []
+        self.finals = self.finals.joined(finals)
         loaded = self._load([row.index for row in new])
         self.columns = {name: np.concatenate([values, loaded[name]]) for name, values in self.columns.items()}
         self.rows += new
@@ -155,13 +160,16 @@ class LoadedEpisodes:
         columns = load_columns(self.reader, self._config.all_columns, episodes=episodes)
         return {name: v.astype(np.float32) if v.dtype == np.float64 else v for name, v in columns.items()}
 
+    def _finals(self, episodes: list[EpisodeRow]) -> FinalRows:
+        return load_finals(self.reader, self._config.next_observations, episodes, size=self._caching["size"])
+
     def _chosen(self, row: EpisodeRow) -> bool:
         if self._choice is None:
             return True
         return self._choice(row) if callable(self._choice) else row.index in self._choice
 
-    def _check_length(self, row: EpisodeRow) -> None:
-        if not self._config.current_steps(row.length):
+    def _check_length(self, row: EpisodeRow, final: Collection[str]) -> None:
+        if not self._config.current_steps(row.length, final):
             names = ", ".join((*self._config.columns, *self._config.cameras))
             raise DatasetError(
                 f"{self.reader.root}: episode {row.index} has {row.length} rows, too few for one window of {names}: "
