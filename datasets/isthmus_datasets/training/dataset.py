@@ -19,15 +19,15 @@ from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.alike import check_features
 from isthmus_datasets.training.loaded_episodes import Choice, LoadedEpisodes
-from isthmus_datasets.training.numbered_random import mixed, uniform
+from isthmus_datasets.training.numbered_random import WindowRandom, mixed, uniform
 from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
 """Column -> (B, n, *shape), floats as float32; camera -> (B, n, 3, H, W) uint8 RGB; NAME_is_pad -> (B, n) bool, True
 for rows beyond the episode's ends (what was observed after its last action is none); a mask's name -> (B, n) bool;
 goal.NAME -> (B, *shape), and goal.steps -> (B,) int64, how many steps later it is."""
-Transform = Callable[[Tensor, torch.Generator], Tensor]
-"""Changes images (B, n, 3, H, W) uint8, all n of a window alike, by numbers drawn from the generator."""
+Transform = Callable[[Tensor, WindowRandom], Tensor]
+"""Changes images (B, n, 3, H, W) uint8, all n of a window alike, by the numbers that are drawn for each window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class WindowDataset(Dataset[Batch]):
         datasets: Whose, one or several.
         config: What is cut out around each step.
         size: (H, W) that images are scaled to, by the mean of what each pixel covers; None for the datasets' own.
-        transform: What is done to the images of each camera.
+        transform: What is done to the images of each camera and of goals, by the same numbers for all of a window.
         cache: A folder for decoded frames of any datasets; None for one beside each dataset.
         cache_limit: Bytes that each camera's file there may have; None for what the disk has.
         arrivals: How many episodes each dataset had at first, and after each `refresh`, as the property of this name
@@ -211,11 +211,10 @@ class WindowDataset(Dataset[Batch]):
     def _transformed(self, batch: Batch, draws: NDArray[np.int64]) -> Batch:
         if self._transform is None:
             return batch
-        random = torch.Generator().manual_seed(zlib.crc32(draws.tobytes()))
         goals = [f"goal.{name}" for name in self.config.goal.cameras] if self.config.goal else []
         for name in [*self.config.cameras, *goals]:
             images = batch[name] if name in self.config.cameras else batch[name][:, None]
-            changed = self._transform(images, random)
+            changed = self._transform(images, WindowRandom(draws))
             batch[name] = changed if name in self.config.cameras else changed[:, 0]
         return batch
 
@@ -249,7 +248,7 @@ class _Chosen:
         return self._gathered(places, lambda source: frames[source][0].frames)
 
     def put_final(self, name: str, first: int, values: NDArray[Any], padding: NDArray[np.bool_]) -> None:
-        """Put final observations into windows (B, n, *shape) from offset `first` on, behind the last rows of episodes of
+        """Put final observations into windows (B, n, *shape) from offset `first` on, behind last rows: of episodes of
         which one was kept."""
         place = self.high + 1 - self.current - first
         for source, inside in self._by_source():

@@ -21,6 +21,7 @@ from isthmus_datasets.training.augmentation import RandomCrop
 from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Subset, WindowDataset
 from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_datasets.training.numbered_random import WindowRandom
 from isthmus_datasets.training.windows import Goal, WindowConfig
 
 
@@ -67,22 +68,30 @@ def test_a_window_by_itself_is_the_one_in_a_batch_and_batches_are_the_callers_ow
 
 
 def test_images_of_a_window_change_alike_and_as_the_draw_says(reader: DatasetReader):
-    config = WindowConfig(columns=CURRENT, cameras={"front": (-1, 0)}, goal=Goal(cameras=("front",)))
+    config = WindowConfig(
+        columns=CURRENT, cameras={"front": (-1, 0), "wrist": (0, 0)}, goal=Goal(cameras=("front",), least=0, most=0)
+    )
     seen: list[torch.Tensor] = []
 
-    def note(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    def note(frames: torch.Tensor, random: WindowRandom) -> torch.Tensor:
         seen.append(frames)
-        return frames + torch.randint(1, 9, (len(frames), 1, 1, 1, 1), generator=random, dtype=torch.uint8)
+        return frames + (1 + 100 * random.uniform(1)[:, :, None, None, None]).to(torch.uint8)
 
     dataset = windows(reader, config, transform=note)
     plain = windows(reader, config)
     chosen, draws = np.array([3, 8]), np.array([5, 6])
     one, same, other = (dataset.batch(chosen, d) for d in (draws, draws, draws + 1))
-    moved = one["front"] - plain.batch(chosen, draws)["front"]
+    before = plain.batch(chosen, draws)
+    moved = one["front"] - before["front"]
     assert all(len(change.unique()) == 1 for change in moved), "both frames of a window by the same"
+    assert torch.equal((one["wrist"] - before["wrist"])[:, 0, 0, 0, 0], moved[:, 0, 0, 0, 0]), "and every camera"
+    assert torch.equal(one["goal.front"], one["front"][:, 1]), "and the goal"
+    assert moved[0].unique() != moved[1].unique()
+    alone = dataset[int(chosen[1]), int(draws[1])]
+    assert torch.equal(alone["front"], one["front"][1]), "whatever is beside it"
     assert torch.equal(one["front"], same["front"])
     assert not torch.equal(one["front"], other["front"])
-    assert [tuple(frames.shape) for frames in seen[:2]] == [(2, 2, 3, 16, 32), (2, 1, 3, 16, 32)], "goals too"
+    assert [tuple(frames.shape) for frames in seen[:2]] == [(2, 2, 3, 16, 32), (2, 1, 3, 32, 16)]
 
 
 def test_wrong_names_are_answered_with_the_valid_ones(reader: DatasetReader):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.dataset import Batch, Subset, WindowDataset, as_it_is
+from isthmus_datasets.training.numbered_random import WindowRandom
 from isthmus_datasets.training.prefetch import Prefetch
 from isthmus_datasets.training.sampler import Weights, WindowSampler
 from isthmus_datasets.training.windows import Goal, WindowConfig
@@ -239,7 +240,7 @@ def test_torchs_loader_gives_the_same_from_processes_of_its_own(reader: DatasetR
 
 
 def test_what_fails_while_it_is_made_ahead_is_told(reader: DatasetReader):
-    def broken(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    def broken(frames: torch.Tensor, random: WindowRandom) -> torch.Tensor:
         raise RuntimeError("no such augmentation")
 
     dataset = windows(reader, WindowConfig(cameras={"front": (0, 0)}), transform=broken)
