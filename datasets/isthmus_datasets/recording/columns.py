@@ -44,7 +44,8 @@ def camera_name(name: str) -> str:
 def dataset_features(robot: RobotFeatures) -> Features:
     """What is recorded of a robot: observation.*, action (the operator's), sent_action (what the robot made of it),
     control (see `Controller`), intervention (whether a person drove where a policy would have), policy_action (what
-    that would have done; elsewhere the action), capture_time_ns (one per sensor), what followed the action (next.done,
+    that did or would have done), policy_known (whether it is known; where no policy or script was asked, policy_action
+    is the action and says nothing), capture_time_ns (one per sensor), what followed the action (next.done,
     next.truncated, next.success and, where the robot tells it, next.reward) and, where there is a simulator,
     simulation.* and simulator_state, at the observation.
 
@@ -63,6 +64,7 @@ def dataset_features(robot: RobotFeatures) -> Features:
         "sent_action": robot.action,
         "policy_action": robot.action,
         "control": Feature(dtype="int64", shape=(1,), info=control),
+        "policy_known": flag,
         "intervention": flag,
         "capture_time_ns": Feature(
             dtype="int64", shape=(len(robot.sensors),), names=robot.sensors, info={"units": ["ns"] * len(robot.sensors)}
@@ -106,7 +108,7 @@ def open_dataset(root: Path, robot: RobotFeatures, *, fps: int, lossless: Collec
 def check_dataset(writer: DatasetWriter, robot: RobotFeatures, *, fps: int) -> None:
     """Raises DatasetError where the dataset is not as recording this robot makes one, saying what differs."""
     root = writer.root
-    if RENAMED.keys() & writer.info.features.keys():
+    if is_earlier(writer.info.features):
         raise DatasetError(
             f"{root} was recorded by an earlier version of this program: make today's of it by "
             f"`isthmus-dataset migrate {root} NEW` and go on there"
@@ -114,6 +116,11 @@ def check_dataset(writer: DatasetWriter, robot: RobotFeatures, *, fps: int) -> N
     found = differences(writer.info, robot, fps=fps)
     if found:
         raise DatasetError(f"{root} is not of this robot: {'; '.join(found)}: record into another folder")
+
+
+def is_earlier(features: Collection[str]) -> bool:
+    """Whether columns of these names are as an earlier version recorded them."""
+    return bool(RENAMED.keys() & set(features)) or ("policy_action" in features and "policy_known" not in features)
 
 
 def next_seed(root: Path) -> int:

@@ -87,6 +87,6 @@ class Driver(Operator, Protocol):
     """A policy or script, which a person may interrupt."""
 
     def resume(self) -> None:
-        """A person has driven for a while and gives control back: what was planned before is stale. It was asked all
-        the while, so what it has observed is not."""
+        """A person takes over, or gives control back: what was planned before is stale. It is asked all the while, so
+        what it has observed is not. While the person drives it plans as seldom as when it drives itself."""
         ...

@@ -24,7 +24,7 @@ from isthmus_datasets.format.final import final_table, read_final
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet, parquet_bytes, table
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.format.writer import DatasetWriter, Unconfirmed
 
 QUARANTINE = ".unsaved"
 """The folder in the dataset's where they wait, each in one that is called by the time it came."""
@@ -82,6 +82,7 @@ def recover(writer: DatasetWriter) -> list[int]:
     Raises:
         DatasetError: one of them is damaged.
         OSError: there is still no room for one; it goes on waiting.
+        Unconfirmed: one is saved, perhaps not for good; it stays here too until the next `recover`.
     """
     saved = []
     for folder in waiting(writer.root):
@@ -96,6 +97,8 @@ def recover(writer: DatasetWriter) -> list[int]:
 def _append(writer: DatasetWriter, episode: Episode, folder: Path) -> int:
     try:
         return writer.append(episode)
+    except Unconfirmed:
+        raise  # it is there, and waits for nothing
     except OSError as error:
         steps = episode.length
         raise OSError(error.errno, f"an episode of {steps} steps waits in {folder} for room: {error}") from error

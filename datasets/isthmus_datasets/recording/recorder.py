@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import cast
@@ -39,7 +41,8 @@ class Recorder:
     Every step the robot is observed, the operator decides, and the robot acts. What a step led to (next.*) is read off
     the observation after it, so that an episode ends upon an observation, and the action that comes with it is not
     sent. A world that ends ends the episode; before the start, it begins anew. Steps are `writer.info.fps` a second by
-    the clock; between episodes, while one is saved, there are none.
+    the clock; between episodes there are none. An episode is saved by a thread of its own, which decodes its videos and
+    waits for the disk, while this one holds the robot in stand-by (`HeldRobot`).
 
     Args:
         robot: Stays the caller's to close, as do the next two.
@@ -177,9 +180,9 @@ class Recorder:
         action = checked("action", self._features.action, decision.action)
         take.add(observed(self._features, observation))
         planned = action if decision.policy is None else decision.policy
-        taken_over = decision.policy is not None and decision.control is Controller.HUMAN
+        asked, human = decision.policy is not None, decision.control is Controller.HUMAN
         take.add({"action": action, "control": [int(decision.control)]})
-        take.add({"policy_action": planned, "intervention": [taken_over]})
+        take.add({"policy_action": planned, "policy_known": [asked or not human], "intervention": [asked and human]})
         if self._features.simulator_state:
             take.add({"simulator_state": cast(SimulatedRobot, self._robot).simulator_state()})
         take.add({"sent_action": self._robot.act(action)})
@@ -200,14 +203,30 @@ class Recorder:
             "dropped_frames": timing.skipped,
             "jitter_p99_ms": timing.jitter_ms(99),
         }
-        episode, lost = take.episode(self.task, facts), str(end.lost or "")
-        return self._saver.save(Finished(episode=episode, timing=timing, event=end.event, ending=end.ending, lost=lost))
+        event, ending, lost = end.event, end.ending, str(end.lost or "")
+
+        def save() -> Outcome:
+            episode = take.episode(self.task, facts)
+            return self._saver.save(Finished(episode=episode, timing=timing, event=event, ending=ending, lost=lost))
+
+        return self._beside(save)
+
+    def _beside(self, save: Callable[[], Outcome]) -> Outcome:
+        """What `save` gives, while the robot is held. Raises what `save` raises."""
+        hold = getattr(self._robot, "hold", lambda: None)
+        with ThreadPoolExecutor(1) as pool:
+            saving = pool.submit(save)
+            while not saving.done():
+                hold()
+                wait([saving], timeout=1.0 / self._pace.rate_hz)
+            return saving.result()
 
     def save_again(self) -> None:
         """Save the finished episode that could not be written, if there is one. Raises UnsavedError when it still
         cannot."""
-        if self._saver.unsaved is not None:
-            self.outcomes.append(self._saver.save(self._saver.unsaved))
+        unsaved = self._saver.unsaved
+        if unsaved is not None:
+            self.outcomes.append(self._beside(lambda: self._saver.save(unsaved)))
             self.footage.clear()
 
     @property

@@ -128,6 +128,15 @@ class Robot(Protocol):
         ...
 
 
+class HeldRobot(Robot, Protocol):
+    """A robot that is sent something all the time while it is driven."""
+
+    def hold(self) -> None:
+        """Go to stand-by, or stay there: called once a period while an episode is saved. It raises nothing: what goes
+        wrong leads the robot to its safe command, and the next `reset` tells what still is."""
+        ...
+
+
 class SimulatedRobot(Robot, Protocol):
     """A robot whose whole state can be kept, so that an episode can be replayed exactly."""
 

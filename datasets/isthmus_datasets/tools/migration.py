@@ -14,21 +14,23 @@ from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import RENAMED
+from isthmus_datasets.recording.columns import RENAMED, is_earlier
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
 from isthmus_datasets.tools.operations import write_episodes
 
 _TIMES, _AROUND = "capture_time_ns", "environment_state"
-_FLAGS = ("intervention", "next.success", "next.done", "next.truncated")
+_FLAGS = ("policy_known", "intervention", "next.success", "next.done", "next.truncated")
+_FLAG = Feature(dtype="bool", shape=(1,))
 
 
 def migrate(source: Path, target: Path) -> int:
     """Make today's dataset of one that an earlier version recorded.
 
-    Columns get today's names; capture times of what only a simulator knows are left out, which never were. The last row of an episode ends it: truncated, unless it succeeded. A person who drove in
-    an episode where a policy or script drove too intervened; what the policy would have done there was not recorded,
-    and stands as the action.
+    Columns get today's names; capture times of what only a simulator knows, which never were any, are left out. The
+    last row of an episode ends it: truncated, unless it succeeded. A person who drove in an episode where a policy or
+    script drove too intervened; what the policy would have done there was not recorded: the action stands for it, and
+    policy_known says so. A dataset that lacks no more than that column gets it.
 
     Returns:
         How many steps that is true of.
@@ -38,17 +40,23 @@ def migrate(source: Path, target: Path) -> int:
         OSError: a file cannot be written.
     """
     reader = DatasetReader(source)
-    if not {"action", "action.sent", "control"} <= reader.info.features.keys():
+    names = reader.info.features.keys()
+    if not {"action", "control"} <= names or not is_earlier(names):
         raise DatasetError(
             f"{source} was not recorded by an earlier version of this program: nothing is to be migrated"
         )
-    info = replace(reader.info, features=_features(reader.info.features))
+    recent = "policy_action" in names
+    features = {**reader.info.features, "policy_known": _FLAG} if recent else _features(reader.info.features)
+    info = replace(reader.info, features=features)
     unknown = 0
 
     def migrated(episode: Episode) -> Episode:
         nonlocal unknown
-        columns = _columns(episode, _kept_times(reader.info.features))
+        known = {"policy_known": episode.columns["control"] != Controller.HUMAN}
+        columns = (episode.columns if recent else _columns(episode, _kept_times(reader.info.features))) | known
         unknown += int(columns["intervention"].sum())
+        if recent:
+            return replace(episode, columns=columns)
         return replace(episode, columns=columns, facts=_facts(episode))
 
     everything = ((reader, index) for index in range(reader.num_episodes))
@@ -62,7 +70,7 @@ def _features(features: Features) -> Features:
     if old and kept:
         names = tuple(old.names[i] for i in kept) if old.names else None
         named[_TIMES] = replace(old, shape=(len(kept),), names=names, info={"units": ["ns"] * len(kept)})
-    flags = dict.fromkeys(_FLAGS, Feature(dtype="bool", shape=(1,)))
+    flags = dict.fromkeys(_FLAGS, _FLAG)
     return {**named, "policy_action": features["action"], **flags}
 
 

@@ -1,5 +1,5 @@
-"""Changes of images that a learner should not mind: each the same for all frames of a window. `Transform`s, one after
-the other by `Sequential`."""
+"""Changes of images that a learner should not mind: each the same for all frames of a window, of all its cameras, and
+by its draw alone. `Transform`s, one after the other by `Sequential`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
+
+from isthmus_datasets.training.numbered_random import WindowRandom
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -17,9 +19,9 @@ _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 class Sequential:
     """One after the other, on images (B, n, 3, H, W) uint8."""
 
-    transforms: tuple[Callable[[Tensor, Generator], Tensor], ...]
+    transforms: tuple[Callable[[Tensor, WindowRandom], Tensor], ...]
 
-    def __call__(self, images: Tensor, random: Generator) -> Tensor:
+    def __call__(self, images: Tensor, random: WindowRandom) -> Tensor:
         for transform in self.transforms:
             images = transform(images, random)
         return images
@@ -32,13 +34,13 @@ class RandomCrop:
 
     pixels: int = 4
 
-    def __call__(self, images: Tensor, random: Generator) -> Tensor:
-        count, (height, width) = len(images), images.shape[-2:]
-        moved = torch.randint(-self.pixels, self.pixels + 1, (2, count, 1), generator=random)
+    def __call__(self, images: Tensor, random: WindowRandom) -> Tensor:
+        height, width = images.shape[-2:]
+        moved = (random.uniform(2).T[:, :, None] * (2 * self.pixels + 1)).long() - self.pixels
         rows = (torch.arange(height) + moved[0]).clamp(0, height - 1)
         columns = (torch.arange(width) + moved[1]).clamp(0, width - 1)
         result = torch.empty_like(images)
-        for window in range(count):
+        for window in range(len(images)):
             result[window] = images[window].index_select(-2, rows[window]).index_select(-1, columns[window])
         return result
 
@@ -51,9 +53,9 @@ class ColorJitter:
     contrast: float = 0.2
     saturation: float = 0.2
 
-    def __call__(self, images: Tensor, random: Generator) -> Tensor:
+    def __call__(self, images: Tensor, random: WindowRandom) -> Tensor:
         spread = torch.tensor((self.brightness, self.contrast, self.saturation))
-        factors = 1.0 + spread * (2.0 * torch.rand((len(images), 3), generator=random) - 1.0)
+        factors = 1.0 + spread * (2.0 * random.uniform(3) - 1.0)
         bright, contrast, color = factors.T[:, :, None, None, None, None]
         values = images.float() * bright
         grey = (values * torch.tensor(_GREY)[:, None, None]).sum(-3, keepdim=True)
@@ -69,9 +71,9 @@ class Blur:
     sigma: float = 1.0
     share: float = 0.5
 
-    def __call__(self, images: Tensor, random: Generator) -> Tensor:
-        count, frames, channels, height, width = images.shape
-        drawn = torch.rand((2, count), generator=random)
+    def __call__(self, images: Tensor, random: WindowRandom) -> Tensor:
+        _, frames, channels, height, width = images.shape
+        drawn = random.uniform(2).T
         sigma = torch.where(drawn[0] < self.share, drawn[1] * self.sigma, 0.0).clamp(min=1e-3)
         reach = max(1, round(2.0 * self.sigma))
         kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma[:, None]) ** 2)

@@ -17,16 +17,17 @@ from torch.utils.data import Dataset
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.alike import check_features
 from isthmus_datasets.training.loaded_episodes import Choice, LoadedEpisodes
-from isthmus_datasets.training.numbered_random import mixed, uniform
+from isthmus_datasets.training.numbered_random import WindowRandom, mixed, uniform
 from isthmus_datasets.training.windows import Offsets, WindowConfig
 
 Batch = dict[str, Tensor]
 """Column -> (B, n, *shape), floats as float32; camera -> (B, n, 3, H, W) uint8 RGB; NAME_is_pad -> (B, n) bool, True
-for rows beyond the episode's ends; a mask's name -> (B, n) bool; goal.NAME -> (B, *shape), and goal.steps -> (B,)
-int64, how many steps later it is."""
-Transform = Callable[[Tensor, torch.Generator], Tensor]
-"""Changes images (B, n, 3, H, W) uint8, all n of a window alike, by numbers drawn from the generator."""
+for rows beyond the episode's ends (what was observed after its last action is none); a mask's name -> (B, n) bool;
+goal.NAME -> (B, *shape), and goal.steps -> (B,) int64, how many steps later it is."""
+Transform = Callable[[Tensor, WindowRandom], Tensor]
+"""Changes images (B, n, 3, H, W) uint8, all n of a window alike, by the numbers that are drawn for each window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class WindowDataset(Dataset[Batch]):
         datasets: Whose, one or several.
         config: What is cut out around each step.
         size: (H, W) that images are scaled to, by the mean of what each pixel covers; None for the datasets' own.
-        transform: What is done to the images of each camera.
+        transform: What is done to the images of each camera and of goals, by the same numbers for all of a window.
         cache: A folder for decoded frames of any datasets; None for one beside each dataset.
         cache_limit: Bytes that each camera's file there may have; None for what the disk has.
         arrivals: How many episodes each dataset had at first, and after each `refresh`, as the property of this name
@@ -81,7 +82,8 @@ class WindowDataset(Dataset[Batch]):
     Raises:
         ValueError: there is no dataset.
         IndexError: there is no such episode.
-        DatasetError: there is no such column or camera; datasets differ in their rate or in a feature; an episode is
+        DatasetError: there is no such column or camera; datasets differ in their rate or in a
+            feature (type, shape, order of its elements, units); an episode is
             shorter than a window; a file is missing or damaged; columns do not fit into memory. The message names
             dataset, episode and feature.
         OSError: decoded frames cannot be written; the message says where and how much.
@@ -137,10 +139,12 @@ class WindowDataset(Dataset[Batch]):
 
     def _table(self, source: int, before: int, rows: list[EpisodeRow]) -> list[WindowTable]:
         """Windows of episodes that came behind `before` others."""
+        finals = self.sources[source].finals
         ends = np.cumsum([row.length for row in self.sources[source].rows]).tolist()
         tables = []
         for place, row in enumerate(rows, start=before):
-            steps = np.asarray(self.config.current_steps(row.length), np.int64)
+            final = finals.values if finals.kept[place] else ()
+            steps = np.asarray(self.config.current_steps(row.length, final), np.int64)
             low, same = ends[place] - row.length, np.ones(len(steps), np.int64)
             tables.append(
                 WindowTable(
@@ -178,6 +182,9 @@ class WindowDataset(Dataset[Batch]):
         for name, offsets in self.config.cameras.items():
             rows, result[f"{name}_is_pad"] = chosen.rows(offsets)
             result[name] = chosen.frames(name, rows)
+        for name in self.config.next_observations:
+            first, _ = self.config.columns.get(name) or self.config.cameras[name]
+            chosen.put_final(name, first, result[name].numpy(), result[f"{name}_is_pad"].numpy())
         for name, mask in self.config.masks.items():
             rows, padding = chosen.rows(mask.offsets)
             values = chosen.column(mask.column, rows).numpy().reshape(*rows.shape, -1)
@@ -204,11 +211,10 @@ class WindowDataset(Dataset[Batch]):
     def _transformed(self, batch: Batch, draws: NDArray[np.int64]) -> Batch:
         if self._transform is None:
             return batch
-        random = torch.Generator().manual_seed(zlib.crc32(draws.tobytes()))
         goals = [f"goal.{name}" for name in self.config.goal.cameras] if self.config.goal else []
         for name in [*self.config.cameras, *goals]:
             images = batch[name] if name in self.config.cameras else batch[name][:, None]
-            changed = self._transform(images, random)
+            changed = self._transform(images, WindowRandom(draws))
             batch[name] = changed if name in self.config.cameras else changed[:, 0]
         return batch
 
@@ -240,6 +246,21 @@ class _Chosen:
             _, starts = frames[source]
             places[inside] += starts[self._episode[inside], None]
         return self._gathered(places, lambda source: frames[source][0].frames)
+
+    def put_final(self, name: str, first: int, values: NDArray[Any], padding: NDArray[np.bool_]) -> None:
+        """Put final observations into windows (B, n, *shape) from offset `first` on, behind last rows: of episodes of
+        which one was kept."""
+        place = self.high + 1 - self.current - first
+        for source, inside in self._by_source():
+            finals = self._sources[source].finals
+            if name not in finals.values:
+                continue
+            windows = np.arange(len(place))[inside]
+            windows = windows[finals.kept[self._episode[windows]]]
+            which, column = np.nonzero(np.arange(values.shape[1]) >= place[windows, None])
+            behind = windows[which]
+            values[behind, column] = finals.values[name][self._episode[behind]]
+            padding[behind, column] &= column != place[behind]
 
     def _by_source(self) -> list[tuple[int, Any]]:
         if len(self._sources) == 1:
@@ -273,14 +294,4 @@ def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_
                 f"{other.root} has {other.info.fps} rows a second, {first.root} {first.info.fps}: a window would last "
                 "another time; train on one of them, or convert it"
             )
-        for name in (*config.all_columns, *config.all_cameras):
-            here, there = first.info.features.get(name), other.info.features.get(name)
-            if here is None or there is None:
-                continue  # said by whoever reads it
-            scaled = here.is_image and there.is_image and any_size
-            if not scaled and (here.shape, here.numpy) != (there.shape, there.numpy):
-                fix = "give the size that both are scaled to" if here.is_image else "leave one of them out"
-                raise DatasetError(
-                    f"{name!r} is {here.dtype} {here.shape} in {first.root}, {there.dtype} {there.shape} in "
-                    f"{other.root}: {fix}"
-                )
+    check_features(readers, (*config.all_columns, *config.all_cameras), any_size=any_size)

@@ -18,6 +18,7 @@ from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.files import write_synced
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
+from isthmus_datasets.training.alike import check_features
 from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Subset
 
@@ -68,10 +69,12 @@ class Normalizer(nn.Module):
             constant: What becomes of an element that never changes: "refuse" it, or "keep" it with scale 1.
 
         Raises:
-            DatasetError: there is no such column of numbers, no row, or an element never changes (by name).
+            DatasetError: there is no such column of numbers, no row, or an element never changes (by name); or datasets
+                differ in a feature, its order or its units.
         """
         listed = [datasets] if isinstance(datasets, DatasetReader | Subset) else list(datasets)
         subsets = [each if isinstance(each, Subset) else Subset(reader=each) for each in listed]
+        check_features([subset.reader for subset in subsets], modes)
         offsets, scales = {}, {}
         for name, mode in modes.items():
             values = np.concatenate([_values(subset, name) for subset in subsets]).astype(np.float64)

@@ -1,14 +1,35 @@
 """Random numbers by their place in a stream: any stretch is had without what comes before it, and needs no generator,
-whose setting up takes as long as gathering a batch of states.
+whose setting up takes as long as gathering a batch of states. So each window of a batch has a stream of its own.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _BITS = np.float64(2.0**-53)
+_CHANGES = np.uint64(0xD6E8FEB86659FD93)  # apart from the stream that goals are drawn from
+
+
+class WindowRandom:
+    """What is drawn for the images of each of B windows: of each from its own draw, whatever is beside it.
+
+    Args:
+        draws: (B,) integers.
+    """
+
+    def __init__(self, draws: NDArray[np.int64]) -> None:
+        self._starts, self._place = mixed(draws.astype(np.uint64) ^ _CHANGES)[:, None], 0
+
+    def uniform(self, count: int) -> Tensor:
+        """(B, count) float32 in [0, 1): each window's next numbers."""
+        places = np.arange(self._place, self._place + count, dtype=np.uint64)
+        self._place += count
+        numbers = mixed(self._starts + _STEP * places) >> np.uint64(40)  # 24 bits, all that a float32 holds
+        return torch.from_numpy(numbers.astype(np.float32) * np.float32(2.0**-24))
 
 
 def streams(seeds: list[int], count: int) -> list[NDArray[np.uint64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,7 @@ class WindowSampler:
         self._epoch = self._batch = 0
         self._sums = _cumulated(dataset, weights) if weights else None
         self._summed = len(dataset)
+        self._weighing: dict[int, str] = {}
         if len(self) == 0:
             raise ValueError(f"{self._windows} windows fill no batch of {batch_size} for {world_size} rank(s)")
 
@@ -153,23 +155,29 @@ class WindowSampler:
         self._epoch, self._batch = epoch, batch
 
     def _identity(self, windows: int) -> dict[str, Any]:
-        """All that the order follows from, besides the epoch; weights are functions, which only the caller knows."""
+        """All that the order follows from, besides the epoch."""
         return {
             "windows": self._dataset.fingerprint(windows),
             "batch_size": self._batch_size,
             "seed": self._seed,
             "shuffle": self._shuffle,
             "drop_last": self._drop_last,
-            "weighted": self._weights is not None,
+            "weights": self._weights and self._told_weights(self._weights, windows),
+            "batches": self._batches,
             "world_size": self._world_size,
         }
 
+    def _told_weights(self, weights: Weights, windows: int) -> str:
+        """Tells what the first windows weigh from other weights: weights are functions, so it is what they give."""
+        if windows not in self._weighing:
+            checksum = zlib.crc32(_each(self._dataset, weights)[:windows].tobytes())
+            self._weighing[windows] = f"{checksum:08x}, datasets {weights.datasets and [*map(float, weights.datasets)]}"
+        return self._weighing[windows]
 
-def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
-    """(windows,): each one's weight added to those before it."""
-    table, each = dataset.table, np.ones(len(dataset))
-    if weights.datasets is not None and len(weights.datasets) != len(dataset.sources):
-        raise ValueError(f"there are {len(dataset.sources)} datasets, and shares of {len(weights.datasets)}")
+
+def _each(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
+    """(windows,): each one's weight within its dataset."""
+    table, each = dataset.table, np.ones(len(dataset.table.current))
     for number, source in enumerate(dataset.sources):
         inside = table.source == number
         if weights.episodes is not None:
@@ -179,7 +187,17 @@ def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
             each[inside] *= np.asarray(weights.steps(source.columns), np.float64)[table.current[inside]]
         if not (np.isfinite(each[inside]) & (each[inside] >= 0.0)).all():
             raise ValueError(f"weights of {source.reader.root} are negative or not finite")
-        if weights.datasets is not None:
+    return each
+
+
+def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
+    """(windows,): each one's weight added to those before it."""
+    if weights.datasets is not None and len(weights.datasets) != len(dataset.sources):
+        raise ValueError(f"there are {len(dataset.sources)} datasets, and shares of {len(weights.datasets)}")
+    each = _each(dataset, weights)
+    if weights.datasets is not None:
+        for number, source in enumerate(dataset.sources):
+            inside = dataset.table.source == number
             each[inside] *= _share(weights.datasets[number], float(each[inside].sum()), str(source.reader.root))
     if not each.sum() > 0.0:
         roots = ", ".join(str(source.reader.root) for source in dataset.sources)

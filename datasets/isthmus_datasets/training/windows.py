@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 Offsets = tuple[int, int]
@@ -54,7 +54,10 @@ class Goal:
 @dataclass(frozen=True, kw_only=True)
 class WindowConfig:
     """What is cut out around each current step. Beyond an episode's ends stand its first and last row, and a mask says
-    so, as with LeRobot's delta_timestamps.
+    so, as with LeRobot's delta_timestamps. Where the dataset keeps what was observed after the last action, that is the
+    row after the last one of "observation." and "simulation." columns and of cameras so called: it is no padding, and
+    what is further behind repeats it. So a learner that asks for the next observation, offset 1, can bootstrap an
+    episode that was cut short ("next.truncated").
 
     Args:
         columns: Name of a column -> offsets of its rows.
@@ -119,10 +122,16 @@ class WindowConfig:
         """Every camera that is looked at, each once."""
         return tuple(dict.fromkeys((*self.cameras, *(self.goal.cameras if self.goal else ()))))
 
-    def current_steps(self, length: int) -> range:
-        """The current steps of an episode of so many rows."""
-        offsets = [*self.columns.values(), *self.cameras.values()]
-        first, last = min(low for low, _ in offsets), max(high for _, high in offsets)
+    @property
+    def next_observations(self) -> tuple[str, ...]:
+        """Columns and cameras of which rows behind the current one are asked for."""
+        return tuple(name for name, (_, last) in {**self.columns, **self.cameras}.items() if last > 0)
+
+    def current_steps(self, length: int, final: Collection[str] = ()) -> range:
+        """The current steps of an episode of so many rows, and one more of the columns and cameras in `final`."""
+        offsets = {**self.columns, **self.cameras}
+        first = min(low for low, _ in offsets.values())
+        last = max(high - (name in final) for name, (_, high) in offsets.items())
         start = 0 if self.pad_before is None else -first - self.pad_before
         stop = length if self.pad_after is None else length + self.pad_after - last
         return range(max(start, 0), max(min(stop, length), 0))

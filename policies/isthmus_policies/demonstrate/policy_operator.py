@@ -82,7 +82,7 @@ class PolicyOperator:
         return Event.TIME if self._step >= self._steps else Event.NONE
 
     def resume(self) -> None:
-        """What it planned while somebody else drove is forgotten."""
+        """What it has planned is forgotten."""
         self._policy.resume()
 
     def close(self) -> None:

@@ -58,6 +58,10 @@ class ClassifiedRobot:
         self._acted = True
         return self._robot.act(action)
 
+    def hold(self) -> None:
+        """As the robot's, where it has that."""
+        getattr(self._robot, "hold", lambda: None)()
+
     def close(self) -> None:
         """As the robot's."""
         self._robot.close()

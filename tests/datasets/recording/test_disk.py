@@ -21,7 +21,7 @@ from recordings import Meddling, Robot, recording
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.format.writer import DatasetWriter, Unconfirmed
 from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.outcome import RecordingError, UnsavedError
@@ -267,15 +267,32 @@ def test_killed_at_every_step_of_recovery(root: Path):
     assert step > 10
 
 
-def test_an_episode_that_the_disk_does_not_confirm_is_told_as_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def failing(path: Path) -> None:
-        if (path / "info.json").exists() and DatasetReader(path.parent).num_episodes:
-            raise OSError(5, "Input/output error")
+def not_confirmed(path: Path) -> None:
+    """Flushing fails once an episode is committed."""
+    if (path / "info.json").exists() and DatasetReader(path.parent).num_episodes:
+        raise OSError(5, "Input/output error")
 
+
+def test_an_episode_that_the_disk_does_not_confirm_is_told_as_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with recording(tmp_path / "data", Robot(), Push(steps=3)) as recorder:
-        monkeypatch.setattr("isthmus_datasets.format.writer.sync", failing)
+        monkeypatch.setattr("isthmus_datasets.format.writer.sync", not_confirmed)
         outcome = recorder.record(1)
         assert (outcome.index, recorder.summary().saved) == (0, 1)
         assert "episode 0 is in " in outcome.reason
         assert "the disk does not confirm it" in str(recorder.summary())
     assert DatasetReader(tmp_path / "data").num_episodes == 1
+
+
+def test_one_that_waited_and_is_not_confirmed_is_told_as_saved_and_stays(tmp_path: Path, full: pytest.MonkeyPatch):
+    never_saved(root := tmp_path / "data", PointMass())
+    full.undo()
+    with full.context() as patch, DatasetWriter.open(root) as writer:
+        patch.setattr("isthmus_datasets.format.writer.sync", not_confirmed)
+        with pytest.raises(Unconfirmed, match=r"episode 0 is in .*data, but the disk does not confirm it") as raised:
+            recover(writer)
+        assert "waits" not in str(raised.value)
+    assert len(waiting(root)) == 1, "what the disk may lose is kept beside it"
+    with DatasetWriter.open(root) as writer:
+        assert recover(writer) == [], "it is not appended again"
+    assert [row.facts["seed"] for row in DatasetReader(root).episodes] == [5]
+    assert waiting(root) == []

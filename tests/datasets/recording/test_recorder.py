@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from point_mass import FEATURES, PERIOD_NS, PointMass, Push
 from recordings import Meddling, Robot, Script, record, recording
 
+from isthmus_datasets.format.frames import scan_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
@@ -63,6 +65,37 @@ def test_every_row_of_a_recorded_episode(tmp_path: Path):
     np.testing.assert_allclose(final["observation.speed"], [0.4, -0.5], atol=1e-6)
     assert np.unique(final["observation.images.wrist"]).tolist() == [65], "without loss"
     assert not (tmp_path / "data/.recording").exists()
+
+
+class Held(PointMass):
+    """Notes which thread holds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holding: list[int] = []
+        self.held = threading.Event()
+
+    def hold(self) -> None:
+        self.holding.append(threading.get_ident())
+        self.held.set()
+
+
+def test_videos_are_decoded_by_another_thread_while_the_robot_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    robot, decoding = Held(), []
+
+    def scan(path: Path, **options: Any) -> Any:
+        robot.held.clear()
+        assert robot.held.wait(10.0), "the control thread goes on meanwhile"
+        decoding.append(threading.get_ident())
+        return scan_video(path, **options)
+
+    monkeypatch.setattr("isthmus_datasets.format.staging.scan_video", scan)
+    recorder = record(tmp_path / "data", robot, Push(steps=3))
+    assert recorder.summary().saved == 1
+    assert len(decoding) == len(FEATURES.cameras)
+    assert set(robot.holding) == {threading.get_ident()}
+    assert threading.get_ident() not in decoding
+    assert robot.steps == 3, "it is not acted on"
 
 
 def test_what_the_columns_are(tmp_path: Path):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from isthmus_datasets.format.episode import Episode
-from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.features import INDEX_FEATURES, Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
@@ -80,6 +80,7 @@ def test_columns_get_their_names_and_rows_tell_how_it_goes_on(old: Path, tmp_pat
     np.testing.assert_array_equal(new["sent_action"], one["action.sent"])
     np.testing.assert_array_equal(new["simulation.environment_state"], one["observation.environment_state"])
     assert new["intervention"].ravel().tolist() == [False, True, True, False]
+    assert new["policy_known"].ravel().tolist() == [True, False, False, True]
     assert after.info.features["capture_time_ns"].names == ("state", "speed", "scene")
     np.testing.assert_array_equal(new["capture_time_ns"], one["capture_time_ns"][:, [0, 1, 3]])
     assert not after.columns(0)["intervention"].any(), "a person alone intervenes in nothing"
@@ -133,6 +134,28 @@ def test_it_can_be_gone_on_with(old: Path, tmp_path: Path):
         Recorder(robot, Push(steps=3), writer, task="push", clock=VirtualClock()) as recorder,
     ):
         assert recorder.record(1).index == 3
+
+
+def test_one_that_lacks_only_whether_the_policy_is_known_gets_that(old: Path, tmp_path: Path):
+    migrate(old, tmp_path / "newest")
+    newest = DatasetReader(tmp_path / "newest")
+    features = {name: f for name, f in newest.info.features.items() if name not in ("policy_known", *INDEX_FEATURES)}
+    with DatasetWriter.create(tmp_path / "recent", fps=10, features=features, robot_type="point_mass") as writer:
+        for row in newest.episodes:
+            episode = newest.episode(row.index)
+            kept = {name: values for name, values in episode.columns.items() if name in features}
+            truncated = kept | {"next.truncated": ~kept["next.truncated"]}
+            writer.append(replace(episode, columns=truncated))
+    with pytest.raises(DatasetError, match=r"recent was recorded by an earlier version.*isthmus-dataset migrate"):
+        open_dataset(tmp_path / "recent", FEATURES, fps=10)
+    assert migrate(tmp_path / "recent", tmp_path / "again") == 2
+    open_dataset(tmp_path / "again", FEATURES, fps=10).close()
+    again = DatasetReader(tmp_path / "again")
+    for index in range(3):
+        known, was = again.columns(index)["policy_known"], newest.columns(index)["policy_known"]
+        np.testing.assert_array_equal(known, was)
+        ends = DatasetReader(tmp_path / "recent").columns(index)["next.truncated"]
+        np.testing.assert_array_equal(again.columns(index)["next.truncated"], ends)
 
 
 def test_what_is_not_old_is_refused(old: Path, tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.augmentation import RandomCrop
 from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Subset, WindowDataset
+from isthmus_datasets.training.normalizer import Normalizer
+from isthmus_datasets.training.numbered_random import WindowRandom
 from isthmus_datasets.training.windows import Goal, WindowConfig
 
 
@@ -64,22 +68,30 @@ def test_a_window_by_itself_is_the_one_in_a_batch_and_batches_are_the_callers_ow
 
 
 def test_images_of_a_window_change_alike_and_as_the_draw_says(reader: DatasetReader):
-    config = WindowConfig(columns=CURRENT, cameras={"front": (-1, 0)}, goal=Goal(cameras=("front",)))
+    config = WindowConfig(
+        columns=CURRENT, cameras={"front": (-1, 0), "wrist": (0, 0)}, goal=Goal(cameras=("front",), least=0, most=0)
+    )
     seen: list[torch.Tensor] = []
 
-    def note(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    def note(frames: torch.Tensor, random: WindowRandom) -> torch.Tensor:
         seen.append(frames)
-        return frames + torch.randint(1, 9, (len(frames), 1, 1, 1, 1), generator=random, dtype=torch.uint8)
+        return frames + (1 + 100 * random.uniform(1)[:, :, None, None, None]).to(torch.uint8)
 
     dataset = windows(reader, config, transform=note)
     plain = windows(reader, config)
     chosen, draws = np.array([3, 8]), np.array([5, 6])
     one, same, other = (dataset.batch(chosen, d) for d in (draws, draws, draws + 1))
-    moved = one["front"] - plain.batch(chosen, draws)["front"]
+    before = plain.batch(chosen, draws)
+    moved = one["front"] - before["front"]
     assert all(len(change.unique()) == 1 for change in moved), "both frames of a window by the same"
+    assert torch.equal((one["wrist"] - before["wrist"])[:, 0, 0, 0, 0], moved[:, 0, 0, 0, 0]), "and every camera"
+    assert torch.equal(one["goal.front"], one["front"][:, 1]), "and the goal"
+    assert moved[0].unique() != moved[1].unique()
+    alone = dataset[int(chosen[1]), int(draws[1])]
+    assert torch.equal(alone["front"], one["front"][1]), "whatever is beside it"
     assert torch.equal(one["front"], same["front"])
     assert not torch.equal(one["front"], other["front"])
-    assert [tuple(frames.shape) for frames in seen[:2]] == [(2, 2, 3, 16, 32), (2, 1, 3, 16, 32)], "goals too"
+    assert [tuple(frames.shape) for frames in seen[:2]] == [(2, 2, 3, 16, 32), (2, 1, 3, 32, 16)]
 
 
 def test_wrong_names_are_answered_with_the_valid_ones(reader: DatasetReader):
@@ -225,6 +237,105 @@ def test_a_dataset_that_changed_under_a_training_is_named(root: Path, tmp_path: 
         DatasetError, match=r"data: episode 1 has changed while it was trained on: it had 1 rows and has"
     ):
         dataset.refresh()
+
+
+def rerecorded(root: Path) -> None:
+    """Episode 1 with as many rows, and other values: a whole new file under the name."""
+    path = root / "data/chunk-000/file-001.parquet"
+    rows = pq.read_table(path)
+    place = rows.column_names.index("action")
+    other = rows.set_column(place, rows.field("action"), pa.array([[8.0, 9.0]], rows.field("action").type))
+    pq.write_table(other, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def another_video(root: Path) -> None:
+    path = root / "videos/front/chunk-000/file-001.mp4"
+    shutil.copyfile(path, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def another_rate(root: Path) -> None:
+    info = root / "meta/info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"fps": 20}))
+
+
+def another_order(root: Path) -> None:
+    declare(root, "action", names=["y", "x"])
+
+
+def declare(root: Path, feature: str, **facts: Any) -> Path:
+    info = json.loads((root / "meta/info.json").read_text())
+    info["features"][feature] |= facts
+    (root / "meta/info.json").write_text(json.dumps(info))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (rerecorded, r"data: episode 1 has changed while it was trained on: .*file-001.parquet is another.*begin anew"),
+        (another_video, r"data: episode 1 has changed while it was trained on: .*file-001.mp4 is another file"),
+        (another_rate, r"data had 10 rows a second while it was trained on, and has 20: begin anew"),
+        (another_order, r"data: 'action' was \(x, y\) while it was trained on, and is \(y, x\): begin anew"),
+    ],
+)
+def test_a_dataset_that_changed_with_the_same_lengths_is_named(root: Path, change: Any, said: str):
+    declare(root, "action", names=["x", "y"])
+    dataset = windows(DatasetReader(root), WindowConfig(columns={"action": (0, 0)}, cameras={"front": (0, 0)}))
+    append(root, 2)
+    assert dataset.refresh() == 2
+    change(root)
+    with pytest.raises(DatasetError, match=said):
+        dataset.refresh()
+
+
+def test_a_file_that_episodes_have_joined_has_not_changed(root: Path):
+    """As LeRobot appends to the last file."""
+    data, meta, info = root / "data/chunk-000", root / "meta/episodes/chunk-000", root / "meta/info.json"
+    rows = [pq.read_table(data / f"file-{i:03d}.parquet") for i in range(3)]
+    known = [pq.read_table(meta / f"file-{i:03d}.parquet") for i in range(3)]
+    place, said = known[0].schema.get_field_index("data/file_index"), json.loads(info.read_text())
+    for path in (*data.iterdir(), *meta.iterdir()):
+        path.unlink()
+
+    def committed(count: int) -> None:
+        pq.write_table(pa.concat_tables(rows[:count]), data / "file-000.parquet")
+        there = [table.set_column(place, known[0].field(place), pa.array([0])) for table in known[:count]]
+        pq.write_table(pa.concat_tables(there), meta / "file-000.parquet")
+        info.write_text(json.dumps(said | {"total_episodes": count, "total_frames": sum(LENGTHS[:count])}))
+
+    committed(1)
+    dataset = windows(Subset(reader=DatasetReader(root), episodes=lambda row: row.index != 1))
+    committed(2)
+    assert dataset.refresh() == 0
+    committed(3)
+    assert dataset.refresh() == 6
+    assert dataset.refresh() == 0
+    committed(3)
+    with pytest.raises(DatasetError, match="episode 0 has changed while it was trained on"):
+        dataset.refresh()
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "said"),
+    [
+        ({"names": ["x", "y"]}, {"names": ["y", "x"]}, r"\(x, y\) in .*here, \(y, x\) in .*there"),
+        ({"info": {"units": ["m", "m"]}}, {"info": {"units": ["mm", "mm"]}}, "in m, m in .*here, in mm, mm in .*there"),
+    ],
+)
+def test_datasets_of_other_orders_or_units_are_not_trained_on_together(
+    tmp_path: Path, here: dict, there: dict, said: str
+):
+    roots = declare(write(tmp_path / "here"), "action", **here), declare(write(tmp_path / "there"), "action", **there)
+    readers, silent = [DatasetReader(root) for root in roots], DatasetReader(write(tmp_path / "silent"))
+    said = f"'action' is {said}: convert it, or leave one of them out"
+    with pytest.raises(DatasetError, match=said):
+        WindowDataset(readers, WindowConfig(columns={"action": (0, 0)}))
+    with pytest.raises(DatasetError, match=said):
+        Normalizer.fit(readers, {"action": "min_max"}, constant="keep")
+    assert len(WindowDataset([readers[0], silent], WindowConfig(columns={"action": (0, 0)}))) == 22
+    assert len(WindowDataset(readers, WindowConfig(columns=CURRENT))) == 22, "what is not read does not matter"
 
 
 def test_a_crop_shows_what_was_there(reader: DatasetReader):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.dataset import Batch, Subset, WindowDataset, as_it_is
+from isthmus_datasets.training.numbered_random import WindowRandom
 from isthmus_datasets.training.prefetch import Prefetch
 from isthmus_datasets.training.sampler import Weights, WindowSampler
 from isthmus_datasets.training.windows import Goal, WindowConfig
@@ -208,14 +209,46 @@ def test_the_rest_of_an_epoch_follows_after_a_break(reader: DatasetReader):
         {"drop_last": True},
         {"weights": Weights()},
         {"episodes": [0]},
+        {"world_size": 2},
     ],
 )
 def test_a_state_of_another_order_is_refused(reader: DatasetReader, other: dict):
     state = sampler(windows(reader)).state_dict()
-    name = {"episodes": "windows", "weights": "weighted"}.get(next(iter(other)), next(iter(other)))
+    name = {"episodes": "windows"}.get(next(iter(other)), next(iter(other)))
     dataset = windows(Subset(reader=reader, episodes=other.pop("episodes", None)))
     with pytest.raises(ValueError, match=f"the state is of a sampler with {name} "):
         sampler(dataset, **other).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weights": Weights(episodes=lambda row: 2.0 + row.index, datasets=(1.0,)), "batches": 5},
+        {"weights": Weights(episodes=lambda row: 1.0 + row.index), "batches": 5},
+        {"weights": Weights(episodes=[[1.0, 2.0, 3.0]], datasets=(2.0,)), "batches": 5},
+        {"weights": Weights(steps=lambda columns: columns["index"][:, 0] + 1.0, datasets=(1.0,)), "batches": 5},
+        {"weights": None},
+        {"batches": 4},
+        {"batches": None},
+    ],
+)
+def test_a_state_of_other_weights_or_batches_is_refused(reader: DatasetReader, other: dict):
+    same = {"weights": Weights(episodes=lambda row: 1.0 + row.index, datasets=(1.0,)), "batches": 5}
+    state = json.loads(json.dumps(sampler(windows(reader), **same).state_dict()))
+    sampler(windows(reader), **same).load_state_dict(state)
+    listed = Weights(episodes=[[1.0, 2.0, 3.0]], datasets=[1])
+    sampler(windows(reader), **same | {"weights": listed}).load_state_dict(state)  # said otherwise, and the same
+    with pytest.raises(ValueError, match=f"the state is of a sampler with {next(iter(other))} "):
+        sampler(windows(reader), **same | other if other.get("weights", True) else {}).load_state_dict(state)
+
+
+def test_weights_of_a_dataset_that_grew_are_known_by_the_windows_that_were_there(root: Path):
+    dataset = windows(DatasetReader(root))
+    weights = Weights(episodes=lambda row: 1.0 + row.index, datasets=(1.0,))
+    state = sampler(dataset, weights=weights, batches=5).state_dict()
+    append(root, 5)
+    dataset.refresh()
+    sampler(dataset, weights=weights, batches=5).load_state_dict(state)
 
 
 def test_what_is_no_state_is_refused(reader: DatasetReader):
@@ -238,8 +271,39 @@ def test_torchs_loader_gives_the_same_from_processes_of_its_own(reader: DatasetR
     assert all(same(batch, other) for batch, other in zip(theirs, ours, strict=True))
 
 
+@pytest.mark.parametrize(("cuda", "asked", "pinned"), [
+    (True, None, True), (False, None, False), (True, False, False), (False, True, True),
+])  # fmt: skip
+@pytest.mark.parametrize("threads", [0, 1])
+def test_batches_are_pinned_where_there_is_cuda_or_it_is_asked_for(
+    reader: DatasetReader, monkeypatch: pytest.MonkeyPatch, cuda: bool, asked: bool | None, pinned: bool, threads: int
+):
+    held: list[int] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        held.append(tensor.data_ptr())
+        return tensor
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    dataset = windows(reader, WindowConfig(columns=CURRENT, cameras={"front": (0, 0)}))
+    for batch in Prefetch(dataset, sampler(dataset), threads=threads, pin_memory=asked):
+        assert all((values.data_ptr() in held) == pinned for values in batch.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_gpu_can_fetch_batches(reader: DatasetReader):
+    dataset = windows(reader, WindowConfig(columns=CURRENT, cameras={"front": (0, 0)}))
+    for batch in Prefetch(dataset, sampler(dataset)):
+        assert all(values.is_pinned() for values in batch.values())
+        copied = {name: values.to("cuda", non_blocking=True) for name, values in batch.items()}
+        torch.cuda.synchronize()
+        assert same(batch, {name: values.cpu() for name, values in copied.items()})
+
+
 def test_what_fails_while_it_is_made_ahead_is_told(reader: DatasetReader):
-    def broken(frames: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    def broken(frames: torch.Tensor, random: WindowRandom) -> torch.Tensor:
         raise RuntimeError("no such augmentation")
 
     dataset = windows(reader, WindowConfig(cameras={"front": (0, 0)}), transform=broken)

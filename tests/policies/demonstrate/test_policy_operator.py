@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import onnx
 import pytest
+from chunk_models import Model, Values, with_chunks
 from onnx import TensorProto, helper
 from untrained import contract_for
 
@@ -186,9 +187,10 @@ class Device:
 
     name = "joystick"
 
-    def __init__(self) -> None:
+    def __init__(self, motions: list[Motion] | None = None) -> None:
         push = Motion(linear=np.array((1.0, 0.0, 0.0)))
-        self.motions = [Motion(), Motion(), Motion(), replace(push, in_control=True), push, Motion(in_control=False)]
+        taking = [Motion(), Motion(), Motion(), replace(push, in_control=True), push, Motion(in_control=False)]
+        self.motions = motions or taking
 
     def read(self) -> Motion:
         return self.motions.pop(0) if self.motions else Motion()
@@ -197,12 +199,15 @@ class Device:
         pass
 
 
-def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot, tmp_path: Path):
-    guide = PlaneGuide(
+def plane_guide(robot: EnvRobot) -> PlaneGuide:
+    return PlaneGuide(
         robot.features, place=("agent_position.x", "agent_position.y"), scale=(1 / PIXEL, -1 / PIXEL),
         origin=(MIDDLE, MIDDLE), minimum=(0, 0), maximum=(TABLE, TABLE), facing_rad=np.pi / 2, speed_m_s=0.2,
     )  # fmt: skip
-    human = HumanOperator(Device(), guide, rate_hz=10)
+
+
+def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot, tmp_path: Path):
+    human = HumanOperator(Device(), plane_guide(robot), rate_hz=10)
     operator = TakeOver(human, PolicyOperator(path, pusher.ROBOT, steps=7))
     with (
         open_dataset(tmp_path / "set", robot.features, fps=10) as writer,
@@ -215,6 +220,37 @@ def test_a_person_takes_over_from_it_and_gives_back(path: Path, robot: EnvRobot,
     np.testing.assert_allclose(action[2], state[2, :2] - (0.0, 20.0), atol=1e-3)  # from where the disc was
     np.testing.assert_allclose(action[3], action[2] - (0.0, 20.0), atol=1e-3)
     np.testing.assert_allclose(action[4], state[3, 2:4], atol=1e-3)  # it remembers what was while the person drove
+
+
+def test_what_a_policy_of_chunks_would_do_is_planned_at_the_take_over(
+    robot: EnvRobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It would go 1 px a step from where the disc is when it plans: at the start, whenever control changes hands, and
+    no more often than it executes of a chunk."""
+
+    def chunk(windows: Values, begin: Values | None) -> Values:
+        return {"target_position": windows["agent_position"][-1] + np.arange(4, dtype=np.float32)[:, None]}
+
+    model = Model(with_chunks(contract(), horizon=4, execute=3), chunk)
+    monkeypatch.setattr("isthmus_policies.demonstrate.policy_operator.Runtime", lambda path: model)
+    push = Motion(linear=np.array((1.0, 0.0, 0.0)))
+    motions = [Motion(), replace(push, event=Event.START), push, Motion(in_control=False), Motion(),
+               replace(push, in_control=True), *[push] * 4, Motion(event=Event.STOP)]  # fmt: skip
+    human = HumanOperator(Device(motions), plane_guide(robot), rate_hz=10)
+    operator = TakeOver(human, PolicyOperator(tmp_path / "chunks.onnx", pusher.ROBOT), human_first=True)
+    with (
+        open_dataset(tmp_path / "set", robot.features, fps=10) as writer,
+        Recorder(robot, operator, writer, task="push", clock=VirtualClock()) as recorder,
+    ):
+        recorder.record(5)
+    rows = DatasetReader(tmp_path / "set").columns(0)
+    assert rows["control"].ravel().tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
+    planned = np.array([0, 0, 2, 2, 4, 4, 4, 7, 7])
+    assert len(model.seen) == len(set(planned))
+    would_have = rows["observation.state"][planned, :2] + (np.arange(9) - planned)[:, None]
+    np.testing.assert_allclose(rows["policy_action"], would_have, atol=1e-3)
+    assert (np.abs(rows["policy_action"] - rows["action"])[rows["intervention"][:, 0]] > 1).any(axis=1).all()
+    np.testing.assert_array_equal(rows["intervention"], rows["control"] == 0)
 
 
 def test_an_observation_without_its_signals_is_told(path: Path):

@@ -274,6 +274,22 @@ def test_each_command_goes_to_its_own_topic(start):
         arm.wait_for(position=0.125, effort=0.125)
 
 
+def test_it_is_held_in_stand_by_while_an_episode_is_saved(start):
+    with closing(TwoCommands()) as arm, closing(Ros2Robot(wait_s=START_S)) as robot:
+        robot.hold()
+        assert arm.heard == {}, "nobody drives it yet"
+        robot.reset(0)
+        while robot.act(np.array([0.5, -2.0])).tolist() != [0.5, -2.0]:
+            robot.observe()
+        arm.wait_for(position=0.5, effort=-2.0)
+        deadline = time.monotonic() + START_S
+        while arm.heard != {"position": [0.0], "effort": [0.0]} and time.monotonic() < deadline:
+            robot.hold()
+        arm.wait_for(position=0.0, effort=0.0)
+        robot.reset(1)
+        assert robot.act(np.zeros(2)).shape == (2,)
+
+
 def test_a_stale_reading_is_waited_out_before_it_moves(start):
     with closing(TwoCommands()) as arm, closing(Ros2Robot(wait_s=START_S)) as robot:
         arm.stale = 10

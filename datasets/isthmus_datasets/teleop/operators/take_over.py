@@ -28,9 +28,10 @@ class TakeOver:
     """The other operator drives until the human takes over, and goes on when the human gives back.
 
     While the other drives, the human's target stays where the robot is, so that there is no jump when control changes
-    hands. From the moment it first drives, the other is asked upon every observation, also while the human drives, so
-    that what it remembers is never old; when it gets control back it is told to plan anew. Events of both count, the
-    human's first. `take` and `give_back` may be called from any thread; they hold from the next decision on.
+    hands. From START on, or from when it first drives, the other is asked upon every observation, whoever drives, so
+    that what it remembers is never old and it is known what it would have done. Whenever control changes hands it is
+    told to plan anew: what it planned for itself says nothing of where a person has brought the robot. Events of both
+    count, the human's first. `take` and `give_back` may be called from any thread; they hold from the next decision on.
 
     Args:
         human: A person. Closed with this operator, as is the next.
@@ -70,7 +71,8 @@ class TakeOver:
             self._human.align(observation, recording=self._recording, sent=self._last)
         human = self._human.decide(observation)
         self._switch(self._human.wants_control)
-        other = self._ask_other(observation)
+        self._other_began |= human.event is Event.START or not self.human_in_control
+        other = self._other.decide(observation) if self._other_began else None
         driver = human if other is None or self.human_in_control else other
         event = human.event
         if event is Event.NONE and other is not None:
@@ -85,12 +87,8 @@ class TakeOver:
         for wish in (wanted, asked):
             if wish is not None:
                 self.human_in_control = wish
-        if before and not self.human_in_control and self._other_began:
+        if before != self.human_in_control and self._other_began:
             self._other.resume()
-
-    def _ask_other(self, observation: Observation) -> Decision | None:
-        self._other_began |= not self.human_in_control
-        return self._other.decide(observation) if self._other_began else None
 
     def close(self) -> None:
         """Close both operators."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _LAST_COMMAND_S = 0.5  # how long to wait until the robot has each last command
 
 class Ros2Drive:
     """Leads the robot to stand-by, then sends what is wanted, and leads it to its safe command at the end and after a
-    fault; within its limits all the while. Between `send` and the next `begin` nothing is sent.
+    fault; within its limits all the while. Between `send` and the next `begin` nothing is sent but by `hold`.
 
     Args:
         limits: The robot's.
@@ -43,7 +44,7 @@ class Ros2Drive:
         self._publishers = dict(zip((command.name for command in limits.commands), publishers, strict=True))
         self._pace = Rate(rate_hz, WallClock())
         self._chain = self._new_chain()
-        self._moving = False
+        self._moving = self._held = False
 
     def _new_chain(self) -> SafetyChain:
         return SafetyChain(self._limits, period_s=1 / self._pace.rate_hz)
@@ -55,7 +56,7 @@ class Ros2Drive:
 
     def begin(self) -> None:
         """Go to stand-by from where the robot is, however it came there. Raises RobotError when it trips."""
-        self._chain, self._moving = self._new_chain(), False
+        self._chain, self._moving, self._held = self._new_chain(), False, False
         self._chain.arm(time.monotonic_ns())
         self._pace.start()
         while not self._chain.may_start:
@@ -67,6 +68,17 @@ class Ros2Drive:
         """Send commands by name; what was sent of them. Raises RobotError when it trips, once the robot is safe: what
         `readings` has raised, if that is why."""
         return self._tick(lambda: wanted)
+
+    def hold(self) -> None:
+        """One period on the way to stand-by, or in it; nothing where the robot is not driven. What trips has led it to
+        its safe command."""
+        if not self.driven:
+            return
+        if not self._held:
+            self._chain, self._held = self._new_chain(), True
+            self._chain.arm(time.monotonic_ns())
+        with suppress(RobotError):  # the next `begin` tells what still is wrong
+            self._tick(dict)
 
     def fault(self, cause: str) -> None:
         """Somebody else has found one: go to the safe command."""

@@ -38,9 +38,10 @@ class Ros2Robot:
     is its commands one after the other. Capture times are those of the messages, all told by `time.monotonic_ns`.
 
     Commands go through the safety chain that policies are driven through too (`isthmus_deploy.safety.chain`), with the
-    limits that the robot announces: `reset` leads it to stand-by; whatever trips, and `close`, lead it to its safe
-    command. The robot's drives, or a watchdog beside them, must stop it when commands stay away: nothing is sent
-    between episodes, nor when this process dies. (ros2_control's forward controller has no time-out of its own.)
+    limits that the robot announces: `reset` leads it to stand-by, and so does `hold` while an episode is saved;
+    whatever trips, and `close`, lead it to its safe command. The robot's drives, or a watchdog beside them, must stop
+    it when commands stay away: nothing is sent while nobody records, nor when this process dies. (ros2_control's
+    forward controller has no time-out of its own.)
 
     Args:
         namespace: Namespace of the robot, such as "/arm1".
@@ -168,6 +169,10 @@ class Ros2Robot:
             raise RobotError(f"{self.interface.robot}: it is not driven now: reset it first")
         sent = self._drive.send(split(self._commands, action.astype(np.float64)))
         return joined(self._commands, sent)
+
+    def hold(self) -> None:
+        """Stand-by for one period, if it is driven, as `HeldRobot` has it."""
+        self._drive.hold()
 
     def _read(self) -> Readings:
         """The newest readings by name, and their ages in s. Raises RobotLost, RobotError."""

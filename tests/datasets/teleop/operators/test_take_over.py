@@ -166,7 +166,7 @@ def test_taking_over_and_giving_back_without_a_jump():
     assert decisions[0].event is Event.START
     assert len(other.seen) == 7  # it has seen what the person did
     np.testing.assert_allclose(other.seen[4], (0.11, 0.5))
-    assert other.resumed == [4], "what it had planned before is stale, and it is told so before it decides"
+    assert other.resumed == [2, 4], "what it had planned before is stale, and it is told so before it decides"
 
 
 def test_a_button_of_a_page_takes_over_and_gives_back():
@@ -223,6 +223,23 @@ def test_who_was_in_control_is_in_the_dataset(tmp_path: Path):
     assert rows["intervention"].ravel().tolist() == [False, False, True, True, False, False]
     would_have = [(0.01 * step, 0.5) for step in range(6)]
     np.testing.assert_allclose(rows["policy_action"], would_have, atol=1e-6)
+    assert rows["policy_known"].all()
+
+
+def test_the_other_is_asked_from_the_start_on_though_the_person_is_first(tmp_path: Path):
+    device = human(RIGHT, Motion(event=Event.START), RIGHT, Motion(in_control=False), Motion(event=Event.STOP))
+    operator = TakeOver(device, other := Walk(), human_first=True)
+    with (
+        open_dataset(tmp_path / "set", FEATURES, fps=10) as writer,
+        Recorder(Cart(), operator, writer, task="walk", clock=VirtualClock()) as recorder,
+    ):
+        recorder.record(0)
+    rows = DatasetReader(tmp_path / "set").columns(0)
+    assert rows["control"].ravel().tolist() == [0, 0, 2]
+    assert rows["intervention"].ravel().tolist() == [True, True, False]
+    assert rows["policy_known"].all()
+    np.testing.assert_allclose(rows["policy_action"], [(0.0, 0.5), (0.01, 0.5), (0.02, 0.5)], atol=1e-6)
+    assert other.resumed == [2]
 
 
 def test_a_person_who_is_alone_intervenes_in_nothing(tmp_path: Path):
@@ -234,6 +251,7 @@ def test_a_person_who_is_alone_intervenes_in_nothing(tmp_path: Path):
         recorder.record(0)
     rows = DatasetReader(tmp_path / "set").columns(0)
     assert not rows["intervention"].any()
+    assert not rows["policy_known"].any(), "nobody was asked, and what stands there says nothing"
     np.testing.assert_array_equal(rows["policy_action"], rows["action"])
 
 
