@@ -63,7 +63,8 @@ def test_actions_go_to_the_ends_of_what_it_takes(gym_worlds: Any):
 
 def test_a_held_action_is_done_so_many_times_or_to_the_episodes_end(gym_worlds: Any):
     each, held = gym_worlds.GymWorlds("Pendulum-v1", 3), gym_worlds.GymWorlds("Pendulum-v1", 3, hold=16)
-    each.reset(), held.reset()
+    each.reset()
+    held.reset()
     for number in range(13):
         action = torch.tensor([[0.5 if number % 2 else -1.0]])
         steps = [each.step(action) for _ in range(16 if number < 12 else 8)]

@@ -39,7 +39,7 @@ def test_scores_are_between_random_actions_and_decisions_in_every_step(sequences
 
 def test_each_kind_learns_and_is_tried_with_each_period(sequences: Any):
     options = sequences.Options(seeds=(1,), steps=32, warm_up=16, hidden=(8,), episodes=1)
-    found = sequences.returns(options, 1)
+    found = sequences.planned(options, 1) | sequences.held(options, 1)
     assert all(len(found[kind]) == 4 for kind in sequences.KINDS)
     assert found["held"][0] == found["action repeat"][0]
     assert len(set(found["sequence"])) > 1, "the period is told to the policy"

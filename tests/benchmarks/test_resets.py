@@ -66,7 +66,7 @@ def test_what_was_measured_with_other_options_is_measured_again(benchmarks: Path
     bench: Any = importlib.import_module("resets")
     given = iter((1, 2, 3))
     found = [
-        bench.Kept(folder=tmp_path, options=options).once("what", ("share", "snapshots"), lambda: next(given))
+        bench.Kept(folder=tmp_path, options=options).once("what", ("share", "seeds"), lambda: next(given))
         for options in (bench.Options(), bench.Options(save=True, ppo_steps=7), bench.Options(share=0.1))
     ]
     assert found == [1, 1, 2]

@@ -35,6 +35,8 @@ class SequenceConfig(SquashedConfig):
         super().__post_init__()
         if not 1 <= self.period <= self.length:
             raise ValueError(f"period must be from 1 to the length {self.length}, got {self.period}")
+        if self.units < 1:
+            raise ValueError(f"units must be at least 1, got {self.units}")
 
 
 class Unrolled(nn.Module):

@@ -79,7 +79,14 @@ def test_what_cannot_be_foretold_is_refused():
         SequenceActorCritic(GROUPS, 2, SequenceConfig(critic_groups=("critic", "image")))
 
 
-@pytest.mark.parametrize("period", [0, 17])
-def test_a_period_that_no_sequence_has_is_refused(period: int):
-    with pytest.raises(ValueError, match=f"period must be from 1 to the length 16, got {period}"):
-        SequenceConfig(period=period)
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"period": 0}, "period must be from 1 to the length 16, got 0"),
+        ({"period": 17}, "period must be from 1 to the length 16, got 17"),
+        ({"units": 0}, "units must be at least 1, got 0"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_named(changes: dict, told: str):
+    with pytest.raises(ValueError, match=told):
+        SequenceConfig(**changes)
