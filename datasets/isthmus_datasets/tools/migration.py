@@ -26,9 +26,9 @@ _FLAGS = ("intervention", "next.success", "next.done", "next.truncated")
 def migrate(source: Path, target: Path) -> int:
     """Make today's dataset of one that an earlier version recorded.
 
-    Columns get today's names; capture times of what only a simulator knows are left out, which never were. The last row of an episode ends it: truncated, unless it succeeded. A person who drove in
-    an episode where a policy or script drove too intervened; what the policy would have done there was not recorded,
-    and stands as the action.
+    Columns get today's names; capture times of what only a simulator knows are left out, for it has none. The last row
+    of an episode ends it: truncated, unless it succeeded. A person who drove in an episode where a policy or script
+    drove too intervened; what the policy would have done there was not recorded, and stands as the action.
 
     Returns:
         How many steps that is true of.
