@@ -93,7 +93,7 @@ def test_images_that_do_not_fit_are_named(source: DatasetReader, images: list, m
 def test_rows_of_another_episode_are_not_given(source: DatasetReader):
     path = source.root / "data/chunk-000/file-001.parquet"
     path.write_bytes((source.root / "data/chunk-000/file-000.parquet").read_bytes())
-    with pytest.raises(DatasetError, match="episode 1: .*holds other rows"):
+    with pytest.raises(DatasetError, match=r"episode 1: .*holds other rows"):
         next(source.stream(1, "still"))
 
 
