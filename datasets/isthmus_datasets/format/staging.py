@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -186,10 +186,9 @@ def _stage_images(
     names = [name for name in info.columns if info.features[name].is_image]
     if not names:
         return {}
-    given = {name: episode.videos[name] if name in episode.videos else episode.columns[name] for name in names}
-    images = {name: each() if callable(each) else each for name, each in given.items()}
     numbers = {name: values for name, values in columns.items() if name not in names}
     try:
+        images = {name: _one_by_one(name, episode.videos.get(name, episode.columns.get(name))) for name in names}
         kept = write_rows(path, info.parquet_features, numbers, images, sampled(episode.length).tolist())
     except OSError as error:
         raise not_written(path, error) from error
@@ -197,6 +196,12 @@ def _stage_images(
         raise DatasetError(f"episode {info.total_episodes}: {error}") from error
     sync(path)
     return kept
+
+
+def _one_by_one(name: str, given: Any) -> Iterable[Pixels | bytes]:
+    if isinstance(given, Path):
+        raise DatasetError(f"{name!r} is a column of images, not a video: give what gives them, not {given}")
+    return given() if callable(given) else given
 
 
 def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo) -> VideoFacts:
