@@ -16,6 +16,8 @@ Scalar = str | bool | int | float | None
 """A fact about an episode: what a JSON value can be without being a list or an object."""
 Frames = Callable[[], Iterable[Pixels]]
 """Gives the frames of a video one after the other, as often as it is called."""
+ImageFiles = Callable[[], Iterable[Pixels | bytes]]
+"""The same of an image column, which keeps a PNG or JPEG file as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +27,8 @@ class Episode:
     Args:
         columns: name -> (T, *shape), without the index columns. An "image" feature is a column of images.
         videos: camera -> (T, H, W, 3) uint8 RGB or (T, H, W, 1) uint16 depths, the path of an mp4 file that holds
-            them, or what gives one after the other.
+            them, or what gives one after the other. An "image" feature can stand here too, so that its images need
+            not be in memory.
         task: What was asked, in words.
         facts: Per-episode scalars, such as success, operator and seed.
         final: What was observed after the last action: observation column or camera -> its values (*shape); None where
@@ -33,7 +36,7 @@ class Episode:
     """
 
     columns: dict[str, NDArray[Any]]
-    videos: Mapping[str, Pixels | Path | Frames] = field(default_factory=dict)
+    videos: Mapping[str, Pixels | Path | Frames | ImageFiles] = field(default_factory=dict)
     task: str
     facts: dict[str, Scalar] = field(default_factory=dict)
     final: Mapping[str, NDArray[Any]] | None = None

@@ -16,6 +16,7 @@ from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.frames import decode_image, png
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.lfs import lfs_pointer
+from isthmus_datasets.format.pixels import Pixels
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -73,12 +74,20 @@ def _images(feature: Feature, array: pa.Array) -> NDArray[Any]:
     for i, row in enumerate(array.to_pylist()):
         if row["bytes"] is None:
             raise ValueError(f"has the name of an image ({row['path']}), not the image, in row {i}")
-        image = decode_image(row["bytes"])
-        if (image.shape, image.dtype) != (feature.shape, feature.numpy):
-            wanted = f"{feature.numpy} {feature.shape}"
-            raise ValueError(f"has an image of {image.dtype} {image.shape} in row {i}, declared is {wanted}")
-        images[i] = image
+        try:
+            images[i] = checked_image(feature, row["bytes"])
+        except ValueError as error:
+            raise ValueError(f"{error} in row {i}") from error
     return images
+
+
+def checked_image(feature: Feature, image: Pixels | bytes) -> Pixels:
+    """An image, or that of a file, as declared. Raises ValueError where it is not that."""
+    pixels = decode_image(image) if isinstance(image, bytes) else image
+    if (pixels.shape, pixels.dtype) != (feature.shape, feature.numpy):
+        wanted = f"{feature.numpy} {feature.shape}"
+        raise ValueError(f"has an image of {pixels.dtype} {pixels.shape}, declared is {wanted}")
+    return pixels
 
 
 def table(features: Features, columns: dict[str, NDArray[Any]]) -> pa.Table:
@@ -96,10 +105,13 @@ def parquet_bytes(rows: pa.Table, *, wide: bool = False) -> bytes:
 
 
 @contextmanager
-def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """Raises DatasetError that names the file where it is missing, truncated or no Parquet."""
+def open_parquet(path: Path, *, buffered: bool = False) -> Iterator[pq.ParquetFile]:
+    """Raises DatasetError that names the file where it is missing, truncated or no Parquet. `buffered`: what is read of
+    a column is not in memory as a whole."""
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:  # the threads of buffering cost more than they save
+        with pq.ParquetFile(  # the threads of buffering ahead cost more than they save
+            path, pre_buffer=False, buffer_size=2**20 if buffered else 0
+        ) as file:
             yield file
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing: copy the dataset again, or delete the episode") from None
@@ -115,13 +127,20 @@ def read_rows(path: Path, names: Sequence[str], *, first: int, count: int) -> pa
         DatasetError: as `open_parquet`, or the file lacks a column or rows.
     """
     with open_parquet(path) as file:
-        missing = sorted(set(names) - set(file.schema_arrow.names))
-        if missing:
-            raise DatasetError(f"{path} lacks the column {', '.join(missing)} that meta/info.json declares")
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-        ends = np.cumsum(sizes)
-        if not len(ends) or ends[-1] < first + count:
-            raise DatasetError(f"{path} has {file.metadata.num_rows} rows, needed are {first} to {first + count}")
-        low, high = np.searchsorted(ends, [first, first + count - 1], side="right")
-        rows = file.read_row_groups(list(range(low, high + 1)), columns=list(names), use_threads=False)
-        return rows.slice(first - (int(ends[low]) - sizes[low]), count)
+        groups, before = rows_at(file, path, names, first=first, count=count)
+        return file.read_row_groups(groups, columns=list(names), use_threads=False).slice(before, count)
+
+
+def rows_at(
+    file: pq.ParquetFile, path: Path, names: Sequence[str], *, first: int, count: int
+) -> tuple[list[int], int]:
+    """The row groups that hold those rows, and how many rows of the first group come before. Raises as `read_rows`."""
+    missing = sorted(set(names) - set(file.schema_arrow.names))
+    if missing:
+        raise DatasetError(f"{path} lacks the column {', '.join(missing)} that meta/info.json declares")
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+    ends = np.cumsum(sizes)
+    if not len(ends) or ends[-1] < first + count:
+        raise DatasetError(f"{path} has {file.metadata.num_rows} rows, needed are {first} to {first + count}")
+    low, high = np.searchsorted(ends, [first, first + count - 1], side="right")
+    return list(range(low, high + 1)), first - (int(ends[low]) - sizes[low])

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
+from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.final import final_file, read_final
 from isthmus_datasets.format.frames import read_frames, scaled, stream_frames
+from isthmus_datasets.format.image_rows import image_files, row_parts
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
-from isthmus_datasets.format.parquet import from_arrow, read_rows
+from isthmus_datasets.format.parquet import checked_image, from_arrow, read_rows
 from isthmus_datasets.format.pixels import PixelError, Pixels
 from isthmus_datasets.format.tasks import read_tasks
 
@@ -46,15 +48,15 @@ class DatasetReader:
         return len(self.episodes)
 
     def episode(self, index: int, videos: bool = True) -> Episode:
-        """All of one episode, as it was appended; without its videos' frames if not `videos`.
+        """All of one episode, as it was appended; without its images, of videos and of columns, if not `videos`.
 
         Raises:
             IndexError: there is no such episode.
             DatasetError: a file is missing or damaged; the message names it and the episode.
         """
-        row = self._row(index)
+        row, features = self._row(index), self.info.features
         return Episode(
-            columns=self.columns(index, self.info.columns),
+            columns=self.columns(index, [n for n in self.info.columns if videos or not features[n].is_image]),
             videos={camera: self.frames(index, camera) for camera in self.info.cameras} if videos else {},
             task=row.tasks[0],
             facts=dict(row.facts),
@@ -92,7 +94,7 @@ class DatasetReader:
             wanted = list(features) if names is None else list(names)
             if set(wanted) - set(features):
                 raise DatasetError(f"there is no column {', '.join(sorted(set(wanted) - set(features)))}")
-            path, first = self._data_file(index), row.first - self._starts[row.chunk, row.file]
+            path, first = self._data_file(index), self._first(index)
             rows = read_rows(path, list(dict.fromkeys((*wanted, "episode_index"))), first=first, count=row.length)
             if rows["episode_index"].unique().to_pylist() != [index]:
                 raise DatasetError(f"{path} holds other rows than meta/episodes says: check the dataset")
@@ -125,14 +127,29 @@ class DatasetReader:
         row, feature = self._row(index), self.info.features.get(camera)
         with self._naming(index):
             if feature is not None and feature.dtype == "image":
-                rows, path = self.table(index, [camera])[camera], self._data_file(index)
-                for number in range(row.length):
-                    (image,) = _column(path, camera, feature, rows.slice(number, 1))
-                    yield scaled(image, size)
+                for content in self.image_files(index, camera):
+                    yield scaled(_image(self._data_file(index), camera, feature, content), size)
                 return
             path, first = self.footage(index, camera)
             shape = self.info.features[camera].shape
             yield from stream_frames(path, first, row.length, fps=self.info.fps, shape=shape, size=size)
+
+    def parts(self, index: int) -> Iterator[pa.Table]:
+        """The rows as they are in the file: all at once where they have no images, else a few at a time. Raises as
+        `columns`."""
+        if not any(feature.is_image for feature in self.info.parquet_features.values()):
+            yield self.table(index)
+            return
+        names, rows = list(self.info.parquet_features), self._rows(index)
+        with self._naming(index):
+            for part in row_parts(self._data_file(index), names, **rows):
+                yield part.select(names)
+
+    def image_files(self, index: int, name: str) -> Iterator[bytes]:
+        """The PNG or JPEG files in an image column, one after the other. Raises as `columns`."""
+        rows = self._rows(index)
+        with self._naming(index):
+            yield from image_files(self._data_file(index), name, **rows)
 
     def footage(self, index: int, camera: str) -> tuple[Path, int]:
         """The mp4 file that holds an episode's frames, and the number of the first one in it. Raises as `frames`."""
@@ -142,6 +159,16 @@ class DatasetReader:
         place = row.videos[camera]
         path = self.root / self.info.video_file(camera, place.chunk, place.file)
         return path, round(place.start_s * self.info.fps)
+
+    def _first(self, index: int) -> int:
+        """Number of the episode's first row in its file."""
+        row = self._row(index)
+        return row.first - self._starts[row.chunk, row.file]
+
+    def _rows(self, index: int) -> dict[str, int]:
+        """The episode's rows in its file, whose numbers say that they are."""
+        self.table(index, [])
+        return {"first": self._first(index), "count": self._row(index).length}
 
     def _data_file(self, index: int) -> Path:
         row = self._row(index)
@@ -158,6 +185,13 @@ class DatasetReader:
             yield
         except (DatasetError, PixelError) as error:
             raise DatasetError(f"{self.root}: episode {index}: {error}") from error
+
+
+def _image(path: Path, name: str, feature: Feature, content: bytes) -> Pixels:
+    try:
+        return checked_image(feature, content)
+    except ValueError as error:
+        raise DatasetError(f"{path}: column {name!r} {error}") from error
 
 
 def _column(path: Path, name: str, feature: Any, column: Any) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +21,16 @@ from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
 from isthmus_datasets.format.final import Final, final_file, final_problem, final_table
 from isthmus_datasets.format.frames import VideoFacts, scan_video
+from isthmus_datasets.format.image_rows import write_rows
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import parquet_bytes, table
+from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.statistics import (
     Statistics,
     aggregate,
     episode_statistics,
     sampled,
+    thinned,
     to_json,
 )
 from isthmus_datasets.format.tasks import TASKS_FILE, tasks_bytes
@@ -65,8 +68,9 @@ def check_episode(info: DatasetInfo, episode: Episode) -> None:
     """Raises DatasetError for zero steps, a column or video that is missing or not declared, of another type, shape
     or length, or not a number somewhere."""
     where = f"episode {info.total_episodes}"
-    _check_names(where, "column", set(info.columns), set(episode.columns))
-    _check_names(where, "video", set(info.cameras), set(episode.videos))
+    streamed = set(episode.videos) & set(info.columns)
+    _check_names(where, "column", set(info.columns), set(episode.columns) | streamed)
+    _check_names(where, "video", set(info.cameras), set(episode.videos) - streamed)
     if episode.length == 0:
         raise DatasetError(f"{where} has zero steps: there is nothing to append")
     if not isinstance(episode.task, str) or not episode.task:
@@ -101,7 +105,10 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
     tasks = before.tasks if episode.task in before.tasks else (*before.tasks, episode.task)
     columns = episode.columns | _index_columns(info, episode.length, tasks.index(episode.task))
     scans = {camera: _stage_video(folder, camera, episode, info) for camera in info.cameras}
-    statistics = episode_statistics(info.features, columns, {name: scan.images for name, scan in scans.items()})
+    data_file = info.data_file(chunk, file)
+    images = _stage_images(staged_name(folder, data_file), columns, episode, info)
+    images |= {name: scan.images for name, scan in scans.items()}
+    statistics = episode_statistics(info.features, columns, images)
     span = VideoPlace(chunk=chunk, file=file, start_s=0.0, end_s=episode.length / info.fps)
     row = EpisodeRow(
         index=index,
@@ -121,7 +128,7 @@ def stage(folder: Path, episode: Episode, before: Committed) -> Staged:
         episode_schema=row_columns.schema,
     )
     files = {
-        info.data_file(chunk, file): parquet_bytes(table(info.parquet_features, columns)),
+        data_file: None if images.keys() - scans.keys() else parquet_bytes(table(info.parquet_features, columns)),
         **{info.video_file(camera, chunk, file): None for camera in info.cameras},
         final_file(chunk, file): None if episode.final is None else _final_bytes(info, index, episode.final),
         info.episodes_file(chunk, file): parquet_bytes(row_columns, wide=True),
@@ -172,6 +179,31 @@ def _index_columns(info: DatasetInfo, length: int, task_index: int) -> dict[str,
     return {name: values[name].astype(feature.dtype).reshape(-1, 1) for name, feature in INDEX_FEATURES.items()}
 
 
+def _stage_images(
+    path: Path, columns: Mapping[str, NDArray[Any]], episode: Episode, info: DatasetInfo
+) -> dict[str, Pixels]:
+    """Write the rows where they have images, and give those for statistics; nothing where they have none."""
+    names = [name for name in info.columns if info.features[name].is_image]
+    if not names:
+        return {}
+    numbers = {name: values for name, values in columns.items() if name not in names}
+    try:
+        images = {name: _one_by_one(name, episode.videos.get(name, episode.columns.get(name))) for name in names}
+        kept = write_rows(path, info.parquet_features, numbers, images, sampled(episode.length).tolist())
+    except OSError as error:
+        raise not_written(path, error) from error
+    except DatasetError as error:
+        raise DatasetError(f"episode {info.total_episodes}: {error}") from error
+    sync(path)
+    return kept
+
+
+def _one_by_one(name: str, given: Any) -> Iterable[Pixels | bytes]:
+    if isinstance(given, Path):
+        raise DatasetError(f"{name!r} is a column of images, not a video: give what gives them, not {given}")
+    return given() if callable(given) else given
+
+
 def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo) -> VideoFacts:
     """Encode or copy, then decode and compare with the rows."""
     source, where = episode.videos[camera], f"episode {info.total_episodes}: video {camera!r}"
@@ -196,7 +228,7 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
     except DatasetError as error:
         raise DatasetError(f"{where} ({source if isinstance(source, Path) else 'encoded'}): {error}") from error
     _check_video(where, facts, episode.length, info, camera)
-    return facts
+    return replace(facts, images=thinned(facts.images))
 
 
 def _bring(source: Path, path: Path, root: Path) -> None:

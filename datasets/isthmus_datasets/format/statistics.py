@@ -42,11 +42,16 @@ def sampled(length: int) -> NDArray[np.int64]:
     return np.linspace(0, length - 1, min(length, MAX_IMAGES)).round().astype(np.int64)
 
 
+def thinned(images: Pixels) -> Pixels:
+    """Every so many pixels of images (…, H, W, c), as statistics take; again, it changes nothing."""
+    step = max(1, max(images.shape[-3:-1]) // MAX_SIDE)
+    return images[..., ::step, ::step, :].copy() if step > 1 else images
+
+
 def image_statistics(images: Pixels) -> dict[str, NDArray[Any]]:
     """Statistics of `images` (n, H, W, c), per channel, (c, 1, 1): in [0, 1] of uint8, of uint16 as they are; count is
     n. Large images are thinned out first."""
-    step = max(1, max(images.shape[1:3]) // MAX_SIDE)
-    pixels = images[:, ::step, ::step].reshape(-1, images.shape[3])
+    pixels = thinned(images).reshape(-1, images.shape[3])
     white = 255 if images.dtype == np.uint8 else 1
     channels = [_histogram_statistics(np.bincount(channel)) for channel in pixels.T]
     result: dict[str, NDArray[Any]] = {
@@ -62,15 +67,13 @@ def episode_statistics(
 
     Args:
         features: What the dataset declares.
-        columns: name -> (T, *shape), images included.
-        images: camera -> those frames that `sampled` chooses, (n, *shape).
+        columns: name -> (T, *shape), without images.
+        images: camera or image column -> what `sampled` chooses, (n, *shape), or that thinned.
     """
     result: Statistics = {}
     for name, feature in features.items():
-        if feature.is_video:
+        if feature.is_image:
             result[name] = image_statistics(images[name])
-        elif feature.is_image:
-            result[name] = image_statistics(columns[name][sampled(len(columns[name]))])
         elif feature.dtype != "string":
             result[name] = column_statistics(columns[name])
     return result

@@ -45,8 +45,14 @@ class DatasetWriter:
 
     @classmethod
     def create(
-        cls, root: Path, *, fps: int, features: Features, robot_type: str | None = None, extra: Mapping[str, Any] | None = None,
-    ) -> DatasetWriter:  # fmt: skip
+        cls,
+        root: Path,
+        *,
+        fps: int,
+        features: Features,
+        robot_type: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> DatasetWriter:
         """A new dataset without episodes.
 
         Args:

@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from isthmus_datasets.format.cameras import without_loss
-from isthmus_datasets.format.episode import Episode, Frames
+from isthmus_datasets.format.episode import Episode, Frames, ImageFiles
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features, unlike
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
@@ -24,7 +25,15 @@ from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.staging import CRF, KEY_EVERY, STATS_FILE
-from isthmus_datasets.format.statistics import Statistics, aggregate, episode_statistics, from_json, sampled, to_json
+from isthmus_datasets.format.statistics import (
+    Statistics,
+    aggregate,
+    episode_statistics,
+    from_json,
+    sampled,
+    thinned,
+    to_json,
+)
 from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import LOCK, STAGING, DatasetWriter
 from isthmus_datasets.tools.losses import only_task, refuse_losses, refuse_splits
@@ -142,10 +151,11 @@ def write_episodes(
 
 
 def streamed(reader: DatasetReader, index: int) -> Episode:
-    """An episode whose videos' frames are read as they are needed. Raises as `DatasetReader.episode`, and DatasetError
+    """An episode whose images are read as they are needed. Raises as `DatasetReader.episode`, and DatasetError
     where what was asked changed on the way."""
     only_task(reader, index)
-    videos = {camera: partial(reader.stream, index, camera) for camera in reader.info.cameras}
+    names = [name for name, feature in reader.info.features.items() if feature.is_image]
+    videos = {name: partial(reader.stream, index, name) for name in names}
     return replace(reader.episode(index, videos=False), videos=videos)
 
 
@@ -154,7 +164,8 @@ def _standalone(
 ) -> Episode:
     """The episode, its videos as files of its own, encoded anew as `features` have them where `encoding` is given."""
     only_task(reader, index)
-    videos: dict[str, Path | Frames] = {}
+    columns = [name for name in reader.info.columns if reader.info.features[name].is_image]
+    videos: dict[str, Path | Frames | ImageFiles] = {n: partial(reader.image_files, index, n) for n in columns}
     for camera in reader.info.cameras:
         path = scratch / f"{camera}.mp4"
         if encoding is None:
@@ -211,9 +222,14 @@ def _common_extra(readers: Sequence[DatasetReader]) -> dict[str, Any]:
 
 
 def _statistics(reader: DatasetReader, index: int) -> Statistics:
-    rows = sampled(reader.episodes[index].length)
-    images = {camera: reader.frames(index, camera, rows) for camera in reader.info.cameras}
-    return episode_statistics(reader.info.features, reader.columns(index), images)
+    rows, features = sampled(reader.episodes[index].length), reader.info.features
+    images = {camera: thinned(reader.frames(index, camera, rows)) for camera in reader.info.cameras}
+    wanted, names = set(rows.tolist()), [name for name in reader.info.columns if features[name].is_image]
+    for name in names:
+        shown = enumerate(reader.stream(index, name))
+        images[name] = np.stack([thinned(image) for number, image in shown if number in wanted])
+    numbers = [name for name in reader.info.parquet_features if name not in names]
+    return episode_statistics(features, reader.columns(index, numbers), images)
 
 
 def _updated(path: Path, statistics: Statistics) -> Statistics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,7 +95,8 @@ def _pack_data(reader: DatasetReader, folder: Path, limit: int) -> list[tuple[in
     writer, number, size = None, -1, 0
     with ExitStack() as current:
         for row in reader.episodes:
-            rows = reader.table(row.index)
+            parts = reader.parts(row.index)
+            rows = next(parts)
             if writer is None or size >= limit:
                 current.close()
                 number += 1
@@ -103,7 +104,8 @@ def _pack_data(reader: DatasetReader, folder: Path, limit: int) -> list[tuple[in
                 make_folder(path.parent)
                 handle = current.enter_context(path.open("wb"))
                 writer = current.enter_context(pq.ParquetWriter(handle, rows.schema, compression="snappy"))
-            writer.write_table(rows.cast(writer.schema))
+            for part in chain([rows], parts):
+                writer.write_table(part.cast(writer.schema))
             size = handle.tell()
             places.append(divmod(number, reader.info.chunks_size))
     return places
@@ -112,12 +114,12 @@ def _pack_data(reader: DatasetReader, folder: Path, limit: int) -> list[tuple[in
 def _pack_final(reader: DatasetReader, places: list[tuple[int, int]], folder: Path) -> None:
     """The final observations of a data file's episodes in one file; written one place after the other."""
     for place, group in groupby(zip(places, reader.episodes, strict=True), key=lambda each: each[0]):
-        kept = [(row.index, final) for _, row in group if (final := reader.final(row.index)) is not None]
+        finals = ((row.index, reader.final(row.index)) for _, row in group)
+        kept = [final_table(reader.info.features, index, final) for index, final in finals if final is not None]
         if kept:
             path = folder / final_file(*place)
             make_folder(path.parent)
-            rows = pa.concat_tables([final_table(reader.info.features, index, final) for index, final in kept])
-            write_synced(path, parquet_bytes(rows))
+            write_synced(path, parquet_bytes(pa.concat_tables(kept)))
 
 
 def _pack_videos(reader: DatasetReader, camera: str, folder: Path, limit: int) -> list[VideoPlace]:

@@ -324,7 +324,7 @@ OPERATIONS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_would_be_lost_is_refused_by_name(tmp_path: Path, edit_parquet, operation: str):
-    """Columns of meta/episodes that are no fact, of the data that nobody declares, of the tasks; in any of the files."""
+    """Columns of meta/episodes that are no fact, of the data that nobody declares, of the tasks; in any file."""
     source = make(tmp_path / "source")
     facts, data = "meta/episodes/chunk-000/file-000.parquet", "data/chunk-000/file-002.parquet"
     for path, column, value in (
@@ -391,14 +391,14 @@ def test_sources_that_say_different_things_are_not_merged(tmp_path: Path, edit_i
     one, other = make(tmp_path / "one"), make(tmp_path / "other", seed=1)
     edit_info(one, collected_at="the lab")
     edit_info(other, collected_at="a kitchen")
-    with pytest.raises(DatasetError, match="other/meta/info.json says collected_at 'a kitchen', another 'the lab'"):
+    with pytest.raises(DatasetError, match=r"other/meta/info\.json says collected_at 'a kitchen', another 'the lab'"):
         merge([one, other], tmp_path / "both")
 
 
 def test_what_tasks_say_besides_is_not_lost_by_an_append(tmp_path: Path, edit_parquet):
     source = make(tmp_path / "source")
     edit_parquet(source / "meta/tasks.parquet", lambda t: t.append_column("said_by", pa.array(["Ada"] * len(t))))
-    with pytest.raises(DatasetError, match=r"tasks.parquet: said_by would be lost"):
+    with pytest.raises(DatasetError, match=r"tasks\.parquet: said_by would be lost"):
         DatasetWriter.open(source)
 
 

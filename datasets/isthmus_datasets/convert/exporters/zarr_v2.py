@@ -131,7 +131,7 @@ def _create(data: Any, array: str, name: str, feature: Feature) -> Any:
 def _parts(episode: Episode, name: str, feature: Feature, fps: int, where: str) -> Iterator[NDArray[Any]]:
     """Its rows (n, *shape) in order, as many at a time as a chunk holds. Raises DatasetError when the episode does not
     have it like that."""
-    values = episode.videos.get(name) if feature.is_video else episode.columns.get(name)
+    values = episode.videos.get(name) if name in episode.videos else episode.columns.get(name)
     if values is None:
         raise DatasetError(f"{where} lacks {name}")
     if isinstance(values, np.ndarray):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source
-from isthmus_datasets.format.episode import Episode, Scalar
+from isthmus_datasets.format.episode import Episode, ImageFiles, Scalar
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
+from isthmus_datasets.format.image_rows import image_files
 from isthmus_datasets.format.info import DatasetError, other_splits
 from isthmus_datasets.format.parquet import from_arrow, open_parquet, read_rows
 
@@ -131,15 +133,20 @@ class _Dataset:
         self._check_time(row, columns)
         return Episode(
             columns={name: values for name, values in columns.items() if name in self.features},
-            videos=self.videos(row),
+            videos={**self.videos(row), **self._images(row)},
             task=self.task or self._words(row, columns["task_index"][:, 0]),
             facts=self._facts(row),
         )
 
+    def _images(self, row: dict[str, Any]) -> dict[str, ImageFiles]:
+        """Images in the rows, as they are and one after the other."""
+        names, file = [name for name, feature in self.features.items() if feature.dtype == "image"], self.data_file(row)
+        return {name: partial(image_files, file, name, first=0, count=row["length"]) for name in names}
+
     def _columns(self, row: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        """What is in the episode's Parquet file, as declared, with time and task."""
+        """What is in the episode's Parquet file but images, as declared, with time and task."""
         file, where = self.data_file(row), f"episode {row['episode_index']}"
-        wanted = {name: feature for name, feature in self.features.items() if not feature.is_video}
+        wanted = {name: feature for name, feature in self.features.items() if not feature.is_image}
         wanted |= {name: INDEX_FEATURES[name] for name in ("timestamp", "task_index")}
         with open_parquet(file) as parquet:
             names, found = set(parquet.schema_arrow.names), parquet.metadata.num_rows

@@ -37,6 +37,7 @@ _STATE = (
     "data/keypoint is there, so data/state may hold what only a simulator knows too, as that of Push-T, the block's "
     "pose behind the first two: choose columns of observation.state"
 )
+_GROUPS = ("data", "meta", "final")
 _ATTRIBUTES = ("fps", "robot_type", "tasks", "facts", "final", "extra")
 
 
@@ -109,10 +110,10 @@ class _Buffer:
 
     def episode(self, index: int) -> Episode:
         start, stop = [0, *self.ends][index], self.ends[index]
-        where, numbers = f"episode {index}", [column for column in self.columns if not column.feature.is_video]
+        where, numbers = f"episode {index}", [column for column in self.columns if not column.feature.is_image]
         return Episode(
             columns={c.name: c.array.rows(start, stop, where).reshape(stop - start, *c.feature.shape) for c in numbers},
-            videos={c.name: partial(self._images, c, start, stop, where) for c in self.columns if c.feature.is_video},
+            videos={c.name: partial(self._images, c, start, stop, where) for c in self.columns if c.feature.is_image},
             task=self.tasks[index],
             facts=dict(self.facts[index]),
             final=self._last(index),
@@ -162,9 +163,12 @@ def _array_folders(path: Path) -> list[Path]:
 def _left(path: Path, said: dict[str, Any]) -> list[str]:
     """What the buffer has besides."""
     attributes = [f"{name} of .zattrs" for name in said if name not in _ATTRIBUTES]
-    meta = [f"meta/{each.name}" for each in (path / "meta").iterdir() if each.name != "episode_ends"]
-    top = [each.name for each in path.iterdir() if each.name not in ("data", "meta", "final")]
-    return [*sorted(attributes), *(name for name in sorted(meta) + sorted(top) if not name.split("/")[-1][0] == ".")]
+    meta = [f"meta/{name}" for name in _visible(path / "meta") if name != "episode_ends"]
+    return [*sorted(attributes), *meta, *(name for name in _visible(path) if name not in _GROUPS)]
+
+
+def _visible(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
 
 
 def _final(path: Path, episodes: list[int], columns: list[_Column]) -> _Final:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.frames import decode_image
+from isthmus_datasets.format.image_rows import image_files
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
-from isthmus_datasets.format.pixels import PixelError, Pixels
+from isthmus_datasets.format.pixels import PixelError
 from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
 from isthmus_datasets.tools.scan.finding import COPY_AGAIN, Problems
 from isthmus_datasets.tools.scan.footage import Span, watch_images, watch_video
 from isthmus_datasets.tools.scan.schema import check_schema
 
+_AGAIN = "record or convert the episode again"
 THUMBNAILS = 8
 """Number of episodes whose images are kept."""
 _UNREAD = "none, if what wrote it reads it; here the camera has to be left out"
@@ -57,37 +57,29 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
         with open_parquet(path) as file:
             check_schema(path, file.schema_arrow, info, indices, problems)
             wanted = [name for name in info.parquet_features if name in file.schema_arrow.names]
-            table = file.read(columns=wanted, use_threads=False)
+            numbers = [name for name in wanted if not info.features[name].is_image]
+            table = file.read(columns=numbers, use_threads=False)
     except DatasetError as error:
         problems.add(error, *indices)
         return
     strangers = ~np.isin(_episode_numbers(table), indices)
     if len(table) != sum(episode.row.length for episode in inside) and strangers.any():
         problems.add(f"{path} has {strangers.sum()} rows of no episode that is in it", *indices)
-    for episode, rows in zip(inside, _cut(table, inside), strict=True):
+    for episode, (first, length) in zip(inside, _cut(table, inside), strict=True):
         for name in wanted:
+            feature = info.features[name]
             try:
-                _read_column(episode, name, info.features[name], rows[name], episode.index in shown)
+                if not feature.is_image:
+                    episode.columns[name] = from_arrow(feature, table[name].slice(first, length))
+                elif length:
+                    thumbnails = episode.index in shown
+                    span = Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=thumbnails)
+                    images = map(decode_image, image_files(path, name, first=first, count=length))
+                    episode.footage[name] = watch_images(images, span)
+            except DatasetError as error:
+                problems.add(error, episode.index, fix=_AGAIN)
             except ValueError as error:
-                problems.add(
-                    f"{path}: column {name!r} {error}", episode.index, fix="record or convert the episode again"
-                )
-
-
-def _read_column(episode: EpisodeScan, name: str, feature: Feature, column: pa.ChunkedArray, shown: bool) -> None:
-    if not feature.is_image:
-        episode.columns[name] = from_arrow(feature, column)
-    elif len(column):
-        span = Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=shown)
-        episode.footage[name] = watch_images(_images(column), span)
-
-
-def _images(column: pa.ChunkedArray) -> Iterator[Pixels]:
-    for i, cell in enumerate(column):
-        row: dict[str, Any] | None = cell.as_py()
-        if row is None or row["bytes"] is None:
-            raise ValueError(f"has no image in row {i}")
-        yield decode_image(row["bytes"])
+                problems.add(f"{path}: column {name!r} {error}", episode.index, fix=_AGAIN)
 
 
 def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
@@ -97,18 +89,17 @@ def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
     return table["episode_index"].fill_null(-1).to_numpy()
 
 
-def _cut(table: pa.Table, inside: list[EpisodeScan]) -> Iterator[pa.Table]:
-    """Each episode's rows: by their lengths where these add up, else by the number of the episode that stands in
-    every row."""
+def _cut(table: pa.Table, inside: list[EpisodeScan]) -> Iterator[tuple[int, int]]:
+    """Each episode's first row and how many: by their lengths where these add up, else by the number of the episode
+    that stands in every row."""
     lengths = [episode.row.length for episode in inside]
     if len(table) == sum(lengths):
-        starts = np.cumsum([0, *lengths])
-        yield from (table.slice(start, length) for start, length in zip(starts, lengths, strict=False))
+        yield from zip(np.cumsum([0, *lengths]).tolist(), lengths, strict=False)
         return
     numbers = _episode_numbers(table)
     for episode in inside:
         mine = np.flatnonzero(numbers == episode.index)
-        yield table.slice(mine[0], len(mine)) if len(mine) else table.slice(0, 0)
+        yield (int(mine[0]), len(mine)) if len(mine) else (0, 0)
 
 
 def _watch(path: Path, camera: str, fps: int, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:

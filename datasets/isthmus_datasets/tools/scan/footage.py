@@ -93,7 +93,7 @@ class Thumbnailer:
         """Every so many pixels, as many as statistics take. Raises PixelError."""
         step = max(1, max(frame.width, frame.height) // MAX_SIDE)
         if has_one_channel(frame.format.name):
-            return from_frame(frame)[::step, ::step]
+            return from_frame(frame)[::step, ::step].copy()
         rgb = self._to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
         return rgb[::step, ::step].astype(np.uint8)
 
