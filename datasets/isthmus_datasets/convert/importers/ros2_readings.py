@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,10 +56,11 @@ class Readings:
 
     Args:
         path: The field of the message; empty for all of it.
+        said: What the bag says of the topic beside its type.
     """
 
-    def __init__(self, path: tuple[str, ...]) -> None:
-        self._path = path
+    def __init__(self, path: tuple[str, ...], said: Mapping[str, str]) -> None:
+        self._path, self._said = path, said
         self._rows = NumberRows()
         self._names: list[str] = []
         self._units: tuple[str, ...] | None = None
@@ -71,7 +72,7 @@ class Readings:
         if not names or (self._rows and names != self._names):
             raise ValueError(f"has {len(names)} numbers, the first one had {len(self._names)}")
         if not self._rows:
-            self._names, self._units = names, units_of(message, self._path, names)
+            self._names, self._units = names, units_of(message, self._path, names, self._said)
         self._rows.append([value for _, value in pairs])
 
     def table(self) -> tuple[Values, tuple[str, ...] | None, int]:

@@ -6,6 +6,7 @@ they say no unit: SI, and radians.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,15 +73,22 @@ _FIELDS: dict[str, dict[str, str]] = {
 """Of a type's fields, and of all that is in them: a vector has the unit that its message gives it."""
 
 
-def units_of(message: Any, path: Sequence[str], names: Sequence[str]) -> tuple[str, ...] | None:
+_FLIGHT = "isthmus_flight/msg/"
+"""Types of the flight recorder of `isthmus-deploy` begin so: its channels say of each field "UNIT, FRAME: NAMES"."""
+
+
+def units_of(
+    message: Any, path: Sequence[str], names: Sequence[str], said: Mapping[str, str]
+) -> tuple[str, ...] | None:
     """The unit of each element of a message; "" where its type says none, None where it says none of any.
 
     Args:
         message: As rosbags makes it.
         path: The field of a field … that the elements are in.
         names: Of the elements, in that.
+        said: What the bag says of the topic beside its type.
     """
-    known = _known(message)
+    known = _known(message) | _of_flight(message, said)
     units = tuple(_of_place([*path, *name.split(".")] if name else list(path), known) for name in names)
     return units if any(units) else None
 
@@ -94,6 +102,16 @@ def _known(message: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], s
     for name in field_names(message):
         known |= _known(getattr(message, name), (*place, name))
     return known
+
+
+def _of_flight(message: Any, said: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """As its contract says of each signal and command; of the rest, as its name does."""
+    if not message.__msgtype__.startswith(_FLIGHT):
+        return {}
+    if message.__msgtype__ == f"{_FLIGHT}Ages":
+        return {(name,): "s" for name in field_names(message)}
+    fields = {re.sub(r"[^a-z0-9]+", "_", name.lower()): text.partition(",")[0] for name, text in said.items()}
+    return {(name,): fields.get(name, "ns" if name.endswith("_ns") else "") for name in field_names(message)}
 
 
 def _of_place(place: Sequence[str], known: Mapping[tuple[str, ...], str]) -> str:
