@@ -1,4 +1,4 @@
-"""A run of the flight recorder becomes a dataset: rows are ticks, with what was sent in each, and the contract's units."""
+"""A run of the flight recorder becomes a dataset: a row is a tick with what was sent in it, in the contract's units."""
 
 from __future__ import annotations
 

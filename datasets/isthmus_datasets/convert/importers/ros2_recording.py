@@ -60,7 +60,9 @@ class Bag:
         said: What its files say of topics beside their types.
     """
 
-    def __init__(self, path: Path, reader: AnyReader, defects: list[str], said: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, path: Path, reader: AnyReader, defects: list[str], said: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self.path, self._reader, self._defects, self._said = path, reader, defects, said
         self.types = {connection.topic: connection.msgtype for connection in reader.connections}
         self._counts: Counter[str] = Counter()

@@ -65,7 +65,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         **_each("m", "range_min", "range_max", "ranges"),
     },
     "sensor_msgs/MagneticField": {"magnetic_field": "T", "magnetic_field_covariance": "T²"},
-    "sensor_msgs/NavSatFix": {**_each("deg", "latitude", "longitude"), **_each("m", "altitude"), "position_covariance": "m²"},
+    "sensor_msgs/NavSatFix": {"altitude": "m", "position_covariance": "m²", **_each("deg", "latitude", "longitude")},
     "sensor_msgs/Range": {"field_of_view": "rad", **_each("m", "min_range", "max_range", "range"), "variance": "m²"},
     "sensor_msgs/RelativeHumidity": {"relative_humidity": "1", "variance": "1"},
     "sensor_msgs/Temperature": {"temperature": "°C", "variance": "°C²"},
