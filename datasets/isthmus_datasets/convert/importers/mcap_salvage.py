@@ -25,7 +25,7 @@ else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
 MAGIC = b"\x89MCAP0\r\n"
-_HEADER, _FOOTER, _CHUNK, _CHUNK_INDEX, _DATA_END = 0x01, 0x02, 0x06, 0x08, 0x0F
+_HEADER, _FOOTER, CHUNK, _CHUNK_INDEX, _DATA_END = 0x01, 0x02, 0x06, 0x08, 0x0F
 _PREFIX = struct.Struct("<BQ")
 _CHUNK_START = struct.Struct("<QQQI")  # first and last time, size when decompressed, its checksum
 _FOOTER_SIZE = _PREFIX.size + 20 + len(MAGIC)
@@ -35,7 +35,9 @@ _BLOCK = 2**20  # bytes copied at a time
 _LARGEST_CHUNK = 2**28  # bytes; recorders make them of some 1 to 10 MB
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """Where a record is in its file."""
+
     opcode: int
     begin: int
     """Where its content begins."""
@@ -51,12 +53,12 @@ def defect(path: Path) -> str | None:
         if size < len(MAGIC) + _FOOTER_SIZE or footer[0] != _FOOTER or not footer.endswith(MAGIC):
             return "was cut short"
         (summary,) = struct.unpack_from("<Q", footer, _PREFIX.size)
-        if summary and any(_lacks_places(file, record) for record in _records(file, summary, size)):
+        if summary and any(_lacks_places(file, record) for record in records(file, summary, size)):
             return "has no index of its messages"
     return None
 
 
-def _lacks_places(file: BinaryIO, record: _Record) -> bool:
+def _lacks_places(file: BinaryIO, record: Record) -> bool:
     """Whether it is a chunk's entry in the index that does not say where the chunk's messages are."""
     if record.opcode != _CHUNK_INDEX:
         return False
@@ -76,10 +78,10 @@ def salvage(path: Path, target: Path) -> None:
         file.seek(0)
         if file.read(len(MAGIC)) != MAGIC:
             raise DatasetError(f"{path} is no MCAP file: it does not begin like one")
-        records = list(takewhile(_is_data, _records(file, len(MAGIC), size)))
-        if not records or records[0].opcode != _HEADER:
+        found = list(takewhile(_is_data, records(file, len(MAGIC), size)))
+        if not found or found[0].opcode != _HEADER:
             raise DatasetError(f"{path} ends before any message: its recorder died at once; delete it")
-        whole = records[-1].end
+        whole = found[-1].end
         file.seek(0)
         while file.tell() < whole:
             copy.write(file.read(min(_BLOCK, whole - file.tell())))
@@ -87,32 +89,32 @@ def salvage(path: Path, target: Path) -> None:
         copy.write(_NO_INDEX)
 
 
-def _records(file: BinaryIO, begin: int, end: int) -> Iterator[_Record]:
+def records(file: BinaryIO, begin: int, end: int) -> Iterator[Record]:
     """Whole records, as far as there are any."""
     while begin + _PREFIX.size <= end:
         file.seek(begin)
         opcode, length = _PREFIX.unpack(file.read(_PREFIX.size))
-        record = _Record(opcode, begin + _PREFIX.size, begin + _PREFIX.size + length)
+        record = Record(opcode, begin + _PREFIX.size, begin + _PREFIX.size + length)
         if record.end > end or not opcode:  # 0 is no record: zeros are what a crash leaves in a file's last blocks
             return
         yield record
         begin = record.end
 
 
-def _is_data(record: _Record) -> bool:
+def _is_data(record: Record) -> bool:
     return record.opcode not in (_DATA_END, _FOOTER)
 
 
 def _whole_in_chunk(cut: bytes) -> bytes:
     """The whole records in a chunk that was cut, given with its prefix; nothing where it is none."""
     begin = _PREFIX.size + _CHUNK_START.size
-    if len(cut) < begin + 4 or cut[0] != _CHUNK:
+    if len(cut) < begin + 4 or cut[0] != CHUNK:
         return b""
     (length,) = struct.unpack_from("<I", cut, begin)
     compression, data = cut[begin + 4 : begin + 4 + length], cut[begin + 4 + length + 8 :]
-    records = _decompressed(compression, data)
-    *_, last = (0, *(record.end for record in _records(BytesIO(records), 0, len(records))))
-    return records[:last]
+    content = _decompressed(compression, data)
+    *_, last = (0, *(record.end for record in records(BytesIO(content), 0, len(content))))
+    return content[:last]
 
 
 def _decompressed(compression: bytes, data: bytes) -> bytes:

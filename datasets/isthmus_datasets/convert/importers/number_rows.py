@@ -18,7 +18,7 @@ class NumberRows:
     """Rows that are as long as the first one, and of its type; in a file without a name where they are many."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115: it lives as long as the rows do
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115  it lives as long as the rows do
         self._block: NDArray[Any] = np.empty((0, 0))
         self._count = 0
         self._ever = np.zeros(0, bool)

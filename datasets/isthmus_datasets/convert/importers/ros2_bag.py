@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.ros2_files import is_bag
+from isthmus_datasets.convert.importers.ros2_grid import Grid, make_grid, time_findings
 from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, open_bag
 from isthmus_datasets.convert.importers.ros2_spans import find_spans
-from isthmus_datasets.convert.importers.ros2_time import WHOLE, Grid, Span, make_grid, time_findings
+from isthmus_datasets.convert.importers.ros2_time import WHOLE, Span
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode
@@ -188,14 +189,16 @@ def _reordered(track: Track, order: tuple[str, ...]) -> Track:
 
 def _features(tracks: Mapping[str, Track]) -> Features:
     features = {name: _feature(track) for name, track in tracks.items()}
-    return features | {CAPTURE_TIME: Feature(dtype="int64", shape=(len(tracks),), names=tuple(tracks))}
+    info = {"units": ["ns"] * len(tracks)}
+    return features | {CAPTURE_TIME: Feature(dtype="int64", shape=(len(tracks),), names=tuple(tracks), info=info)}
 
 
 def _feature(track: Track) -> Feature:
     if track.values is None:
         height, width, channels = track.shape
         return depth_camera(height, width) if channels == 1 else Feature(dtype="video", shape=track.shape)
-    return Feature(dtype=track.values.dtype.name, shape=track.shape, names=track.names)
+    info = track.values.info()
+    return Feature(dtype=track.values.dtype.name, shape=track.shape, names=track.names, info=info)
 
 
 def _check_finite(path: Path, columns: Mapping[str, NDArray[Any]], names: Mapping[str, tuple[str, ...] | None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.number_rows import NumberRows
+from isthmus_datasets.convert.importers.ros2_units import JOINT_STATE, units_of
 from isthmus_datasets.recording.ros2.messages import camera_array, choose, numbers
 
 
@@ -20,10 +21,21 @@ class Values:
     Args:
         rows: The readings.
         elements: (size,) which of a reading's elements, in order.
+        units: Of all of a reading's elements, "" where nobody says one; None where nobody says any.
+        note: What is to be known of the units.
     """
 
     rows: NumberRows
     elements: NDArray[np.int64]
+    units: Sequence[str] | None
+    note: str = ""
+
+    def info(self) -> dict[str, Any] | None:
+        """What a dataset's file says of their units, and how far these are sure; None where there are none."""
+        if self.units is None:
+            return None
+        said = {"units": [self.units[element] for element in self.elements]}
+        return said | ({"units_note": self.note} if self.note else {})
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -44,12 +56,14 @@ class Readings:
 
     Args:
         path: The field of the message; empty for all of it.
+        said: What the bag says of the topic beside its type.
     """
 
-    def __init__(self, path: tuple[str, ...]) -> None:
-        self._path = path
+    def __init__(self, path: tuple[str, ...], said: Mapping[str, str]) -> None:
+        self._path, self._said = path, said
         self._rows = NumberRows()
         self._names: list[str] = []
+        self._units: tuple[str, ...] | None = None
 
     def add(self, message: Any) -> None:
         """Raises ValueError when it holds no numbers, or not those of the first one."""
@@ -57,7 +71,8 @@ class Readings:
         names = [name for name, _ in pairs]
         if not names or (self._rows and names != self._names):
             raise ValueError(f"has {len(names)} numbers, the first one had {len(self._names)}")
-        self._names = names
+        if not self._rows:
+            self._names, self._units = names, units_of(message, self._path, names, self._said)
         self._rows.append([value for _, value in pairs])
 
     def table(self) -> tuple[Values, tuple[str, ...] | None, int]:
@@ -68,7 +83,7 @@ class Readings:
         """
         used = _used(self._rows)
         names = [name or ".".join(self._path) for name in self._names]
-        values = Values(rows=self._rows, elements=np.flatnonzero(used))
+        values = Values(rows=self._rows, elements=np.flatnonzero(used), units=self._units)
         if used.all() and all(name.isdecimal() for name in names):
             return values, None, 0
         return values, tuple(name for name, use in zip(names, used, strict=True) if use), 0
@@ -147,7 +162,10 @@ class JointReadings:
         """
         names = self._names()
         used = _used(self._rows)
-        values = Values(rows=self._rows, elements=np.flatnonzero(used))
+        revolute, prismatic = JOINT_STATE[".".join(self._path)]
+        note = f"taken for revolute: a JointState does not say which joints are prismatic, whose unit is {prismatic}"
+        units = [revolute] * len(names)
+        values = Values(rows=self._rows, elements=np.flatnonzero(used), units=units, note=note)
         late = self._messages - len(self._rows)
         return values, tuple(name for name, use in zip(names, used, strict=True) if use), late
 

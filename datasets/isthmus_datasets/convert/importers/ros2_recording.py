@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
+from isthmus_datasets.convert.importers.mcap_channels import channel_metadata
 from isthmus_datasets.convert.importers.ros2_files import open_files, reading
 from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings, Values
 from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times, clock_findings
@@ -56,10 +57,13 @@ class Bag:
         path: Its folder or file.
         reader: rosbags' reader of it.
         defects: What was wrong with its files, and worked round.
+        said: What its files say of topics beside their types.
     """
 
-    def __init__(self, path: Path, reader: AnyReader, defects: list[str]) -> None:
-        self.path, self._reader, self._defects = path, reader, defects
+    def __init__(
+        self, path: Path, reader: AnyReader, defects: list[str], said: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self.path, self._reader, self._defects, self._said = path, reader, defects, said
         self.types = {connection.topic: connection.msgtype for connection in reader.connections}
         self._counts: Counter[str] = Counter()
         for connection in reader.connections:
@@ -95,7 +99,7 @@ class Bag:
         places = {feature: _parse(text) for feature, text in options.topics.items()}
         for topic, _ in places.values():
             self.check_topic(topic)
-        readings = {name: _readings(self.types[topic], path, options.joints) for name, (topic, path) in places.items()}
+        readings = {name: self._readings(topic, path, options.joints) for name, (topic, path) in places.items()}
         times = {topic: array("q") for topic, _ in places.values()}
         for topic, received, message in self.messages(set(times)):
             for name in [name for name, (of, _) in places.items() if of == topic]:
@@ -109,6 +113,14 @@ class Bag:
         }
         findings += clock_findings({topic: (both[:, 0], both[:, 1]) for topic, both in clocks.items()}, fps)
         return tracks
+
+    def _readings(
+        self, topic: str, path: tuple[str, ...], joints: tuple[str, ...]
+    ) -> Readings | JointReadings | ImageReadings:
+        kind = self.types[topic]
+        if kind in IMAGE_TYPES:
+            return ImageReadings()
+        return JointReadings(path, joints) if kind == JOINT_STATE else Readings(path, self._said.get(topic, {}))
 
     def messages(
         self, topics: set[str], begin: int | None = None, stop: int | None = None
@@ -183,19 +195,15 @@ class Bag:
 def open_bag(path: Path) -> Iterator[Bag]:
     """Open a bag, whole or not. Raises DatasetError where it cannot be read."""
     with open_files(path) as (reader, defects):
-        yield Bag(path, reader, defects)
+        with reading(path):
+            said = channel_metadata(path)
+        yield Bag(path, reader, defects, said)
 
 
 def _parse(text: str) -> tuple[str, tuple[str, ...]]:
     """TOPIC or TOPIC:FIELD.FIELD"""
     topic, _, fields = text.partition(":")
     return topic, tuple(fields.split(".")) if fields else ()
-
-
-def _readings(kind: str, path: tuple[str, ...], joints: tuple[str, ...]) -> Readings | JointReadings | ImageReadings:
-    if kind in IMAGE_TYPES:
-        return ImageReadings()
-    return JointReadings(path, joints) if kind == JOINT_STATE else Readings(path)
 
 
 def _track(
