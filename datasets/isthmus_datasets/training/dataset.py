@@ -82,10 +82,9 @@ class WindowDataset(Dataset[Batch]):
     Raises:
         ValueError: there is no dataset.
         IndexError: there is no such episode.
-        DatasetError: there is no such column or camera; datasets differ in their rate or in a
-            feature (type, shape, order of its elements, units); an episode is
-            shorter than a window; a file is missing or damaged; columns do not fit into memory. The message names
-            dataset, episode and feature.
+        DatasetError: there is no such column or camera; datasets differ in their rate or in a feature (type, shape,
+            order of its elements, units); an episode is shorter than a window; a file is missing or damaged; columns do
+            not fit into memory. The message names dataset, episode and feature.
         OSError: decoded frames cannot be written; the message says where and how much.
     """
 
@@ -248,8 +247,8 @@ class _Chosen:
         return self._gathered(places, lambda source: frames[source][0].frames)
 
     def put_final(self, name: str, first: int, values: NDArray[Any], padding: NDArray[np.bool_]) -> None:
-        """Put final observations into windows (B, n, *shape) from offset `first` on, behind last rows: of episodes of
-        which one was kept."""
+        """Where an episode's final observation was kept, put it behind the last row into windows (B, n, *shape) from
+        offset `first` on."""
         place = self.high + 1 - self.current - first
         for source, inside in self._by_source():
             finals = self._sources[source].finals

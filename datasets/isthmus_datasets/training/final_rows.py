@@ -59,10 +59,8 @@ def load_finals(
     values = {name: _empty(feature, len(episodes), size) for name, feature in features.items()}
     result = FinalRows(kept=np.zeros(len(episodes), bool), values=values)
     places = {row.index: place for place, row in enumerate(episodes)}
-    files = [final_file(*where) for where, _ in groupby(episodes, key=lambda row: (row.chunk, row.file))]
-    for path in (reader.root / file for file in files if features):
-        if not path.exists():
-            continue
+    files = [reader.root / final_file(*at) for at, _ in groupby(episodes, key=lambda row: (row.chunk, row.file))]
+    for path in (file for file in files if features and file.exists()):
         try:
             for rows in _batches(path, ["episode_index", *features]):
                 _take(rows, places, features, result)
@@ -90,6 +88,8 @@ def _take(rows: pa.Table, places: Mapping[int, int], features: Features, into: F
     """Put the rows of those episodes into their places."""
     indices = rows["episode_index"].to_pylist()
     wanted = [number for number, index in enumerate(indices) if index in places]
+    if not wanted:
+        return
     where = [places[indices[number]] for number in wanted]
     into.kept[where] = True
     for name, feature in features.items():

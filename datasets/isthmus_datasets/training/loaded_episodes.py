@@ -101,9 +101,8 @@ class LoadedEpisodes:
                 "begin anew"
             )
         for name in (*self._config.all_columns, *self._config.all_cameras):
-            was, is_now = self.reader.info.features[name], now.info.features.get(name)
-            found = ("there", "gone") if is_now is None else difference(was, is_now)
-            if found:
+            was, is_now = self.reader.info.features.get(name), now.info.features.get(name)
+            if was and is_now and (found := difference(was, is_now)):
                 raise DatasetError(
                     f"{now.root}: {name!r} was {found[0]} while it was trained on, and is {found[1]}: begin anew"
                 )

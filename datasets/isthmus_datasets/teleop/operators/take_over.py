@@ -30,8 +30,9 @@ class TakeOver:
     While the other drives, the human's target stays where the robot is, so that there is no jump when control changes
     hands. From START on, or from when it first drives, the other is asked upon every observation, whoever drives, so
     that what it remembers is never old and it is known what it would have done. Whenever control changes hands it is
-    told to plan anew: what it planned for itself says nothing of where a person has brought the robot. Events of both
-    count, the human's first. `take` and `give_back` may be called from any thread; they hold from the next decision on.
+    told to plan anew: what it planned for itself says nothing of where a person has brought the robot. The human's
+    events count first, and those of the other once it has driven. `take` and `give_back` may be called from any thread;
+    they hold from the next decision on.
 
     Args:
         human: A person. Closed with this operator, as is the next.
@@ -49,7 +50,7 @@ class TakeOver:
         """Whether the person was in control in the last decision."""
         self._asked: bool | None = None
         self._last: NDArray[Any] | None = None
-        self._other_began = self._recording = False
+        self._other_asked = self._other_drove = self._recording = False
 
     def take(self) -> None:
         """The human takes over."""
@@ -71,11 +72,12 @@ class TakeOver:
             self._human.align(observation, recording=self._recording, sent=self._last)
         human = self._human.decide(observation)
         self._switch(self._human.wants_control)
-        self._other_began |= human.event is Event.START or not self.human_in_control
-        other = self._other.decide(observation) if self._other_began else None
+        self._other_drove |= not self.human_in_control
+        self._other_asked |= self._other_drove or human.event is Event.START
+        other = self._other.decide(observation) if self._other_asked else None
         driver = human if other is None or self.human_in_control else other
         event = human.event
-        if event is Event.NONE and other is not None:
+        if event is Event.NONE and other is not None and self._other_drove:
             event = other.event
         self._recording |= event is Event.START
         self._last = driver.action.copy()
@@ -87,7 +89,7 @@ class TakeOver:
         for wish in (wanted, asked):
             if wish is not None:
                 self.human_in_control = wish
-        if before != self.human_in_control and self._other_began:
+        if before != self.human_in_control and self._other_asked:
             self._other.resume()
 
     def close(self) -> None:

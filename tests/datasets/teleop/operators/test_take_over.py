@@ -228,7 +228,8 @@ def test_who_was_in_control_is_in_the_dataset(tmp_path: Path):
 
 def test_the_other_is_asked_from_the_start_on_though_the_person_is_first(tmp_path: Path):
     device = human(RIGHT, Motion(event=Event.START), RIGHT, Motion(in_control=False), Motion(event=Event.STOP))
-    operator = TakeOver(device, other := Walk(), human_first=True)
+    events = {0: Event.START, 1: Event.TIME}  # a script's, which do not count before it has driven
+    operator = TakeOver(device, other := Walk(events), human_first=True)
     with (
         open_dataset(tmp_path / "set", FEATURES, fps=10) as writer,
         Recorder(Cart(), operator, writer, task="walk", clock=VirtualClock()) as recorder,
