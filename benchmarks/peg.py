@@ -39,8 +39,10 @@ from isthmus_policies.networks.policy import Policy
 from isthmus_policies.training.config import TrainConfig, default_config
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.robots.so101_peg.description import HOLE
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import make_task
+from isthmus_sim.tasks.peg import PegConfig
 
 TASK = "peg"
 OURS, DAGGER, RLPD, CLONING = "RLPD and interventions", "HG-DAgger", "RLPD", "cloning"
@@ -60,6 +62,10 @@ class Options(BenchOptions):
     """Width of the two layers of actor and critics."""
     demonstrations: int = 20
     """Episodes that are shown."""
+    camera_error: float = 0.0015
+    """Standard deviation, along each axis, of how far the hole is from where the camera has found it, m."""
+    patience: float = 1.5
+    """Time without progress after which whoever looks on sees trouble, s."""
     probability: float = 0.5
     """That the script takes over in trouble."""
     duration: int = 20
@@ -95,13 +101,20 @@ def judged(task: Task, policy: Policy, episodes: int) -> Judged:
     return Judged(100 * len(took) / episodes, seconds)
 
 
+def board(options: Options) -> PegConfig:
+    """The task's configuration."""
+    usual = PegConfig()
+    camera = replace(usual.noise[HOLE], bias=options.camera_error)
+    return replace(usual, noise=usual.noise | {HOLE: camera}, patience_s=options.patience)
+
+
 def configured(options: Options, seed: int, shown: Path, **algorithm: Any) -> TrainConfig[Any, Any, Any]:
     """As the task asks for, on so many control steps."""
     config = default_config(TASK)
     sac = replace(config.algorithm, demonstrations=(shown,), **algorithm)
     steps = round(60 * options.minutes / make_task(TASK).robot.control_period_s)
     return replace(
-        config, seed=seed, num_envs=options.worlds, iterations=max(1, steps // (options.worlds * sac.collect_steps)),
+        config, task=board(options), seed=seed, num_envs=options.worlds, iterations=max(1, steps // (options.worlds * sac.collect_steps)),
         algorithm=sac, policy=replace(config.policy, actor=(options.hidden,) * 2, critic=(options.hidden,) * 2),
     )  # fmt: skip
 
@@ -184,13 +197,14 @@ def main() -> int:
     """Entry point; 1 when a must is missed. Seeds take long: what is known is written to runs/ after each."""
     options, missed = parse(Options(), QUICK), 0
     torch.set_num_threads(1)
-    task = make_task(TASK)
-    script = judged(task, PegScript(task.config), options.episodes)
+    task = make_task(TASK, board(options))
+    acts = PegScript(task.config)
+    script = judged(task, acts, options.episodes)
     print(f"script: {script.success:.1f} %, {script.seconds:.2f} s", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         shown = Path(folder) / "shown"
         shows = transitions.Options(run=Path(TASK), dataset=shown, episodes=options.demonstrations)
-        print(transitions.record(shows), flush=True)
+        print(transitions.written(task, task.engines[0], acts, "script", shows), flush=True)
         for found in learners(options, shown):
             last = len(found["training"]) == len(options.seeds)
             saved = replace(options, save=options.save and last)
