@@ -119,7 +119,8 @@ def configured(options: Options, seed: int, shown: Path, **algorithm: Any) -> Tr
     sac = replace(config.algorithm, actor_every=options.actor_every, demonstrations=(shown,), **algorithm)
     steps = round(60 * options.minutes / make_task(TASK).robot.control_period_s)
     return replace(
-        config, task=board(options), seed=seed, num_envs=options.worlds, iterations=max(1, steps // (options.worlds * sac.collect_steps)),
+        config, task=board(options), seed=seed, num_envs=options.worlds,
+        iterations=max(1, steps // (options.worlds * sac.collect_steps)),
         algorithm=sac, policy=replace(config.policy, actor=(options.hidden,) * 2, critic=(options.hidden,) * 2),
     )  # fmt: skip
 
