@@ -131,7 +131,11 @@ def actor(run: Path) -> tuple[Task, str, Policy, str]:
 
 def record(options: Options) -> str:
     """Record; a line that says what there is now. Raises ValueError, OSError and DatasetError."""
-    task, engine, policy, operator = actor(options.run)
+    return written(*actor(options.run), options)
+
+
+def written(task: Task, engine: str, policy: Policy, operator: str, options: Options) -> str:
+    """As `record`, of whom the operator's name is told; `options.run` does not count."""
     n = options.episodes
     env = Env(task, make_engine(task.scene, n, engine), options.seed)
     features = transition_features(recorded_groups(task), task.action_size)

@@ -21,7 +21,7 @@ from torch import Tensor
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import Commands, Engine, Params, State
 from isthmus_sim.on_device import Constant
-from isthmus_sim.robots.so101_peg.description import FORCE, HOLE, TORQUE
+from isthmus_sim.robots.so101_peg.description import FORCE, HOLE, PEG_END, TORQUE
 from isthmus_sim.robots.so101_peg.kinematics import move_between, moved, peg_end, tilt, to_tool
 from isthmus_sim.scenes.peg_board import BLOCK_HEIGHT, HOLE_RADIUS, NOMINAL, peg_board_scene
 from isthmus_sim.sensors import SensorModel, SignalNoise, Signals
@@ -31,7 +31,7 @@ from isthmus_sim.terms.terminations import not_finite
 
 COMMAND = "joint_position_target"
 OFFSET_SCALE, FINE_SCALE, PULL_SCALE, VELOCITY_SCALE = 0.02, 0.002, 0.005, 0.05  # m, m, m, m/s
-TILT_SCALE, FORCE_SCALE, TORQUE_SCALE = 0.05, 10.0, 1.0  # rad, N, N·m
+TILT_SCALE, FORCE_SCALE, TORQUE_SCALE = 0.05, 10.0, 0.05  # rad, N, N·m
 _NEARER = 0.0005  # m: less is no progress
 
 
@@ -145,7 +145,7 @@ class Peg(Task):
             to_tool(joints, soon - end) / (period_s * VELOCITY_SCALE),
             tilt(joints) / TILT_SCALE,
             signals[FORCE] / FORCE_SCALE,
-            signals[TORQUE] / TORQUE_SCALE,
+            _at_peg_end(signals) / TORQUE_SCALE,
         )
         return {"actor": torch.cat(parts, dim=-1)}
 
@@ -192,7 +192,7 @@ class Peg(Task):
 
     def privileged(self, state: State, goal: Goal, engine: Engine, ids: Tensor | None) -> dict[str, Tensor]:
         offset = to_tool(state["joint_position"], _hole(state) - state["peg_position"])
-        force, torque = state[FORCE], state[TORQUE]
+        force, torque = state[FORCE], _at_peg_end(state)
         beside = (offset[:, :2] / FINE_SCALE).tanh()
         known = (offset / OFFSET_SCALE, beside, force / FORCE_SCALE, torque / TORQUE_SCALE, goal["held"])
         return {
@@ -240,6 +240,13 @@ class Peg(Task):
 def _pull(joints: Tensor, target: Tensor) -> Tensor:
     """(n, 3) m, in the axes of the tool: from where joints (n, 6) rad have the peg's end to where targets have it."""
     return to_tool(joints, peg_end(target) - peg_end(joints))
+
+
+def _at_peg_end(signals: Signals) -> Tensor:
+    """(n, 3) N·m, in the axes of the sensor: the torque about the peg's end. About the wrist, friction at the end is
+    more than what says on which side of the hole the peg rests."""
+    x, y, _ = signals[FORCE].unbind(-1)
+    return signals[TORQUE] - PEG_END * torch.stack((-y, x, torch.zeros_like(x)), dim=-1)
 
 
 def _hole(state: State) -> Tensor:

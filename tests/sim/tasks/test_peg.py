@@ -12,10 +12,10 @@ from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.robots.so101.description import ROBOT as BARE
-from isthmus_sim.robots.so101_peg.description import FORCE, HOLE, HOME, ROBOT_WITH_PEG, TORQUE
+from isthmus_sim.robots.so101_peg.description import FORCE, HOLE, HOME, PEG_END, ROBOT_WITH_PEG, TORQUE
 from isthmus_sim.scenes.peg_board import BLOCK_HEIGHT, HOLE_RADIUS
 from isthmus_sim.task import Transition
-from isthmus_sim.tasks.peg import PULL_SCALE, Peg, PegConfig
+from isthmus_sim.tasks.peg import PULL_SCALE, TORQUE_SCALE, Peg, PegConfig
 
 CONFIG = PegConfig()
 EXACT = PegConfig(sensors={}, noise={}, joint_noise=0.0, apart=(0.0, 0.0, 0.0))
@@ -127,6 +127,21 @@ def test_it_is_seen_from_the_tool_wherever_the_board_stands():
         seen[pan] = TASK.observe(signals, {"target": joints - torch.tensor([HOME])})["actor"]
     np.testing.assert_allclose(seen[0.5], seen[0.0], atol=1e-4)
     np.testing.assert_allclose(seen[0.0][0, :3] * 0.02, (0.01, -0.01, 0.025), atol=2e-4)
+
+
+def test_what_is_felt_is_told_about_the_pegs_end():
+    """A push of 5 N along the peg, 6 mm ahead of its axis, has a torque of 30 mN·m there, whatever friction pulls aside
+    at the end; at the wrist friction is most of it."""
+    felt = []
+    for aside in ((0.0, 0.0), (1.0, -0.5)):
+        force, at = torch.tensor([[*aside, 5.0]]), torch.tensor([[0.006, 0.0, PEG_END]])
+        signals = {
+            "joint_position": torch.tensor([HOME]), "joint_velocity": torch.zeros(1, 6), FORCE: force,
+            TORQUE: torch.linalg.cross(at, force), HOLE: torch.zeros(1, 3),
+        }  # fmt: skip
+        felt.append(TASK.observe(signals, {"target": torch.zeros(1, 6)})["actor"][0, 13:] * TORQUE_SCALE)
+    np.testing.assert_allclose(felt[0], (0.0, -0.03, 0.0), atol=1e-6)
+    np.testing.assert_allclose(felt[1], (0.0, -0.03, -0.003), atol=1e-6)
 
 
 def test_an_episode_begins_at_home_over_a_board_that_may_stand_elsewhere():
