@@ -43,7 +43,7 @@ def images() -> Iterator[np.ndarray]:
 
 def files() -> Iterator[bytes]:
     """PNG files of some 200 kB, 600 MB in all."""
-    noise = np.random.default_rng(0).integers(0, 5, (480, 640, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 2, (480, 640, 3), np.uint8)
     content = [png((noise + image).astype(np.uint8)) for image in itertools.islice(images(), 10)]
     return itertools.islice(itertools.cycle(content), STEPS)
 
