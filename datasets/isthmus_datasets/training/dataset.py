@@ -107,6 +107,8 @@ class WindowDataset(Dataset[Batch]):
         self.config, self._transform = config, transform
         options = {"size": size, "cache": cache, "cache_limit": cache_limit}
         self.sources = [LoadedEpisodes(each.reader, config, episodes=each.episodes, **options) for each in subsets]
+        known = {name for source in self.sources for name in source.finals.values}
+        self._next = {name: first for name, (first, _) in {**config.columns, **config.cameras}.items() if name in known}
         nothing = np.zeros(0, np.int64)
         self.table = WindowTable(source=nothing, episode=nothing, current=nothing, low=nothing, high=nothing)
         self.arrivals: list[list[int]] = []
@@ -181,8 +183,7 @@ class WindowDataset(Dataset[Batch]):
         for name, offsets in self.config.cameras.items():
             rows, result[f"{name}_is_pad"] = chosen.rows(offsets)
             result[name] = chosen.frames(name, rows)
-        for name in self.config.next_observations:
-            first, _ = self.config.columns.get(name) or self.config.cameras[name]
+        for name, first in self._next.items():
             chosen.put_final(name, first, result[name].numpy(), result[f"{name}_is_pad"].numpy())
         for name, mask in self.config.masks.items():
             rows, padding = chosen.rows(mask.offsets)
