@@ -20,7 +20,7 @@ from rich.progress import track
 from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
-from isthmus_datasets.format.episode import Episode, Frames
+from isthmus_datasets.format.episode import Episode, Frames, ImageFiles
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.reader import DatasetReader
@@ -67,7 +67,7 @@ def differences(source: Source, dataset: DatasetReader, index: int) -> tuple[boo
     return same, complete, [np.maximum(was, now) - np.minimum(was, now) for was, now in pairs] if complete else []
 
 
-def images(video: Pixels | Path | Frames) -> NDArray[np.uint8]:
+def images(video: Pixels | Path | Frames | ImageFiles) -> NDArray[np.uint8]:
     """All images of an episode's camera, (T, H, W, 3)."""
     assert not isinstance(video, Path), "what is imported here comes from arrays"
     return np.asarray(video if isinstance(video, np.ndarray) else list(video()), np.uint8)

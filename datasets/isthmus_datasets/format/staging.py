@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -201,7 +201,7 @@ def _stage_images(
 def _one_by_one(name: str, given: Any) -> Iterable[Pixels | bytes]:
     if isinstance(given, Path):
         raise DatasetError(f"{name!r} is a column of images, not a video: give what gives them, not {given}")
-    return given() if callable(given) else given
+    return cast(Iterable[Pixels | bytes], given() if callable(given) else given)
 
 
 def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo) -> VideoFacts:
@@ -213,7 +213,7 @@ def _stage_video(folder: Path, camera: str, episode: Episode, info: DatasetInfo)
         if isinstance(source, Path):
             _bring(source, path, folder.parent)
         else:
-            frames = source if isinstance(source, np.ndarray) else source()
+            frames = source if isinstance(source, np.ndarray) else cast(Iterable[Pixels], source())
             lossless = info.features[camera].is_lossless
             write_video(path, frames, fps=info.fps, crf=CRF, key_every=KEY_EVERY, lossless=lossless)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import h5py
 import numpy as np
@@ -78,7 +79,7 @@ def test_demos_come_by_number_with_their_names_here(demos: Path):
 def test_what_only_the_simulator_knows_is_no_observation(demos: Path):
     """robomimic's `object` is the true pose of what is to be lifted."""
     with h5py.File(demos, "r+") as file:
-        for demo in file["data"].values():
+        for demo in cast(h5py.Group, file["data"]).values():
             demo["obs/object"] = np.ones((len(demo["actions"]), 10))
             demo["actions_abs"] = np.ones((len(demo["actions"]), 7))
     source = open_source(demos)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_what_only_the_simulator_knows_is_no_observation(tmp_path: Path):
 def test_what_is_not_imported_is_named(buffer: Path):
     root = zarr.open_group(str(buffer), mode="a", zarr_format=2)
     root.create_group("videos")
-    root["meta"].create_array("difficulty", data=np.ones(3))
+    cast(zarr.Group, root["meta"]).create_array("difficulty", data=np.ones(3))
     root.attrs["operator"] = "Ada"
     source = open_source(buffer, SAID)
     assert source.findings == ["not imported: operator of .zattrs, meta/difficulty, videos"]

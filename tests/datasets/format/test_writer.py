@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -314,7 +315,7 @@ def test_a_recordings_video_takes_its_room_once(root: Path, tmp_path: Path, insi
     folder = root / ".recording" if inside else tmp_path
     with DatasetWriter.open(root) as writer:
         folder.mkdir(exist_ok=True)
-        video = write_video(folder / "camera.mp4", episode().videos["camera"], fps=10)
+        video = write_video(folder / "camera.mp4", cast(np.ndarray, episode().videos["camera"]), fps=10)
         writer.append(replace(episode(), videos={"camera": video}))
     saved = root / "videos/camera/chunk-000/file-002.mp4"
     assert saved.samefile(video) == inside

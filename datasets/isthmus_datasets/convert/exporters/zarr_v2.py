@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.final import final_problem, observed
-from isthmus_datasets.format.frames import stream_frames
+from isthmus_datasets.format.frames import decode_image, stream_frames
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.pixels import Pixels
 
@@ -146,8 +146,8 @@ def _parts(episode: Episode, name: str, feature: Feature, fps: int, where: str) 
         yield part
 
 
-def _stacked(frames: Iterable[Pixels], count: int) -> Iterator[Pixels]:
-    left = iter(frames)
+def _stacked(frames: Iterable[Pixels | bytes], count: int) -> Iterator[Pixels]:
+    left = (decode_image(frame) if isinstance(frame, bytes) else frame for frame in frames)
     while part := list(itertools.islice(left, count)):
         yield np.stack(part)
 
