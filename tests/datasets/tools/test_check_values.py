@@ -170,7 +170,7 @@ def test_an_action_that_was_changed_before_it_was_sent(
     episodes[4] = changed(episodes[4], sent=np.clip(action, -limit, limit))
     found, said = demonstrations.check(demonstrations.save(tmp_path / "d", episodes, numbers | {"action.sent": SENT}))
     assert (severity, "changed-actions", 4) in found
-    assert {each[2] for each in found} == {4}
+    assert {each[2] for each in found if each[1] != "roles"} == {4}, "its name is a warning of its own"
     assert "action.sent is not action in" in said
 
 
