@@ -145,7 +145,7 @@ class Apart:
 
 
 def apart(options: Options, case: Case) -> Apart:
-    """Of a bag that was written and imported."""
+    """How far rows and actions are apart in a bag that was written and imported."""
     truth = simulated(options, case)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bag"

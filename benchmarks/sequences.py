@@ -66,12 +66,13 @@ QUICK = Options(seeds=(601,), steps=160, warm_up=96, hidden=(16,), episodes=1)
 
 
 def network(options: Options) -> dict[str, Any]:
-    """Of every actor and its critics."""
+    """The configuration of every actor and its critics."""
     return {"critic_groups": ("actor",), "actor": options.hidden, "critic": options.hidden, "activation": "relu"}
 
 
 def settings(options: Options, hold: int = 1) -> dict[str, Any]:
-    """Of every learner, whose actions are held for so many steps: by steps of the environment they are the same."""
+    """The configuration of a learner whose actions are held for so many steps: by steps of the environment all are the
+    same."""
     return {
         "collect_steps": 1, "update_ratio": float(hold), "replay_steps": options.steps // hold, "batch_size": 64,
         "warm_up": options.warm_up // hold, "n_step": 1, "gamma": 0.95**hold, "target_rate": 0.01,

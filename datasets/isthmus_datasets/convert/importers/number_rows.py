@@ -28,7 +28,7 @@ class NumberRows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of all numbers."""
+        """The type of all numbers."""
         return self._block.dtype
 
     def append(self, row: Sequence[float] | NDArray[np.float64]) -> None:

@@ -39,7 +39,7 @@ class Values:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of all numbers."""
+        """The type of all numbers."""
         return self.rows.dtype
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -119,7 +119,7 @@ class JointReadings:
         """Place of each joint that has come, in `_latest`."""
         self._latest = np.empty(0)
         self._places: dict[tuple[str, ...], NDArray[np.int64]] = {}
-        """Of the joints of a message, by its names."""
+        """Names in a message -> the places of its joints."""
         self._chosen: NDArray[np.int64] | None = None
         """Places of what a reading has; None until all of it has come."""
         self._messages = self._without_names = 0
@@ -143,7 +143,7 @@ class JointReadings:
             raise ValueError("and others differ in having names: their joints cannot be matched")
 
     def _meet(self, names: tuple[str, ...]) -> None:
-        """Of joints that were not there before, no reading so far has any: they begin with this one."""
+        """Give joints that were not there before a place; they begin with this reading."""
         known = len(self._there)
         for name in names:
             self._there.setdefault(name, len(self._there))

@@ -13,7 +13,7 @@ from typing import Any
 from isthmus_datasets.recording.ros2.messages import field_names
 
 JOINT_STATE = {"position": ("rad", "m"), "velocity": ("rad/s", "m/s"), "effort": ("N·m", "N")}
-"""Of a revolute joint, and of a prismatic one; a JointState does not say which a joint is."""
+"""Units of a revolute joint and of a prismatic one; a JointState does not say which a joint is."""
 
 
 def _each(unit: str, *names: str) -> dict[str, str]:

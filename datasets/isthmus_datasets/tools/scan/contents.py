@@ -67,19 +67,21 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
         problems.add(f"{path} has {strangers.sum()} rows of no episode that is in it", *indices)
     for episode, (first, length) in zip(inside, _cut(table, inside), strict=True):
         for name in wanted:
-            feature = info.features[name]
             try:
-                if not feature.is_image:
-                    episode.columns[name] = from_arrow(feature, table[name].slice(first, length))
+                if name in numbers:
+                    episode.columns[name] = from_arrow(info.features[name], table[name].slice(first, length))
                 elif length:
-                    thumbnails = episode.index in shown
-                    span = Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=thumbnails)
                     images = map(decode_image, image_files(path, name, first=first, count=length))
-                    episode.footage[name] = watch_images(images, span)
+                    episode.footage[name] = watch_images(images, _whole(episode, shown))
             except DatasetError as error:
                 problems.add(error, episode.index, fix=_AGAIN)
             except ValueError as error:
                 problems.add(f"{path}: column {name!r} {error}", episode.index, fix=_AGAIN)
+
+
+def _whole(episode: EpisodeScan, shown: set[int]) -> Span:
+    """All of an episode, which is seen on the page where it is one of those that are shown."""
+    return Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=episode.index in shown)
 
 
 def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
