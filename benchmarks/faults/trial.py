@@ -112,9 +112,17 @@ class Trial:
         """Let things happen for a while."""
         return self.operator.link.wait(seconds, done)
 
-    def mark(self) -> None:
-        """Now the fault begins; else it does when `inject` is called, or the relay changes the first message."""
-        self._begun_ns = time.monotonic_ns()
+    def mark(self, begun_ns: int | None = None) -> None:
+        """Now the fault begins, or it did at `begun_ns`, monotonic; else it does when `inject` is called, or the relay
+        changes the first message."""
+        self._begun_ns = time.monotonic_ns() if begun_ns is None else begun_ns
+
+    def mark_in_tick(self) -> None:
+        """Wait until the robot is told to stop: the fault began in the tick after the last command that moved it. This
+        is for a fault inside the node, which nobody outside sees begin, and a robot whose safe command comes at once."""
+        self.wait(_PATIENCE_S, self._is_safe)
+        safe = self._limits.safe
+        self.mark(max(came_ns for came_ns, command in self.relay.commands if not np.array_equal(command, safe)) + 1)
 
     def _prepare(self) -> None:
         kind = self.kind
