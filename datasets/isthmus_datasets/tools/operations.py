@@ -181,7 +181,7 @@ def _standalone(
 
 def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> Path | Frames:
     """The episode's part of its file; or its frames, to be encoded, where that cannot be cut out."""
-    source, first = reader.footage(index, camera)
+    source, first = reader.video_start(index, camera)
     try:
         return cut_video(source, path, first=first, count=reader.episodes[index].length, fps=reader.info.fps)
     except DatasetError:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from point_mass import FEATURES, PointMass, Push
 
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot_columns import open_dataset
 
 
 class Script:

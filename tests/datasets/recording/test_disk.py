@@ -22,11 +22,11 @@ from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter, Unconfirmed
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.outcome import RecordingError, UnsavedError
 from isthmus_datasets.recording.quarantine import recover, waiting
 from isthmus_datasets.recording.reserve import RESERVE_BYTES
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.tools.cli import main as dataset_command
 
 
@@ -34,7 +34,7 @@ def test_a_disk_that_is_full_for_the_encoder(tmp_path: Path):
     limit, unlimited = resource.RLIMIT_FSIZE, resource.RLIM_INFINITY
     with recording(tmp_path / "data", PointMass(), Push(steps=20)) as recorder:
         recorder.record(1)
-        process = recorder.footage.processes["scene"].pid
+        process = recorder.videos.processes["scene"].pid
         resource.prlimit(process, limit, (100, unlimited))
         with pytest.raises(RecordingError, match=r"episode 1 was discarded .* could not write \S+/scene.mp4 \("):
             recorder.record(2)

@@ -19,11 +19,11 @@ from isthmus_datasets.format.frames import scan_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, quantities
+from isthmus_datasets.recording.robot_columns import open_dataset
 
 
 def contents(root: Path) -> dict[Path, bytes]:
@@ -181,7 +181,7 @@ def test_an_interrupted_recorder_leaves_nothing(tmp_path: Path):
         recorder.record(1)
     assert list(contents(tmp_path / "data")) == [tmp_path / "data/meta/info.json"]
     assert not (tmp_path / "data/.recording").exists()
-    assert recorder.footage.processes == {}
+    assert recorder.videos.processes == {}
 
 
 def test_a_session(tmp_path: Path):
@@ -257,7 +257,7 @@ def test_an_image_of_another_size(tmp_path: Path):
 
 def test_an_encoder_that_is_killed(tmp_path: Path):
     root = tmp_path / "data"
-    operator = Meddling(lambda: os.kill(recorder.footage.processes["wrist"].pid, signal.SIGKILL))
+    operator = Meddling(lambda: os.kill(recorder.videos.processes["wrist"].pid, signal.SIGKILL))
     with recording(root, PointMass(), operator) as recorder:
         message = r"episode 0 was discarded after \d+ steps: \S+/wrist.mp4: the process .* \(exit code -9\)"
         with pytest.raises(RecordingError, match=message):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.tools.checks.roles import roles
+from isthmus_datasets.tools.checks.column_roles import roles
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of
 from isthmus_datasets.tools.scan.gather import gather
 

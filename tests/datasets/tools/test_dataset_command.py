@@ -15,7 +15,7 @@ import pytest
 
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of, run_checks
 from isthmus_datasets.tools.cli import main
-from isthmus_datasets.tools.report.agreement import agreement
+from isthmus_datasets.tools.report.operator_agreement import agreement
 from isthmus_datasets.tools.report.smoothness import action_smoothness, spectral_arc_length
 from isthmus_datasets.tools.report.starts import starts
 from isthmus_datasets.tools.scan.gather import gather

@@ -15,10 +15,10 @@ from isthmus_datasets.format.features import INDEX_FEATURES, Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, quantities
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.tools import cli
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.migration import migrate

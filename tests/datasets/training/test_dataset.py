@@ -18,8 +18,8 @@ from counting_dataset import CURRENT, LENGTHS, append, images, whole, windows, w
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.augmentation import RandomCrop
-from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Subset, WindowDataset
+from isthmus_datasets.training.loaded_columns import load_columns
 from isthmus_datasets.training.normalizer import Normalizer
 from isthmus_datasets.training.numbered_random import WindowRandom
 from isthmus_datasets.training.windows import Goal, WindowConfig

@@ -28,7 +28,7 @@ def by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def job(reader: DatasetReader, episode: int) -> Job:
     """One of the camera "front", to the beginning of the file."""
-    video, first = reader.footage(episode, "front")
+    video, first = reader.video_start(episode, "front")
     count = reader.episodes[episode].length
     return Job(
         episode=f"episode {episode}", video=str(video), first=first, count=count, fps=10,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide

@@ -16,7 +16,7 @@ RING_S = 2.0
 """How much video may wait to be encoded."""
 
 
-class Footage:
+class EpisodeVideos:
     """One process for each camera, started at once, and a folder for what they write; a context manager.
 
     Args:
@@ -88,7 +88,7 @@ class Footage:
         self.processes.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> Footage:
+    def __enter__(self) -> EpisodeVideos:
         return self
 
     def __exit__(
