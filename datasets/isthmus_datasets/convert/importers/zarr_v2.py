@@ -19,7 +19,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.images import ROUNDING, image_feature, image_scale, is_images, to_uint8
+from isthmus_datasets.convert.importers.image_scales import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.convert.importers.zarr_array import ArrayRows
 from isthmus_datasets.format.cameras import depth_camera
