@@ -25,8 +25,8 @@ import numpy as np
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.training.dataset import Batch, WindowDataset
 from isthmus_datasets.training.decoder import Decoder, Job

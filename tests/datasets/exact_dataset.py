@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus_datasets.format.cameras import depth_camera, without_loss
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.cameras import depth_camera, without_loss
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.final import final_features, final_file
-from isthmus_datasets.format.frames import scaled
+from isthmus_datasets.format.images.frames import scaled
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
 from isthmus_datasets.format.reader import DatasetReader

@@ -18,9 +18,9 @@ from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 FEATURES = {

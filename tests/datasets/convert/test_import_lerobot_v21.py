@@ -12,9 +12,9 @@ import pytest
 
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 FPS = 10

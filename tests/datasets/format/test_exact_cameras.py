@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from isthmus_datasets.format.cameras import depth_camera, without_loss
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import decode_image, png, read_frames, scan_video
+from isthmus_datasets.format.images.cameras import depth_camera, without_loss
+from isthmus_datasets.format.images.frames import decode_image, png, read_frames, scan_video
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 33), st.integers(2, 33))  # FFV1 has no images one pixel wide

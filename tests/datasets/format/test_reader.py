@@ -18,9 +18,9 @@ from hypothesis.extra import numpy as hnp
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import NUMBERS, Feature, Features
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)

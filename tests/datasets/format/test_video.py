@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from isthmus_datasets.format.frames import read_frames, stream_frames
-from isthmus_datasets.format.pixels import from_frame
-from isthmus_datasets.format.video import VideoWriter, write_video
+from isthmus_datasets.format.images.frames import read_frames, stream_frames
+from isthmus_datasets.format.images.pixels import from_frame
+from isthmus_datasets.format.images.video import VideoWriter, write_video
 
 
 def gradients(n: int, height: int = 48, width: int = 64) -> np.ndarray:

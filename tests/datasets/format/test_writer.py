@@ -19,9 +19,9 @@ from full_disk import file_size_limit
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 FEATURES: Features = {

@@ -15,7 +15,7 @@ import pytest
 from point_mass import FEATURES, PERIOD_NS, PointMass, Push
 from recordings import Meddling, Robot, Script, record, recording
 
-from isthmus_datasets.format.frames import scan_video
+from isthmus_datasets.format.images.frames import scan_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_datasets.format.frames import read_frames, scan_video
+from isthmus_datasets.format.images.frames import read_frames, scan_video
 from isthmus_datasets.recording.encoding import video_process
 from isthmus_datasets.recording.encoding.video_process import VideoError, VideoProcess
 

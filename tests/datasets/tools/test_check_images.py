@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import read_frames
-from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.images.frames import read_frames
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.tools.packing import pack
 
 VIDEO = "videos/camera/chunk-000/file-003.mp4"

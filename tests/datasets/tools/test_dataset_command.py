@@ -33,8 +33,8 @@ def run(*arguments: str | Path) -> int:
 
 def black(path: Path) -> None:
     """The end of episode 3 is black."""
-    from isthmus_datasets.format.frames import read_frames
-    from isthmus_datasets.format.video import write_video
+    from isthmus_datasets.format.images.frames import read_frames
+    from isthmus_datasets.format.images.video import write_video
 
     frames = read_frames(path, range(60), fps=10)
     frames[53:] = 0

@@ -14,8 +14,8 @@ import pytest
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import png
-from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.images.frames import png
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 pytestmark = pytest.mark.long

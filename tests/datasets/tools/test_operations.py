@@ -18,10 +18,10 @@ from rich.console import Console
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import scan_video
+from isthmus_datasets.format.images.frames import scan_video
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import (

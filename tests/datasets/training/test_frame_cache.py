@@ -20,9 +20,9 @@ from exact_dataset import DEPTH, EXACT, noise
 from exact_dataset import write as write_exact
 from full_disk import file_size_limit
 
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.training import frame_index
 from isthmus_datasets.training.frame_cache import FrameCache, default_folder
 from isthmus_datasets.training.frame_index import INDEX

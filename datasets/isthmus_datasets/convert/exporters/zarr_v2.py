@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.final import final_features, final_problem
-from isthmus_datasets.format.frames import decode_image, stream_frames
+from isthmus_datasets.format.images.frames import decode_image, stream_frames
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels
 
 ARRAY_NAMES = {"observation.images.scene": "img", "observation.state": "state", "action": "action"}
 """What features of the Push-T data are called there; others lose their "observation." or "observation.images."."""

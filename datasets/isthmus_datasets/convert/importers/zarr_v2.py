@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from isthmus_datasets.convert.importers.image_scales import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.convert.importers.zarr_array import ArrayRows
-from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.final import final_features
+from isthmus_datasets.format.images.cameras import depth_camera
+from isthmus_datasets.format.images.pixels import Pixels, is_depth
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels, is_depth
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
 FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from isthmus_datasets.format.files import make_folder
-from isthmus_datasets.format.video import Frame
+from isthmus_datasets.format.images.video import Frame
 from isthmus_datasets.recording.encoding.video_process import VideoProcess
 
 RING_S = 2.0

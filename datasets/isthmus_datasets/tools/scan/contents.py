@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import decode_image
-from isthmus_datasets.format.image_rows import image_files
+from isthmus_datasets.format.images.frames import decode_image
+from isthmus_datasets.format.images.image_rows import image_files
+from isthmus_datasets.format.images.pixels import PixelError
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
-from isthmus_datasets.format.pixels import PixelError
 from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
 from isthmus_datasets.tools.scan.finding import COPY_AGAIN, Problems
 from isthmus_datasets.tools.scan.footage import FrameSpan, watch_images, watch_video

@@ -14,9 +14,17 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import TOLERANCE_S, decoded
+from isthmus_datasets.format.images.frames import TOLERANCE_S, decoded
+from isthmus_datasets.format.images.pixels import (
+    DEPTH,
+    PixelError,
+    Pixels,
+    from_frame,
+    has_one_channel,
+    shape_of,
+    to_frame,
+)
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import DEPTH, PixelError, Pixels, from_frame, has_one_channel, shape_of, to_frame
 from isthmus_datasets.format.statistics import MAX_SIDE, image_statistics, sampled
 
 BLOCK = 8  # px: small enough for a gripper in a 96 px image, large enough to average a sensor's noise away

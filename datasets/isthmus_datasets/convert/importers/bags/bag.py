@@ -19,8 +19,8 @@ from isthmus_datasets.convert.importers.bags.capture_times import Nanoseconds, S
 from isthmus_datasets.convert.importers.bags.mcap_channels import channel_metadata
 from isthmus_datasets.convert.importers.bags.topic_readings import ImageReadings, JointReadings, Readings, Values
 from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.recording.ros2.messages import camera_array, stamp_ns
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
