@@ -20,7 +20,7 @@ from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.operations import keep_episodes, merge, recompute_statistics, reencode, split
 from isthmus_datasets.tools.packing import pack
-from isthmus_datasets.tools.report.page import page
+from isthmus_datasets.tools.report.dataset_page import page
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_datasets.tools.subcommands import Export, View
 
