@@ -74,10 +74,7 @@ class Meddling(Push):
 def recording(root: Path, robot: Any, operator: Any, **options: Any) -> Iterator[Recorder]:
     """At 10 Hz, as fast as it can be."""
     options = {"task": "push", "clock": VirtualClock()} | options
-    with (
-        open_dataset(root, robot.features, fps=10) as writer,
-        Recorder(robot, operator, writer, **options) as recorder,
-    ):
+    with open_dataset(root, robot.features, fps=10) as writer, Recorder(robot, operator, writer, **options) as recorder:
         yield recorder
 
 
