@@ -10,7 +10,7 @@ from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.images.cameras import depth_camera, without_loss
+from isthmus_datasets.format.images.storage import depth_camera, without_loss
 from isthmus_datasets.format.reader import DatasetReader
 
 DEPTH, EXACT, LOSSY = "observation.images.depth", "observation.images.exact", "observation.images.lossy"

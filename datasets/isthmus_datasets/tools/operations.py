@@ -20,7 +20,7 @@ from isthmus_datasets.format.episode import Episode, Frames, ImageFiles
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features, unlike
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
-from isthmus_datasets.format.images.cameras import without_loss
+from isthmus_datasets.format.images.storage import without_loss
 from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes

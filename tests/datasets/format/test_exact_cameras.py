@@ -18,8 +18,8 @@ from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.images.cameras import depth_camera, without_loss
 from isthmus_datasets.format.images.frames import decode_image, png, read_frames, scan_video
+from isthmus_datasets.format.images.storage import depth_camera, without_loss
 from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter

@@ -12,7 +12,7 @@ from isthmus_datasets.convert.importers.bags import bag_source
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import INDEX_FEATURES, unlike
-from isthmus_datasets.format.images.cameras import without_loss
+from isthmus_datasets.format.images.storage import without_loss
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.roles import better_names
 

@@ -25,8 +25,8 @@ from isthmus_datasets.convert.importers.zarr_array import ArrayRows
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.final import final_features
-from isthmus_datasets.format.images.cameras import depth_camera
 from isthmus_datasets.format.images.pixels import Pixels, is_depth
+from isthmus_datasets.format.images.storage import depth_camera
 from isthmus_datasets.format.info import DatasetError
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"

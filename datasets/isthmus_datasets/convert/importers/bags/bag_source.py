@@ -22,7 +22,7 @@ from isthmus_datasets.convert.importers.bags.grid import Grid, make_grid, time_f
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.images.cameras import depth_camera
+from isthmus_datasets.format.images.storage import depth_camera
 from isthmus_datasets.format.images.video import VideoWriter
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.staging import CRF, KEY_EVERY
