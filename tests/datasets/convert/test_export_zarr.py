@@ -132,5 +132,5 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path, given_episodes, 
 
 def test_nothing_is_overwritten(tmp_path: Path):
     (tmp_path / "a.zarr").mkdir()
-    with refused("a.zarr"):
+    with refused("a.zarr | already there"):
         export_replay_buffer(tmp_path / "a.zarr", [episode()], fps=10, features={"action": FEATURES["action"]})

@@ -123,7 +123,7 @@ def test_depths_that_cannot_be_read_are_named(tmp_path: Path, message: Any):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_they_are_never_an_image_of_8_bits(form: str):
-    with refused("depth", ValueError):
+    with refused("depth image", ValueError):
         image_array(FORMS[form][1](0, MM[0]))
 
 

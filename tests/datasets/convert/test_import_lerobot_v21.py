@@ -192,7 +192,7 @@ def test_a_total_that_is_wrong_is_reported(dataset: Path):
 @pytest.mark.parametrize("name", ["meta/episodes.jsonl", "meta/tasks.jsonl"])
 def test_a_missing_description_is_named(dataset: Path, name: str):
     (dataset / name).unlink()
-    with refused(name):
+    with refused(f"{name} cannot be read"):
         open_source(dataset)
 
 

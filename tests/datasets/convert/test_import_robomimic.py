@@ -101,7 +101,7 @@ def test_observations_are_joined_to_a_state(demos: Path):
     assert source.features["observation.state"].names == ("eef_pos.0", "eef_pos.1", "eef_pos.2", "gripper.0")
     assert "observation.gripper" not in source.features
     assert source.episodes[1].columns["observation.state"][2].tolist() == [202.0] * 4
-    with refused("/data/demo_0 | wrist | agentview_image, eef_pos"):
+    with refused("/data/demo_0 | observation wrist | agentview_image, eef_pos"):
         open_source(demos, ImportOptions(state=("wrist",)))
 
 
@@ -116,7 +116,7 @@ def test_observations_in_groups_are_taken_too(demos: Path):
     assert any("gripper, policy/joint_vel" in finding for finding in source.findings)
     joined = open_source(demos, ImportOptions(state=("gripper", "policy/joint_vel"))).features["observation.state"]
     assert joined.names == ("gripper.0", "policy.joint_vel.0", "policy.joint_vel.1")
-    with refused("policy | policy/joint_vel"):
+    with refused("observation policy | policy/joint_vel"):
         open_source(demos, ImportOptions(state=("policy",)))
 
 
@@ -168,7 +168,7 @@ def test_odd_ones_are_reported(demos: Path):
 
 def test_a_truncated_file_is_refused(demos: Path):
     demos.write_bytes(demos.read_bytes()[:-1000])
-    with refused("demo.hdf5"):
+    with refused("demo.hdf5 | copy the file again"):
         open_source(demos)
 
 

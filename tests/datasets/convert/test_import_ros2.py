@@ -222,9 +222,8 @@ def test_images_become_a_video_on_the_grid(tmp_path: Path):
 )
 def test_images_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, told: str):
     bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", [(0, image(0, pixels, encoding))]))
-    with refused(f"/cam | {told}") as caught:
+    with refused(f"/cam | {told}"):
         list(open_source(bag, options({"observation.images.top": "/cam"})).episodes)
-    assert "/cam" in str(caught.value)
 
 
 def motors(n: int = 3, plugin: Literal["mcap", "sqlite3"] = "mcap", path: Path = Path()) -> Path:
@@ -318,7 +317,7 @@ def test_a_camera_is_kept_without_loss_where_that_is_asked(tmp_path: Path):
     reader = imported(open_source(bag, asked), tmp_path / "data")
     assert reader.info.features[top].is_lossless
     np.testing.assert_array_equal(reader.frames(0, top), pixels)
-    with refused(f"top | {top}"):
+    with refused(f"camera top | {top}"):
         open_source(bag, replace(asked, lossless=("top",)))
 
 

@@ -23,7 +23,7 @@ def test_a_truncated_database_is_refused(tmp_path: Path):
     bag = write_bag(tmp_path / "bag", states(400), plugin="sqlite3")
     (file,) = bag.glob("*.db3")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with refused("bag"):
+    with refused("bag | copy it again"):
         open_source(bag, options(STATE))
 
 

@@ -146,10 +146,10 @@ def scramble(chunk: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (Path.unlink, "data/state/1.0 | episode 1"),
+        (Path.unlink, "data/state/1.0 is missing | episode 1"),
         (cut, "data/state/1.0 | bytes | episode 1"),
         (lambda chunk: chunk.write_bytes(b""), "data/state/1.0 | 0 of at least 16 bytes"),
-        (scramble, "data/state | episode 1"),
+        (scramble, "data/state | episode 1 | decoded"),
     ],
 )
 def test_a_damaged_chunk_spoils_only_the_episodes_in_it(buffer: Path, damage, told: str):
@@ -169,7 +169,7 @@ def test_chunks_that_were_left_out_are_fill_values_when_that_is_said(buffer: Pat
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda path: shutil.rmtree(path / "data"), "data"),
+        (lambda path: shutil.rmtree(path / "data"), "data | no arrays"),
         (lambda path: shutil.rmtree(path / "meta"), "meta/episode_ends | zarr v2"),
         (lambda path: (path / "data/img/.zarray").write_text('{"chu'), "data/img | zarr v2"),
     ],

@@ -318,9 +318,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_broken_dataset_is_refused(tmp_path: Path, break_it: Callable[[Path], object], told: str):
     root = ours(tmp_path / "data")
     break_it(root)
-    with refused(f"{root} | {told}") as caught:
+    with refused(f"{root} | {told}"):
         DatasetReader(root)
-    assert str(root) in str(caught.value)
 
 
 def test_a_newer_minor_version_is_read(tmp_path: Path):

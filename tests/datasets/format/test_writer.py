@@ -93,9 +93,8 @@ REFUSED: dict[str, tuple[Episode, str]] = {
 def test_a_bad_episode_is_refused_and_the_next_appended(root: Path, bad: Episode, told: str):
     before = contents(root)
     with DatasetWriter.open(root) as writer:
-        with refused(f"{root} | {told}") as caught:
+        with refused(f"{root} | {told}"):
             writer.append(bad)
-        assert str(root) in str(caught.value)
         assert contents(root) == before
         assert writer.append(episode(5)) == 2
     assert [row.length for row in DatasetReader(root).episodes] == [4, 3, 5]

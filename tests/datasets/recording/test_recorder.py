@@ -125,7 +125,7 @@ def test_a_camera_without_loss_is_chosen_once_for_the_dataset(tmp_path: Path):
         np.testing.assert_array_equal(images, np.broadcast_to([[[[40]]], [[[45]]]], images.shape))
     with refused("with loss | observation.images.scene"):
         open_dataset(root, robot.features, fps=10, lossless=("wrist", "scene"))
-    with refused("top | scene, wrist"):
+    with refused("camera top | scene, wrist"):
         open_dataset(tmp_path / "other", robot.features, fps=10, lossless=("top",))
     assert not (tmp_path / "other").exists()
 
