@@ -206,7 +206,7 @@ CHANGES: dict[str, tuple[Callable[[Observation], Observation], str]] = {
     "one more": (lambda o: wrong_column(o, new=np.zeros(2)), "columns ['new', 'speed', 'state'] | ['speed', 'state']"),
     "one less": (lambda o: replace(o, columns={"state": o.columns["state"]}), "columns ['state'] | ['speed', 'state']"),
     "no time": (lambda o: replace(o, capture_time_ns={"state": 1}), "capture times ['state'] | ['speed', 'state']"),
-    "time in seconds": (lambda o: replace(o, capture_time_ns={"state": 1.5, "speed": 2}), "'capture_time_ns' | float"),
+    "in seconds": (lambda o: replace(o, capture_time_ns={"state": 1.5, "speed": 2}), "'capture_time_ns' | float64"),
     "no reward": (lambda o: replace(o, reward=None), "declares reward"),
 }
 

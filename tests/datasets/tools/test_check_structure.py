@@ -117,8 +117,8 @@ def error(check: str, episode: int | None = None) -> list[Expected]:
 
 
 SPOILT: dict[str, tuple[Spoil, list[Expected], str]] = {
-    **{f"{name} is missing": (lambda root, n=name: (root / n).unlink(), error("files", 3), name)
-       for name in (DATA, VIDEO, ROW)},
+    **{f"{name} is missing": (lambda root, n=name: (root / n).unlink(), error("files", 3), told)
+       for name, told in ((DATA, DATA), (VIDEO, VIDEO), (ROW, "meta/episodes"))},
     **{f"{name} is cut": (lambda root, n=name: cut(root / n), error("files", 3), name) for name in (DATA, VIDEO, ROW)},
     **{f"{name} is missing": (lambda root, n=name: (root / n).unlink(), error("files"), name)
        for name in (TASKS, STATISTICS)},
