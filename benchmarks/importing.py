@@ -22,7 +22,7 @@ from isthmus_datasets.convert.importers.opening import import_dataset, open_sour
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
 from isthmus_datasets.format.episode import Episode, Frames, ImageFiles
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 

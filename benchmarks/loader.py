@@ -25,8 +25,8 @@ import numpy as np
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.training.dataset import Batch, WindowDataset
 from isthmus_datasets.training.decoder import Decoder, Job
@@ -146,7 +146,7 @@ def bare_copy(batch: Batch) -> Callable[[], int]:
 
 def by_pyav(reader: DatasetReader, index: int, camera: str) -> int:
     """Decodes an episode's frames as PyAV's manual does it; how many there were."""
-    path, first = reader.footage(index, camera)
+    path, first = reader.video_start(index, camera)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
@@ -233,7 +233,7 @@ def train_large(root: Path, options: Options, out: multiprocessing.SimpleQueue[f
 
 def decoder_memory(reader: DatasetReader, folder: Path) -> float:
     """The most memory that a process had which decodes an episode, GB."""
-    path, first = reader.footage(0, CAMERAS[0])
+    path, first = reader.video_start(0, CAMERAS[0])
     job = Job(
         episode="episode 0", video=str(path), first=first, count=reader.episodes[0].length, fps=reader.info.fps,
         shape=(*LARGE, 3), size=SMALL, place=0,

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Operator
 from isthmus_datasets.recording.outcome import Summary
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, VirtualClock, WallClock
 from isthmus_datasets.recording.recorder import Recorder
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
 from isthmus_policies.demonstrate.push_t_script import PushTScript

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from isthmus_datasets.format.episode import Episode
@@ -98,35 +93,3 @@ def clean_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dataset(clean_dataset: Path, tmp_path: Path) -> Path:
     """To be spoilt."""
     return Path(shutil.copytree(clean_dataset, tmp_path / "arm"))
-
-
-@pytest.fixture(scope="session")
-def edit_info() -> Callable[..., None]:
-    """Changes entries of meta/info.json."""
-
-    def edit(root: Path, **entries: Any) -> None:
-        path = root / "meta/info.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | entries))
-
-    return edit
-
-
-@pytest.fixture(scope="session")
-def edit_parquet() -> Callable[..., None]:
-    """Replaces a Parquet file by what `change` makes of its table."""
-
-    def edit(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-        pq.write_table(change(pq.read_table(path)), path)
-
-    return edit
-
-
-@pytest.fixture(scope="session")
-def with_column() -> Callable[..., pa.Table]:
-    """A table with another column of that name, of the same type."""
-
-    def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
-        place = table.column_names.index(name)
-        return table.set_column(place, table.field(name), pa.array(values, table.field(name).type))
-
-    return replaced

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
@@ -50,10 +51,7 @@ def make_episode(index: int, length: int) -> Episode:
 
 
 def write(root: Path, lengths: Sequence[int] = LENGTHS, *, fps: int = 10) -> Path:
-    with DatasetWriter.create(root, fps=fps, features=FEATURES) as writer:
-        for index, length in enumerate(lengths):
-            writer.append(make_episode(index, length))
-    return root
+    return written(root, FEATURES, [make_episode(*each) for each in enumerate(lengths)], fps=fps)
 
 
 def append(root: Path, *lengths: int) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from written import written
 
-from isthmus_datasets.format.cameras import depth_camera, without_loss
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.storage import depth_camera, without_loss
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
 
 DEPTH, EXACT, LOSSY = "observation.images.depth", "observation.images.exact", "observation.images.lossy"
 LENGTHS = (5, 12, 3)
@@ -39,10 +39,7 @@ def make_episode(seed: int, length: int) -> Episode:
 
 
 def write(root: Path, seeds: Sequence[int] = range(len(LENGTHS)), lengths: Sequence[int] = LENGTHS) -> Path:
-    with DatasetWriter.create(root, fps=10, features=FEATURES) as writer:
-        for seed, length in zip(seeds, lengths, strict=True):
-            writer.append(make_episode(seed, length))
-    return root
+    return written(root, FEATURES, [make_episode(*made) for made in zip(seeds, lengths, strict=True)])
 
 
 def assert_exact(root: Path, seeds: Sequence[int]) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from refusals import refused
+from written import imported
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.episode_index import episode_files
-from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.checks.suite import run_checks
@@ -45,7 +46,7 @@ def test_a_bag_without_an_index():
 
 
 def test_a_bag_of_eight_bytes():
-    with pytest.raises(DatasetError, match="ends before any message"):
+    with refused("magic_only.mcap | before any message"):
         bag("magic_only.mcap")
 
 
@@ -55,25 +56,22 @@ def test_a_split_bag_without_metadata():
 
 def test_velocities_that_are_never_a_number():
     assert bag("joint_states_nan_velocity", "joint_3", "joint_1")[0] == 40
-    with pytest.raises(DatasetError, match="/joint_states has nothing that is ever a number"):
+    with refused("/joint_states | never a number"):
         bag("joint_states_nan_velocity", **{"observation.velocity": "/joint_states:velocity"})
 
 
 def test_depth_as_a_png(tmp_path: Path):
     """2.5 m are 2500, not grey 9."""
     camera = "observation.images.depth"
-    options = ImportOptions(fps=20, task="reach", topics={**STATE, camera: "/depth"})
-    source = open_source(CASES / "depth_png16", options)
-    with DatasetWriter.create(tmp_path / "data", fps=20, features=source.features) as writer:
-        import_dataset(source, writer)
-    depths = DatasetReader(tmp_path / "data").frames(0, camera)
+    source = open_source(CASES / "depth_png16", ImportOptions(fps=20, task="reach", topics={**STATE, camera: "/depth"}))
+    depths = imported(source, tmp_path / "data").frames(0, camera)
     assert (depths.dtype, depths.shape[1:]) == (np.uint16, (32, 48, 1))
     assert np.unique(depths[0]).tolist() == [700, 2500]
     assert np.unique(depths[1]).tolist() == [705, 2500]
 
 
 def test_a_zarr_of_version_3():
-    with pytest.raises(DatasetError, match="is of zarr v3"):
+    with refused("zarr v3"):
         open_source(CASES / "zarr_v3.zarr")
 
 
@@ -87,7 +85,7 @@ def test_isaac_labs_demonstrations():
 
 def test_a_template_of_version_2_with_the_names_of_version_3():
     """Its rows are not among the cases: the file is named that the template leads to."""
-    with pytest.raises(DatasetError, match=r"files: data/chunk-000/episode_000000\.parquet"):
+    with refused("data/chunk-000/episode_000000.parquet"):
         open_source(CASES / "lerobot_v21_chunk_index_template")
 
 
@@ -106,7 +104,7 @@ def test_a_dataset_of_lerobots_is_gone_on_with_in_its_own_columns(tmp_path: Path
     before = DatasetReader(root)
     again = replace(before.episode(1), facts={}, final=None)
     with DatasetWriter.open(root) as writer:
-        with pytest.raises(DatasetError, match=r"no column for what is known of it, operator, seed: append it without"):
+        with refused("operator, seed"):
             writer.append(replace(again, facts={"operator": "me", "seed": 3, "success": None}))
         assert writer.num_episodes == before.num_episodes, "nothing was written"
         writer.append(again)

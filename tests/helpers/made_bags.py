@@ -14,6 +14,7 @@ from isthmus_datasets.convert.importers.source import ImportOptions
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 STORE.register(get_types_from_msg("uint64 timestamp\nfloat32[3] control\n", "px4_msgs/msg/Motors"))
+JOINTS = "sensor_msgs/msg/JointState"
 MS, SECOND = 10**6, 10**9
 START = 1_700_000_000 * SECOND
 
@@ -34,7 +35,7 @@ def header(ms: float | None) -> Any:
 
 def joints(ms: float | None, names: list[str], position: list[float], velocity: list[float] | None = None) -> Any:
     return make(
-        "sensor_msgs/msg/JointState",
+        JOINTS,
         header=header(ms),
         name=names,
         position=np.array(position, float),
@@ -65,18 +66,18 @@ def write_bag(path: Path, *said: Said, plugin: Literal["mcap", "sqlite3"] = "mca
 def states(n: int = 11, every: int = 50) -> Said:
     """One joint, `a`, at 10 × k, stamped k × `every` ms, received 5 ms later."""
     messages = [(k * every + 5, joints(k * every, ["a"], [10.0 * k])) for k in range(n)]
-    return "/state", "sensor_msgs/msg/JointState", messages
+    return "/state", JOINTS, messages
 
 
 def commands(*times: int) -> Said:
     """Command k is −k, stamped and received at `times[k]` ms."""
-    return "/cmd", "sensor_msgs/msg/JointState", [(t, joints(t, ["a"], [-float(k)])) for k, t in enumerate(times)]
+    return "/cmd", JOINTS, [(t, joints(t, ["a"], [-float(k)])) for k, t in enumerate(times)]
 
 
 def moving(*times: Iterable[int], topic: str = "/state") -> Said:
     """One joint, `a`, which at every one of these times, in ms, is at that number, and is received 5 ms later."""
     messages = [(t + 5, joints(t, ["a"], [float(t)])) for several in times for t in several]
-    return topic, "sensor_msgs/msg/JointState", messages
+    return topic, JOINTS, messages
 
 
 def saying(topic: str, kind: str, *said: tuple[int, Any]) -> Said:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.format.images.pixels import Pixels
 
 Scalar = str | bool | int | float | None
 """A fact about an episode: what a JSON value can be without being a list or an object."""

@@ -31,7 +31,7 @@ def final_file(chunk: int, file: int) -> Path:
     return Path(f"meta/final/chunk-{chunk:03d}/file-{file:03d}.parquet")
 
 
-def observed(features: Mapping[str, Feature]) -> Features:
+def final_features(features: Mapping[str, Feature]) -> Features:
     """Those that a final observation has; a video's frame is an image there, which is without loss."""
     chosen = {name: feature for name, feature in features.items() if name.startswith(_PREFIXES)}
     return {name: replace(f, dtype="image") if f.is_video else f for name, f in chosen.items()}
@@ -39,7 +39,7 @@ def observed(features: Mapping[str, Feature]) -> Features:
 
 def final_problem(features: Mapping[str, Feature], final: Final) -> str | None:
     """What is wrong with a final observation; None where nothing is."""
-    declared = observed(features)
+    declared = final_features(features)
     if declared.keys() != final.keys():
         return f"the final observation has {', '.join(sorted(final))}, declared are {', '.join(sorted(declared))}"
     for name, feature in declared.items():
@@ -51,7 +51,7 @@ def final_problem(features: Mapping[str, Feature], final: Final) -> str | None:
 
 def final_table(features: Mapping[str, Feature], index: int, final: Final) -> pa.Table:
     """One row: that of episode `index`."""
-    columns = {name: to_arrow(feature, final[name][None]) for name, feature in observed(features).items()}
+    columns = {name: to_arrow(feature, final[name][None]) for name, feature in final_features(features).items()}
     return pa.table({_INDEX: pa.array([index], pa.int64()), **columns})
 
 
@@ -64,7 +64,7 @@ def read_final(path: Path, features: Mapping[str, Feature], index: int) -> dict[
     found = np.flatnonzero(rows[_INDEX].to_numpy() == index) if _INDEX in rows.column_names else []
     if not len(found):
         return None
-    row, declared = rows.slice(int(found[0]), 1), observed(features)
+    row, declared = rows.slice(int(found[0]), 1), final_features(features)
     lacking = [name for name in declared if name not in row.column_names]
     if lacking:
         raise DatasetError(f"{path} lacks the column {', '.join(lacking)} that meta/info.json declares")

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import decode_image, png
+from isthmus_datasets.format.images.frames import decode_image, png
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.lfs import lfs_pointer
-from isthmus_datasets.format.pixels import Pixels
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

@@ -15,11 +15,11 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.final import final_file, read_final
-from isthmus_datasets.format.frames import read_frames, scaled, stream_frames
-from isthmus_datasets.format.image_rows import image_files, row_parts
+from isthmus_datasets.format.images.frames import read_frames, scaled, stream_frames
+from isthmus_datasets.format.images.image_rows import image_files, row_parts
+from isthmus_datasets.format.images.pixels import PixelError, Pixels
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import checked_image, from_arrow, read_rows
-from isthmus_datasets.format.pixels import PixelError, Pixels
 from isthmus_datasets.format.tasks import read_tasks
 
 
@@ -117,7 +117,7 @@ class DatasetReader:
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < row.length:
             raise IndexError(f"{self.root}: episode {index} has rows 0 to {row.length - 1}, asked for {numbers}")
         with self._naming(index):
-            path, first = self.footage(index, camera)
+            path, first = self.video_start(index, camera)
             return read_frames(path, numbers + first, fps=self.info.fps)
 
     def stream(self, index: int, camera: str, *, size: tuple[int, int] | None = None) -> Iterator[Pixels]:
@@ -130,7 +130,7 @@ class DatasetReader:
                 for content in self.image_files(index, camera):
                     yield scaled(_image(self._data_file(index), camera, feature, content), size)
                 return
-            path, first = self.footage(index, camera)
+            path, first = self.video_start(index, camera)
             shape = self.info.features[camera].shape
             yield from stream_frames(path, first, row.length, fps=self.info.fps, shape=shape, size=size)
 
@@ -151,7 +151,7 @@ class DatasetReader:
         with self._naming(index):
             yield from image_files(self._data_file(index), name, **rows)
 
-    def footage(self, index: int, camera: str) -> tuple[Path, int]:
+    def video_start(self, index: int, camera: str) -> tuple[Path, int]:
         """The mp4 file that holds an episode's frames, and the number of the first one in it. Raises as `frames`."""
         row = self._row(index)
         if camera not in row.videos:

@@ -20,11 +20,12 @@ from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, confor
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
 from isthmus_datasets.format.final import Final, final_file, final_problem, final_table
-from isthmus_datasets.format.frames import VideoFacts, scan_video
-from isthmus_datasets.format.image_rows import write_rows
+from isthmus_datasets.format.images.frames import VideoFacts, scan_video
+from isthmus_datasets.format.images.image_rows import write_rows
+from isthmus_datasets.format.images.pixels import Pixels
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import parquet_bytes, table
-from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.statistics import (
     Statistics,
     aggregate,
@@ -34,7 +35,6 @@ from isthmus_datasets.format.statistics import (
     to_json,
 )
 from isthmus_datasets.format.tasks import TASKS_FILE, tasks_bytes
-from isthmus_datasets.format.video import write_video
 
 STATS_FILE = Path("meta/stats.json")
 CRF = 20

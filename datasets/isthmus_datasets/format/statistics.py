@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Features
-from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.format.images.pixels import Pixels
 
 Statistics = dict[str, dict[str, NDArray[Any]]]
 """feature -> min, max, mean, std, q01 … q99 of a row's shape, and count (1,). Of images they are (3, 1, 1) in [0, 1],

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Features
-from isthmus_datasets.format.final import observed as final_features
+from isthmus_datasets.format.final import final_features
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import camera_name, checked, dataset_features, observed
-from isthmus_datasets.recording.encoding.footage import Footage
+from isthmus_datasets.recording.encoding.episode_videos import EpisodeVideos
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
+from isthmus_datasets.recording.robot_columns import camera_name, checked, dataset_features, observed
 
 
 class EpisodeBuffer:
@@ -22,15 +22,15 @@ class EpisodeBuffer:
 
     Args:
         robot: What is recorded.
-        footage: Where its images go.
+        videos: Where its images go.
     """
 
-    def __init__(self, robot: RobotFeatures, footage: Footage) -> None:
+    def __init__(self, robot: RobotFeatures, videos: EpisodeVideos) -> None:
         features = dataset_features(robot)
         self._columns: Features = {name: feature for name, feature in features.items() if not feature.is_video}
         self._cameras = {name: features[camera_name(name)] for name in robot.cameras}
         self._rows: dict[str, list[NDArray[Any]]] = {name: [] for name in self._columns}
-        self._footage = footage
+        self._videos = videos
         self._robot = robot
         self._final: dict[str, NDArray[Any]] | None = None
 
@@ -52,7 +52,7 @@ class EpisodeBuffer:
             VideoError: it cannot be encoded.
         """
         self._check(images)
-        self._footage.write(images)
+        self._videos.write(images)
 
     def finish(self, observation: Observation) -> None:
         """What the last action has led to: copied. Raises DatasetError when it is not as declared."""
@@ -65,7 +65,7 @@ class EpisodeBuffer:
         that it began upon is the final one. Raises DatasetError when an image of it is not as declared."""
         complete = len(self._rows["next.done"])
         acted = len(self._rows["sent_action"]) > complete  # and so its images have been handed on
-        images = self._footage.take_back() if acted else observation.images
+        images = self._videos.take_back() if acted else observation.images
         seen = {name: self._rows[name][complete] for name in final_features(self._columns)}
         self._final = seen | self._copied(images)
         for rows in self._rows.values():
@@ -90,8 +90,8 @@ class EpisodeBuffer:
         return self._rows[column][-1]
 
     def episode(self, task: str, facts: dict[str, Scalar]) -> Episode:
-        """All of it, its videos as files that are there until the footage is cleared. Raises VideoError."""
-        paths = self._footage.finish()
+        """All of it, its videos as files that are there until they are cleared. Raises VideoError."""
+        paths = self._videos.finish()
         return Episode(
             columns={name: np.stack(rows) for name, rows in self._rows.items()},
             videos={camera_name(camera): path for camera, path in paths.items()},

@@ -11,8 +11,7 @@ from typing import cast
 from isthmus_datasets.format.episode import Scalar
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.writer import RECORDING, DatasetWriter
-from isthmus_datasets.recording.columns import camera_name, check_dataset, checked, followed, observed
-from isthmus_datasets.recording.encoding.footage import Footage
+from isthmus_datasets.recording.encoding.episode_videos import EpisodeVideos
 from isthmus_datasets.recording.encoding.video_process import VideoError
 from isthmus_datasets.recording.ending import Ending, ending
 from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
@@ -20,6 +19,7 @@ from isthmus_datasets.recording.operator import Controller, Decision, DeviceErro
 from isthmus_datasets.recording.outcome import Outcome, RecordingError, Summary
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
 from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, RobotLost, SimulatedRobot
+from isthmus_datasets.recording.robot_columns import camera_name, check_dataset, checked, followed, observed
 from isthmus_datasets.recording.saving import Finished, Saver
 
 _LEFT = (Event.DISCARD, Event.QUIT)
@@ -81,8 +81,8 @@ class Recorder:
         self._pace = Rate(fps, clock or WallClock())
         shapes = {name: (height, width, 3) for name, (height, width) in features.cameras.items()}
         lossless = [name for name in shapes if writer.info.features[camera_name(name)].is_lossless]
-        self.footage = Footage(writer.root / RECORDING, shapes, fps=fps, lossless=lossless)
-        self._saver = Saver(writer, self.footage)
+        self.videos = EpisodeVideos(writer.root / RECORDING, shapes, fps=fps, lossless=lossless)
+        self._saver = Saver(writer, self.videos)
 
     def run(self, episodes: int, *, seed: int = 0) -> Summary:
         """Record until so many are saved, or the operator quits. They begin with `seed`, `seed` + 1, … Raises as
@@ -110,7 +110,7 @@ class Recorder:
                 written or its process died; the disk is full.
         """
         self.save_again()
-        take, timing = EpisodeBuffer(self._features, self.footage), Timing(self._writer.info.fps)
+        take, timing = EpisodeBuffer(self._features, self.videos), Timing(self._writer.info.fps)
         try:
             end = self._run(take, timing, seed)
             outcome = self._close(take, timing, end, seed)
@@ -120,7 +120,7 @@ class Recorder:
             raise RecordingError(f"{self._writer.root}: {reason}") from error
         finally:
             if self._saver.unsaved is None:
-                self.footage.clear()
+                self.videos.clear()
         if outcome.steps:
             self.outcomes.append(outcome)
         if end.lost:
@@ -129,7 +129,7 @@ class Recorder:
 
     def _run(self, take: EpisodeBuffer, timing: Timing, seed: int) -> _End:
         self._saver.begin()
-        self.footage.begin()
+        self.videos.begin()
         observation, decision = self._await_start(seed)
         while decision.event not in _LEFT:
             try:
@@ -227,7 +227,7 @@ class Recorder:
         unsaved = self._saver.unsaved
         if unsaved is not None:
             self.outcomes.append(self._beside(lambda: self._saver.save(unsaved)))
-            self.footage.clear()
+            self.videos.clear()
 
     @property
     def _saved(self) -> int:
@@ -243,7 +243,7 @@ class Recorder:
         try:
             self.save_again()
         finally:
-            self.footage.close()
+            self.videos.close()
 
     def __enter__(self) -> Recorder:
         return self

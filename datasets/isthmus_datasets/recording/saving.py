@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.writer import RECORDING, DatasetWriter, Unconfirmed
-from isthmus_datasets.recording.encoding.footage import Footage
+from isthmus_datasets.recording.encoding.episode_videos import EpisodeVideos
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.recording.outcome import Outcome, UnsavedError
@@ -42,11 +42,11 @@ class Saver:
 
     Args:
         writer: The dataset.
-        footage: Where the episode's videos are before it is saved.
+        videos: Where the episode's videos are before it is saved.
     """
 
-    def __init__(self, writer: DatasetWriter, footage: Footage) -> None:
-        self._writer, self._footage = writer, footage
+    def __init__(self, writer: DatasetWriter, videos: EpisodeVideos) -> None:
+        self._writer, self._videos = writer, videos
         self._reserve = Reserve(writer.root / RECORDING / "reserve")
         self.unsaved: Finished | None = None
         """The one that could not be saved: it is to be saved before another."""
@@ -87,10 +87,10 @@ class Saver:
         """Keep the episode, on the disk if that can be; says where."""
         self.unsaved, root = finished, self._writer.root
         if finished.folder is None:
-            assert self._footage.episode
+            assert self._videos.episode
             self._reserve.release()
             try:
-                folder, there = set_aside(root, self._writer.info, finished.episode, self._footage.episode)
+                folder, there = set_aside(root, self._writer.info, finished.episode, self._videos.episode)
             except OSError as error:
                 return f"nor can it wait on the disk ({error}): make room before this program ends, or it is lost"
             self.unsaved = finished = replace(finished, folder=folder, episode=there)

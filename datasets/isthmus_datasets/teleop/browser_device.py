@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.keys import STILL, motion_of
-from isthmus_datasets.teleop.operators.teleop_controller import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import ToolPose
 
 
 class BrowserDevice:
@@ -29,7 +29,7 @@ class BrowserDevice:
         self._changed, self._hand_over = threading.Condition(), hand_over
         self._held: set[str] = set()
         self._event, self._in_control = Event.NONE, None
-        self._drag: Pose | None = None
+        self._drag: ToolPose | None = None
         self._gripper: float | None = None
         self._quit = False
         self._people, self._left_at = 0, time.monotonic()
@@ -91,7 +91,7 @@ class BrowserDevice:
             in_control = False
         return replace(motion, event=event, in_control=in_control)
 
-    def take_drag(self) -> Pose | None:
+    def take_drag(self) -> ToolPose | None:
         """Where the target was dragged since the last call."""
         with self._changed:
             drag, self._drag = self._drag, None

@@ -16,7 +16,7 @@ from isthmus_datasets.format.files import replace_file
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.tools.checks.show import show, to_json
 from isthmus_datasets.tools.checks.suite import run_checks
-from isthmus_datasets.tools.report.page import page
+from isthmus_datasets.tools.report.dataset_page import page
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_datasets.tools.subcommands import (

@@ -14,9 +14,9 @@ from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import RENAMED, is_earlier
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller
+from isthmus_datasets.recording.robot_columns import RENAMED, is_earlier
 from isthmus_datasets.tools.operations import write_episodes
 
 _TIMES, _AROUND = "capture_time_ns", "environment_state"

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.episode import Episode, Frames, ImageFiles
 from isthmus_datasets.format.episode_index import episode_files, statistics_columns
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features, unlike
 from isthmus_datasets.format.files import Lock, Staging, move, sync, write_synced
+from isthmus_datasets.format.images.storage import without_loss
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import open_parquet, parquet_bytes
 from isthmus_datasets.format.reader import DatasetReader
@@ -34,7 +35,6 @@ from isthmus_datasets.format.statistics import (
     thinned,
     to_json,
 )
-from isthmus_datasets.format.video import write_video
 from isthmus_datasets.format.writer import LOCK, STAGING, DatasetWriter
 from isthmus_datasets.tools.losses import only_task, refuse_losses, refuse_splits
 from isthmus_datasets.tools.packing import new_dataset
@@ -181,7 +181,7 @@ def _standalone(
 
 def _footage(reader: DatasetReader, index: int, camera: str, path: Path) -> Path | Frames:
     """The episode's part of its file; or its frames, to be encoded, where that cannot be cut out."""
-    source, first = reader.footage(index, camera)
+    source, first = reader.video_start(index, camera)
     try:
         return cut_video(source, path, first=first, count=reader.episodes[index].length, fps=reader.info.fps)
     except DatasetError:

@@ -128,7 +128,7 @@ def _pack_videos(reader: DatasetReader, camera: str, folder: Path, limit: int) -
     joiner, number, fps = None, -1, reader.info.fps
     with ExitStack() as current:
         for row in reader.episodes:
-            source, first = reader.footage(row.index, camera)
+            source, first = reader.video_start(row.index, camera)
             if joiner is None or joiner.size >= limit or not joiner.takes(source):
                 current.close()
                 number += 1

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from isthmus_datasets.format.files import not_written
-from isthmus_datasets.format.frames import open_video, scan_video
+from isthmus_datasets.format.images.frames import open_video, scan_video
 from isthmus_datasets.format.info import DatasetError
 
 

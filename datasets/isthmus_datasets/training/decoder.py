@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from isthmus_datasets.format.frames import stream_frames
+from isthmus_datasets.format.images.frames import stream_frames
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.training.frame_file import write_frames
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.final import final_file, observed
-from isthmus_datasets.format.frames import scaled
+from isthmus_datasets.format.final import final_features, final_file
+from isthmus_datasets.format.images.frames import scaled
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
 from isthmus_datasets.format.reader import DatasetReader
@@ -55,7 +55,7 @@ def load_finals(
     Raises:
         DatasetError: a file is damaged, or lacks one of them.
     """
-    features = {name: feature for name, feature in observed(reader.info.features).items() if name in names}
+    features = {name: feature for name, feature in final_features(reader.info.features).items() if name in names}
     values = {name: _empty(feature, len(episodes), size) for name, feature in features.items()}
     result = FinalRows(kept=np.zeros(len(episodes), bool), values=values)
     places = {row.index: place for place, row in enumerate(episodes)}

@@ -182,7 +182,7 @@ class FrameCache:
             yield lambda index, start: decoders.run(self._job(reader, index, start))
 
     def _job(self, reader: DatasetReader, index: int, start: int) -> Job:
-        video, first = reader.footage(index, self._camera)
+        video, first = reader.video_start(index, self._camera)
         return Job(
             episode=f"{reader.root}: episode {index}",
             video=str(video),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.pixels import Pixels
+from isthmus_datasets.format.images.pixels import Pixels
 
 _BLOCK = 2**20  # bytes that are written at a time: writing frame by frame makes threads wait for the interpreter
 

@@ -15,9 +15,9 @@ from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.alike import difference
-from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.final_rows import FinalRows, load_finals
 from isthmus_datasets.training.frame_cache import FrameCache
+from isthmus_datasets.training.loaded_columns import load_columns
 from isthmus_datasets.training.windows import WindowConfig
 
 Choice = Callable[[EpisodeRow], bool] | Sequence[int] | None

@@ -19,8 +19,8 @@ from isthmus_datasets.format.files import write_synced
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.alike import check_features
-from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Subset
+from isthmus_datasets.training.loaded_columns import load_columns
 
 Mode = Literal["min_max", "mean_std", "quantile"]
 MODES: tuple[Mode, ...] = ("min_max", "mean_std", "quantile")

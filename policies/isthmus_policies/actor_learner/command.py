@@ -13,12 +13,12 @@ import tyro
 from rich.console import Console
 
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.operator import Event, Operator
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import VirtualClock, WallClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError
+from isthmus_datasets.recording.robot_columns import next_seed, open_dataset
 from isthmus_datasets.teleop.operators.take_over import TakeOver
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_policies.actor_learner.actor import Actor

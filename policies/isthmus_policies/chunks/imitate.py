@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import camera_name
+from isthmus_datasets.recording.robot_columns import camera_name
 from isthmus_policies.chunks.encoder import EncoderConfig
 from isthmus_policies.chunks.training.command import finish
 from isthmus_policies.chunks.training.config import AnyConfig, Learning, RollOuts, default_config

@@ -26,7 +26,7 @@ from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import column_name
+from isthmus_datasets.recording.robot_columns import column_name
 from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.algorithms.sac.demonstrations import (
     ACTION,

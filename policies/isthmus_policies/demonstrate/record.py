@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.progress import track
 
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Operator
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError, RobotError
+from isthmus_datasets.recording.robot_columns import next_seed, open_dataset
 from isthmus_datasets.teleop.calibration.error import CalibrationError
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros.ros2 import Refusal

@@ -15,11 +15,11 @@ import tyro
 from rich.console import Console
 
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.recording.columns import next_seed, open_dataset
 from isthmus_datasets.recording.operator import DeviceError, Driver, Event
 from isthmus_datasets.recording.outcome import Outcome, RecordingError
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError
+from isthmus_datasets.recording.robot_columns import next_seed, open_dataset
 from isthmus_datasets.teleop.browser import BrowserOperator
 from isthmus_datasets.teleop.browser_device import BrowserDevice
 from isthmus_datasets.teleop.calibration.error import CalibrationError

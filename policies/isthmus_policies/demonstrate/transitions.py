@@ -23,7 +23,7 @@ from torch import Tensor
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import column_name
+from isthmus_datasets.recording.robot_columns import column_name
 from isthmus_policies.algorithms.sac.demonstrations import (
     ACTION,
     DONE,

@@ -20,7 +20,7 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import camera_name, column_name
+from isthmus_datasets.recording.robot_columns import camera_name, column_name
 from isthmus_policies.chunks.runner import network_runner
 from isthmus_policies.chunks.training.roll_outs import usual_execution
 from isthmus_policies.chunks.training.run import holds_chunks, load_chunk_run

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from isthmus_datasets.format.video import VideoWriter
+from isthmus_datasets.format.images.video import VideoWriter
 from isthmus_policies.evaluation.runners import PolicyRunner
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import State

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import camera_name
+from isthmus_datasets.recording.robot_columns import camera_name
 from isthmus_policies.algorithms.sac.shift import shifted
 from isthmus_policies.files import code_revision
 from isthmus_policies.networks.cnn import CnnConfig

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refusals import refused
+from spoiling import edit_info
+from written import imported
 
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
-from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 
 FPS = 10
@@ -103,9 +104,7 @@ def test_episodes_are_as_they_were(dataset: Path):
 
 def test_videos_are_joined_without_being_encoded_again(dataset: Path, tmp_path: Path):
     source = open_source(dataset)
-    with DatasetWriter.create(tmp_path / "v3", fps=FPS, features=source.features, robot_type="so100") as writer:
-        assert import_dataset(source, writer) == 2
-    saved = DatasetReader(tmp_path / "v3")
+    saved = imported(source, tmp_path / "v3")
     assert [row.length for row in saved.episodes] == LENGTHS
     assert saved.tasks == tuple(TASKS)
     original = dataset / f"videos/chunk-000/{CAMERA}/episode_000001.mp4"
@@ -151,8 +150,7 @@ def test_lists_that_an_episode_says_are_kept_as_text(dataset: Path):
 
 
 def test_what_else_the_description_says_is_kept(dataset: Path, tmp_path: Path):
-    path = dataset / "meta/info.json"
-    write_json(path, json.loads(path.read_text()) | {"collected_at": "the lab", "splits": SPLITS, "total_videos": 2})
+    edit_info(dataset, collected_at="the lab", splits=SPLITS, total_videos=2)
     (dataset / "meta/modality.json").write_text("{}")
     (dataset / "meta/episodes_stats.jsonl").write_text("")
     source = open_source(dataset)
@@ -161,21 +159,15 @@ def test_what_else_the_description_says_is_kept(dataset: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "told"),
     [
-        (
-            lambda root: replace_rows(root, 1, load=pa.array([0.0] * 6)),
-            r"episode_000001\.parquet: load would be lost: meta/info\.json does not declare it",
-        ),
-        (
-            lambda root: edit_line(root, "tasks", said_by="Ada"),
-            r"tasks\.jsonl: said_by would be lost: a task has a number and words",
-        ),
+        (lambda root: replace_rows(root, 1, load=pa.array([0.0] * 6)), "episode_000001.parquet | load | info.json"),
+        (lambda root: edit_line(root, "tasks", said_by="Ada"), "tasks.jsonl | said_by"),
     ],
 )
-def test_what_has_no_place_is_refused_by_name(dataset: Path, change, message: str):
+def test_what_has_no_place_is_refused_by_name(dataset: Path, change, told: str):
     change(dataset)
-    with pytest.raises(DatasetError, match=message):
+    with refused(told):
         list(open_source(dataset).episodes)
 
 
@@ -188,20 +180,19 @@ def test_a_template_may_call_the_chunk_by_its_newer_name(dataset: Path):
 def test_a_template_that_nobody_can_fill_is_refused(dataset: Path):
     path = dataset / "meta/info.json"
     path.write_text(path.read_text().replace("{episode_chunk", "{year"))
-    with pytest.raises(DatasetError, match=r"data_path '.*{year.*it may hold episode_chunk, chunk_index"):
+    with refused("data_path | {year:03d} | episode_chunk, chunk_index"):
         open_source(dataset)
 
 
 def test_a_total_that_is_wrong_is_reported(dataset: Path):
-    path = dataset / "meta/info.json"
-    write_json(path, json.loads(path.read_text()) | {"total_episodes": 3})
+    edit_info(dataset, total_episodes=3)
     assert open_source(dataset).findings == ["meta/info.json says 3 episodes, meta/episodes.jsonl lists 2"]
 
 
 @pytest.mark.parametrize("name", ["meta/episodes.jsonl", "meta/tasks.jsonl"])
 def test_a_missing_description_is_named(dataset: Path, name: str):
     (dataset / name).unlink()
-    with pytest.raises(DatasetError, match=f"{name} cannot be read"):
+    with refused(f"{name} cannot be read"):
         open_source(dataset)
 
 
@@ -209,41 +200,25 @@ def test_all_missing_files_are_named_before_anything_is_written(dataset: Path):
     missing = ["data/chunk-000/episode_000001.parquet", f"videos/chunk-000/{CAMERA}/episode_000001.mp4"]
     for name in missing:
         (dataset / name).unlink()
-    with pytest.raises(DatasetError, match=f"lacks 2 of 4 files: {', '.join(missing)}; copy it again"):
+    with refused(f"2 of 4 | {', '.join(missing)}"):
         open_source(dataset)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "told"),
     [
-        (
-            lambda root: truncate(root / "data/chunk-000/episode_000001.parquet"),
-            r"episode_000001\.parquet is not a whole",
-        ),
-        (
-            lambda root: pq.write_table(rows(0), root / "data/chunk-000/episode_000001.parquet"),
-            r"episode_000001\.parquet has 4 rows, meta/episodes\.jsonl says that episode 1 has 6",
-        ),
-        (
-            lambda root: replace_rows(root, 1, task_index=pa.array([7] * 6)),
-            r"episode_000001\.parquet: episode 1 has task_index \{7\}, not in meta/tasks\.jsonl",
-        ),
-        (
-            lambda root: replace_rows(root, 1, action=pa.array([[1.0]] * 6)),
-            r"episode_000001\.parquet: episode 1: .*6 numbers in 6 rows",
-        ),
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "whole"),
+        (lambda path: pq.write_table(rows(0), path), "episode 1 | 4 rows | meta/episodes.jsonl | 6"),
+        (lambda path: replace_rows(path.parents[2], 1, task_index=pa.array([7] * 6)), "episode 1 | {7} | tasks.jsonl"),
+        (lambda path: replace_rows(path.parents[2], 1, action=pa.array([[1.0]] * 6)), "episode 1 | 6 numbers | 6 rows"),
     ],
 )
-def test_a_damaged_episode_is_named(dataset: Path, change, message: str):
-    change(dataset)
+def test_a_damaged_episode_is_named(dataset: Path, change, told: str):
+    change(dataset / "data/chunk-000/episode_000001.parquet")
     source = open_source(dataset)
     assert source.episodes[0].length == 4
-    with pytest.raises(DatasetError, match=message):
+    with refused(f"episode_000001.parquet | {told}"):
         source.episodes[1]
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-20])
 
 
 def test_a_video_with_a_frame_missing_is_not_appended(dataset: Path, tmp_path: Path):
@@ -251,7 +226,7 @@ def test_a_video_with_a_frame_missing_is_not_appended(dataset: Path, tmp_path: P
     write_video(video, np.zeros((5, 16, 32, 3), np.uint8), fps=FPS)
     source = open_source(dataset)
     with DatasetWriter.create(tmp_path / "v3", fps=FPS, features=source.features) as writer:
-        with pytest.raises(DatasetError, match=r"episode 1: .* 5 frames .* 6 rows"):
+        with refused("episode 1 | 5 frames | 6 rows"):
             import_dataset(source, writer)
         assert writer.num_episodes == 1
 
@@ -263,5 +238,5 @@ def test_images_can_be_left_out(dataset: Path):
 
 
 def test_its_rate_cannot_be_changed(dataset: Path):
-    with pytest.raises(DatasetError, match="fps does not apply here; task, robot_type, images can be said"):
+    with refused("fps | task, robot_type, images"):
         open_source(dataset, ImportOptions(fps=5))

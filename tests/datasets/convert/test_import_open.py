@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from isthmus_datasets.convert.exporters.zarr_v2 import export_replay_buffer
 from isthmus_datasets.convert.importers.opening import import_dataset, open_source
@@ -33,23 +34,23 @@ def test_what_is_not_known_is_answered_with_what_is(tmp_path: Path):
         open_source(tmp_path / "notes.txt")
     for format_name in ("zarr v2", "LeRobot v2.1", "robomimic", "ROS 2 bag"):
         assert format_name in str(caught.value)
-    with pytest.raises(DatasetError, match="missing does not exist"):
+    with refused("missing does not exist"):
         open_source(tmp_path / "missing")
 
 
 def test_a_newer_zarr_is_called_by_its_name(tmp_path: Path):
     (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
-    with pytest.raises(DatasetError, match="is of zarr v3, and only v2 is read"):
+    with refused("zarr v3 | v2"):
         open_source(tmp_path)
 
 
 def test_the_folder_above_is_answered_with_the_one_that_was_meant(buffer: Path):
-    with pytest.raises(DatasetError, match=r"did you mean .*a\.zarr\?"):
+    with refused("did you mean | a.zarr"):
         open_source(buffer.parent)
 
 
 def test_an_option_that_would_be_ignored_is_refused(buffer: Path):
-    with pytest.raises(DatasetError, match=r"topics does not apply here; fps, task, robot_type, images, empty_chunks"):
+    with refused("topics | fps, task, robot_type, images, empty_chunks"):
         open_source(buffer, ImportOptions(topics={"action": "/cmd"}))
 
 
@@ -65,7 +66,7 @@ def test_episodes_are_read_one_by_one_and_can_be_cut_out(buffer: Path):
 def test_a_dataset_of_another_rate_is_not_appended_to(tmp_path: Path):
     source = Source(fps=20, features=FEATURES, robot_type=None, episodes=[episode()])
     with DatasetWriter.create(tmp_path / "data", fps=10, features=FEATURES) as writer:
-        with pytest.raises(DatasetError, match=r"data has 10 steps per second, what is imported has 20"):
+        with refused("data | 10 | 20"):
             import_dataset(source, writer)
         assert writer.num_episodes == 0
 
@@ -74,6 +75,6 @@ def test_what_was_appended_before_an_error_stays(tmp_path: Path):
     odd = Episode(columns={"action": np.zeros((3, 3), np.float32)}, task="push")
     source = Source(fps=10, features=FEATURES, robot_type=None, episodes=[episode(), odd])
     with DatasetWriter.create(tmp_path / "data", fps=10, features=FEATURES) as writer:
-        with pytest.raises(DatasetError, match="episode 1: 'action' has shape"):
+        with refused("episode 1 | 'action'"):
             import_dataset(source, writer)
         assert writer.num_episodes == 1

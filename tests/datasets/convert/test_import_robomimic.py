@@ -9,13 +9,12 @@ from typing import cast
 import h5py
 import numpy as np
 import pytest
+from refusals import refused
 from streams import frames
+from written import imported
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions
-from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
 
 ENV_ARGS = {"env_name": "Lift", "type": 1, "env_kwargs": {"robots": ["Panda"], "control_freq": 20}}
 
@@ -93,7 +92,7 @@ def test_what_only_the_simulator_knows_is_no_observation(demos: Path):
 def test_a_mask_chooses_demos(demos: Path):
     source = open_source(demos, ImportOptions(filter_key="train"))
     assert [episode.facts["demo"] for episode in source.episodes] == ["demo_0", "demo_10"]
-    with pytest.raises(DatasetError, match=r"no mask 'test'; it has train, valid"):
+    with refused("'test' | train, valid"):
         open_source(demos, ImportOptions(filter_key="test"))
 
 
@@ -102,7 +101,7 @@ def test_observations_are_joined_to_a_state(demos: Path):
     assert source.features["observation.state"].names == ("eef_pos.0", "eef_pos.1", "eef_pos.2", "gripper.0")
     assert "observation.gripper" not in source.features
     assert source.episodes[1].columns["observation.state"][2].tolist() == [202.0] * 4
-    with pytest.raises(DatasetError, match=r"/data/demo_0 has no observation wrist; it has agentview_image, eef_pos"):
+    with refused("/data/demo_0 | observation wrist | agentview_image, eef_pos"):
         open_source(demos, ImportOptions(state=("wrist",)))
 
 
@@ -117,15 +116,13 @@ def test_observations_in_groups_are_taken_too(demos: Path):
     assert any("gripper, policy/joint_vel" in finding for finding in source.findings)
     joined = open_source(demos, ImportOptions(state=("gripper", "policy/joint_vel"))).features["observation.state"]
     assert joined.names == ("gripper.0", "policy.joint_vel.0", "policy.joint_vel.1")
-    with pytest.raises(DatasetError, match=r"has no observation policy; it has .*policy/joint_vel"):
+    with refused("observation policy | policy/joint_vel"):
         open_source(demos, ImportOptions(state=("policy",)))
 
 
 def test_a_dataset_of_them_reads_back(demos: Path, tmp_path: Path):
     source = open_source(demos)
-    with DatasetWriter.create(tmp_path / "lift", fps=source.fps, features=source.features) as writer:
-        assert import_dataset(source, writer) == 3
-    dataset = DatasetReader(tmp_path / "lift")
+    dataset = imported(source, tmp_path / "lift")
     for index, episode in enumerate(source.episodes):
         saved = dataset.episode(index)
         assert saved.facts == episode.facts
@@ -141,19 +138,19 @@ def spoil(path: Path, demo: str, part: str, values: np.ndarray | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "values", "message"),
+    ("part", "values", "told"),
     [
-        ("actions", None, r"/data/demo_10 has no actions; it has dones, next_obs, obs, rewards, states"),
-        ("actions", np.ones((4, 2)), r"/data/demo_10 has 4 actions, but 5 rows of dones"),
-        ("actions", np.ones((0, 2)), r"/data/demo_10 has 0 actions"),
-        ("obs/gripper", None, r"/data/demo_10 has no obs/gripper, which /data/demo_0 has"),
-        ("obs/gripper", np.ones(4, np.float32), r"/data/demo_10 has 5 actions, but 4 rows of obs/gripper"),
-        ("obs/eef_pos", np.ones((5, 4)), r"demo_10/obs/eef_pos is float64 \(4,\) a step, in /data/demo_0 .* \(3,\)"),
+        ("actions", None, "/data/demo_10 | no actions | dones, next_obs, obs, rewards, states"),
+        ("actions", np.ones((4, 2)), "/data/demo_10 | 4 actions | 5 rows of dones"),
+        ("actions", np.ones((0, 2)), "/data/demo_10 | 0 actions"),
+        ("obs/gripper", None, "/data/demo_10 | obs/gripper | /data/demo_0"),
+        ("obs/gripper", np.ones(4, np.float32), "/data/demo_10 | 5 actions | 4 rows of obs/gripper"),
+        ("obs/eef_pos", np.ones((5, 4)), "/data/demo_10/obs/eef_pos | (4,) | /data/demo_0 | (3,)"),
     ],
 )
-def test_a_demo_unlike_the_first_is_refused(demos: Path, part: str, values: np.ndarray | None, message: str):
+def test_a_demo_unlike_the_first_is_refused(demos: Path, part: str, values: np.ndarray | None, told: str):
     spoil(demos, "demo_10", part, values)
-    with pytest.raises(DatasetError, match=rf"demo\.hdf5: .*{message}"):
+    with refused(f"demo.hdf5 | {told}"):
         open_source(demos)
 
 
@@ -171,7 +168,7 @@ def test_odd_ones_are_reported(demos: Path):
 
 def test_a_truncated_file_is_refused(demos: Path):
     demos.write_bytes(demos.read_bytes()[:-1000])
-    with pytest.raises(DatasetError, match=r"demo\.hdf5: it cannot be read \(.*; copy the file again"):
+    with refused("demo.hdf5 | copy the file again"):
         open_source(demos)
 
 
@@ -187,21 +184,21 @@ def test_a_damaged_block_names_the_demo(tmp_path: Path):
     path.write_bytes(content[:where] + bytes(8) + content[where + 8 :])
     source = open_source(path, ImportOptions(fps=20, task="lift"))
     assert source.episodes[0].length == 64
-    with pytest.raises(DatasetError, match=r"demo\.hdf5: episode 1 \(demo_1\) cannot be read"):
+    with refused("demo.hdf5 | episode 1 (demo_1)"):
         source.episodes[1]
 
 
 def test_a_file_without_demos_says_what_it_holds(tmp_path: Path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["qpos"] = np.ones(3)
-    with pytest.raises(DatasetError, match=r"other\.h5 has no data/demo_N; it holds qpos"):
+    with refused("other.h5 | data/demo_N | qpos"):
         open_source(tmp_path / "other.h5")
 
 
 def test_without_env_args_rate_and_task_must_be_said(demos: Path):
     with h5py.File(demos, "r+") as file:
         del file["data"].attrs["env_args"]
-    with pytest.raises(DatasetError, match=r"give fps and task"):
+    with refused("fps and task"):
         open_source(demos)
     source = open_source(demos, ImportOptions(fps=10, task="lift the cube"))
     assert (source.fps, source.robot_type, source.episodes[0].task) == (10, None, "lift the cube")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from made_bags import (
     BOTH,
+    JOINTS,
     MS,
     START,
     STATE,
@@ -25,11 +26,10 @@ from made_bags import (
     states,
     write_bag,
 )
+from refusals import all_refused, refused
+from written import imported
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
-from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.convert.importers.opening import open_source
 
 BAGS = Path(__file__).parents[3].parent / "shared" / "data" / "ros2_bags"
 needs_bags = pytest.mark.skipif(not BAGS.exists(), reason=f"the recorded bags are not at {BAGS}")
@@ -56,9 +56,7 @@ def test_each_tick_has_the_last_reading_not_after_it(tmp_path: Path, plugin: Lit
 
 def test_a_dataset_of_it_reads_back(tmp_path: Path):
     source = open_source(write_bag(tmp_path / "bag", states(), commands(120, 320)), options(BOTH))
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
-        assert import_dataset(source, writer) == 1
-    saved = DatasetReader(tmp_path / "data").episode(0)
+    saved = imported(source, tmp_path / "data").episode(0)
     np.testing.assert_array_equal(saved.columns["capture_time_ns"], source.episodes[0].columns["capture_time_ns"])
 
 
@@ -76,9 +74,7 @@ def test_a_camera_at_the_grids_rate_gives_every_tick_an_image_of_its_own(tmp_pat
     random = np.random.default_rng(seed)
     ms = np.arange(300) * 1000 / 30 + np.clip(random.normal(0.0, 2.0, 300), -8, 8) + 20
     messages = [(int(t) + 5, joints(float(t), ["a"], [float(k)])) for k, t in enumerate(ms)]
-    source = open_source(
-        write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages)), options(STATE, fps=30)
-    )
+    source = open_source(write_bag(tmp_path / "bag", ("/state", JOINTS, messages)), options(STATE, fps=30))
     (episode,) = source.episodes
     assert np.diff(episode.columns["observation.state"][:, 0]).tolist() == [1.0] * (episode.length - 1)
     assert episode.length >= 299
@@ -87,7 +83,7 @@ def test_a_camera_at_the_grids_rate_gives_every_tick_an_image_of_its_own(tmp_pat
 
 def test_zero_stamps_give_way_to_the_bags_time(tmp_path: Path):
     messages = [(100 * k, joints(None if k == 1 else 100 * k - 30, ["a"], [float(k)])) for k in range(4)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
     source = open_source(bag, options(STATE))
     assert (source.episodes[0].columns["capture_time_ns"][:, 0] - START).tolist() == [0, 100 * MS, 200 * MS, 300 * MS]
     assert source.findings == [
@@ -105,7 +101,7 @@ def test_zero_stamps_give_way_to_the_bags_time(tmp_path: Path):
 )
 def test_stamps_that_cannot_be_believed_give_way(tmp_path: Path, stamps: list[int], why: str):
     messages = [(100 * k, joints(stamp, ["a"], [float(k)])) for k, stamp in enumerate(stamps)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
     source = open_source(bag, options(STATE))
     assert why in source.findings[0]
     assert source.episodes[0].columns["observation.state"].tolist() == [[0], [1], [2], [3]]
@@ -114,7 +110,7 @@ def test_stamps_that_cannot_be_believed_give_way(tmp_path: Path, stamps: list[in
 def test_whoever_knows_which_times_are_right_says_so(tmp_path: Path):
     """The robot's clock is 5 s behind; each message takes 20 ms and a bit more than the one before."""
     messages = [(100 * k + 20 + k, joints(100 * k - 5000, ["a"], [float(k)])) for k in range(4)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
 
     def taken(stamps: Literal["header", "arrival"]) -> list[int]:
         source = open_source(bag, replace(options(STATE), stamps=stamps))
@@ -126,8 +122,8 @@ def test_whoever_knows_which_times_are_right_says_so(tmp_path: Path):
     assert taken("header") == [-5000, -4900, -4800, -4700]
     assert taken("arrival") == [20, 121, 222], "at 320 ms the fourth has not come yet"
     zero = [(k, joints(None, ["a"], [0.0])) for k in (0, 100)]
-    bag = write_bag(tmp_path / "zero", ("/state", "sensor_msgs/msg/JointState", zero))
-    with pytest.raises(DatasetError, match="/state: 2 of 2 messages have no header stamp or a zero one: they are"):
+    bag = write_bag(tmp_path / "zero", ("/state", JOINTS, zero))
+    with refused("/state | 2 of 2"):
         open_source(bag, replace(options(STATE), stamps="header"))
 
 
@@ -140,8 +136,8 @@ def test_joints_are_matched_by_name(tmp_path: Path):
         (210, joints(210, ["grip"], [6])),
     ]
     command = [(t, joints(t, ["grip", "a", "b"], [30, 10, 20])) for t in (0, 210)]
-    kind = "sensor_msgs/msg/JointState"
-    source = open_source(write_bag(tmp_path / "bag", ("/state", kind, said), ("/cmd", kind, command)), options(BOTH))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, said), ("/cmd", JOINTS, command))
+    source = open_source(bag, options(BOTH))
     assert source.features["action"].names == source.features["observation.state"].names == ("a", "b", "grip")
     assert source.episodes[0].columns["observation.state"].tolist() == [[1, 2, 3], [4, 5, 3], [4, 5, 6]]
     assert source.episodes[0].columns["action"].tolist() == [[10, 20, 30]] * 3
@@ -155,11 +151,11 @@ def test_joints_are_matched_by_name(tmp_path: Path):
 def test_joints_can_be_chosen(tmp_path: Path):
     """In the order in which they are said; one that is not there is refused with those that are."""
     messages = [(100 * k, joints(100 * k, ["a", "b", "c"], [1, 2, 3])) for k in range(3)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
     source = open_source(bag, options(STATE, joints=("c", "a")))
     assert source.features["observation.state"].names == ("c", "a")
     assert source.episodes[0].columns["observation.state"].tolist() == [[3, 1]] * 3
-    with pytest.raises(DatasetError, match="/state has no joint d; there are a, b, c"):
+    with refused("/state | joint d | a, b, c"):
         open_source(bag, options(STATE, joints=("d",)))
 
 
@@ -167,27 +163,27 @@ def test_joints_that_are_never_a_number_are_left_out(tmp_path: Path):
     """As elements of any other message are. One that is a number now and then is named, and can be left out by hand."""
     rows = [[np.nan, 2.0, 3.0], [np.nan, 4.0, np.nan], [np.nan, 6.0, 7.0]]
     messages = [(100 * k, joints(100 * k, ["a", "b", "c"], [0, 0, 0], row)) for k, row in enumerate(rows)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
     velocity = {"observation.state": "/state:velocity"}
     source = open_source(bag, options(velocity))
     assert source.findings == ["bag: /state: joints a are never a number: left out"]
-    with pytest.raises(DatasetError, match=r"observation\.state: c is not a number at step 1"):
+    with refused("observation.state | c | step 1"):
         list(source.episodes)
     (episode,) = open_source(bag, options(velocity, joints=("b",))).episodes
     assert episode.columns["observation.state"].tolist() == [[2.0], [4.0], [6.0]]
-    with pytest.raises(DatasetError, match="/state has nothing that is ever a number"):
+    with refused("/state | never a number"):
         open_source(bag, options(velocity, joints=("a",)))
 
 
 def test_joints_without_names_are_reported_or_named_by_hand(tmp_path: Path):
     messages = [(100 * k, joints(100 * k, [], [1, 2])) for k in range(3)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
     source = open_source(bag, options(STATE))
     assert source.features["observation.state"].names == ("joint_0", "joint_1")
     assert "`name` is empty: the joints are called joint_0, joint_1, by their place" in source.findings[0]
     source = open_source(bag, options(STATE, joints=("pan", "lift")))
     assert source.features["observation.state"].names == ("pan", "lift")
-    with pytest.raises(DatasetError, match=r"message 0 on /state has 2 numbers in position for the joints pan"):
+    with refused("message 0 | /state | 2 numbers | pan"):
         open_source(bag, options(STATE, joints=("pan",)))
 
 
@@ -201,7 +197,7 @@ def test_fields_are_chosen_and_quaternions_are_wxyz(tmp_path: Path):
     assert source.episodes[0].columns["observation.pose"].tolist() == [[1, 2, 3, 0.9, 0.1, 0.2, 0.3]]
     assert source.episodes[0].columns["observation.turn"].tolist() == [[0.9, 0.1, 0.2, 0.3]]
     assert source.features["observation.turn"].names == ("w", "x", "y", "z")
-    with pytest.raises(DatasetError, match=r"has no field twist: twist is none of header, pose"):
+    with refused("twist | header, pose"):
         open_source(bag, options({"observation.pose": "/pose:twist"}))
 
 
@@ -210,28 +206,24 @@ def test_images_become_a_video_on_the_grid(tmp_path: Path):
     colours = [(10, (0, 0, 255)), (150, (255, 0, 0))]
     frames = [(t, image(t, np.full((16, 16, 3), rgb[::-1], np.uint8))) for t, rgb in colours]
     bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", frames), states(6))
-    asked = options({"observation.images.top": "/cam", "action": "/state"})
-    source = open_source(bag, asked)
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
-        import_dataset(source, writer)
-    saved = DatasetReader(tmp_path / "data").frames(0, "observation.images.top")
+    source = open_source(bag, options({"observation.images.top": "/cam", "action": "/state"}))
+    saved = imported(source, tmp_path / "data").frames(0, "observation.images.top")
     assert [image.mean(axis=(0, 1)).argmax() for image in saved] == [2, 2]  # ticks 10 and 110 ms: blue
     assert saved.shape == (2, 16, 16, 3)
 
 
 @pytest.mark.parametrize(
-    ("pixels", "encoding", "message"),
+    ("pixels", "encoding", "told"),
     [
-        (np.zeros((16, 16, 2), np.uint8), "8UC2", "has the encoding '8UC2'; known are rgb8, bgr8"),
-        (np.zeros((16, 16, 1), np.uint8), "rgb8", "holds 256 bytes for 16 × 16 rgb8"),
-        (np.zeros((15, 16, 3), np.uint8), "rgb8", "even, not 16 × 15"),
+        (np.zeros((16, 16, 2), np.uint8), "8UC2", "'8UC2' | rgb8, bgr8"),
+        (np.zeros((16, 16, 1), np.uint8), "rgb8", "256 bytes | 16 × 16 rgb8"),
+        (np.zeros((15, 16, 3), np.uint8), "rgb8", "even | 16 × 15"),
     ],
 )
-def test_images_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, message: str):
+def test_images_that_cannot_be_read_are_named(tmp_path: Path, pixels: np.ndarray, encoding: str, told: str):
     bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", [(0, image(0, pixels, encoding))]))
-    with pytest.raises(DatasetError, match=message) as caught:
+    with refused(f"/cam | {told}"):
         list(open_source(bag, options({"observation.images.top": "/cam"})).episodes)
-    assert "/cam" in str(caught.value)
 
 
 def motors(n: int = 3, plugin: Literal["mcap", "sqlite3"] = "mcap", path: Path = Path()) -> Path:
@@ -261,7 +253,7 @@ def test_types_that_nobody_defines_are_reported(tmp_path: Path):
     connection.execute("INSERT INTO messages VALUES (90, 9, ?, ?)", (START, bytes(value)))
     connection.commit()
     connection.close()
-    with pytest.raises(DatasetError, match=r"/motors is of px4_msgs/msg/Motors, which neither the bag nor ROS 2 Jazzy"):
+    with refused("/motors | px4_msgs/msg/Motors | Jazzy"):
         open_source(file, options({"observation.motors": "/motors"}))
     source = open_source(file, options(STATE))
     assert "defines the messages of /motors (px4_msgs/msg/Motors): they cannot be read" in source.findings[0]
@@ -279,43 +271,39 @@ def test_a_command_that_pauses_is_reported(tmp_path: Path):
 
 
 def test_a_topic_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path):
-    bag = write_bag(tmp_path / "bag", states(), ("/cmd", "sensor_msgs/msg/JointState", []))
-    there = r"\n  /state \(sensor_msgs/msg/JointState, 11 messages\)$"
-    with pytest.raises(DatasetError, match=rf"bag has no messages on /nope; topics that have some:{there}"):
-        open_source(bag, options({"action": "/nope"}))
-    with pytest.raises(DatasetError, match=rf"bag has no messages on /cmd; topics that have some:{there}"):
-        open_source(bag, options({"action": "/cmd"}))
-    with pytest.raises(DatasetError, match=rf"say which topics to take.*{there}"):
-        open_source(bag)
+    bag = write_bag(tmp_path / "bag", states(), ("/cmd", JOINTS, []))
+    there = "/state (sensor_msgs/msg/JointState, 11 messages)"
+    all_refused(
+        {
+            f"bag | /nope | {there}": lambda: open_source(bag, options({"action": "/nope"})),
+            f"bag | /cmd | {there}": lambda: open_source(bag, options({"action": "/cmd"})),
+            f"bag | {there}": lambda: open_source(bag),
+        }
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("said", "told"),
     [
-        ([states(3), commands(5000)], r"no time in common: observation\.state 0\.000 to 0\.100 s; action 5\.000 to 5"),
-        ([states(3), ("/cmd", "std_msgs/msg/String", [(0, make("std_msgs/msg/String", data="go"))])], "data is str"),
+        ([states(3), commands(5000)], "observation.state 0.000 to 0.100 s | action 5.000 to 5.000 s"),
+        ([states(3), ("/cmd", "std_msgs/msg/String", [(0, make("std_msgs/msg/String", data="go"))])], "/cmd | str"),
         (
-            [
-                states(3),
-                ("/cmd", "sensor_msgs/msg/JointState", [(0, joints(0, ["a"], [np.nan])), (9, joints(9, ["a"], [1]))]),
-            ],
-            "action: a is not a number at step 0",
+            [states(3), ("/cmd", JOINTS, [(0, joints(0, ["a"], [np.nan])), (9, joints(9, ["a"], [1]))])],
+            "action: a | step 0",
         ),
     ],
 )
-def test_topics_that_make_no_episode_are_refused(tmp_path: Path, said: list[Said], message: str):
-    with pytest.raises(DatasetError, match=message):
+def test_topics_that_make_no_episode_are_refused(tmp_path: Path, said: list[Said], told: str):
+    with refused(told):
         list(open_source(write_bag(tmp_path / "bag", *said), options(BOTH)).episodes)
 
 
 def test_a_bag_unlike_the_first_is_refused(tmp_path: Path):
     write_bag(tmp_path / "a", states())
     messages = [(0, joints(0, ["b"], [1.0]))]
-    write_bag(tmp_path / "b", ("/state", "sensor_msgs/msg/JointState", messages))
+    write_bag(tmp_path / "b", ("/state", JOINTS, messages))
     source = open_source(tmp_path, options(STATE))
-    with pytest.raises(
-        DatasetError, match=r"b: observation\.state is float64 \(1,\) \('b',\), in .*a it is .*\('a',\)"
-    ):
+    with refused("b | observation.state | ('b',) | a | ('a',)"):
         list(source.episodes)
 
 
@@ -326,13 +314,10 @@ def test_a_camera_is_kept_without_loss_where_that_is_asked(tmp_path: Path):
     bag = write_bag(tmp_path / "bag", ("/cam", "sensor_msgs/msg/Image", messages), states(10))
     top = "observation.images.top"
     asked = replace(options({**STATE, top: "/cam"}), lossless=(top,))
-    source = open_source(bag, asked)
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
-        import_dataset(source, writer)
-    reader = DatasetReader(tmp_path / "data")
+    reader = imported(open_source(bag, asked), tmp_path / "data")
     assert reader.info.features[top].is_lossless
     np.testing.assert_array_equal(reader.frames(0, top), pixels)
-    with pytest.raises(DatasetError, match=f"no camera top to store without loss; there is {top}"):
+    with refused(f"camera top | {top}"):
         open_source(bag, replace(asked, lossless=("top",)))
 
 

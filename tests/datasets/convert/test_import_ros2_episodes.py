@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_bags import (
     BOTH,
+    JOINTS,
     MS,
     START,
     STATE,
@@ -27,13 +28,13 @@ from made_bags import (
     saying,
     write_bag,
 )
+from refusals import refused
 from rosbags.rosbag2 import StoragePlugin, Writer
+from written import imported
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
+from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
-from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.cli import main
 
 BAGS = Path(__file__).parents[3].parent / "shared" / "data" / "ros2_bags"
@@ -102,7 +103,7 @@ def test_each_event_ends_an_episode_and_begins_one(tmp_path: Path):
 
 def test_events_have_the_time_of_their_stamp(tmp_path: Path):
     """As readings have: this one came 200 ms after it was made."""
-    press = ("/press", "sensor_msgs/msg/JointState", [(700, joints(500, [], []))])
+    press = ("/press", JOINTS, [(700, joints(500, [], []))])
     bag = write_bag(tmp_path / "bag", moving(SECONDS), press)
     assert rows(open_source(bag, cut("/press"))) == [ms(500, 2000)]
     (taken,) = rows(open_source(bag, replace(cut("/press"), stamps="arrival")))
@@ -149,9 +150,9 @@ def test_the_policy_nodes_state_cuts(tmp_path: Path):
     bag = write_bag(tmp_path / "bag", moving(SECONDS), (topic, kind, both))
     expected = [ms(300, 950), ms(1500, 2000)]
     assert rows(open_source(bag, cut(f"/diagnostics:status.{policy}.state=running"))) == expected
-    with pytest.raises(DatasetError, match="motor, policy_node: policy"):
+    with refused("motor, policy_node: policy"):
         open_source(bag, cut("/diagnostics:status.state=running"))
-    with pytest.raises(DatasetError, match=r"status\.cause, status\.state, status\.volts"):
+    with refused("status.cause, status.state, status.volts"):
         open_source(bag, cut("/diagnostics:status.mode=running"))
     alone = write_bag(tmp_path / "alone", moving(SECONDS), (topic, kind, messages))
     assert rows(open_source(alone, cut("/diagnostics:status.state=running"))) == expected
@@ -182,9 +183,9 @@ def test_spans_without_two_ticks_are_left_out_and_named(tmp_path: Path):
 def test_where_nothing_is_left_the_values_that_there_were_are_named(tmp_path: Path):
     modes = saying("/mode", "String", (0, "idle"), (500, "standby"))
     bag = write_bag(tmp_path / "bag", moving(SECONDS), modes)
-    with pytest.raises(DatasetError, match=r"bag: .*/mode:data.*running.*idle, standby"):
+    with refused("bag | /mode:data | running | idle, standby"):
         open_source(bag, cut("/mode:data=running"))
-    with pytest.raises(DatasetError, match=r"bag: .*observation\.state pauses 40 times for more than 0\.01 s"):
+    with refused("bag | observation.state | 40 times | 0.01 s"):
         open_source(bag, cut(gap_s=0.01))
 
 
@@ -197,21 +198,21 @@ def test_a_bag_of_which_nothing_is_left_is_named_among_others(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("asked", "told"),
     [
-        (cut("/nope"), r"no messages on /nope; topics that have some:(.|\n)*/mode"),
-        (cut("/nope:data=1"), r"no messages on /nope; topics that have some:(.|\n)*/mode"),
-        (cut("/mode:state=1"), "/mode has no field state: state is none of data"),
-        (cut("/state:header=1"), r"/state has no single value in header: there are header\.stamp, header\.frame_id"),
-        (cut("/state:position=1"), "/state has no single value in position"),
-        (cut("/mode:data"), "'/mode:data' is neither TOPIC nor TOPIC:FIELD=VALUE"),
-        (cut("/mode:=3"), "'/mode:=3' is neither"),
+        (cut("/nope"), "/nope | /mode"),
+        (cut("/nope:data=1"), "/nope | /mode"),
+        (cut("/mode:state=1"), "/mode | state | data"),
+        (cut("/state:header=1"), "/state | header.stamp, header.frame_id"),
+        (cut("/state:position=1"), "/state | position"),
+        (cut("/mode:data"), "'/mode:data' | TOPIC | TOPIC:FIELD=VALUE"),
+        (cut("/mode:=3"), "'/mode:=3' | TOPIC | TOPIC:FIELD=VALUE"),
         (cut(gap_s=0.0), "gap_s"),
     ],
 )
-def test_what_cannot_cut_is_answered_with_what_can(tmp_path: Path, asked: ImportOptions, message: str):
+def test_what_cannot_cut_is_answered_with_what_can(tmp_path: Path, asked: ImportOptions, told: str):
     bag = write_bag(tmp_path / "bag", moving(SECONDS), saying("/mode", "String", (0, "idle")))
-    with pytest.raises(DatasetError, match=message):
+    with refused(told):
         open_source(bag, asked)
 
 
@@ -227,15 +228,14 @@ def test_the_images_of_an_episode_are_its_own(tmp_path: Path):
     )
     topics = {**STATE, "observation.images.top": "/cam"}
     source = open_source(bag, cut("/run:data=true", topics=topics, fps=10))
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
-        assert import_dataset(source, writer) == 3
-    saved = DatasetReader(tmp_path / "data")
+    saved = imported(source, tmp_path / "data")
+    assert saved.num_episodes == 3
     for episode, expected in enumerate((range(3, 10), range(18, 23), range(25, 31))):
         images = saved.frames(episode, "observation.images.top")
         assert np.rint(images.mean(axis=(1, 2, 3)) / 8).astype(int).tolist() == list(expected)
         assert (saved.columns(episode)["observation.state"][:, 0] / 100).tolist() == list(expected)
     assert source.episodes[1].facts.keys() == source.episodes[0].facts.keys(), "in any order, too"
-    with pytest.raises(DatasetError, match="message 14 on /cam"):
+    with refused("message 14 | /cam"):
         list(open_source(bag, options(topics)).episodes)
 
 
@@ -246,9 +246,8 @@ def test_in_every_episode_actions_stand_beside_what_they_were_decided_on(tmp_pat
     times = [20.0 * k + float(jitter) for k, jitter in enumerate(random.uniform(-3, 3, 300))]
     state = [(round(t) + 1, joints(t, ["a"], [t])) for t in times]
     command = [(round(t + 20 * latency) + 1, joints(t + 20 * latency, ["a"], [t])) for t in times]
-    kind = "sensor_msgs/msg/JointState"
     events = saying("/start", "Empty", *[(t, None) for t in (333, 1707, 1711, 4004)])
-    bag = write_bag(tmp_path / "bag", ("/state", kind, state), ("/cmd", kind, command), events)
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, state), ("/cmd", JOINTS, command), events)
     source = open_source(bag, cut("/start", topics=BOTH, fps=50))
     assert len(source.episodes) == 3
     for seen, done in zip(rows(source), rows(source, "action"), strict=True):
@@ -294,7 +293,7 @@ def test_a_recorded_flight_is_cut_by_its_state():
     (waiting,) = open_source(bag, cut("/md/state:data=11", topics=topics, fps=25)).episodes
     (flying,) = open_source(bag, cut("/md/state:data=3", topics=topics, fps=25)).episodes
     assert abs(waiting.length + flying.length - whole.length) <= 1
-    with pytest.raises(DatasetError, match="11, 3"):
+    with refused("11, 3"):
         open_source(bag, cut("/md/state:data=4", topics=topics, fps=25))
 
 

@@ -9,13 +9,13 @@ from typing import cast
 import numpy as np
 import pytest
 import zarr
+from refusals import refused
 from streams import frames
+from written import imported, written
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
-from isthmus_datasets.convert.importers.source import ImportOptions, Source
-from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.convert.importers.opening import open_source
+from isthmus_datasets.convert.importers.source import ImportOptions
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
 
 PUSHT = Path(__file__).parents[3].parent / "shared" / "data" / "pusht_human" / "pusht_cchi_v7_replay.zarr"
 SAID = ImportOptions(fps=10, task="push the T")
@@ -46,12 +46,6 @@ def small_arrays(steps: int = 20) -> dict[str, np.ndarray]:
 @pytest.fixture
 def buffer(tmp_path: Path) -> Path:
     return write_buffer(tmp_path / "replay.zarr", small_arrays(), [5, 12, 20])
-
-
-def save(source: Source, root: Path) -> DatasetReader:
-    with DatasetWriter.create(root, fps=source.fps, features=source.features, robot_type=source.robot_type) as writer:
-        import_dataset(source, writer)
-    return DatasetReader(root)
 
 
 def test_arrays_are_cut_at_the_ends_and_named(buffer: Path):
@@ -121,23 +115,23 @@ def test_steps_beyond_the_last_end_are_reported(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("ends", "message"),
+    ("ends", "told"),
     [
-        ([5, 5, 20], r"episode_ends: episode 1 ends at step 5, but starts at 5"),
-        ([5, 12, 9], r"episode_ends: episode 2 ends at step 9, but starts at 12"),
-        ([5, 12, 21], r"episode_ends: episode 2 ends at step 21, but data/ has 20"),
-        ([], r"episode_ends is .* must be integers \(E,\)"),
+        ([5, 5, 20], "episode 1 | step 5 | 5"),
+        ([5, 12, 9], "episode 2 | step 9 | 12"),
+        ([5, 12, 21], "episode 2 | step 21 | 20"),
+        ([], "(E,)"),
     ],
 )
-def test_wrong_ends_are_refused(tmp_path: Path, ends: list[int], message: str):
+def test_wrong_ends_are_refused(tmp_path: Path, ends: list[int], told: str):
     path = write_buffer(tmp_path / "a.zarr", {"action": np.ones((20, 2))}, ends)
-    with pytest.raises(DatasetError, match=message):
+    with refused(f"episode_ends | {told}"):
         open_source(path, SAID)
 
 
 def test_arrays_of_different_lengths_are_refused(tmp_path: Path):
     path = write_buffer(tmp_path / "a.zarr", {"action": np.ones((20, 2)), "state": np.ones((19, 5))}, [19])
-    with pytest.raises(DatasetError, match=r"data/state has 19 steps, data/action has 20"):
+    with refused("data/state | 19 | data/action | 20"):
         open_source(path, SAID)
 
 
@@ -150,19 +144,19 @@ def scramble(chunk: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "told"),
     [
-        (Path.unlink, r"data/state/1\.0 is missing, which episode 1 needs"),
-        (cut, r"data/state/1\.0 has \d+ of \d+ bytes, which episode 1 needs"),
-        (lambda chunk: chunk.write_bytes(b""), r"data/state/1\.0 has 0 of at least 16 bytes"),
-        (scramble, r"data/state: episode 1 cannot be decoded"),
+        (Path.unlink, "data/state/1.0 is missing | episode 1"),
+        (cut, "data/state/1.0 | bytes | episode 1"),
+        (lambda chunk: chunk.write_bytes(b""), "data/state/1.0 | 0 of at least 16 bytes"),
+        (scramble, "data/state | episode 1 | decoded"),
     ],
 )
-def test_a_damaged_chunk_spoils_only_the_episodes_in_it(buffer: Path, damage, message: str):
+def test_a_damaged_chunk_spoils_only_the_episodes_in_it(buffer: Path, damage, told: str):
     damage(buffer / "data" / "state" / "1.0")
     source = open_source(buffer, SAID)
     assert source.episodes[0].length == 5
-    with pytest.raises(DatasetError, match=message):
+    with refused(told):
         source.episodes[1]
 
 
@@ -173,21 +167,21 @@ def test_chunks_that_were_left_out_are_fill_values_when_that_is_said(buffer: Pat
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "told"),
     [
-        (lambda path: shutil.rmtree(path / "data"), "data holds no arrays"),
-        (lambda path: shutil.rmtree(path / "meta"), "meta/episode_ends is not a zarr v2 array"),
-        (lambda path: (path / "data/img/.zarray").write_text('{"chu'), "data/img is not a zarr v2 array"),
+        (lambda path: shutil.rmtree(path / "data"), "data | no arrays"),
+        (lambda path: shutil.rmtree(path / "meta"), "meta/episode_ends | zarr v2"),
+        (lambda path: (path / "data/img/.zarray").write_text('{"chu'), "data/img | zarr v2"),
     ],
 )
-def test_a_buffer_with_parts_missing_is_refused(buffer: Path, spoil, message: str):
+def test_a_buffer_with_parts_missing_is_refused(buffer: Path, spoil, told: str):
     spoil(buffer)
-    with pytest.raises(DatasetError, match=message):
+    with refused(told):
         open_source(buffer, SAID)
 
 
 def test_what_the_buffer_does_not_say_must_be_said(buffer: Path):
-    with pytest.raises(DatasetError, match=r"neither its rate nor what was asked: give fps and task"):
+    with refused("fps and task"):
         open_source(buffer)
 
 
@@ -195,7 +189,7 @@ def test_an_image_out_of_range_names_file_and_episode(tmp_path: Path):
     images = np.full((6, 8, 8, 3), 9.0, np.float32)
     images[4] = 256
     source = open_source(write_buffer(tmp_path / "a.zarr", {"img": images}, [3, 6]), SAID)
-    with pytest.raises(DatasetError, match=r"data/img: episode 1: grey levels from 9 to 256 do not fit"):
+    with refused("data/img | episode 1 | 9 to 256"):
         [frames(episode, CAMERA) for episode in source.episodes]
 
 
@@ -205,15 +199,15 @@ def test_the_206_human_episodes_come_through_bit_for_bit(tmp_path: Path):
     actions, states = np.asarray(root["data/action"]), np.asarray(root["data/state"])
     ends = np.asarray(root["meta/episode_ends"])
     source = open_source(PUSHT, ImportOptions(fps=10, task="push the T", images=False))
-    dataset = save(source, tmp_path / "pusht")
+    dataset = imported(source, tmp_path / "pusht")
     assert len(source.findings) == 2, "what only the simulator knows"
     assert (dataset.num_episodes, dataset.info.total_frames) == (206, 25_650)
     assert [row.length for row in dataset.episodes] == np.diff(ends, prepend=0).tolist()
     columns = [dataset.columns(i, ["action", "observation.state"]) for i in range(206)]
     for name, expected in (("action", actions), ("observation.state", states)):
-        imported = np.concatenate([column[name] for column in columns])
-        assert imported.dtype == expected.dtype == np.float32
-        assert imported.tobytes() == expected.tobytes()
+        found = np.concatenate([column[name] for column in columns])
+        assert found.dtype == expected.dtype == np.float32
+        assert found.tobytes() == expected.tobytes()
 
 
 @needs_pusht
@@ -224,10 +218,7 @@ def test_images_of_human_episodes_come_back_within_the_codecs_tolerance(tmp_path
     """
     source = open_source(PUSHT, SAID)
     chosen = [101, 205]
-    with DatasetWriter.create(tmp_path / "pusht", fps=10, features=source.features) as writer:
-        for index in chosen:
-            writer.append(source.episodes[index])
-    dataset = DatasetReader(tmp_path / "pusht")
+    dataset = DatasetReader(written(tmp_path / "pusht", source.features, [source.episodes[index] for index in chosen]))
     ends = np.asarray(zarr.open_array(str(PUSHT / "meta/episode_ends"), mode="r"))
     images = zarr.open_array(str(PUSHT / "data/img"), mode="r")
     for saved, index in enumerate(chosen):

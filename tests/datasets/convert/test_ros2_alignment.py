@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus_datasets.convert.importers.ros2_grid import Grid, make_grid
-from isthmus_datasets.convert.importers.ros2_time import SECOND
+from isthmus_datasets.convert.importers.bags.capture_times import SECOND
+from isthmus_datasets.convert.importers.bags.grid import Grid, make_grid
 
 FPS = 50
 PERIOD = SECOND // FPS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from made_bags import STATE, Said, joints, options, saying, states, write_bag
+from made_bags import JOINTS, STATE, Said, joints, options, saying, states, write_bag
 
 from isthmus_datasets.convert.importers.opening import open_source
 
@@ -17,7 +17,7 @@ def late(topic: str, by: float, n: int = 40, then: float | None = None) -> Said:
     stamps = [round(1000 * k / 30) + 1000 for k in range(n)]
     arrivals = [t + (by if then is None or k < n // 2 else then) for k, t in enumerate(stamps)]
     messages = [(round(at), joints(t, ["a"], [float(t)])) for t, at in zip(stamps, arrivals, strict=True)]
-    return topic, "sensor_msgs/msg/JointState", sorted(messages, key=lambda message: message[0])
+    return topic, JOINTS, sorted(messages, key=lambda message: message[0])
 
 
 def clocks(path: Path, *said: Said, stamps: Literal["auto", "header", "arrival"] = "auto") -> list[str]:
@@ -40,9 +40,7 @@ def test_topics_that_differ_by_more_than_half_a_row_are_told_with_their_offsets(
 
 
 @pytest.mark.parametrize("stamps", ["auto", "header", "arrival"])
-def test_less_than_half_a_row_is_the_way_to_the_recorder(
-    tmp_path: Path, stamps: Literal["auto", "header", "arrival"]
-):
+def test_less_than_half_a_row_is_the_way_to_the_recorder(tmp_path: Path, stamps: Literal["auto", "header", "arrival"]):
     assert clocks(tmp_path / "bag", late("/state", 15), late("/cmd", -1), stamps=stamps) == []
 
 
@@ -64,7 +62,7 @@ def test_a_clock_that_steps_is_told_by_both_offsets(tmp_path: Path):
 
 def test_the_clock_of_what_cuts_is_compared_too(tmp_path: Path):
     """By an event that is stamped 0.4 s before it comes an episode begins too early."""
-    press = ("/press", "sensor_msgs/msg/JointState", [(700, joints(300, [], []))])
+    press = ("/press", JOINTS, [(700, joints(300, [], []))])
     bag = write_bag(tmp_path / "bag", states(41), press, saying("/mark", "Empty", (800, None)))
     source = open_source(bag, replace(options(STATE), episodes=("/press",)))
     assert any("/press 0.400 s" in text and "4.0 rows" in text for text in source.findings)

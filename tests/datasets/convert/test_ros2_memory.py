@@ -11,7 +11,7 @@ import pytest
 from made_bags import SECOND, START, STATE, STORE, joints, moving, options, write_bag
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from isthmus_datasets.convert.importers.number_rows import NumberRows
+from isthmus_datasets.convert.importers.bags.number_rows import NumberRows
 from isthmus_datasets.convert.importers.opening import open_source
 
 RATE, JOINTS = 500, 30
@@ -57,8 +57,8 @@ def test_memory_hardly_grows_with_a_bag(tmp_path: Path):
 
 def test_rows_that_were_put_on_the_disk_are_the_same(monkeypatch: pytest.MonkeyPatch):
     """In any order, of several blocks and of the one that is not full yet; integers stay exact."""
-    monkeypatch.setattr("isthmus_datasets.convert.importers.number_rows.BLOCK_BYTES", 100)
-    monkeypatch.setattr("isthmus_datasets.convert.importers.number_rows.IN_MEMORY_BYTES", 200)
+    monkeypatch.setattr("isthmus_datasets.convert.importers.bags.number_rows.BLOCK_BYTES", 100)
+    monkeypatch.setattr("isthmus_datasets.convert.importers.bags.number_rows.IN_MEMORY_BYTES", 200)
     values = 2**53 + 1 + np.arange(201).reshape(67, 3)
     rows = NumberRows()
     for half in (values[:30], values[30:]):
@@ -77,8 +77,8 @@ def test_episodes_of_a_bag_that_is_longer_than_memory_have_their_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A joint's position is its time in ms."""
-    monkeypatch.setattr("isthmus_datasets.convert.importers.number_rows.BLOCK_BYTES", 64)
-    monkeypatch.setattr("isthmus_datasets.convert.importers.number_rows.IN_MEMORY_BYTES", 128)
+    monkeypatch.setattr("isthmus_datasets.convert.importers.bags.number_rows.BLOCK_BYTES", 64)
+    monkeypatch.setattr("isthmus_datasets.convert.importers.bags.number_rows.IN_MEMORY_BYTES", 128)
     bag = write_bag(tmp_path / "bag", moving(range(0, 5000, 10)))
     (episode,) = open_source(bag, options(STATE)).episodes
     assert episode.columns["observation.state"][:, 0].tolist() == [float(t) for t in range(0, 5000, 100)]

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_bags import STATE, header, joints, make, options, write_bag
+from made_bags import JOINTS, STATE, header, joints, make, options, write_bag
+from written import imported
 
-from isthmus_datasets.convert.importers.opening import import_dataset, open_source
-from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.convert.importers.opening import open_source
 
 
 def vector(x: float = 1.0) -> Any:
@@ -101,12 +100,9 @@ def test_units_are_those_of_the_messages_type(tmp_path: Path, message: Any, fiel
 def test_joints_are_taken_for_revolute_and_that_is_said(tmp_path: Path):
     """In the dataset's own file, too; times of capture are in ns."""
     messages = [(100 * k, joints(100 * k, ["a", "b"], [1, 2], [3, 4])) for k in range(3)]
-    bag = write_bag(tmp_path / "bag", ("/state", "sensor_msgs/msg/JointState", messages))
-    asked = options({**STATE, "observation.speed": "/state:velocity"})
-    source = open_source(bag, asked)
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=source.features) as writer:
-        import_dataset(source, writer)
-    features = DatasetReader(tmp_path / "data").info.features
+    bag = write_bag(tmp_path / "bag", ("/state", JOINTS, messages))
+    source = open_source(bag, options({**STATE, "observation.speed": "/state:velocity"}))
+    features = imported(source, tmp_path / "data").info.features
     units = {name: (features[name].info or {}).get("units") for name in source.features}
     assert units == {
         "observation.state": ["rad", "rad"],

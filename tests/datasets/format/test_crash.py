@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import scan_video
+from isthmus_datasets.format.images.frames import scan_video
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from point_mass import PointMass, Push
 
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot_columns import open_dataset
 
 
 def say(*words: object) -> None:
@@ -52,7 +52,7 @@ def child(root: Path) -> None:
         open_dataset(root, robot.features, fps=10) as writer,
         Recorder(robot, Telling(steps=12), writer, task="push", clock=VirtualClock()) as recorder,
     ):
-        say("processes", os.getpid(), recorder.footage.processes["scene"].pid)
+        say("processes", os.getpid(), recorder.videos.processes["scene"].pid)
         for index in itertools.count(writer.num_episodes):
             say("saved", recorder.record(seed=index + 1).index)
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from point_mass import FEATURES, PointMass, Push
 
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Controller, Decision, Event
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot_columns import open_dataset
 
 
 class Script:
@@ -74,10 +74,7 @@ class Meddling(Push):
 def recording(root: Path, robot: Any, operator: Any, **options: Any) -> Iterator[Recorder]:
     """At 10 Hz, as fast as it can be."""
     options = {"task": "push", "clock": VirtualClock()} | options
-    with (
-        open_dataset(root, robot.features, fps=10) as writer,
-        Recorder(robot, operator, writer, **options) as recorder,
-    ):
+    with open_dataset(root, robot.features, fps=10) as writer, Recorder(robot, operator, writer, **options) as recorder:
         yield recorder
 
 

@@ -17,16 +17,16 @@ import wait_until_killed
 from full_disk import file_size_limit
 from point_mass import FEATURES, PointMass, Push
 from recordings import Meddling, Robot, recording
+from refusals import refused
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter, Unconfirmed
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.outcome import RecordingError, UnsavedError
 from isthmus_datasets.recording.quarantine import recover, waiting
 from isthmus_datasets.recording.reserve import RESERVE_BYTES
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.tools.cli import main as dataset_command
 
 
@@ -34,9 +34,9 @@ def test_a_disk_that_is_full_for_the_encoder(tmp_path: Path):
     limit, unlimited = resource.RLIMIT_FSIZE, resource.RLIM_INFINITY
     with recording(tmp_path / "data", PointMass(), Push(steps=20)) as recorder:
         recorder.record(1)
-        process = recorder.footage.processes["scene"].pid
+        process = recorder.videos.processes["scene"].pid
         resource.prlimit(process, limit, (100, unlimited))
-        with pytest.raises(RecordingError, match=r"episode 1 was discarded .* could not write \S+/scene.mp4 \("):
+        with refused("episode 1 | could not write | scene.mp4", RecordingError):
             recorder.record(2)
         resource.prlimit(process, limit, (unlimited, unlimited))
         assert recorder.record(2).index == 1
@@ -58,7 +58,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 def test_a_disk_that_is_full_for_the_dataset(tmp_path: Path, full: pytest.MonkeyPatch):
     with recording(tmp_path / "data", Robot(), Push(steps=3)) as recorder:
         for _ in range(2):
-            with pytest.raises(UnsavedError, match=r"episode 0 of 3 steps is not saved yet: .*could not write"):
+            with refused("episode 0 | 3 steps | not saved yet", UnsavedError):
                 recorder.record(1)
         full.undo()
         assert recorder.record(2).index == 1
@@ -79,7 +79,7 @@ def test_what_could_not_be_saved_is_saved_at_the_end(tmp_path: Path, full: pytes
 def never_saved(root: Path, robot: PointMass) -> None:
     """Record an episode with seed 5 on a disk that is full to the end of the program."""
     with (
-        pytest.raises(UnsavedError, match=f"waits in {root}"),
+        refused(f"waits in {root}/.unsaved", UnsavedError),
         recording(root, robot, Push(steps=20)) as recorder,
         pytest.raises(UnsavedError),
     ):
@@ -89,7 +89,7 @@ def never_saved(root: Path, robot: PointMass) -> None:
 def test_what_finds_no_room_to_the_end_is_saved_by_who_records_next(tmp_path: Path, full: pytest.MonkeyPatch):
     """As one whose saving went well, to the number; and once."""
     never_saved(tmp_path / "full", PointMass())
-    with pytest.raises(OSError, match="an episode of 20 steps waits in"):
+    with refused("20 steps | full/.unsaved", OSError):
         open_dataset(tmp_path / "full", FEATURES, fps=10)
     full.undo()
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_what_finds_no_room_to_the_end_is_saved_by_who_records_next(tmp_path: Pa
 def test_what_a_lost_sensor_has_ended_waits_too(tmp_path: Path, full: pytest.MonkeyPatch):
     root = tmp_path / "data"
     with recording(root, PointMass(lose=("wrist", 4)), Push(steps=20)) as recorder:
-        with pytest.raises(UnsavedError, match="gave no image"):
+        with refused("'wrist' | no image", UnsavedError):
             recorder.record(5)
         full.undo()
     (outcome,) = recorder.outcomes
@@ -153,7 +153,7 @@ def test_a_damaged_episode_that_waits_is_named(tmp_path: Path, full: pytest.Monk
     full.undo()
     (folder,) = waiting(root)
     (folder / name).write_bytes(b"{}")
-    with pytest.raises(DatasetError, match=f"{folder} cannot be read .*: move it elsewhere"):
+    with refused(f"{folder} | move it elsewhere"):
         open_dataset(root, FEATURES, fps=10)
     folder.rename(tmp_path / "elsewhere")
     open_dataset(root, FEATURES, fps=10).close()
@@ -166,10 +166,10 @@ def test_an_episode_that_cannot_even_wait_is_told(tmp_path: Path, full: pytest.M
     with recording(root, PointMass(), Push(steps=20)) as recorder:
         with full.context() as patch:
             patch.setattr("isthmus_datasets.recording.quarantine.write_synced", fail_to_write)
-            with pytest.raises(UnsavedError, match="make room before this program ends, or it is lost"):
+            with refused("before this program ends", UnsavedError):
                 recorder.record(5)
         assert waiting(root) == []
-        with pytest.raises(UnsavedError, match=f"waits in {root}"):
+        with refused(f"waits in {root}/.unsaved", UnsavedError):
             recorder.record(6)
         full.undo()
     assert [row.facts["seed"] for row in DatasetReader(root).episodes] == [5]
@@ -193,7 +193,7 @@ def test_room_to_wait_is_reserved_while_recording_and_used_when_needed(tmp_path:
 def test_without_that_room_nothing_is_recorded(tmp_path: Path):
     with recording(tmp_path / "data", robot := Robot(), Push(steps=3)) as recorder:
         with file_size_limit(RESERVE_BYTES - 1):
-            with pytest.raises(RecordingError, match=r"could not write \S+reserve"):
+            with refused("could not write | reserve", RecordingError):
                 recorder.record(1)
             assert robot.acts == []
         assert recorder.record(1).index == 0
@@ -288,7 +288,7 @@ def test_one_that_waited_and_is_not_confirmed_is_told_as_saved_and_stays(tmp_pat
     full.undo()
     with full.context() as patch, DatasetWriter.open(root) as writer:
         patch.setattr("isthmus_datasets.format.writer.sync", not_confirmed)
-        with pytest.raises(Unconfirmed, match=r"episode 0 is in .*data, but the disk does not confirm it") as raised:
+        with refused("episode 0 | data | not confirm", Unconfirmed) as raised:
             recover(writer)
         assert "waits" not in str(raised.value)
     assert len(waiting(root)) == 1, "what the disk may lose is kept beside it"

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from point_mass import FEATURES, PERIOD_NS, PointMass, Push
 from recordings import Meddling, Robot, Script, record, recording
+from refusals import refused
 
-from isthmus_datasets.format.frames import scan_video
-from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.images.frames import scan_video
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.rate import Rate, Timing, VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, quantities
+from isthmus_datasets.recording.robot_columns import open_dataset
 
 
 def contents(root: Path) -> dict[Path, bytes]:
@@ -123,9 +123,9 @@ def test_a_camera_without_loss_is_chosen_once_for_the_dataset(tmp_path: Path):
     for index in range(2):
         images = reader.frames(index, "observation.images.wrist")
         np.testing.assert_array_equal(images, np.broadcast_to([[[[40]]], [[[45]]]], images.shape))
-    with pytest.raises(DatasetError, match=r"begun with loss in observation\.images\.scene"):
+    with refused("with loss | observation.images.scene"):
         open_dataset(root, robot.features, fps=10, lossless=("wrist", "scene"))
-    with pytest.raises(DatasetError, match=r"no camera top .*scene, wrist"):
+    with refused("camera top | scene, wrist"):
         open_dataset(tmp_path / "other", robot.features, fps=10, lossless=("top",))
     assert not (tmp_path / "other").exists()
 
@@ -181,7 +181,7 @@ def test_an_interrupted_recorder_leaves_nothing(tmp_path: Path):
         recorder.record(1)
     assert list(contents(tmp_path / "data")) == [tmp_path / "data/meta/info.json"]
     assert not (tmp_path / "data/.recording").exists()
-    assert recorder.footage.processes == {}
+    assert recorder.videos.processes == {}
 
 
 def test_a_session(tmp_path: Path):
@@ -200,26 +200,23 @@ def wrong_column(observation: Observation, **columns: Any) -> Observation:
 
 
 CHANGES: dict[str, tuple[Callable[[Observation], Observation], str]] = {
-    "shape": (
-        lambda o: wrong_column(o, state=np.zeros(3)),
-        r"'observation.state' has shape \(3,\), declared is \(2,\)",
-    ),
-    "type": (lambda o: wrong_column(o, state=np.zeros(2, complex)), "'observation.state' is complex128, declared is"),
-    "not a number": (lambda o: wrong_column(o, speed=np.array([0, np.nan])), "'observation.speed' is not finite"),
-    "one more": (lambda o: wrong_column(o, new=np.zeros(2)), r"gave the columns \['new', 'speed', 'state'\]"),
-    "one less": (lambda o: replace(o, columns={"state": o.columns["state"]}), r"gave the columns \['state'\]"),
-    "no time": (lambda o: replace(o, capture_time_ns={"state": 1}), r"gave the capture times \['state'\]"),
-    "time in seconds": (lambda o: replace(o, capture_time_ns={"state": 1.5, "speed": 2}), "'capture_time_ns' is float"),
-    "no reward": (lambda o: replace(o, reward=None), "declares reward, but did not tell it"),
+    "shape": (lambda o: wrong_column(o, state=np.zeros(3)), "'observation.state' | (3,) | (2,)"),
+    "type": (lambda o: wrong_column(o, state=np.zeros(2, complex)), "'observation.state' | complex128 | float32"),
+    "not a number": (lambda o: wrong_column(o, speed=np.array([0, np.nan])), "'observation.speed' | nan"),
+    "one more": (lambda o: wrong_column(o, new=np.zeros(2)), "columns ['new', 'speed', 'state'] | ['speed', 'state']"),
+    "one less": (lambda o: replace(o, columns={"state": o.columns["state"]}), "columns ['state'] | ['speed', 'state']"),
+    "no time": (lambda o: replace(o, capture_time_ns={"state": 1}), "capture times ['state'] | ['speed', 'state']"),
+    "time in seconds": (lambda o: replace(o, capture_time_ns={"state": 1.5, "speed": 2}), "'capture_time_ns' | float"),
+    "no reward": (lambda o: replace(o, reward=None), "declares reward"),
 }
 
 
-@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES.keys())
-def test_an_observation_that_changes_midway_is_refused(tmp_path: Path, change: Any, message: str):
+@pytest.mark.parametrize(("change", "told"), CHANGES.values(), ids=CHANGES.keys())
+def test_an_observation_that_changes_midway_is_refused(tmp_path: Path, change: Any, told: str):
     root = tmp_path / "data"
     record(root, Robot(), Push(steps=2))
     with recording(root, robot := Robot(change), Push(steps=5)) as recorder:
-        with pytest.raises(RecordingError, match=rf"data: episode 1 was discarded after \d steps: .*{message}"):
+        with refused(f"data | episode 1 | {told}", RecordingError):
             recorder.record(3)
         robot.change = lambda observation: observation
         assert recorder.record(3).index == 1, "and on it goes"
@@ -231,14 +228,14 @@ def test_a_bad_action_never_reaches_the_robot(tmp_path: Path):
         operator, robot = Script(start, "none", "stop"), Robot()
         bad = replace(operator.decide(robot.observe()), action=np.array([np.nan, 0], np.float32))
         operator.decide = lambda observation, bad=bad: bad
-        with pytest.raises(RecordingError, match="'action' is not finite"):
+        with refused("'action' | nan", RecordingError):
             record(tmp_path / "data", robot, operator)
         assert robot.acts == []
 
 
 @pytest.mark.parametrize("end", ["stop", "success"])
 def test_an_episode_of_zero_steps_is_refused(tmp_path: Path, end: str):
-    with pytest.raises(RecordingError, match=f"episode 0 .*it has zero steps: '{end}' came before 'start'"):
+    with refused(f"episode 0 | '{end}' | 'start'", RecordingError):
         record(tmp_path / "data", Robot(), Script("none", end))
     assert DatasetReader(tmp_path / "data").num_episodes == 0
 
@@ -250,17 +247,16 @@ def test_an_image_of_another_size(tmp_path: Path):
         seen := observe(),
         images={**seen.images, "wrist": np.zeros((16, 18 if robot.steps == 3 else 16, 3), np.uint8)},
     )
-    with pytest.raises(RecordingError, match=r"after \d steps: the image of camera 'wrist' is uint8 \(16, 18, 3\)"):
+    with refused("'wrist' | uint8 (16, 18, 3)", RecordingError):
         record(tmp_path / "data", robot, Push(steps=6))
     assert DatasetReader(tmp_path / "data").num_episodes == 0
 
 
 def test_an_encoder_that_is_killed(tmp_path: Path):
     root = tmp_path / "data"
-    operator = Meddling(lambda: os.kill(recorder.footage.processes["wrist"].pid, signal.SIGKILL))
+    operator = Meddling(lambda: os.kill(recorder.videos.processes["wrist"].pid, signal.SIGKILL))
     with recording(root, PointMass(), operator) as recorder:
-        message = r"episode 0 was discarded after \d+ steps: \S+/wrist.mp4: the process .* \(exit code -9\)"
-        with pytest.raises(RecordingError, match=message):
+        with refused("episode 0 | wrist.mp4 | exit code -9", RecordingError):
             recorder.record(1)
         assert not list((root / ".recording").glob("*/"))
         operator.meddle = lambda: None
@@ -269,24 +265,23 @@ def test_an_encoder_that_is_killed(tmp_path: Path):
 
 
 def test_two_recorders_on_one_dataset(tmp_path: Path):
-    holder = f"data is being written by process {os.getpid()} "
-    with open_dataset(tmp_path / "data", FEATURES, fps=10), pytest.raises(DatasetError, match=holder):
+    with open_dataset(tmp_path / "data", FEATURES, fps=10), refused(f"data | process {os.getpid()}"):
         open_dataset(tmp_path / "data", FEATURES, fps=10)
 
 
 @pytest.mark.parametrize(
-    ("robot", "fps", "message"),
+    ("robot", "fps", "told"),
     [
-        (replace(FEATURES, robot_type="arm"), 10, "robot_type is point_mass, the robot's arm"),
-        (FEATURES, 20, "fps is 10, the robot's 20"),
-        (replace(FEATURES, action=quantities({"ax": "m/s^2"})), 10, r"action is .*the robot's .*\(1,\)"),
-        (replace(FEATURES, action=quantities({"ax": "g", "ay": "g"})), 10, r"action is .*m/s\^2.*the robot's .*'g'"),
-        (replace(FEATURES, reward=False), 10, "next.reward is .*the robot's not there"),
+        (replace(FEATURES, robot_type="arm"), 10, "robot_type | point_mass | arm"),
+        (FEATURES, 20, "fps | 10 | 20"),
+        (replace(FEATURES, action=quantities({"ax": "m/s^2"})), 10, "action | (2,) | (1,)"),
+        (replace(FEATURES, action=quantities({"ax": "g", "ay": "g"})), 10, "action | 'm/s^2' | 'g'"),
+        (replace(FEATURES, reward=False), 10, "next.reward | not there"),
     ],
 )
-def test_a_dataset_of_another_robot_is_refused(tmp_path: Path, robot: Any, fps: int, message: str):
+def test_a_dataset_of_another_robot_is_refused(tmp_path: Path, robot: Any, fps: int, told: str):
     open_dataset(tmp_path / "data", FEATURES, fps=10).close()
-    with pytest.raises(DatasetError, match=message):
+    with refused(told):
         open_dataset(tmp_path / "data", robot, fps=fps)
     DatasetWriter.open(tmp_path / "data").close()
 

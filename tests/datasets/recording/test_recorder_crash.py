@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_datasets.format.frames import scan_video
+from isthmus_datasets.format.images.frames import scan_video
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 

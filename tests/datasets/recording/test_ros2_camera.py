@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from isthmus_datasets.recording.cameras.ros2 import Ros2Camera
 from isthmus_datasets.recording.robot import CameraError
@@ -83,14 +84,14 @@ def test_other_encodings_and_messages_without_a_stamp(cameras, topic, pixel):
 
 
 def test_clocks_that_differ(cameras):
-    with pytest.raises(CameraError, match=r"is stamped [23].\d\d s ahead: synchronise the clocks"):
+    with refused("ahead | synchronise", CameraError):
         Ros2Camera("wrist", "/ahead", start_s=START_S)
     with closing(Ros2Camera("wrist", "/ahead", stamps="arrival", start_s=START_S)) as camera:
         assert min(ages_s(camera)) < 0.1
 
 
 def test_no_such_topic(cameras):
-    with pytest.raises(CameraError, match=r"topic /front is not published within 2 s .*with images: /ahead, /bgr8, "):
+    with refused("/front | 2 s | /ahead, /bgr8", CameraError):
         Ros2Camera("wrist", "/front", start_s=2.0)
 
 
@@ -99,7 +100,7 @@ def test_a_driver_that_dies(publish):
     with closing(Ros2Camera("wrist", "/cam", start_s=START_S)) as camera:
         driver.kill()
         start = time.monotonic()
-        with pytest.raises(CameraError, match=r"camera 'wrist': its newest image is 0.5\d s old.*publishes /cam"):
+        with refused("'wrist' | /cam", CameraError):
             ages_s(camera, 1000)
         assert time.monotonic() - start < 3.0
 
@@ -115,5 +116,5 @@ def test_sixteen_bits_in_either_byte_order(big_endian, upper):
 
 def test_without_ros_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "rclpy", None)
-    with pytest.raises(CameraError, match="camera 'wrist': ROS 2 for Python is missing: pip install"):
+    with refused("'wrist' | pip install", CameraError):
         Ros2Camera("wrist", "/cam")

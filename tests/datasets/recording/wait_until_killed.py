@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_datasets.format.episode import Episode
-from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.recording.quarantine import recover, set_aside
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from spoiling import edit_parquet, with_column
 
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import read_frames
-from isthmus_datasets.format.video import write_video
+from isthmus_datasets.format.images.frames import read_frames
+from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.tools.packing import pack
 
 VIDEO = "videos/camera/chunk-000/file-003.mp4"
@@ -41,7 +42,7 @@ def test_frames_that_are_not_those_of_the_rows(dataset: Path, demonstrations, ch
     assert f"camera {message}" in said
 
 
-def test_a_video_of_another_length_than_meta_episodes_says(dataset: Path, demonstrations, edit_parquet, with_column):
+def test_a_video_of_another_length_than_meta_episodes_says(dataset: Path, demonstrations):
     row = dataset / "meta/episodes/chunk-000/file-003.parquet"
     edit_parquet(row, lambda table: with_column(table, "videos/camera/to_timestamp", [5.8]))
     found, said = demonstrations.check(dataset)
@@ -115,11 +116,7 @@ def paint(start: int, stop: int, grey: int):
         (stuck, ("warning", "stuck", 6), "camera shows one image for 2.5 s from step 20, while the robot moves"),
         (paint(0, 9, 5), ("warning", "empty-images", 6), "camera is black in 9 of 60 frames, first at step 0"),
         (paint(50, 58, 250), ("warning", "empty-images", 6), "camera is washed out in 8 of 60 frames"),
-        (
-            paint(50, 53, 120),
-            ("note", "empty-images", 6),
-            "camera is of one grey in 3 of 60 frames, first at step 50",
-        ),
+        (paint(50, 53, 120), ("note", "empty-images", 6), "camera is of one grey in 3 of 60 frames, first at step 50"),
     ],
     ids=["stuck", "black", "white", "grey"],
 )

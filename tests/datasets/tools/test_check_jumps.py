@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.checks.jumps import jumps
 from isthmus_datasets.tools.scan.finding import Finding
 from isthmus_datasets.tools.scan.gather import gather
@@ -30,14 +30,7 @@ def arm(index: int) -> NDArray[np.float64]:
 
 def found(root: Path, spoil: Spoil, episode: int = 2) -> list[Finding]:
     """What is said of eight episodes, one of them spoilt."""
-    features = {"observation.state": Feature(dtype="float32", shape=(CHANNELS,)),
-                "action": Feature(dtype="float32", shape=(1,))}  # fmt: skip
-    with DatasetWriter.create(root, fps=30, features=features) as writer:
-        for index in range(8):
-            states = spoil(arm(index)) if index == episode else arm(index)
-            columns = {"observation.state": states.astype(np.float32), "action": np.zeros((len(states), 1), np.float32)}
-            writer.append(Episode(columns=columns, task="reach"))
-    return list(jumps(gather(root)))
+    return of_channels(root, [spoil(arm(index)) if index == episode else arm(index) for index in range(8)])
 
 
 def test_a_world_that_began_anew_inside_an_episode(tmp_path: Path):
@@ -56,10 +49,11 @@ def of_channels(root: Path, states: list[NDArray[np.float64]]) -> list[Finding]:
     """What is said of episodes of any number of channels."""
     features = {"observation.state": Feature(dtype="float32", shape=states[0].shape[1:]),
                 "action": Feature(dtype="float32", shape=(1,))}  # fmt: skip
-    with DatasetWriter.create(root, fps=30, features=features) as writer:
-        for each in states:
-            columns = {"observation.state": each.astype(np.float32), "action": np.zeros((len(each), 1), np.float32)}
-            writer.append(Episode(columns=columns, task="reach"))
+    columns = [
+        {"observation.state": each.astype(np.float32), "action": np.zeros((len(each), 1), np.float32)}
+        for each in states
+    ]
+    written(root, features, [Episode(columns=each, task="reach") for each in columns], fps=30)
     return list(jumps(gather(root)))
 
 

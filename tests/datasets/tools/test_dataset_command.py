@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from spoiling import edit_info
+from written import written
 
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of, run_checks
 from isthmus_datasets.tools.cli import main
-from isthmus_datasets.tools.report.agreement import agreement
+from isthmus_datasets.tools.report.operator_agreement import agreement
 from isthmus_datasets.tools.report.smoothness import action_smoothness, spectral_arc_length
 from isthmus_datasets.tools.report.starts import starts
 from isthmus_datasets.tools.scan.gather import gather
@@ -33,8 +35,8 @@ def run(*arguments: str | Path) -> int:
 
 def black(path: Path) -> None:
     """The end of episode 3 is black."""
-    from isthmus_datasets.format.frames import read_frames
-    from isthmus_datasets.format.video import write_video
+    from isthmus_datasets.format.images.frames import read_frames
+    from isthmus_datasets.format.images.video import write_video
 
     frames = read_frames(path, range(60), fps=10)
     frames[53:] = 0
@@ -66,7 +68,7 @@ def test_exit_codes(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 )
 @pytest.mark.parametrize("command", ["check", "report"])
 def test_what_cannot_be_read_at_all(
-    dataset: Path, edit_info, capsys: pytest.CaptureFixture[str], command: str, entries: dict | None, message: str
+    dataset: Path, capsys: pytest.CaptureFixture[str], command: str, entries: dict | None, message: str
 ):
     if entries is None:
         (dataset / "meta/info.json").unlink()
@@ -193,10 +195,6 @@ def test_operators_agree_with_whom_they_do_the_same_as(demonstrations, tmp_path:
 def test_nothing_is_found_in_good_human_demonstrations(tmp_path: Path):
     from isthmus_datasets.convert.importers.opening import open_source
     from isthmus_datasets.convert.importers.source import ImportOptions
-    from isthmus_datasets.format.writer import DatasetWriter
 
     source = open_source(PUSHT, ImportOptions(fps=10, task="push the T"))
-    with DatasetWriter.create(tmp_path / "pusht", fps=10, features=source.features) as writer:
-        for i in range(0, 206, 32):
-            writer.append(source.episodes[i])
-    assert run_checks(gather(tmp_path / "pusht")) == []
+    assert run_checks(gather(written(tmp_path / "pusht", source.features, source.episodes[::32]))) == []

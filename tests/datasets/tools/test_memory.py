@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.frames import png
-from isthmus_datasets.format.video import write_video
-from isthmus_datasets.format.writer import DatasetWriter
+from isthmus_datasets.format.images.frames import png
+from isthmus_datasets.format.images.video import write_video
 
 pytestmark = pytest.mark.long
 
@@ -57,9 +57,8 @@ def source(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         CAMERA: Feature(dtype=request.param, shape=(480, 640, 3)),
     }
     columns = {"action": np.random.default_rng(0).normal(size=(STEPS, 2)).astype(np.float32)}
-    with DatasetWriter.create(folder / "set", fps=FPS, features=features) as writer:
-        writer.append(Episode(columns=columns, videos={CAMERA: seen}, task="look"))
-    return folder / "set"
+    made = Episode(columns=columns, videos={CAMERA: seen}, task="look")
+    return written(folder / "set", features, [made], fps=FPS)
 
 
 def peak_mb(*arguments: object) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counting_dataset import whole, windows
+from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
@@ -44,10 +45,8 @@ def episode(index: int, length: int, *, final: bool) -> Episode:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Nothing was kept of episode 1."""
-    with DatasetWriter.create(tmp_path / "data", fps=10, features=FEATURES) as writer:
-        for index, length in enumerate(LENGTHS):
-            writer.append(episode(index, length, final=index != 1))
-    return tmp_path / "data"
+    made = [episode(index, length, final=index != 1) for index, length in enumerate(LENGTHS)]
+    return written(tmp_path / "data", FEATURES, made)
 
 
 def test_it_is_the_row_after_the_last_one(root: Path):

@@ -8,8 +8,8 @@ import torch
 from counting_dataset import CURRENT, LENGTHS, whole, windows
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
-from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.dataset import Subset
 from isthmus_datasets.training.windows import Goal, Mask, WindowConfig
@@ -58,7 +58,7 @@ def test_padding_bounds_which_steps_are_current(before: int | None, after: int |
 
 def test_an_episode_shorter_than_a_window_is_named(reader: DatasetReader):
     config = WindowConfig(columns={"action": (0, 3)}, pad_after=0)
-    with pytest.raises(DatasetError, match=r"counting: episode 1 has 1 rows, too few for one window of action: allow"):
+    with refused("counting | episode 1 | 1 rows | action"):
         windows(reader, config)
     batch = whole(windows(Subset(reader=reader, episodes=[0, 2]), config))
     assert batch["action"][:, 0].tolist() == [[0, 0], [2, 0], [2, 1], [2, 2]]
@@ -123,22 +123,22 @@ def test_the_reference_settings_leave_an_episodes_last_7_steps_out():
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "told"),
     [
-        ({}, "at least one column or camera"),
-        ({"columns": {"action": (1, 0)}}, r"'action': offsets \(1, 0\) hold no row"),
-        ({"cameras": {"front": (0, -1)}}, r"'front': offsets \(0, -1\) hold no row"),
-        ({"columns": CURRENT, "pad_after": -1}, "must not be negative"),
-        ({"columns": CURRENT, "masks": {"x": Mask(column="c", values=(1,), offsets=(1, 0))}}, "'x': .* hold no row"),
+        ({}, "column | camera"),
+        ({"columns": {"action": (1, 0)}}, "'action' | (1, 0)"),
+        ({"cameras": {"front": (0, -1)}}, "'front' | (0, -1)"),
+        ({"columns": CURRENT, "pad_after": -1}, "negative"),
+        ({"columns": CURRENT, "masks": {"x": Mask(column="c", values=(1,), offsets=(1, 0))}}, "'x' | (1, 0)"),
     ],
 )
-def test_windows_that_hold_nothing_are_refused(config: dict, message: str):
-    with pytest.raises(ValueError, match=message):
+def test_windows_that_hold_nothing_are_refused(config: dict, told: str):
+    with refused(told, ValueError):
         WindowConfig(**config)
 
 
 def test_goals_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="at least one column or camera"):
+    with refused("column | camera", ValueError):
         Goal()
-    with pytest.raises(ValueError, match="a goal is 3 to 2 steps later"):
+    with refused("3 to 2 steps", ValueError):
         Goal(columns=("action",), least=3, most=2)

@@ -18,12 +18,12 @@ from onnx import TensorProto, helper
 from untrained import contract_for
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.ending import Ending
 from isthmus_datasets.recording.operator import Controller, Event
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_policies.actor_learner.actor import Actor
 from isthmus_policies.actor_learner.driver import ActorDriver
 from isthmus_policies.actor_learner.learning_run import LearningRun

@@ -17,10 +17,10 @@ import pytest
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.recording.cameras.simulated import SimulatedCamera
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, RobotError, RobotLost
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.recording.scripted import ScriptedOperator
 from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 

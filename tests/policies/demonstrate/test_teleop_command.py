@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isthmus_datasets.recording.columns import open_dataset
 from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.recording.outcome import Outcome, UnsavedError
 from isthmus_datasets.recording.recorder import Recorder
+from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_datasets.teleop.page import Page
 from isthmus_policies.demonstrate import teleop
 from isthmus_policies.demonstrate.demonstration import find_demonstration

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.final import final_problem, observed
-from isthmus_datasets.format.frames import decode_image, stream_frames
+from isthmus_datasets.format.final import final_features, final_problem
+from isthmus_datasets.format.images.frames import decode_image, stream_frames
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels
 
 ARRAY_NAMES = {"observation.images.scene": "img", "observation.state": "state", "action": "action"}
 """What features of the Push-T data are called there; others lose their "observation." or "observation.images."."""
@@ -102,7 +102,7 @@ class _Final:
             raise DatasetError(f"episode {index}: {problem}")
         if not self.episodes and episode.final:
             group, names = self._root.create_group("final"), _array_names(self._features)
-            self._arrays = {n: _create(group, names[n], n, f) for n, f in observed(self._features).items()}
+            self._arrays = {n: _create(group, names[n], n, f) for n, f in final_features(self._features).items()}
         for name, values in episode.final.items():
             self._arrays[name].append(np.asarray(values)[None])
         self.episodes.append(index)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, ros2_bag, zarr_v2
+from isthmus_datasets.convert.importers import lerobot_v21, robomimic_hdf5, zarr_v2
+from isthmus_datasets.convert.importers.bags import bag_source
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source
-from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import INDEX_FEATURES, unlike
+from isthmus_datasets.format.images.storage import without_loss
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.roles import better_names
 
@@ -22,7 +23,7 @@ _IMPORTERS = (
     (zarr_v2.KIND, zarr_v2.recognises, zarr_v2.open_replay_buffer),
     (lerobot_v21.KIND, lerobot_v21.recognises, lerobot_v21.open_lerobot_v21),
     (robomimic_hdf5.KIND, robomimic_hdf5.recognises, robomimic_hdf5.open_demos),
-    (ros2_bag.KIND, ros2_bag.recognises, ros2_bag.open_bags),
+    (bag_source.KIND, bag_source.recognises, bag_source.open_bags),
 )
 
 
@@ -40,7 +41,7 @@ def open_source(path: Path, options: ImportOptions | None = None) -> Source:
         if recognises(path):
             source = open_it(path, options)
             source = replace(source, features=without_loss(source.features, options.lossless))
-            return source if recognises is ros2_bag.recognises else _with_better_names(source)
+            return source if recognises is bag_source.recognises else _with_better_names(source)
     if (path / INFO_FILE).is_file():
         version = DatasetInfo.from_file(path).codebase_version
         raise DatasetError(f"{path} is of LeRobot {version}, as datasets are here: use it as it is")

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.images import image_feature, is_images
+from isthmus_datasets.convert.importers.image_scales import image_feature, is_images
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature

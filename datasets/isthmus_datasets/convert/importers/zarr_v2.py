@@ -19,15 +19,15 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.images import ROUNDING, image_feature, image_scale, is_images, to_uint8
+from isthmus_datasets.convert.importers.image_scales import ROUNDING, image_feature, image_scale, is_images, to_uint8
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
 from isthmus_datasets.convert.importers.zarr_array import ArrayRows
-from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode, Scalar
 from isthmus_datasets.format.features import Feature
-from isthmus_datasets.format.final import observed
+from isthmus_datasets.format.final import final_features
+from isthmus_datasets.format.images.pixels import Pixels, is_depth
+from isthmus_datasets.format.images.storage import depth_camera
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels, is_depth
 
 KIND = "zarr v2 replay buffer: a folder with .zgroup, data/ and meta/episode_ends"
 FEATURE_NAMES = {"img": "observation.images.scene", "state": "observation.state", "action": "action"}
@@ -172,7 +172,7 @@ def _visible(folder: Path) -> list[str]:
 
 
 def _final(path: Path, episodes: list[int], columns: list[_Column]) -> _Final:
-    names = observed({column.name: column.feature for column in columns}) if episodes else {}
+    names = final_features({column.name: column.feature for column in columns}) if episodes else {}
     arrays = {c.name: ArrayRows(path / "final" / c.array.path.name) for c in columns if c.name in names}
     for array in arrays.values():
         if array.shape[0] != len(episodes):

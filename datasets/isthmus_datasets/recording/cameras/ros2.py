@@ -11,8 +11,8 @@ from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.recording.ros2.messages import image_array
 from isthmus_datasets.recording.ros2.topics import (
     close_node,
+    header_stamp_ns,
     open_node,
-    stamp_ns,
     subscribe,
     take_newest,
     to_monotonic_ns,
@@ -113,7 +113,7 @@ class Ros2Camera:
         if taken is None:
             return None
         message, arrived_ns = taken
-        stamped_ns = stamp_ns(message)
+        stamped_ns = header_stamp_ns(message)
         captured_ns = arrived_ns if self._stamps == "arrival" or stamped_ns == 0 else stamped_ns
         try:
             image, time_ns = np.ascontiguousarray(image_array(message)), to_monotonic_ns(captured_ns)

@@ -22,7 +22,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.files import not_written
-from isthmus_datasets.format.video import Frame, write_video
+from isthmus_datasets.format.images.video import Frame, write_video
 
 Message = list[Any]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus_datasets.format.images.video import Frame
 from isthmus_datasets.format.staging import CRF, KEY_EVERY
-from isthmus_datasets.format.video import Frame
 from isthmus_datasets.recording.encoding.video_encoder import EncoderConfig, Messages, ring
 
 PATIENCE_S = 60.0

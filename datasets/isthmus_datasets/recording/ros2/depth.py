@@ -20,7 +20,7 @@ _HEADER = struct.Struct("<iff")
 """What compressed_depth_image_transport puts before its PNG file: a number for the kind of quantization, a and b."""
 
 
-def is_depth(message: Any) -> bool:
+def is_depth_message(message: Any) -> bool:
     """Whether an Image or CompressedImage holds depths. The format of a compressed one begins with the encoding before
     compression, where the driver says it; where it does not, a PNG file with one channel of 16 bits is of depths."""
     if hasattr(message, "encoding"):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.recording.ros2.depth import depth_array, is_depth
+from isthmus_datasets.recording.ros2.depth import depth_array, is_depth_message
 
 SECOND = 10**9  # ns
 
@@ -42,7 +42,7 @@ def stamp_ns(message: Any) -> int:
 
 def camera_array(message: Any) -> NDArray[np.uint8 | np.uint16]:
     """What `image_array` or, of depths, `depth_array` gives. Raises ValueError as these do."""
-    return depth_array(message) if is_depth(message) else image_array(message)
+    return depth_array(message) if is_depth_message(message) else image_array(message)
 
 
 def image_array(message: Any) -> NDArray[np.uint8]:
@@ -52,7 +52,7 @@ def image_array(message: Any) -> NDArray[np.uint8]:
         ValueError: the encoding is not one of an image, or the data do not hold it; or they are depths, of which 8 bits
             would leave nothing.
     """
-    if is_depth(message):
+    if is_depth_message(message):
         form = getattr(message, "encoding", "") or message.format
         raise ValueError(f"is a depth image ({form!r}), which 8 bits cannot hold: record a bag of it, and import that")
     if not hasattr(message, "encoding"):

@@ -50,7 +50,7 @@ def take_newest(subscription: Any) -> tuple[Any, int] | None:
     return None if newest is None else (newest[0], newest[1]["received_timestamp"])
 
 
-def stamp_ns(message: Any) -> int:
+def header_stamp_ns(message: Any) -> int:
     """The header's stamp in ns since 1970; 0 for none."""
     return message.header.stamp.sec * _SECOND + message.header.stamp.nanosec
 

@@ -18,7 +18,7 @@ from isthmus_datasets.teleop.calibration.pose import Pose
 VERSION = 1
 _FORMAT = "isthmus_camera_calibration"
 _UNITS = {"intrinsics": "px", "reprojection_px": "px", "position": "m", "wxyz": "1", "pose_error_m": "m"}
-Frame = Literal["gripper", "base"]
+ReferenceFrame = Literal["gripper", "base"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class CameraCalibration:
     camera: str
     intrinsics: Intrinsics
     reprojection_px: float
-    frame: Frame | None = None
+    frame: ReferenceFrame | None = None
     pose: Pose | None = None
     pose_error_m: float | None = None
 
@@ -49,7 +49,7 @@ class CameraCalibration:
     def placed(self, fit: HandEye) -> CameraCalibration:
         """The same camera, placed."""
         error_m = sorted(fit.errors_m.values())[len(fit.errors_m) // 2]
-        frame: Frame = "gripper" if fit.mode == "eye-in-hand" else "base"
+        frame: ReferenceFrame = "gripper" if fit.mode == "eye-in-hand" else "base"
         return replace(self, frame=frame, pose=fit.camera, pose_error_m=error_m)
 
     def to_json(self) -> str:

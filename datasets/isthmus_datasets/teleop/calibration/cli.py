@@ -23,7 +23,7 @@ from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.teleop.calibration.board import Board, Corners
 from isthmus_datasets.teleop.calibration.camera_calibration import CameraCalibration
 from isthmus_datasets.teleop.calibration.error import CalibrationError
-from isthmus_datasets.teleop.calibration.hand_eye import Mode, fit_hand_eye
+from isthmus_datasets.teleop.calibration.hand_eye import HandEyeMode, fit_hand_eye
 from isthmus_datasets.teleop.calibration.inputs import is_new, is_still, read_poses, read_views
 from isthmus_datasets.teleop.calibration.intrinsics import fit_intrinsics
 from isthmus_datasets.teleop.calibration.leader import FitLeader
@@ -138,7 +138,7 @@ class FitHandEye:
     """JSON: image's name -> {"position": [x, y, z], "wxyz": [w, x, y, z]}, the gripper in the base's frame, m."""
     board: Annotated[Path, tyro.conf.Positional]
     """JSON beside the board."""
-    mode: Mode = "eye-in-hand"
+    mode: HandEyeMode = "eye-in-hand"
     """The camera on the gripper and the board fixed, or the other way round."""
 
     def run(self, console: Console) -> None:

@@ -16,7 +16,7 @@ from isthmus_datasets.teleop.calibration.park_martin import least_squares, park_
 from isthmus_datasets.teleop.calibration.pose import Matrix, Pose, apart, inverse, moved, rotation_vector
 from isthmus_datasets.teleop.calibration.sighting import locate_board, reprojection_px
 
-Mode = Literal["eye-in-hand", "eye-to-hand"]
+HandEyeMode = Literal["eye-in-hand", "eye-to-hand"]
 """The camera on the gripper and the board fixed, or the camera fixed and the board on the gripper."""
 
 MIN_VIEWS = 5
@@ -37,7 +37,7 @@ class HandEye:
         refused: View -> why it was not used.
     """
 
-    mode: Mode
+    mode: HandEyeMode
     camera: Pose
     board: Pose
     errors_px: Mapping[str, float]
@@ -47,7 +47,7 @@ class HandEye:
 
 
 def fit_hand_eye(
-    views: Mapping[str, Corners], gripper: Mapping[str, Pose], intrinsics: Intrinsics, mode: Mode
+    views: Mapping[str, Corners], gripper: Mapping[str, Pose], intrinsics: Intrinsics, mode: HandEyeMode
 ) -> HandEye:
     """Calibrate from views (name -> corners) and the gripper's pose in the base's frame at each. Views that do not fit
     the others are left out, and named with the reason.
@@ -99,7 +99,7 @@ class _Fit:
     """The chain is the same in both modes: holder X camera = Z, where `holder` takes the frame that holds the camera to
     the one that holds the board, X (`camera`) is the camera in the former, Z (`board`) the board in the latter."""
 
-    def __init__(self, views: list[Corners], gripper: list[Pose], intrinsics: Intrinsics, mode: Mode) -> None:
+    def __init__(self, views: list[Corners], gripper: list[Pose], intrinsics: Intrinsics, mode: HandEyeMode) -> None:
         self._views, self._intrinsics = views, intrinsics
         poses = [pose.matrix() for pose in gripper]
         self._holder = poses if mode == "eye-in-hand" else [inverse(pose) for pose in poses]

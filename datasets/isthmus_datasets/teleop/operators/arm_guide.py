@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_datasets.teleop.devices.motion import Motion
 from isthmus_datasets.teleop.operators.plane_guide import elements
-from isthmus_datasets.teleop.operators.teleop_controller import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import ToolPose
 
 Vector = NDArray[np.float64]
 
@@ -115,12 +115,12 @@ class ArmGuide:
         self._target = self._tool(self._shall)
 
     @property
-    def target(self) -> Pose:
+    def target(self) -> ToolPose:
         """Where the tool shall go."""
         return self._target.translation(), self._target.rotation().wxyz
 
     @property
-    def tool(self) -> Pose:
+    def tool(self) -> ToolPose:
         """Where the tool was measured last."""
         tool = self._tool(self._is)
         return tool.translation(), tool.rotation().wxyz

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus_datasets.recording.robot import Observation, RobotFeatures
 from isthmus_datasets.teleop.devices.motion import Motion
-from isthmus_datasets.teleop.operators.teleop_controller import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import ToolPose
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)  # wxyz
 
@@ -60,7 +60,7 @@ class PlaneGuide:
         self.gripper = 0.0  # There is none.
 
     @property
-    def target(self) -> Pose:
+    def target(self) -> ToolPose:
         """On the table, upright."""
         x, y = (self._place - self._origin) / self._scale
         return np.array((x, y, self._height_m)), np.array(UPRIGHT)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from isthmus_datasets.recording.robot import Observation
 from isthmus_datasets.teleop.devices.motion import Motion
 
-Pose = tuple[NDArray[Any], NDArray[Any]]
+ToolPose = tuple[NDArray[Any], NDArray[Any]]
 """Position (3,) m and orientation (4,) wxyz, in the world."""
 
 
@@ -20,7 +20,7 @@ class TeleopController(Protocol):
     """0 closed .. 1 open; may be set."""
 
     @property
-    def target(self) -> Pose:
+    def target(self) -> ToolPose:
         """Where the tool shall go, for drawing."""
         ...
 

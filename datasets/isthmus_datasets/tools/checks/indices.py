@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import TOLERANCE_S
+from isthmus_datasets.format.images.frames import TOLERANCE_S
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan, EpisodeScan
 from isthmus_datasets.tools.scan.finding import Finding
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from isthmus_datasets.tools.checks.actions import changed_actions, saturated
-from isthmus_datasets.tools.checks.agreement import statistics
 from isthmus_datasets.tools.checks.channels import constant, finite
+from isthmus_datasets.tools.checks.column_roles import roles
 from isthmus_datasets.tools.checks.episodes import duplicates, lost_sensors, short, unusual_length
 from isthmus_datasets.tools.checks.following import delay
 from isthmus_datasets.tools.checks.images import empty_images, frames, stuck
 from isthmus_datasets.tools.checks.indices import index
 from isthmus_datasets.tools.checks.jumps import jumps
-from isthmus_datasets.tools.checks.roles import roles
+from isthmus_datasets.tools.checks.statistics_match import statistics
 from isthmus_datasets.tools.checks.structure import files, leftovers, names, rows, tasks, totals
 from isthmus_datasets.tools.checks.timing import capture_time
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import png
+from isthmus_datasets.format.images.frames import png
 
 
 def fact(label: str, value: str, detail: str) -> str:

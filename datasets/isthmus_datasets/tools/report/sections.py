@@ -6,8 +6,8 @@ import numpy as np
 
 from isthmus_datasets.tools.checks.correlation import estimate
 from isthmus_datasets.tools.report import plots
-from isthmus_datasets.tools.report.agreement import agreement, operator_of
 from isthmus_datasets.tools.report.html import film, section, table
+from isthmus_datasets.tools.report.operator_agreement import agreement, operator_of
 from isthmus_datasets.tools.report.smoothness import action_smoothness
 from isthmus_datasets.tools.report.starts import BINS, starts
 from isthmus_datasets.tools.scan.dataset_scan import DatasetScan

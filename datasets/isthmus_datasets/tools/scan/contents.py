@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import decode_image
-from isthmus_datasets.format.image_rows import image_files
+from isthmus_datasets.format.images.frames import decode_image
+from isthmus_datasets.format.images.image_rows import image_files
+from isthmus_datasets.format.images.pixels import PixelError
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
-from isthmus_datasets.format.pixels import PixelError
 from isthmus_datasets.tools.scan.dataset_scan import EpisodeScan
 from isthmus_datasets.tools.scan.finding import COPY_AGAIN, Problems
-from isthmus_datasets.tools.scan.footage import Span, watch_images, watch_video
+from isthmus_datasets.tools.scan.footage import FrameSpan, watch_images, watch_video
 from isthmus_datasets.tools.scan.schema import check_schema
 
 _AGAIN = "record or convert the episode again"
@@ -79,9 +79,9 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
                 problems.add(f"{path}: column {name!r} {error}", episode.index, fix=_AGAIN)
 
 
-def _whole(episode: EpisodeScan, shown: set[int]) -> Span:
+def _whole(episode: EpisodeScan, shown: set[int]) -> FrameSpan:
     """All of an episode, which is seen on the page where it is one of those that are shown."""
-    return Span(episode=episode.index, first=0, length=episode.row.length, thumbnails=episode.index in shown)
+    return FrameSpan(episode=episode.index, first=0, length=episode.row.length, thumbnails=episode.index in shown)
 
 
 def _episode_numbers(table: pa.Table) -> NDArray[np.int64]:
@@ -107,7 +107,7 @@ def _cut(table: pa.Table, inside: list[EpisodeScan]) -> Iterator[tuple[int, int]
 def _watch(path: Path, camera: str, fps: int, inside: list[EpisodeScan], problems: Problems, shown: set[int]) -> None:
     places = {episode.index: episode.row.videos[camera] for episode in inside}
     spans = [
-        Span(
+        FrameSpan(
             episode=episode.index,
             first=round(places[episode.index].start_s * fps),
             length=episode.row.length,

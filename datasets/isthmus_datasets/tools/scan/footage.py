@@ -14,9 +14,17 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.frames import TOLERANCE_S, decoded
+from isthmus_datasets.format.images.frames import TOLERANCE_S, decoded
+from isthmus_datasets.format.images.pixels import (
+    DEPTH,
+    PixelError,
+    Pixels,
+    from_frame,
+    has_one_channel,
+    shape_of,
+    to_frame,
+)
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import DEPTH, PixelError, Pixels, from_frame, has_one_channel, shape_of, to_frame
 from isthmus_datasets.format.statistics import MAX_SIDE, image_statistics, sampled
 
 BLOCK = 8  # px: small enough for a gripper in a 96 px image, large enough to average a sensor's noise away
@@ -58,7 +66,7 @@ class Footage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class FrameSpan:
     """An episode's part of a video.
 
     Args:
@@ -101,7 +109,7 @@ class Thumbnailer:
 class FrameStats:
     """Takes an episode's frames in order and gives its `Footage`."""
 
-    def __init__(self, span: Span, shrinker: Thumbnailer) -> None:
+    def __init__(self, span: FrameSpan, shrinker: Thumbnailer) -> None:
         self.span, self.count = span, 0
         self.misplaced: int | None = None
         self._shrinker = shrinker
@@ -148,7 +156,7 @@ def _visible(images: Pixels) -> NDArray[np.uint8]:
     return np.repeat(grey.astype(np.uint8), 3, axis=3)
 
 
-def watch_video(path: Path, spans: Sequence[Span], *, fps: int) -> tuple[dict[int, Footage], ValueError | None]:
+def watch_video(path: Path, spans: Sequence[FrameSpan], *, fps: int) -> tuple[dict[int, Footage], ValueError | None]:
     """Decode a file once: episode -> footage; and what broke, then without the episodes that were cut short: a
     DatasetError, or a PixelError where this program cannot read what is whole.
 
@@ -171,7 +179,7 @@ def watch_video(path: Path, spans: Sequence[Span], *, fps: int) -> tuple[dict[in
     return {watcher.span.episode: watcher.footage() for watcher in seen}, broken
 
 
-def watch_images(images: Iterable[Pixels], span: Span) -> Footage:
+def watch_images(images: Iterable[Pixels], span: FrameSpan) -> Footage:
     """What the images of an image feature show: at least one image."""
     watcher = FrameStats(span, Thumbnailer())
     for image in images:

@@ -15,8 +15,8 @@ from torch import Tensor
 from isthmus_datasets.format.features import Feature, Features
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.recording.columns import column_name
-from isthmus_datasets.training.columns import load_columns
+from isthmus_datasets.recording.robot_columns import column_name
+from isthmus_datasets.training.loaded_columns import load_columns
 from isthmus_policies.algorithms.sac.meaning import differences, meaning
 from isthmus_policies.algorithms.sac.replay import ReplayBuffer, closed
 from isthmus_policies.networks.policy import Groups, Tensors

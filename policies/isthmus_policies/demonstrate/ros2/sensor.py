@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.recording.robot import RobotError, RobotLost
-from isthmus_datasets.recording.ros2.topics import stamp_ns, subscribe, take_newest, to_monotonic_ns
+from isthmus_datasets.recording.ros2.topics import header_stamp_ns, subscribe, take_newest, to_monotonic_ns
 from isthmus_deploy.contracts.robot_interface import RobotInterface, SignalInterface
 from isthmus_deploy.ros.bindings.binding import BadMessage, Topic
 from isthmus_deploy.ros.bindings.joints import JOINT_STATES
@@ -58,7 +58,7 @@ class Sensor:
         if taken is None:
             return False
         message, arrived_ns = taken
-        stamped_ns = stamp_ns(message)
+        stamped_ns = header_stamp_ns(message)
         if stamped_ns and stamped_ns == self._stamp_ns:
             return False
         values = self.values.copy()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import refused
 
 from isthmus_datasets.teleop.calibration.board import INCH, Board, Corners
 from isthmus_datasets.teleop.calibration.camera_calibration import CameraCalibration
@@ -135,15 +136,13 @@ def test_useless_views_and_one_that_does_not_fit_are_left_out_and_named(views):
 def test_too_few_views():
     seven = {name: seen_from(PLACES[name], CAMERA) for name in list(PLACES)[:7]}
     nothing = Corners(ids=np.zeros(0, np.int32), pixels=np.zeros((0, 2)), points=np.zeros((0, 3)))
-    with pytest.raises(CalibrationError, match=r"only 7 of 8 views can be used, not 8\n  empty: 0 corners were found"):
+    with refused("7 of 8 views | 8 | empty: 0 corners", CalibrationError):
         fit_intrinsics(seven | {"empty": nothing}, width=640, height=480)
 
 
 def test_views_of_a_board_that_is_never_tilted():
     flat = {f"flat{k}": looking((0.02 * k - 0.1, 0.0), 0.4, 0.02, k, 0.1 * k) for k in range(10)}
-    with pytest.raises(
-        CalibrationError, match=r"focal length uncertain.*tilt it.*nearly parallel to the image.*flat0, fl"
-    ):
+    with refused("tilt | flat0, flat1", CalibrationError):
         fit_intrinsics({name: seen_from(at, CAMERA, 0.1) for name, at in flat.items()}, width=640, height=480)
 
 
@@ -153,7 +152,7 @@ def test_a_gripper_that_did_not_turn_or_only_about_one_axis(views):
     for camera_places in (straight, rolled):
         seen = {name: seen_from(place, CAMERA) for name, place in camera_places.items()}
         gripper = {name: Pose.of(place @ inverse(GRIPPER_FROM_CAMERA)) for name, place in camera_places.items()}
-        with pytest.raises(CalibrationError, match="turn it by 30° and more about two axes"):
+        with refused("30° | two axes", CalibrationError):
             fit_hand_eye(seen, gripper, CAMERA, "eye-in-hand")
 
 
@@ -169,11 +168,11 @@ def test_a_pose_that_is_wrong_is_left_out_and_named(views, fit):
 def test_poses_that_do_not_belong_to_the_images(views, fit):
     names = list(PLACES)
     shifted = dict(zip(names, [*list(in_hand().values())[1:], in_hand()[names[0]]], strict=True))
-    with pytest.raises(CalibrationError, match=r"contradict each other by .*do they belong together.*\n  view00: "):
+    with refused("contradict | view00", CalibrationError):
         fit_hand_eye(views, shifted, fit.intrinsics, "eye-in-hand")
-    with pytest.raises(CalibrationError, match="contradict each other"):
+    with refused("contradict", CalibrationError):
         fit_hand_eye(views, in_hand(), fit.intrinsics, "eye-to-hand")
-    with pytest.raises(CalibrationError, match="no pose of the gripper for view00, view01"):
+    with refused("view00, view01", CalibrationError):
         fit_hand_eye(views, in_hand(names=names[2:]), fit.intrinsics, "eye-in-hand")
 
 
@@ -187,21 +186,21 @@ def test_the_printed_board_knows_its_size(tmp_path):
     assert printed_m == pytest.approx(BOARD.square_m, rel=0.002)
     BOARD.print_to(tmp_path / "board.pdf")
     assert (tmp_path / "board.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(ValueError, match=r"at 20 dpi a square would be 35.56 mm: take more"):
+    with refused("20 dpi | 35.56 mm", ValueError):
         BOARD.print_to(tmp_path / "coarse.png", dpi=20)
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "told"),
     [
-        ({"dictionary": "DICT_9X9"}, "no dictionary 'DICT_9X9'; there are .*DICT_4X4_50"),
-        ({"columns": 2}, "too few corners"),
-        ({"marker_m": 0.04}, "do not fit"),
-        ({"columns": 20, "rows": 20}, "DICT_4X4_50 has 50 markers, the board needs 200"),
+        ({"dictionary": "DICT_9X9"}, "'DICT_9X9' | DICT_4X4_50"),
+        ({"columns": 2}, "corners"),
+        ({"marker_m": 0.04}, "fit"),
+        ({"columns": 20, "rows": 20}, "DICT_4X4_50 | 50 markers | 200"),
     ],
 )
-def test_boards_that_cannot_be(change, problem):
-    with pytest.raises(ValueError, match=problem):
+def test_boards_that_cannot_be(change, told):
+    with refused(told, ValueError):
         Board(**change)
 
 
@@ -224,7 +223,7 @@ def test_poses_and_matrices(position, turn):
 def test_a_quaternion_by_hand():
     quarter = Pose(position=(1.0, 0.0, 0.0), wxyz=(np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)))  # about z
     assert quarter.matrix() @ (1.0, 0.0, 0.0, 1.0) == pytest.approx((1.0, 1.0, 0.0, 1.0))
-    with pytest.raises(ValueError, match="no unit quaternion wxyz: its length is 2"):
+    with refused("wxyz | 2", ValueError):
         Pose(position=(0.0, 0.0, 0.0), wxyz=(2.0, 0.0, 0.0, 0.0))
 
 
@@ -242,26 +241,26 @@ def test_a_calibration_is_kept(calibration, tmp_path):
     assert CameraCalibration.load(tmp_path / "wrist.json") == calibration
     unplaced = replace(calibration, frame=None, pose=None, pose_error_m=None)
     assert CameraCalibration.from_json(unplaced.to_json()) == unplaced
-    with pytest.raises(CalibrationError, match="camera 'wrist' has no pose yet: run isthmus-calibrate hand-eye"):
+    with refused("'wrist' | isthmus-calibrate hand-eye", CalibrationError):
         mujoco_camera(unplaced)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
+    ("old", "new", "told"),
     [
-        ('"version": 1', '"version": 2', "of version 2, this program knows 1: update isthmus"),
-        ('"fx": 605.0', '"fx": "wide"', "intrinsics must be 6 finite numbers"),
-        ('"fx": 605.0', '"fx": NaN', "intrinsics must be 6 finite numbers"),
-        ('"fx"', '"f"', "unexpected keyword argument 'f'"),
-        ('"position": "m"', '"position": "mm"', "its units are"),
-        ('"camera"', '"cam"', "unexpected keyword argument 'cam'"),
+        ('"version": 1', '"version": 2', "version 2 | 1 | update isthmus"),
+        ('"fx": 605.0', '"fx": "wide"', "intrinsics | 6 finite numbers"),
+        ('"fx": 605.0', '"fx": NaN', "intrinsics | 6 finite numbers"),
+        ('"fx"', '"f"', "'f'"),
+        ('"position": "m"', '"position": "mm"', "units | 'mm'"),
+        ('"camera"', '"cam"', "'cam'"),
         ("{", "", "Extra data"),
     ],
 )
-def test_files_that_are_no_calibration(calibration, tmp_path, old, new, problem):
+def test_files_that_are_no_calibration(calibration, tmp_path, old, new, told):
     path = tmp_path / "wrist.json"
     path.write_text(calibration.to_json().replace(old, new, 1))
-    with pytest.raises(CalibrationError, match=f"wrist.json: not a camera's calibration: .*{problem}"):
+    with refused(f"wrist.json | {told}", CalibrationError):
         CameraCalibration.load(path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from isthmus_datasets.recording.operator import DeviceError, Event
 from isthmus_datasets.teleop.devices.gamepad import Gamepad
@@ -119,9 +120,9 @@ def test_an_unplugged_pad_is_told_and_may_come_back(pad: Pad, gamepad: Gamepad):
     pad.push({LEFT_Y: -1.0})
     assert gamepad.read().linear[0] == pytest.approx(1.0, abs=1e-3)
     pad.unplug()
-    with pytest.raises(DeviceError, match="gamepad: it was unplugged: plug it in and begin the next episode"):
+    with refused("gamepad | unplugged", DeviceError):
         gamepad.read()
-    with pytest.raises(DeviceError, match="gamepad: none is plugged in"):
+    with refused("gamepad | plugged in", DeviceError):
         gamepad.read()
     pad.plug_in()
     assert gamepad.read().linear[0] == 0.0
@@ -131,7 +132,7 @@ def test_an_unplugged_pad_is_told_and_may_come_back(pad: Pad, gamepad: Gamepad):
 
 def test_without_a_pad_one_is_asked_for(pad: Pad):
     pad.unplug()
-    with pytest.raises(DeviceError, match="gamepad: none is plugged in"):
+    with refused("gamepad | plugged in", DeviceError):
         Gamepad()
     pad.plug_in()
 
@@ -139,10 +140,10 @@ def test_without_a_pad_one_is_asked_for(pad: Pad):
 def test_a_stick_without_a_known_layout_is_named(pad: Pad):
     pad.unplug()
     pad.plug_in(kind=0)
-    with pytest.raises(DeviceError, match=r"does not know the layout of 'Virtual.*SDL_GAMECONTROLLERCONFIG"):
+    with refused("SDL_GAMECONTROLLERCONFIG", DeviceError):
         Gamepad()
 
 
 def test_a_library_that_is_not_installed_is_named():
-    with pytest.raises(DeviceError, match="gamepad: the package flying-carpet is not installed: pip install flying-c"):
+    with refused("gamepad | flying-carpet | pip install flying-carpet", DeviceError):
         library("flying_carpet.wings", device="gamepad", package="flying-carpet")

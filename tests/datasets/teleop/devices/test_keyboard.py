@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from isthmus_datasets.recording.operator import DeviceError, Event
 from isthmus_datasets.teleop.devices.keyboard import CONTROL, EVENTS, MOVES, Keyboard
@@ -95,7 +96,7 @@ def test_the_terminal_is_as_it_was_after_closing(desk: Desk):
 def test_what_is_no_terminal_is_refused():
     reader, writer = os.pipe()
     try:
-        with pytest.raises(DeviceError, match="keyboard: the standard input is no terminal"):
+        with refused("keyboard | terminal", DeviceError):
             Keyboard(terminal=reader)
     finally:
         os.close(reader)
@@ -104,7 +105,7 @@ def test_what_is_no_terminal_is_refused():
 
 def test_a_terminal_that_has_gone_is_told(desk: Desk):
     os.close(desk.hand)
-    with pytest.raises(DeviceError, match="keyboard: the terminal has gone"):
+    with refused("keyboard | gone", DeviceError):
         desk.keyboard.read()
     desk.hand = os.open("/dev/null", os.O_RDONLY)
 

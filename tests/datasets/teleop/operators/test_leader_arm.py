@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from refusals import refused
 
 pytest.importorskip("scservo_sdk", reason="needs feetech-servo-sdk: pip install 'isthmus[teleop]'")
 pytest.importorskip("dynamixel_sdk", reason="needs dynamixel-sdk: pip install 'isthmus[teleop]'")
@@ -65,9 +66,7 @@ def test_the_servos_have_no_torque_so_that_a_hand_can_move_them(servos: SimpleNa
 
 def test_servos_that_are_not_there_are_named_at_the_start(servos: SimpleNamespace):
     servos.wires.silent = {2}
-    with pytest.raises(
-        DeviceError, match=r"leader arm at \S+ttyARM: no answer from lift \(id 2\), roll \(id 5\): check"
-    ):
+    with refused("leader arm | lift (id 2), roll (id 5)", DeviceError):
         servos.connect({**IDS, "roll": 5})
 
 
@@ -81,7 +80,7 @@ def test_a_servo_that_falls_silent_is_named_and_may_come_back(servos: SimpleName
     bus = servos.connect()
     bus.read()
     servos.wires.silent = {2}
-    with pytest.raises(DeviceError, match=r"lift \(id 2\): There is no status packet: check the cable"):
+    with refused("lift (id 2) | cable", DeviceError):
         bus.read()
     servos.wires.silent = set()
     assert bus.read() == {1: 2048, 2: 2048, 6: 2048}
@@ -90,14 +89,14 @@ def test_a_servo_that_falls_silent_is_named_and_may_come_back(servos: SimpleName
 def test_a_bus_that_is_unplugged_is_told(servos: SimpleNamespace):
     bus = servos.connect()
     servos.wires.unplug()
-    with pytest.raises(DeviceError, match=r"leader arm at \S+ttyARM: it was unplugged"):
+    with refused("leader arm | unplugged", DeviceError):
         bus.read()
-    with pytest.raises(DeviceError, match=r"leader arm at \S+ttyARM: cannot be opened"):
+    with refused("leader arm | opened", DeviceError):
         bus.read()
 
 
 def test_a_port_that_does_not_exist_is_told():
-    with pytest.raises(DeviceError, match="leader arm at /dev/ttyNONE: cannot be opened"):
+    with refused("leader arm | /dev/ttyNONE", DeviceError):
         ServoBus("/dev/ttyNONE", IDS)
 
 
@@ -122,20 +121,20 @@ def test_a_calibration_is_kept_in_a_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "wrong"),
+    ("change", "told"),
     [
-        ({"version": 2}, "version 2, known is 1"),
-        ({"joints": {"pan": {"id": 1}}}, "missing 4 required"),
-        ({"joints": {}}, "each joint needs an id of its own"),
-        ({"joints": {name: {**vars(joint())} for name in ("pan", "lift")}}, r"but they are \[1, 1\]"),
+        ({"version": 2}, "version 2 | 1"),
+        ({"joints": {"pan": {"id": 1}}}, "4 | direction"),
+        ({"joints": {}}, "id | []"),
+        ({"joints": {name: {**vars(joint())} for name in ("pan", "lift")}}, "id | [1, 1]"),
         ({"joints": {"pan": {**vars(joint()), "direction": 0}}}, "direction 1 or -1"),
-        ({"joints": [1]}, "no attribute 'items'"),
+        ({"joints": [1]}, "'list'"),
     ],
 )
-def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, change: dict, wrong: str):
+def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, change: dict, told: str):
     file = tmp_path / "leader.json"
     file.write_text(json.dumps({"version": 1, "joints": {"pan": vars(joint())}} | change))
-    with pytest.raises(ValueError, match=rf"leader\.json is no calibration of an arm: .*{wrong}"):
+    with refused(f"leader.json | {told}", ValueError):
         Calibration.load(file)
 
 
@@ -145,9 +144,9 @@ def test_an_arm_is_calibrated_by_holding_it_at_zero_and_moving_it():
     assert made.joints["pan"].home_ticks == 3000
     assert made.joints["lift"].direction == -1
     np.testing.assert_allclose(made.ranges, [(-0.9204, 0.9204)] * 2, atol=1e-4)
-    with pytest.raises(ValueError, match=r"lift was moved by 0\.00 rad only"):
+    with refused("lift | 0.00 rad", ValueError):
         calibrated({"pan": 1, "lift": 2}, {1: 3000, 2: 4090}, [{**ticks, 2: 4090} for ticks in seen])
-    with pytest.raises(ValueError, match="pan went half a turn away from its home"):
+    with refused("pan | half a turn", ValueError):
         calibrated({"pan": 1}, {1: 0}, [{1: ticks} for ticks in range(0, 4096, 8)])
 
 
@@ -294,5 +293,5 @@ def test_a_start_that_gives_back_does_not_wait_for_the_leader():
 
 def test_a_calibration_of_another_arm_is_refused():
     other = Calibration(joints={"pan": joint(id=1), "tilt": joint(id=2)})
-    with pytest.raises(ValueError, match="leader's joints are pan, tilt, but the robot's lift, pan, gripper"):
+    with refused("pan, tilt | lift, pan, gripper", ValueError):
         LeaderArm(Wires(), Buttons(), other, FEATURES, minimum=(0, 0, 0), maximum=(1, 1, 1), rate_hz=10)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.training.columns import load_columns
 from isthmus_datasets.training.dataset import Batch, Subset, WindowDataset
+from isthmus_datasets.training.loaded_columns import load_columns
 from isthmus_datasets.training.windows import WindowConfig
 from isthmus_policies.chunks.chunk_policy import ChunkSpec
 from isthmus_policies.chunks.steering.iql import Transitions

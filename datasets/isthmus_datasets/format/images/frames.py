@@ -18,9 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.lfs import lfs_pointer
-from isthmus_datasets.format.pixels import (
+from isthmus_datasets.format.images.pixels import (
     PixelError,
     Pixels,
     from_frame,
@@ -29,6 +27,8 @@ from isthmus_datasets.format.pixels import (
     shape_of,
     to_frame,
 )
+from isthmus_datasets.format.info import DatasetError
+from isthmus_datasets.format.lfs import lfs_pointer
 
 TOLERANCE_S = 1e-4
 """How far a frame may be from its row's time: LeRobot's limit."""

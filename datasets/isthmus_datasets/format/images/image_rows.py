@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.features import Feature, Features
-from isthmus_datasets.format.frames import png
+from isthmus_datasets.format.images.frames import png
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.parquet import IMAGE, arrow_type, checked_image, open_parquet, rows_at, to_arrow
-from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.format.statistics import thinned
 
 AT_ONCE = 32

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.ros2_lead import Lead, find_lead
-from isthmus_datasets.convert.importers.ros2_time import (
+from isthmus_datasets.convert.importers.bags.capture_times import (
     SECOND,
     WHOLE,
     Nanoseconds,
@@ -18,6 +17,7 @@ from isthmus_datasets.convert.importers.ros2_time import (
     observed_among,
     period_of,
 )
+from isthmus_datasets.convert.importers.bags.lead import Lead, find_lead
 
 PHASES = 24
 """How many beginnings within a period are tried for a grid."""

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
-from isthmus_datasets.convert.importers.mcap_channels import channel_metadata
-from isthmus_datasets.convert.importers.ros2_files import open_files, reading
-from isthmus_datasets.convert.importers.ros2_readings import ImageReadings, JointReadings, Readings, Values
-from isthmus_datasets.convert.importers.ros2_time import Nanoseconds, Stamps, capture_times, clock_findings
+from isthmus_datasets.convert.importers.bags.bag_files import open_files, reading
+from isthmus_datasets.convert.importers.bags.capture_times import Nanoseconds, Stamps, capture_times, clock_findings
+from isthmus_datasets.convert.importers.bags.mcap_channels import channel_metadata
+from isthmus_datasets.convert.importers.bags.topic_readings import ImageReadings, JointReadings, Readings, Values
 from isthmus_datasets.convert.importers.source import ImportOptions
+from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.info import DatasetError
-from isthmus_datasets.format.pixels import Pixels
 from isthmus_datasets.recording.ros2.messages import camera_array, stamp_ns
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from isthmus_datasets.convert.importers.mcap_salvage import CHUNK, MAGIC, records
+from isthmus_datasets.convert.importers.bags.mcap_salvage import CHUNK, MAGIC, records
 
 _CHANNEL = 0x04
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.cameras import without_loss
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
+from isthmus_datasets.format.images.storage import without_loss
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter

@@ -9,14 +9,14 @@ from pathlib import Path
 from types import TracebackType
 
 from isthmus_datasets.format.files import make_folder
-from isthmus_datasets.format.video import Frame
+from isthmus_datasets.format.images.video import Frame
 from isthmus_datasets.recording.encoding.video_process import VideoProcess
 
 RING_S = 2.0
 """How much video may wait to be encoded."""
 
 
-class Footage:
+class EpisodeVideos:
     """One process for each camera, started at once, and a folder for what they write; a context manager.
 
     Args:
@@ -88,7 +88,7 @@ class Footage:
         self.processes.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> Footage:
+    def __enter__(self) -> EpisodeVideos:
         return self
 
     def __exit__(

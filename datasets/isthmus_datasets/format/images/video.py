@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from isthmus_datasets.format.pixels import DEPTH, Pixels, is_depth, to_frame
+from isthmus_datasets.format.images.pixels import DEPTH, Pixels, is_depth, to_frame
 
 Frame = NDArray[np.uint8]
 """One image: (height, width, 3), RGB."""

@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionF
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from isthmus_datasets.convert.importers import mcap_salvage
+from isthmus_datasets.convert.importers.bags import mcap_salvage
 from isthmus_datasets.format.info import DatasetError
 
 if sys.version_info >= (3, 14):

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.ros2_files import is_bag
-from isthmus_datasets.convert.importers.ros2_grid import Grid, make_grid, time_findings
-from isthmus_datasets.convert.importers.ros2_recording import Bag, Track, open_bag
-from isthmus_datasets.convert.importers.ros2_spans import find_spans
-from isthmus_datasets.convert.importers.ros2_time import WHOLE, Span
+from isthmus_datasets.convert.importers.bags.bag import Bag, Track, open_bag
+from isthmus_datasets.convert.importers.bags.bag_files import is_bag
+from isthmus_datasets.convert.importers.bags.capture_times import WHOLE, Span
+from isthmus_datasets.convert.importers.bags.episode_spans import find_spans
+from isthmus_datasets.convert.importers.bags.grid import Grid, make_grid, time_findings
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
-from isthmus_datasets.format.cameras import depth_camera
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.images.storage import depth_camera
+from isthmus_datasets.format.images.video import VideoWriter
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.staging import CRF, KEY_EVERY
-from isthmus_datasets.format.video import VideoWriter
 
 KIND = "ROS 2 bag: a folder with metadata.yaml, a .mcap or .db3 file, or a folder of such"
 CAPTURE_TIME = "capture_time_ns"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.number_rows import NumberRows
-from isthmus_datasets.convert.importers.ros2_units import JOINT_STATE, units_of
+from isthmus_datasets.convert.importers.bags.message_units import JOINT_STATE, units_of
+from isthmus_datasets.convert.importers.bags.number_rows import NumberRows
 from isthmus_datasets.recording.ros2.messages import camera_array, choose, numbers
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus_datasets.convert.importers.ros2_time import SECOND, Nanoseconds, period_of
+from isthmus_datasets.convert.importers.bags.capture_times import SECOND, Nanoseconds, period_of
 
 REGULAR = 0.35
 """Half of the times from an observation's newest reading to a command are within this share of its period, where the

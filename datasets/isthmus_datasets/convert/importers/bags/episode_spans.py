@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus_datasets.convert.importers.ros2_files import SERVICE
-from isthmus_datasets.convert.importers.ros2_recording import Bag
-from isthmus_datasets.convert.importers.ros2_time import (
+from isthmus_datasets.convert.importers.bags.bag import Bag
+from isthmus_datasets.convert.importers.bags.bag_files import SERVICE
+from isthmus_datasets.convert.importers.bags.capture_times import (
     SECOND,
     WHOLE,
     Nanoseconds,
