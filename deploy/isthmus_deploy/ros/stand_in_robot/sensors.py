@@ -93,7 +93,7 @@ def sensor_topics(robot: RobotInterface, table: BindingTable | None = None) -> d
 
 
 def image_topics(topics: Mapping[Topic, Sequence[SignalInterface]]) -> list[str]:
-    """Those that carry an image, by name."""
+    """The names of the topics that carry an image."""
     return [topic.name for topic, signals in topics.items() if any(signal.dtype == "uint8" for signal in signals)]
 
 

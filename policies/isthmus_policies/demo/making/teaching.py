@@ -114,7 +114,7 @@ class ByTeaching:
         actor.require_success()
 
     def _practise(self, order: Order, options: TeachingOptions, learner: Process, actor: Process) -> None:
-        """For so many minutes. Raises ProcessError where one of the two has ended before."""
+        """Let both run for so many minutes. Raises ProcessError where one of the two has ended before."""
         told = TextColumn("{task.description}")
         columns = (TextColumn("[bold]practising[/]"), BarColumn(), TimeRemainingColumn(), told)
         begun, length_s = time.monotonic(), 60 * options.minutes

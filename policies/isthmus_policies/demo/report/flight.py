@@ -16,7 +16,7 @@ from isthmus_policies.evaluation.video import Text, off_reference
 
 
 def _error(demo: Demo) -> Vector:
-    """From the reference to the robot, (t, 3) m."""
+    """How far the robot is from the reference, (t, 3) m."""
     return demo.arrays["position"] - demo.arrays["reference_position"]
 
 
