@@ -30,7 +30,7 @@ QUADROTOR = TaskEntry(
     robot="crazyflie",
     config=HoverConfig(),
     summary="hold a position by direct motor commands",
-    mission="isthmus_policies.demo.report.flight:FLIGHT",
+    mission="isthmus_policies.demo.report.missions.flight:FLIGHT",
 )
 # A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer episodes, and
 # more of the curriculum, which is where precision comes from.
@@ -61,7 +61,7 @@ QUADRUPED = TaskEntry(
     config=VelocityConfig(),
     training=_WALKING,
     summary="walk as told on flat ground",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 QUADRUPED_ROUGH = TaskEntry(
     make=VelocityTracking,
@@ -69,7 +69,7 @@ QUADRUPED_ROUGH = TaskEntry(
     config=rough(),
     training={**_WALKING, "num_envs": 1024},
     summary="walk as told on rough ground",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 BIPED = TaskEntry(
     make=VelocityTracking,
@@ -90,7 +90,7 @@ BIPED = TaskEntry(
         "algorithm": {**_WALKING["algorithm"], "epochs": 4},
     },
     summary="walk as told on two legs",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 PUSH_T = TaskEntry(
     make=PushT,
@@ -98,7 +98,7 @@ PUSH_T = TaskEntry(
     config=PushTConfig(),
     summary="push a T into its goal",
     demonstration=_DISC,
-    mission="isthmus_policies.demo.report.push:PUSH",
+    mission="isthmus_policies.demo.report.missions.push:PUSH",
 )
 PUSH_T_STANDARD = TaskEntry(
     make=PushT,
@@ -120,7 +120,7 @@ PICK_PLACE = TaskEntry(
     config=PickPlaceConfig(),
     summary="put the cube into the zone",
     demonstration=_ARM,
-    mission="isthmus_policies.demo.report.place:PLACE",
+    mission="isthmus_policies.demo.report.missions.place:PLACE",
 )
 PICK_PLACE_RANDOMIZED = TaskEntry(
     make=PickPlace,
@@ -174,5 +174,5 @@ PEG = TaskEntry(
     },
     summary="bring the peg into a hole that only touch finds",
     demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
-    mission="isthmus_policies.demo.report.insert:INSERT",
+    mission="isthmus_policies.demo.report.missions.insert:INSERT",
 )

@@ -7,9 +7,10 @@ from html import escape
 import numpy as np
 
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
-from isthmus_policies.demo.report import flight_plots, parts
+from isthmus_policies.demo.report import parts
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import DemoKind
+from isthmus_policies.demo.report.missions import flight_plots
 from isthmus_policies.demo.report.plots import Vector
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.evaluation.video import Text, off_reference
