@@ -22,8 +22,8 @@ _WALKING = {
         "num_steps": 24, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.006), "symmetry": True,
     },
 }  # fmt: skip
-_ARM = "isthmus_policies.demonstrate.pick_place:DEMONSTRATION"
-_DISC = "isthmus_policies.demonstrate.push_t:DEMONSTRATION"
+_ARM = "isthmus_policies.demonstrate.tasks.pick_place:DEMONSTRATION"
+_DISC = "isthmus_policies.demonstrate.tasks.push_t:DEMONSTRATION"
 
 QUADROTOR = TaskEntry(
     make=Hover,
@@ -173,6 +173,6 @@ PEG = TaskEntry(
         "algorithm": {"update_ratio": 1.0, "gamma": 0.98, "warm_up": 512, "initial_temperature": 0.05},
     },
     summary="bring the peg into a hole that only touch finds",
-    demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
+    demonstration="isthmus_policies.demonstrate.tasks.peg:DEMONSTRATION",
     mission="isthmus_policies.demo.report.missions.insert:INSERT",
 )
