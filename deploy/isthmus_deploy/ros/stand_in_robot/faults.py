@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 
 Kind = Literal["nan", "jump", "silence", "freeze", "late"]
 _PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z0-9_/]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
