@@ -67,13 +67,11 @@ def _flat(path: Path, data: memoryview, finished: bool) -> Iterator[tuple[int, m
             return
         if opcode == CHUNK:
             records, right = _chunk(path, content)
+            if whole and not right and finished:
+                raise McapError(f"{path}: a chunk does not have its checksum: the file is damaged, copy it again")
             if whole and not right:
-                if finished:
-                    raise McapError(f"{path}: a chunk does not have its checksum: the file is damaged, copy it again")
                 return  # its end was not on the disk yet
-            for inner, inner_content, inner_whole in _records(records):
-                if inner_whole:
-                    yield inner, inner_content
+            yield from ((inner, inner_content) for inner, inner_content, all_there in _records(records) if all_there)
         elif whole:
             yield opcode, content
 

@@ -331,12 +331,16 @@ def _watch(
         update = _mission_progress(process)
         while not process.ended(_POLL_S):
             for needed in needs:
-                if needed.ended():
-                    needed.require_success()
-                    raise DemoError(f"{needed.name} ended during the mission (see {needed.log})")
+                _require_running(needed)
             if duration_s is not None:
                 completed, note = update()
                 progress.update(bar, completed=completed, note=note)
+
+
+def _require_running(needed: Process) -> None:
+    if needed.ended():
+        needed.require_success()
+        raise DemoError(f"{needed.name} ended during the mission (see {needed.log})")
 
 
 def _mission_progress(mission: Process) -> Callable[[], tuple[float, str]]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus_sim.identify.levenberg_marquardt import Search, descend
 from isthmus_sim.identify.log import Array, ServoLog
 from isthmus_sim.identify.servo import LADDERS, UNKNOWNS, Bench, Friction, names
 
-_DAMPINGS = np.array([0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0])
-_GIVE_UP = 1e7
-_ITERATIONS = 40
-_ENOUGH = 1e-5  # share of the cost that a further step has to win
+_SEARCH = Search(dampings=(0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0), iterations=40, give_up=1e7, enough=1e-5)
 _STEP = 1e-3  # of a derivative, in units of the parameter's scale
 RUGGED: tuple[Friction, ...] = ("load", "load-stribeck")
 _ROUNDS, _DRAWN, _CHOSEN, _SPREAD = 4, 64, 2, 0.2
@@ -104,26 +102,18 @@ def bounds(friction: Friction) -> tuple[Array, Array]:
 
 
 def _descend(bench: Bench, friction: Friction, values: Array, fixed: frozenset[str]) -> Fit:
-    """Levenberg-Marquardt within the bounds: the derivatives of all parameters are one simulation of many lanes, and
-    so are the steps of several dampings."""
-    current, damping = _linearized(bench, friction, values, fixed), 1.0
-    for _ in range(_ITERATIONS):
-        cost = current.cost
-        dampings = damping * _DAMPINGS
-        tried = np.stack([_step(current, each) for each in dampings])
-        costs = ((bench.positions(tried) - bench.measured) ** 2).sum(axis=1)
-        costs[~np.isfinite(costs)] = np.inf  # that step is too long
-        best = int(costs.argmin())
-        if costs[best] >= cost:
-            damping *= 1e3
-            if damping > _GIVE_UP:
-                break
-            continue
-        damping = dampings[best]
-        current = _linearized(bench, friction, tried[best], fixed)
-        if cost - costs[best] < _ENOUGH * cost:
-            break
-    return current
+    return descend(
+        values,
+        _SEARCH,
+        linearize=lambda at: _linearized(bench, friction, at, fixed),
+        step=_step,
+        costs=lambda tried: _costs(bench, tried),
+    )
+
+
+def _costs(bench: Bench, candidates: Array) -> Array:
+    """(n,) rad²; not finite where a simulation is not."""
+    return ((bench.positions(candidates) - bench.measured) ** 2).sum(axis=1)
 
 
 def _around(bench: Bench, best: Fit) -> Fit:
@@ -131,9 +121,8 @@ def _around(bench: Bench, best: Fit) -> Fit:
     random = np.random.default_rng(0)
     for _ in range(_ROUNDS):
         drawn = _drawn_around(best, random)
-        costs = ((bench.positions(drawn) - bench.measured) ** 2).sum(axis=1)
-        costs[~np.isfinite(costs)] = np.inf
-        fits = [_descend(bench, best.friction, drawn[i], best.fixed) for i in costs.argsort()[:_CHOSEN]]
+        lowest = _costs(bench, drawn).argsort()[:_CHOSEN]
+        fits = [_descend(bench, best.friction, drawn[i], best.fixed) for i in lowest]
         before, best = best, min((best, *fits), key=lambda each: each.cost)
         if best.cost > (1.0 - _WORTH_IT) * before.cost:
             break

@@ -31,7 +31,7 @@ class _Newest:
 
 
 def conversion(message: type, name: str | None) -> Conversion:
-    """From the driver's type `name` (None for the binding's own) to `message`.
+    """The conversion from the driver's type `name` (None for the binding's own) to `message`.
 
     Raises:
         Refusal: there is none; lists the valid types.
