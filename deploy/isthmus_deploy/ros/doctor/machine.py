@@ -8,8 +8,8 @@ import resource
 from collections.abc import Mapping
 
 from isthmus_deploy.ros import realtime
-from isthmus_deploy.ros.domain import domain_problem
 from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
+from isthmus_deploy.ros.domain import domain_problem
 
 _TRIED_RMW = "rmw_fastrtps_cpp"
 _EPHEMERAL = range(102, 215)  # their ports are those that Linux hands out to anybody
