@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from isthmus_deploy.ros.domain import domain_problem
 from isthmus_deploy.ros.wall_clock_watch import WallClockWatch
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ class Link:
         from rclpy.utilities import ok
 
         _, arguments = split_arguments(sys.argv[1:])
+        if problem := domain_problem(os.environ.get("ROS_DOMAIN_ID", "")):
+            raise Refusal(f"ROS 2 does not start: ROS_DOMAIN_ID: {problem}")
         try:
             self._began = not ok()  # a second link of this process shares what the first one began
             if self._began:
