@@ -90,7 +90,7 @@ def test_a_policy_that_waits_for_its_camera_follows_no_faster_sensor():
 
 
 def test_a_policy_on_a_busy_machine_is_often_late():
-    """Readings every 20 ms; commands 5 ms behind them, but two of four 13 and 19 ms, which is no jitter about a mean."""
+    """Readings every 20 ms; commands 5 ms behind them, but two of four 13 and 19: no jitter about a mean."""
     late = np.tile([5, 5, 13, 19], 20) * 10**6
     state = SECOND + np.arange(80) * PERIOD
     grid = make_grid({"observation.state": state, "action": state + late}, FPS, "it")
