@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def lacking(told: str, said: str) -> list[str]:
 
 
 @contextmanager
-def refused(told: str, error: type[BaseException] = DatasetError) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+def refused(told: str, error: type[Any] = DatasetError) -> Iterator[pytest.ExceptionInfo[Any]]:
     """The block raises `error`, and what that says is not `lacking` in names."""
     with pytest.raises(error) as caught:
         yield caught
@@ -26,7 +27,7 @@ def refused(told: str, error: type[BaseException] = DatasetError) -> Iterator[py
     assert not missing, f"{missing} not told in: {caught.value}"
 
 
-def all_refused(cases: Mapping[str, Callable[[], object]], error: type[BaseException] = DatasetError) -> None:
+def all_refused(cases: Mapping[str, Callable[[], object]], error: type[Any] = DatasetError) -> None:
     """Each of the calls is `refused`, and told the names before it."""
     for told, call in cases.items():
         try:

@@ -15,8 +15,8 @@ from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.episode_index import EpisodeRow, read_episodes
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.final import final_file, read_final
+from isthmus_datasets.format.image_rows import image_files, row_parts
 from isthmus_datasets.format.images.frames import read_frames, scaled, stream_frames
-from isthmus_datasets.format.images.image_rows import image_files, row_parts
 from isthmus_datasets.format.images.pixels import PixelError, Pixels
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import checked_image, from_arrow, read_rows

@@ -20,8 +20,8 @@ from isthmus_datasets.format.episode_index import EpisodeRow, VideoPlace, confor
 from isthmus_datasets.format.features import INDEX_FEATURES
 from isthmus_datasets.format.files import not_written, sync, write_synced
 from isthmus_datasets.format.final import Final, final_file, final_problem, final_table
+from isthmus_datasets.format.image_rows import write_rows
 from isthmus_datasets.format.images.frames import VideoFacts, scan_video
-from isthmus_datasets.format.images.image_rows import write_rows
 from isthmus_datasets.format.images.pixels import Pixels
 from isthmus_datasets.format.images.video import write_video
 from isthmus_datasets.format.info import INFO_FILE, DatasetError, DatasetInfo

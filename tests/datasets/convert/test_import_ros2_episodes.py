@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dataset_command import run
 from made_bags import (
     BOTH,
     JOINTS,
@@ -35,7 +36,6 @@ from written import imported
 from isthmus_datasets.convert.importers.opening import open_source
 from isthmus_datasets.convert.importers.source import ImportOptions, Source
 from isthmus_datasets.format.reader import DatasetReader
-from isthmus_datasets.tools.cli import main
 
 BAGS = Path(__file__).parents[3].parent / "shared" / "data" / "ros2_bags"
 needs_bags = pytest.mark.skipif(not BAGS.exists(), reason=f"the recorded bags are not at {BAGS}")
@@ -279,9 +279,7 @@ def test_from_the_command_line(tmp_path: Path):
     bag = write_bag(tmp_path / "bag", moving(SECONDS), saying("/mode", "String", (300, "run"), (900, "idle")))
     said = ["--fps", "20", "--task", "touch", "--topics", "observation.state", "/state"]
     cutting = ["--episodes", "/mode:data=run", "--gap-s", "0.5"]
-    with pytest.raises(SystemExit) as ended:
-        main(["import", str(bag), str(tmp_path / "data"), *said, *cutting])
-    assert ended.value.code == 0
+    assert run("import", bag, tmp_path / "data", *said, *cutting) == 0
     assert [episode.length for episode in DatasetReader(tmp_path / "data").episodes] == [12]
 
 

@@ -14,8 +14,8 @@ from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.image_rows import AT_ONCE, row_parts
 from isthmus_datasets.format.images.frames import png
-from isthmus_datasets.format.images.image_rows import AT_ONCE, row_parts
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.operations import keep_episodes, recompute_statistics

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_command import run
 from spoiling import edit_info
 from written import written
 
 from isthmus_datasets.tools.checks.suite import CHECKS, name_of, run_checks
-from isthmus_datasets.tools.cli import main
 from isthmus_datasets.tools.report.operator_agreement import agreement
 from isthmus_datasets.tools.report.smoothness import action_smoothness, spectral_arc_length
 from isthmus_datasets.tools.report.starts import starts
@@ -24,13 +24,6 @@ from isthmus_datasets.tools.scan.gather import gather
 
 PUSHT = Path(__file__).parents[3].parent / "shared" / "data" / "pusht_human" / "pusht_cchi_v7_replay.zarr"
 needs_pusht = pytest.mark.skipif(not PUSHT.exists(), reason=f"the human Push-T demonstrations are not at {PUSHT}")
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 def black(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dataset_command import run
 from refusals import refused
 from written import written
 
@@ -20,7 +21,6 @@ from isthmus_datasets.recording.rate import VirtualClock
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import Observation, quantities
 from isthmus_datasets.recording.robot_columns import open_dataset
-from isthmus_datasets.tools import cli
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.migration import migrate
 from isthmus_datasets.tools.scan.gather import gather
@@ -125,9 +125,7 @@ class Goal(PointMass):
 def test_it_can_be_gone_on_with(old: Path, tmp_path: Path):
     with refused("old | isthmus-dataset migrate"):
         open_dataset(old, FEATURES, fps=10)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["migrate", str(old), str(tmp_path / "new")])
-    assert not ended.value.code
+    assert run("migrate", old, tmp_path / "new") == 0
     robot = Goal()
     with (
         open_dataset(tmp_path / "new", robot.features, fps=10) as writer,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_command import run
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
-from isthmus_datasets.tools.cli import main
 
 LENGTHS = (4, 5, 6)
 
@@ -31,14 +31,6 @@ def dataset(tmp_path: Path) -> Path:
             final = {"observation.state": np.array([number, length], np.float32)}
             writer.append(Episode(columns=columns, videos={}, task="push", facts={"success": True}, final=final))
     return tmp_path / "source"
-
-
-def run(*arguments: object) -> int:
-    """The exit code of isthmus-dataset."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def episodes(path: Path) -> list[int]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source
 from isthmus_datasets.format.episode import Episode, ImageFiles, Scalar
 from isthmus_datasets.format.features import INDEX_FEATURES, Feature, Features
-from isthmus_datasets.format.images.image_rows import image_files
+from isthmus_datasets.format.image_rows import image_files
 from isthmus_datasets.format.info import DatasetError, other_splits
 from isthmus_datasets.format.parquet import from_arrow, open_parquet, read_rows
 

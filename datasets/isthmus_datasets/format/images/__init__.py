@@ -1,1 +1,1 @@
-"""A dataset's images: as arrays, in video files and in rows; with loss, without, or as depths."""
+"""A dataset's images: as arrays and in video files; with loss, without, or as depths."""

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from isthmus_datasets.format.image_rows import image_files
 from isthmus_datasets.format.images.frames import decode_image
-from isthmus_datasets.format.images.image_rows import image_files
 from isthmus_datasets.format.images.pixels import PixelError
 from isthmus_datasets.format.info import DatasetError, DatasetInfo
 from isthmus_datasets.format.parquet import from_arrow, open_parquet
