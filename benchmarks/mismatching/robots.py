@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hand_made_policy  # pyright: ignore[reportMissingImports]
+import hand_made_policy
 import numpy as np
 import onnx
-import standing_policy  # pyright: ignore[reportMissingImports]
+import standing_policy
 from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contracts.contract import Contract, Memory

@@ -62,18 +62,7 @@ def read_flight(path: Path) -> Flight:
     Raises:
         FlightError: there is no flight, or it is damaged.
     """
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise FlightError(f"{path}: has no {SUFFIX} files")
-    try:
-        bags = [McapReader(file) for file in files]
-    except McapError as error:
-        raise FlightError(str(error)) from error
-    said = bags[0].metadata.get(METADATA)
-    if said is None:
-        raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
-    if "policies" not in said:
-        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+    bags, said = _bags(path)
     contract, policies = Contract.from_json(said["contract"]), flown.from_json(said["policies"])
     layout = Layout(contract, images=said["images"] == "true", policies=len(policies))
     messages: dict[str, list[bytes]] = {}
@@ -101,6 +90,23 @@ def read_flight(path: Path) -> Flight:
         sent=layout.command_views(rows, "sent"),
         finished=bags[-1].finished,
     )
+
+
+def _bags(path: Path) -> tuple[list[McapReader], Mapping[str, str]]:
+    """The files of a run, at least one, and what the first says of all."""
+    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise FlightError(f"{path}: has no {SUFFIX} files")
+    try:
+        bags = [McapReader(file) for file in files]
+    except McapError as error:
+        raise FlightError(str(error)) from error
+    said = bags[0].metadata.get(METADATA)
+    if said is None:
+        raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
+    if "policies" not in said:
+        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+    return bags, said
 
 
 def _rows(layout: Layout, messages: Mapping[str, Sequence[bytes]]) -> np.ndarray:

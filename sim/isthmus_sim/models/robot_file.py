@@ -136,7 +136,7 @@ def _model(path: Path, model: str) -> str:
 
 
 def _motors(value: Any) -> dict[str, dict[str, float]]:
-    """By motor's number, then by joint; in the file it is the other way round."""
+    """The motors' numbers, each by joint; in the file it is the other way round."""
     motors: dict[str, dict[str, float]] = {}
     for joints, numbers in _table("motors", value).items():
         key = f'motors."{joints}"'

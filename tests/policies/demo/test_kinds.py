@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_policies.demo.demo import parse
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks
+from isthmus_policies.demo.options import parse
 from isthmus_policies.demo.report.missions.flight import FLIGHT
 from isthmus_policies.demo.report.missions.place import PLACE
 from isthmus_policies.demo.report.missions.push import PUSH
