@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.flight import flown
 from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.folder import SUFFIX
@@ -66,14 +67,24 @@ def read_flight(path: Path) -> Flight:
     if not files:
         raise FlightError(f"{path}: has no {SUFFIX} files")
     try:
-        bags = [McapReader(file) for file in files]
+        return _flight(path, files[0], [McapReader(file) for file in files])
+    except FlightError:
+        raise
     except McapError as error:
         raise FlightError(str(error)) from error
+    except ContractError as error:
+        raise FlightError(f"{files[0]}: the contract in it: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise FlightError(f"{path}: is damaged, or another version of isthmus-deploy has recorded it: {error!r}") from error
+
+
+def _flight(path: Path, first: Path, bags: Sequence[McapReader]) -> Flight:
+    """The flight in these bags, whose first one is the file `first`."""
     said = bags[0].metadata.get(METADATA)
     if said is None:
-        raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
+        raise FlightError(f"{first}: is no flight that isthmus-deploy has recorded")
     if "policies" not in said:
-        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+        raise FlightError(f"{first}: another version of isthmus-deploy has recorded it, which can replay it")
     contract, policies = Contract.from_json(said["contract"]), flown.from_json(said["policies"])
     layout = Layout(contract, images=said["images"] == "true", policies=len(policies))
     messages: dict[str, list[bytes]] = {}
