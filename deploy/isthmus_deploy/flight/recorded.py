@@ -75,7 +75,8 @@ def read_flight(path: Path) -> Flight:
     except ContractError as error:
         raise FlightError(f"{files[0]}: the contract in it: {error}") from error
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise FlightError(f"{path}: is damaged, or another version of isthmus-deploy has recorded it: {error!r}") from error
+        known = "is damaged, or another version of isthmus-deploy has recorded it"
+        raise FlightError(f"{path}: {known}: {error!r}") from error
 
 
 def _flight(path: Path, first: Path, bags: Sequence[McapReader]) -> Flight:
