@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.flight import flown
 from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.folder import SUFFIX
@@ -63,6 +64,19 @@ def read_flight(path: Path) -> Flight:
         FlightError: there is no flight, or it is damaged.
     """
     bags, said = _bags(path)
+    try:
+        return _flight(path, bags, said)
+    except FlightError:
+        raise
+    except ContractError as error:
+        raise FlightError(f"{path}: the contract in it: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        known = "is damaged, or another version of isthmus-deploy has recorded it"
+        raise FlightError(f"{path}: {known}: {error!r}") from error
+
+
+def _flight(path: Path, bags: Sequence[McapReader], said: Mapping[str, str]) -> Flight:
+    """The flight in these bags, of whose files the first says this."""
     contract, policies = Contract.from_json(said["contract"]), flown.from_json(said["policies"])
     layout = Layout(contract, images=said["images"] == "true", policies=len(policies))
     messages: dict[str, list[bytes]] = {}

@@ -153,7 +153,7 @@ class Link:
 
     def __init__(self, name: str, namespace: str = "", make: Callable[..., Node] | None = None) -> None:
         import rclpy
-        from rclpy.exceptions import NameValidationException
+        from rclpy.exceptions import InvalidParameterTypeException, NameValidationException
         from rclpy.signals import SignalHandlerOptions
         from rclpy.utilities import ok
 
@@ -165,7 +165,8 @@ class Link:
             if self._began:
                 rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
             self.node: Node = (make or rclpy.create_node)(name, namespace=namespace or None)
-        except (RuntimeError, NameValidationException) as error:  # a remap, a domain or a name that cannot be
+        except (RuntimeError, NameValidationException, InvalidParameterTypeException) as error:
+            # A remap, a domain, a name or a use_sim_time that cannot be.
             raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
         self._executor.add_node(self.node)
