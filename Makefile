@@ -105,6 +105,9 @@ bench-sac: $(PEERS) ## SAC beside stable-baselines3's SAC on gymnasium's tasks: 
 bench-sequences: $(STAMP) ## a robot that decides every 1, 4, 8 and 16 steps: sequences of actions beside SAC that holds each action
 	$(BIN)/python benchmarks/sequences.py $(ARGS)
 
+bench-temperatures: $(STAMP) ## SAC's learned temperature beside fixed ones on three of gymnasium's tasks
+	$(BIN)/python benchmarks/temperatures.py $(ARGS)
+
 bench-resets: $(STAMP) ## learning from a teacher's snapshots, demonstrations' states and Go-Explore's archive; levels by learning progress
 	$(BIN)/python benchmarks/resets.py $(ARGS)
 

@@ -23,7 +23,7 @@ from isthmus_sim.identify.learned import BASE, fit_motors, learn, predicted
 from isthmus_sim.identify.log import ServoLog
 from isthmus_sim.identify.made import GOALS, made_log
 from isthmus_sim.identify.servo import UNKNOWNS, Bench, Friction, names
-from isthmus_sim.identify.uncertainty import band, know
+from isthmus_sim.identify.uncertainty import NORMAL_95, Knowledge, band, know
 
 KINDS: tuple[Friction, ...] = ("coulomb", "load-stribeck")
 """The plainest model and the one that is judged."""
@@ -149,7 +149,7 @@ def _known(options: Options) -> list[Row]:
     """Servos drawn around the nominal one, each in six logs, found again."""
     friction: Friction = "load"
     gains = GAINS[2:] if options.quick else GAINS
-    held, deviations = 0, []
+    held, deviations, reaches = 0, [], []
     for seed in range(options.draws):
         random = np.random.default_rng([seed, 1])
         truth = _truth(friction, random)
@@ -161,6 +161,7 @@ def _known(options: Options) -> list[Row]:
         values = np.array([truth[name] for name in names(friction)])
         held += known.contains(values)
         deviations.append(_apart(known.fit, values))
+        reaches.append(_reach(known, values))
     return [
         Row(
             metric="known servos within the 95 % region", value=held, unit=f"of {options.draws}", seeds=options.draws,
@@ -169,6 +170,10 @@ def _known(options: Options) -> list[Row]:
         Row(
             metric="known servos: parameters off by, median of all", value=100 * float(np.median(deviations)), unit="%",
             seeds=options.draws,
+        ),
+        Row(
+            metric="known servos: half of a parameter's 95 % interval, median of all", seeds=options.draws,
+            value=100 * float(np.median(reaches)), unit="%",
         ),
     ]  # fmt: skip
 
@@ -180,7 +185,16 @@ def _truth(friction: Friction, random: np.random.Generator) -> Mapping[str, floa
 
 
 def _apart(found: Fit, truth: np.ndarray) -> list[float]:
-    return [abs(found.values[i] / truth[i] - 1.0) for i in found.free if found.names[i] not in ("offset", "duty_curve")]
+    return [abs(found.values[i] / truth[i] - 1.0) for i in _sized(found)]
+
+
+def _reach(known: Knowledge, truth: np.ndarray) -> list[float]:
+    return [NORMAL_95 * known.deviations[i] / truth[i] for i in _sized(known.fit)]
+
+
+def _sized(found: Fit) -> list[int]:
+    """Fitted parameters that are never near zero."""
+    return [i for i in found.free if found.names[i] not in ("offset", "duty_curve")]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from mismatching.robots import fly, robots
 
 from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.policy.runtime import Runtime
-from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
+from isthmus_deploy.ros.stand_in_robot.worlds.quadrotor import QuadrotorWorld
 from isthmus_policies.evaluation.evaluate import Evaluation, evaluate
 from isthmus_policies.evaluation.flown_windows import FlownWindows
 from isthmus_policies.evaluation.identify.identify import identify

@@ -34,7 +34,7 @@ import torch
 from shown import EVALUATION_SEED, Dagger, Trained, cloned, learned
 
 from isthmus_policies.demonstrate import transitions
-from isthmus_policies.demonstrate.peg_script import PegScript
+from isthmus_policies.demonstrate.tasks.peg_script import PegScript
 from isthmus_policies.interventions.config import InterventionsConfig
 from isthmus_policies.networks.policy import Policy
 from isthmus_policies.training.config import TrainConfig, default_config

@@ -24,8 +24,8 @@ from isthmus_datasets.recording.rate import Clock, Rate, Timing, VirtualClock, W
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot_columns import open_dataset
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
-from isthmus_policies.demonstrate.push_t_script import PushTScript
+from isthmus_policies.demonstrate.tasks.pick_place_script import PickPlaceScript
+from isthmus_policies.demonstrate.tasks.push_t_script import PushTScript
 from isthmus_policies.demonstrate.views import model_view
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import use_thread_budget

@@ -6,6 +6,8 @@ and equally many threads of torch. Ours normalises observations and its critics'
 has its own defaults. Speed counts environment steps with the learning that comes of them, per second of processor time
 (both have one thread unless told otherwise), from when both learn. Returns are of whole episodes at the mean action, in
 worlds of their own.
+
+What was measured is kept in runs/bench/sac and not repeated; rows name its revision where that is another one.
 """
 
 # Only the extra `bench` has stable-baselines3.
@@ -17,14 +19,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-from common import BenchOptions, Row, over_seeds, parse, report
+from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
 import stable_baselines3
 import torch
+from kept import Kept
 from peers.gym_worlds import GymWorlds
 
 from isthmus_policies.algorithms.sac.config import SACConfig
@@ -34,6 +37,7 @@ from isthmus_policies.networks.squashed import SquashedConfig
 
 EVALUATION_SEED = 88_000
 PEER = "stable-baselines3 2.9.2"
+RACE = ("steps", "warm_up", "hidden", "actor_every", "turns", "episodes", "threads")
 Act = Callable[[np.ndarray], np.ndarray]
 
 
@@ -51,6 +55,8 @@ class Options(BenchOptions):
     """How many of these have random actions, before learning begins."""
     hidden: tuple[int, ...] = (256, 256)
     """Hidden layers of the actors and critics."""
+    actor_every: int = 2
+    """Our actor learns in every such gradient step of its critics; 1 as the peer's does."""
     turns: int = 10
     """Turns of a training after the random steps."""
     episodes: int = 10
@@ -77,12 +83,17 @@ class Race:
     """Both learners' trainings on a task, with one seed, in so many steps a turn."""
 
     turn: int
-    ours: Track = field(default_factory=Track)
-    theirs: Track = field(default_factory=Track)
+    ours: Track
+    theirs: Track
 
     def rate(self, track: Track) -> float:
         """Environment steps per processor second."""
         return self.turn * len(track.seconds) / sum(track.seconds)
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> Race:
+        """What `asdict` made of one, and JSON of that."""
+        return cls(turn=kept["turn"], ours=Track(**kept["ours"]), theirs=Track(**kept["theirs"]))
 
 
 class Ours:
@@ -96,7 +107,7 @@ class Ours:
         )
         config = SACConfig(
             collect_steps=1, update_ratio=1.0, replay_steps=options.steps, warm_up=options.warm_up, batch_size=256,
-            n_step=1, target_rate=0.005, learning_rate=3e-4,
+            n_step=1, actor_every=options.actor_every, target_rate=0.005, learning_rate=3e-4,
         )  # fmt: skip
         self.policy = make_policy("squashed", network, worlds.groups, worlds.action_size)
         self.sac = SAC(cast(Any, worlds), self.policy, config, torch.Generator().manual_seed(seed))
@@ -144,7 +155,7 @@ def returns(act: Act, task: str, episodes: int) -> list[float]:
 def race(task: str, seed: int, options: Options) -> Race:
     """Train both in turns, with one seed."""
     learners = {"ours": Ours(task, seed, options), "theirs": Theirs(task, seed, options)}
-    result = Race(turn=(options.steps - options.warm_up) // options.turns)
+    result = Race(turn=(options.steps - options.warm_up) // options.turns, ours=Track(), theirs=Track())
     tracks = {"ours": result.ours, "theirs": result.theirs}
     for learner in learners.values():
         learner.learn(options.warm_up)
@@ -188,8 +199,15 @@ def main() -> int:
     if not 1 <= options.turns <= options.steps - options.warm_up:
         sys.exit("bench-sac: there must be at least one step a turn after the random ones")
     torch.set_num_threads(options.threads)
-    found = [row for task in options.tasks for row in rows(task, [race(task, s, options) for s in options.seeds])]
-    return report("sac", found, options)
+    folder = (FIGURES / ("sac-quick" if options.quick else "sac")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = Kept(folder=folder, options=options)
+
+    def raced(task: str, seed: int) -> Race:
+        return Race.of(kept.once(f"{task}-{seed}", RACE, lambda: asdict(race(task, seed, options))))
+
+    found = [row for task in options.tasks for row in rows(task, [raced(task, seed) for seed in options.seeds])]
+    return report("sac", kept.told(found), options)
 
 
 if __name__ == "__main__":

@@ -26,17 +26,16 @@ from typing import Any, cast
 from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import torch
+from gym_sac import earned, learn
 from kept import Kept
 from peers.gym_worlds import GymWorlds
 
 from isthmus_policies.algorithms.sac.config import SACConfig
 from isthmus_policies.algorithms.sac.sac import SAC
 from isthmus_policies.algorithms.sac.sequence import SequenceSAC, SequenceSACConfig
-from isthmus_policies.networks.policy import restart
 from isthmus_policies.networks.sequence import SequenceActorCritic, SequenceConfig
 from isthmus_policies.networks.squashed import SquashedActorCritic, SquashedConfig
 
-EVALUATION_SEED = 88_000
 PERIODS = (1, 4, 8, 16)
 KINDS = ("sequence", "action repeat", "held")
 Returns = dict[str, list[float]]
@@ -99,30 +98,9 @@ def planning(options: Options, seed: int) -> SequenceActorCritic:
     return policy
 
 
-def learn(learner: SAC, decisions: int) -> None:
-    """From so many decisions."""
-    for _ in range(decisions):
-        learner.collect()
-        learner.update(0.0)
-
-
-@torch.no_grad()
-def earned(options: Options, policy: SquashedActorCritic | None, hold: int = 1) -> float:
+def returned(options: Options, policy: SquashedActorCritic | None, hold: int = 1) -> float:
     """Mean return of episodes at the mean action, held for so many steps; of random ones without a policy."""
-    worlds, returns = GymWorlds(options.task, EVALUATION_SEED, hold), []
-    generator = torch.Generator().manual_seed(EVALUATION_SEED)
-    seen, memory = worlds.reset(), policy.initial_memory(1) if policy else {}
-    while len(returns) < options.episodes:
-        if policy is None:
-            action = 2.0 * torch.rand(1, worlds.action_size, generator=generator) - 1.0
-        else:
-            action, memory = policy.act(seen, memory, {})
-        step = worlds.step(action)
-        seen = step.observations
-        restart(memory, step.ended)
-        returns += step.episode_terms["reward"].tolist()
-    worlds.close()
-    return statistics.mean(returns)
+    return earned(options.task, options.episodes, policy, hold)
 
 
 def planned(options: Options, seed: int) -> Returns:
@@ -130,7 +108,7 @@ def planned(options: Options, seed: int) -> Returns:
     policy, found = planning(options, seed), []
     for period in PERIODS:
         policy.period = period
-        found.append(earned(options, policy))
+        found.append(returned(options, policy))
     return {"sequence": found}
 
 
@@ -138,8 +116,8 @@ def held(options: Options, seed: int) -> Returns:
     """What policies earn that hold their actions, by period."""
     policies = [holding(options, seed, period) for period in PERIODS]
     return {
-        "action repeat": [earned(options, each, period) for each, period in zip(policies, PERIODS, strict=True)],
-        "held": [earned(options, policies[0], period) for period in PERIODS],
+        "action repeat": [returned(options, each, period) for each, period in zip(policies, PERIODS, strict=True)],
+        "held": [returned(options, policies[0], period) for period in PERIODS],
     }
 
 
@@ -191,7 +169,7 @@ def main() -> int:
         | kept.once(f"held-{seed}", LEARNER, lambda s=seed: held(options, s))
         for seed in options.seeds
     ]
-    return report("sequences", kept.told(rows(options.task, earned(options, None), seeds)), options)
+    return report("sequences", kept.told(rows(options.task, returned(options, None), seeds)), options)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def environment(**settings: str) -> dict[str, str]:
     [
         ("isthmus_sim.env",),
         ("isthmus_policies.training.train",),
-        ("isthmus_deploy.ros.stand_in_robot.world", "isthmus_deploy.ros.stand_in_robot.quadrotor"),
+        ("isthmus_deploy.ros.stand_in_robot.worlds.world", "isthmus_deploy.ros.stand_in_robot.worlds.quadrotor"),
         ("engine",),
     ],
     ids=lambda modules: modules[-1],

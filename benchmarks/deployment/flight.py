@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hand_made_policy  # pyright: ignore[reportMissingImports]
+import hand_made_policy
 
 from deployment.memory import resident_kib, tree
 from isthmus_deploy.ros import realtime

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import hand_made_policy  # pyright: ignore[reportMissingImports]
-import standing_policy  # pyright: ignore[reportMissingImports]
-from ros_processes import LEGS, QUADROTOR, Operator  # pyright: ignore[reportMissingImports]
+import hand_made_policy
+import standing_policy
+from ros_processes import LEGS, QUADROTOR, Operator
 
 from faults import operator_kinds, process_kinds, sensor_kinds, start_kinds
 from faults.system import RobotUnderTest

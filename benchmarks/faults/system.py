@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ros_processes import Operator, Process, watchdog_of  # pyright: ignore[reportMissingImports]
+from ros_processes import Operator, Process, watchdog_of
 
 from faults.relay import Relay
 from isthmus_deploy.contracts.contract import Contract

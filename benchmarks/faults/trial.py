@@ -119,7 +119,8 @@ class Trial:
 
     def mark_in_tick(self) -> None:
         """Wait until the robot is told to stop: the fault began in the tick after the last command that moved it. This
-        is for a fault inside the node, which nobody outside sees begin, and a robot whose safe command comes at once."""
+        is for a fault inside the node, which nobody outside sees begin, and a robot whose safe command is sent at
+        once."""
         self.wait(_PATIENCE_S, self._is_safe)
         safe = self._limits.safe
         self.mark(max(came_ns for came_ns, command in self.relay.commands if not np.array_equal(command, safe)) + 1)

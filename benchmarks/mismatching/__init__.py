@@ -4,4 +4,4 @@ by is the tests' own."""
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / name) for name in ("deploy/ros", "helpers")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from mismatching.robots import Fault, Values
 
 Draw = Callable[[np.random.Generator], Fault]
 Random = np.random.Generator
+Change = Callable[[np.ndarray], np.ndarray]
+Choice = TypeVar("Choice")
 
 DEGREES = 180 / math.pi
 HOVER = 1557.0  # rad/s, of the hand-made quadrotor
@@ -20,11 +23,15 @@ _TO_GO2 = np.array([3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8])  # FL FR RL RR to FR 
 _BY_LINK = np.arange(_JOINTS).reshape(4, 3).T.ravel()  # all hips, all thighs, all calves
 
 
-def _on(names: tuple[str, ...], change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Values, int], Values]:
+def _one_of(random: Random, choices: Sequence[Choice]) -> Choice:
+    return choices[random.integers(len(choices))]
+
+
+def _on(names: tuple[str, ...], change: Change) -> Callable[[Values, int], Values]:
     return lambda values, tick: {**values, **{name: change(values[name]) for name in names}}
 
 
-def _sent(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Values, Values, int], Values]:
+def _sent(name: str, change: Change) -> Callable[[Values, Values, int], Values]:
     return lambda values, readings, tick: {**values, name: change(values[name])}
 
 
@@ -87,7 +94,7 @@ def _steps(random: Random) -> Callable[[int, int], int]:
     return lambda nominal, tick: round(nominal * (0.7 if tick % 2 else 1.3))
 
 
-_VECTOR_FRAMES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+_VECTOR_FRAMES: tuple[Change, ...] = (
     lambda v: np.array([v[1], -v[0], v[2]]),
     lambda v: np.array([-v[0], -v[1], v[2]]),
     lambda v: np.array([v[0], -v[1], -v[2]]),
@@ -102,15 +109,14 @@ def _turned(quaternion: np.ndarray, vector: np.ndarray, *, back: bool) -> np.nda
 
 
 def _frame(orientation: str, vectors: tuple[str, ...], random: Random) -> Fault:
-    name = vectors[random.integers(len(vectors))]
+    name = _one_of(random, vectors)
     which = random.integers(5)
     if which == 0:  # wxyz taken for xyzw and the other way round
         return Fault(readings=_on((orientation,), lambda q: q[[1, 2, 3, 0]]))
     if which == 1:
         return Fault(readings=_on((orientation,), lambda q: q[[3, 0, 1, 2]]))
     if which == 2:
-        change = _VECTOR_FRAMES[random.integers(len(_VECTOR_FRAMES))]
-        return Fault(readings=_on((name,), change))
+        return Fault(readings=_on((name,), _one_of(random, _VECTOR_FRAMES)))
     if which == 3:
         back = bool(random.integers(2))
         return Fault(readings=lambda v, tick: {**v, name: _turned(v[orientation], v[name], back=back)})
@@ -123,34 +129,36 @@ _READ, _RATE, _TARGET = "joint_position", "joint_velocity", "joint_position_targ
 _BOTH = (_READ, _RATE)
 
 
+def _of_joints(random: Random, read: Change, asked: Change) -> Fault:
+    """A change of what is read, of what is asked, or of both."""
+    readings, commands = _on(_BOTH, read), _sent(_TARGET, asked)
+    faults = [Fault(readings=readings), Fault(commands=commands), Fault(readings=readings, commands=commands)]
+    return _one_of(random, faults)
+
+
 def _joint_order(random: Random) -> Fault:
-    order = [_TO_GO2, _BY_LINK, np.argsort(_BY_LINK)][random.integers(3)]
+    order = _one_of(random, [_TO_GO2, _BY_LINK, np.argsort(_BY_LINK)])
     if random.random() < 0.4:
         order = np.arange(_JOINTS)
         a, b = random.choice(_JOINTS, 2, replace=False)
         order[[a, b]] = order[[b, a]]
-    readings, commands = _on(_BOTH, lambda v: v[order]), _sent(_TARGET, lambda v: v[np.argsort(order)])
-    return [Fault(readings=readings), Fault(commands=commands), Fault(readings=readings, commands=commands)][
-        random.integers(3)
-    ]
+    return _of_joints(random, lambda v: v[order], lambda v: v[np.argsort(order)])
 
 
 def _joint_sign(random: Random) -> Fault:
     signs = _flip(int(random.integers(_JOINTS)), _JOINTS)
-    readings, commands = _on(_BOTH, lambda v: v * signs), _sent(_TARGET, lambda v: v * signs)
-    return [Fault(readings=readings), Fault(commands=commands), Fault(readings=readings, commands=commands)][
-        random.integers(3)
-    ]
+    return _of_joints(random, lambda v: v * signs, lambda v: v * signs)
 
 
 def _joint_unit(random: Random) -> Fault:
-    return [
+    faults = [
         Fault(readings=_on((_RATE,), lambda v: v * DEGREES)),
         Fault(readings=_on((_READ,), lambda v: v * DEGREES)),
         Fault(readings=_on(("angular_velocity",), lambda v: v * DEGREES)),
         Fault(readings=_on((_RATE,), lambda v: v / DEGREES)),
         Fault(commands=_sent(_TARGET, lambda v: v / DEGREES)),
-    ][random.integers(5)]
+    ]
+    return _one_of(random, faults)
 
 
 def _joint_gains(random: Random) -> Fault:
@@ -168,12 +176,12 @@ def _joint_scale(random: Random) -> Fault:
 def _weak_joint(random: Random) -> Fault:
     from isthmus_sim.robots.quadruped.description import JOINTS
 
-    calf = [name for name in JOINTS if "calf" in name][random.integers(4)]
+    calf = _one_of(random, [name for name in JOINTS if "calf" in name])
     return Fault(world={"limits": {calf: float(random.uniform(1.5, 3.5))}})
 
 
 def _dead_joint(random: Random) -> Fault:
-    name, size = [(_READ, 12), (_RATE, 12), ("angular_velocity", 3)][random.integers(3)]
+    name, size = _one_of(random, [(_READ, 12), (_RATE, 12), ("angular_velocity", 3)])
     return Fault(readings=_frozen(name, int(random.integers(size)), int(random.integers(50, 300))))
 
 
@@ -206,18 +214,19 @@ def _rotor_order(random: Random) -> Fault:
 
 
 def _vector_sign(random: Random) -> Fault:
-    signs, name = _flip(int(random.integers(3)), 3), [_GYRO, _SPEED][random.integers(2)]
+    signs, name = _flip(int(random.integers(3)), 3), _one_of(random, [_GYRO, _SPEED])
     return Fault(readings=_on((name,), lambda v: v * signs))
 
 
 def _flying_unit(random: Random) -> Fault:
-    return [
+    faults = [
         Fault(readings=_on((_GYRO,), lambda v: v * DEGREES)),
         Fault(readings=_on((_GYRO,), lambda v: v / DEGREES)),
         Fault(readings=_on((_SPEED,), lambda v: v * 1e-3)),
         Fault(readings=_on(("position",), lambda v: v * 1e-3)),
         Fault(commands=_sent(_ROTOR, lambda v: v * math.pi / 30)),
-    ][random.integers(5)]
+    ]
+    return _one_of(random, faults)
 
 
 def _rotor_gains(random: Random) -> Fault:
@@ -236,7 +245,7 @@ def _weak_rotor(random: Random) -> Fault:
 
 
 def _dead_element(random: Random) -> Fault:
-    name = [_GYRO, _SPEED, "position"][random.integers(3)]
+    name = _one_of(random, [_GYRO, _SPEED, "position"])
     return Fault(readings=_frozen(name, int(random.integers(3)), int(random.integers(50, 300))))
 
 

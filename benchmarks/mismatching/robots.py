@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hand_made_policy  # pyright: ignore[reportMissingImports]
+import hand_made_policy
 import numpy as np
 import onnx
-import standing_policy  # pyright: ignore[reportMissingImports]
+import standing_policy
 from onnx import TensorProto, helper, numpy_helper
 
 from isthmus_deploy.contracts.contract import Contract, Memory
@@ -25,7 +25,7 @@ from isthmus_deploy.flight.recorded import Flight
 from isthmus_deploy.flight.row import NUMBERS
 from isthmus_deploy.policy.policy_file import ReplayStep, seal
 from isthmus_deploy.policy.runtime import Runtime
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, bare_scene
 from isthmus_deploy.safety.supervisor import State
 from isthmus_sim.actuators import PDMotors
 from isthmus_sim.robots.quadrotor.description import FACTORS, ROTOR_YAW

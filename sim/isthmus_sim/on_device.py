@@ -14,11 +14,11 @@ class Constant:
         self._value = value
 
     def to(self, like: Tensor) -> Tensor:
-        """On the device of `like` and with its type of numbers."""
+        """The value on the device of `like` and with its type of numbers."""
         return self._copy(like.device, like.dtype)
 
     def on(self, like: Tensor) -> Tensor:
-        """On the device of `like`, with its own type of numbers: an index, say."""
+        """The value on the device of `like`, with its own type of numbers: an index, say."""
         return self._copy(like.device, self._value.dtype)
 
     def _copy(self, device: torch.device, dtype: torch.dtype) -> Tensor:

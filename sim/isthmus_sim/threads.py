@@ -77,7 +77,7 @@ def use_thread_budget() -> None:
 
 @contextmanager
 def torch_threads(most: int) -> Iterator[None]:
-    """At most so many threads for torch's operations, meanwhile."""
+    """Let torch's operations use at most so many threads meanwhile."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,7 +1,8 @@
 """A task as a `gymnasium.vector.VectorEnv`, for learners that are not ours.
 
 Importing this module registers every task with gymnasium, so that `gymnasium.make_vec("isthmus/quadrotor-v0", 64)`
-works, and so does `gymnasium.make_vec("isthmus_sim.vector_env:isthmus/quadrotor-v0", 64)` without an import.
+works, and so does `gymnasium.make_vec("isthmus_sim.vector_env:isthmus/quadrotor-v0", 64)` without an import. With
+`gymnasium.make` there is one world (`single_env`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from isthmus_sim.description import RobotDescription
+from isthmus_sim.engine import State
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
 from isthmus_sim.task import Group, Task
 from isthmus_sim.tasks import TASKS, make_task
+
+_REAL = "fiub"  # kinds of NumPy's types
 
 
 class TaskVectorEnv(VectorEnv):
@@ -34,15 +38,17 @@ class TaskVectorEnv(VectorEnv):
 
     Args:
         task: A registered name, or a task of your own.
-        num_envs: Worlds.
+        num_envs: Worlds, one at least.
         config: The task's configuration instead of its default one. Only for a registered name.
         robot: The robot instead of the task's usual one. Only for a registered name.
         engine: The simulator; by default the task's first.
         groups: Observation groups to give, a dict of them; one alone is given as it is. By default all of them.
         progress: How far training is, from 0 to 1: rewards may depend on it. See `set_progress`.
+        render_mode: None; for images there is `single_env`.
 
     Raises:
-        ValueError: unknown task, engine or group; the message lists the valid names.
+        ValueError: unknown task, engine or group, with the valid names; a configuration or robot of another type; no
+            worlds.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
@@ -55,14 +61,17 @@ class TaskVectorEnv(VectorEnv):
         config: Any = None,
         robot: RobotDescription | None = None,
         engine: str | None = None,
-        groups: tuple[str, ...] | None = None,
+        groups: tuple[str, ...] | str | None = None,
         progress: float = 1.0,
+        render_mode: str | None = None,
     ) -> None:
+        if render_mode is not None:
+            raise ValueError(f"no render_mode {render_mode!r}: only the one world of gymnasium.make is drawn")
         self.task = _made(task, config, robot)
-        self.num_envs = num_envs
+        self.num_envs = _count(num_envs)
         self._engine = engine or self.task.engines[0]
         self._groups = _chosen(groups, self.task)
-        self._bare = groups is not None and len(groups) == 1
+        self._bare = groups is not None and len(self._groups) == 1
         self._env = self._make(seed=0)
         self.set_progress(progress)
         spaces: dict[str, gymnasium.Space] = {name: _space(self.task.groups[name]) for name in self._groups}
@@ -82,7 +91,7 @@ class TaskVectorEnv(VectorEnv):
         self._env.progress = progress
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start every world anew; with `seed`, the same worlds as any other start with it."""
+        """Start every world anew; with `seed`, the same worlds as any other start with it, which is 0 at first."""
         super().reset(seed=seed)
         if seed is not None:
             progress = self._env.progress
@@ -96,7 +105,7 @@ class TaskVectorEnv(VectorEnv):
         """One control step.
 
         Raises:
-            ValueError: actions of another shape, or that are not finite numbers; the message names the worlds.
+            ValueError: actions of another shape or type, or that are not finite; the message names the worlds.
             gymnasium.error.ResetNeeded: before the first `reset`.
         """
         if not self._started:
@@ -114,6 +123,11 @@ class TaskVectorEnv(VectorEnv):
             step.truncated.cpu().numpy(),
             info,
         )
+
+    @property
+    def state(self) -> State:
+        """What the engine read last, by the names of the scene's quantities, (num_envs, *shape) each."""
+        return self._env.state
 
     def _observed(self, observations: Mapping[str, Tensor]) -> Any:
         """The chosen groups, as the observation space has them."""
@@ -135,14 +149,23 @@ class TaskVectorEnv(VectorEnv):
 def _made(task: str | Task, config: Any, robot: RobotDescription | None) -> Task:
     if isinstance(task, str):
         return make_task(task, config, robot)
+    if not isinstance(task, Task):
+        names = ", ".join(TASKS)
+        raise ValueError(f"a task is a registered name or a Task, not a {type(task).__name__}; names: {names}")
     if config is not None or robot is not None:
         raise ValueError(f"the task {task.name!r} is made already, with its robot and its configuration: give no other")
     return task
 
 
-def _chosen(groups: tuple[str, ...] | None, task: Task) -> tuple[str, ...]:
-    names = tuple(task.groups) if groups is None else tuple(groups)
-    unknown = [name for name in names if name not in task.groups]
+def _count(num_envs: int) -> int:
+    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise ValueError(f"num_envs is how many worlds there are, a whole number from 1 on, got {num_envs!r}")
+    return int(num_envs)
+
+
+def _chosen(groups: tuple[str, ...] | str | None, task: Task) -> tuple[str, ...]:
+    names = tuple(task.groups) if groups is None else (groups,) if isinstance(groups, str) else tuple(groups)
+    unknown = [str(name) for name in names if name not in task.groups]
     if unknown or not names:
         wrong = f"no group {', '.join(unknown)}" if unknown else "groups must name one at least"
         raise ValueError(f"the task {task.name!r}: {wrong}; it has: {', '.join(task.groups)}")
@@ -156,9 +179,13 @@ def _space(group: Group) -> Box:
 
 
 def _checked(actions: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    values = np.ascontiguousarray(actions, np.float32)
-    if values.shape != shape:
-        raise ValueError(f"actions have the shape {values.shape}; these worlds take {shape}")
+    given = np.asarray(actions)
+    if given.shape != shape:
+        raise ValueError(f"actions have the shape {given.shape}; these worlds take {shape}")
+    if given.dtype.kind not in _REAL:
+        raise ValueError(f"actions are of the type {given.dtype}; these worlds take real numbers, such as float32")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        values = np.ascontiguousarray(given, np.float32)
     wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(wrong):
         raise ValueError(f"actions of these worlds are not finite numbers: {', '.join(map(str, wrong))}")
@@ -175,6 +202,7 @@ def register_tasks() -> None:
         if f"isthmus/{name}-v0" not in gymnasium.registry:
             gymnasium.register(
                 id=f"isthmus/{name}-v0",
+                entry_point="isthmus_sim.single_env:TaskEnv",
                 vector_entry_point="isthmus_sim.vector_env:TaskVectorEnv",
                 kwargs={"task": name},
             )

@@ -34,16 +34,16 @@ class Waiting:
 
     @property
     def asleep(self) -> bool:
-        """Whether they do."""
+        """Whether torch's threads sleep while they wait."""
         return self._crowd is not None
 
     def sleep(self) -> None:
-        """From now on they do."""
+        """Let them sleep from now on."""
         if not self.settled and self._crowd is None and (library := _openmp()) is not None:
             self._crowd = _Crowd(library, len(os.sched_getaffinity(0)) + 1)
 
     def turn(self) -> None:
-        """From now on they turn for a while first."""
+        """Let them turn for a while first, from now on."""
         if self._crowd is not None:
             self._crowd.disperse()
             self._crowd = None

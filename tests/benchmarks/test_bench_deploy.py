@@ -120,9 +120,8 @@ def test_the_bare_loop_counts_each_period(bench: Any):
 
 @pytest.mark.long
 @pytest.mark.ros
-def test_the_quick_run_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(ROOT / "tests" / "deploy" / "ros")
-    from ros_processes import own_domain  # pyright: ignore[reportMissingImports]
+def test_the_quick_run_runs(tmp_path: Path):
+    from ros_processes import own_domain
 
     command = [sys.executable, str(ROOT / "benchmarks/deploy.py"), "--quick", "--figure", str(tmp_path / "latency.png")]
     with own_domain() as number:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,7 @@ def test_both_learners_race_and_a_lower_return_is_told(gym_worlds: Any):
     sac = importlib.import_module("sac")
     options = sac.Options(seeds=(1, 2), steps=40, warm_up=20, hidden=(8,), turns=2, episodes=1)
     races = [sac.race("Pendulum-v1", seed, options) for seed in options.seeds]
+    assert [sac.Race.of(json.loads(json.dumps(asdict(race)))) for race in races] == races, "what is kept is the same"
     assert all(len(r.ours.seconds) == len(r.theirs.seconds) == 2 for r in races)
     found = {row.metric.split(": ")[1]: row for row in sac.rows("Pendulum-v1", races)}
     assert found["steps/s with learning, ratio"].value > 0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_policies.demo.demo import parse
+from isthmus_policies.demo.options import parse
 from isthmus_policies.demo.processes import Process, Processes
 
 SHORT = (

@@ -26,7 +26,7 @@ from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.push_t import DEMONSTRATION
+from isthmus_policies.demonstrate.tasks.push_t import DEMONSTRATION
 from isthmus_policies.files import write_json
 from isthmus_policies.training.config import default_config
 from isthmus_policies.training.trainer import Trainer

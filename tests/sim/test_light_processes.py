@@ -48,7 +48,7 @@ def test_descriptions_and_stand_ins_of_them_do_without_torch():
     code = """
 import sys; sys.modules['torch'] = None
 import isthmus_sim.engines
-from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_deploy.ros.stand_in_robot.worlds.world import make_world
 from isthmus_sim.robots import ROBOTS
 
 for name in ("quadruped", "biped", "so101"):

@@ -17,39 +17,42 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics, RescaleAction
 from isthmus_sim.description import with_camera
 from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots import ROBOTS
+from isthmus_sim.single_env import TaskEnv
 from isthmus_sim.tasks import TASKS, make_task
 from isthmus_sim.tasks.hover import HoverConfig
 from isthmus_sim.tasks.velocity_config import VelocityConfig
 from isthmus_sim.vector_env import TaskVectorEnv
 
 
-class OneWorld(gymnasium.Env):
-    """A vector of one world as a plain Env, since gymnasium's checker takes only those."""
-
-    def __init__(self, groups: tuple[str, ...] | None) -> None:
-        self.vector = TaskVectorEnv("quadrotor", 1, groups=groups)
-        self.observation_space = self.vector.single_observation_space
-        self.action_space = self.vector.single_action_space
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        super().reset(seed=seed)
-        observations, info = self.vector.reset(seed=seed, options=options)
-        return self._only(observations), info
-
-    def step(self, action):
-        observations, reward, terminated, truncated, info = self.vector.step(action[None])
-        seen = info["final_obs"][0] if "final_obs" in info else self._only(observations)
-        return seen, float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
-
-    def _only(self, observations):
-        if isinstance(observations, np.ndarray):
-            return observations[0]
-        return {name: value[0] for name, value in observations.items()}
-
-
 @pytest.mark.parametrize("groups", [None, ("actor",)], ids=["all groups", "one group"])
 def test_passes_gymnasiums_environment_checker(groups: tuple[str, ...] | None):
-    check_env(OneWorld(groups), skip_render_check=True)
+    env = gymnasium.make("isthmus_sim.vector_env:isthmus/quadrotor-v0", groups=groups)
+    check_env(env.unwrapped, skip_render_check=True)
+
+
+@pytest.mark.skipif(available_backend() is None, reason="needs off-screen OpenGL")
+def test_one_world_is_drawn():
+    env = gymnasium.make("isthmus/quadrotor-v0", render_mode="rgb_array", disable_env_checker=True)
+    env.reset(seed=0)
+    before = env.render()
+    for _ in range(10):
+        env.step(np.zeros(4, np.float32))
+    assert isinstance(before, np.ndarray)
+    assert (before.dtype, before.ndim) == (np.uint8, 3)
+    assert (before != env.render()).any()
+    env.close()
+    with pytest.raises(ValueError, match="'depth'; there are: rgb_array"):
+        TaskEnv(task="quadrotor", render_mode="depth")
+
+
+def test_an_episode_of_one_world_ends_with_its_true_last_observation():
+    env = TaskEnv(task="quadrotor", groups="critic")
+    env.reset(seed=0)
+    ended = False
+    while not ended:
+        seen, _, ended, _, info = env.step(np.full(4, -1.0, np.float32))
+    assert np.abs(seen[:3]).max() > 0.6  # beyond the limit: where it failed
+    assert info == {"succeeded": False}
 
 
 def test_spaces_contain_what_reset_and_step_return():
@@ -141,6 +144,24 @@ def test_unknown_names_are_refused_with_the_known():
         TaskVectorEnv("quadrotor", 1, groups=())
 
 
+@pytest.mark.parametrize(
+    ("task", "given", "named"),
+    [
+        (None, {}, "not a NoneType; names: .*quadrotor"),
+        (TASKS["quadrotor"], {}, "not a TaskEntry; names: .*quadrotor"),
+        ("quadrotor", {"config": {"history": 3}}, r"HoverConfig of isthmus_sim\.tasks\.hover, not a dict"),
+        ("quadrotor", {"config": VelocityConfig()}, "HoverConfig .*not a VelocityConfig"),
+        ("quadrotor", {"robot": "crazyflie"}, "RobotDescription .*not a str"),
+        ("quadrotor", {"num_envs": 0}, "from 1 on, got 0"),
+        ("quadrotor", {"num_envs": 2.5}, r"from 1 on, got 2\.5"),
+        ("quadrotor", {"render_mode": "rgb_array"}, r"'rgb_array'.*gymnasium\.make"),
+    ],
+)
+def test_what_is_of_another_type_is_named(task: Any, given: dict[str, Any], named: str):
+    with pytest.raises(ValueError, match=named):
+        TaskVectorEnv(task, **{"num_envs": 1} | given)
+
+
 # Steps
 # ---------------------------------------------------------------------------------------------------------------------
 def test_the_same_seed_gives_the_same_episodes():
@@ -204,6 +225,14 @@ def test_actions_that_are_no_numbers_are_refused_and_change_nothing(wrong: float
     with pytest.raises(ValueError, match=r"worlds are not finite numbers: 1$"):
         env.step(spoiled)
     np.testing.assert_array_equal(env.step(actions)[0]["actor"], other.step(actions)[0]["actor"])
+
+
+@pytest.mark.parametrize("type_", [complex, "datetime64[s]", str, object])
+def test_actions_of_another_type_are_refused(type_: Any):
+    env = TaskVectorEnv("quadrotor", 3)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"actions are of the type .*real numbers"):
+        env.step(np.zeros((3, 4)).astype(int).astype(type_))
 
 
 def test_actions_of_another_shape_are_refused():

@@ -18,7 +18,15 @@ from isthmus_datasets.recording.episode_buffer import EpisodeBuffer
 from isthmus_datasets.recording.operator import Controller, Decision, DeviceError, Event, Operator
 from isthmus_datasets.recording.outcome import Outcome, RecordingError, Summary
 from isthmus_datasets.recording.rate import Clock, Rate, Timing, WallClock
-from isthmus_datasets.recording.robot import CameraError, Observation, Robot, RobotError, RobotLost, SimulatedRobot
+from isthmus_datasets.recording.robot import (
+    CameraError,
+    HeldRobot,
+    Observation,
+    Robot,
+    RobotError,
+    RobotLost,
+    SimulatedRobot,
+)
 from isthmus_datasets.recording.robot_columns import camera_name, check_dataset, checked, followed, observed
 from isthmus_datasets.recording.saving import Finished, Saver
 
@@ -213,11 +221,12 @@ class Recorder:
 
     def _beside(self, save: Callable[[], Outcome]) -> Outcome:
         """What `save` gives, while the robot is held. Raises what `save` raises."""
-        hold = getattr(self._robot, "hold", lambda: None)
+        held = self._robot if isinstance(self._robot, HeldRobot) else None
         with ThreadPoolExecutor(1) as pool:
             saving = pool.submit(save)
             while not saving.done():
-                hold()
+                if held:
+                    held.hold()
                 wait([saving], timeout=1.0 / self._pace.rate_hz)
             return saving.result()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,8 +128,9 @@ class Robot(Protocol):
         ...
 
 
+@runtime_checkable
 class HeldRobot(Robot, Protocol):
-    """A robot that is sent something all the time while it is driven."""
+    """A robot that is sent something all the time while it is driven. The recorder holds those that are one."""
 
     def hold(self) -> None:
         """Go to stand-by, or stay there: called once a period while an episode is saved. It raises nothing: what goes

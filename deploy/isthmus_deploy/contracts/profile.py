@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,13 @@ from isthmus_deploy.contracts.schema import ContractError, validate
 _PER_UNIT = {"rad": 1.0, "m": 1.0, "deg": 180.0 / math.pi}  # of the driver's unit in the contract's
 _UNITS = {"rad": ("rad", "deg"), "m": ("m",)}  # of a driver, by the contract's unit of a position
 _JOINT_FRAME = "joint"
+_LONGEST = 100_000  # characters: hundreds of joints
+_DEEPEST = 8  # collections within each other; a profile has four
+# Plain words of YAML's core schema (YAML 1.2.2, 10.3.2), but for octal and hexadecimal numbers.
+_WORDS: dict[str, Any] = {"": None, "null": None, "~": None, "true": True, "false": False}
+_WORDS |= {".nan": math.nan, ".inf": math.inf, "-.inf": -math.inf}
+_WHOLE = re.compile(r"[-+]?[0-9]{1,15}")
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class ProfileError(ValueError):
@@ -185,10 +193,13 @@ def read_profile(path: Path) -> Profile:
     """
     files = resources.files("isthmus_deploy.contracts.profiles").iterdir()
     shipped = {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
+    file, names = shipped.get(str(path), path), ", ".join(sorted(shipped))
     try:
-        text = shipped.get(str(path), path).read_text("utf-8")
+        if not file.is_file():  # a pipe would be waited for
+            raise ProfileError(f"{path}: cannot be read: no such file; profiles that need no file are {names}")
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(_LONGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
-        names = ", ".join(sorted(shipped))
         raise ProfileError(f"{path}: cannot be read: {error}; profiles that need no file are {names}") from error
     return parse_profile(text, str(path))
 
@@ -216,23 +227,63 @@ def parse_profile(text: str, source: str = "profile") -> Profile:
 
 
 def _load(text: str, source: str) -> Any:
+    """The document as JSON would have it: text, numbers, true, false, null, lists and mappings whose keys are text.
+
+    Of YAML this leaves out what surprises people, or can harm: dates, 010 for eight and 1:30 for ninety, tags, and
+    aliases, of which a few lines can stand for gigabytes.
+    """
     import yaml  # comes with rclpy
 
-    class Loader(yaml.SafeLoader):
-        """A loader that refuses a key that stands twice: YAML would take the last one silently."""
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ProfileError(f"{source}: line {node.start_mark.line + 1}: {key} stands twice")
-        return loader.construct_mapping(node, deep=True)
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    if len(text) > _LONGEST:
+        raise ProfileError(f"{source}: too long; a profile has at most {_LONGEST} characters")
+    depth = 0
     try:
-        return yaml.load(text, Loader)
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            problem = _foreign(event, depth)
+            if problem:
+                raise ProfileError(f"{source}: line {event.start_mark.line + 1}: {problem}")
+        node = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         raise ProfileError(f"{source}: not YAML: {error}") from error
+    return None if node is None else _value(node, source)
+
+
+def _foreign(event: Any, depth: int) -> str | None:
+    """What a profile has no use for, in words."""
+    import yaml
+
+    if isinstance(event, yaml.AliasEvent):
+        return f"the alias *{event.anchor}: write out what it stands for"
+    if getattr(event, "tag", None) is not None:
+        return f"the tag {event.tag}: a profile has none"
+    return "nested too deeply" if depth > _DEEPEST else None
+
+
+def _value(node: Any, source: str) -> Any:
+    if node.id == "sequence":
+        return [_value(item, source) for item in node.value]
+    if node.id == "scalar":
+        return _scalar(node)
+    document: dict[str, Any] = {}
+    for key, item in node.value:
+        line = f"{source}: line {key.start_mark.line + 1}"
+        if key.id != "scalar":
+            raise ProfileError(f"{line}: a key is a {key.id}; it must be a name")
+        if key.value in document:
+            raise ProfileError(f"{line}: {key.value} stands twice")
+        document[key.value] = _value(item, source)
+    return document
+
+
+def _scalar(node: Any) -> Any:
+    if node.style is not None:  # in quotes
+        return node.value
+    if node.value in _WORDS:
+        return _WORDS[node.value]
+    if not _NUMBER.fullmatch(node.value):
+        return node.value
+    return int(node.value) if _WHOLE.fullmatch(node.value) else float(node.value)
 
 
 def _item(target: Any, document: Mapping[str, Any]) -> Any:

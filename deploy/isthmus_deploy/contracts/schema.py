@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, TypeVar
@@ -178,13 +179,17 @@ def _short(value: Any) -> str:
 def _validate_text(value: str, rule: Mapping[str, Any], path: str) -> None:
     if len(value) < rule.get("minLength", 0):
         raise ContractError(path, "is empty")
-    if "pattern" in rule and not re.search(rule["pattern"], value):
+    if len(value) > rule.get("maxLength", len(value)):
+        raise ContractError(path, f"is longer than {rule['maxLength']} characters")
+    if not value.isascii() and any(0xD800 <= ord(character) < 0xE000 for character in value):
+        raise ContractError(path, f"{value!r} has half of a character, which cannot be printed")
+    if "pattern" in rule and (value.endswith("\n") or not re.search(rule["pattern"], value)):  # $ matches before it
         raise ContractError(path, f"{value!r} does not match {rule['pattern']}")
 
 
 def _validate_number(value: float, rule: Mapping[str, Any], path: str) -> None:
-    if not math.isfinite(value):  # YAML has such numbers
-        raise ContractError(path, f"{value} is not finite")
+    if not abs(value) <= sys.float_info.max:  # YAML has such numbers, and an integer of JSON may be of any length
+        raise ContractError(path, f"{value:.3g} is not finite" if isinstance(value, float) else "does not fit a float")
     if "minimum" in rule and value < rule["minimum"]:
         raise ContractError(path, f"{value} is below {rule['minimum']}")
     if "exclusiveMinimum" in rule and value <= rule["exclusiveMinimum"]:

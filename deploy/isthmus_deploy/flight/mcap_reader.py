@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from isthmus_deploy.flight.mcap import (
@@ -47,8 +47,14 @@ class McapReader:
         self.metadata: dict[str, dict[str, str]] = {}
         self.messages: dict[str, list[bytes]] = {}
         """Contents by topic, in the file's order."""
+        try:
+            self._read(_flat(path, memoryview(data), self.finished))
+        except (struct.error, UnicodeDecodeError, KeyError) as error:  # channels and metadata have no checksum
+            raise McapError(f"{path}: is damaged, copy it again: {error}") from error
+
+    def _read(self, records: Iterable[tuple[int, memoryview]]) -> None:
         topics: dict[int, str] = {}
-        for opcode, content in _flat(path, memoryview(data), self.finished):
+        for opcode, content in records:
             if opcode == CHANNEL:
                 number = struct.unpack_from("<H", content)[0]
                 topics[number] = _text(content, 4)[0]
@@ -67,13 +73,11 @@ def _flat(path: Path, data: memoryview, finished: bool) -> Iterator[tuple[int, m
             return
         if opcode == CHUNK:
             records, right = _chunk(path, content)
+            if whole and not right and finished:
+                raise McapError(f"{path}: a chunk does not have its checksum: the file is damaged, copy it again")
             if whole and not right:
-                if finished:
-                    raise McapError(f"{path}: a chunk does not have its checksum: the file is damaged, copy it again")
                 return  # its end was not on the disk yet
-            for inner, inner_content, inner_whole in _records(records):
-                if inner_whole:
-                    yield inner, inner_content
+            yield from ((inner, inner_content) for inner, inner_content, all_there in _records(records) if all_there)
         elif whole:
             yield opcode, content
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.contracts.contract import Contract
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.flight import flown
 from isthmus_deploy.flight.flown import FlownPolicy
 from isthmus_deploy.flight.folder import SUFFIX
@@ -62,18 +63,20 @@ def read_flight(path: Path) -> Flight:
     Raises:
         FlightError: there is no flight, or it is damaged.
     """
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    if not files:
-        raise FlightError(f"{path}: has no {SUFFIX} files")
+    bags, said = _bags(path)
     try:
-        bags = [McapReader(file) for file in files]
-    except McapError as error:
-        raise FlightError(str(error)) from error
-    said = bags[0].metadata.get(METADATA)
-    if said is None:
-        raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
-    if "policies" not in said:
-        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+        return _flight(path, bags, said)
+    except FlightError:
+        raise
+    except ContractError as error:
+        raise FlightError(f"{path}: the contract in it: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        known = "is damaged, or another version of isthmus-deploy has recorded it"
+        raise FlightError(f"{path}: {known}: {error!r}") from error
+
+
+def _flight(path: Path, bags: Sequence[McapReader], said: Mapping[str, str]) -> Flight:
+    """The flight in these bags, of whose files the first says this."""
     contract, policies = Contract.from_json(said["contract"]), flown.from_json(said["policies"])
     layout = Layout(contract, images=said["images"] == "true", policies=len(policies))
     messages: dict[str, list[bytes]] = {}
@@ -101,6 +104,23 @@ def read_flight(path: Path) -> Flight:
         sent=layout.command_views(rows, "sent"),
         finished=bags[-1].finished,
     )
+
+
+def _bags(path: Path) -> tuple[list[McapReader], Mapping[str, str]]:
+    """The files of a run, at least one, and what the first says of all."""
+    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    if not files:
+        raise FlightError(f"{path}: has no {SUFFIX} files")
+    try:
+        bags = [McapReader(file) for file in files]
+    except McapError as error:
+        raise FlightError(str(error)) from error
+    said = bags[0].metadata.get(METADATA)
+    if said is None:
+        raise FlightError(f"{files[0]}: is no flight that isthmus-deploy has recorded")
+    if "policies" not in said:
+        raise FlightError(f"{files[0]}: another version of isthmus-deploy has recorded it, which can replay it")
+    return bags, said
 
 
 def _rows(layout: Layout, messages: Mapping[str, Sequence[bytes]]) -> np.ndarray:

@@ -221,7 +221,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _quantities(items: Sequence[Signal | Command]) -> dict[str, str]:
-    """For people and tools: what the contract says of each."""
+    """What the contract says of each, for people and tools."""
     return {item.name: f"{item.unit}, {item.frame}: {' '.join(item.order)}" for item in items}
 
 

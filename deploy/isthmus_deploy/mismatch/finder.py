@@ -132,8 +132,8 @@ def learn_world(contract: Contract, flights: Sequence[Flight]) -> World:
 
 
 def _allowance(contract: Contract, world: World, kept: Sequence[Motion]) -> dict[str, float]:
-    """By kind: how much better the best suspect fits a sound log, at most, and some more; at least what so many tries
-    are worth."""
+    """How much better the best suspect of each kind fits a sound log at most, and some more; at least what so many
+    tries are worth."""
     shapes, tried = Shapes(contract, world.lag_s), suspects(contract, world.lag_s, world.level)
     most = dict.fromkeys(KINDS, 0.0)
     number = Counter(suspect.kind for suspect in tried)

@@ -128,8 +128,11 @@ def read(path: str | Path) -> PolicyFile:
     Raises:
         PolicyFileError: unreadable, truncated, foreign, altered, or without a valid contract and test vectors.
     """
+    file = Path(path)
     try:
-        data = Path(path).read_bytes()
+        if file.exists() and not file.is_dir() and not file.is_file():  # a pipe would be waited for
+            raise PolicyFileError(f"{path}: cannot be read: is no file")
+        data = file.read_bytes()
     except OSError as error:
         raise PolicyFileError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -221,7 +224,7 @@ def _replay_from_json(text: str, contract: Contract) -> tuple[ReplayStep, ...]:
     try:
         documents = json.loads(text)["steps"]
         steps = tuple(_replay_step(document, contract) for document in documents)
-    except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise PolicyFileError(f"its test vectors are malformed: {error!r}") from error
     if not steps or not steps[0].reset:
         raise PolicyFileError("its test vectors do not start with a reset step")

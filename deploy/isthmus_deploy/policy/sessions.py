@@ -32,7 +32,7 @@ def open_session(path: str | Path, model: bytes, threads: int = 1) -> onnxruntim
     """A session of an ONNX model that `path` holds. Raises PolicyFileError where ONNX Runtime cannot load it."""
     try:
         return onnxruntime.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
-    except ONNX_ERRORS as error:
+    except (UnicodeDecodeError, *ONNX_ERRORS) as error:  # it quotes names of the graph, which may be no text
         message = f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {error}"
         raise PolicyFileError(message) from error
 

@@ -13,6 +13,9 @@ from isthmus_deploy.ros.bindings.table import BindingTable, bindings, check_cont
 from isthmus_deploy.ros.controllers import controller_orders
 from isthmus_deploy.ros.ros2 import Link, Refusal
 
+_TURNED = ("body", "world_from_body")
+"""Frames of what a mounting turns."""
+
 
 def fitting_profile(path: Path | None, contract: Contract) -> Profile | None:
     """The robot's profile, where there is one.
@@ -45,16 +48,39 @@ def robot_table(
     """
     table = bindings()
     if profile is not None:
+        _check_topics(profile, contract)
         deadline_ns = time.monotonic_ns() + int(wait_s * 1e9)
         table = ProfiledTable(table, profile, controller_orders(link, profile, contract, deadline_ns, stop))
-        _check_topics(profile, contract)
     check_contract(contract, table)
+    _check_apart(link, contract, table)
     return table
 
 
 def _check_topics(profile: Profile, contract: Contract) -> None:
-    known = {source.topic.name for signal in contract.signals for source in bindings().signal(signal).sources}
-    unknown = [name for name in profile.topics if name not in known]
-    if unknown:
-        problem = f"the policy reads no topic of that name; it reads {', '.join(sorted(known))}"
-        raise Refusal(f"the profile's topics.{unknown[0]}: {problem}")
+    """Raise Refusal for a topic that the policy does not read, and for a mounting that would turn nothing."""
+    known: dict[str, set[str]] = {}
+    for signal in contract.signals:
+        for source in bindings().signal(signal).sources:
+            known.setdefault(source.topic.name, set()).add(signal.frame)
+    for name, stated in profile.topics.items():
+        if name not in known:
+            problem = f"the policy reads no topic of that name; it reads {', '.join(sorted(known))}"
+            raise Refusal(f"the profile's topics.{name}: {problem}")
+        if stated.mounting is not None and known[name].isdisjoint(_TURNED):
+            raise Refusal(f"the profile's topics.{name}.mounting: the policy reads nothing there that could be turned")
+
+
+def _check_apart(link: Link, contract: Contract, table: BindingTable) -> None:
+    """Raise Refusal for one topic of two types, which ROS 2 cannot have, and for commands that are read or sent where
+    something else is."""
+    types: dict[str, type] = {}
+    for topic in (source.topic for signal in contract.signals for source in table.signal(signal).sources):
+        name = link.node.resolve_topic_name(topic.name)
+        if types.setdefault(name, topic.message) is not topic.message:
+            kinds = f"{types[name].__name__} and {topic.message.__name__}"
+            raise Refusal(f"the topic {name} would be read as {kinds}: it can be of one type")
+    for command in contract.commands:
+        name = link.node.resolve_topic_name(table.command(command).topic)
+        if name in types:
+            raise Refusal(f"{command.name} would be sent on {name}, where something else is read or sent already")
+        types[name] = table.command(command).message

@@ -16,11 +16,11 @@ class QosMismatches:
         self._found: dict[str, str] = {}
 
     def of_subscription(self, topic: str) -> SubscriptionEventCallbacks:
-        """To be given to the subscription of a topic."""
+        """The callbacks that the subscription of a topic is to be given."""
         return SubscriptionEventCallbacks(incompatible_qos=self._noting(topic, "a publisher offers less"))
 
     def of_publisher(self, topic: str) -> PublisherEventCallbacks:
-        """To be given to the publisher of a topic."""
+        """The callbacks that the publisher of a topic is to be given."""
         return PublisherEventCallbacks(incompatible_qos=self._noting(topic, "a subscriber asks for more"))
 
     def on(self, topic: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from isthmus_deploy.ros.domain import domain_problem
 from isthmus_deploy.ros.wall_clock_watch import WallClockWatch
 
 if TYPE_CHECKING:
@@ -152,17 +153,20 @@ class Link:
 
     def __init__(self, name: str, namespace: str = "", make: Callable[..., Node] | None = None) -> None:
         import rclpy
-        from rclpy.exceptions import NameValidationException
+        from rclpy.exceptions import InvalidParameterTypeException, NameValidationException
         from rclpy.signals import SignalHandlerOptions
         from rclpy.utilities import ok
 
         _, arguments = split_arguments(sys.argv[1:])
+        if problem := domain_problem(os.environ.get("ROS_DOMAIN_ID", "")):
+            raise Refusal(f"ROS 2 does not start: ROS_DOMAIN_ID: {problem}")
         try:
             self._began = not ok()  # a second link of this process shares what the first one began
             if self._began:
                 rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
             self.node: Node = (make or rclpy.create_node)(name, namespace=namespace or None)
-        except (RuntimeError, NameValidationException) as error:  # a remap, a domain or a name that cannot be
+        except (RuntimeError, NameValidationException, InvalidParameterTypeException) as error:
+            # A remap, a domain, a name or a use_sim_time that cannot be.
             raise Refusal(f"ROS 2 does not start: {error}") from error
         self._executor = _executor()
         self._executor.add_node(self.node)

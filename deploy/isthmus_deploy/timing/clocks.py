@@ -129,8 +129,8 @@ class StampClock:
         return -1e-9 * self._least_ns
 
     def follow(self, stamp_ns: int, now_ns: int) -> int:
-        """By how much it was set together with this machine's clock, ns, told by a message that has just come; 0 where
-        it was not."""
+        """Tell from a message that has just come by how much the clock was set together with this machine's, ns; 0
+        where it was not."""
         self.wall.look()
         set_by_ns, delay_ns = self.wall.set_by_ns, now_ns - stamp_ns
         if (

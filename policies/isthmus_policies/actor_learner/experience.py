@@ -85,8 +85,8 @@ class Experience:
         self._memory[:8] = (number + 1).to_bytes(8, "little")
 
     def read(self, first: int, most: int) -> NDArray[Any]:
-        """Up to `most` rows from number `first` on, copied; fewer where there are no more. Raises ExchangeError for
-        rows that were overwritten, or are damaged."""
+        """Copy up to `most` rows from number `first` on; fewer where there are no more. Raises ExchangeError for rows
+        that were overwritten, or are damaged."""
         there = len(self)
         if first < there - self.capacity:
             raise ExchangeError(f"{self.path}: row {first} was overwritten, the oldest is {there - self.capacity}")

@@ -30,7 +30,7 @@ class LearningRun:
 
     @classmethod
     def of(cls, folder: Path) -> LearningRun:
-        """That in `folder`. Raises ValueError where it is none, OSError where there is none."""
+        """Read the run in `folder`. Raises ValueError where it is none, OSError where there is none."""
         path = folder / CONFIG
         if not path.is_file():
             raise FileNotFoundError(

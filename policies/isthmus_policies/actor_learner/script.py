@@ -17,7 +17,7 @@ class ScriptConfig:
     """When the task's script takes over from the policy."""
 
     probability: float = 0.0
-    """That it takes over at a step of the policy's; 0: it never does."""
+    """How likely it takes over at each step of the policy's; 0: it never does."""
     patience: int = 0
     """Control steps at the beginning of an episode in which it does not: who looks on waits and sees."""
     duration: int = 20

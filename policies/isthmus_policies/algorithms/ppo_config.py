@@ -26,7 +26,7 @@ class PPOConfig:
     entropy_weight: float = 0.0
     """Weight of a bonus for exploring: the entropy of the action's distribution."""
     learning_rate: float = 1e-3
-    """At the start; then it follows the KL within learning_rate_range."""
+    """Adam's at the start; then it follows the KL within learning_rate_range."""
     learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
     """Bounds of the learning rate."""
     kl_target: tuple[float, float] = (0.03, 0.003)

@@ -78,7 +78,7 @@ class Ties:
 
 
 def _places(wire: Wire, reflection: Reflection) -> dict[Tensor, Place]:
-    """For each parameter of a network: where in it, flat, the images of its numbers are, and their signs."""
+    """Tell for each parameter of a network where in it, flat, the images of its numbers are, and their signs."""
     if isinstance(wire.network, nn.GRUCell):
         units, device = wire.network.hidden_size, wire.network.weight_hh.device
         return _cell_places(wire.network, _side(wire.reads, reflection, units, device))

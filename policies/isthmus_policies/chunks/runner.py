@@ -50,7 +50,8 @@ class Execution:
 
 
 def usual_executor(horizon: int, execute: int | None = None, strategy: Strategy = "receding") -> ExecutorConfig:
-    """By default half of each chunk is executed. Raises ValueError where it cannot be as many."""
+    """How chunks are executed: `execute` actions of each, by default half. Raises ValueError where it cannot be as
+    many."""
     half = max(1, horizon // 2)
     return ExecutorConfig(horizon=horizon, execute=half if execute is None else execute, strategy=strategy)
 

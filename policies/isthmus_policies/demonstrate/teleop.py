@@ -16,7 +16,7 @@ from rich.console import Console
 
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.recording.operator import DeviceError, Driver, Event
-from isthmus_datasets.recording.outcome import Outcome, RecordingError
+from isthmus_datasets.recording.outcome import RecordingError
 from isthmus_datasets.recording.recorder import Recorder
 from isthmus_datasets.recording.robot import CameraError
 from isthmus_datasets.recording.robot_columns import next_seed, open_dataset
@@ -28,7 +28,7 @@ from isthmus_datasets.teleop.devices.gamepad import Gamepad
 from isthmus_datasets.teleop.devices.keyboard import Keyboard
 from isthmus_datasets.teleop.devices.motion import Device
 from isthmus_datasets.teleop.devices.spacemouse import SpaceMouse
-from isthmus_datasets.teleop.markup import Phase, Titles
+from isthmus_datasets.teleop.markup import Titles
 from isthmus_datasets.teleop.operators.human import HumanOperator
 from isthmus_datasets.teleop.operators.take_over import Human, TakeOver
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
@@ -51,6 +51,7 @@ from isthmus_policies.demonstrate.leader import LeaderOptions, leader_arm
 from isthmus_policies.demonstrate.policy_operator import policy_for
 from isthmus_policies.demonstrate.review import Reviewer
 from isthmus_policies.demonstrate.ros2.options import Ros2Options, connect_shown
+from isthmus_policies.demonstrate.session import Session
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.registry import RegistryError
@@ -102,67 +103,6 @@ class Options:
     """Port of the page: the next free one is taken when it is not free, and any for 0."""
     open: bool = True
     """Open the page in this computer's browser."""
-
-
-class Session:
-    """A recorder, and the page that shows what becomes of it; and who reviews what was saved, if anybody does."""
-
-    def __init__(
-        self, recorder: Recorder, operator: BrowserOperator, page: Page, reviewer: Reviewer | None = None
-    ) -> None:
-        self._recorder, self._operator, self._page, self._reviewer = recorder, operator, page, reviewer
-        self._again = False
-
-    def run(self, seed: int, wanted: int | None) -> None:
-        """Until so many are saved, or somebody quits. Episodes begin with `seed`, `seed` + 1, …; with the same once
-        more where the last one was not compatible."""
-        self._wanted = wanted
-        self._count()
-        while wanted is None or self._recorder.summary().saved < wanted:
-            if self._record(seed) is Event.QUIT:
-                break
-            seed += not self._again
-        self._page.panel.phase(Phase.ENDED)
-
-    def _record(self, seed: int) -> Event:
-        self._again = False
-        try:
-            outcome = self._recorder.record(seed)
-        except (RecordingError, DeviceError) as error:
-            self._tell(str(error), good=False)
-            self._page.panel.phase(Phase.FAILED)
-            return self._page.device.wait()  # Nothing is recorded until somebody says that the cause is gone.
-        if outcome.steps:
-            message, good = self._told(outcome)
-            self._tell(message, good=good)
-        return outcome.event
-
-    def _told(self, outcome: Outcome) -> tuple[str, bool]:
-        """What is told of an episode, and whether that is good."""
-        message = outcome_message(outcome, self._operator.given_up)
-        if outcome.index is None or self._reviewer is None:
-            return message, outcome.index is not None
-        review = self._reviewer.review(outcome.index)
-        self._again = not review.compatible
-        return f"{message}; {review.words}", review.compatible
-
-    def _tell(self, message: str, *, good: bool) -> None:
-        self._count()
-        self._page.panel.tell(message, good=good)
-        print(message, flush=True)
-
-    def _count(self) -> None:
-        summary = self._recorder.summary()
-        self._page.panel.count(summary.saved, summary.discarded, self._wanted)
-
-
-def outcome_message(outcome: Outcome, why: str) -> str:
-    """What became of an episode; `why` it was discarded, if that was not asked for."""
-    if outcome.index is None:
-        return f"{outcome.reason}{': ' if why else ''}{why}"
-    success = ", success" if outcome.event is Event.SUCCESS else ""
-    doubt = f", but {outcome.reason}" if outcome.reason else ""
-    return f"episode {outcome.index} saved: {outcome.steps} steps{success}{doubt}"
 
 
 def run(options: Options) -> int:

@@ -50,14 +50,13 @@ class Clip:
 
 def film(scene: Scene, clips: list[Clip], path: Path, *, on_frame: Progress | None = None) -> Path:
     """Render `clips` one after another into one video; returns `path`. Raises NoRendererError, OSError."""
-    total, done = sum(len(clip.motion.at_rate(FPS).time) for clip in clips), 0
+    total = sum(len(clip.motion.at_rate(FPS).time) for clip in clips)
     with MotionRenderer(scene) as renderer, VideoWriter(path, fps=FPS) as video:
-        for clip in clips:
-            for frame in _captioned(renderer, scene, clip):
-                video.write(frame)
-                done += 1
-                if on_frame:
-                    on_frame(done, total)
+        frames = (frame for clip in clips for frame in _captioned(renderer, scene, clip))
+        for done, frame in enumerate(frames, 1):
+            video.write(frame)
+            if on_frame:
+                on_frame(done, total)
     return path
 
 

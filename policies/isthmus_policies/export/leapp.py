@@ -72,7 +72,7 @@ class Description:
     memory: tuple[Tensor, ...]
     """The inputs that are fed back."""
     initial: Mapping[str, np.ndarray]
-    """By input, of what is fed back."""
+    """The first value of each input that is fed back, by name."""
     frequency: float | None
     """Hz."""
 

@@ -157,8 +157,8 @@ def monitor_made(
 
 
 def parts_of(tried: Sequence[EpisodeT]) -> tuple[list[EpisodeT], ...]:
-    """Those that succeeded: a third to learn from, a sixth that tells what scores are usual, a half that sets the
-    thresholds. By turns, so that each part has all kinds of surroundings."""
+    """Split what succeeded: a third to learn from, a sixth that tells what scores are usual, a half that sets the
+    thresholds. Episodes are dealt out in turn, so that each part has all kinds of surroundings."""
     good = [episode for episode in tried if episode.succeeded]
     parts: tuple[list[EpisodeT], ...] = ([], [], [])
     for place, episode in enumerate(good):

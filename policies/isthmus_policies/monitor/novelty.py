@@ -37,8 +37,9 @@ class Novelty(nn.Module):
 
     @classmethod
     def fit(cls, embeddings: Tensor, seed: int, steps: int = 2_000) -> Novelty:
-        """To what a policy's `embed` makes of what is known (n, features), in so many steps; on one thread the same for
-        the same seed. Raises ValueError for fewer than 2 rows, where all are the same, and for what is no number."""
+        """Fit to what a policy's `embed` makes of what is known (n, features), in so many steps; on one thread the same
+        for the same seed. Raises ValueError for fewer than 2 rows, where all are the same, and for what is no number.
+        """
         rows = embeddings.detach().cpu()
         if not torch.isfinite(rows).all():
             raise ValueError("embeddings are not finite: there is nothing to learn of them")

@@ -107,7 +107,7 @@ class Foresight(nn.Module):
 
     @classmethod
     def fit(cls, known: Sequence[WatchedSteps], novelty: Novelty, every: int, seed: int, steps: int) -> Foresight:
-        """To what followed in known episodes, in so many steps; on one thread the same for the same seed. Raises
+        """Fit to what followed in known episodes, in so many steps; on one thread the same for the same seed. Raises
         ValueError where no episode lasts longer than `every` control periods."""
         long = [episode for episode in known if len(episode.commands) > every]
         if not long:

@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         return features[0] if len(features) == 1 else torch.cat(features, dim=-1)
 
     def part_of(self, features: Tensor, names: tuple[str, ...]) -> Tensor:
-        """Those of the features (..., size) that come from the groups `names`."""
+        """Pick from features (..., size) those that come from the groups `names`."""
         if names == self.names:
             return features
         parts = dict(zip(self.names, features.split(self._sizes, dim=-1), strict=True))

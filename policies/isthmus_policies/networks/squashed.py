@@ -75,7 +75,8 @@ class SquashedActorCritic(Policy):
         )
 
     def make_actor(self, features: int, config: SquashedConfig) -> nn.Module:
-        """From the encoder's features (n, features) to what `squash` makes actions of, (n, 2 action_size)."""
+        """Make the network from the encoder's features (n, features) to what `squash` makes actions of, (n, 2
+        action_size)."""
         return squashed_mlp((features, *config.actor), self.action_size, config)
 
     def act(self, observations: Tensors, memory: Tensors, noise: Tensors) -> tuple[Tensor, Tensors]:

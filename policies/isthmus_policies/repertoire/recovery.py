@@ -16,7 +16,7 @@ class RecoveryConfig:
     """Values of Cully et al. 2015, "Robots that can adapt like animals"; quality in shares of the archive's best."""
 
     trials: int = 20
-    """At most."""
+    """Solutions that are tried at most."""
     enough: float = 0.9
     """It ends when the best trial has this share of what is still expected of any solution."""
     optimism: float = 0.05

@@ -23,7 +23,7 @@ class SearchConfig:
     trials: int = 5120
     """Solutions that are tried in all."""
     batch: int = 128
-    """That are tried side by side."""
+    """Solutions that are tried side by side."""
     step: float = 0.02
     """Standard deviation of what is added to each number."""
     line: float = 0.2

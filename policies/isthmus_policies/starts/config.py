@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class StartsConfig:
-    """By default episodes begin where the task lets them."""
+    """Where episodes begin: by default where the task lets them."""
 
     snapshots: Path | None = None
     """Episodes begin in these as well: a file by `python -m isthmus_policies.starts.record`, or the folder of a dataset

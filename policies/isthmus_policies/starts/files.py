@@ -36,7 +36,7 @@ def write_snapshots(path: Path, snapshots: list[Snapshot], task: Task, engine: s
 
 
 def read_snapshots(path: Path, task: Task, engine: str) -> Snapshot:
-    """Those of a file, or of a dataset's folder.
+    """Read the snapshots of a file, or of a dataset's folder.
 
     Raises:
         FileNotFoundError: there are none.

@@ -81,7 +81,8 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """On held-out episodes: share in which it says success too early, and of the successes that it tells."""
+    """How a classifier does on held-out episodes: the share in which it says success too early, and the share of the
+    successes that it tells."""
 
     early: float
     found: float

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from isthmus_datasets.recording.robot import Observation, RobotError, RobotFeatures
+from isthmus_datasets.recording.robot import HeldRobot, Observation, RobotError, RobotFeatures
 from isthmus_policies.demonstrate.demonstration import MeasuredRobot
 from isthmus_policies.success.classifier import SuccessClassifier
 
@@ -60,7 +60,8 @@ class ClassifiedRobot:
 
     def hold(self) -> None:
         """As the robot's, where it has that."""
-        getattr(self._robot, "hold", lambda: None)()
+        if isinstance(self._robot, HeldRobot):
+            self._robot.hold()
 
     def close(self) -> None:
         """As the robot's."""

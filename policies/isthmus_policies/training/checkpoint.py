@@ -54,7 +54,7 @@ def load_checkpoint(path: Path, kind: str = FORMAT) -> tuple[dict[str, Tensor], 
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose name starts with `prefix.`, without it."""
+    """The tensors whose name starts with `prefix.`, by the rest of it."""
     return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
 
 

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus_sim.identify.levenberg_marquardt import Search, descend
 from isthmus_sim.identify.log import Array, ServoLog
 from isthmus_sim.identify.servo import LADDERS, UNKNOWNS, Bench, Friction, names
 
-_DAMPINGS = np.array([0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0])
-_GIVE_UP = 1e7
-_ITERATIONS = 40
-_ENOUGH = 1e-5  # share of the cost that a further step has to win
+_SEARCH = Search(dampings=(0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0), iterations=40, give_up=1e7, enough=1e-5)
 _STEP = 1e-3  # of a derivative, in units of the parameter's scale
+_NOISE = 1.5  # times its sum of squares
+WINDOW_S = 0.25
+"""Length of the windows from which a fit begins."""
+START_REACH = 3.0
+"""Standard deviations of a reading by which a log may begin elsewhere than the first one says."""
 RUGGED: tuple[Friction, ...] = ("load", "load-stribeck")
 _ROUNDS, _DRAWN, _CHOSEN, _SPREAD = 4, 64, 2, 0.2
 _WORTH_IT = 0.01  # share of the cost that a round must win for another one
@@ -32,10 +35,12 @@ class Fit:
     """(parameters,), in the order of `servo.names`."""
     fixed: frozenset[str]
     """Those that were known before."""
+    starts: Array
+    """(logs,) rad: where each log began, beside its first reading, which is as noisy as the others."""
     residual: Array
     """(samples,) rad: simulated less measured."""
     jacobian: Array
-    """(samples, free parameters), rad by unit of each."""
+    """(samples, free parameters and starts), rad by unit of each."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,22 +63,37 @@ def fit(
 ) -> Fit:
     """Fit a model by simulation error, up the ladder of the models that it contains, or on from another fit of it.
 
-    The duty's gain is taken from the logs' duty where every log has one, and what is `held` as it is given. An arm
-    that sticks makes the error rugged: from where a fit has come to rest, further ones start around it, until none
-    ends lower.
+    The duty's gain is taken from the logs' duty where every log has one, and what is `held` as it is given. Where each
+    log began is fitted too: an arm that sticks remembers it. Such an arm makes the error of whole logs rugged, and not
+    that of short windows, which begin as they were measured (multiple shooting: Ribeiro et al., "On the smoothness of
+    nonlinear system identification", 2020). So whole logs are fitted from what windows say. Where more than noise is
+    left of them, the model is wrong: then also from the model before, and on from around the better of the two, until
+    nothing ends lower.
 
     Raises:
         DivergedError: the simulation does not stay finite at the start.
     """
-    known = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
     gain = duty_gain(logs)
     told = {**({} if gain is None else {"duty_gain": gain}), **(held or {})}
     fixed = frozenset(told)
-    for rung in LADDERS[friction] if start is None else (friction,):
-        known |= {} if start is None else dict(zip(start.names, start.values, strict=True))
-        known |= told
+    nominal = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
+
+    def values(rung: Friction, last: Fit | None) -> Array:
+        found = {} if last is None else dict(zip(last.names, last.values, strict=True))
+        known = {**nominal, **found, **told}
+        return np.array([known[name] for name in names(rung)])
+
+    ladder, short = LADDERS[friction] if start is None else (friction,), start
+    for rung in ladder:
+        short = _descend(Bench(logs, rung, WINDOW_S), rung, values(rung, short), fixed)
+    bench = Bench(logs, friction)
+    best = _descend(bench, friction, values(friction, short), fixed)
+    if best.cost < _NOISE * float(np.square(bench.noise) @ bench.lengths):
+        return best
+    for rung in ladder:
         bench = Bench(logs, rung)
-        start = _descend(bench, rung, np.array([known[name] for name in names(rung)]), fixed)
+        fits = [_descend(bench, rung, values(rung, start), fixed), *([best] if rung == friction else [])]
+        start = min(fits, key=lambda each: each.cost)
         start = _around(bench, start) if rung in RUGGED else start
     assert start
     return start
@@ -103,27 +123,18 @@ def bounds(friction: Friction) -> tuple[Array, Array]:
     return np.array([p.minimum[0] for p in parameters]), np.array([p.maximum[0] for p in parameters])
 
 
-def _descend(bench: Bench, friction: Friction, values: Array, fixed: frozenset[str]) -> Fit:
-    """Levenberg-Marquardt within the bounds: the derivatives of all parameters are one simulation of many lanes, and
-    so are the steps of several dampings."""
-    current, damping = _linearized(bench, friction, values, fixed), 1.0
-    for _ in range(_ITERATIONS):
-        cost = current.cost
-        dampings = damping * _DAMPINGS
-        tried = np.stack([_step(current, each) for each in dampings])
-        costs = ((bench.positions(tried) - bench.measured) ** 2).sum(axis=1)
-        costs[~np.isfinite(costs)] = np.inf  # that step is too long
-        best = int(costs.argmin())
-        if costs[best] >= cost:
-            damping *= 1e3
-            if damping > _GIVE_UP:
-                break
-            continue
-        damping = dampings[best]
-        current = _linearized(bench, friction, tried[best], fixed)
-        if cost - costs[best] < _ENOUGH * cost:
-            break
-    return current
+def _descend(
+    bench: Bench, friction: Friction, values: Array, fixed: frozenset[str], starts: Array | None = None
+) -> Fit:  # fmt: skip
+    """Parameters and starts go down together: their derivatives are one simulation of many lanes."""
+    starts = np.zeros_like(bench.noise) if starts is None else starts
+    return descend(
+        np.append(values, starts),
+        _SEARCH,
+        linearize=lambda at: _linearized(bench, friction, at, fixed),
+        step=lambda fit, damping: _step(bench, fit, damping),
+        costs=lambda tried: _costs(bench, tried),
+    )
 
 
 def _around(bench: Bench, best: Fit) -> Fit:
@@ -131,9 +142,9 @@ def _around(bench: Bench, best: Fit) -> Fit:
     random = np.random.default_rng(0)
     for _ in range(_ROUNDS):
         drawn = _drawn_around(best, random)
-        costs = ((bench.positions(drawn) - bench.measured) ** 2).sum(axis=1)
-        costs[~np.isfinite(costs)] = np.inf
-        fits = [_descend(bench, best.friction, drawn[i], best.fixed) for i in costs.argsort()[:_CHOSEN]]
+        costs = _costs(bench, drawn)
+        chosen = drawn[costs.argsort()[:_CHOSEN], : len(best.values)]
+        fits = [_descend(bench, best.friction, values, best.fixed, best.starts) for values in chosen]
         before, best = best, min((best, *fits), key=lambda each: each.cost)
         if best.cost > (1.0 - _WORTH_IT) * before.cost:
             break
@@ -141,43 +152,67 @@ def _around(bench: Bench, best: Fit) -> Fit:
 
 
 def _drawn_around(best: Fit, random: np.random.Generator) -> Array:
-    """(n, parameters) each some tenths larger or smaller than the best, in its own size or that of its scale."""
+    """(n, parameters and starts): each parameter some tenths larger or smaller than the best, in its own size or that
+    of its scale."""
     size = np.maximum(np.abs(best.values), 0.3 * scales(best.friction))
     share = random.normal(0.0, _SPREAD, (_DRAWN, len(size)))
     share[:, [i for i in range(len(size)) if i not in best.free]] = 0.0
-    return np.clip(best.values + size * share, *bounds(best.friction))
+    drawn = np.clip(best.values + size * share, *bounds(best.friction))
+    return np.hstack([drawn, np.tile(best.starts, (_DRAWN, 1))])
 
 
-def _linearized(bench: Bench, friction: Friction, values: Array, fixed: frozenset[str]) -> Fit:
+def residuals(bench: Bench, places: Array) -> Array:
+    """(c, samples) of candidates (c, parameters and starts)."""
+    values, starts = np.split(places, [len(bench.names)], axis=1)
+    return bench.positions(values, starts=starts if starts.size else 0.0) - bench.measured
+
+
+def _costs(bench: Bench, places: Array) -> Array:
+    costs = (residuals(bench, places) ** 2).sum(axis=1)
+    return np.where(np.isfinite(costs), costs, np.inf)
+
+
+def limits(bench: Bench, friction: Friction) -> tuple[Array, Array, Array]:
+    """Least, most, and what is much of each parameter and start."""
+    low, high = bounds(friction)
+    reach = START_REACH * bench.noise
+    return np.append(low, -reach), np.append(high, reach), np.append(scales(friction), bench.noise)
+
+
+def _linearized(bench: Bench, friction: Friction, place: Array, fixed: frozenset[str]) -> Fit:
+    count = len(bench.names)
     free = [i for i, name in enumerate(bench.names) if name not in fixed]
-    high = bounds(friction)[1]
-    step = _STEP * scales(friction)
-    step = np.where(values + step > high, -step, step)
-    lanes = np.vstack([values, values + np.diag(step)[free]])
-    positions = bench.positions(lanes)
-    if not np.isfinite(positions).all():
-        raise bench.diverged(positions[0])
+    _, high, scale = limits(bench, friction)
+    step = _STEP * scale
+    step = np.where(place + step > high, -step, step)
+    apart = np.diag(step)
+    together = apart[count:].sum(axis=0)  # one lane for all starts: each moves its own log
+    made = residuals(bench, np.vstack([place, place + apart[free], place + together]))
+    if not np.isfinite(made).all():
+        raise bench.diverged(made[0])
+    moved = made[1:] - made[0]
+    own = np.repeat(np.eye(len(bench.noise), len(bench.logs)), bench.lengths, axis=1)
     return Fit(
         friction=friction,
-        values=values,
+        values=place[:count],
         fixed=fixed,
-        residual=positions[0] - bench.measured,
-        jacobian=((positions[1:] - positions[0]) / step[free, None]).T,
+        starts=place[count:],
+        residual=made[0],
+        jacobian=(np.vstack([moved[:-1], own * moved[-1]]) / step[[*free, *range(count, len(step))], None]).T,
     )
 
 
-def _step(current: Fit, damping: float) -> Array:
+def _step(bench: Bench, current: Fit, damping: float) -> Array:
     """Where a damped Gauss-Newton step leads; parameters that are pushed against a bound stay there."""
-    low, high = bounds(current.friction)
-    scale = scales(current.friction)
-    slopes = np.zeros_like(scale)
-    slopes[current.free] = current.jacobian.T @ current.residual
-    held = ((current.values <= low) & (slopes > 0)) | ((current.values >= high) & (slopes < 0))
-    moving = [i for i in current.free if not held[i]]
-    columns = current.jacobian[:, [current.free.index(i) for i in moving]] * scale[moving]
+    moved = np.append(current.values, current.starts)
+    low, high, scale = limits(bench, current.friction)
+    fitted = np.array([*current.free, *range(len(current.values), len(moved))])
+    slopes = current.jacobian.T @ current.residual
+    held = ((moved <= low)[fitted] & (slopes > 0)) | ((moved >= high)[fitted] & (slopes < 0))
+    moving = fitted[~held]
+    columns = current.jacobian[:, ~held] * scale[moving]
     normal = columns.T @ columns
     normal[np.diag_indices_from(normal)] *= 1.0 + damping
     normal[np.diag_indices_from(normal)] += 1e-12
-    moved = current.values.copy()
     moved[moving] -= scale[moving] * np.linalg.solve(normal, columns.T @ current.residual)
     return np.clip(moved, low, high)

@@ -11,12 +11,13 @@ weights which the logs do not ask for stay small.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isthmus_sim.identify.fit import Fit, fit
 from isthmus_sim.identify.identified import as_drive
+from isthmus_sim.identify.levenberg_marquardt import Search, descend
 from isthmus_sim.identify.log import Array, ServoLog
 from isthmus_sim.identify.servo import Bench, Beside, Friction
 from isthmus_sim.identify.uncertainty import Knowledge
@@ -30,8 +31,8 @@ _LEAST = 3
 """Readings that make a cell known."""
 _SMOOTHED = 4
 """Readings on either side by which a log's speed is told."""
-_ITERATIONS, _ENOUGH, _STEP = 40, 1e-3, 1e-4
-_DAMPINGS = np.array([0.03, 0.3, 3.0, 30.0])
+_STEP = 1e-4  # of a derivative, in deviations of a weight
+_SEARCH = Search(dampings=(0.03, 0.3, 3.0, 30.0), iterations=40, give_up=1e9, enough=1e-3)
 
 
 def fit_motors(logs: Sequence[ServoLog]) -> Fit:
@@ -104,25 +105,29 @@ def _beside(base: Fit, supply: Array, grid: Array, units: Array) -> Beside:
     return beside
 
 
-def _descend(misfit: Callable[[Array], Array], z: Array) -> Array:
-    """Levenberg-Marquardt from z (weights,)."""
-    damping = 1.0
-    rows = misfit(np.vstack((z, z + _STEP * np.eye(len(z)))))
-    for _ in range(_ITERATIONS):
-        cost, slopes = float(rows[0] @ rows[0]), (rows[1:] - rows[0]).T / _STEP
-        normal, gradient = slopes.T @ slopes, slopes.T @ rows[0]
-        dampings = damping * _DAMPINGS
-        tried = np.stack([z - np.linalg.solve(normal + each * np.eye(len(z)), gradient) for each in dampings])
-        costs = (misfit(tried) ** 2).sum(axis=1)
-        costs[~np.isfinite(costs)] = np.inf
-        best = int(costs.argmin())
-        if costs[best] >= cost:
-            damping *= 1e3
-            if damping > 1e9:
-                break
-            continue
-        z, damping = tried[best], dampings[best]
-        if cost - costs[best] < _ENOUGH * cost:
-            break
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Place:
+    """Residuals (r,) and their slopes (r, weights) at weights z (weights,)."""
+
+    z: Array
+    residuals: Array
+    slopes: Array
+
+    @property
+    def cost(self) -> float:
+        return float(self.residuals @ self.residuals)
+
+    def step(self, damping: float) -> Array:
+        normal = self.slopes.T @ self.slopes + damping * np.eye(len(self.z))
+        return self.z - np.linalg.solve(normal, self.slopes.T @ self.residuals)
+
+
+def _descend(misfit: Callable[[Array], Array], start: Array) -> Array:
+    def linearize(z: Array) -> _Place:
         rows = misfit(np.vstack((z, z + _STEP * np.eye(len(z)))))
-    return z
+        return _Place(z=z, residuals=rows[0], slopes=(rows[1:] - rows[0]).T / _STEP)
+
+    def costs(candidates: Array) -> Array:
+        return (misfit(candidates) ** 2).sum(axis=1)
+
+    return descend(start, _SEARCH, linearize=linearize, step=_Place.step, costs=costs).z

@@ -8,6 +8,7 @@ whose models M1 to M5 the kinds here are, with Tustin's exponential in place of 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -94,19 +95,25 @@ def names(friction: Friction) -> tuple[str, ...]:
 
 
 class Bench:
-    """Logs laid out for simulation: every candidate and every log is one lane of the same arrays.
+    """Logs laid out for simulation: every candidate and every log, or window of one, is one lane of the same arrays.
 
     Args:
         logs: At least one.
         friction: The kind of model.
+        window_s: Cuts logs into windows so long, each of which begins as it was measured; by default they are simulated
+            as a whole, from rest.
     """
 
-    def __init__(self, logs: Sequence[ServoLog], friction: Friction) -> None:
-        self.logs, self.names = tuple(logs), names(friction)
-        self._steps = max(int(log.time_s[-1] / TIMESTEP_S) for log in logs) + 2
-        self._grid = TIMESTEP_S * np.arange(self._steps)
-        self._powered = np.stack([_held(self._grid, log.time_s, log.powered) for log in logs], axis=1).astype(float)
-        self._start = np.array([log.position[0] for log in logs])
+    def __init__(self, logs: Sequence[ServoLog], friction: Friction, window_s: float | None = None) -> None:
+        self.names, self._windowed = names(friction), window_s is not None
+        self._windows = [window for log in logs for window in _windows(log, window_s)]
+        self.logs = logs = tuple(window.log for window in self._windows)
+        begun = np.array([window.times[0] for window in self._windows])
+        self._steps = max(int((window.times[-1] - window.times[0]) / TIMESTEP_S) for window in self._windows) + 2
+        self._grid = begun + TIMESTEP_S * np.arange(self._steps)[:, None]
+        held = [_held(grid, log.time_s, log.powered) for grid, log in zip(self._grid.T, logs, strict=True)]
+        self._powered = np.stack(held, axis=1).astype(float)
+        self._start, self._speed = (np.array([getattr(w, name) for w in self._windows]) for name in ("start", "speed"))
         self._inertia, self._torque, self._gain, self._supply = (
             np.array(values)
             for values in zip(
@@ -115,40 +122,56 @@ class Bench:
             )
         )  # fmt: skip
 
-    def positions(self, values: Array, beside: Beside | None = None) -> Array:
+    def positions(self, values: Array, beside: Beside | None = None, starts: Array | float = 0.0) -> Array:
         """Positions (c, samples of all logs) rad that candidates (c, parameters) give, and on request what the motor
-        gives beside its formula; NaN from where one diverges."""
-        track = self._simulate({name: values[:, i, None] for i, name in enumerate(self.names)}, beside)
-        return np.concatenate([_read(track[..., i], log.time_s) for i, log in enumerate(self.logs)], axis=-1)
+        gives beside its formula; NaN from where one diverges. They begin at rest, `starts` (c, logs) rad beside the
+        first readings."""
+        track = self._simulate({name: values[:, i, None] for i, name in enumerate(self.names)}, beside, starts)
+        return np.concatenate([_read(track[..., i], window.times) for i, window in enumerate(self._windows)], axis=-1)
 
     @property
     def measured(self) -> Array:
         """(samples of all logs,) rad."""
-        return np.concatenate([log.position for log in self.logs])
+        return np.concatenate([window.positions for window in self._windows])
 
     def split(self, samples: Array) -> list[Array]:
         """(..., samples of all logs) as one array a log."""
-        return np.split(samples, np.cumsum([len(log.time_s) for log in self.logs])[:-1], axis=-1)
+        return np.split(samples, np.cumsum(self.lengths)[:-1], axis=-1)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Samples of each log."""
+        return [len(window.times) for window in self._windows]
 
     def diverged(self, positions: Array) -> DivergedError:
         """The error that names where positions (samples of all logs,) leave all bounds."""
-        for log, track in zip(self.logs, self.split(positions), strict=True):
+        for window, track in zip(self._windows, self.split(positions), strict=True):
             lost = np.flatnonzero(~np.isfinite(track))
             if len(lost):
-                return DivergedError(f"{log.name}: the simulation diverges {log.time_s[lost[0]]:.2f} s after its start")
+                after_s = window.times[lost[0]] - window.times[0]
+                return DivergedError(f"{window.log.name}: the simulation diverges {after_s:.2f} s after its start")
         return DivergedError("the simulation diverges")
 
     def _goals(self, delays: Array) -> Array:
         """(steps, c, logs) rad: the goals, each candidate's delay (c,) later, between readings on a straight line."""
-        late = [[np.interp(self._grid - delay, log.time_s, log.goal) for log in self.logs] for delay in delays]
+        lanes = list(zip(self._grid.T, self.logs, strict=True))
+        late = [[np.interp(grid - delay, log.time_s, log.goal) for grid, log in lanes] for delay in delays]
         return np.ascontiguousarray(np.array(late).transpose(2, 0, 1))
 
-    def _simulate(self, p: Mapping[str, Array], beside: Beside | None) -> Array:
+    @property
+    def noise(self) -> Array:
+        """(logs,) rad, one standard deviation of the readings that whole logs begin with: what its neighbours do not
+        tell of one (Gasser, Sroka and Jennen-Steinmetz, 1986). (0,) for windows: several readings tell their starts."""
+        whole = [] if self._windowed else self.logs
+        told = [np.sqrt(np.square(np.diff(log.position, 2)).mean() / 6.0) for log in whole]
+        return np.maximum(np.array(told), _LEAST_NOISE)
+
+    def _simulate(self, p: Mapping[str, Array], beside: Beside | None, starts: Array | float) -> Array:
         """(steps, c, logs) rad from parameters (c, 1), semi-implicit in time; friction stops, it never drives."""
         goals, gain = self._goals(p["delay"][:, 0]), self._gain * p["duty_gain"]
         inertia = self._inertia + p["armature"]
-        position = np.tile(self._start, (len(gain), 1))
-        velocity = np.zeros_like(position)
+        position = np.tile(self._start, (len(gain), 1)) + starts
+        velocity = np.tile(self._speed, (len(gain), 1))
         track = np.empty_like(goals)
         budget = _friction(p)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -169,6 +192,34 @@ class Bench:
 
 
 _FAR = 1e3  # rad
+_LEAST_NOISE = 1e-6  # rad, of logs that were simulated
+_SMOOTHED = 4
+"""Readings on either side by which position and speed at the start of a window are told."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Window:
+    log: ServoLog
+    times: Array
+    positions: Array
+    start: float
+    """rad, and rad/s: where it begins, and how fast."""
+    speed: float
+
+
+def _windows(log: ServoLog, length_s: float | None) -> list[_Window]:
+    """The log as a whole, or in windows."""
+    whole = _Window(log=log, times=log.time_s, positions=log.position, start=float(log.position[0]), speed=0.0)
+    if length_s is None:
+        return [whole]
+    ends = np.unique(np.searchsorted(log.time_s, np.arange(log.time_s[0], log.time_s[-1], length_s)))
+    found = []
+    for first, last in itertools.pairwise([*ends.tolist(), len(log.time_s)]):
+        near = slice(max(first - _SMOOTHED, 0), first + _SMOOTHED + 1)
+        speed, start = np.polyfit(log.time_s[near] - log.time_s[first], log.position[near], 1)
+        times, positions = log.time_s[first:last], log.position[first:last]
+        found.append(_Window(log=log, times=times, positions=positions, start=float(start), speed=float(speed)))
+    return found
 
 
 def _motor(p: Mapping[str, Array], duty: Array, velocity: Array, supply: Array) -> Array:
@@ -200,8 +251,8 @@ def _held(grid: Array, times: Array, values: Array) -> Array:
 
 
 def _read(track: Array, times: Array) -> Array:
-    """(c, n) of a track (steps, c) at times (n,)."""
-    at = times / TIMESTEP_S
+    """(c, n) of a track (steps, c) at times (n,), which it begins with."""
+    at = (times - times[0]) / TIMESTEP_S
     before = at.astype(int)
     share = (at - before)[:, None]
     return ((1.0 - share) * track[before] + share * track[before + 1]).T

@@ -3,8 +3,10 @@
 The residuals of a simulation are no independent noise: where it is wrong, it stays wrong for a while. Their number N
 is therefore divided by their correlation time τ = 1 + 2 Σ ρ(lag), up to where ρ is not positive (Geyer 1992). With
 that many and p parameters, σ² is the sum of squares over N - p τ, and the covariance of the parameters the inverse of
-JᵀJ / (σ² τ) and the prior. The prior is the bounds of what is physical, as wide as an even distribution between them;
-it says how well a parameter is known of which the logs say nothing.
+JᵀJ / (σ² τ) and the prior, J having the slopes by where each log began too. The prior is the bounds of what is
+physical, as wide as an even distribution between them; it says how well a parameter is known of which the logs say
+nothing. Where an arm sticks, the error is rugged, and slopes over a small step say more than is known: they are taken
+over a standard deviation to either side, along the principal axes of the covariance that they give.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus_sim.identify.fit import Fit, bounds, scales
+from isthmus_sim.identify.fit import Fit, bounds, limits, residuals, scales
 from isthmus_sim.identify.log import Array
 from isthmus_sim.identify.servo import UNKNOWNS, Bench
 
 NORMAL_95 = 1.959964
 """A normal number is within as many standard deviations with 95 %."""
+_ROUNDS = 2  # the first one is within a few percent
+_LEAST_REACH = 0.1  # of a step, from one side to the other
 _VAGUE = 0.5  # a parameter is not known where its deviation is this share of its size
 _TOGETHER = 0.8  # correlation
 
@@ -67,9 +71,47 @@ def know(fit: Fit, bench: Bench) -> Knowledge:
     size = len(fit.residual)
     tau = min(correlation_time(bench.split(fit.residual)), size / (2 * len(fit.free)))
     sigma = float(np.sqrt(fit.cost / (size - tau * len(fit.free))))
-    low, high = (end[fit.free] for end in bounds(fit.friction))
-    information = fit.jacobian.T @ fit.jacobian / (sigma**2 * tau) + np.diag(12.0 / (high - low) ** 2)
-    return Knowledge(fit=fit, covariance=np.linalg.inv(information), sigma=sigma, tau=tau)
+    low, high, scale = limits(bench, fit.friction)
+    fitted = [*fit.free, *range(len(fit.values), len(scale))]
+    prior = np.diag(12.0 / (high - low)[fitted] ** 2)
+    slopes = fit.jacobian / (sigma * np.sqrt(tau))
+    covariance = np.linalg.inv(slopes.T @ slopes + prior)
+    for _ in range(_ROUNDS):
+        axes = _axes(covariance, scale[fitted])
+        slopes = _slopes(fit, bench, axes) / (sigma * np.sqrt(tau))
+        covariance = axes @ np.linalg.inv(slopes.T @ slopes + axes.T @ prior @ axes) @ axes.T
+    free = len(fit.free)
+    return Knowledge(fit=fit, covariance=covariance[:free, :free], sigma=sigma, tau=tau)  # whatever the starts are
+
+
+def _axes(covariance: Array, scale: Array) -> Array:
+    """(n, n): in columns, a standard deviation along each principal axis of a region, of parameters by their scale."""
+    lengths, directions = np.linalg.eigh(covariance / np.outer(scale, scale))
+    return scale[:, None] * directions * np.sqrt(lengths)
+
+
+def _slopes(fit: Fit, bench: Bench, axes: Array) -> Array:
+    """(samples, axes) rad by each of these steps: over as much of it, to either side, as lies within the bounds; from
+    the fit's slopes where that is next to nothing, or the simulation diverges there."""
+    low, high, _ = limits(bench, fit.friction)
+    place = np.append(fit.values, fit.starts)
+    steps = np.zeros((axes.shape[1], len(place)))
+    steps[:, [*fit.free, *range(len(fit.values), len(place))]] = axes.T
+    forward, backward = (_within(side * steps, low - place, high - place) for side in (1.0, -1.0))
+    ahead, behind = (residuals(bench, place + share[:, None] * steps) for share in (forward, -backward))
+    reach = forward + backward
+    told = (reach > _LEAST_REACH) & np.isfinite(ahead - behind).all(axis=1)
+    linear = fit.jacobian @ axes
+    linear[:, told] = ((ahead - behind)[told] / reach[told, None]).T
+    return linear
+
+
+def _within(steps: Array, low: Array, high: Array) -> Array:
+    """(n,) what share of steps (n, m) stays within bounds (m,), at most all."""
+    room = np.where(steps > 0, high, low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(steps == 0.0, 1.0, room / steps)
+    return np.clip(shares.min(axis=1), 0.0, 1.0)
 
 
 def correlation_time(residuals: Sequence[Array]) -> float:
@@ -120,18 +162,21 @@ def remarks(known: Knowledge) -> list[str]:
 def band(known: Knowledge, bench: Bench) -> tuple[Array, Array]:
     """Prediction (samples,) rad of logs, held-out ones too, and the half width (samples,) of its 95 % band.
 
-    The half width is that of the parameters, to first order, and of the model's own error, which is as large there as
-    where it was fitted.
+    The half width is that of the parameters and of the first readings, to first order, and of the model's own error,
+    which is as large there as where it was fitted.
     """
     free = known.fit.free
     step = 0.1 * known.deviations[free]
-    lanes = np.vstack([known.fit.values, known.fit.values + np.diag(_padded(known.fit, step))[free]])
-    positions = bench.positions(lanes)
+    lanes = np.vstack([known.fit.values, known.fit.values + np.diag(_padded(known.fit, step))[free], known.fit.values])
+    starts = np.zeros((len(lanes), len(bench.logs)))
+    starts[-1] = 0.1 * bench.noise
+    positions = bench.positions(lanes, starts=starts)
     if not np.isfinite(positions).all():
         raise bench.diverged(positions[0])
-    slopes = (positions[1:] - positions[0]) / step[:, None]
+    slopes = (positions[1:-1] - positions[0]) / step[:, None]
     of_parameters = np.einsum("is,ij,js->s", slopes, known.covariance, slopes)
-    return positions[0], NORMAL_95 * np.sqrt(of_parameters + known.sigma**2)
+    of_starts = np.square((positions[-1] - positions[0]) / 0.1)
+    return positions[0], NORMAL_95 * np.sqrt(of_parameters + of_starts + known.sigma**2)
 
 
 def _padded(fit: Fit, free_values: Array) -> Array:

@@ -15,6 +15,8 @@ from isthmus_sim.models.reading import compiled
 from isthmus_sim.models.spatial_inertia import Pose, SpatialInertia, total
 from isthmus_sim.models.urdf.inertials import is_negligible
 
+_GROUNDS = (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
+
 
 def free_base(spec: mujoco.MjSpec, joints: Sequence[str], base_link: str | None) -> list[str]:
     """Give the body that carries all `joints` a free joint, and the mass of what is welded to it.
@@ -51,6 +53,37 @@ def _set_free(base: mujoco.MjsBody) -> list[str]:
         raise ModelError(f"the base {base.name!r} moves on {base.joints[0].name!r}. Give it a free joint, or none")
     base.add_freejoint(name="base")
     return [f"the base {base.name!r} got a free joint"]
+
+
+def refuse_strangers(spec: mujoco.MjSpec, joints: Sequence[str], *, floating: bool) -> None:
+    """Raise ModelError naming what is no part of the robot: its weight and its heights would be counted as the robot's.
+
+    A bolted robot may stand on something; nothing else in its file may move freely.
+    """
+    own = {_named_root(spec, spec.joint(joint).parent) for joint in joints}
+    others = [body for body in spec.worldbody.bodies if body.name not in own]
+    names = [_called(body) for body in others if _has_free_part(body) or (floating and _has_part(body))]
+    touching = [geom for geom in spec.worldbody.geoms if geom.contype or geom.conaffinity]
+    if floating:
+        names += [f"the world's shape {_called(geom)}" for geom in touching if geom.type not in _GROUNDS]
+    if names:
+        raise ModelError(
+            f"the file holds what is no part of the robot: {', '.join(names)}. Leave it out: scenes bring what stands "
+            "around a robot"
+        )
+
+
+def _called(element: mujoco.MjsBody | mujoco.MjsGeom) -> str:
+    return repr(element.name) if element.name else "without a name"
+
+
+def _has_part(body: mujoco.MjsBody) -> bool:
+    return bool(body.joints or body.geoms or body.mass) or any(map(_has_part, body.bodies))
+
+
+def _has_free_part(body: mujoco.MjsBody) -> bool:
+    free = any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints)
+    return free or any(map(_has_free_part, body.bodies))
 
 
 def refuse_massless(spec: mujoco.MjSpec) -> None:

@@ -105,11 +105,22 @@ def _refuse_followers(spec: mujoco.MjSpec, own: Mapping[str, str]) -> None:
         for tie in spec.equalities
         if tie.type == mujoco.mjtEq.mjEQ_JOINT and tie.active and tie.name1 in driven
     ]
+    led += [
+        f"{' and '.join(map(repr, sorted(tied)))} by the tendon {tie.name1!r}"
+        for tie in spec.equalities
+        if tie.type == mujoco.mjtEq.mjEQ_TENDON and tie.active and (tied := _tied(spec, tie)) and tied <= set(driven)
+    ]
     if led:
         raise ModelError(
             f"joints that are led by others cannot be driven: {', '.join(led)}. Remove their <mimic> (URDF) or "
             "<equality> (MJCF), or drive the leaders only"
         )
+
+
+def _tied(spec: mujoco.MjSpec, tie: mujoco.MjsEquality) -> set[str]:
+    """The joints whose angles a constraint of fixed tendons ties together."""
+    tendons = [spec.tendon(name) for name in (tie.name1, tie.name2) if name]
+    return {joint for tendon in tendons if tendon is not None for joint, _ in _joints_of(tendon)}
 
 
 def _rename(spec: mujoco.MjSpec, renamed: Mapping[str, str]) -> None:

@@ -12,11 +12,12 @@ from typing import Protocol
 import mujoco
 import numpy as np
 
-from isthmus_sim.models.base import free_base, refuse_massless
+from isthmus_sim.models.base import free_base, refuse_massless, refuse_strangers
 from isthmus_sim.models.errors import ModelError
 from isthmus_sim.models.joint_names import name_joints
-from isthmus_sim.models.physics import check_physics, refuse_not_finite
+from isthmus_sim.models.physics import check_physics, refuse_not_finite, told_springs
 from isthmus_sim.models.reading import LoadedModel, compiled, read_model
+from isthmus_sim.models.units import refuse_other_units
 
 _MOST_TURN = 4 * math.pi  # rad: a joint that turns further is given in degrees
 _LEAST_TURN = math.radians(2 * math.pi)  # rad: joints that all turn less are given in radians and read as degrees
@@ -73,11 +74,13 @@ def load_jointed(
         changes += renamed
         changes += _replace_drives(spec, drives)
         refuse_massless(spec)
+        refuse_strangers(spec, tuple(drives), floating=floating)
         changes += free_base(spec, tuple(drives), base_link) if floating else []
         model = compiled(spec)
         refuse_not_finite(model)
+        refuse_other_units(model)
         _check_ranges(spec, model, drives, sliding)
-        changes += _told_loose(spec, drives)
+        changes += told_springs(model) + _told_loose(spec, drives)
     except ModelError as error:
         raise ModelError(f"model {source}: {error}") from error
     speeds = {name: read.velocity_limits[own] for name, own in names.items() if own in read.velocity_limits}

@@ -64,6 +64,17 @@ def refuse_not_finite(model: mujoco.MjModel) -> None:
         raise ModelError(f"numbers that are not finite: {', '.join(wrong)}. Correct them")
 
 
+def told_springs(model: mujoco.MjModel) -> list[str]:
+    """A sentence for the model's own springs: a robot keeps them beside its motors."""
+    kinds = {"joint": model.jnt_stiffness, "tendon": model.tendon_stiffness}
+    springs = [
+        f"{kind} {getattr(model, kind)(index).name!r} {stiffness[index]:g}"
+        for kind, stiffness in kinds.items()
+        for index in np.flatnonzero(stiffness)
+    ]
+    return [f"the file's springs act beside the motors (N·m/rad, N/m): {', '.join(springs)}"] if springs else []
+
+
 def refuse_without_contacts(robot: Iterable[mujoco.MjsGeom], spec: mujoco.MjSpec) -> None:
     """Raise ModelError where no geom of the robot can touch anything."""
     excluded = [exclude for exclude in spec.excludes if "world" in (exclude.bodyname1, exclude.bodyname2)]

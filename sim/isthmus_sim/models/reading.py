@@ -48,12 +48,18 @@ def read_model(source: str, *, floating: bool, base_link: str | None = None) -> 
             f"{', '.join(_SUFFIXES)}"
         )
     try:
-        if path.suffix.lower() == ".urdf":
+        if _is_urdf(path):
             return _from_urdf(path, floating, base_link)
         _refuse_nan(path)
         return LoadedModel(spec=mujoco.MjSpec.from_file(str(path)))
     except ValueError as error:
         raise ModelError(f"model {source}: {error}") from error
+
+
+def _is_urdf(path: Path) -> bool:
+    """Whether the file is a URDF, whatever its name: MuJoCo would read one in an .xml file without mending it."""
+    first = next(iter(_elements(path)), None)
+    return path.suffix.lower() == ".urdf" or (first is not None and first.tag.endswith("robot"))
 
 
 def compiled(spec: mujoco.MjSpec) -> mujoco.MjModel:

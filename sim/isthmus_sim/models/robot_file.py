@@ -87,7 +87,7 @@ def read_robot_file(path: Path) -> RobotFile:
         ModelError: the file cannot be read, or a key or value in it is wrong; the message names file, key and fix.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         return _parse(path, content)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"robot file {path} cannot be read: {error}") from error
@@ -136,7 +136,7 @@ def _model(path: Path, model: str) -> str:
 
 
 def _motors(value: Any) -> dict[str, dict[str, float]]:
-    """By motor's number, then by joint; in the file it is the other way round."""
+    """The motors' numbers, each by joint; in the file it is the other way round."""
     motors: dict[str, dict[str, float]] = {}
     for joints, numbers in _table("motors", value).items():
         key = f'motors."{joints}"'

@@ -71,7 +71,7 @@ def robot_of(source: str, base: str | None = None) -> tuple[RobotDescription, tu
         RegistryError: there is no such robot.
     """
     path = Path(source)
-    if path.suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         file = read_robot_file(path)
         return user_robot(file, ROBOTS[file.base])
     if path.suffix.lower() in _MODELS or source.startswith("menagerie:"):
@@ -81,7 +81,13 @@ def robot_of(source: str, base: str | None = None) -> tuple[RobotDescription, tu
                 f'{", ".join(ROBOTS)}) and model = "{source}"'
             )
         return user_robot(_bare_file(source, path, base), ROBOTS[base])
+    if source not in ROBOTS and path.is_file():
+        raise ModelError(f"{source} is no robot file (.toml) and no model ({', '.join(_MODELS)}){_from_xacro(path)}")
     return ROBOTS[source], ()
+
+
+def _from_xacro(path: Path) -> str:
+    return f". Write: xacro {path.name} > {path.name.split('.')[0]}.urdf" if path.suffix == ".xacro" else ""
 
 
 def _bare_file(source: str, path: Path, base: str) -> RobotFile:

@@ -101,7 +101,7 @@ def _noisy(image: Image, sigma: float, random: np.random.Generator) -> Image:
 
 
 def _cut(image: Image, share: float, random: np.random.Generator) -> Image:
-    """With a square of one color, whole or partly outside."""
+    """Cover a square, which may be partly outside, with one color."""
     side = round(share * len(image))
     x, y = (int(random.integers(-side + 1, length)) if side else 0 for length in image.shape[1::-1])
     color = random.integers(0, 256, 3)

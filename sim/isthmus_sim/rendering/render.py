@@ -118,7 +118,7 @@ class MotionRenderer:
         self._new_geom(mujoco.mjtGeom.mjGEOM_SPHERE, (*REFERENCE, 0.8), (self._looks.mark, 0, 0), reference)
 
     def _draw_shadow(self, position: Vector) -> None:
-        """For want of shadows, a dark disc below the robot that widens with its height."""
+        """Draw, for want of shadows, a dark disc below the robot that widens with its height."""
         if self._scene.terrain is not None:  # a flat disc would cut through the hills
             return
         wide = self._looks.radius * (1 + 0.3 * max(0.0, position[2]))

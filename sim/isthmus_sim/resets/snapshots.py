@@ -29,7 +29,7 @@ def take(env: Env, worlds: Tensor) -> Snapshot:
 
 
 def part(snapshot: Snapshot, prefix: str) -> Snapshot:
-    """Those whose name starts with `prefix.`, without it."""
+    """The tensors whose name starts with `prefix.`, by the rest of it."""
     return {name.removeprefix(f"{prefix}."): v for name, v in snapshot.items() if name.startswith(f"{prefix}.")}
 
 

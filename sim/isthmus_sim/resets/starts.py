@@ -51,5 +51,5 @@ def drawn(n: int, share: float, generator: torch.Generator) -> Tensor:
 
 
 def rows(snapshot: Snapshot, which: Tensor) -> Snapshot:
-    """Those rows of it."""
+    """The rows `which` (k,) of a snapshot."""
     return {name: value[which] for name, value in snapshot.items()}

@@ -47,4 +47,12 @@ def make_task(name: str, config: Any = None, robot: RobotDescription | None = No
     Raises ValueError naming the tasks there are, or saying what the robot lacks or the configuration has wrong.
     """
     entry = TASKS[name]
+    _refuse_other_type(name, "configuration", config, type(entry.config))
+    _refuse_other_type(name, "robot", robot, RobotDescription)
     return entry.make(robot or ROBOTS[entry.robot], entry.config if config is None else config)
+
+
+def _refuse_other_type(name: str, kind: str, given: Any, type_: type) -> None:
+    if given is not None and not isinstance(given, type_):
+        wrong = type(given).__name__
+        raise ValueError(f"the task {name!r}: its {kind} is a {type_.__name__} of {type_.__module__}, not a {wrong}")

@@ -22,15 +22,15 @@ _WALKING = {
         "num_steps": 24, "epochs": 2, "minibatches": 4, "lam": 0.95, "kl_target": (0.02, 0.006), "symmetry": True,
     },
 }  # fmt: skip
-_ARM = "isthmus_policies.demonstrate.pick_place:DEMONSTRATION"
-_DISC = "isthmus_policies.demonstrate.push_t:DEMONSTRATION"
+_ARM = "isthmus_policies.demonstrate.tasks.pick_place:DEMONSTRATION"
+_DISC = "isthmus_policies.demonstrate.tasks.push_t:DEMONSTRATION"
 
 QUADROTOR = TaskEntry(
     make=Hover,
     robot="crazyflie",
     config=HoverConfig(),
     summary="hold a position by direct motor commands",
-    mission="isthmus_policies.demo.report.flight:FLIGHT",
+    mission="isthmus_policies.demo.report.missions.flight:FLIGHT",
 )
 # A policy for a real airframe follows trajectories rather than saves itself from the worst starts: longer episodes, and
 # more of the curriculum, which is where precision comes from.
@@ -61,7 +61,7 @@ QUADRUPED = TaskEntry(
     config=VelocityConfig(),
     training=_WALKING,
     summary="walk as told on flat ground",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 QUADRUPED_ROUGH = TaskEntry(
     make=VelocityTracking,
@@ -69,7 +69,7 @@ QUADRUPED_ROUGH = TaskEntry(
     config=rough(),
     training={**_WALKING, "num_envs": 1024},
     summary="walk as told on rough ground",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 BIPED = TaskEntry(
     make=VelocityTracking,
@@ -90,7 +90,7 @@ BIPED = TaskEntry(
         "algorithm": {**_WALKING["algorithm"], "epochs": 4},
     },
     summary="walk as told on two legs",
-    mission="isthmus_policies.demo.report.walk:WALK",
+    mission="isthmus_policies.demo.report.missions.walk:WALK",
 )
 PUSH_T = TaskEntry(
     make=PushT,
@@ -98,7 +98,7 @@ PUSH_T = TaskEntry(
     config=PushTConfig(),
     summary="push a T into its goal",
     demonstration=_DISC,
-    mission="isthmus_policies.demo.report.push:PUSH",
+    mission="isthmus_policies.demo.report.missions.push:PUSH",
 )
 PUSH_T_STANDARD = TaskEntry(
     make=PushT,
@@ -120,7 +120,7 @@ PICK_PLACE = TaskEntry(
     config=PickPlaceConfig(),
     summary="put the cube into the zone",
     demonstration=_ARM,
-    mission="isthmus_policies.demo.report.place:PLACE",
+    mission="isthmus_policies.demo.report.missions.place:PLACE",
 )
 PICK_PLACE_RANDOMIZED = TaskEntry(
     make=PickPlace,
@@ -173,6 +173,6 @@ PEG = TaskEntry(
         "algorithm": {"update_ratio": 1.0, "gamma": 0.98, "warm_up": 512, "initial_temperature": 0.05},
     },
     summary="bring the peg into a hole that only touch finds",
-    demonstration="isthmus_policies.demonstrate.peg:DEMONSTRATION",
-    mission="isthmus_policies.demo.report.insert:INSERT",
+    demonstration="isthmus_policies.demonstrate.tasks.peg:DEMONSTRATION",
+    mission="isthmus_policies.demo.report.missions.insert:INSERT",
 )

@@ -140,7 +140,8 @@ class HoverConfig:
 
 
 def randomized() -> HoverConfig:
-    """For transfer: another airframe every episode, a late state estimate (velocity 10-30 ms), lost readings."""
+    """The configuration for transfer: another airframe every episode, a late state estimate (velocity 10-30 ms), lost
+    readings."""
     return HoverConfig(
         randomize=True,
         sensors={

@@ -175,7 +175,7 @@ class OvPhysXPhysics:
 
 
 def _number(name: str) -> int:
-    """Of a body or a joint."""
+    """The number of a body or a joint, which its name ends in."""
     return int(name.rsplit("_", 1)[1])
 
 

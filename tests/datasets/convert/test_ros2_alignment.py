@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_bags import joints, make, write_bag
 
 from isthmus_datasets.convert.importers.bags.capture_times import SECOND
 from isthmus_datasets.convert.importers.bags.grid import Grid, make_grid
+from isthmus_datasets.convert.importers.opening import open_source
+from isthmus_datasets.convert.importers.source import ImportOptions
 
 FPS = 50
 PERIOD = SECOND // FPS
@@ -82,6 +87,45 @@ def test_a_policy_that_waits_for_its_camera_follows_no_faster_sensor():
     recorded = {"observation.state": camera, "observation.imu": imu, "action": np.sort(camera + taken.astype(np.int64))}
     grid = make_grid(recorded, FPS, "it")
     assert (off(grid, camera, camera)[1:-1] == 0).all()
+
+
+def test_a_policy_on_a_busy_machine_is_often_late():
+    """Readings every 20 ms; commands 5 ms behind them, but two of four 13 and 19: no jitter about a mean."""
+    late = np.tile([5, 5, 13, 19], 20) * 10**6
+    state = SECOND + np.arange(80) * PERIOD
+    grid = make_grid({"observation.state": state, "action": state + late}, FPS, "it")
+    assert len(grid.ticks) >= 79
+    assert grid.rows["action"].tolist() == grid.rows["observation.state"].tolist()
+
+
+def test_a_command_two_periods_late_is_its_readings_where_no_other_came_before_it():
+    """At 100, 120, … ms, then none until 240; the command of 200 ms comes at 239 ms. Of 240 ms there is none."""
+    state = np.array([100, 120, 140, 160, 180, 200, 240, 260, 280, 300]) * 10**6
+    sent = np.array([105, 125, 145, 165, 185, 239, 265, 285, 305]) * 10**6
+    grid = make_grid({"observation.state": state, "action": sent}, FPS, "it")
+    beside = dict(zip(grid.rows["observation.state"].tolist(), grid.rows["action"].tolist(), strict=True))
+    assert {k: beside[k] for k in (3, 4, 5, 7, 8)} == {3: 3, 4: 4, 5: 5, 7: 6, 8: 7}
+
+
+@pytest.mark.parametrize("behind_ms", [0, 300])
+def test_what_was_decided_on_is_told_by_when_it_came(tmp_path: Path, behind_ms: int):
+    """Reading k, stamped 20 k ms by a clock that is behind, comes 5 ms later, or 21 where k is odd: after reading k + 1
+    was taken. Its command has no stamp, and comes a millisecond after it."""
+    came = [20.0 * k + (21 if k % 2 else 5) for k in range(80)]
+    stamped = [joints(20 * k - behind_ms, ["a"], [float(k)]) for k in range(80)]
+    layout = make("std_msgs/msg/MultiArrayLayout", dim=[], data_offset=0)
+    numbers = [make("std_msgs/msg/Float64MultiArray", layout=layout, data=np.array([float(k)])) for k in range(80)]
+    states = [(round(ms), message) for ms, message in zip(came, stamped, strict=True)]
+    sent = [(round(ms) + 1, message) for ms, message in zip(came, numbers, strict=True)]
+    bag = write_bag(
+        tmp_path / "bag",
+        ("/state", "sensor_msgs/msg/JointState", states),
+        ("/cmd", "std_msgs/msg/Float64MultiArray", sent),
+    )
+    topics = {"observation.state": "/state:position", "action": "/cmd:data"}
+    (episode,) = open_source(bag, ImportOptions(fps=FPS, task="count", topics=topics)).episodes
+    assert episode.length > 60
+    np.testing.assert_array_equal(episode.columns["action"], episode.columns["observation.state"])
 
 
 def test_commands_that_come_less_often_or_pause_hold():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import subprocess
 import sys
 import time
@@ -20,10 +19,12 @@ from isthmus_datasets.recording.ros2.messages import image_array
 from isthmus_deploy.ros import ros2
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
+
+from ros_processes import own_domain
+
 pytestmark = pytest.mark.ros
 START_S = 40.0  # on a busy machine; usually it takes one
 PUBLISHER = Path(__file__).with_name("publish_images.py")
-PROCESSES = Path(__file__).parents[2] / "deploy/ros/ros_processes.py"
 DRIVER = ("/late:rgb8:0.1", "/bgr8:bgr8:none", "/mono8:mono8:none", "/jpeg:jpeg:none", "/ahead:rgb8:-3.0")
 Publish = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -37,7 +38,7 @@ def publish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publish]:
         drivers.append(subprocess.Popen([sys.executable, PUBLISHER, *topics]))
         return drivers[-1]
 
-    with runpy.run_path(str(PROCESSES))["own_domain"]() as number, pytest.MonkeyPatch.context() as patch:
+    with own_domain() as number, pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(number))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         patch.setenv("ROS_LOG_DIR", str(tmp_path_factory.mktemp("ros_log")))

@@ -283,6 +283,26 @@ def test_what_is_no_contract_is_refused(text, message):
     assert refusal(text).startswith(message)
 
 
+@pytest.mark.parametrize("kind", [Contract, RobotInterface])
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("control_period_s", 10**400, "control_period_s: does not fit a float"),
+        ("robot", "\ud800", r"robot: '\ud800' has half of a character, which cannot be printed"),
+    ],
+)
+def test_what_no_float_holds_and_nobody_can_print_is_refused(contract, kind, field, value, message):
+    document = json.loads((contract if kind is Contract else contract.interface()).to_json())
+    document[field] = value
+    assert refusal(json.dumps(document), kind) == message
+
+
+def test_a_name_ends_where_its_line_does(contract):
+    document = json.loads(contract.to_json())
+    document["signals"][0]["name"] += "\n"
+    assert refusal(json.dumps(document)).startswith(r"signals[0].name: 'joint_position\n' does not match")
+
+
 def test_a_field_nested_too_deeply_is_refused(contract):
     deep = "[" * 400 + "]" * 400
     text = contract.to_json().replace('"initial": 0.0', f'"initial": {deep}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -94,8 +95,19 @@ def test_the_profiles_that_come_along_fit_their_robots_and_the_published_schema(
         (HEAD + "topics: {imu: {reliability: maybe}}", "topics.imu.reliability: 'maybe' is none of"),
         (HEAD + "commands: {joint_position_target: {controller: c, order: [a]}}", "the controller or the order"),
         (HEAD + "commands: {joint_position_target: {order: [a, a]}}", "the driver's a stands twice"),
+        (HEAD + "topics: {imu: {topic: 'imu\\n'}}".replace("'", '"'), r"topics.imu.topic: 'imu\n' does not match"),
+        (HEAD + f"topics: {{imu: {{topic: {'a' * 201}}}}}", "topics.imu.topic: is longer than 200 characters"),
+        (HEAD + 'note: "\\ud800"', "half of a character"),
+        (joints(gripper=f"{{offset: {'9' * 400}}}"), "joints.gripper.offset: inf is not finite"),
+        (joints(gripper="{offset: 1:30}"), 'joints.gripper.offset: "1:30" is not of type number'),
+        (joints(gripper="{sign: yes}"), 'joints.gripper.sign: "yes" is not of type integer'),
+        (HEAD + "note: !!timestamp soon", "line 3: the tag tag:yaml.org,2002:timestamp: a profile has none"),
+        (HEAD + "topics: &all {imu: *all}", "line 3: the alias *all: write out what it stands for"),
+        (HEAD + "? [a]\n: b", "line 3: a key is a sequence; it must be a name"),
+        (HEAD + f"topics: {'[' * 5000}", "line 3: nested too deeply"),
+        (HEAD + "note: " + 100_000 * "a", "too long; a profile has at most 100000 characters"),
         ("profile: [", "not YAML"),
-        ("!!python/object/apply:os.system ['true']", "not YAML"),
+        ("!!python/object/apply:os.system ['true']", "line 1: the tag tag:yaml.org,2002:python/object/apply:os.system"),
     ],
 )
 def test_a_profile_that_is_not_understood_is_refused_with_its_line(text, words):
@@ -103,6 +115,27 @@ def test_a_profile_that_is_not_understood_is_refused_with_its_line(text, words):
         parse_profile(text, "arm.yaml")
     assert str(refused.value).startswith("arm.yaml: ")
     assert words in str(refused.value)
+
+
+def test_plain_words_and_numbers_are_what_they_look_like():
+    """YAML 1.1 makes a date of the first, a number of the second, eight of 010 and a text of 1e-3."""
+    text = "profile: 1\nrobot: 2026-11-29\njoints: {1: {name: a, offset: 010, damping: 1e-3}}"
+    profile = parse_profile(text)
+    assert profile.robot == "2026-11-29"
+    assert profile.joints["1"].offset == 10
+    assert profile.joints["1"].damping == 0.001
+
+
+def test_a_thousand_merges_of_merges_are_refused_at_once():
+    lines = [f"  a{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}" for i in range(1, 60)]
+    with pytest.raises(ProfileError, match="line 5: the alias"):
+        parse_profile("\n".join([HEAD, "  a0: &m0 {topic: x}", *lines]).replace(HEAD, HEAD + "topics:"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "arm.yaml")
+    with pytest.raises(ProfileError, match=r"arm\.yaml: cannot be read: no such file"):
+        read_profile(tmp_path / "arm.yaml")
 
 
 def test_a_file_that_is_not_there_says_which_profiles_need_none(tmp_path):

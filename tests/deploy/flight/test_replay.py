@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,36 @@ def run_command(*arguments: object) -> int:
         replay.main([str(argument) for argument in arguments])
     assert isinstance(ended.value.code, int)
     return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "words"),
+    [
+        (b'"version": 2', b'"version": 9', "the contract in it: version: 9 is newer than 2"),
+        (b'"version": 2', b'"version": 1', "the contract in it: version: 1 is older than 2"),
+        (b'"unit"', b'"umit"', "the contract in it: "),
+        (b"ramp_s", b"ramp_x", "is damaged, or another version of isthmus-deploy has recorded it: KeyError('ramp_s')"),
+        (b"started", b"st\xffrted", "is damaged, copy it again"),
+        (b"ramp_s", b"ram\xff\xff\xff", "is damaged, copy it again"),
+    ],
+)
+def test_a_bag_of_another_version_or_with_damage_is_refused_in_words(folder: Path, was, becomes, words, capsys):
+    (file,) = folder.glob("*.mcap")
+    data = file.read_bytes()
+    assert was in data
+    file.write_bytes(data.replace(was, becomes))
+    assert run_command(folder) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_no_byte_of_the_head_that_is_changed_ends_in_anything_but_words(folder: Path):
+    """The contract, the policies and the names of the channels stand there, without a checksum."""
+    (file,) = folder.glob("*.mcap")
+    data = file.read_bytes()
+    for place in range(0, 6000, 41):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 0xA0]) + data[place + 1 :])
+        with contextlib.suppress(FlightError):
+            assert isinstance(read_flight(folder), Flight)
 
 
 def test_the_policy_that_drove_wants_exactly_the_same_again(folder: Path, policy_path: Path, capsys):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 
 import numpy as np
 import onnx
@@ -154,6 +155,12 @@ def test_a_file_that_cannot_be_read_is_a_policy_file_error(tmp_path):
         read(tmp_path)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(PolicyFileError, match=r"pipe\.onnx: cannot be read: is no file"):
+        read(tmp_path / "pipe.onnx")
+
+
 def test_errors_name_the_file(tmp_path, sealed):
     path = tmp_path / "half.onnx"
     path.write_bytes(sealed[:-10])
@@ -186,6 +193,8 @@ def test_a_contract_of_a_newer_version_is_refused(tmp_path, make_model, contract
         "[]",
         "{}",
         '{"steps": 3}',
+        '{"steps": [3]}',
+        '{"steps": [null]}',
         '{"steps": []}',
         '{"steps": [{"reset": true}]}',
         '{"steps": [{"reset": true, "signals": {}, "commands": {}}]}',

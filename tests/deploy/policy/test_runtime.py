@@ -122,3 +122,13 @@ def test_a_graph_that_this_onnx_runtime_cannot_load_is_refused(load, make_model,
 def test_a_damaged_file_is_refused(load, sealed):
     with pytest.raises(PolicyFileError, match="altered or damaged"):
         load(sealed.replace(b"two_joints", b"two_joynts"))
+
+
+def test_a_graph_with_a_name_that_is_no_text_is_refused(load, contract, make_model, replay):
+    """ONNX Runtime quotes the name, and its own message is then none that Python can read."""
+    model = make_model()
+    name = b"joint_position"
+    assert model.count(name) > 1
+    broken = model.replace(name, b"\xff" + name[1:], 1)
+    with pytest.raises(PolicyFileError, match="cannot load the graph"):
+        load(seal(broken, contract, replay))

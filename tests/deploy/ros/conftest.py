@@ -1,9 +1,9 @@
-"""Processes, domains and policy files of the ROS tests."""
+"""Operators and policy files of the ROS tests."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
 
 if TYPE_CHECKING:
-    from ros_processes import Operator, Process
+    from ros_processes import Operator
 
 # What cannot be imported without ROS 2; `test_without_ros` says so.
 _NEED_ROS = ["test_[!w]*.py", "bindings/*.py", "missions/*_processes.py", "stand_in_robot/test_sensors_and_faults.py"]
@@ -28,38 +28,6 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("policy") / "hand_made.onnx"
     path.write_bytes(hand_made_policy.policy_file())
     return path
-
-
-@pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
-    """A ROS domain of the test's own, on this machine only; its processes inherit it."""
-    from ros_processes import own_domain
-
-    from isthmus_deploy.ros import ros2
-
-    with own_domain() as number:
-        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
-        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        ros2.require()
-        yield number
-
-
-@pytest.fixture
-def start(domain: int) -> Iterator[Callable[..., Process]]:
-    """`start(module, *arguments)` runs `python -m isthmus_deploy.ros.MODULE`; it ends with the test."""
-    from ros_processes import Process
-
-    processes: list[Process] = []
-
-    def launch(module: str, *arguments: object, environment: dict[str, str] | None = None) -> Process:
-        processes.append(Process(f"isthmus_deploy.ros.{module}", *arguments, environment=environment))
-        return processes[-1]
-
-    yield launch
-    for process in processes:
-        process.kill()
 
 
 @pytest.fixture

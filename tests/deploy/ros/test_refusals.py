@@ -208,6 +208,7 @@ def test_a_launch_file_may_name_namespace_and_topics(start, policy, domain):
         (("--ros-args", "-r", "odom=/here"), "Couldn't parse remap rule"),
         (("--ros-args", "--strange"), "--strange"),
         (("--namespace", "arm 1"), "Invalid namespace"),
+        (("--ros-args", "-p", "use_sim_time:=5"), "'use_sim_time' to '5' of type 'INTEGER', expecting type 'BOOL'"),
     ],
 )
 def test_what_ros_cannot_take_is_refused_in_a_sentence(start, policy, options, told):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,34 +20,12 @@ from isthmus_sim.tasks.pick_place import PickPlaceConfig
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 
-from isthmus_deploy.ros import ros2
 from isthmus_policies.demonstrate.ros2.options import Ros2Options
 
 pytestmark = pytest.mark.ros
 
-_names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
-Process, own_domain = _names["Process"], _names["own_domain"]
 
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    started = []
-
-    def launch(robot: str) -> Any:
-        started.append(Process("isthmus_deploy.ros.stand_in_robot", "--robot", robot, "--seed", 7))
-        return started[-1]
-
-    with own_domain() as number:
-        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
-        ros2.require()
-        yield launch
-        for process in started:
-            process.kill()
-
-
-def test_what_a_robot_on_ros_2_does_is_learned_from(stand_in: Callable[[str], Any], tmp_path: Path):
+def test_what_a_robot_on_ros_2_does_is_learned_from(start, tmp_path: Path):
     usual = default_config("pick_place", algorithm="sac-robot")
     config = replace(
         usual,
@@ -61,7 +36,7 @@ def test_what_a_robot_on_ros_2_does_is_learned_from(stand_in: Callable[[str], An
     folder = tmp_path / "run"
     folder.mkdir()
     write_json(folder / "config.json", config)
-    stand_in("so101")
+    start("stand_in_robot", "--robot", "so101", "--seed", 7)
     with closing(Trainer(config)) as trainer:
         options = Options(
             run=folder, dataset=tmp_path / "data", episodes=1, patience_s=300, robot=Ros2Options(ros=True)

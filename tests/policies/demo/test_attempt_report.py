@@ -14,8 +14,8 @@ from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
 from isthmus_deploy.ros.truth import Truth
 from isthmus_policies.chunks.training.roll_outs import COLUMNS
 from isthmus_policies.demo.report.headlines import facts
+from isthmus_policies.demo.report.missions.push import PUSH
 from isthmus_policies.demo.report.page import page, write_report
-from isthmus_policies.demo.report.push import PUSH
 from isthmus_policies.demo.report.record import load_demo
 from isthmus_policies.files import plain
 

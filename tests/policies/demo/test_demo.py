@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pusher_chunks import write_untrained_run
 
-from isthmus_policies.demo.demo import _stand_in, parse
+from isthmus_policies.demo.demo import _stand_in
+from isthmus_policies.demo.options import parse
 from isthmus_policies.demo.report.record import load_demo
 from isthmus_policies.files import plain
 from isthmus_policies.training.checkpoint import CHECKPOINT, save_checkpoint

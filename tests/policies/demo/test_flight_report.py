@@ -12,8 +12,8 @@ from isthmus_deploy.ros.missions.flight import Flight, Options
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
 from isthmus_deploy.ros.missions.log import MissionLog, Series
 from isthmus_deploy.ros.truth import Truth
-from isthmus_policies.demo.report.flight import FLIGHT
 from isthmus_policies.demo.report.headlines import facts
+from isthmus_policies.demo.report.missions.flight import FLIGHT
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.parts import observed_timing
 from isthmus_policies.demo.report.record import Demo, ReportError, load_demo

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from isthmus_policies.demo.report.gait import foot_heights, standing
+from isthmus_policies.demo.report.missions.gait import foot_heights, standing
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots import ROBOTS
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_policies.demo.demo import parse
 from isthmus_policies.demo.kinds import demo_kind, demo_tasks
-from isthmus_policies.demo.report.flight import FLIGHT
-from isthmus_policies.demo.report.place import PLACE
-from isthmus_policies.demo.report.push import PUSH
-from isthmus_policies.demo.report.walk import WALK
+from isthmus_policies.demo.options import parse
+from isthmus_policies.demo.report.missions.flight import FLIGHT
+from isthmus_policies.demo.report.missions.place import PLACE
+from isthmus_policies.demo.report.missions.push import PUSH
+from isthmus_policies.demo.report.missions.walk import WALK
 from isthmus_sim.registry import RegistryError
 from isthmus_sim.tasks import TASKS
 
 MODULE = """
 from dataclasses import replace
 from isthmus_sim.tasks.entries import QUADRUPED
-STROLL = replace(QUADRUPED, mission="isthmus_policies.demo.report.walk:WALK")
+STROLL = replace(QUADRUPED, mission="isthmus_policies.demo.report.missions.walk:WALK")
 BROKEN = replace(QUADRUPED, mission="no_such_module:KIND")
 WRONG = replace(QUADRUPED, mission="math:pi")
 RAISING = replace(QUADRUPED, mission="strange_mission:KIND")

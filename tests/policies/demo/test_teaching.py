@@ -14,7 +14,7 @@ from isthmus_policies.demo.making.making import Order
 from isthmus_policies.demo.making.teaching import ByTeaching, TeachingOptions
 from isthmus_policies.demo.processes import ProcessError
 from isthmus_policies.demo.report import teaching
-from isthmus_policies.demo.report.insert import INSERT
+from isthmus_policies.demo.report.missions.insert import INSERT
 from isthmus_policies.training.logs import read_metrics
 from isthmus_policies.training.run import load_run
 

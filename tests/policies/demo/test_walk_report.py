@@ -12,11 +12,11 @@ from isthmus_deploy.ros.missions.log import MissionLog, Series
 from isthmus_deploy.ros.missions.walk import Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
 from isthmus_deploy.ros.truth import Truth
-from isthmus_policies.demo.report.gait import standing
 from isthmus_policies.demo.report.headlines import facts
+from isthmus_policies.demo.report.missions.gait import standing
+from isthmus_policies.demo.report.missions.walk import WALK
 from isthmus_policies.demo.report.page import page, write_report
 from isthmus_policies.demo.report.record import Demo, load_demo
-from isthmus_policies.demo.report.walk import WALK
 from isthmus_sim.robots.quadruped.description import FEET, JOINTS, PRONE_HEIGHT, PRONE_POSE, ROBOT, base_height
 
 STEP_S = 0.02

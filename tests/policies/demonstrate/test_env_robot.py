@@ -11,7 +11,7 @@ import pytest
 
 from isthmus_datasets.recording.robot import RobotError
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.push_t import PushTView
+from isthmus_policies.demonstrate.tasks.push_t import PushTView
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.robots.so101.description import HOME, NO_LOAD_SPEED, PERIOD
 from isthmus_sim.tasks import make_task

@@ -10,7 +10,7 @@ import torch
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_policies.algorithms.sac.demonstrations import Demonstrations
 from isthmus_policies.demonstrate import record, transitions
-from isthmus_policies.demonstrate.peg_script import PegScript
+from isthmus_policies.demonstrate.tasks.peg_script import PegScript
 from isthmus_policies.networks.policy import check_policy
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env

@@ -16,8 +16,8 @@ from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript, downwards
 from isthmus_policies.demonstrate.record import main
+from isthmus_policies.demonstrate.tasks.pick_place_script import PickPlaceScript, downwards
 from isthmus_sim.rendering.offscreen import available_backend
 from isthmus_sim.robots.so101.description import JOINTS, NO_LOAD_SPEED, PERIOD
 from isthmus_sim.rotations import rotation_matrix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus_datasets.recording.operator import Event
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.push_t_script import PushTScript
+from isthmus_policies.demonstrate.tasks.push_t_script import PushTScript
 from isthmus_sim.tasks import make_task
 
 EPISODES = 5

@@ -17,9 +17,9 @@ from isthmus_policies.actor_learner.actor import Actor
 from isthmus_policies.actor_learner.driver import ActorDriver
 from isthmus_policies.actor_learner.learning_run import LearningRun
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.push_t_script import PushTScript
 from isthmus_policies.demonstrate.readings import main
 from isthmus_policies.demonstrate.record import main as record
+from isthmus_policies.demonstrate.tasks.push_t_script import PushTScript
 from isthmus_policies.files import write_json
 from isthmus_policies.networks.squashed import SquashedConfig
 from isthmus_policies.training.config import default_config

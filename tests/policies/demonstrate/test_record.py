@@ -12,8 +12,8 @@ from isthmus_datasets.recording.operator import Event
 from isthmus_datasets.tools.checks.suite import run_checks
 from isthmus_datasets.tools.scan.gather import gather
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.push_t_script import PushTScript, contacts, distance
 from isthmus_policies.demonstrate.record import main
+from isthmus_policies.demonstrate.tasks.push_t_script import PushTScript, contacts, distance
 from isthmus_sim.robots.pusher.description import AGENT_RADIUS
 from isthmus_sim.tasks import make_task
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -25,8 +22,9 @@ from isthmus_sim.tasks import make_task
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 
-_names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
-Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
+from ros_processes import Operator as Watcher
+from ros_processes import Process
+
 ROBOT = make_task("reach_cube").robot
 COMMAND, CAMERA = ROBOT.commands[0], next(signal.name for signal in ROBOT.signals if signal.dtype == "uint8")
 TOPIC = "forward_position_controller/commands"
@@ -74,27 +72,9 @@ def policy(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`start(*arguments)` starts a stand-in, in a domain of the test's own."""
-    started = []
-
-    def launch(*arguments: str) -> Any:
-        started.append(Process("isthmus_deploy.ros.stand_in_robot", *arguments))
-        return started[-1]
-
-    with own_domain() as number:
-        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
-        yield launch
-        for process in started:
-            process.kill()
-
-
 @pytest.mark.ros
 def test_a_policy_drives_and_everything_is_recorded(start, policy: Path, tmp_path: Path, capsys):
-    start("--task", "reach_cube", "--seed", "3")
+    start("stand_in_robot", "--task", "reach_cube", "--seed", "3")
     root = tmp_path / "reach"
     record(["reach_cube", str(root), "--ros", "--policy", str(policy), "--episodes", "2", "--max-seconds", "1"])
     assert "2 episodes more, 60 steps: 2 ended by time" in " ".join(capsys.readouterr().out.split())
@@ -117,7 +97,7 @@ def test_a_policy_drives_and_everything_is_recorded(start, policy: Path, tmp_pat
 
 @pytest.mark.ros
 def test_a_person_demonstrates_with_the_page_and_the_robot_ends_folded(start, tmp_path: Path):
-    start("--robot", "so101", "--seed", "3")
+    start("stand_in_robot", "--robot", "so101", "--seed", "3")
     arguments = ("pick_place", tmp_path / "d", "--ros", "--no-open", "--port", "0")
     page = Process("isthmus_policies.demonstrate.teleop", *arguments)
     watcher = Watcher(TOPIC)
@@ -135,7 +115,7 @@ def test_a_person_demonstrates_with_the_page_and_the_robot_ends_folded(start, tm
 
 @pytest.mark.ros
 def test_another_robot_is_refused(start, policy: Path, tmp_path: Path):
-    start("--robot", "quadruped")
+    start("stand_in_robot", "--robot", "quadruped")
     with pytest.raises(SystemExit, match=r"the robot is not the task's so101_camera:\n  it says that it is quadruped"):
         record(["reach_cube", str(tmp_path / "d"), "--ros", "--policy", str(policy)])
     assert not (tmp_path / "d").exists()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,8 @@ from isthmus_sim.robots.quadruped.description import JOINTS, ROBOT
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'isthmus[ros]'")
 
+from ros_processes import LEGS, START_S
+from ros_processes import Operator as Watcher
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 
@@ -37,33 +37,9 @@ from isthmus_policies.demonstrate.ros2.robot import Ros2Robot
 
 pytestmark = pytest.mark.ros
 
-_names = runpy.run_path(str(Path(__file__).parents[2] / "deploy/ros/ros_processes.py"))
-Process, own_domain, Watcher, START_S = (_names[name] for name in ("Process", "own_domain", "Operator", "START_S"))
 COMMAND, COMMANDS_TOPIC = ROBOT.commands[0], "forward_position_controller/commands"
 STAND = np.array(COMMAND.standby, np.float32)
 STEPS, FPS = 40, 25
-Start = Callable[..., Any]
-
-
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Start]:
-    """`start(robot, *arguments)` starts a stand-in, in a domain of the test's own."""
-    started = []
-
-    def launch(robot: str, *arguments: str) -> Any:
-        started.append(
-            Process("isthmus_deploy.ros.stand_in_robot", "--robot", robot, "--seed", 7, *arguments)
-        )  # fmt: skip
-        return started[-1]
-
-    with own_domain() as number:
-        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
-        ros2.require()
-        yield launch
-        for process in started:
-            process.kill()
 
 
 @pytest.fixture
@@ -98,7 +74,7 @@ def stand(robot: Ros2Robot) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_it_is_recorded_and_when_it_dies_what_was_seen_stays(start, tmp_path):
-    process = start("quadruped")
+    process = start(*LEGS)
     grey = SimulatedCamera("front", lambda: np.full((16, 24, 3), 90, np.uint8), time.monotonic_ns)
     operator, begin_ns = StandUp(steps=STEPS), time.monotonic_ns()
     with closing(Ros2Robot(cameras={"front": grey}, wait_s=START_S)) as robot:
@@ -146,7 +122,7 @@ def test_it_is_recorded_and_when_it_dies_what_was_seen_stays(start, tmp_path):
 @pytest.mark.usefixtures("patient")
 def test_whoever_drives_is_held_to_the_limits(start):
     """A quarter of a second towards a place beyond its range, from stand-by, with half a control period to each."""
-    start("quadruped")
+    start(*LEGS)
     with closing(Ros2Robot(wait_s=START_S, rate_hz=100)) as robot, closing(Watcher(COMMANDS_TOPIC)) as watcher:
         with pytest.raises(Refusal, match="is already driven by process"):
             Ros2Robot()
@@ -170,7 +146,7 @@ def test_whoever_drives_is_held_to_the_limits(start):
 
 @pytest.mark.usefixtures("patient")
 def test_what_is_no_number_stops_it_until_it_is_reset(start):
-    start("quadruped")
+    start(*LEGS)
     with closing(Ros2Robot(wait_s=START_S)) as robot, closing(Watcher(COMMANDS_TOPIC)) as watcher:
         robot.reset(0)
         with pytest.raises(RobotError, match=rf"{COMMAND.name}.{JOINTS[3]}: asked for nan"):
@@ -183,7 +159,7 @@ def test_what_is_no_number_stops_it_until_it_is_reset(start):
 
 
 def test_a_topic_that_falls_silent_is_named(start):
-    start("quadruped", "--fault", "silence:imu@0.2")
+    start(*LEGS, "--fault", "silence:imu@0.2")
     with closing(Ros2Robot(wait_s=START_S)) as robot:
         with pytest.raises(RobotLost, match=r"topic /imu: its newest reading is 0\.\d+ s old, 0\.\d+ s are allowed"):
             stand(robot)
@@ -193,7 +169,7 @@ def test_a_topic_that_falls_silent_is_named(start):
 
 
 def test_each_topic_is_a_column(start):
-    start("crazyflie")
+    start("stand_in_robot", "--robot", "crazyflie", "--seed", 7)
     with closing(Ros2Robot(wait_s=START_S)) as robot:
         assert {name: column.shape for name, column in robot.features.columns.items()} == {"odom": (10,), "imu": (3,)}
 
@@ -261,7 +237,7 @@ class TwoCommands:
         self._link.close()
 
 
-def test_each_command_goes_to_its_own_topic(start):
+def test_each_command_goes_to_its_own_topic(domain):
     with closing(TwoCommands()) as arm:
         with closing(Ros2Robot(wait_s=START_S)) as robot:
             action = robot.features.action
@@ -274,7 +250,7 @@ def test_each_command_goes_to_its_own_topic(start):
         arm.wait_for(position=0.125, effort=0.125)
 
 
-def test_it_is_held_in_stand_by_while_an_episode_is_saved(start):
+def test_it_is_held_in_stand_by_while_an_episode_is_saved(domain):
     with closing(TwoCommands()) as arm, closing(Ros2Robot(wait_s=START_S)) as robot:
         robot.hold()
         assert arm.heard == {}, "nobody drives it yet"
@@ -290,7 +266,7 @@ def test_it_is_held_in_stand_by_while_an_episode_is_saved(start):
         assert robot.act(np.zeros(2)).shape == (2,)
 
 
-def test_a_stale_reading_is_waited_out_before_it_moves(start):
+def test_a_stale_reading_is_waited_out_before_it_moves(domain):
     with closing(TwoCommands()) as arm, closing(Ros2Robot(wait_s=START_S)) as robot:
         arm.stale = 10
         robot.reset(0)
@@ -301,7 +277,7 @@ def test_a_stale_reading_is_waited_out_before_it_moves(start):
             robot.reset(0)
 
 
-def test_a_robot_that_does_not_say_its_limits_is_not_driven(start):
+def test_a_robot_that_does_not_say_its_limits_is_not_driven(domain):
     with (
         closing(TwoCommands(safe=None)),
         pytest.raises(Refusal, match=r"two announces too little .* commands\[0\]\.safe: .*isthmus-announce"),
@@ -309,7 +285,7 @@ def test_a_robot_that_does_not_say_its_limits_is_not_driven(start):
         Ros2Robot(wait_s=START_S)
 
 
-def test_no_robot(start):
+def test_no_robot(domain):
     with pytest.raises(
         Refusal, match=r"no robot: nothing on /arm/robot_interface within 0.5 s .*is the namespace right"
     ):

@@ -23,7 +23,8 @@ from isthmus_policies.demonstrate import teleop
 from isthmus_policies.demonstrate.demonstration import find_demonstration
 from isthmus_policies.demonstrate.env_robot import EnvRobot
 from isthmus_policies.demonstrate.record import main as record
-from isthmus_policies.demonstrate.teleop import Session, main, make_page, outcome_message
+from isthmus_policies.demonstrate.session import Session, outcome_message
+from isthmus_policies.demonstrate.teleop import main, make_page
 from isthmus_policies.files import write_json
 from isthmus_policies.training.config import default_config
 from isthmus_sim.tasks import make_task

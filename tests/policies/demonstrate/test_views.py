@@ -18,9 +18,9 @@ from isthmus_datasets.teleop.calibration.error import CalibrationError
 from isthmus_datasets.teleop.calibration.intrinsics import Intrinsics
 from isthmus_datasets.teleop.calibration.pose import Pose
 from isthmus_policies.demonstrate.env_robot import EnvRobot
-from isthmus_policies.demonstrate.pick_place import desk_view
-from isthmus_policies.demonstrate.push_t import PushTView
 from isthmus_policies.demonstrate.record import main
+from isthmus_policies.demonstrate.tasks.pick_place import desk_view
+from isthmus_policies.demonstrate.tasks.push_t import PushTView
 from isthmus_policies.demonstrate.views import model_view, placements
 from isthmus_sim.scenes.desk import desk_mjcf
 from isthmus_sim.tasks import make_task

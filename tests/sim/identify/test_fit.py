@@ -46,6 +46,29 @@ def test_another_servo_is_outside_the_region(found: Knowledge):
     assert not found.contains(np.array([other[name] for name in names("coulomb")]))
 
 
+def test_an_arm_that_sticks_is_found_from_far_away():
+    """Whole logs of it have many places in which a fit comes to rest: of this one 30 mrad off, by whole logs alone."""
+    truth = TRUTH | {
+        "torque_constant": 0.2678, "resistance": 3.246, "armature": 1.24e-3, "duty_curve": 0.135, "delay": 0.0101,
+        "coulomb": 0.0191, "viscous": 5.8e-3, "motor_load": 0.1447, "external_load": 0.1458,
+    }  # fmt: skip
+    random = np.random.default_rng(4)
+    logs = [
+        made_log(truth, "load", goal, gain, random)
+        for goal in ("two_sines", "chirp", "lift_and_drop")
+        for gain in (100.0, 800.0)
+    ]
+    known = know(fit(logs, "load"), Bench(logs, "load"))
+    assert np.sqrt(np.mean(known.fit.residual**2)) < 1.3e-3, "what is left is the encoder's noise"
+    assert known.contains(np.array([truth[name] for name in names("load")]))
+
+
+def test_where_a_log_began_is_fitted_within_its_noise(found: Knowledge, learnt: list[ServoLog]):
+    exact = -np.array([log.position[0] for log in learnt])  # they began at 0
+    assert np.abs(found.fit.starts - exact).max() < 1e-3
+    assert np.abs(exact).max() > 1e-3
+
+
 def test_the_gain_of_the_duty_is_read_off_the_logs(learnt: list[ServoLog]):
     assert duty_gain(learnt) == pytest.approx(TRUTH["duty_gain"], rel=1e-3)
     assert duty_gain([*learnt, _without_duty(learnt[0])]) is None
@@ -73,7 +96,7 @@ def test_too_little_motion_is_said_with_what_would_help():
 def test_a_fit_that_cannot_be_simulated_ends_in_words(learnt: list[ServoLog]):
     start = Fit(
         friction="coulomb", values=np.array([0.45, -1e-6, *[TRUTH[n] for n in names("coulomb")[2:]]]),
-        fixed=frozenset(), residual=np.zeros(1), jacobian=np.zeros((1, 1)),
+        fixed=frozenset(), starts=np.zeros(2), residual=np.zeros(1), jacobian=np.zeros((1, 1)),
     )  # fmt: skip
     with pytest.raises(DivergedError, match=r"two_sines_200: the simulation diverges 0\.\d\d s after its start"):
         fit(learnt, "coulomb", start)

@@ -63,7 +63,7 @@ def fit_of(values: dict[str, float]) -> Fit:
     nominal = {name: UNKNOWNS[name].parameter.nominal[0] for name in names(BASE)} | values
     return Fit(
         friction=BASE, values=np.array([nominal[name] for name in names(BASE)]), fixed=frozenset(),
-        residual=np.zeros(1), jacobian=np.zeros((1, len(nominal))),
+        starts=np.zeros(1), residual=np.zeros(1), jacobian=np.zeros((1, len(nominal))),
     )  # fmt: skip
 
 

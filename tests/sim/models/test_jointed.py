@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,30 @@ def test_a_driven_joint_that_follows_another_is_named(arm: Arm):
         arm((END, tie + END))
     arm((END, tie.replace("<joint", '<joint active="false"') + END))
     arm((END, tie + END), driven=("j1",))
+
+
+@pytest.mark.parametrize(
+    ("joints", "refused"), [(("FL_hip",), True), (("FL_hip", "FR_hip"), True), (("FL_hip", "tail"), False)]
+)
+def test_driven_joints_that_a_tendon_ties_together_are_named(load: Load, joints: tuple[str, ...], refused: bool):
+    wraps = "".join(f'<joint joint="{joint}" coef="1"/>' for joint in joints)
+    tie = f'<tendon><fixed name="band">{wraps}</fixed></tendon><equality><tendon tendon1="band"/></equality></mujoco>'
+    tail = '<freejoint/><body><joint name="tail"/><geom size="0.01"/></body>'
+    with pytest.raises(ModelError, match=r"'FL_hip'.* by the tendon 'band'") if refused else nullcontext():
+        load(MJCF, ("<freejoint/>", tail), ("</mujoco>", tie))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('xyz="0 0 -0.2"', 'xyz="0 0 -200"', r"millimetres: 'RR_calf' 200 m"),
+        ('sphere radius="0.02"', 'sphere radius="22"', r"millimetres: a shape of 'RR_foot' 22 m"),
+        ('ixx="0.01" iyy="0.01" izz="0.01"', 'ixx="1e4" iyy="1e4" izz="1e4"', r"inertias.*'base', on average 40\.8"),
+    ],
+)
+def test_lengths_and_inertias_in_other_units_are_seen(load: Load, old: str, new: str, named: str):
+    with pytest.raises(ModelError, match=named):
+        load(URDF, (old, new))
 
 
 def test_mimic_on_a_driven_joint_is_named(load: Load):

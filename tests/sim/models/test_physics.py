@@ -55,6 +55,32 @@ def test_what_holds_the_robot_up_is_refused(load: Load, where: str, added: str, 
         load(MJCF, (where, added))
 
 
+@pytest.mark.parametrize(
+    ("added", "named"),
+    [
+        ('<body name="box" pos="3 0 1"><freejoint/><geom size="0.1"/></body>', "'box'"),
+        ('<body name="table" pos="3 0 1"><body><geom size="0.1" contype="0"/></body></body>', "'table'"),
+        ('<body pos="3 0 1"><geom size="0.1"/></body>', "without a name"),
+        ('<geom name="step" type="box" size="1 1 0.2"/>', "'step'"),
+    ],
+)
+def test_what_is_no_part_of_a_robot_that_walks_is_named(load: Load, added: str, named: str):
+    """Its mass would count as the robot's, and stances would rest on it."""
+    with pytest.raises(ModelError, match=f"no part of the robot: .*{named}"):
+        load(MJCF, ("</worldbody>", f"{added}</worldbody>"))
+
+
+def test_what_only_looks_on_may_stand_beside_a_robot(load: Load):
+    beside = '<body name="tripod"><camera name="view"/></body><geom size="9" contype="0" conaffinity="0"/>'
+    assert load(MJCF, ("</worldbody>", f"{beside}</worldbody>")).spec.compile().ncam == 1
+
+
+def test_springs_are_told(load: Load):
+    spring = '<tendon><fixed name="band" stiffness="70"><joint joint="FR_calf" coef="1"/></fixed></tendon>'
+    changes = load(MJCF, ('name="FL_hip"', 'name="FL_hip" stiffness="90"'), (_END, spring + _END)).changes
+    assert [change for change in changes if "'FL_hip_joint' 90" in change and "'band' 70" in change]
+
+
 def test_bodies_that_do_not_weigh_are_refused(load: Load):
     with pytest.raises(ModelError, match=r"gravcomp.*'trunk'"):
         load(MJCF, ('body name="trunk"', 'body name="trunk" gravcomp="1"'))

@@ -86,6 +86,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
         read_robot_file(tmp_path / "none.toml")
 
 
+def test_a_byte_order_mark_is_passed_over(file: File):
+    assert file("\ufeff" + SHORT).name == "rex"
+
+
 def test_a_model_of_the_menagerie_needs_no_file(file: File):
     assert file(SHORT.replace("rex.xml", "menagerie:unitree_go2")).model == "menagerie:unitree_go2"
 

@@ -213,6 +213,7 @@ def test_the_base_can_be_chosen_among_what_is_welded_to_the_root(write: Callable
         ('link name="RR_hip"', 'link name="RL_hip"', "twice: 'RL_hip'"),
         ("</robot>", '<link name="table"/></robot>', "'base', 'table'"),
         ("<robot name=\"dog\">", '<robot name="${name}">', "xacro dog.urdf > "),
+        ("<robot name=\"dog\">", '<robot name="dog"><material name="m"><color rgba="1 0 0"/></material>', "'m'.*rgba"),
         ("</robot>", "", "XML"),
     ],
 )  # fmt: skip
@@ -233,6 +234,19 @@ def test_what_is_not_for_the_simulator_is_passed_over(read: Read):
         "<actuator name='m'/></transmission><ros2_control name='c' type='system'><joint name='j'/></ros2_control>"
     )
     assert read(other, link("trunk", 7, BOX)).nbody == 2
+
+
+def test_a_urdf_is_one_whatever_its_name(tmp_path: Path):
+    """MuJoCo reads a URDF that is called .xml, too, and invents the mass of links without <inertial>."""
+    for name in ("dog.urdf", "dog.xml"):
+        path = tmp_path / name
+        path.write_text(f"<robot name='r'>{link('trunk', 7)}{link('foot', None, BOX)}{joint('trunk', 'foot')}</robot>")
+        assert read_model(str(path), floating=False).spec.compile().body_mass.sum() == pytest.approx(7)
+
+
+def test_a_namespace_is_passed_over(write: Callable[..., Path]):
+    path = write(f"<robot name='r' xmlns='http://www.ros.org' xmlns:k='http://k'>{link('trunk', 7, BOX)}</robot>")
+    assert read_model(str(path), floating=True).spec.compile().nbody == 2
 
 
 def test_repeated_elements_stand_once(read: Read):
@@ -342,6 +356,27 @@ def test_looks_are_there_for_images(write: Callable[..., Path], package: Path):
     assert spec.compile().ngeom == 1
 
 
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [("hip.stl", LFS_POINTER, "git lfs pull"), ("hip.obj", LFS_POINTER, "git lfs pull"), ("hip.stl", "", "empty"),
+     ("hip.obj", "v 0 0 0\n", "4 vertices"), ("hip.stl", "\0" * 100, "number of faces")],
+    ids=["pointer", "pointer to obj", "empty", "one vertex", "no faces"],
+)  # fmt: skip
+def test_damaged_meshes_are_left_out_as_looks_and_named_as_shapes(
+    write: Callable[..., Path], tmp_path: Path, name: str, content: str, named: str
+):
+    (tmp_path / name).write_text(content)
+    look = write(f"<robot name='r'>{link('trunk', 7, mesh(name, 'visual') + BOX)}</robot>")
+    mended = mend_urdf(look, floating=True)
+    assert mended.meshes == {}
+    assert name in mended.changes[0]
+    with pytest.raises(ModelError, match=f"'trunk'.*{name}.*{named}"):
+        mend_urdf(write(f"<robot name='r'>{link('trunk', 7, mesh(name))}</robot>"), floating=True)
+
+
 def test_shapes_that_cannot_be_had_are_named_with_what_to_write(read: Read, package: Path, tmp_path: Path):
     (tmp_path / "hip.dae").write_text("<COLLADA/>")
     bodies = [
@@ -391,7 +426,8 @@ def test_stl_in_text_and_flat_meshes_load(read: Read, tmp_path: Path):
 
 
 def test_binary_stl_stays_as_it_is(write: Callable[..., Path], tmp_path: Path):
-    content = b"solid, but binary".ljust(80) + struct.pack("<I", 1) + bytes(50)
+    facets = [struct.pack("<12fH", *[0.0] * 3, 0, 0, 0, 1, 0, 0, 0, y, z, 0) for y, z in ((1, 0), (0, 1))]
+    content = b"solid, but binary".ljust(80) + struct.pack("<I", 2) + b"".join(facets)
     (tmp_path / "plate.stl").write_bytes(content)
     mended = mend_urdf(write(f"<robot name='r'>{link('trunk', 7, mesh('plate.stl'))}</robot>"), floating=True)
     assert list(mended.meshes.values()) == [content]

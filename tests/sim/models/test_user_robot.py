@@ -181,6 +181,9 @@ def test_a_person_may_name_a_robot_a_robot_file_or_a_model(tmp_path: Path):
         robot_of(str(tmp_path / "rex 2.xml"))
     with pytest.raises(RegistryError, match="quadruped"):
         robot_of("quadrupet")
+    (tmp_path / "rex.urdf.xacro").write_text("<robot/>")
+    with pytest.raises(ModelError, match=r"no model \(\.urdf, .*Write: xacro rex\.urdf\.xacro > rex\.urdf"):
+        robot_of(str(tmp_path / "rex.urdf.xacro"))
     (tmp_path / "rex.toml").write_text('name = "rex"\nbase = "cat"\nmodel = "rex 2.xml"\n')
     with pytest.raises(RegistryError, match=r"'cat'.*quadruped"):
         robot_of(str(tmp_path / "rex.toml"))

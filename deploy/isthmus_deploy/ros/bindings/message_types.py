@@ -31,7 +31,7 @@ class _Newest:
 
 
 def conversion(message: type, name: str | None) -> Conversion:
-    """From the driver's type `name` (None for the binding's own) to `message`.
+    """The conversion from the driver's type `name` (None for the binding's own) to `message`.
 
     Raises:
         Refusal: there is none; lists the valid types.
@@ -62,9 +62,13 @@ def _compressed() -> Conversion:
         raise Refusal("compressed images need OpenCV: pip install opencv-python-headless") from error
 
     def read(message: CompressedImage) -> Image:
-        image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+        problem = f"{len(message.data)} bytes of {message.format!r} are no image that OpenCV can decode"
+        try:
+            image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:  # of no bytes, and of an image that says that it is larger than any
+            raise BadMessage(problem) from error
         if image is None:
-            raise BadMessage(f"{len(message.data)} bytes of {message.format!r} are no image that OpenCV can decode")
+            raise BadMessage(problem)
         height, width, channels = image.shape
         plain = Image(height=height, width=width, encoding="bgr8", step=channels * width, header=message.header)
         plain.data = image.tobytes()

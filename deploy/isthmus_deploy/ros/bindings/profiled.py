@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from isthmus_deploy.contracts.profile import JointMap, Profile, TopicProfile
+from isthmus_deploy.contracts.profile import CommandProfile, JointMap, Profile, TopicProfile
 from isthmus_deploy.contracts.robot_interface import CommandInterface, SignalInterface
-from isthmus_deploy.ros.bindings.binding import Array, CommandBinding, Read, SignalBinding, Source, Topic, Write
+from isthmus_deploy.ros.bindings.binding import XYZ, Array, CommandBinding, Read, SignalBinding, Source, Topic, Write
 from isthmus_deploy.ros.bindings.joint_commands import joint_command
 from isthmus_deploy.ros.bindings.message_types import Conversion, conversion
 from isthmus_deploy.ros.bindings.table import BindingTable
+from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.rotations import multiply, rotate
 
 _RELIABILITY = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
@@ -47,6 +48,7 @@ class ProfiledTable(BindingTable):
             return binding
         binding = dataclasses.replace(binding, topic=(stated and stated.topic) or binding.topic)
         if command.frame != "joint":
+            _check_topic_alone(command.name, stated)
             return binding
         return joint_command(binding, self._profile, self._orders.get(command.name), stated and stated.type)
 
@@ -127,6 +129,13 @@ class ProfiledTable(BindingTable):
         return _turn(signal, np.array(stated.mounting), back=back)
 
 
+def _check_topic_alone(command: str, stated: CommandProfile | None) -> None:
+    """Raise Refusal where a profile says more of a command that is none of joints than where it goes."""
+    more = [] if stated is None else [name for name in ("type", "controller", "order") if getattr(stated, name)]
+    if more:
+        raise Refusal(f"the profile's commands.{command}.{more[0]}: only of a command of joints; this one has a topic")
+
+
 def _changed(change: Callable[[Array], Array] | None, value: Array) -> Array:
     return value if change is None else change(value)
 
@@ -134,6 +143,8 @@ def _changed(change: Callable[[Array], Array] | None, value: Array) -> Array:
 def _turn(signal: SignalInterface, mounting: Array, *, back: bool) -> Callable[[Array], Array] | None:
     """Turn what a sensor measures into the body's frame; `mounting` (4,) wxyz is body_from_sensor."""
     inverse = mounting * (1.0, -1.0, -1.0, -1.0)
+    if signal.frame == "body" and signal.order != XYZ:
+        raise Refusal(f"the profile states a mounting for {signal.name}, which is no vector x y z and cannot be turned")
     if signal.frame == "body":
         turn = inverse if back else mounting
         return lambda vector: rotate(turn, vector)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from isthmus_deploy.ros import realtime
 from isthmus_deploy.ros.doctor.finding import Finding, fine, remark, wrong
+from isthmus_deploy.ros.domain import domain_problem
 
 _TRIED_RMW = "rmw_fastrtps_cpp"
-_LAST_DOMAIN = 232  # of the ports that DDS computes from it, RTPS 2.5, 9.6.2
 _EPHEMERAL = range(102, 215)  # their ports are those that Linux hands out to anybody
 
 
@@ -37,8 +37,8 @@ def check_domain(text: str) -> Finding:
     name = "ROS_DOMAIN_ID"
     if not text:
         return fine(name, "0 (not set)")
-    if not text.isascii() or not text.isdigit() or int(text) > _LAST_DOMAIN:
-        return wrong(name, f"{text!r} is no whole number from 0 to {_LAST_DOMAIN}")
+    if problem := domain_problem(text):
+        return wrong(name, problem)
     if int(text) in _EPHEMERAL:
         return remark(name, f"{text}: other programs may take its ports; 0 to 101 are safe")
     return fine(name, text)

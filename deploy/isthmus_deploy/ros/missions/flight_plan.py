@@ -92,6 +92,6 @@ class FlightPlan:
 
 
 def _smooth(time_s: float, duration_s: float) -> tuple[float, float]:
-    """From 0 to 1 in `duration_s` with no jump in speed: the share and its rate, 1/s."""
+    """A share that goes from 0 to 1 in `duration_s` with no jump in speed, and its rate, 1/s."""
     x = min(1.0, max(0.0, time_s / duration_s))
     return x * x * (3.0 - 2.0 * x), 6.0 * x * (1.0 - x) / duration_s

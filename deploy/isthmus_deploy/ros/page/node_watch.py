@@ -37,7 +37,7 @@ class NodeWatch:
     def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.name = link.node.resolve_topic_name(NODE)
-        """With its namespace."""
+        """The node's name, with its namespace."""
         self.values: dict[str, str] = {}
         """Its last diagnostics; empty until it is heard."""
         self.changes: deque[tuple[str, str, str]] = deque(maxlen=_KEPT_CHANGES)

@@ -53,7 +53,7 @@ class Page:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of the page."""
         host = "localhost" if self._host == "0.0.0.0" else self._host
         return f"http://{host}:{self._server.get_port()}"
 

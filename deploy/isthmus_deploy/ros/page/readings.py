@@ -39,7 +39,7 @@ class Readings:
     ) -> None:
         self._node, self._clock = node, clock
         self.signals = [signal for signal in signals if signal.dtype != "uint8" and _carried(signal, table)]
-        """Those that a topic carries."""
+        """The signals that a topic carries."""
         self._routes: dict[Topic, list[tuple[SignalInterface, Read]]] = {}
         for signal in self.signals:
             for source in table.signal(signal).sources:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 
 DEAD_MAN_NS = 200_000_000  # Crazyflie firmware's time-out for set-points; drives of legged robots wait about as long
 

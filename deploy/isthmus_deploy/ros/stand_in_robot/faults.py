@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 
 Kind = Literal["nan", "jump", "silence", "freeze", "late"]
 _PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z0-9_/]+))?@(?P<at>[0-9]+(\.[0-9]+)?)")
@@ -17,8 +17,8 @@ _PATTERN = re.compile(r"(?P<kind>[a-z]+)(:(?P<topic>[a-z0-9_/]+))?@(?P<at>[0-9]+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """From `at_s` on (s since the robot was first told to move), `topic` gives not-a-number, has jumped, is silent,
-    repeats its readings with new stamps, or gives them late, with the stamps that they have."""
+    """A topic that, from `at_s` on (s since the robot was first told to move), gives not-a-number, has jumped, is
+    silent, repeats its readings with new stamps, or gives them late, with the stamps that they have."""
 
     kind: Kind
     topic: str

@@ -28,13 +28,13 @@ from isthmus_deploy.ros.stand_in_robot.controllers import controller_orders, ser
 from isthmus_deploy.ros.stand_in_robot.faults import Aftermath, Fault, parse_fault
 from isthmus_deploy.ros.stand_in_robot.sensors import Sensors, image_topics, sensor_topics
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
-from isthmus_deploy.ros.stand_in_robot.world import Array, World, make_world, steps_in
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array, World, make_world, steps_in
 from isthmus_deploy.timing.answers import AnswerTimes
 from isthmus_deploy.timing.histogram import LatencyHistogram
 from isthmus_sim.models.user_robot import robot_of
 
 if TYPE_CHECKING:
-    from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+    from isthmus_deploy.ros.stand_in_robot.worlds.at_task import TaskWorld
 
 
 def simulate(config: Config) -> int:

@@ -16,7 +16,7 @@ from isthmus_deploy.ros.bindings.messages import set_stamp
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.ros2 import Refusal
 from isthmus_deploy.ros.stand_in_robot.faults import Fault
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 
 _LATE_PERIODS = 6
 _JUMP = {"m": 5.0, "rad": 5.0, "rad/s": 500.0}  # by unit: beyond what a body can do in a control period
@@ -93,7 +93,7 @@ def sensor_topics(robot: RobotInterface, table: BindingTable | None = None) -> d
 
 
 def image_topics(topics: Mapping[Topic, Sequence[SignalInterface]]) -> list[str]:
-    """Those that carry an image, by name."""
+    """The names of the topics that carry an image."""
     return [topic.name for topic, signals in topics.items() if any(signal.dtype == "uint8" for signal in signals)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus_deploy.ros.files import write_atomically
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 
 _KEPT = 2**16  # control periods: more than half an hour at 30 Hz
 

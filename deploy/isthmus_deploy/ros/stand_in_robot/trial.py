@@ -19,8 +19,8 @@ from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.missions.log import MissionLog
 from isthmus_deploy.ros.missions.walk import Options, Walk
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, bare_scene
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_deploy.safety.supervisor import ACTIVE, State
 from isthmus_sim.description import RobotDescription

@@ -129,7 +129,8 @@ class Watchdog:
         self._say(f"{cause}: the watchdog brought it to rest in {max(0.0, reached_s):.2f} s, and ends")
 
     def _way_down(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """From the node's last command to the safe one, and that for a while; a robot that is damped keeps the last."""
+        """The commands from the node's last one to the safe one, and that for a while; a robot that is damped keeps the
+        last."""
         last = self._beat.commands
         rest = last if self._beat.damped else self._safe
         while not self._beat.damped and self._transition.left_s(self._safe, last) > 0.0:

@@ -35,14 +35,15 @@ class BrakingBarrier(NamedTuple):
 
     @classmethod
     def of(cls, share: float, change: float) -> "BrakingBarrier":
-        """With σ above 0 and at most 1, and A in the unit of the distance, infinite where nothing limits it."""
+        """The barrier of σ, above 0 and at most 1, and of A in the unit of the distance, infinite where nothing limits
+        it."""
         if math.isinf(change):
             return cls(share, math.inf, 0.0, 0.0, 0.0)
         touch = change * (1.0 - 0.5 * share) / share**2
         return cls(share, touch, 2.0 * change, change**2 * (1.0 / share**2 - 1.0 / share), 0.5 * change)
 
     def distance(self, step: float) -> float:
-        """From which distance on B is at least the step, which is above 0: its inverse."""
+        """The inverse of B: the distance from which on it is at least the step, which is above 0."""
         if step > self.share * self.touch:
             return ((step + self.half) ** 2 + self.shift) / self.twice
         return step / self.share

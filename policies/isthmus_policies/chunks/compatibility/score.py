@@ -79,8 +79,8 @@ class Compatibility:
 
     @classmethod
     def fit(cls, runs: Sequence[ChunkRun]) -> Compatibility:
-        """By the runs' own datasets: what is usual is the error of each policy on the episodes that it was not trained
-        on. Raises ValueError where the policies cannot score, or were not learned from the same datasets."""
+        """Learn from the runs' own datasets what is usual: the error of each policy on the episodes that it was not
+        trained on. Raises ValueError where the policies cannot score, or were not learned from the same datasets."""
         if len({run.config.datasets for run in runs}) > 1:
             raise ValueError("the policies were not learned from the same datasets, so where they differ is no news")
         policies = [run.policy for run in runs if isinstance(run.policy, DenoisingPolicy)]

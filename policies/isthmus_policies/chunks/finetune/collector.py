@@ -46,7 +46,7 @@ class Collector:
 
     @torch.no_grad()
     def collect(self, decisions: int) -> tuple[Experience, EpisodeStatistics]:
-        """At least so many decisions of each world, all of them begun now."""
+        """Collect at least so many decisions of each world, all of them begun now."""
         statistics = EpisodeStatistics(names=self.env.reward_terms)
         steps = decisions * self._explorer.execute
         table = Table(self.env.num_envs, steps, self.env.device)

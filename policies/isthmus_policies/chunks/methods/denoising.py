@@ -162,7 +162,8 @@ class ScheduledPolicy(ImitatingPolicy[ConfigT]):
             self.schedule(None, near)
 
     def schedule(self, steps: int | None, near: bool) -> Schedule:
-        """For so many evaluations, from noise or near to a chunk. Raises ValueError where there cannot be as many."""
+        """The schedule of so many evaluations, from noise or near to a chunk. Raises ValueError where there cannot be
+        as many."""
         if (steps, near) not in self._schedules:
             self._schedules[steps, near] = self.make_schedule(steps, near)
         return self._schedules[steps, near]

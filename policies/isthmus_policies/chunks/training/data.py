@@ -146,7 +146,7 @@ def _changes(config: AnyConfig) -> Sequential:
 
 
 def fit_normalizer(config: AnyConfig, spec: ChunkSpec, readers: list[DatasetReader]) -> Normalizer:
-    """To the training episodes. Raises DatasetError for a channel that never changes, by name."""
+    """Fit a normalizer to the training episodes. Raises DatasetError for a channel that never changes, by name."""
     training = [_split(reader, config)[0] for reader in readers]
     return Normalizer.fit(
         training, dict.fromkeys((*spec.columns, spec.action), config.scaling), constant=config.constant

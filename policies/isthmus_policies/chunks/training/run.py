@@ -121,7 +121,7 @@ def policy_file(folder: Path, steps: int) -> Path:
 
 
 def policy_files(folder: Path) -> list[Path]:
-    """Those that are kept, from the oldest to the newest."""
+    """The policies that a run has kept, from the oldest to the newest."""
     return sorted((folder / "policies").glob("step-*.safetensors"))
 
 

@@ -27,7 +27,7 @@ DATASET = "demonstrations"
 
 @dataclass(frozen=True, kw_only=True)
 class DemonstrationOptions:
-    """From what it learns, and how long."""
+    """What the policy learns from, and how long."""
 
     demonstrations: Path | None = None
     """A dataset's folder, or what isthmus-dataset imports, such as a zarr replay buffer; by default what make teleop
@@ -122,7 +122,7 @@ _LEAST = {"episodes": 2, "steps": 1, "student_steps": 1, "tries": 2}
 
 
 def _warmup(recipe: AnyConfig, steps: int) -> int:
-    """At most a tenth of the steps."""
+    """The recipe's warm-up, but at most a tenth of the steps."""
     return min(recipe.learning.warmup, steps // 10)
 
 

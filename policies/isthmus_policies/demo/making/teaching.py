@@ -114,17 +114,15 @@ class ByTeaching:
         actor.require_success()
 
     def _practise(self, order: Order, options: TeachingOptions, learner: Process, actor: Process) -> None:
-        """For so many minutes. Raises ProcessError where one of the two has ended before."""
+        """Let both run for so many minutes. Raises ProcessError where one of the two has ended before."""
         told = TextColumn("{task.description}")
         columns = (TextColumn("[bold]practising[/]"), BarColumn(), TimeRemainingColumn(), told)
         begun, length_s = time.monotonic(), 60 * options.minutes
         with Progress(*columns, console=order.console, refresh_per_second=2) as progress:
             bar = progress.add_task("", total=length_s)
             while (lasted := time.monotonic() - begun) < length_s:
-                for process in (learner, actor):
-                    if process.ended(_POLL_S / 2):
-                        process.require_success()
-                        raise ProcessError(f"{process.name} has ended before its time (see {process.log})")
+                _require_running(learner)
+                _require_running(actor)
                 progress.update(bar, completed=lasted, description=_line(order.run))
 
     def exporting(self, options: TeachingOptions) -> tuple[object, ...]:
@@ -143,13 +141,19 @@ class ByTeaching:
 
 
 def _await(path: Path, process: Process) -> None:
-    """Until a process has made a file. Raises ProcessError where it ends, or takes too long."""
+    """Wait until a process has made a file. Raises ProcessError where it ends, or takes too long."""
     until = time.monotonic() + _START_S
     while not path.exists():
         if process.ended(_POLL_S):
             process.require_success()
         if time.monotonic() > until:
             raise ProcessError(f"{process.name} has not begun within {_START_S:g} s (see {process.log})")
+
+
+def _require_running(process: Process) -> None:
+    if process.ended(_POLL_S / 2):
+        process.require_success()
+        raise ProcessError(f"{process.name} has ended before its time (see {process.log})")
 
 
 def _line(run: Path) -> str:

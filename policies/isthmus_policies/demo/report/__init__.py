@@ -1,4 +1,4 @@
 """The report of a demonstration: one self-contained page that says what was trained, exported and done.
 
-What a report shows of one kind of mission is one file, such as `flight`; `kinds` lists them.
+What a report shows of one kind of mission is one file in `missions`, such as `flight`; tasks' entries name them.
 """

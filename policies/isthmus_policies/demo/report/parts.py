@@ -64,10 +64,13 @@ def timing(demo: Demo) -> str:
 
 
 def observed_timing(truth: Vector, commands: Vector) -> tuple[Vector, Vector]:
-    """From the times of a mission's record: from each true state to the first command after it, and from command to
-    command, s.
+    """How long it takes from each true state to the first command after it, and from command to command, s.
 
     The robot publishes its true state just before its readings.
+
+    Args:
+        truth: (n,) times of the true states in a mission's record, s.
+        commands: (m,) those of the commands.
     """
     before = np.searchsorted(truth, commands, side="right") - 1
     answered, first = np.unique(before, return_index=True)

@@ -109,7 +109,8 @@ class Ros2Drive:
         return commands
 
     def _go_safe(self) -> None:
-        """At the rate of a transition, whatever the sensors say. A robot that was not moved yet is left where it is."""
+        """Lead it to its safe command at the rate of a transition, whatever the sensors say; a robot that was not moved
+        yet is left where it is."""
         self._pace.start()
         while self._moving:
             self._publish(self._chain.drive({}, {}, time.monotonic_ns(), dict))

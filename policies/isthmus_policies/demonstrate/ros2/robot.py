@@ -92,7 +92,7 @@ class Ros2Robot:
         self.features = self._features()
 
     def _limits_of_readings(self) -> Limits:
-        """Without those of goals, which an operator gives, and of images, which cameras do."""
+        """The limits without those of goals, which an operator gives, and of images, which cameras do."""
         read = {signal.name for sensor in self._sensors for signal in sensor.signals}
         return replace(self._limits, signals=tuple(signal for signal in self._limits.signals if signal.name in read))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -76,28 +77,40 @@ def compare(options: Options, console: Console) -> bool:
         name: parting(driven[first], driven[name], options.tolerance, contract.control_period_s) for name in others
     }
     opinions = [_opinion(driven[first].score, driven[name].score, options, file.digest) for name in others]
-    lost = [opinion.engine for opinion in opinions if not opinion.enough]
+    _report(options, driven, partings, opinions, contract.control_period_s, console)
+    if options.write:
+        _write(options.policy, file, opinions)
+        console.print(f"written into the provenance of {options.policy}", highlight=False)
+    return _kept(opinions)
+
+
+def _kept(opinions: Sequence[SecondOpinion]) -> bool:
+    return all(opinion.enough for opinion in opinions)
+
+
+def _report(
+    options: Options, driven: dict[str, Driven], partings: dict[str, Parting], opinions: Sequence[SecondOpinion],
+    period_s: float, console: Console,
+) -> None:  # fmt: skip
+    """Print, and write comparison.json and comparison.html."""
+    kept = _kept(opinions)
     shares = "; ".join(f"{opinion.engine} {_shown(opinion.kept, '.1%')}" for opinion in opinions)
-    verdict = f"kept of the success on {first}: {shares}; at least {options.keep:.0%} must be"
+    verdict = f"kept of the success on {options.engines[0]}: {shares}; at least {options.keep:.0%} must be"
     rows = _rows(driven, partings)
     console.print(_table(rows, f"{options.policy.name}, {options.episodes} episodes"))
-    console.print(f"[{'red' if lost else 'green'}]{verdict}[/]")
+    console.print(f"[{'green' if kept else 'red'}]{verdict}[/]")
     folder = options.folder or options.policy.parent / "compare"
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
-        "policy": options.policy.name, "engines": options.engines, "kept": not lost, "code_revision": code_revision(),
+        "policy": options.policy.name, "engines": options.engines, "kept": kept, "code_revision": code_revision(),
         "scores": {name: plain(each.score) for name, each in driven.items()},
         "partings": {name: asdict(each) for name, each in partings.items()},
         "opinions": [asdict(opinion) for opinion in opinions],
     }  # fmt: skip
     write_json(folder / "comparison.json", facts)
-    text = page(f"{options.policy.name} on {', '.join(driven)}", verdict, rows, driven, contract.control_period_s)
+    text = page(f"{options.policy.name} on {', '.join(driven)}", verdict, rows, driven, period_s)
     write_atomically(folder / "comparison.html", text.encode())
     console.print(f"report: {folder / 'comparison.html'}", highlight=False)
-    if options.write:
-        _write(options.policy, file, opinions)
-        console.print(f"written into the provenance of {options.policy}", highlight=False)
-    return not lost
 
 
 def _opinion(first: Evaluation, other: Evaluation, options: Options, digest: str) -> SecondOpinion:

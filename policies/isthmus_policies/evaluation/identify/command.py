@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from isthmus_deploy.contracts.robot_interface import ContractMismatch
-from isthmus_deploy.flight.recorded import FlightError, read_flight
-from isthmus_deploy.policy import policy_file
-from isthmus_deploy.policy.policy_file import PolicyFileError
-from isthmus_policies.evaluation.flown_windows import ReplayError
+from isthmus_policies.evaluation.flown import SimulationOptions, run_command
 from isthmus_policies.evaluation.identify.identify import identify
-from isthmus_policies.training.run import task_of_contract
-from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.identify.identified_robot import IdentifiedRobot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(SimulationOptions):
     """Identify a robot from its flights: the parameters that differ from unit to unit, each with a 95 % interval, and
     what the flights do not tell. Writes what training can randomise."""
 
@@ -29,12 +22,8 @@ class Options:
     """What the flight recorder has written: runs' folders, or files of them."""
     policy: Path
     """A file of the policy that flew, or of another one for this robot: it says in which simulation."""
-    task: str | None = None
-    """A registered task to simulate instead of the one that the policy was trained on."""
     parameters: tuple[str, ...] = ()
     """What is unknown, by name; by default all parameters of the robot."""
-    engine: str | None = None
-    """Name of the engine; by default the task's first."""
     horizon: float = 0.25
     """How long each window is, s: each begins at a recorded state."""
     out: Path = field(default_factory=lambda: Path("robot.json"))
@@ -44,25 +33,15 @@ class Options:
 def main() -> None:
     """Entry point of `isthmus-identify-robot`."""
     options = tyro.cli(Options, prog="isthmus-identify-robot")
-    try:
-        _run(options)
-    except (ReplayError, FlightError, PolicyFileError, ContractMismatch, UnsupportedError, ValueError) as error:
-        print(f"isthmus-identify-robot: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_command("isthmus-identify-robot", lambda: _run(options))
 
 
 def _run(options: Options) -> None:
-    contract = policy_file.read(options.policy).contract
-    flights = {str(bag): read_flight(bag) for bag in options.bags}
-    if not flights:
+    if not options.bags:
         raise ValueError("no flight: name folders or files that the flight recorder has written")
-    for flight in flights.values():
-        contract.check_robot(flight.contract.interface())
-    task = task_of_contract(contract, options.task)
+    task, engine, flights = options.read(options.policy, options.bags)
     names = options.parameters or tuple(parameter.name for parameter in task.robot.parameters)
-    found = identify(
-        flights, task, parameters=names, horizon_s=options.horizon, engine=options.engine or task.engines[0]
-    )
+    found = identify(flights, task, parameters=names, horizon_s=options.horizon, engine=engine)
     found.write(options.out)
     show(found)
     print(f"written to {options.out}")

@@ -14,13 +14,11 @@ import numpy as np
 
 from isthmus_policies.evaluation.flown_windows import ReplayError
 from isthmus_policies.evaluation.identify.replayed import Array, Replayed
+from isthmus_sim.identify.levenberg_marquardt import Search, descend
 from isthmus_sim.identify.uncertainty import NORMAL_95, chi_square_95, correlation_time
 
 _ROUNDS = 4  # weights, then parameters
-_ITERATIONS = 20
-_DAMPINGS = np.array([0.01, 0.1, 1.0, 10.0, 100.0])
-_GIVE_UP = 1e6
-_ENOUGH = 1e-4  # share of the cost that a further step has to win
+_SEARCH = Search(dampings=(0.01, 0.1, 1.0, 10.0, 100.0), iterations=20, give_up=1e6, enough=1e-4)
 _STEP = 0.02  # of a derivative, in deviations of what is known before
 _FEWEST = 2  # windows for each unknown
 _LEAST_WEIGHT = 1e-3  # of the residuals at first, where a simulation is exact
@@ -126,6 +124,7 @@ class _Place:
     place: Array
     residuals: Array
     slopes: Array
+    cost: float
 
 
 class _Model:
@@ -146,28 +145,17 @@ class _Model:
         steps = _STEP * np.eye(len(place))
         made = self._made(np.vstack([place, place + steps, place - steps]))
         above, below = np.split(made[1:], 2)
-        return _Place(place=place, residuals=made[0], slopes=(above - below) / (2 * _STEP))
+        cost = float(self._costs(made[:1], place[None])[0])
+        return _Place(place=place, residuals=made[0], slopes=(above - below) / (2 * _STEP), cost=cost)
 
     def descended(self, place: Array) -> _Place:
-        """Levenberg-Marquardt within the bounds: the derivatives are one simulation of many worlds, and so are the
-        steps of several dampings."""
-        at, damping = self.linearized(place), 1.0
-        for _ in range(_ITERATIONS):
-            cost = self._costs(at.residuals[None], at.place[None])[0]
-            dampings = damping * _DAMPINGS
-            tried = np.stack([self._step(at, each) for each in dampings])
-            costs = self._costs(self._made(tried), tried)
-            best = int(costs.argmin())
-            if costs[best] >= cost:
-                damping *= 1e3
-                if damping > _GIVE_UP:
-                    break
-                continue
-            damping = dampings[best]
-            at = self.linearized(tried[best])
-            if cost - costs[best] < _ENOUGH * cost:
-                break
-        return at
+        return descend(
+            place,
+            _SEARCH,
+            linearize=self.linearized,
+            step=self._step,
+            costs=lambda tried: self._costs(self._made(tried), tried),
+        )
 
     def covariance(self, at: _Place) -> Array:
         """(u, u) in deviations."""

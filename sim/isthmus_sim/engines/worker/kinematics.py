@@ -84,7 +84,7 @@ def _levels(model: mujoco.MjModel, bodies: list[int]) -> list[list[int]]:
 
 
 def _chain(model: mujoco.MjModel, body: int) -> list[int]:
-    """From the base to the body."""
+    """The bodies from the base to this one."""
     chain = [body]
     while int(model.body_parentid[chain[0]]) != 0:
         chain.insert(0, int(model.body_parentid[chain[0]]))

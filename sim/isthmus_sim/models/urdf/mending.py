@@ -84,9 +84,11 @@ def _parse(path: Path) -> Element:
         robot = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ModelError(f"it is not well-formed XML: {error}") from error
-    if robot.tag != "robot":
+    namespace = robot.tag.removesuffix("robot")  # other readers of URDF pass over it
+    if namespace and not namespace.endswith("}"):
         raise ModelError(f"a URDF's first element is <robot>; here it is <{robot.tag}>")
     for element in robot.iter():
+        element.tag = element.tag.removeprefix(namespace)
         texts = (element.tag, *element.attrib.values())
         if any("xacro}" in text or "xacro:" in text or "${" in text or "$(" in text for text in texts):
             raise ModelError(f"it is xacro, not URDF yet. Write: xacro {path.name} > {path.name.split('.')[0]}.urdf")

@@ -17,6 +17,7 @@ _COUNTS = {
     ("dynamics", "damping"): 1, ("dynamics", "friction"): 1, ("mimic", "multiplier"): 1, ("mimic", "offset"): 1,
     ("box", "size"): 3, ("sphere", "radius"): 1, ("cylinder", "radius"): 1, ("cylinder", "length"): 1,
     ("capsule", "radius"): 1, ("capsule", "length"): 1, ("mesh", "scale"): 3,
+    ("color", "rgba"): 4,
 }  # fmt: skip
 _POSITIVE = {"size", "radius", "length"}
 _NOT_NEGATIVE = {"value", "effort", "velocity", "damping", "friction", "ixx", "iyy", "izz"}

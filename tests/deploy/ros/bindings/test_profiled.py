@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -20,8 +22,10 @@ from isthmus_deploy.ros.bindings.binding import BadMessage
 from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import bindings
 from isthmus_deploy.ros.bindings.unitree import checksum
+from isthmus_deploy.ros.profiles import robot_table
 from isthmus_deploy.ros.readings.latest_values import LatestValues
-from isthmus_deploy.ros.ros2 import Refusal
+from isthmus_deploy.ros.ros2 import Link, Refusal
+from isthmus_sim.robots.quadrotor.description import ROBOT as QUADROTOR
 from isthmus_sim.robots.quadruped.description import ROBOT as QUADRUPED
 
 HEAD = "profile: 1\nrobot: quadruped\n"
@@ -147,9 +151,46 @@ def test_an_image_is_decompressed_once_whoever_reads_it(contract):
     message = topic.writer([camera])({"front": picture})
     assert isinstance(message, CompressedImage)
     np.testing.assert_array_equal(heard(seeing, own, "front", message), picture)
-    with pytest.raises(BadMessage, match="are no image that OpenCV can decode"):
-        heard(seeing, own, "front", CompressedImage(format="jpeg", data=b"nothing"))
     assert topic.message is not Image
+    too_wide = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\x7f\xff\xff\0\x7f\xff\xff\x08\x02\0\0\0"
+    for data in (b"nothing", b"", message.data.tobytes()[:20], too_wide + bytes(100)):
+        with pytest.raises(BadMessage, match=f"{len(data)} bytes of 'png' are no image that OpenCV can decode"):
+            heard(seeing, own, "front", CompressedImage(format="png", data=data))
+
+
+# --- what a profile cannot mean ---
+
+
+@pytest.fixture
+def link(domain: int) -> Iterator[Link]:
+    with closing(Link("profiles")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("topics: {cmd_vel: {mounting: [0, 1, 0, 0]}}", "linear_velocity_command, which is no vector x y z"),
+        ("topics: {joint_states: {mounting: [0, 1, 0, 0]}}", "topics.joint_states.mounting: the policy reads nothing"),
+        ("topics: {imu: {topic: /joint_states}}", "/joint_states would be read as JointState and Imu: it can be"),
+        (
+            "commands: {joint_position_target: {topic: joint_states, type: sensor_msgs/JointState}}",
+            "joint_position_target would be sent on /joint_states, where something else is read",
+        ),
+    ],
+)
+def test_what_a_profile_cannot_mean_is_refused_before_the_robot_is_looked_at(contract, link, text, words):
+    with pytest.raises(Refusal) as refused:
+        LatestValues(contract, robot_table(link, parse_profile(HEAD + text), contract, 0.0))
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("more", ["type: sensor_msgs/JointState", "order: [a, b, c, d]"])
+def test_a_command_that_is_none_of_joints_has_a_topic_alone(more):
+    rotors = contract_for(QUADROTOR, "quadrotor").commands[0]
+    profile = parse_profile(f"profile: 1\nrobot: crazyflie\ncommands: {{rotor_speed: {{topic: motors, {more}}}}}")
+    with pytest.raises(Refusal, match=f"commands.rotor_speed.{more[:4]}.*: only of a command of joints"):
+        ProfiledTable(bindings(), profile, {}).command(rotors)
 
 
 # --- Unitree's Go2, whose messages are not on PyPI ---

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
 from isthmus_deploy.ros.stand_in_robot.task_record import TaskRecord
-from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_deploy.ros.stand_in_robot.worlds.at_task import TaskWorld
+from isthmus_deploy.ros.stand_in_robot.worlds.world import make_world
 from isthmus_sim.robots.so101.description import ROBOT as ARM
 from isthmus_sim.robots.so101_peg.description import ROBOT_WITH_PEG
 from isthmus_sim.tasks.reach_cube import ReachCube, ReachCubeConfig

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
-from isthmus_deploy.ros.stand_in_robot.world import make_world
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, bare_scene
+from isthmus_deploy.ros.stand_in_robot.worlds.world import make_world
 from isthmus_sim.robots import ROBOTS
 from isthmus_sim.robots.quadruped.description import GRAVITY, MASS, PRONE_HEIGHT, ROBOT
 from isthmus_sim.robots.so101.description import FOLDED, HOME

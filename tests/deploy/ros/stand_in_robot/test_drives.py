@@ -10,8 +10,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
-from isthmus_deploy.ros.stand_in_robot.drives import Drive, make_drive
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, bare_scene
+from isthmus_deploy.ros.stand_in_robot.worlds.drives import Drive, make_drive
 from isthmus_sim.actuators import Motor, PDMotors, PositionServos, Torques
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.robots.quadrotor.description import GRAVITY

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
-from isthmus_deploy.ros.stand_in_robot.quadrotor import TIMESTEP_S, QuadrotorWorld
-from isthmus_deploy.ros.stand_in_robot.world import make_world, steps_in
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld
+from isthmus_deploy.ros.stand_in_robot.worlds.quadrotor import TIMESTEP_S, QuadrotorWorld
+from isthmus_deploy.ros.stand_in_robot.worlds.world import make_world, steps_in
 from isthmus_sim.robots.quadrotor.description import GRAVITY, ROBOT
 from isthmus_sim.robots.so101.description import ROBOT as ARM
 

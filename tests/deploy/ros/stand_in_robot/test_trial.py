@@ -16,8 +16,8 @@ from isthmus_deploy.contracts.robot_interface import ContractMismatch
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros.missions.walk_plan import Leg, WalkPlan
 from isthmus_deploy.ros.stand_in_robot import trial
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld
 from isthmus_deploy.ros.stand_in_robot.trial import Trial
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld
 from isthmus_deploy.safety.conditions import Conditions
 from isthmus_sim.robots.quadruped.description import ROBOT
 

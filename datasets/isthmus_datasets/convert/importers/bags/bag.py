@@ -35,6 +35,7 @@ class Track:
         topic: Where they came from.
         times: (n,) ns: when they were taken.
         received: (n,) ns: when the bag received them.
+        stamped: Whether `times` are what their headers say, and not `received`.
         values: What they were; None for images, which `Bag.images` reads.
         names: Names of the elements; None where they have none.
         shape: Shape of one reading.
@@ -44,6 +45,7 @@ class Track:
     topic: str
     times: Nanoseconds
     received: Nanoseconds
+    stamped: bool
     values: Values | None
     names: tuple[str, ...] | None
     shape: tuple[int, ...]
@@ -210,14 +212,16 @@ def _track(
     topic: str,
     readings: Readings | JointReadings | ImageReadings,
     times: NDArray[np.int64],
-    stamps: Stamps,
+    wanted: Stamps,
     findings: list[str],
 ) -> Track:
-    taken, finding = capture_times(times[:, 0], times[:, 1], topic, stamps)
+    received, stamps = times.T
+    taken, finding = capture_times(received, stamps, topic, wanted)
     findings += [finding] if finding else []
+    stamped = taken is stamps
     if isinstance(readings, ImageReadings):
         shape = readings.shape or ()
-        return Track(topic=topic, times=taken, received=times[:, 0], values=None, names=None, shape=shape)
+        return Track(topic=topic, times=taken, received=received, stamped=stamped, values=None, names=None, shape=shape)
     try:
         findings += [f"{topic}: {text}" for text in readings.findings()]
         values, names, late = readings.table()
@@ -226,7 +230,8 @@ def _track(
     return Track(
         topic=topic,
         times=taken[late:],
-        received=times[late:, 0],
+        received=received[late:],
+        stamped=stamped,
         values=values,
         names=names,
         shape=values.elements.shape,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.convert.importers.bags.bag import Bag, Track, open_bag
 from isthmus_datasets.convert.importers.bags.bag_files import is_bag
-from isthmus_datasets.convert.importers.bags.capture_times import WHOLE, Span
+from isthmus_datasets.convert.importers.bags.capture_times import WHOLE, Nanoseconds, Span
 from isthmus_datasets.convert.importers.bags.episode_spans import find_spans
 from isthmus_datasets.convert.importers.bags.grid import Grid, make_grid, time_findings
 from isthmus_datasets.convert.importers.source import ImportOptions, LazyEpisodes, Source, require
@@ -111,7 +111,7 @@ class _Bags:
         tracks = self.tracks(path)
         self._check_features(path, features, _features(tracks))
         times = {name: track.times for name, track in tracks.items()}
-        grid = make_grid(times, self.fps, str(path), span)
+        grid = make_grid(times, self.fps, str(path), span, _heard(tracks))
         where = path.name if span == WHOLE else f"{path.name}, episode {index}"
         _note(self.findings, where, time_findings(grid, times, span))
         columns = {n: t.values.take(grid.rows[n]) for n, t in tracks.items() if t.values is not None}
@@ -185,6 +185,13 @@ def _reordered(track: Track, order: tuple[str, ...]) -> Track:
     if not track.joints or track.names is None or set(track.names) != set(order) or track.values is None:
         return track
     return replace(track, names=order, values=track.values.reordered([track.names.index(name) for name in order]))
+
+
+def _heard(tracks: Mapping[str, Track]) -> dict[str, Nanoseconds]:
+    """When readings were taken where all say it, else when the bag received them: what a policy decided on is told by
+    the same clock for readings and commands, behind the same way."""
+    stamped = all(track.stamped for track in tracks.values())
+    return {name: track.times if stamped else track.received for name, track in tracks.items()}
 
 
 def _features(tracks: Mapping[str, Track]) -> Features:

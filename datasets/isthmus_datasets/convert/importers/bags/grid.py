@@ -48,7 +48,13 @@ class Grid:
         return {name: times[name][rows] for name, rows in self.rows.items()}
 
 
-def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str, span: Span = WHOLE) -> Grid:
+def make_grid(
+    times: Mapping[str, Nanoseconds],
+    fps: int,
+    where: str,
+    span: Span = WHOLE,
+    heard: Mapping[str, Nanoseconds] | None = None,
+) -> Grid:
     """From the time at which every feature has its first reading to the end of the observation that ends first.
 
     A command that is no longer sent still holds, so only observations end a grid (all features where none is one).
@@ -62,6 +68,8 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str, span: Span
         fps: Ticks per second.
         where: For errors.
         span: Only ticks in it; a reading from before it may still hold.
+        heard: feature -> (n,) ns: when its readings came, by one clock for all, never falling: with which of them a
+            command came says more than with which it was taken. None for `times`.
 
     Raises:
         DatasetError: the features' times have no moment in common.
@@ -72,34 +80,40 @@ def make_grid(times: Mapping[str, Nanoseconds], fps: int, where: str, span: Span
     begins = (start + SECOND * phase // (fps * PHASES) for phase in range(PHASES))
     grids = (_grid(times, fps, begin, stop) for begin in begins if begin <= stop)
     often = [name for name, t in times.items() if period_of(t) < OFTEN * SECOND / fps]
-    leads = {name: find_lead(times, observed, name, fps) for name in times if name not in observed}
+    heard = times if heard is None else heard
+    leads = {name: find_lead(heard, observed, name, fps) for name in times if name not in observed}
 
     def cost(grid: Grid) -> float:
         """In periods. To be rid of a tick with the reading of the tick before is worth more than a tick at the end."""
         held = sum(int((np.diff(grid.rows[name]) == 0).sum()) for name in often if name not in leads)
-        shown = grid.shown(times)
-        apart = [np.abs(shown[name] - leads[name].due(grid.ticks, shown)) for name in often if name in leads]
+        shown = grid.shown(heard)
+        apart = [
+            np.abs(lead.decided[grid.rows[name]] - lead.shown(grid.ticks, shown))
+            for name, lead in leads.items()
+            if name in often
+        ]
         return 2 * held + sum(float((each * fps / SECOND).clip(max=0.5).sum()) for each in apart) - len(grid.ticks)
 
-    return min((_with_actions(times, grid, leads) for grid in grids), key=cost)
+    return min((_with_actions(heard, grid, leads) for grid in grids), key=cost)
 
 
-def _with_actions(times: Mapping[str, Nanoseconds], grid: Grid, leads: Mapping[str, Lead]) -> Grid:
-    """A row's command is the one nearest to when it is due. The last one not after the tick would be the command
-    before, wherever the tick falls between a reading and its command. Where none is near, as when commands are slower
-    or pause, the last one still holds."""
+def _with_actions(heard: Mapping[str, Nanoseconds], grid: Grid, leads: Mapping[str, Lead]) -> Grid:
+    """A row's command is the first that was decided on what it shows, or on what is nearest to that. The last one not
+    after the tick would be the command before, wherever the tick falls between a reading and its command. Where none is
+    near, as when commands are slower or pause, the last one still holds."""
     tick = period_of(grid.ticks) if len(grid.ticks) > 1 else 0.0
-    near = {name: tick * (NEAR if period_of(times[name]) < OFTEN * tick else 0.5) for name in leads}
-    shown = grid.shown(times)
-    rows = {name: _nearest(times[name], lead.due(grid.ticks, shown), near[name]) for name, lead in leads.items()}
+    near = {name: tick * (NEAR if period_of(heard[name]) < OFTEN * tick else 0.5) for name in leads}
+    shown = grid.shown(heard)
+    rows = {name: _nearest(lead.decided, lead.shown(grid.ticks, shown), near[name]) for name, lead in leads.items()}
     return replace(grid, rows={**grid.rows, **rows})
 
 
-def _nearest(sent: Nanoseconds, due: Nanoseconds, near: float) -> NDArray[np.int64]:
-    last = (np.searchsorted(sent, due, side="right") - 1).clip(0)
-    following = (last + 1).clip(max=len(sent) - 1)
-    nearer = (sent[following] - due) < (due - sent[last])
-    return np.where(nearer & (sent[following] - due <= near), following, last)
+def _nearest(decided: Nanoseconds, shown: Nanoseconds, near: float) -> NDArray[np.int64]:
+    last = (np.searchsorted(decided, shown, side="right") - 1).clip(0)
+    following = (last + 1).clip(max=len(decided) - 1)
+    nearer = (decided[following] - shown) < (shown - decided[last])
+    chosen = np.where(nearer & (decided[following] - shown <= near), following, last)
+    return np.searchsorted(decided, decided[chosen])  # the first of those that were decided on one reading
 
 
 def _grid(times: Mapping[str, Nanoseconds], fps: int, start: int, stop: int) -> Grid:

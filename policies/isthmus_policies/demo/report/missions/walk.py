@@ -9,10 +9,11 @@ import numpy as np
 
 from isthmus_deploy.ros.missions.walk_log import velocity
 from isthmus_deploy.ros.missions.walk_plan import WalkPlan
-from isthmus_policies.demo.report import parts, walk_plots
-from isthmus_policies.demo.report.gait import standing
+from isthmus_policies.demo.report import parts
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import DemoKind
+from isthmus_policies.demo.report.missions import walk_plots
+from isthmus_policies.demo.report.missions.gait import standing
 from isthmus_policies.demo.report.plots import Vector, running_mean
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.evaluation.video import Text, recorded_state, velocities

@@ -10,8 +10,8 @@ from functools import partial
 
 import torch
 
-from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, fine_timestep
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, fine_timestep
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_sim.engine import Resets, State
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
 from isthmus_sim.scene import Scene

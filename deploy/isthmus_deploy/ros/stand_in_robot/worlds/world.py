@@ -74,16 +74,16 @@ def make_world(robot: RobotDescription | None, seed: int, task: str | None = Non
         ValueError: a stand-in cannot be made of it; the message names what it lacks.
     """
     if task is not None:
-        from isthmus_deploy.ros.stand_in_robot.at_task import TaskWorld
+        from isthmus_deploy.ros.stand_in_robot.worlds.at_task import TaskWorld
         from isthmus_sim.tasks import make_task
 
         return TaskWorld(make_task(task, robot=robot), seed)
     robot = robot or ROBOTS[QUADROTOR]
     if robot.name == QUADROTOR and robot == ROBOTS[QUADROTOR]:  # how its body varies is published, and more than bounds
-        from isthmus_deploy.ros.stand_in_robot.quadrotor import QuadrotorWorld
+        from isthmus_deploy.ros.stand_in_robot.worlds.quadrotor import QuadrotorWorld
 
         return QuadrotorWorld(seed)
-    from isthmus_deploy.ros.stand_in_robot.described import DescribedWorld, bare_scene
+    from isthmus_deploy.ros.stand_in_robot.worlds.described import DescribedWorld, bare_scene
 
     return DescribedWorld(bare_scene(robot), seed)
 

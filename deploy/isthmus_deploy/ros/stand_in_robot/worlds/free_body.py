@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.engines.mujoco_model import base_joint
 

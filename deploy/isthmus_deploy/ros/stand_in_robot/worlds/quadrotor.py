@@ -14,8 +14,8 @@ import mujoco
 import numpy as np
 import torch
 
-from isthmus_deploy.ros.stand_in_robot.free_body import UPSIDE_DOWN, FreeBody, turned
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.free_body import UPSIDE_DOWN, FreeBody, turned
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.robots.quadrotor.description import ROBOT, QuadrotorParameters, one_quadrotor, sample_parameters
 from isthmus_sim.robots.quadrotor.mjcf import quadrotor_mjcf

@@ -10,8 +10,8 @@ from typing import Protocol
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.unit import Values
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.unit import Values
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_sim.actuator_formulas import lag_share, lagged, motor_torque, pd_effort
 from isthmus_sim.actuators import Actuator, LearnedMotors, PDMotors, PositionServos, Rotors, Torques
 from isthmus_sim.description import RobotDescription

@@ -11,7 +11,7 @@ import tyro
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import DemonstrationOptions, FromDemonstrations
-from isthmus_policies.demo.report.attempt import Measure, attempt_kind
+from isthmus_policies.demo.report.missions.attempt import Measure, attempt_kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ import numpy as np
 
 from isthmus_deploy.ros.missions.attempt import AttemptPlan
 from isthmus_policies.demo.making.making import Making
-from isthmus_policies.demo.report import attempt_plots, parts
+from isthmus_policies.demo.report import parts
 from isthmus_policies.demo.report.html import Fact, section
 from isthmus_policies.demo.report.kind import DemoKind
+from isthmus_policies.demo.report.missions import attempt_plots
 from isthmus_policies.demo.report.plots import Vector
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.evaluation.video import Text

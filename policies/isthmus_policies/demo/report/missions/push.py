@@ -12,7 +12,7 @@ from isthmus_deploy.ros.missions.attempt import AttemptPlan
 from isthmus_policies.chunks.encoder import EncoderConfig
 from isthmus_policies.chunks.training.config import Learning, default_config
 from isthmus_policies.demo.making.demonstrations import FromDemonstrations
-from isthmus_policies.demo.report.attempt import Measure, attempt_kind
+from isthmus_policies.demo.report.missions.attempt import Measure, attempt_kind
 from isthmus_sim.tasks.push_t import SUCCESS
 
 

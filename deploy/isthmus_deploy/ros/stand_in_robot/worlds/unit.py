@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_sim.actuators import PDMotors
 from isthmus_sim.engines.agreement import check_agreement
 from isthmus_sim.engines.mujoco_model import ITERATIONS, scene_spec

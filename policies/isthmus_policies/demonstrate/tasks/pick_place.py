@@ -21,7 +21,7 @@ def desk_view(env: Env, placed: Placements | None = None) -> View:
 # What follows needs inverse kinematics, which is imported when it is asked for: not everybody has installed it.
 def _script(noise: float, skill: float) -> Driver:
     try:
-        from isthmus_policies.demonstrate.pick_place_script import PickPlaceScript
+        from isthmus_policies.demonstrate.tasks.pick_place_script import PickPlaceScript
     except ModuleNotFoundError as error:
         raise UnsupportedError(f'pick_place needs {error.name}: pip install "isthmus[teleop]"') from error
     return PickPlaceScript(noise=noise, skill=skill)
@@ -29,7 +29,7 @@ def _script(noise: float, skill: float) -> Driver:
 
 def _guide(robot: ShownRobot, rate_hz: int) -> TeleopController:
     """The person stands behind the arm and looks along it."""
-    from isthmus_policies.demonstrate.pick_place_script import arm_guide
+    from isthmus_policies.demonstrate.tasks.pick_place_script import arm_guide
 
     return arm_guide(robot.features)
 

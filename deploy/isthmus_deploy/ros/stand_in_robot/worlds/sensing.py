@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.free_body import FreeBody, turned
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.free_body import FreeBody, turned
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_sim.description import RobotDescription
 from isthmus_sim.rendering.renderer import open_renderer
 from isthmus_sim.specs import SignalSpec

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 import mujoco
 import numpy as np
 
-from isthmus_deploy.ros.stand_in_robot.drives import make_drive
-from isthmus_deploy.ros.stand_in_robot.free_body import UPSIDE_DOWN, FreeBody
-from isthmus_deploy.ros.stand_in_robot.sensing import Sensing
-from isthmus_deploy.ros.stand_in_robot.unit import Values, compile_unit, draw_unit
-from isthmus_deploy.ros.stand_in_robot.world import Array
+from isthmus_deploy.ros.stand_in_robot.worlds.drives import make_drive
+from isthmus_deploy.ros.stand_in_robot.worlds.free_body import UPSIDE_DOWN, FreeBody
+from isthmus_deploy.ros.stand_in_robot.worlds.sensing import Sensing
+from isthmus_deploy.ros.stand_in_robot.worlds.unit import Values, compile_unit, draw_unit
+from isthmus_deploy.ros.stand_in_robot.worlds.world import Array
 from isthmus_deploy.ros.truth import Truth
 from isthmus_sim.description import RobotDescription, Stance
 from isthmus_sim.scene import Scene

@@ -7,16 +7,17 @@ from html import escape
 import numpy as np
 
 from isthmus_deploy.ros.missions.flight_plan import FlightPlan
-from isthmus_policies.demo.report import flight_plots, parts
+from isthmus_policies.demo.report import parts
 from isthmus_policies.demo.report.html import Fact, key, section, table
 from isthmus_policies.demo.report.kind import DemoKind
+from isthmus_policies.demo.report.missions import flight_plots
 from isthmus_policies.demo.report.plots import Vector
 from isthmus_policies.demo.report.record import Demo
 from isthmus_policies.evaluation.video import Text, off_reference
 
 
 def _error(demo: Demo) -> Vector:
-    """From the reference to the robot, (t, 3) m."""
+    """How far the robot is from the reference, (t, 3) m."""
     return demo.arrays["position"] - demo.arrays["reference_position"]
 
 

@@ -7,8 +7,8 @@ import mujoco
 from isthmus_datasets.teleop.operators.teleop_controller import TeleopController
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration, ShownRobot
-from isthmus_policies.demonstrate.peg_script import PegScript
 from isthmus_policies.demonstrate.script_operator import PolicyScript
+from isthmus_policies.demonstrate.tasks.peg_script import PegScript
 from isthmus_sim.robots.so101.description import JOINTS, NO_LOAD_SPEED
 from isthmus_sim.robots.so101_peg.mjcf import PEG_TIP, so101_peg_mjcf
 from isthmus_sim.tasks import make_task

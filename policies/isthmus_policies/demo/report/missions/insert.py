@@ -11,7 +11,7 @@ from isthmus_deploy.ros.missions.attempt import AttemptPlan
 from isthmus_policies.actor_learner.script import ScriptConfig
 from isthmus_policies.demo.making.teaching import ByTeaching
 from isthmus_policies.demo.report import teaching
-from isthmus_policies.demo.report.attempt import Measure, attempt_kind
+from isthmus_policies.demo.report.missions.attempt import Measure, attempt_kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import mujoco
 from isthmus_datasets.teleop.operators.plane_guide import PlaneGuide
 from isthmus_datasets.teleop.stand import Stand
 from isthmus_policies.demonstrate.demonstration import Demonstration, ShownRobot
-from isthmus_policies.demonstrate.push_t_script import PushTScript
+from isthmus_policies.demonstrate.tasks.push_t_script import PushTScript
 from isthmus_policies.demonstrate.views import Images, Placements, check_placed
 from isthmus_sim.env import Env
 from isthmus_sim.robots.pusher.description import AGENT_RADIUS, MIDDLE, PIXEL, TABLE

@@ -1,0 +1,1 @@
+"""The bodies, drives and sensors of stand-in robots, in MuJoCo; no ROS here."""
