@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isthmus_sim.engine import Commands
 from isthmus_sim.specs import CommandSpec
+from isthmus_sim.state_dicts import joined
 
 
 class DelayLine:
@@ -91,8 +92,8 @@ class CommandLine:
             self._lines[name].reset(ids, value, delay)
 
     def state_dict(self) -> dict[str, Tensor]:
-        lines = {f"{name}.{key}": v for name, line in self._lines.items() for key, v in line.state_dict().items()}
-        return lines | {f"{name}.sent": value for name, value in self.sent.items()}
+        lines = {name: line.state_dict() for name, line in self._lines.items()}
+        return joined(**lines) | {f"{name}.sent": value for name, value in self.sent.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, line in self._lines.items():

@@ -13,6 +13,7 @@ from isthmus_sim.resets import snapshots
 from isthmus_sim.resets.levels.sampler import LevelSampler
 from isthmus_sim.resets.starts import Snapshot, Starts
 from isthmus_sim.sensors import AGE_FRAME, Sensors, Signals
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.task import Goal, Memory, Task, Transition
 
 Observations = dict[str, Tensor]
@@ -284,11 +285,11 @@ class Env:
         there, snapshot = self._return(ids) if self.starts.needs_snapshots else (ids[:0], {})
         state = {name: value[ids] for name, value in self.state.items()}
         goal = task.track(task.goal(self.episode_step[ids], None, generator), state)
-        goal = _with(goal, there, snapshots.part(snapshot, "goal"))
+        goal = _with(goal, there, part(snapshot, "goal"))
         signals = self.sensors.reset(ids, self._as_declared("sense", task.sense(state, goal)))
         memory = {name: value[ids] for name, value in self.memory.items()}
         standing = task.act(torch.zeros(len(ids), task.action_size, device=ids.device), signals, memory)
-        standing = _with(self._as_declared("act", standing), there, snapshots.part(snapshot, "command"))
+        standing = _with(self._as_declared("act", standing), there, part(snapshot, "command"))
         self.command_line.reset(ids, standing)
         observations = self._observations(signals, memory, task.privileged(state, goal, engine, ids))
         return signals, goal, self._as_declared("observe and privileged", observations)
@@ -315,7 +316,7 @@ class Env:
         self.episode_step[worlds] = self.first_step[worlds] = snapshot["episode_step"]
         self.last_step[worlds] = snapshot["episode_step"] + self.episode_steps
         self.elsewhere[worlds] = True
-        for name, value in snapshots.part(snapshot, "memory").items():
+        for name, value in part(snapshot, "memory").items():
             self.memory[name][worlds] = value
         return there, snapshot
 
@@ -346,36 +347,34 @@ class Env:
             "graded": self.graded,
             "first_step": self.first_step,
             "elsewhere": self.elsewhere,
-            **{f"starts.{k}": v for k, v in self.starts.state_dict().items()},
-            **{f"levels.{k}": v for k, v in self.levels.state_dict().items()},
-            **{f"engine.{k}": v for k, v in self.engine.state_dict().items()},
-            **{f"sensors.{k}": v for k, v in self.sensors.state_dict().items()},
-            **{f"commands.{k}": v for k, v in self.command_line.state_dict().items()},
-            **{f"memory.{k}": v for k, v in self.memory.items()},
-            **{f"signals.{k}": v for k, v in self.signals.items()},
-            **{f"goal.{k}": v for k, v in self.goal.items()},
+            **joined(
+                starts=self.starts.state_dict(),
+                levels=self.levels.state_dict(),
+                engine=self.engine.state_dict(),
+                sensors=self.sensors.state_dict(),
+                commands=self.command_line.state_dict(),
+                memory=self.memory,
+                signals=self.signals,
+                goal=self.goal,
+            ),
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state_dict` gave."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
         self.generator.set_state(state["generator"])
         state = {name: value.to(self.device) for name, value in state.items()}  # a checkpoint is read on the CPU
         for name in ("episode_step", "last_step", "term_sums", "level"):
             setattr(self, name, state[name].clone())
         for name in {"graded", "first_step", "elsewhere"} & state.keys():  # which older checkpoints lack
             setattr(self, name, state[name].clone())
-        self.starts.load_state_dict(part("starts."))
-        self.levels.load_state_dict(part("levels."))
-        self.engine.load_state_dict(part("engine."))
+        self.starts.load_state_dict(part(state, "starts"))
+        self.levels.load_state_dict(part(state, "levels"))
+        self.engine.load_state_dict(part(state, "engine"))
         self.state = self.engine.advance(None)
-        self.sensors.load_state_dict(part("sensors."))
-        self.command_line.load_state_dict(part("commands."))
+        self.sensors.load_state_dict(part(state, "sensors"))
+        self.command_line.load_state_dict(part(state, "commands"))
         self.memory, self.signals, self.goal = (
-            {name: value.clone() for name, value in part(f"{prefix}.").items()}
+            {name: value.clone() for name, value in part(state, prefix).items()}
             for prefix in ("memory", "signals", "goal")
         )
 

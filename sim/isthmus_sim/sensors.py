@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isthmus_sim.rotations import turn_by
 from isthmus_sim.specs import SignalSpec
+from isthmus_sim.state_dicts import joined
 
 Signals = dict[str, Tensor]
 """Raw, robot-side readings of one control step: name -> (num_envs, *shape), units and frames as in the `SignalSpec`."""
@@ -159,8 +160,8 @@ class Sensors:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Messages on their way and biases: what the next readings depend on beside the generator."""
-        lines = {f"{name}.{key}": v for name, line in self._lines.items() for key, v in line.state_dict().items()}
-        return lines | {f"{name}.bias": bias for name, bias in self._bias.items()}
+        lines = {name: line.state_dict() for name, line in self._lines.items()}
+        return joined(**lines) | {f"{name}.bias": bias for name, bias in self._bias.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from what `state_dict` gave."""
@@ -313,9 +314,7 @@ class MessageLine:
         times = ("time", "sampled", "newest_sample", "latency", "jitter", "phase", "newest")
         return {
             **{name: getattr(self, name) for name in times},
-            **{f"history.{name}": value for name, value in self.history.items()},
-            **{f"held.{name}": value for name, value in self.held.items()},
-            **{f"lag.{name}": value for name, value in self.lag.items()},
+            **joined(history=self.history, held=self.held, lag=self.lag),
         }
 
 

@@ -27,6 +27,7 @@ from isthmus_policies.networks.normalizer import moments
 from isthmus_policies.networks.policy import Groups, Policy, Tensors
 from isthmus_policies.networks.squashed import SquashedActorCritic
 from isthmus_sim.env import Env
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.task import Task
 
 PAUSE_S = 0.005
@@ -191,7 +192,7 @@ class RobotSAC:
 
     def state_dict(self) -> dict[str, Tensor]:
         """What was received stays in the exchange: here is only how much of it was."""
-        learner = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
+        learner = joined(learner=self.learner.state_dict())
         own = {"generator": self._generator.get_state(), "consumed": torch.tensor(self._consumed)}
         shown = self.taught.demonstrations
         return {**learner, **own, **({"demonstrations": shown.state_dict()["digest"]} if shown else {})}
@@ -200,8 +201,7 @@ class RobotSAC:
         """Raises ValueError where the exchange has less than was received, and for demonstrations that have changed."""
         if self.taught.demonstrations is not None:
             self.taught.demonstrations.load_state_dict({"digest": state["demonstrations"]})
-        prefix = "learner."
-        self.learner.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        self.learner.load_state_dict(part(state, "learner"))
         consumed = int(state["consumed"])
         self._consumed = max(0, min(consumed, len(self._experience) - self._experience.capacity))
         while self._consumed < consumed:

@@ -19,9 +19,9 @@ from isthmus_policies.distributed import copy_first_, gathered, mean_
 from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.networks.normalizer import moments
 from isthmus_policies.networks.policy import Tensors
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.task import Mirror
 
-_PERCEPTION = "perception."
 _ROWS = 512
 """Images that are encoded at once: more do not fit into the cores' caches."""
 
@@ -160,13 +160,12 @@ class Learner:
         return {
             "learning_rate": rate,
             **optimizer_tensors(self.optimizer),
-            **{f"{_PERCEPTION}{name}": value for name, value in apart.items()},
+            **joined(perception=apart),
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        apart = {k.removeprefix(_PERCEPTION): v for k, v in state.items() if k.startswith(_PERCEPTION)}
-        own = {k: v for k, v in state.items() if k != "learning_rate" and not k.startswith(_PERCEPTION)}
+        own = {k: v for k, v in state.items() if k != "learning_rate" and not k.startswith("perception.")}
         load_optimizer(self.optimizer, own)
         if self.perception is not None:
-            self.perception.load_state_dict(apart)
+            self.perception.load_state_dict(part(state, "perception"))
         self.set_learning_rate(float(state["learning_rate"]))

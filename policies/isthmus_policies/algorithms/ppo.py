@@ -14,6 +14,7 @@ from isthmus_policies.algorithms.rollout import Collector, Rollout
 from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.networks.policy import DTYPES, Groups, Policy
 from isthmus_sim.env import Env
+from isthmus_sim.state_dicts import joined, part
 
 COPIES = 5
 """Roll-outs that are held at the peak: the one collected, its batch, a minibatch, its images and activations, with the
@@ -47,17 +48,13 @@ class PPO:
         return self.learner.update(self._rollout, progress)
 
     def state_dict(self) -> dict[str, Tensor]:
-        parts = {"learner": self.learner.state_dict(), "collector": self.collector.state_dict()}
-        state = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-        return {"generator": self._generator.get_state(), **state}
+        parts = joined(learner=self.learner.state_dict(), collector=self.collector.state_dict())
+        return {"generator": self._generator.get_state(), **parts}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
         self._generator.set_state(state["generator"])
-        self.learner.load_state_dict(part("learner."))
-        self.collector.load_state_dict(part("collector."))
+        self.learner.load_state_dict(part(state, "learner"))
+        self.collector.load_state_dict(part(state, "collector"))
 
 
 def world_bytes(policy: Policy, groups: Groups, action_size: int, config: PPOConfig) -> int:

@@ -12,6 +12,7 @@ from isthmus_policies.networks.actor_critic import ActorCritic
 from isthmus_policies.networks.normalizer import CACHED_ROWS
 from isthmus_policies.networks.policy import DTYPES, Tensors, restart
 from isthmus_sim.env import Env, Observations, Step
+from isthmus_sim.state_dicts import joined, part
 
 
 @dataclass(kw_only=True)
@@ -98,17 +99,11 @@ class Collector:
 
     def state_dict(self) -> Tensors:
         """What the next roll-out begins with."""
-        return {
-            **{f"observations.{name}": value for name, value in self.observations.items()},
-            **{f"memory.{name}": value for name, value in self.memory.items()},
-        }
+        return joined(observations=self.observations, memory=self.memory)
 
     def load_state_dict(self, state: Tensors) -> None:
-        def part(prefix: str) -> Tensors:
-            device = self.env.device
-            return {k.removeprefix(prefix): v.to(device) for k, v in state.items() if k.startswith(prefix)}
-
-        self.observations, self.memory = part("observations."), part("memory.")
+        state = {name: value.to(self.env.device) for name, value in state.items()}
+        self.observations, self.memory = part(state, "observations"), part(state, "memory")
 
 
 @torch.no_grad()

@@ -51,13 +51,3 @@ def load_checkpoint(path: Path, kind: str = FORMAT) -> tuple[dict[str, Tensor], 
             f"{f'use the revision that wrote it, {revision}' if revision else 'choose another file'}, or train again"
         )
     return tensors, facts
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name starts with `prefix.`, by the rest of it."""
-    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
-
-
-def joined(**parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All tensors under `PREFIX.NAME`: what `part` takes apart again."""
-    return {f"{prefix}.{name}": value for prefix, part in parts.items() for name, value in part.items()}

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from isthmus_policies.training.checkpoint import joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import load_checkpoint, save_checkpoint
 from isthmus_policies.training.config import config_from_json
 from isthmus_policies.training.worlds import make_engine, make_task, require_same_robot
 from isthmus_sim.engine import State
 from isthmus_sim.env import Divergence
+from isthmus_sim.state_dicts import joined, part
 
 FORMAT = "isthmus.diverged.2"
 FOLDER = "diverged"

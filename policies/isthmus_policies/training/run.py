@@ -11,9 +11,10 @@ from torch import Tensor
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_policies.files import from_json
 from isthmus_policies.networks.policy import Policy, make_policy
-from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, part
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json
 from isthmus_policies.training.worlds import engine_name, make_robot, make_task, require_same_robot, robot_named
+from isthmus_sim.state_dicts import part
 from isthmus_sim.task import Task
 from isthmus_sim.tasks import TASKS
 from isthmus_sim.tasks import make_task as make_named_task

@@ -16,20 +16,14 @@ from isthmus_policies.export.contract import check_contract
 from isthmus_policies.files import code_revision, plain
 from isthmus_policies.networks.policy import make_policy
 from isthmus_policies.starts.making import make_levels, make_starts
-from isthmus_policies.training.checkpoint import (
-    CHECKPOINT,
-    CheckpointError,
-    joined,
-    load_checkpoint,
-    part,
-    save_checkpoint,
-)
+from isthmus_policies.training.checkpoint import CHECKPOINT, CheckpointError, load_checkpoint, save_checkpoint
 from isthmus_policies.training.config import TrainConfig, config_from_json, require_resumable, require_storable
 from isthmus_policies.training.diverged import FOLDER, DivergedError, dump
 from isthmus_policies.training.ram_budget import refuse_too_many_worlds
 from isthmus_policies.training.run import load_weights
 from isthmus_policies.training.worlds import engine_name, make_engine, make_task, require_same_robot, robot_digest
 from isthmus_sim.env import Divergence, Env
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.threads import WAITING, one_torch_thread, torch_threads
 from isthmus_sim.waiting import OtherPrograms
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from isthmus_sim.env import Env
 from isthmus_sim.resets.snapshots import take
 from isthmus_sim.resets.starts import Snapshot, Starts, drawn, rows
+from isthmus_sim.state_dicts import joined, part
 
 ROOM = 4096
 """Most cells that are kept where nothing else is said."""
@@ -80,7 +81,7 @@ class Archive(Starts):
             "cells": torch.tensor(list(self._places), dtype=torch.long, device="cpu").reshape(count, -1),
             "steps": torch.tensor(self._steps, dtype=torch.long, device="cpu"),
             "visits": self._visits[:count],
-            **{f"kept.{name}": value[:count] for name, value in self._kept.items()},
+            **joined(kept={name: value[:count] for name, value in self._kept.items()}),
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -88,7 +89,6 @@ class Archive(Starts):
         self._places = {cell: place for place, cell in enumerate(cells)}
         self._steps = state["steps"].tolist()
         self._visits[: len(cells)] = state["visits"].to(self._visits)
-        kept = {name.removeprefix("kept."): value for name, value in state.items() if name.startswith("kept.")}
-        if kept:
+        if kept := part(state, "kept"):
             self._kept = {}
             self._keep(torch.arange(len(cells)), kept)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from isthmus_sim.resets.starts import Snapshot
+from isthmus_sim.state_dicts import joined, part
 
 if TYPE_CHECKING:
     from isthmus_sim.engine import Engine
@@ -20,17 +21,11 @@ def take(env: Env, worlds: Tensor) -> Snapshot:
     Readings are none of it: who begins here reads its sensors as at any start of an episode. Needs an engine with
     snapshots.
     """
-    parts = {
-        "engine": env.engine.snapshot(), "params": env.engine.params, "memory": env.memory, "goal": env.goal,
-        "command": env.command,
-    }  # fmt: skip
-    named = {f"{prefix}.{name}": value for prefix, values in parts.items() for name, value in values.items()}
-    return {name: value[worlds].clone() for name, value in (named | {"episode_step": env.episode_step}).items()}
-
-
-def part(snapshot: Snapshot, prefix: str) -> Snapshot:
-    """The tensors whose name starts with `prefix.`, by the rest of it."""
-    return {name.removeprefix(f"{prefix}."): v for name, v in snapshot.items() if name.startswith(f"{prefix}.")}
+    engine = env.engine
+    parts = joined(
+        engine=engine.snapshot(), params=engine.params, memory=env.memory, goal=env.goal, command=env.command
+    )
+    return {name: value[worlds].clone() for name, value in (parts | {"episode_step": env.episode_step}).items()}
 
 
 def restore(engine: Engine, worlds: Tensor, snapshot: Snapshot) -> None:

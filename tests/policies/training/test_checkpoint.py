@@ -16,7 +16,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from isthmus_policies.training.checkpoint import CheckpointError, joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from isthmus_sim.state_dicts import joined, part
 
 TENSORS = {
     "a.weights": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),

@@ -12,8 +12,8 @@ from isthmus_policies.chunks.finetune.critic import Critic
 from isthmus_policies.chunks.finetune.experience import Experience, Table
 from isthmus_policies.chunks.finetune.explorer import Explorer
 from isthmus_policies.chunks.runner import history, see_
-from isthmus_policies.training.checkpoint import part
 from isthmus_sim.env import Env, Step
+from isthmus_sim.state_dicts import joined, part
 
 _SEEN = "seen "  # before the names of what the explorer has seen, in a table
 
@@ -133,9 +133,7 @@ class Collector:
             "potential": self._potential,
             "chunk": self._chunk,
             "near": self._near,
-            **{f"observations.{name}": rows for name, rows in self._observations.items()},
-            **{f"seen.{name}": rows for name, rows in self._seen.items()},
-            **{f"env.{name}": rows for name, rows in self.env.state_dict().items()},
+            **joined(observations=self._observations, seen=self._seen, env=self.env.state_dict()),
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ from isthmus_policies.chunks.finetune.config import PPO
 from isthmus_policies.chunks.finetune.critic import Critic
 from isthmus_policies.chunks.finetune.experience import Experience
 from isthmus_policies.chunks.finetune.explorer import Explorer
+from isthmus_sim.state_dicts import joined, part
 
 COLUMNS = ("learner/kl", "learner/away", "learner/value_loss", "learner/rate", "learner/deviation")
 _MOST_NORM = 1.0  # of the policy's gradient
@@ -99,15 +100,12 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Its state."""
-        policy, value = optimizer_tensors(self._policy), optimizer_tensors(self._value)
-        state = {f"policy.{name}": tensor for name, tensor in policy.items()}
-        return state | {f"value.{name}": tensor for name, tensor in value.items()}
+        return joined(policy=optimizer_tensors(self._policy), value=optimizer_tensors(self._value))
 
     def load(self, tensors: dict[str, Tensor], rate: float) -> None:
         """Go on from what `tensors` gave, at that learning rate."""
-        for optimizer, prefix in ((self._policy, "policy."), (self._value, "value.")):
-            own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            load_optimizer(optimizer, own)
+        load_optimizer(self._policy, part(tensors, "policy"))
+        load_optimizer(self._value, part(tensors, "value"))
         self.rate = rate
         for group in self._policy.param_groups:
             group["lr"] = rate

@@ -31,9 +31,10 @@ from isthmus_policies.chunks.training.run import (
 from isthmus_policies.chunks.training.trainer import NotANumber
 from isthmus_policies.evaluation.evaluate import Evaluation
 from isthmus_policies.files import code_revision, from_json, plain
-from isthmus_policies.training.checkpoint import CHECKPOINT, joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from isthmus_sim.engines import make_engine
 from isthmus_sim.env import Env
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.tasks import make_task
 from isthmus_sim.threads import WAITING, one_torch_thread, torch_threads
 from isthmus_sim.waiting import OtherPrograms

@@ -31,7 +31,8 @@ from isthmus_policies.chunks.training.run import (
     spec_from_json,
 )
 from isthmus_policies.files import code_revision, plain
-from isthmus_policies.training.checkpoint import CHECKPOINT, joined, load_checkpoint, part, save_checkpoint
+from isthmus_policies.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from isthmus_sim.state_dicts import joined, part
 from isthmus_sim.threads import WAITING, torch_threads
 from isthmus_sim.waiting import OtherPrograms
 

@@ -5,7 +5,6 @@ As `isthmus-record` or `isthmus-dataset import`, `isthmus-train-chunks` and `ist
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from isthmus_policies.chunks.training.config import AnyConfig, RollOuts
 from isthmus_policies.chunks.training.roll_outs import COLUMNS, check_task
 from isthmus_policies.chunks.training.trainer import ChunkTrainer
 from isthmus_policies.demo.making.gathering import Gathered, Wanted, check_given, gather
-from isthmus_policies.demo.making.making import Order
+from isthmus_policies.demo.making.making import Order, changed_options
 from isthmus_policies.demo.report.html import Fact
 from isthmus_policies.demo.report.record import MADE, TEACHER, Demo
 from isthmus_policies.files import plain, write_json
@@ -113,9 +112,7 @@ class FromDemonstrations:
 
     def again(self, demo: Demo) -> str:
         """The options that were not left as they are."""
-        usual, chosen = plain(self.options), demo.made.get("options", {})
-        changed = {name: value for name, value in chosen.items() if value != usual.get(name)}
-        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+        return changed_options(self.options, demo)
 
 
 _LEAST = {"episodes": 2, "steps": 1, "student_steps": 1, "tries": 2}

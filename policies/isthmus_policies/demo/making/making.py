@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from isthmus_policies.demo.report.html import Fact
 from isthmus_policies.demo.report.record import Demo
+from isthmus_policies.files import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +59,11 @@ class Making(Protocol):
     def again(self, demo: Demo) -> str:
         """What the command line needs beside the seeds to make the same policy again; empty for nothing."""
         ...
+
+
+def changed_options(usual: Any, demo: Demo) -> str:
+    """The options with which a demo's policy was made, where they are not the usual ones, as the command line has
+    them."""
+    before, chosen = plain(usual), demo.made.get("options", {})
+    changed = {name: value for name, value in chosen.items() if value != before.get(name)}
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())

@@ -6,7 +6,6 @@ As `isthmus-record`, `isthmus-train --algorithm sac-robot` and `isthmus-act` do 
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus_policies.actor_learner.script import ScriptConfig
 from isthmus_policies.demo.making.gathering import Wanted, check_given, gather
-from isthmus_policies.demo.making.making import Order
+from isthmus_policies.demo.making.making import Order, changed_options
 from isthmus_policies.demo.processes import Process, ProcessError
 from isthmus_policies.demo.report.html import Fact
 from isthmus_policies.demo.report.record import MADE, Demo
@@ -135,9 +134,7 @@ class ByTeaching:
 
     def again(self, demo: Demo) -> str:
         """The options that were not left as they are."""
-        usual, chosen = plain(self.options), demo.made.get("options", {})
-        changed = {name: value for name, value in chosen.items() if value != usual.get(name)}
-        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+        return changed_options(self.options, demo)
 
 
 def _await(path: Path, process: Process) -> None:
