@@ -11,6 +11,7 @@ import numpy as np
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
+from isthmus_deploy.ros.controllers import ControllerWatch
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.node.hold_to_run import HoldToRun
 from isthmus_deploy.ros.node.managed import ManagedNode
@@ -51,11 +52,12 @@ class PolicyDriver:
         node: ManagedNode,
         table: BindingTable,
         watchdog: WatchdogClient,
+        controllers: ControllerWatch,
     ) -> None:
         self._config, self._link, self._contract = config, link, controller.contract
         self._node = node
         self._log = node.get_logger()
-        self._watchdog = watchdog
+        self._watchdog, self._controllers = watchdog, controllers
         self._controller = controller
         mismatches = QosMismatches()
         self._latest = LatestValues(
@@ -69,7 +71,7 @@ class PolicyDriver:
         self._publishers = {item.name: CommandPublisher(node, item, mismatches, table) for item in commands}
         self._readiness = Readiness(
             config, self._contract, link=link, chain=self._controller, latest=self._latest, commands=self._publishers,
-            watchdog=watchdog, mismatches=mismatches,
+            watchdog=watchdog, controllers=controllers, mismatches=mismatches,
         )  # fmt: skip
         self._hold_to_run = None if config.hold_to_run is None else HoldToRun(config.hold_to_run)
         period_s = self._contract.control_period_s
@@ -317,6 +319,8 @@ class PolicyDriver:
         if not new_state and not new_silence:
             self._look_around(now_ns)
             self._recording.look()
+            if self._controller.state not in ACTIVE:
+                self._controllers.ask()
             if self._watchdog.ended and not self._drives():
                 self._watchdog.restart()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out
