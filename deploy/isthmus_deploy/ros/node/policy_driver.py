@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from isthmus_deploy.contracts.profile import Profile
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
@@ -53,7 +54,9 @@ class PolicyDriver:
         table: BindingTable,
         watchdog: WatchdogClient,
         controllers: ControllerWatch,
+        profile: Profile | None,
     ) -> None:
+        self._profile = profile
         self._config, self._link, self._contract = config, link, controller.contract
         self._node = node
         self._log = node.get_logger()
@@ -192,10 +195,10 @@ class PolicyDriver:
         self._log.info(f"{what}: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state passive")
 
     def _orders(self) -> Orders:
-        node, profile = self._node, self._config.profile
+        node = self._node
         return Orders(
             contract=self._contract.to_json(),
-            profile=None if profile is None else str(profile),
+            profile=None if self._profile is None else self._profile.to_json(),
             name=watchdog_name(node.get_name()),
             namespace=node.get_namespace(),
             topics={name: publisher.topic for name, publisher in self._publishers.items()},

@@ -162,7 +162,7 @@ class PolicyProcess:
         controllers = ControllerWatch(self._node, profile, table.orders)
         driver = PolicyDriver(
             config, _controller(runtimes, config), link=self._link, node=self._node, table=table, watchdog=watchdog,
-            controllers=controllers,
+            controllers=controllers, profile=profile,
         )  # fmt: skip
         return hold(closing(driver))
 
