@@ -6,6 +6,7 @@ The published `profile.schema.json` is what a profile's YAML is validated agains
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -90,6 +91,15 @@ class Profile:
     topics: Mapping[str, TopicProfile] = dataclasses.field(default_factory=dict)
     joints: Mapping[str, JointProfile] = dataclasses.field(default_factory=dict)
     commands: Mapping[str, CommandProfile] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """JSON text that `from_json` reads back to an equal object: what one process has read, another may be told."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Profile:
+        """Read what `to_json` wrote."""
+        return _profile(json.loads(text))
 
     def joint(self, name: str) -> JointProfile:
         """The joint of that name in the contract."""
@@ -215,15 +225,19 @@ def parse_profile(text: str, source: str = "profile") -> Profile:
         validate(document, "Profile")
     except ContractError as error:
         raise ProfileError(f"{source}: {error}") from error
-    profile = Profile(
+    profile = _profile(document)
+    _check(profile, source)
+    return profile
+
+
+def _profile(document: Mapping[str, Any]) -> Profile:
+    return Profile(
         robot=document["robot"],
         note=document.get("note"),
         topics={name: _item(TopicProfile, item) for name, item in document.get("topics", {}).items()},
         joints={name: _item(JointProfile, {"name": name, **item}) for name, item in document.get("joints", {}).items()},
         commands={name: _item(CommandProfile, item) for name, item in document.get("commands", {}).items()},
     )
-    _check(profile, source)
-    return profile
 
 
 def _load(text: str, source: str) -> Any:

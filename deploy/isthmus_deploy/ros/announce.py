@@ -48,7 +48,10 @@ def read_interface(path: Path) -> RobotInterface:
     """
     if path.suffix != ".json":
         return policy_file.read(path).contract.interface()
-    text = path.read_text("utf-8")
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError("", f"{path}: not JSON: {error}") from error
     return Contract.from_json(text).interface() if '"provenance"' in text else RobotInterface.from_json(text)
 
 

@@ -126,6 +126,14 @@ def test_plain_words_and_numbers_are_what_they_look_like():
     assert profile.joints["1"].damping == 0.001
 
 
+def test_a_profile_survives_json():
+    text = joints(elbow_flex="{name: j3, sign: -1, unit: deg, offset: 90}")
+    text += "topics: {imu: {topic: /base/imu, mounting: [0, 1, 0, 0]}}\n"
+    text += "commands: {joint_position_target: {order: [a, b]}}\nnote: mended"
+    for profile in (parse_profile(text), parse_profile(HEAD)):
+        assert Profile.from_json(profile.to_json()) == profile
+
+
 def test_a_thousand_merges_of_merges_are_refused_at_once():
     lines = [f"  a{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}" for i in range(1, 60)]
     with pytest.raises(ProfileError, match="line 5: the alias"):

@@ -74,6 +74,12 @@ def test_the_doctor_and_the_node_meet_a_robot_that_speaks_as_a_profile_that_come
     start("node.policy_node", policy, "--profile", robot.name).wait_for(f"ready: {robot.name}")
 
 
+def test_a_stand_in_does_not_speak_as_another_robot(start):
+    robot = start(*LEGS, "--profile", "biped")
+    assert robot.exit_status() == 2
+    assert "isthmus-stand-in: refused: biped is of biped, not of quadruped" in robot.output
+
+
 def test_without_its_profile_it_is_not_known(start, standing, profile):
     start(*LEGS, "--profile", profile).wait_for("at rest")
     node = start("node.policy_node", standing, "--wait-s", 2.0)

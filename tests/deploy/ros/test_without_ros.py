@@ -64,6 +64,17 @@ def test_the_commands_say_what_to_install(module, argument):
 
 
 @pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("node.policy_node", ("doctor", "policy.onnx", "--wait-s", "nan")), ("missions.walk", ("--wait-s", "inf"))],
+)
+def test_a_time_that_is_none_is_refused_with_what_may_be(module, arguments):
+    result = without_ros(module, *arguments)
+    assert result.returncode == 2
+    assert "wait_s is from 0 to 3600, not" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
     ("given", "own", "ros"),
     [
         (["policy.onnx", "--fifo"], ["policy.onnx", "--fifo"], []),

@@ -33,7 +33,7 @@ class ProfiledTable(BindingTable):
 
     def __init__(self, table: BindingTable, profile: Profile, orders: Mapping[str, Sequence[str]]) -> None:
         self.signals, self.commands, self._broken = table.signals, table.commands, table._broken
-        self._profile, self._orders = profile, orders
+        self._profile, self.orders = profile, orders
         self._topics: dict[Topic, Topic] = {}
 
     def signal(self, signal: SignalInterface) -> SignalBinding:
@@ -50,7 +50,7 @@ class ProfiledTable(BindingTable):
         if command.frame != "joint":
             _check_topic_alone(command.name, stated)
             return binding
-        return joint_command(binding, self._profile, self._orders.get(command.name), stated and stated.type)
+        return joint_command(binding, self._profile, self.orders.get(command.name), stated and stated.type)
 
     # --- signals ---
 

@@ -29,6 +29,8 @@ class BindingTable:
 
     def __init__(self, registered: Mapping[str, RosBindings], broken: Sequence[str] = ()) -> None:
         self._broken = "".join(f"; {reason}" for reason in broken)
+        self.orders: Mapping[str, Sequence[str]] = {}
+        """The driver's joints in the order in which each command's message has them, by command, where it is known."""
         self.signals: dict[str, SignalBinding] = {}
         self.commands: dict[str, CommandBinding] = {}
         owners: dict[str, str] = {}

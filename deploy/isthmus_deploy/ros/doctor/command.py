@@ -14,6 +14,7 @@ from isthmus_deploy.flight.folder import default_folder
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.doctor.machine import check_domain
+from isthmus_deploy.ros.node.within import Within, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +31,9 @@ class Config:
     """The robot's profile, unless it says itself what it is, and the policy file."""
     namespace: str = ""
     """ROS namespace of the robot, such as /drone1."""
-    wait_s: float = 10.0
+    wait_s: Annotated[float, Within(0.0, 3600.0)] = 10.0
     """How long to wait for the robot, s."""
-    watch_s: float = 3.0
+    watch_s: Annotated[float, Within(0.0, 3600.0)] = 3.0
     """How long to listen to its readings, s."""
     flights: Path = field(default_factory=default_folder)
     """The folder of all flights: the newest one of this robot is judged, while it is flown, too."""
@@ -40,6 +41,7 @@ class Config:
     """What sound flights have taught; by default POLICY.world.npz beside the policy."""
 
     def __post_init__(self) -> None:
+        check(self)
         if not 1 <= len(self.files) <= 2:
             raise ros2.Refusal("name the policy file, and before it the profile where the robot has one")
 

@@ -9,13 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import tyro
 
 from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.ros import ros2
 from isthmus_deploy.ros.missions.log import MissionLog
+from isthmus_deploy.ros.node.within import Within, check
 from isthmus_deploy.ros.truth import Truth, Vector
 
 
@@ -25,10 +26,13 @@ class Options:
 
     namespace: str = ""
     """ROS namespace of the robot, such as /drone1."""
-    wait_s: float = 20.0
+    wait_s: Annotated[float, Within(0.0, 3600.0)] = 20.0
     """How long to wait for the policy node and the robot, s."""
     log: Path | None = None
     """Folder for the record: NAME.npz and NAME.json."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)

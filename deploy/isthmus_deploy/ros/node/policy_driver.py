@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from isthmus_deploy.contracts.profile import Profile
 from isthmus_deploy.controller import PolicyController
 from isthmus_deploy.ros.bindings.table import BindingTable
 from isthmus_deploy.ros.command_publisher import CommandPublisher
+from isthmus_deploy.ros.controllers import ControllerWatch
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.node.hold_to_run import HoldToRun
 from isthmus_deploy.ros.node.managed import ManagedNode
@@ -51,11 +53,14 @@ class PolicyDriver:
         node: ManagedNode,
         table: BindingTable,
         watchdog: WatchdogClient,
+        controllers: ControllerWatch,
+        profile: Profile | None,
     ) -> None:
+        self._profile = profile
         self._config, self._link, self._contract = config, link, controller.contract
         self._node = node
         self._log = node.get_logger()
-        self._watchdog = watchdog
+        self._watchdog, self._controllers = watchdog, controllers
         self._controller = controller
         mismatches = QosMismatches()
         self._latest = LatestValues(
@@ -69,7 +74,7 @@ class PolicyDriver:
         self._publishers = {item.name: CommandPublisher(node, item, mismatches, table) for item in commands}
         self._readiness = Readiness(
             config, self._contract, link=link, chain=self._controller, latest=self._latest, commands=self._publishers,
-            watchdog=watchdog, mismatches=mismatches,
+            watchdog=watchdog, controllers=controllers, mismatches=mismatches,
         )  # fmt: skip
         self._hold_to_run = None if config.hold_to_run is None else HoldToRun(config.hold_to_run)
         period_s = self._contract.control_period_s
@@ -190,10 +195,10 @@ class PolicyDriver:
         self._log.info(f"{what}: {self._contract.robot} at {rate:g} Hz, policy {digest[:12]}, state passive")
 
     def _orders(self) -> Orders:
-        node, profile = self._node, self._config.profile
+        node = self._node
         return Orders(
             contract=self._contract.to_json(),
-            profile=None if profile is None else str(profile),
+            profile=None if self._profile is None else self._profile.to_json(),
             name=watchdog_name(node.get_name()),
             namespace=node.get_namespace(),
             topics={name: publisher.topic for name, publisher in self._publishers.items()},
@@ -317,6 +322,8 @@ class PolicyDriver:
         if not new_state and not new_silence:
             self._look_around(now_ns)
             self._recording.look()
+            if self._controller.state not in ACTIVE:
+                self._controllers.ask()
             if self._watchdog.ended and not self._drives():
                 self._watchdog.restart()
             gc.collect(1)  # what little the callbacks leave behind, at a known moment after the command has gone out

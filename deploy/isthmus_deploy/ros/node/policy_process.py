@@ -10,6 +10,7 @@ from isthmus_deploy.drivers.choice import driver_of
 from isthmus_deploy.policy.chunk_inference import WorkerThread
 from isthmus_deploy.policy.runtime import Runtime
 from isthmus_deploy.ros import realtime
+from isthmus_deploy.ros.controllers import ControllerWatch
 from isthmus_deploy.ros.node import parameters
 from isthmus_deploy.ros.node.managed import ManagedNode
 from isthmus_deploy.ros.node.ownership import RobotLock
@@ -158,8 +159,11 @@ class PolicyProcess:
         watchdog = hold(closing(WatchdogClient(contract, output=self._output, inherited=[lock.fileno()])))
         hold(scope(self._node))
         table = robot_table(self._link, profile, contract, config.wait_s, lambda: self._stop)
-        controller = _controller(runtimes, config)
-        driver = PolicyDriver(config, controller, link=self._link, node=self._node, table=table, watchdog=watchdog)
+        controllers = ControllerWatch(self._node, profile, table.orders)
+        driver = PolicyDriver(
+            config, _controller(runtimes, config), link=self._link, node=self._node, table=table, watchdog=watchdog,
+            controllers=controllers, profile=profile,
+        )  # fmt: skip
         return hold(closing(driver))
 
 

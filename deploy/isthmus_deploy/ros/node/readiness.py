@@ -13,6 +13,7 @@ from isthmus_deploy.contracts.robot_interface import ContractMismatch, RobotInte
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.ros import qos
 from isthmus_deploy.ros.command_publisher import CommandPublisher
+from isthmus_deploy.ros.controllers import ControllerWatch
 from isthmus_deploy.ros.node.ownership import OwnershipArbitration, other_publishers, publishers
 from isthmus_deploy.ros.node.policy_node import Config
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
@@ -34,6 +35,7 @@ class Readiness:
         latest: The newest readings.
         commands: By name, on their topics.
         watchdog: It must be able to act.
+        controllers: They must still be those that were asked.
         mismatches: Collects topics that never meet.
     """
 
@@ -47,10 +49,12 @@ class Readiness:
         latest: LatestValues,
         commands: Mapping[str, CommandPublisher],
         watchdog: WatchdogClient,
+        controllers: ControllerWatch,
         mismatches: QosMismatches,
     ) -> None:
         self._config, self._contract, self._link, self._chain = config, contract, link, chain
         self._latest, self._commands, self._watchdog, self._mismatches = latest, commands, watchdog, mismatches
+        self._controllers = controllers
         self._ageing = [signal.name for signal in contract.signals if signal.max_age_s is not None]
         self._arbitration = OwnershipArbitration(link.node)
         self._interface: str | None = None
@@ -114,6 +118,8 @@ class Readiness:
         another robot has taken the place of the one that was checked, or when nobody would be left to stop it."""
         self.check_robot()
         self.check_alone()
+        if changed := self._controllers.problem():
+            raise Refusal(f"cannot arm: {changed}")
         if silent := self.silent_topics():
             raise Refusal(f"cannot arm: still missing: {'; '.join(silent)}")
         if missing := self._latest.missing("operator"):

@@ -21,7 +21,7 @@ from isthmus_deploy.ros.bindings.profiled import ProfiledTable
 from isthmus_deploy.ros.bindings.table import BindingTable, bindings
 from isthmus_deploy.ros.files import write_json
 from isthmus_deploy.ros.realtime import freeze_garbage
-from isthmus_deploy.ros.ros2 import Link, StopRequest
+from isthmus_deploy.ros.ros2 import Link, Refusal, StopRequest
 from isthmus_deploy.ros.stand_in_robot import Config
 from isthmus_deploy.ros.stand_in_robot.commands import DEAD_MAN_NS, Commands
 from isthmus_deploy.ros.stand_in_robot.controllers import controller_orders, serve_controllers
@@ -44,7 +44,7 @@ def simulate(config: Config) -> int:
         RegistryError: there is no robot or task of that name.
         ValueError: a stand-in cannot be made of the robot, one of `config.fault` is no fault of it, or the control
             period is no whole number of physics steps.
-        Refusal: no topic carries one of its signals or commands.
+        Refusal: no topic carries one of its signals or commands, or the profile is another robot's.
     """
     stop = StopRequest()
     robot, remarks = robot_of(config.robot) if config.robot else (None, ())
@@ -58,6 +58,8 @@ def simulate(config: Config) -> int:
         if config.control_period_s is not None:
             interface = replace(interface, control_period_s=config.control_period_s)
         profile = None if config.profile is None else read_profile(config.profile)
+        if profile is not None and profile.robot != interface.robot:
+            raise Refusal(f"{config.profile} is of {profile.robot}, not of {interface.robot}")
         orders = {} if profile is None else controller_orders(profile, interface)
         table = bindings() if profile is None else ProfiledTable(bindings(), profile, orders)
         topics = sensor_topics(interface, table)

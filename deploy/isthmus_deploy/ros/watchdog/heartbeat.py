@@ -26,7 +26,7 @@ class Orders:
     contract: str
     """The policy's contract, JSON."""
     profile: str | None
-    """File of the robot's profile, where it has one."""
+    """The robot's profile as the node has read it, JSON, where it has one: its file may be another one by now."""
     name: str
     """Name of the watchdog's ROS node."""
     namespace: str

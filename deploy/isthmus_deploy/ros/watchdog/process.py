@@ -14,17 +14,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from socket import socket
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from isthmus_deploy.contracts.contract import Contract
-from isthmus_deploy.contracts.profile import ProfileError
+from isthmus_deploy.contracts.profile import Profile
 from isthmus_deploy.ros import qos, realtime
 from isthmus_deploy.ros.command_publisher import CommandPublisher
-from isthmus_deploy.ros.profiles import fitting_profile, robot_table
+from isthmus_deploy.ros.profiles import robot_table
 from isthmus_deploy.ros.qos_mismatches import QosMismatches
 from isthmus_deploy.ros.ros2 import Link, run
 from isthmus_deploy.ros.unblocked import unblocked
@@ -64,7 +63,7 @@ class Watchdog:
         self._poll.register(channel, 0)  # no heartbeat wakes it, the end of the node does
         self._transition = Transition(contract, self._period_s)
         self._safe = {command.name: full(command, command.safe) for command in contract.commands}
-        profile = fitting_profile(Path(orders.profile), contract) if orders.profile else None
+        profile = Profile.from_json(orders.profile) if orders.profile else None
         table = robot_table(link, profile, contract, _ROBOT_S, self._node_is_gone)
         mismatches = QosMismatches()  # the node tells of them
         self._publishers = {
@@ -162,14 +161,13 @@ def main() -> None:
     with channel:
         packet = channel.recv(_ORDERS_BYTES)
         if packet:  # else the node ended before it gave orders
-            run(lambda: watch(Orders.from_packet(packet), channel), name="watchdog", refusals=(ProfileError,))
+            run(lambda: watch(Orders.from_packet(packet), channel), name="watchdog")
 
 
 def watch(orders: Orders, channel: socket) -> None:
     """Watch over the node at the other end of `channel` until it ends, or is taken over from.
 
     Raises:
-        ProfileError: the profile may not be used any more.
         Refusal: the robot's controllers do not answer.
     """
     realtime.prefer(_PRIORITY)

@@ -53,3 +53,6 @@ def test_what_is_announced_comes_from_a_policy_a_contract_or_an_interface(tmp_pa
         assert read_interface(path) == contract.interface()
     with pytest.raises(ContractError, match="version: missing"):
         read_interface(neither)
+    neither.write_bytes(b"\xff{}")
+    with pytest.raises(ContractError, match=r"neither\.json: not JSON: 'utf-8' codec"):
+        read_interface(neither)
