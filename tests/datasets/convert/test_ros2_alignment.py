@@ -90,7 +90,7 @@ def test_a_policy_that_waits_for_its_camera_follows_no_faster_sensor():
 
 
 def test_a_policy_on_a_busy_machine_is_often_late():
-    """Readings every 20 ms; commands 5 ms behind them, but two of four 13 and 19: no jitter about a mean."""
+    """Readings every 20 ms; commands 5 ms behind, but two of four 13 and 19: no jitter about a mean."""
     late = np.tile([5, 5, 13, 19], 20) * 10**6
     state = SECOND + np.arange(80) * PERIOD
     grid = make_grid({"observation.state": state, "action": state + late}, FPS, "it")
@@ -105,6 +105,13 @@ def test_a_command_two_periods_late_is_its_readings_where_no_other_came_before_i
     grid = make_grid({"observation.state": state, "action": sent}, FPS, "it")
     beside = dict(zip(grid.rows["observation.state"].tolist(), grid.rows["action"].tolist(), strict=True))
     assert {k: beside[k] for k in (3, 4, 5, 7, 8)} == {3: 3, 4: 4, 5: 5, 7: 6, 8: 7}
+
+
+def test_commands_from_before_the_first_reading_are_not_its():
+    """Commands at 5, 25, … 985 ms; readings from 500 ms on, every 20 ms: command 25, at 505 ms, is the first one's."""
+    sent, state = (np.arange(50) * 20 + 5) * 10**6, np.arange(500, 1000, 20) * 10**6
+    grid = make_grid({"observation.state": state, "action": sent}, FPS, "it")
+    assert (grid.rows["action"] - grid.rows["observation.state"]).tolist() == [25] * len(grid.ticks)
 
 
 @pytest.mark.parametrize("behind_ms", [0, 300])

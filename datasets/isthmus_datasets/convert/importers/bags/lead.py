@@ -51,7 +51,7 @@ class Lead:
 
 def find_lead(heard: Mapping[str, Nanoseconds], observed: Sequence[str], action: str, fps: int) -> Lead:
     """The observation whose newest reading commands follow most regularly, in its own periods, leads them where it
-    comes as often as they do: a policy that waits for it takes less than a period, but for some times.
+    comes as often as they do: a policy that waits for it takes less than a period, usually.
 
     Beside a faster one, which reading a command was decided on shows only where it repeats the jitter of that reading.
     Where it does not, or follows nothing regularly, the policy runs by a clock of its own, and takes half a period at
@@ -80,9 +80,10 @@ def find_lead(heard: Mapping[str, Nanoseconds], observed: Sequence[str], action:
 
 def _decided(readings: Nanoseconds, sent: Nanoseconds, wait: float) -> Nanoseconds:
     """(m,) ns: the newest reading that each command can have been decided on, of those which come `wait` ns before it
-    usually. A policy on a busy machine is often late, but answers nothing before it comes."""
-    least = max(0, round(wait - EARLY * period_of(readings)))
-    return readings[_newest(readings, sent - least)]
+    usually; before the first reading, some time before that. A policy on a busy machine is often late, but answers
+    nothing before it comes."""
+    latest = sent - max(0, round(wait - EARLY * period_of(readings)))
+    return np.where(latest < readings[0], latest, readings[_newest(readings, latest)])
 
 
 def _usual(delays: Nanoseconds, period: float) -> tuple[float, float]:
