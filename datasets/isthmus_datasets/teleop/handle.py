@@ -10,7 +10,7 @@ import trimesh.creation
 import viser
 from numpy.typing import ArrayLike, NDArray
 
-from isthmus_datasets.teleop.operators.teleop_controller import Pose
+from isthmus_datasets.teleop.operators.teleop_controller import ToolPose
 
 Dragged = Callable[[ArrayLike, ArrayLike], None]
 """Is told position (3,) m and orientation (4,) wxyz in the world; called from the server's thread."""
@@ -22,7 +22,7 @@ _UPRIGHT = (1.0, 0.0, 0.0, 0.0)  # wxyz
 class Handle(Protocol):
     """Drawn where the target is, unless somebody holds it elsewhere."""
 
-    def show(self, target: Pose, *, visible: bool = True) -> None:
+    def show(self, target: ToolPose, *, visible: bool = True) -> None:
         """The target is there now."""
         ...
 
@@ -67,7 +67,7 @@ class PlaneHandle:
         if place is not None and event.phase != "end":
             self._dragged(place, _UPRIGHT)
 
-    def show(self, target: Pose, *, visible: bool = True) -> None:
+    def show(self, target: ToolPose, *, visible: bool = True) -> None:
         """At the target, on the plane."""
         self._grip.position = (*target[0][:2], self._height_m)
         self._grip.visible = visible
@@ -94,7 +94,7 @@ class SpaceHandle:
         self._held = event.phase != "end"
         self._dragged(np.array(event.target.position), np.array(event.target.wxyz))
 
-    def show(self, target: Pose, *, visible: bool = True) -> None:
+    def show(self, target: ToolPose, *, visible: bool = True) -> None:
         """At the target; where somebody holds it, it stays in their hand."""
         self._gizmo.visible = visible
         if not self._held:
