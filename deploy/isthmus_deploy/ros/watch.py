@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ import tyro
 from isthmus_deploy.contracts.profile import ProfileError
 from isthmus_deploy.policy.policy_file import PolicyFileError
 from isthmus_deploy.ros import ros2
+from isthmus_deploy.ros.node.within import Within, check
 
 _NICE = 10  # whoever drives a robot on this machine goes first
 
@@ -32,8 +35,11 @@ class Config:
     """Hardware profile, and the policy file that it belongs to, of a robot that does not say what it is."""
     host: str = "127.0.0.1"
     """Where the page is served. On 0.0.0.0 everybody in the network can press its buttons."""
-    port: int = 8081
+    port: Annotated[int, Within(0, 65535)] = 8081
     """Where the page is served; another port when that one is taken."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def main() -> None:
@@ -46,10 +52,22 @@ def _serve(config: Config) -> int:
     ros2.require()
     if find_spec("viser") is None:
         raise ros2.Refusal('the page needs viser: pip install -c constraints.txt "isthmus[ros,watch]"')
+    check_address(config.host, config.port)
     os.nice(_NICE)  # before there are threads: each has its own
     from isthmus_deploy.ros.page.service import serve
 
     return serve(config)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise Refusal where no page can be served: viser tries it in a thread, which nobody hears of when it fails."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) != errno.EADDRINUSE:  # then another port is taken
+            raise ros2.Refusal(f"the page cannot be served on {host!r}, port {port}: {error}") from error
 
 
 if __name__ == "__main__":

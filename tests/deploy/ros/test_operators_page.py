@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import urllib.request
 from contextlib import closing
 from importlib.util import find_spec
@@ -22,7 +24,8 @@ from isthmus_deploy.ros.node.status import STATUS_NAME
 from isthmus_deploy.ros.page.node_watch import REQUESTS, NodeWatch
 from isthmus_deploy.ros.page.readings import Readings
 from isthmus_deploy.ros.page.robot_watch import RobotWatch
-from isthmus_deploy.ros.ros2 import Link
+from isthmus_deploy.ros.ros2 import Link, Refusal
+from isthmus_deploy.ros.watch import Config, check_address
 from isthmus_sim.robots.quadruped.description import ROBOT
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -31,6 +34,22 @@ SOFTWARE_GL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swi
 needs_viser = pytest.mark.skipif(find_spec("viser") is None, reason="needs viser: pip install 'isthmus[watch]'")
 
 pytestmark = pytest.mark.ros
+
+
+@pytest.mark.parametrize(("host", "problem"), [("no.such.host.invalid", "Name"), ("192.0.2.1", "assign"), ("a..b", "")])
+def test_a_page_that_cannot_be_served_is_refused(host, problem):
+    with pytest.raises(Refusal, match=f"^the page cannot be served on '{re.escape(host)}', port 8081: .*{problem}"):
+        check_address(host, 8081)
+
+
+def test_a_port_that_is_taken_is_no_reason_to_refuse():
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        check_address("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_port_that_is_none_is_said_to_be_none():
+    with pytest.raises(ValueError, match="port is from 0 to 65535, not 99999"):
+        Config(port=99999)
 
 
 @pytest.mark.parametrize(
