@@ -65,6 +65,12 @@ def test_what_cannot_be_fitted_is_refused(reader: DatasetReader):
         Normalizer.fit(reader, {"said": "min_max"})
     with pytest.raises(DatasetError, match="'action' has no row in the chosen episodes"):
         Normalizer.fit(Subset(reader=reader, episodes=[]), {"action": "min_max"})
+    with pytest.raises(IndexError, match=r"counting has 3 episodes, asked for \[0, 3\]"):
+        Normalizer.fit(Subset(reader=reader, episodes=[0, 3]), {"action": "min_max"})
+    with pytest.raises(ValueError, match="at least one dataset"):
+        Normalizer.fit([], {"action": "min_max"})
+    with pytest.raises(ValueError, match="constant elements are refuse or keep, not 'kept'"):
+        Normalizer.fit(reader, {"action": "min_max"}, constant="kept")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'a' is to be scaled by 'log'; ways are min_max, mean_std, quantile"):
         Normalizer({"a": "log"}, {"a": torch.zeros(1)}, {"a": torch.ones(1)})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="scales of 'a' must be positive"):
