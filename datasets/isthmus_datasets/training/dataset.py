@@ -304,4 +304,6 @@ def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_
     for reader, (name, mask) in product(readers, config.masks.items()):
         feature = reader.info.features.get(mask.column)
         if feature is not None and feature.shape != (1,):
-            raise DatasetError(f"{reader.root}: mask {name!r}: {mask.column!r} is {feature.shape} a row, not one number")
+            raise DatasetError(
+                f"{reader.root}: mask {name!r}: {mask.column!r} is {feature.shape} a row, not one number"
+            )
