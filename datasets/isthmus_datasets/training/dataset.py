@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,12 @@ class WindowDataset(Dataset[Batch]):
             says: with those of another one, windows have its numbers. None for as many as there are.
 
     Raises:
-        ValueError: there is no dataset.
+        ValueError: there is no dataset, `size` is none, or `arrivals` are of other datasets.
         IndexError: there is no such episode.
-        DatasetError: there is no such column or camera; datasets differ in their rate or in a feature (type, shape,
-            order of its elements, units); an episode is shorter than a window; a file is missing or damaged; columns do
-            not fit into memory. The message names dataset, episode and feature.
+        DatasetError: there is no such column or camera, or a mask is of a column of several numbers; a number is not
+            finite; datasets differ in their rate or in a feature (type, shape, order of its elements, units); an
+            episode is shorter than a window; a file is missing or damaged; columns do not fit into memory. The message
+            names dataset, episode and feature.
         OSError: decoded frames cannot be written; the message says where and how much.
     """
 
@@ -103,6 +105,10 @@ class WindowDataset(Dataset[Batch]):
         subsets = [each if isinstance(each, Subset) else Subset(reader=each) for each in listed]
         if not subsets:
             raise ValueError("windows need at least one dataset")
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise ValueError(f"a size is (H, W) in pixels, not {size}")
+        if any(len(counts) != len(subsets) for counts in arrivals or ()):
+            raise ValueError(f"arrivals are of {len((arrivals or [[]])[0])} datasets, there are {len(subsets)}")
         _check_alike([subset.reader for subset in subsets], config, any_size=size is not None)
         self.config, self._transform = config, transform
         options = {"size": size, "cache": cache, "cache_limit": cache_limit}
@@ -295,3 +301,9 @@ def _check_alike(readers: Sequence[DatasetReader], config: WindowConfig, *, any_
                 "another time; train on one of them, or convert it"
             )
     check_features(readers, (*config.all_columns, *config.all_cameras), any_size=any_size)
+    for reader, (name, mask) in product(readers, config.masks.items()):
+        feature = reader.info.features.get(mask.column)
+        if feature is not None and feature.shape != (1,):
+            raise DatasetError(
+                f"{reader.root}: mask {name!r}: {mask.column!r} is {feature.shape} a row, not one number"
+            )

@@ -53,7 +53,7 @@ def load_finals(
         size: (H, W) of images; None for the dataset's own.
 
     Raises:
-        DatasetError: a file is damaged, or lacks one of them.
+        DatasetError: a file is damaged, or lacks one of them; or a number is none.
     """
     features = {name: feature for name, feature in final_features(reader.info.features).items() if name in names}
     values = {name: _empty(feature, len(episodes), size) for name, feature in features.items()}
@@ -98,5 +98,8 @@ def _take(rows: pa.Table, places: Mapping[int, int], features: Features, into: F
             size = (values.shape[2], values.shape[3])
             for place, image in zip(where, found, strict=True):
                 values[place] = scaled(image, size).transpose(2, 0, 1)
+        elif found.dtype.kind == "f" and not np.isfinite(found).all():
+            spoilt = [indices[number] for number, row in zip(wanted, found, strict=True) if not np.isfinite(row).all()]
+            raise ValueError(f"episode {spoilt[0]}: {name!r} is not finite after its last action: leave it out")
         else:
             values[where] = found

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode_index import EpisodeRow
+from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.parquet import from_arrow, read_rows
 from isthmus_datasets.format.reader import DatasetReader
@@ -30,7 +31,8 @@ def load_columns(
         limit: Bytes that they may take; None for what is available.
 
     Raises:
-        DatasetError: there is no such column of numbers, a file is missing or damaged, or they would not fit.
+        DatasetError: there is no such column of numbers, a file is missing or damaged, a number in it is none, or they
+            would not fit.
     """
     numeric = {name: f for name, f in reader.info.parquet_features.items() if f.dtype not in ("string", "image")}
     for name in names:
@@ -78,7 +80,32 @@ def _read_file(
             values[start:stop] = from_arrow(reader.info.features[name], table[name])[inside]
         except ValueError as error:
             raise DatasetError(f"{path}: column {name!r} {error}") from error
+        _check_finite(reader, [row for row in episodes if row.index in chosen], name, values[start:stop])
     return stop
+
+
+def _check_finite(reader: DatasetReader, episodes: list[EpisodeRow], name: str, values: NDArray[Any]) -> None:
+    """Raises DatasetError where one of these episodes' numbers (rows, *shape) is none that a float32 can be: nobody
+    could learn from it."""
+    if values.dtype.kind != "f":
+        return
+    spoilt = ~(np.abs(values) <= np.finfo(np.float32).max)
+    if not spoilt.any():
+        return
+    row = int(np.argwhere(spoilt)[0, 0])
+    ends = np.cumsum([episode.length for episode in episodes])
+    place = int(np.searchsorted(ends, row, side="right"))
+    step = row - int(ends[place]) + episodes[place].length
+    raise DatasetError(
+        f"{reader.root}: episode {episodes[place].index}: {name!r} is not finite at step {step} in "
+        f"{element_names(reader.info.features[name], spoilt[row])}: leave the episode or the column out"
+    )
+
+
+def element_names(feature: Feature, chosen: NDArray[np.bool_]) -> str:
+    """Names of elements, or their numbers where they have none."""
+    names = feature.names if feature.names and len(feature.names) == chosen.size else range(chosen.size)
+    return ", ".join(str(name) for name, is_one in zip(names, chosen.ravel(), strict=True) if is_one)
 
 
 def available_memory() -> int:

@@ -23,7 +23,6 @@ from isthmus_datasets.training.windows import WindowConfig
 Choice = Callable[[EpisodeRow], bool] | Sequence[int] | None
 """Which episodes: those that a function says yes to, those of these numbers, or all."""
 
-
 _Facts = tuple[int, int, int]
 """Size, time of change in ns and number of a file."""
 
@@ -61,8 +60,7 @@ class LoadedEpisodes:
         }
         """camera -> a cache, and the number there of each chosen episode's first frame. `take` puts both in place at
         once, and never prepares a cache that windows may be drawn from meanwhile: its file can become another one."""
-        if isinstance(episodes, Sequence) and not all(0 <= index < reader.num_episodes for index in episodes):
-            raise IndexError(f"{reader.root} has {reader.num_episodes} episodes, asked for {list(episodes)}")
+        check_choice(reader, episodes)
         self.rows: list[EpisodeRow] = []
         """The chosen episodes, in the order in which their rows stand in `columns`."""
         self.columns = self._load([])
@@ -129,7 +127,7 @@ class LoadedEpisodes:
         """Load those of the first `count` episodes that are chosen and not loaded yet. Raises as `load_columns` and
         `FrameCache.prepare`, and DatasetError for one that no window fits into."""
         come = self.reader.episodes[self._seen : count]
-        new = [row for row in come if self._chosen(row)]
+        new = [row for row in come if is_chosen(row, self._choice)]
         used = {path for row in new for path in self._paths(row)} | self._files.keys()
         self._files |= {path: _facts(path) for row in come for path in self._paths(row) if path in used}
         finals = self._finals(new)
@@ -162,11 +160,6 @@ class LoadedEpisodes:
     def _finals(self, episodes: list[EpisodeRow]) -> FinalRows:
         return load_finals(self.reader, self._config.next_observations, episodes, size=self._caching["size"])
 
-    def _chosen(self, row: EpisodeRow) -> bool:
-        if self._choice is None:
-            return True
-        return self._choice(row) if callable(self._choice) else row.index in self._choice
-
     def _check_length(self, row: EpisodeRow, final: Collection[str]) -> None:
         if not self._config.current_steps(row.length, final):
             names = ", ".join((*self._config.columns, *self._config.cameras))
@@ -174,6 +167,20 @@ class LoadedEpisodes:
                 f"{self.reader.root}: episode {row.index} has {row.length} rows, too few for one window of {names}: "
                 "allow more padding (pad_before, pad_after), or leave the episode out"
             )
+
+
+def check_choice(reader: DatasetReader, episodes: Choice) -> None:
+    """Raises IndexError where a dataset has no episode of one of these numbers."""
+    numbers = () if episodes is None or callable(episodes) else episodes
+    if not all(0 <= index < reader.num_episodes for index in numbers):
+        raise IndexError(f"{reader.root} has {reader.num_episodes} episodes, asked for {list(numbers)}")
+
+
+def is_chosen(row: EpisodeRow, episodes: Choice) -> bool:
+    """Whether an episode is one of those."""
+    if episodes is None:
+        return True
+    return episodes(row) if callable(episodes) else row.index in episodes
 
 
 def _facts(path: Path) -> _Facts | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,16 +14,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from isthmus_datasets.format.features import Feature
 from isthmus_datasets.format.files import write_synced
 from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.alike import check_features
 from isthmus_datasets.training.dataset import Subset
-from isthmus_datasets.training.loaded_columns import load_columns
+from isthmus_datasets.training.loaded_columns import element_names, load_columns
+from isthmus_datasets.training.loaded_episodes import check_choice, is_chosen
 
 Mode = Literal["min_max", "mean_std", "quantile"]
 MODES: tuple[Mode, ...] = ("min_max", "mean_std", "quantile")
+Constant = Literal["refuse", "keep"]
 QUANTILES = (0.01, 0.99)
 _REST = 1e-6  # of a channel's largest value: a spread below that is rounding
 
@@ -59,7 +60,7 @@ class Normalizer(nn.Module):
         datasets: DatasetReader | Subset | Sequence[DatasetReader | Subset],
         modes: Mapping[str, Mode],
         *,
-        constant: Literal["refuse", "keep"] = "refuse",
+        constant: Constant = "refuse",
     ) -> Normalizer:
         """To the chosen episodes of one or several datasets.
 
@@ -69,11 +70,17 @@ class Normalizer(nn.Module):
             constant: What becomes of an element that never changes: "refuse" it, or "keep" it with scale 1.
 
         Raises:
-            DatasetError: there is no such column of numbers, no row, or an element never changes (by name); or datasets
-                differ in a feature, its order or its units.
+            DatasetError: there is no such column of numbers, no row, a number that is none, or an element never changes
+                (by name); or datasets differ in a feature, its order or its units.
+            IndexError: there is no such episode.
+            ValueError: there is no dataset, or `constant` is none of these.
         """
+        if constant not in get_args(Constant):
+            raise ValueError(f"constant elements are {' or '.join(get_args(Constant))}, not {constant!r}")
         listed = [datasets] if isinstance(datasets, DatasetReader | Subset) else list(datasets)
         subsets = [each if isinstance(each, Subset) else Subset(reader=each) for each in listed]
+        if not subsets:
+            raise ValueError("a normalizer is fitted to at least one dataset")
         check_features([subset.reader for subset in subsets], modes)
         offsets, scales = {}, {}
         for name, mode in modes.items():
@@ -84,7 +91,7 @@ class Normalizer(nn.Module):
             offset, scale = _fitted(values, mode)
             still = scale <= _REST * np.abs(values).max(axis=0)
             if still.any() and constant == "refuse":
-                named = _elements(subsets[0].reader.info.features[name], still)
+                named = element_names(subsets[0].reader.info.features[name], still)
                 raise DatasetError(
                     f"{where} never changes (or hardly, for its quantiles) in {named}: leave the feature out, or keep "
                     "such elements with scale 1 (constant='keep')"
@@ -140,10 +147,9 @@ def _buffer(kind: str, name: str) -> str:
 
 
 def _values(subset: Subset, name: str) -> NDArray[np.number]:
-    chosen = subset.episodes
-    if chosen is None or not callable(chosen):
-        return load_columns(subset.reader, [name], episodes=chosen)[name]
-    return load_columns(subset.reader, [name], episodes=[r.index for r in subset.reader.episodes if chosen(r)])[name]
+    check_choice(subset.reader, subset.episodes)
+    chosen = [row.index for row in subset.reader.episodes if is_chosen(row, subset.episodes)]
+    return load_columns(subset.reader, [name], episodes=chosen)[name]
 
 
 def _fitted(values: NDArray[np.float64], mode: Mode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -154,9 +160,3 @@ def _fitted(values: NDArray[np.float64], mode: Mode) -> tuple[NDArray[np.float64
         np.quantile(values, QUANTILES, axis=0) if mode == "quantile" else (values.min(axis=0), values.max(axis=0))
     )
     return (high + low) / 2, (high - low) / 2
-
-
-def _elements(feature: Feature, chosen: NDArray[np.bool_]) -> str:
-    """Names of elements, or their numbers where they have none."""
-    names = feature.names if feature.names and len(feature.names) == chosen.size else range(chosen.size)
-    return ", ".join(str(name) for name, is_one in zip(names, chosen.ravel(), strict=True) if is_one)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from isthmus_datasets.format.episode_index import EpisodeRow
 from isthmus_datasets.training.dataset import WindowDataset
+from isthmus_datasets.training.loaded_episodes import LoadedEpisodes
 from isthmus_datasets.training.numbered_random import streams, stretch, uniform
 
 
@@ -53,7 +54,7 @@ class WindowSampler:
 
     Raises:
         ValueError: no batch for each rank, a batch size or rank that is none, or weights that are none: negative, not
-            finite, for another number of datasets, or zero in sum. The message names the dataset.
+            finite, for another number of datasets, episodes or rows, or zero in sum. The message names the dataset.
     """
 
     def __init__(
@@ -181,34 +182,59 @@ def _each(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
     for number, source in enumerate(dataset.sources):
         inside = table.source == number
         if weights.episodes is not None:
-            of_rows = np.array([_of_episode(weights.episodes, number, row) for row in source.rows], np.float64)
-            each[inside] *= of_rows[table.episode[inside]]
+            each[inside] *= _of_episodes(weights.episodes, number, source)[table.episode[inside]]
         if weights.steps is not None:
-            each[inside] *= np.asarray(weights.steps(source.columns), np.float64)[table.current[inside]]
-        if not (np.isfinite(each[inside]) & (each[inside] >= 0.0)).all():
-            raise ValueError(f"weights of {source.reader.root} are negative or not finite")
+            of_rows = np.asarray(weights.steps(source.columns), np.float64)
+            count = sum(row.length for row in source.rows)
+            if of_rows.shape != (count,):
+                raise ValueError(f"{source.reader.root}: weights of steps are {of_rows.shape}, of its rows ({count},)")
+            each[inside] *= of_rows[table.current[inside]]
+        _check_weights(source, table.episode[inside], table.current[inside] - table.low[inside], each[inside])
     return each
+
+
+def _of_episodes(
+    weights: Callable[[EpisodeRow], float] | Sequence[Sequence[float]], dataset: int, source: LoadedEpisodes
+) -> NDArray[np.float64]:
+    """(episodes,): weights of the chosen ones."""
+    if callable(weights):
+        return np.array([weights(row) for row in source.rows], np.float64)
+    told, there = len(weights[dataset]), source.reader.num_episodes
+    if told != there:
+        raise ValueError(f"{source.reader.root} has {there} episodes, and weights of {told}")
+    return np.array([weights[dataset][row.index] for row in source.rows], np.float64)
+
+
+def _check_weights(
+    source: LoadedEpisodes, episodes: NDArray[np.int64], steps: NDArray[np.int64], weights: NDArray[np.float64]
+) -> None:
+    """Raises ValueError for a window that weighs something else than a number from 0 up."""
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
+    if len(wrong):
+        first = wrong[0]
+        raise ValueError(
+            f"weights of {source.reader.root} are negative or not finite: {weights[first]} of episode "
+            f"{source.rows[episodes[first]].index} at step {steps[first]}"
+        )
 
 
 def _cumulated(dataset: WindowDataset, weights: Weights) -> NDArray[np.float64]:
     """(windows,): each one's weight added to those before it."""
     if weights.datasets is not None and len(weights.datasets) != len(dataset.sources):
         raise ValueError(f"there are {len(dataset.sources)} datasets, and shares of {len(weights.datasets)}")
+    if isinstance(weights.episodes, Sequence) and len(weights.episodes) != len(dataset.sources):
+        raise ValueError(f"there are {len(dataset.sources)} datasets, and episodes' weights of {len(weights.episodes)}")
     each = _each(dataset, weights)
     if weights.datasets is not None:
         for number, source in enumerate(dataset.sources):
             inside = dataset.table.source == number
             each[inside] *= _share(weights.datasets[number], float(each[inside].sum()), str(source.reader.root))
-    if not each.sum() > 0.0:
+    sums = np.cumsum(each)
+    if not (len(sums) and 0.0 < sums[-1] < np.inf):
         roots = ", ".join(str(source.reader.root) for source in dataset.sources)
-        raise ValueError(f"the weights of all windows of {roots} sum to zero: nothing could be drawn")
-    return np.cumsum(each)
-
-
-def _of_episode(
-    weights: Callable[[EpisodeRow], float] | Sequence[Sequence[float]], dataset: int, row: EpisodeRow
-) -> float:
-    return weights(row) if callable(weights) else weights[dataset][row.index]
+        total = f"sum to {sums[-1]:g}" if len(sums) and sums[-1] else "sum to zero"
+        raise ValueError(f"the weights of all windows of {roots} {total}: nothing could be drawn")
+    return sums
 
 
 def _share(share: float, total: float, root: str) -> float:

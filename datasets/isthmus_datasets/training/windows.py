@@ -69,7 +69,8 @@ class WindowConfig:
         goal: A later moment that belongs to each window; None for none.
 
     Raises:
-        ValueError: neither a column nor a camera, offsets that hold no row, or negative padding.
+        ValueError: neither a column nor a camera, offsets that hold no row, negative padding, or a mask by the name of
+            something else.
     """
 
     columns: Mapping[str, Offsets] = field(default_factory=dict)
@@ -86,6 +87,8 @@ class WindowConfig:
         for name, (first, last) in {**self.columns, **self.cameras, **masks}.items():
             if first > last:
                 raise ValueError(f"{name!r}: offsets ({first}, {last}) hold no row: the first is behind the last")
+        if taken := sorted(masks.keys() & {*self.columns, *self.cameras}):
+            raise ValueError(f"a mask cannot be called {taken[0]!r}: that is a column or camera of the window")
         if min(self.pad_before or 0, self.pad_after or 0) < 0:
             raise ValueError(f"padding ({self.pad_before}, {self.pad_after}) must not be negative")
 

@@ -124,6 +124,32 @@ def test_episodes_that_are_not_there_are_refused(reader: DatasetReader):
         WindowDataset([], WindowConfig(columns=CURRENT))
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+def test_what_is_no_number_for_a_network_is_named(root: Path, value: float):
+    """Of somebody else's data: a writer refuses it. Who leaves the episode out learns from the others."""
+    path = root / "data/chunk-000/file-002.parquet"
+    table = pq.read_table(path)
+    action = np.stack(table["action"].to_numpy())
+    action[4, 1] = value
+    place, field = table.column_names.index("action"), table.schema.field("action")
+    pq.write_table(table.set_column(place, field, pa.array(list(action), field.type)), path)
+    config, reader = WindowConfig(columns={"action": (0, 0)}), DatasetReader(root)
+    told = "data | episode 2 | 'action' | step 4 | leave the episode or the column out"
+    with refused(told):
+        windows(reader, config)
+    with refused(told):
+        Normalizer.fit(reader, {"action": "mean_std"}, constant="keep")
+    assert len(windows(Subset(reader=reader, episodes=[0, 1]), config)) == 5
+
+
+def test_sizes_and_arrivals_that_are_none_are_refused(reader: DatasetReader):
+    for size in ((0, 8), (8, 8, 3)):
+        with pytest.raises(ValueError, match=r"a size is \(H, W\) in pixels, not"):
+            windows(reader, WindowConfig(cameras={"front": (0, 0)}), size=size)
+    with pytest.raises(ValueError, match="arrivals are of 2 datasets, there are 1"):
+        windows(reader, arrivals=[[1, 2]])
+
+
 def test_columns_that_would_not_fit_into_memory_are_refused(reader: DatasetReader):
     assert load_columns(reader, ["action"], limit=11 * 16)["action"].nbytes == 11 * 16
     assert load_columns(reader, ["action"], episodes=[1], limit=16)["action"].tolist() == [[1.0, 0.0]]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from counting_dataset import whole, windows
 from written import written
 
 from isthmus_datasets.format.episode import Episode
 from isthmus_datasets.format.features import Feature, Features
+from isthmus_datasets.format.final import final_file
+from isthmus_datasets.format.info import DatasetError
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.format.writer import DatasetWriter
 from isthmus_datasets.tools.packing import pack
@@ -65,6 +69,18 @@ def test_it_is_the_row_after_the_last_one(root: Path):
         [False, False, True],
     ]  # fmt: skip
     assert batch["action_is_pad"][2].tolist() == [False, True], "no action follows"
+
+
+def test_what_is_no_number_is_named(root: Path):
+    path = root / final_file(0, 2)
+    table = pq.read_table(path)
+    field = table.schema.field(STATE)
+    spoilt = pa.array([[2.0, np.nan]], field.type)
+    pq.write_table(table.set_column(table.column_names.index(STATE), field, spoilt), path)
+    config = WindowConfig(columns={STATE: (0, 1)})
+    with pytest.raises(DatasetError, match=r"episode 2: 'observation.state' is not finite after its last action"):
+        windows(DatasetReader(root), config)
+    assert len(windows(Subset(reader=DatasetReader(root), episodes=[0, 1]), config)) == 5
 
 
 def test_images_come_too_at_their_size(root: Path):

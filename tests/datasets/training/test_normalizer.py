@@ -16,7 +16,7 @@ from refusals import all_refused, refused
 
 from isthmus_datasets.format.reader import DatasetReader
 from isthmus_datasets.training.dataset import Subset
-from isthmus_datasets.training.normalizer import MODES, Mode, Normalizer
+from isthmus_datasets.training.normalizer import MODES, Constant, Mode, Normalizer
 from isthmus_datasets.training.windows import Goal, WindowConfig
 
 # Steps of the episodes of 4, 1 and 6: 0 1 2 3, 0, 0 1 2 3 4 5. "action" is (episode, step).
@@ -63,15 +63,21 @@ def test_an_element_that_never_changes_is_refused_by_name_or_kept(reader: Datase
 
 def test_what_cannot_be_fitted_is_refused(reader: DatasetReader):
     zero, modes = {"a": torch.zeros(1)}, cast(dict[str, Mode], {"a": "log"})
+    no_rows, beyond = (Subset(reader=reader, episodes=episodes) for episodes in ([], [0, 3]))
+    kept = cast(Constant, "kept")
     all_refused(
         {
             "'said'": lambda: Normalizer.fit(reader, {"said": "min_max"}),
-            "'action' | no row": lambda: Normalizer.fit(Subset(reader=reader, episodes=[]), {"action": "min_max"}),
+            "'action' | no row": lambda: Normalizer.fit(no_rows, {"action": "min_max"}),
+            "at least one dataset": lambda: Normalizer.fit([], {"action": "min_max"}),
+            "refuse | keep | 'kept'": lambda: Normalizer.fit(reader, {"action": "min_max"}, constant=kept),
             "'a' | 'log' | min_max, mean_std, quantile": lambda: Normalizer(modes, zero, {"a": torch.ones(1)}),
             "'a' | positive": lambda: Normalizer({"a": "min_max"}, zero, zero),
         },
         ValueError,
     )
+    with refused("counting | 3 episodes | [0, 3]", IndexError):
+        Normalizer.fit(beyond, {"action": "min_max"})
 
 
 def test_a_batch_is_scaled_where_it_is_known_goals_too(reader: DatasetReader):

@@ -137,6 +137,14 @@ def test_windows_that_hold_nothing_are_refused(config: dict, told: str):
         WindowConfig(**config)
 
 
+def test_a_mask_says_of_one_number_and_takes_no_other_name(reader: DatasetReader):
+    of_two = Mask(column="action", values=(1.0,), offsets=(0, 0))
+    with refused("counting | 'drove' | 'action' | (2,)"):
+        windows(reader, WindowConfig(columns=CURRENT, masks={"drove": of_two}))
+    with refused("'index'", ValueError):
+        WindowConfig(columns=CURRENT, masks={"index": of_two})
+
+
 def test_goals_that_are_none_are_refused():
     with refused("column | camera", ValueError):
         Goal()
