@@ -89,7 +89,8 @@ class Env:
 
     Raises:
         UnsupportedError: starts in snapshots, and an engine that has none.
-        ValueError: from `reset`, where the task gives other names, shapes or types than it and its robot declare.
+        ValueError: episodes without a step; from `reset`, where the task gives other names, shapes or types than it and
+            its robot declare.
     """
 
     def __init__(
@@ -111,7 +112,9 @@ class Env:
         self.num_envs, self.device = engine.num_envs, engine.device
         self.generator = torch.Generator(engine.device).manual_seed(seed)
         self.progress = 1.0
-        self.episode_steps = episode_steps or task.episode_steps
+        self.episode_steps = task.episode_steps if episode_steps is None else episode_steps
+        if self.episode_steps < 1:
+            raise ValueError(f"the task {task.name!r}: episode_steps must be at least 1, got {self.episode_steps}")
         self.measure = measure
         self._autoreset = autoreset
         self._events = (*task.events, *(task.training_events if training else ()))

@@ -133,11 +133,16 @@ class Scene:
         return (*self.robot.parameters, *(p for variation in self.variations for p in variation.parameters))
 
     def source(self, looks: bool = False) -> Any:
-        """The model as text or `mujoco.MjSpec`. Raises ValueError for a robot without one."""
+        """The model as text or `mujoco.MjSpec`. Raises ValueError for a robot without one, or with another thing."""
         model = self.model or self.robot.model
         if model is None:
             raise ValueError(f"the robot {self.robot.name!r} has no model, so no physics engine can simulate it")
-        return model(looks)
+        source = model(looks)
+        is_text = isinstance(source, str) and "<" in source
+        if not is_text and not hasattr(source, "compile"):  # an MjSpec has it; this module knows no MuJoCo
+            given = repr(source) if isinstance(source, str) else f"a {type(source).__name__}"
+            raise ValueError(f"the model of {self.robot.name!r} is {given}, not MJCF as text or a mujoco.MjSpec")
+        return source
 
 
 def legged_scene(robot: RobotDescription, terrain: Terrain | None = None, timestep_s: float = 0.005) -> Scene:

@@ -68,6 +68,14 @@ class SignalNoise:
     lag_s: tuple[float, float] = (0.0, 0.0)
     """Least and most time, s, by which an estimate lags behind its message's other readings, drawn per episode."""
 
+    def __post_init__(self) -> None:
+        low, high = self.lag_s
+        if self.noise < 0.0 or self.bias < 0.0 or not 0.0 <= low <= high:
+            raise ValueError(
+                f"noise and bias must not be negative and lag_s rise from 0 on, got {self.noise}, {self.bias} and "
+                f"{self.lag_s}"
+            )
+
 
 def longest_latency(
     specs: tuple[SignalSpec, ...], sensors: Mapping[str, SensorModel], noise: Mapping[str, SignalNoise]

@@ -67,6 +67,12 @@ def test_a_signal_without_a_model_is_measured_as_it_is():
     assert not torch.equal(measured["position"], torch.full((N, 3), 3.0))
 
 
+@pytest.mark.parametrize("wrong", [{"noise": -0.1}, {"bias": -0.1}, {"lag_s": (0.02, 0.01)}, {"lag_s": (-0.1, 0.0)}])
+def test_noise_that_cannot_be_is_refused(wrong: dict[str, Any]):
+    with pytest.raises(ValueError, match="noise and bias must not be negative and lag_s rise"):
+        SignalNoise(**wrong)
+
+
 def test_noise_has_the_stated_deviation_on_every_axis_and_no_bias():
     error = sensors(noise={"velocity": SignalNoise(noise=0.02)}).measure(true(value=1.0))["velocity"] - 1.0
     torch.testing.assert_close(error.std(0), torch.full((3,), 0.02), rtol=0.03, atol=0)

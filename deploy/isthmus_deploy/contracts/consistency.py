@@ -42,6 +42,8 @@ def check_image(path: str, signal: Any) -> None:
 def check_length(path: str, item: Any, field: str) -> None:
     """`field` has a value for each element."""
     values = getattr(item, field)
+    if not isinstance(values, tuple | list):
+        raise InconsistentContract(f"{path}.{field}", f"{values!r} is no list of a value for each element")
     if len(values) != len(item.order):
         raise InconsistentContract(f"{path}.{field}", f"{len(values)} values for {len(item.order)} elements")
 

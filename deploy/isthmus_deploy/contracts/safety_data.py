@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from isthmus_deploy.contracts.schema import frozen
+from isthmus_deploy.contracts.schema import as_json, frozen, validate
 
 _Item = TypeVar("_Item")
 Vector3 = tuple[float, float, float]
@@ -100,9 +100,11 @@ class Safety:
 
 
 def safety_of(document: Mapping[str, Any] | None) -> Safety | None:
-    """What a document of the schema's form `Safety` says; None for None."""
+    """What a document of the schema's form `Safety` says; None for None. Raises ContractError for one of another form:
+    a limit that is misspelt would hold nothing."""
     if document is None:
         return None
+    validate(as_json(document, "Safety"), "Safety", "safety")
     return Safety(
         commands=tuple(_record(CommandSafety, item) for item in document.get("commands", ())),
         tools=tuple(_tool(item) for item in document.get("tools", ())),

@@ -51,12 +51,20 @@ def write(item: Any, definition: str) -> str:
         ContractError: a field holds what the schema does not allow.
     """
     try:
-        document = _given(dataclasses.asdict(item), {"$ref": f"#/$defs/{definition}"})
+        document = as_json(dataclasses.asdict(item), definition)
+        validate(document, definition)  # says where a number is that JSON has not
         text = json.dumps(document, allow_nan=False)
+    except ContractError:
+        raise
     except (TypeError, ValueError) as error:
         raise ContractError("", f"cannot be written as JSON: {error}") from error
     parse(text, definition)  # nothing is written that could not be read
     return text
+
+
+def as_json(value: Any, definition: str) -> Any:
+    """A `definition` of the schema as JSON has it: lists for tuples, and without what may be missing and is None."""
+    return _given(value, {"$ref": f"#/$defs/{definition}"})
 
 
 def _given(value: Any, rule: Mapping[str, Any]) -> Any:
@@ -121,9 +129,10 @@ def schema(name: str = "contract") -> dict[str, Any]:
     return json.loads(resources.files("isthmus_deploy.contracts").joinpath(f"{name}.schema.json").read_text("utf-8"))
 
 
-def validate(document: Any, definition: str) -> None:
-    """Raise a ContractError that names the first place where a document breaks a `definition` of the schemas."""
-    _validate(document, {"$ref": f"#/$defs/{definition}"}, "")
+def validate(document: Any, definition: str, path: str = "") -> None:
+    """Raise a ContractError that names the first place where a document, which stands at `path` of a larger one, breaks
+    a `definition` of the schemas."""
+    _validate(document, {"$ref": f"#/$defs/{definition}"}, path)
 
 
 # --- the part of JSON Schema that the schemas use, so that a robot needs no validator package ---

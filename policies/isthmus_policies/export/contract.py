@@ -8,6 +8,7 @@ from dataclasses import asdict
 from isthmus_deploy.contracts.contract import Chunk, Command, Condition, Contract, Memory, Noise, Provenance, Signal
 from isthmus_deploy.contracts.robot_interface import Joint, narrowed
 from isthmus_deploy.contracts.safety_data import safety_of
+from isthmus_deploy.contracts.schema import ContractError
 from isthmus_policies.export.graph import POLICY_MEMORY
 from isthmus_policies.networks.policy import Policy
 from isthmus_sim.sensors import SensorModel
@@ -79,7 +80,10 @@ def conditions_of(task: Task) -> tuple[Condition, ...] | None:
 
 def check_contract(task: Task, policy: Policy) -> None:
     """Raise ValueError for what the contract could not say: before a training, rather than at the export after it."""
-    make_contract(task, policy, NOWHERE).to_json()
+    try:
+        make_contract(task, policy, NOWHERE).to_json()
+    except ContractError as error:
+        raise ContractError("", f"the task {task.name!r} on the robot {task.robot.name!r}: {error}") from error
 
 
 def _signal(task: Task, spec: SignalSpec) -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -26,6 +27,8 @@ Chosen = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 
 RESUMABLE = ("iterations", "checkpoint_every", "max_diverged_share", "torch_threads")
 """What may change when a run is gone on with."""
+
+_SEEDS = 2**62  # torch takes 63 bits, and worlds and processes have seeds of their own above the run's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,13 @@ class TrainConfig(Generic[TaskT, PolicyT, AlgorithmT]):
         for name in ("num_envs", "iterations", "torch_threads", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 <= self.max_diverged_share <= 1.0:
-            raise ValueError(f"max_diverged_share must lie within [0, 1], got {self.max_diverged_share}")
+        if self.episode_steps is not None and self.episode_steps < 1:
+            raise ValueError(f"episode_steps must be at least 1, or None, got {self.episode_steps}")
+        for name in ("max_diverged_share", "curriculum_end", "curriculum_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must lie within [0, 1], got {getattr(self, name)}")
+        if abs(self.seed) >= _SEEDS:
+            raise ValueError(f"seed must lie within 2**62 of 0, got {self.seed}")
 
 
 def default_config(name: str, policy: str | None = None, algorithm: str | None = None) -> TrainConfig[Any, Any, Any]:
@@ -160,12 +168,24 @@ def config_from_json(value: dict[str, Any]) -> TrainConfig[Any, Any, Any]:
 def require_storable(config: TrainConfig[Any, Any, Any]) -> None:
     """Raise ValueError for a configuration that its own JSON would not give back: a run could never be opened again."""
     try:
-        again = config_from_json(json.loads(json.dumps(plain(config))))
+        stored = plain(config)
+        again = config_from_json(json.loads(json.dumps(stored)))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{config.name}: a run could not be rebuilt from this configuration: {error}") from error
+    if endless := list(_not_finite(stored)):
+        raise ValueError(f"{config.name}: numbers that are not finite: {', '.join(endless)}; write finite ones")
     if again != config:
         differing = ", ".join(line for _, line in _differences(config, again))
         raise ValueError(f"{config.name}: a run could not be rebuilt from this configuration: {differing}")
+
+
+def _not_finite(stored: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of the numbers of a configuration's JSON that JSON does not have, with their values."""
+    if isinstance(stored, float) and not math.isfinite(stored):
+        yield f"{name} ({stored})"
+    items = stored.items() if isinstance(stored, Mapping) else enumerate(stored) if isinstance(stored, list) else ()
+    for key, value in items:
+        yield from _not_finite(value, f"{name}.{key}" if name else str(key))
 
 
 def require_resumable(before: TrainConfig[Any, Any, Any], after: TrainConfig[Any, Any, Any]) -> None:

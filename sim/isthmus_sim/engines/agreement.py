@@ -18,6 +18,7 @@ from isthmus_sim.scene import Quantity, Scene
 _LIMIT_TOLERANCE = 1e-4  # rad or m: published limits have four decimals
 _SHARE_TOLERANCE = 0.01  # of masses and torques
 _OF_ROTORS = ("thrust_coefficient", "time_constant_up", "time_constant_down", "battery")
+_OF_JOINTS = ("rad", "m")  # units of commands that are joints' positions
 _ONE_AXIS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
@@ -36,9 +37,12 @@ def check_agreement(scene: Scene, model: Any) -> None:
 
 def _robot_problems(robot: RobotDescription, model: Any) -> Iterator[str]:
     yield from _joint_problems(robot, model)
+    yield from _pose_problems(robot)
     yield from _command_problems(robot)
     for actuator in robot.actuators:
         yield from _actuator_problems(actuator, model)
+        if isinstance(actuator, PDMotors):
+            yield from _drive_problems(actuator, robot)
     if robot.base is not None and not _moves_freely(model, robot.base):
         yield f"base: the model has no body {robot.base!r} with a <freejoint/>; it has: {_listed(_free_bodies(model))}"
     elif robot.mass and abs(_mass(robot, model) - robot.mass) > _SHARE_TOLERANCE * robot.mass:
@@ -64,6 +68,49 @@ def _joint_problems(robot: RobotDescription, model: Any) -> Iterator[str]:
     for signal in robot.signals:
         if signal.frame == "joint" and signal.order != tuple(name for name in joints if name in signal.order):
             yield f"signals.{signal.name}.order: {_listed(signal.order)}; the joints are, in order: {_listed(joints)}"
+
+
+def _pose_problems(robot: RobotDescription) -> Iterator[str]:
+    """Commands and stances stay where the joints can go; what is mirrored is there."""
+    for command in robot.commands:
+        if command.unit in _OF_JOINTS and set(command.order) <= set(robot.joints):
+            for name, low, high in zip(command.order, command.minimum, command.maximum, strict=True):
+                yield from _outside(f"commands.{command.name}", robot, name, low, high)
+    for stance, pose in robot.stances.items():
+        if len(pose.joints) != len(robot.joints):
+            yield f"stances.{stance}: {len(pose.joints)} angles for {len(robot.joints)} joints"
+            continue
+        for name, angle in zip(robot.joints, pose.joints, strict=True):
+            yield from _outside(f"stances.{stance}", robot, name, angle, angle)
+    mirrored = {name for pair in robot.mirror.items() for name in (pair[0], pair[1][0])}
+    named = mirrored.union(*robot.legs.values())
+    if unknown := sorted(named - set(robot.joints)):
+        yield f"mirror, legs: there is no joint {_listed(unknown)}; there are: {_listed(robot.joints)}"
+
+
+def _outside(what: str, robot: RobotDescription, name: str, low: float, high: float) -> Iterator[str]:
+    joint = robot.joints[name]
+    if low < joint.position_min - _LIMIT_TOLERANCE or high > joint.position_max + _LIMIT_TOLERANCE:
+        given = f"{low:.4g}" if low == high else f"[{low:.4g}, {high:.4g}]"
+        yield f"{what}: {given} for {name} is beyond its limits [{joint.position_min:.4g}, {joint.position_max:.4g}]"
+
+
+def _drive_problems(drives: PDMotors, robot: RobotDescription) -> Iterator[str]:
+    """What is simulated is what the robot's joints say, and the contract with them."""
+    for name in set(drives.joints) & set(robot.joints):
+        joint, driven, motor = robot.joints[name], drives.joints[name], drives.motors.get(name)
+        if (joint.stiffness, joint.damping) != (driven.stiffness, driven.damping):
+            yield (
+                f"joints.{name}: stiffness {joint.stiffness:.4g} and damping {joint.damping:.4g}, its actuator's are "
+                f"{driven.stiffness:.4g} and {driven.damping:.4g}; give both the same"
+            )
+        if motor is not None and joint.effort_limit > (1 + _SHARE_TOLERANCE) * motor.effort_limit:
+            yield f"joints.{name}: effort_limit {joint.effort_limit:.4g} is above its motor's {motor.effort_limit:.4g}"
+        if motor is not None and motor.corner_speed >= motor.no_load_speed:
+            yield (
+                f"actuators.{name}: the motor's corner_speed {motor.corner_speed:.4g} must be below its no_load_speed "
+                f"{motor.no_load_speed:.4g}"
+            )
 
 
 def _command_problems(robot: RobotDescription) -> Iterator[str]:
@@ -125,7 +172,8 @@ def _motor_problems(actuator: PDMotors, name: str, number: int, model: Any) -> I
     elif _most_torque(model, number) < (1 - _SHARE_TOLERANCE) * actuator.motors[name].effort_limit:
         yield (
             f"actuators.{name}: the model allows {_most_torque(model, number):.4g} N·m of the motor's "
-            f"{actuator.motors[name].effort_limit:.4g}; widen its ctrlrange and forcerange"
+            f"{actuator.motors[name].effort_limit:.4g}; widen its ctrlrange and forcerange, and the joint's "
+            "actuatorfrcrange"
         )
 
 
@@ -192,6 +240,9 @@ def _most_torque(model: Any, number: int) -> float:
         bounds.append(np.abs(model.actuator_ctrlrange[number]).min())
     if model.actuator_forcelimited[number]:
         bounds.append(np.abs(model.actuator_forcerange[number]).min())
+    joint = model.actuator_trnid[number, 0]
+    if model.actuator_trntype[number] == mujoco.mjtTrn.mjTRN_JOINT and model.jnt_actfrclimited[joint]:
+        bounds.append(np.abs(model.jnt_actfrcrange[joint]).min())
     return float(min(bounds))
 
 

@@ -32,7 +32,10 @@ SITE_SENSORS = {
 def scene_spec(scene: Scene, *, looks: bool = False) -> mujoco.MjSpec:
     """The scene's model before it is compiled, a copy. Raises ValueError for a model that MuJoCo cannot read."""
     source = scene.source(looks)
-    spec = mujoco.MjSpec.from_string(source) if isinstance(source, str) else source.copy()
+    try:
+        spec = mujoco.MjSpec.from_string(source) if isinstance(source, str) else source.copy()
+    except ValueError as error:
+        raise ValueError(f"the model of {scene.robot.name!r} cannot be read: {error}") from error
     spec.option.timestep = scene.timestep_s
     if scene.terrain is not None:
         _lay(scene.terrain, spec, scene.ground)
@@ -47,7 +50,10 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     spec = scene_spec(scene)
     for quantity in scene.quantities:
         _add_sensors(spec, quantity)
-    model = spec.compile()
+    try:
+        model = spec.compile()
+    except ValueError as error:
+        raise ValueError(f"the model of {scene.robot.name!r} does not compile: {error}") from error
     check_agreement(scene, model)
     _set_nominal(scene, model)
     for actuator in scene.robot.actuators:

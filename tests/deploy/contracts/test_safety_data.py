@@ -12,7 +12,7 @@ from isthmus_deploy.contracts.consistency import InconsistentContract
 from isthmus_deploy.contracts.contract import Contract
 from isthmus_deploy.contracts.limits import Limits, limits_of
 from isthmus_deploy.contracts.robot_interface import RobotInterface
-from isthmus_deploy.contracts.safety_data import Box, CommandSafety, HalfSpace, Link, Safety, Sphere, Tool
+from isthmus_deploy.contracts.safety_data import Box, CommandSafety, HalfSpace, Link, Safety, Sphere, Tool, safety_of
 from isthmus_deploy.contracts.schema import ContractError
 from isthmus_deploy.safety.chain import SafetyChain
 from isthmus_deploy.safety.commands.filter import SafetyFilter
@@ -29,6 +29,21 @@ FOOT = Tool(
     half_spaces=(HalfSpace(normal=(0.0, 0.0, 1.0), offset=0.05),),
 )  # fmt: skip
 ALL = Safety(commands=(HELD,), tools=(FOOT,))
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"comands": []}, r"safety\.comands: unknown; valid are commands, tools"),
+        ({"commands": [{"command": "x", "max_accel": (1.0,)}]}, r"safety\.commands\[0\]\.max_accel: unknown"),
+        ({"commands": [{"max_acceleration": (1.0,)}]}, r"safety\.commands\[0\]\.command: missing"),
+        ({"tools": [{"name": "tip"}]}, r"safety\.tools\[0\]\.command: missing"),
+    ],
+)
+def test_a_limit_that_is_misspelt_is_named(document: dict[str, Any], path: str):
+    """It would hold nothing, and nobody would know."""
+    with pytest.raises(ContractError, match=path):
+        safety_of(document)
 
 
 def test_it_comes_back_from_json_with_contract_and_robot(contract: Contract):

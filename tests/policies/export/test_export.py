@@ -117,7 +117,7 @@ def test_what_a_contract_could_not_say_is_refused_before_training():
     check_contract(task, policy)
     command = dataclasses.replace(task.robot.commands[0], safe=(-1.0,) * 4)
     task.robot = dataclasses.replace(task.robot, commands=(command,))
-    with pytest.raises(ContractError, match=r"commands\[0\].safe: -1.0 for .* is outside"):
+    with pytest.raises(ContractError, match=r"on the robot 'crazyflie': commands\[0\].safe: -1.0 for .* is outside"):
         check_contract(task, policy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -94,8 +95,10 @@ def test_names_that_are_not_registered_are_named_with_those_that_are():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("num_envs", 0), ("iterations", 0), ("checkpoint_every", -1), ("max_diverged_share", 3.0)]
-)
+    ("field", "value"),
+    [("num_envs", 0), ("iterations", 0), ("checkpoint_every", -1), ("max_diverged_share", 3.0), ("episode_steps", 0),
+     ("curriculum_end", 9.0), ("curriculum_share", float("nan")), ("seed", 2**62)],
+)  # fmt: skip
 def test_numbers_that_cannot_be_are_named(field: str, value: float):
     with pytest.raises(ValueError, match=field):
         replace(default_config("quadrotor"), **{field: value})
@@ -179,6 +182,13 @@ def test_a_configuration_that_could_not_be_read_again_is_refused_before_training
     for wrong, told in ((Kind.FAST, "Kind has no JSON form"), ([32], r"task.history: expected int, got \[32\]")):
         with pytest.raises(ValueError, match=f"quadrotor: a run could not be rebuilt .*: .*{told}"):
             require_storable(replace(config, task=replace(config.task, history=wrong)))
+
+
+def test_numbers_that_no_file_can_hold_are_named_before_training():
+    config = default_config("quadrotor")
+    wrong = replace(config, task=replace(config.task, position_limit=math.inf, start_angle=math.nan))
+    with pytest.raises(ValueError, match=r"not finite: task\.position_limit \(inf\), task\.start_angle \(nan\)"):
+        require_storable(wrong)
 
 
 def test_what_may_not_change_is_named_with_both_values():

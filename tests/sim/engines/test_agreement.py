@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from grabber import ARM, DRIVES, JAW, JOINTS, MJCF, MOTOR, ROBOT, command, joint, position, scene
 
 from isthmus_sim.actuators import PositionServos, Rotors, Torques
-from isthmus_sim.description import RobotDescription
+from isthmus_sim.description import RobotDescription, Stance
 from isthmus_sim.engine import UnsupportedError
 from isthmus_sim.engines.agreement import DescriptionError
 from isthmus_sim.engines.mujoco_engine import MujocoEngine
@@ -79,6 +81,27 @@ def with_joints(**changes: JointSpec) -> RobotDescription:
             replace(ROBOT, actuators=(replace(DRIVES, motors={"elbow": MOTOR}), JAW)),
             ("actuators.shoulder", "no motor", "there are: elbow"),
         ),
+        (
+            other_model('name="elbow" axis', 'name="elbow" actuatorfrclimited="true" actuatorfrcrange="-2 2" axis'),
+            ("actuators.elbow", "2 N·m", "5", "actuatorfrcrange"),
+        ),
+        (
+            replace(ROBOT, commands=(replace(command("arm", *ARM), unit="rad"), ROBOT.commands[1])),
+            ("commands.arm", "[-1, 1] for elbow", "[-2, 0]"),
+        ),
+        (
+            with_joints(elbow=replace(joint("elbow"), stiffness=30.0)),
+            ("joints.elbow", "stiffness 30", "20", "both the same"),
+        ),
+        (with_joints(elbow=replace(joint("elbow"), effort_limit=6.0)), ("joints.elbow", "effort_limit 6", "motor's 5")),
+        (
+            replace(ROBOT, actuators=(
+                replace(DRIVES, motors=dict.fromkeys(ARM, replace(MOTOR, corner_speed=20.0))), JAW)),
+            ("actuators.elbow", "corner_speed 20", "no_load_speed 20"),
+        ),
+        (replace(ROBOT, stances={"rest": Stance(joints=(0.0, 0.3, 0.0))}), ("stances.rest", "0.3 for elbow")),
+        (replace(ROBOT, stances={"rest": Stance(joints=(0.0,))}), ("stances.rest", "1 angles for 3 joints")),
+        (replace(ROBOT, mirror={"elbow": ("knee", 1.0)}), ("mirror", "no joint knee", "shoulder, elbow, gripper")),
         (replace(ROBOT, mass=1.2), ("mass: 1.2 kg", "1 kg")),
         (replace(ROBOT, base="upper"), ("base", "no body 'upper' with a <freejoint/>", "it has: none")),
         (
@@ -115,6 +138,21 @@ def test_what_is_to_be_read_must_be_there(quantity: Quantity, parts: tuple[str, 
     message = refusal(scene(ROBOT, quantity))
     assert f"quantities.{quantity.name}" in message
     assert [part for part in parts if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, "a NoneType, not MJCF"),
+        (Path("arm.xml"), "Path, not MJCF"),
+        ("arm.xml", r"'arm\.xml', not MJCF"),
+        ("<mujoco>", "cannot be read"),
+        ('<mujoco><worldbody><body><joint/></body></worldbody></mujoco>', "does not compile"),
+    ],
+)
+def test_a_model_that_is_none_is_named_by_its_robot(given: Any, named: str):
+    with pytest.raises(ValueError, match=f"the model of 'grabber' .*{named}"):
+        MujocoEngine(scene(replace(ROBOT, model=lambda looks: given)), 1, num_threads=1)
 
 
 def test_all_contradictions_are_told_at_once():

@@ -29,6 +29,12 @@ def test_a_task_that_gives_other_than_it_declares_is_refused_at_once(function: s
     assert names in str(refusal.value)
 
 
+@pytest.mark.parametrize("steps", [0, -5])
+def test_episodes_without_a_step_are_refused(steps: int):
+    with pytest.raises(ValueError, match=f"'bead': episode_steps must be at least 1, got {steps}"):
+        Env(Bead(), Line(1), seed=0, episode_steps=steps)
+
+
 def test_sensors_that_the_robot_does_not_have_are_refused():
     task = Bead()
     task.sensors = {"lidar": SensorModel()}
