@@ -160,3 +160,18 @@ def test_the_launch_file_starts_the_node(launch_file, profile, arguments):
     assert node.arguments == arguments
     assert node.parameters == ["dog.yaml"]
     assert float(node.sigterm_timeout) >= 10.0, "laying a robot down takes seconds"
+
+
+# --- the service ---
+
+
+def test_under_systemd_the_node_may_write_wherever_it_does():
+    """The rest of the system is read-only there, homes too: where ROS 2 cannot write its logs it does not start."""
+    unit = (SOURCE / "isthmus-deploy@.service").read_text("utf-8")
+    said = dict(line.split("=", 1) for line in unit.splitlines() if re.match(r"[A-Za-z]+=", line))
+    folders = {"StateDirectory": "/var/lib", "RuntimeDirectory": "/run", "LogsDirectory": "/var/log"}
+    writable = {f"{root}/{said[name]}" for name, root in folders.items()}
+    places = dict(pair.split("=", 1) for pair in said["Environment"].split())
+    assert set(places) == {"XDG_STATE_HOME", "XDG_RUNTIME_DIR", "ROS_LOG_DIR"}
+    assert set(places.values()) == writable
+    assert said["RuntimeDirectoryPreserve"] == "yes", "the locks of other robots are there"

@@ -48,6 +48,15 @@ def check_length(path: str, item: Any, field: str) -> None:
         raise InconsistentContract(f"{path}.{field}", f"{len(values)} values for {len(item.order)} elements")
 
 
+def check_positive(path: str, item: Any, *fields: str) -> None:
+    """What is given in `fields` is above zero, and a number: what a description holds that was never JSON."""
+    for field in fields:
+        given = getattr(item, field)
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is not None and not value > 0.0:
+                raise InconsistentContract(f"{path}.{field}" if path else field, f"{value} is not above 0")
+
+
 def check_range(path: str, item: Any) -> None:
     """`minimum` is below `maximum` in each element."""
     check_length(path, item, "minimum")

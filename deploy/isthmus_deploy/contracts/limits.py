@@ -15,6 +15,7 @@ from isthmus_deploy.contracts.consistency import (
     check_joints,
     check_length,
     check_order,
+    check_positive,
     check_range,
     check_still,
     check_trained_around,
@@ -86,6 +87,7 @@ class Limits:
     """What commands are held to beyond range and rate; None for nothing more."""
 
     def __post_init__(self):
+        check_positive("", self, "control_period_s")
         for path, signal in paths("signals", self.signals):
             check_order(path, signal)
             check_image(path, signal)
@@ -95,6 +97,7 @@ class Limits:
             check_expiry(path, signal)
             check_length(path, signal, "max_jump")
             check_still(path, signal)
+            check_positive(path, signal, "max_jump", "max_age_s", "max_still_s", "expires_s")
         for path, command in paths("commands", self.commands):
             check_order(path, command)
             check_range(path, command)
@@ -102,6 +105,7 @@ class Limits:
             check_inside_range(path, command, "safe")
             check_inside_range(path, command, "standby")
             check_transition_rate(path, command)
+            check_positive(path, command, "max_rate", "transition_rate")
             self._check_start(path, command)
         check_joints(self.joints)
         check_safety(self)

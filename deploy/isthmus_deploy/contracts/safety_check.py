@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from isthmus_deploy.contracts.borders import Borders
-from isthmus_deploy.contracts.consistency import InconsistentContract, paths
+from isthmus_deploy.contracts.consistency import InconsistentContract, check_positive, paths
 from isthmus_deploy.contracts.kinematics import Kinematics
-from isthmus_deploy.contracts.safety_data import CommandSafety, Tool
+from isthmus_deploy.contracts.safety_data import Box, CommandSafety, Tool
 
 if TYPE_CHECKING:
     from isthmus_deploy.contracts.limits import Command, Limits
@@ -53,6 +53,7 @@ def _check_command(path: str, item: CommandSafety, command: Command) -> None:
     for field in ("soft_minimum", "soft_maximum"):
         if getattr(item, field) is not None and item.approach_rate is None:
             raise InconsistentContract(f"{path}.approach_rate", f"null, but there is a {field} to approach")
+    check_positive(path, item, "max_acceleration", "approach_rate")
     if item.approach_rate is None:
         return
     low, high = item.soft_minimum or command.minimum, item.soft_maximum or command.maximum
@@ -90,7 +91,21 @@ def _check_tool(path: str, tool: Tool, command: Command) -> None:
         _check_unit(f"{path}.links[{index}].orientation", link.orientation)
     for index, space in enumerate(tool.half_spaces):
         _check_unit(f"{path}.half_spaces[{index}].normal", space.normal)
+    check_positive(path, tool, "approach_rate")
+    for index, box in enumerate(tool.boxes):
+        _check_box(f"{path}.boxes[{index}]", box)
+    if tool.workspace is not None:
+        _check_box(f"{path}.workspace", tool.workspace)
+    for index, sphere in enumerate(tool.spheres):
+        check_positive(f"{path}.spheres[{index}]", sphere, "radius")
     _check_standby(path, tool, command)
+
+
+def _check_box(path: str, box: Box) -> None:
+    """One whose corners are the wrong way round has no inside, and would keep nothing out."""
+    for axis, least, most in zip("xyz", box.minimum, box.maximum, strict=True):
+        if not least < most:
+            raise InconsistentContract(f"{path}.minimum", f"{least} for {axis} is not below its maximum {most}")
 
 
 def _check_unit(path: str, vector: tuple[float, ...]) -> None:
@@ -106,7 +121,7 @@ def _check_standby(path: str, tool: Tool, command: Command) -> None:
         raise InconsistentContract(path, "has neither a workspace nor anything that it is kept out of")
     pose = [command.standby[command.order.index(link.joint)] for link in tool.links]
     distances = borders.distances(Kinematics(tool.links, tool.point).place(pose).point)
-    worst = min(range(len(distances)), key=distances.__getitem__)
-    if distances[worst] < 0.0:
+    worst = min(range(len(distances)), key=lambda index: (distances[index] >= 0.0, distances[index]))  # nan is first
+    if not distances[worst] >= 0.0:
         problem = f"stand-by puts it {-distances[worst]:.3g} m past a border ({borders.kinds[worst]})"
         raise InconsistentContract(path, problem)

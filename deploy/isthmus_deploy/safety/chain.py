@@ -12,6 +12,7 @@ from isthmus_deploy.safety.commands.elements import full
 from isthmus_deploy.safety.commands.filter import DriverFailed, SafetyFilter, UnsafeCommand
 from isthmus_deploy.safety.conditions import Conditions
 from isthmus_deploy.safety.damping import Damping
+from isthmus_deploy.safety.descent import Descent
 from isthmus_deploy.safety.readings.signal_guard import SignalGuard
 from isthmus_deploy.safety.supervisor import ACTIVE, State, Supervisor, TransitionError
 from isthmus_deploy.safety.transition import Transition
@@ -47,6 +48,7 @@ class SafetyChain:
         self._conditions = conditions or Conditions()
         self._filter = SafetyFilter(limits, period_s)
         self._transition = Transition(limits, period_s)
+        self._descent = Descent(limits, period_s)
         self._damping = Damping(limits)
         self._supervisor = Supervisor(ramp_s=ramp_s, slow=self._transition.slow)
         self._departed = True
@@ -132,6 +134,7 @@ class SafetyChain:
             raise TransitionError(f"cannot hold the robot to other limits now: {self.state.value}, not passive")
         self._limits = dataclasses.replace(self._limits, safety=safety)
         self._filter = SafetyFilter(self._limits, self._period_s)
+        self._descent = Descent(self._limits, self._period_s)
 
     def problem(self, signals: Values, ages_s: Mapping[str, float]) -> str | None:
         """Why these readings would trip the chain in its first tick; None where they would not. To be asked when
@@ -246,14 +249,15 @@ class SafetyChain:
         Returns:
             Commands by name, float64, unbatched: safe when passive, stopped and in fault; stand-by; in the ramps a
             blend of stand-by and what is wanted; that when running. All but the safe ones have passed the filter. A
-            command with a transition rate goes to stand-by and to safe along its transition; that of a robot that is
-            damped, in a fault that is a broken condition too, follows where the robot is.
+            command with a transition rate goes to stand-by along its transition and to safe by its `Descent`; that of a
+            robot that is damped, in a fault that is a broken condition too, follows where the robot is.
         """
         self.wanted = None
         if self.state is State.PASSIVE:
             return self._safe
         if self.state not in ACTIVE:
             return self._come_to_rest(signals, now_ns)
+        self._descent.begin()
         if not self._departed:
             self._filter.reset(self._transition.start(signals))
             self._departed = True
@@ -304,7 +308,7 @@ class SafetyChain:
             self._supervisor.reset(now_ns)
             return self._safe
         last = self._filter.last
-        sent = self._damping.follow(signals, last) if self.damped else self._transition.towards(self._safe, last)
+        sent = self._damping.follow(signals, last) if self.damped else self._descent.towards(self._safe, last)
         self._filter.reset(sent)
         self._rests = self.may_end
         return sent

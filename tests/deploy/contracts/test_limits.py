@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from isthmus_deploy.contracts.consistency import InconsistentContract
 from isthmus_deploy.contracts.limits import limits_of
 from isthmus_deploy.contracts.robot_interface import RobotInterface
 from isthmus_deploy.contracts.schema import ContractError
@@ -76,3 +77,18 @@ def test_a_late_tick_allows_for_what_has_moved_since(contract, make_signals):
         chain.drive(make_signals(0.0, 0.0), FRESH, 0, dict)
         chain.drive(make_signals(1.4, 0.0), FRESH, late * PERIOD_NS, dict)
         assert chain.state is state
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize(("group", "field"), [("commands", "max_rate"), ("signals", "max_jump")])
+def test_a_limit_of_a_description_that_limits_nothing_is_refused(contract, group, field, value):
+    """JSON is held to the schema. A description in Python is not, and not-a-number would be no limit at all."""
+    first, *rest = getattr(contract, group)
+    changed = dataclasses.replace(first, **{field: (value,) * len(first.order)})
+    with pytest.raises(InconsistentContract, match=rf"{group}\[0\]\.{field}: {value} is not above 0"):
+        dataclasses.replace(contract, **{group: (changed, *rest)})
+
+
+def test_a_control_period_that_is_none_is_refused(contract):
+    with pytest.raises(InconsistentContract, match=r"^control_period_s: nan is not above 0"):
+        dataclasses.replace(contract, control_period_s=float("nan"))

@@ -76,6 +76,8 @@ def test_another_form_is_refused_with_its_place(contract: Contract, change, name
         Contract.from_json(json.dumps(document))
 
 
+NOWHERE = Sphere(center=(float("nan"), 0.0, 0.0), radius=0.1)
+UPSIDE_DOWN = Box(minimum=(-1.0, -1.0, 1.0), maximum=(1.0, 1.0, 0.0))
 TURNED = dataclasses.replace(ELBOW, axis=(0.0, 0.0, 2.0))
 
 
@@ -90,6 +92,10 @@ TURNED = dataclasses.replace(ELBOW, axis=(0.0, 0.0, 2.0))
         ({}, {"links": (FORWARD, FORWARD)}, r"tools\[0\].links: a joint stands twice"),
         ({}, {"links": (FORWARD, TURNED)}, r"links\[1\].axis: is of length 2, not 1"),
         ({}, {"links": (dataclasses.replace(ELBOW, joint="hip"),)}, r"'hip' is none of shoulder, elbow"),
+        ({"max_acceleration": (float("nan"), 1.0)}, {}, r"commands\[0\].max_acceleration: nan is not above 0"),
+        ({}, {"boxes": (UPSIDE_DOWN,)}, r"tools\[0\].boxes\[0\].minimum: 1.0 for z is not below its maximum 0.0"),
+        ({}, {"workspace": UPSIDE_DOWN}, r"tools\[0\].workspace.minimum: 1.0 for z is not below"),
+        ({}, {"spheres": (NOWHERE,)}, r"tools\[0\]: stand-by puts it nan m past a border \(sphere\)"),
         ({}, {"half_spaces": ()}, r"has neither a workspace nor anything that it is kept out of"),
         ({}, {"spheres": (Sphere(center=(0.7, 0.7, 0.0), radius=0.1),)}, r"puts it 0.05\d* m past .* \(sphere\)"),
     ],

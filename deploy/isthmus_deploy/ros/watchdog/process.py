@@ -29,6 +29,7 @@ from isthmus_deploy.ros.ros2 import Link, run
 from isthmus_deploy.ros.unblocked import unblocked
 from isthmus_deploy.ros.watchdog.heartbeat import ALIVE, READY, TOOK_OVER, Heartbeat, Orders, receive, send
 from isthmus_deploy.safety.commands.elements import full
+from isthmus_deploy.safety.descent import Descent
 from isthmus_deploy.safety.transition import Transition
 
 STATUS_NAME = "policy_node: watchdog"
@@ -61,7 +62,7 @@ class Watchdog:
         self._gone = False
         self._poll = select.poll()
         self._poll.register(channel, 0)  # no heartbeat wakes it, the end of the node does
-        self._transition = Transition(contract, self._period_s)
+        self._transition, self._descent = Transition(contract, self._period_s), Descent(contract, self._period_s)
         self._safe = {command.name: full(command, command.safe) for command in contract.commands}
         profile = Profile.from_json(orders.profile) if orders.profile else None
         table = robot_table(link, profile, contract, _ROBOT_S, self._node_is_gone)
@@ -133,7 +134,7 @@ class Watchdog:
         last = self._beat.commands
         rest = last if self._beat.damped else self._safe
         while not self._beat.damped and self._transition.left_s(self._safe, last) > 0.0:
-            last = self._transition.towards(self._safe, last)
+            last = self._descent.towards(self._safe, last)
             yield last
         for _ in range(math.ceil(_HOLD_S / self._period_s)):
             yield rest
