@@ -13,6 +13,8 @@ from isthmus_deploy.ros.bindings.table import BindingTable, bindings, check_cont
 from isthmus_deploy.ros.controllers import controller_orders
 from isthmus_deploy.ros.ros2 import Link, Refusal
 
+_OWN = ("robot_interface", "driver_since", "joy", "/diagnostics")
+"""Topics that a policy node has beside those of the contract."""
 _TURNED = ("body", "world_from_body")
 """Frames of what a mounting turns."""
 
@@ -73,11 +75,12 @@ def _check_topics(profile: Profile, contract: Contract) -> None:
 def _check_apart(link: Link, contract: Contract, table: BindingTable) -> None:
     """Raise Refusal for one topic of two types, which ROS 2 cannot have, and for commands that are read or sent where
     something else is."""
-    types: dict[str, type] = {}
+    types: dict[str, type] = {link.node.resolve_topic_name(name): object for name in _OWN}
     for topic in (source.topic for signal in contract.signals for source in table.signal(signal).sources):
         name = link.node.resolve_topic_name(topic.name)
-        if types.setdefault(name, topic.message) is not topic.message:
-            kinds = f"{types[name].__name__} and {topic.message.__name__}"
+        other = types.setdefault(name, topic.message)
+        if other is not topic.message:
+            kinds = f"{'something else' if other is object else other.__name__} and {topic.message.__name__}"
             raise Refusal(f"the topic {name} would be read as {kinds}: it can be of one type")
     for command in contract.commands:
         name = link.node.resolve_topic_name(table.command(command).topic)

@@ -173,6 +173,7 @@ def link(domain: int) -> Iterator[Link]:
         ("topics: {cmd_vel: {mounting: [0, 1, 0, 0]}}", "linear_velocity_command, which is no vector x y z"),
         ("topics: {joint_states: {mounting: [0, 1, 0, 0]}}", "topics.joint_states.mounting: the policy reads nothing"),
         ("topics: {imu: {topic: /joint_states}}", "/joint_states would be read as JointState and Imu: it can be"),
+        ("topics: {imu: {topic: /diagnostics}}", "/diagnostics would be read as something else and Imu"),
         (
             "commands: {joint_position_target: {topic: joint_states, type: sensor_msgs/JointState}}",
             "joint_position_target would be sent on /joint_states, where something else is read",
