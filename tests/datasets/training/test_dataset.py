@@ -132,7 +132,7 @@ def test_what_is_no_number_for_a_network_is_named(root: Path, value: float):
     place, field = table.column_names.index("action"), table.schema.field("action")
     pq.write_table(table.set_column(place, field, pa.array(list(action), field.type)), path)
     config, reader = WindowConfig(columns={"action": (0, 0)}), DatasetReader(root)
-    said = r"data: episode 2: 'action' is not finite at step 4 in 1: leave the episode or the column out"
+    said = r"data: episode 2: 'action' is not finite as float32 at step 4 in 1: leave the episode or the column out"
     with pytest.raises(DatasetError, match=said):
         windows(reader, config)
     with pytest.raises(DatasetError, match=said):
