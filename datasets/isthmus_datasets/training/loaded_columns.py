@@ -85,19 +85,18 @@ def _read_file(
 
 
 def _check_finite(reader: DatasetReader, episodes: list[EpisodeRow], name: str, values: NDArray[Any]) -> None:
-    """Raises DatasetError where one of these episodes' numbers (rows, *shape) is none that a float32 can be: nobody
-    could learn from it."""
-    if values.dtype.kind != "f":
+    """Raises DatasetError where one of these episodes' numbers (rows, *shape) is not finite as a float32, which is what
+    networks take: nobody could learn from it."""
+    most = np.finfo(np.float32).max
+    if values.dtype.kind != "f" or not values.size or (-most <= values.min() and values.max() <= most):
         return
-    spoilt = ~(np.abs(values) <= np.finfo(np.float32).max)
-    if not spoilt.any():
-        return
+    spoilt = ~(np.abs(values) <= most)
     row = int(np.argwhere(spoilt)[0, 0])
     ends = np.cumsum([episode.length for episode in episodes])
     place = int(np.searchsorted(ends, row, side="right"))
     step = row - int(ends[place]) + episodes[place].length
     raise DatasetError(
-        f"{reader.root}: episode {episodes[place].index}: {name!r} is not finite at step {step} in "
+        f"{reader.root}: episode {episodes[place].index}: {name!r} is not finite as float32 at step {step} in "
         f"{element_names(reader.info.features[name], spoilt[row])}: leave the episode or the column out"
     )
 

@@ -165,7 +165,8 @@ class LoadedEpisodes:
             names = ", ".join((*self._config.columns, *self._config.cameras))
             raise DatasetError(
                 f"{self.reader.root}: episode {row.index} has {row.length} rows, too few for one window of {names}: "
-                "allow more padding (pad_before, pad_after), or leave the episode out"
+                "allow more padding (pad_before, pad_after), take a shorter window, or leave the episode out "
+                f"(isthmus-dataset select --delete {row.index})"
             )
 
 

@@ -117,7 +117,8 @@ class Normalizer(nn.Module):
 
     def normalize(self, name: str, values: Tensor) -> Tensor:
         """(…, *shape) in the feature's unit -> scaled."""
-        return (values - self.offset(name)) / self.scale(name)
+        numbers = values.float() if values.dtype == torch.bool else values
+        return (numbers - self.offset(name)) / self.scale(name)
 
     def unnormalize(self, name: str, values: Tensor) -> Tensor:
         """The inverse of `normalize`."""

@@ -201,7 +201,7 @@ def _of_episodes(
         return np.array([weights(row) for row in source.rows], np.float64)
     told, there = len(weights[dataset]), source.reader.num_episodes
     if told != there:
-        raise ValueError(f"{source.reader.root} has {there} episodes, and weights of {told}")
+        raise ValueError(f"{source.reader.root} has {there} episodes, and weights of {told}: give one for each")
     return np.array([weights[dataset][row.index] for row in source.rows], np.float64)
 
 

@@ -62,8 +62,8 @@ class ChunkSpec:
         frames: Observed column -> places among its numbers that the network is also told in a moving frame.
 
     Raises:
-        ValueError: nothing is observed, a size is not positive, the goal, angles or frames name what is not observed,
-            or a column has no such number.
+        ValueError: nothing is observed, or the action is, a size is not positive, the goal, angles or frames name what
+            is not observed, or a column has no such number.
     """
 
     fps: int
@@ -83,6 +83,10 @@ class ChunkSpec:
         sizes = (self.fps, self.action_size, self.observed, self.horizon, *self.columns.values())
         if min(sizes) < 1:
             raise ValueError(f"rate, sizes, observed rows and horizon must be positive: {self}")
+        if self.action in self.columns:
+            raise ValueError(
+                f"{self.action} is what the policy gives, and no observation: observe a column of what was sent before"
+            )
         if unknown := sorted(set(self.goal) - set(self.columns)):
             known = ", ".join(self.columns) or "none"
             raise ValueError(f"the goal names {', '.join(unknown)}, which is not observed; observed columns: {known}")

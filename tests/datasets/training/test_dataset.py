@@ -134,7 +134,7 @@ def test_what_is_no_number_for_a_network_is_named(root: Path, value: float):
     place, field = table.column_names.index("action"), table.schema.field("action")
     pq.write_table(table.set_column(place, field, pa.array(list(action), field.type)), path)
     config, reader = WindowConfig(columns={"action": (0, 0)}), DatasetReader(root)
-    told = "data | episode 2 | 'action' | step 4 | leave the episode or the column out"
+    told = "data | episode 2 | 'action' | float32 | step 4 | leave the episode or the column out"
     with refused(told):
         windows(reader, config)
     with refused(told):

@@ -88,6 +88,8 @@ def test_a_batch_is_scaled_where_it_is_known_goals_too(reader: DatasetReader):
     assert (scaled["action"].abs().max(), scaled["goal.action"].abs().max()) == (1.0, 1.0)
     assert torch.equal(scaled["contact"], batch["contact"])
     assert torch.equal(scaled["action_is_pad"], batch["action_is_pad"])
+    of_bools = Normalizer.fit(reader, {"contact": "min_max"})(batch)["contact"]
+    assert torch.equal(of_bools, torch.where(batch["contact"], 1.0, -1.0))
 
 
 def test_a_file_and_back(reader: DatasetReader, tmp_path: Path):

@@ -178,6 +178,12 @@ def test_nothing_to_observe_is_refused(demonstrations: Path):
         ChunkTrainer(config(demonstrations, columns=("none",)))
 
 
+def test_the_action_is_no_observation(demonstrations: Path):
+    given = config(demonstrations).action
+    with pytest.raises(ValueError, match=f"{given} is what the policy gives, and no observation"):
+        ChunkTrainer(config(demonstrations, columns=(given,)))
+
+
 def test_a_policy_of_pictures_alone_drives_a_robot_that_has_numbers_too(tmp_path: Path):
     random, steps = np.random.default_rng(0), 10
     features = {"action": Feature(dtype="float32", shape=(2,)), CAMERA: Feature(dtype="video", shape=(96, 96, 3))}
