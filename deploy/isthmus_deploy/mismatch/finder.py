@@ -22,6 +22,8 @@ from isthmus_deploy.mismatch.world import FOUR, World, learn, surprise
 _MARGIN = 1.3
 _FLOOR = 0.08
 _COARSE, _FINALISTS = 64, 4
+_NAMED = 3
+"""So many kinds are named where one explains more than it may."""
 _CALIBRATING = 3
 """Every third sound flight is not learnt from: it says how much a suspect may win by chance."""
 
@@ -44,7 +46,7 @@ class Finder:
         self._number = Counter(suspect.kind for suspect in self._suspects)
 
     def find(self, flight: Flight, policy: Path | None = None) -> list[Finding]:
-        """What is wrong, the likeliest first, one of each kind; empty for a sound log.
+        """What is wrong, the likeliest first, one of each kind, and what else it may be; empty for a sound log.
 
         Args:
             flight: Of the contract's robot.
@@ -64,20 +66,31 @@ class Finder:
                 f"the log has {len(moved)} ticks in a row in which commands were sent; {LEAST} are needed: let it "
                 "stand up and move"
             )
-        return sorted([*found, *self._inferred(moved)], key=lambda finding: -finding.score)
+        return [*found, *self._inferred(moved)]
 
     def _inferred(self, moved: Motion) -> list[Finding]:
-        """What explains more than it may in a sound log. Every kind is as likely as another beforehand, and each of its
-        suspects a share of that: a kind of which more is tried needs to explain more to come first."""
+        """What explains more than it may in a sound log, the likeliest first; where there is any, up to three kinds in
+        all, since what explains most need not be the cause. Every kind is as likely as another beforehand, and each of
+        its suspects a share of that: a kind of which more is tried needs to explain more to come first."""
         before = self._world.loss(self._shapes, moved)
-        found = []
+        tried = []
         for suspect, after in _best(self._world, self._shapes, self._suspects, moved):
-            if before - after > self._world.allowance.get(suspect.kind, np.inf):
-                score = before - after - self._world.beyond(math.log(self._number[suspect.kind]))
-                evidence = f"{self._clearest(suspect, moved)}; the log is {before:.2f} away from the trained world, "
-                evidence += f"{after:.2f} without it"
-                found.append(Finding(kind=suspect.kind, score=score, words=suspect.words, evidence=evidence))
-        return found
+            won = before - after
+            score = won - self._world.beyond(math.log(self._number[suspect.kind]))
+            tried.append((won > self._world.allowance.get(suspect.kind, np.inf), score, suspect, after))
+        enough = sum(beyond for beyond, *_ in tried)
+        likeliest = sorted(tried, key=lambda each: each[:2], reverse=True)[: max(enough, _NAMED)] if enough else []
+        return [
+            Finding(
+                kind=suspect.kind,
+                score=score,
+                words=suspect.words,
+                evidence=f"{self._clearest(suspect, moved)}; the log is {before:.2f} away from the trained world, "
+                f"{after:.2f} without it" + ("" if beyond else ", which may be by chance"),
+            )
+            for beyond, score, suspect, after in likeliest
+            if beyond or score > 0.0
+        ]
 
     def _clearest(self, suspect: Suspect, moved: Motion) -> str:
         """What a suspect explains best, in words."""

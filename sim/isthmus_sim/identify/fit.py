@@ -66,9 +66,9 @@ def fit(
     The duty's gain is taken from the logs' duty where every log has one, and what is `held` as it is given. Where each
     log began is fitted too: an arm that sticks remembers it. Such an arm makes the error of whole logs rugged, and not
     that of short windows, which begin as they were measured (multiple shooting: Ribeiro et al., "On the smoothness of
-    nonlinear system identification", 2020). So whole logs are fitted from what windows say. Where more than noise is
-    left of them, the model is wrong: then also from the model before, and on from around the better of the two, until
-    nothing ends lower.
+    nonlinear system identification", 2020). So windows are fitted first, and whole logs from there. Where more is left
+    of these than noise, the model is wrong, and further fits start around where one has come to rest, until none ends
+    lower.
 
     Raises:
         DivergedError: the simulation does not stay finite at the start.
@@ -76,27 +76,18 @@ def fit(
     gain = duty_gain(logs)
     told = {**({} if gain is None else {"duty_gain": gain}), **(held or {})}
     fixed = frozenset(told)
-    nominal = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
+    known = {name: unknown.parameter.nominal[0] for name, unknown in UNKNOWNS.items()}
 
-    def values(rung: Friction, last: Fit | None) -> Array:
-        found = {} if last is None else dict(zip(last.names, last.values, strict=True))
-        known = {**nominal, **found, **told}
-        return np.array([known[name] for name in names(rung)])
+    def values(rung: Friction) -> Array:
+        last = {} if start is None else dict(zip(start.names, start.values, strict=True))
+        return np.array([(known | last | told)[name] for name in names(rung)])
 
-    ladder, short = LADDERS[friction] if start is None else (friction,), start
-    for rung in ladder:
-        short = _descend(Bench(logs, rung, WINDOW_S), rung, values(rung, short), fixed)
+    for rung in LADDERS[friction] if start is None else (friction,):
+        start = _descend(Bench(logs, rung, WINDOW_S), rung, values(rung), fixed)
     bench = Bench(logs, friction)
-    best = _descend(bench, friction, values(friction, short), fixed)
-    if best.cost < _NOISE * float(np.square(bench.noise) @ bench.lengths):
-        return best
-    for rung in ladder:
-        bench = Bench(logs, rung)
-        fits = [_descend(bench, rung, values(rung, start), fixed), *([best] if rung == friction else [])]
-        start = min(fits, key=lambda each: each.cost)
-        start = _around(bench, start) if rung in RUGGED else start
-    assert start
-    return start
+    best = _descend(bench, friction, values(friction), fixed)
+    noise = float(np.square(bench.noise) @ bench.lengths)
+    return _around(bench, best) if friction in RUGGED and best.cost > _NOISE * noise else best
 
 
 def duty_gain(logs: Sequence[ServoLog]) -> float | None:

@@ -44,6 +44,13 @@ def test_the_fault_is_named_first(finder: Finder, fly, kind: str, words: str, fa
     assert "away from the trained world" in first.evidence
 
 
+def test_the_next_likeliest_kinds_follow_and_say_so(finder: Finder, fly):
+    found = finder.find(fly(7, readings=lambda v: v * [1.0, -1.0]))
+    assert len(found) == 3
+    assert found[0].kind == "sign"
+    assert [finding.evidence.endswith("which may be by chance") for finding in found] == [False, False, True]
+
+
 def test_a_late_robot_is_named(finder: Finder, fly):
     line: list[np.ndarray] = []
 
