@@ -14,6 +14,8 @@ half of what is too much. With each seed, on one arm's control steps and a gradi
 
 A quarter of an hour is what one arm would need for the control steps, and the first one's time is told beside it.
 Success and seconds to it are those of the mean action, of whole episodes that are the same for everyone.
+
+What was measured is kept in runs/bench/peg and not repeated; rows name its revision where that is another one.
 """
 
 from __future__ import annotations
@@ -23,14 +25,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common import BenchOptions, Row, over_seeds, parse, report
+from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import torch
+from kept import Kept
 from shown import EVALUATION_SEED, Dagger, Trained, cloned, learned
 
 from isthmus_policies.demonstrate import transitions
@@ -54,7 +57,7 @@ TENTHS = 10
 class Options(BenchOptions):
     """Learn to bring a peg into its hole."""
 
-    seeds: tuple[int, ...] = (501, 502, 503, 504, 505)
+    seeds: tuple[int, ...] = (511, 512, 513, 514, 515)
     """Training seeds of the learners."""
     minutes: float = 15.0
     """Time of one arm that a learner has, all worlds together."""
@@ -79,7 +82,8 @@ class Options(BenchOptions):
     """Episodes of an evaluation."""
 
 
-QUICK = Options(seeds=(501,), minutes=0.4, demonstrations=3, episodes=6)
+QUICK = Options(seeds=(511,), minutes=0.4, demonstrations=3, episodes=6)
+SETTING = tuple(each.name for each in fields(Options) if each.name not in ("seeds", "quick", "save"))
 
 
 class Judged(NamedTuple):
@@ -129,33 +133,51 @@ Found = dict[str, list[float]]
 """Name of a row -> its value with each seed."""
 
 
-def learners(options: Options, shown: Path) -> Iterator[Found]:
+def learners(options: Options, shown: Path, kept: Kept) -> Iterator[Found]:
     """What is known after each seed."""
+    found: Found = {}
+    for seed in options.seeds:
+        for name, told in of_seed(options, seed, shown, kept).items():
+            seconds = float("inf") if told["seconds"] is None else told["seconds"]
+            found.setdefault(f"success: {name}", []).append(told["success"])
+            found.setdefault(f"seconds to success: {name}", []).append(seconds)
+            if name == OURS:
+                found.setdefault("training", []).append(told["minutes"])
+                for tenth, share in enumerate(told["driven"]):
+                    found.setdefault(f"driven {tenth}", []).append(share)
+        yield found
+
+
+def of_seed(options: Options, seed: int, shown: Path, kept: Kept) -> dict[str, dict[str, Any]]:
+    """By learner: its success, %; the mean seconds to it, None without any; processor minutes of its training; which
+    share of the steps the script drove in each tenth of it, %, and how many in all."""
     takes_over = InterventionsConfig(
         teacher="script", when="trouble", probability=options.probability, duration=options.duration
     )
-    found: Found = {}
+    helped, alone = configured(options, seed, shown, interventions=takes_over), configured(options, seed, shown)
+    per_iteration = helped.num_envs * helped.algorithm.collect_steps
 
-    def note(name: str, trained: Trained) -> None:
-        trainer, _ = trained
-        told = judged(trainer.task, trainer.policy, options.episodes)
-        found.setdefault(f"success: {name}", []).append(told.success)
-        found.setdefault(f"seconds to success: {name}", []).append(told.seconds)
-        print(f"seed {trainer.config.seed}: {name} {told.success:.1f} %, {told.seconds:.2f} s", flush=True)
+    def once(name: str, learn: Callable[[], Trained]) -> dict[str, Any]:
+        def measure() -> dict[str, Any]:
+            begun = time.process_time()
+            trainer, rates = learn()
+            minutes = (time.process_time() - begun) / 60
+            told = judged(trainer.task, trainer.policy, options.episodes)
+            seconds = told.seconds if told.success else None
+            return {
+                "success": told.success, "seconds": seconds, "minutes": minutes,
+                "driven": [100 * rate for rate in tenths(rates)], "steps driven": sum(rates) * per_iteration,
+            }  # fmt: skip
 
-    for seed in options.seeds:
-        helped, alone = configured(options, seed, shown, interventions=takes_over), configured(options, seed, shown)
-        begun = time.process_time()
-        trained = learned(helped)
-        found.setdefault("training", []).append((time.process_time() - begun) / 60)
-        rates, steps = trained[1], helped.num_envs * helped.algorithm.collect_steps
-        for tenth, rate in enumerate(tenths(rates)):
-            found.setdefault(f"driven {tenth}", []).append(100 * rate)
-        note(OURS, trained)
-        note(DAGGER, learned(helped, Dagger, driven=sum(rates) * steps))
-        note(RLPD, learned(alone))
-        note(CLONING, cloned(alone))
-        yield found
+        return kept.once(f"{name.replace(' ', '-')}-{seed}", SETTING, measure)
+
+    ours = once(OURS, lambda: learned(helped))
+    return {
+        OURS: ours,
+        DAGGER: once(DAGGER, lambda: learned(helped, Dagger, driven=ours["steps driven"])),
+        RLPD: once(RLPD, lambda: learned(alone)),
+        CLONING: once(CLONING, lambda: cloned(alone)),
+    }
 
 
 def tenths(rates: list[float]) -> list[float]:
@@ -207,14 +229,17 @@ def main() -> int:
     acts = PegScript(task.config)
     script = judged(task, acts, options.episodes)
     print(f"script: {script.success:.1f} %, {script.seconds:.2f} s", flush=True)
+    kept_in = (FIGURES / ("peg-quick" if options.quick else "peg")).absolute()
+    kept_in.mkdir(parents=True, exist_ok=True)
+    kept = Kept(folder=kept_in, options=options)
     with tempfile.TemporaryDirectory() as folder:
         shown = Path(folder) / "shown"
         shows = transitions.Options(run=Path(TASK), dataset=shown, episodes=options.demonstrations)
         print(transitions.written(task, task.engines[0], acts, "script", shows), flush=True)
-        for found in learners(options, shown):
+        for found in learners(options, shown, kept):
             last = len(found["training"]) == len(options.seeds)
             saved = replace(options, save=options.save and last)
-            missed = report("peg", rows(found, script, options), saved)
+            missed = report("peg", kept.told(rows(found, script, options)), saved)
     return missed
 
 
