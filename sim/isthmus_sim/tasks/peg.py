@@ -83,6 +83,8 @@ class PegConfig:
     """At the wrist, weight and inertia included; more ends the episode as a failure."""
     patience_s: float = 1.5
     """Who looks on is content for so long with a peg that comes no nearer."""
+    worrying_force: float = 10.0
+    """Who looks on minds so great a force at the wrist."""
     step: float = 0.002
     """How far an action of 1 moves the target of the peg's end in a control step."""
     leash: float = 0.004
@@ -99,7 +101,7 @@ class Peg(Task):
     Groups: "actor" what the robot has: the way from the peg's end to where the camera has found the hole, the way to
     the target, velocity, tilt, force and torque. "critic" what is true: the way to the hole, force and torque, and for
     how long the peg has been in; for critics that read "actor" too. "trouble" 1 and more where somebody who looks on
-    would take over: the peg has come no nearer for some time, or the force is half of what is too much.
+    would take over: the peg has come no nearer for some time, or the force is worrying.
     """
 
     name = "peg"
@@ -198,7 +200,8 @@ class Peg(Task):
         return {
             "critic": torch.cat(known, dim=-1),
             "trouble": torch.maximum(
-                goal["stalled"] / self._patience_steps, 2 * force.norm(dim=-1, keepdim=True) / self.config.most_force
+                goal["stalled"] / self._patience_steps,
+                force.norm(dim=-1, keepdim=True) / self.config.worrying_force,
             ),
         }
 

@@ -90,12 +90,21 @@ def test_progress_is_told_of_who_comes_no_nearer():
 
 
 @pytest.mark.parametrize(
-    ("stalled", "force", "trouble"), [(0.0, -1.3, 0.13), (15.0, -1.3, 0.5), (30.0, -1.3, 1.0), (0.0, 15.0, 1.5)]
+    ("stalled", "force", "minds", "trouble"),
+    [
+        (0.0, -1.3, 10.0, 0.13),
+        (15.0, -1.3, 10.0, 0.5),
+        (30.0, -1.3, 10.0, 1.0),
+        (0.0, 15.0, 10.0, 1.5),
+        (0.0, 15.0, 15.0, 1.0),
+    ],
 )
-def test_trouble_is_no_progress_for_some_time_or_too_much_of_a_force(stalled: float, force: float, trouble: float):
-    env = boards(1)
+def test_trouble_is_no_progress_for_some_time_or_too_much_of_a_force(
+    stalled: float, force: float, minds: float, trouble: float
+):
+    env = boards(1, replace(CONFIG, worrying_force=minds))
     goal = {"held": torch.zeros(1, 1), "stalled": torch.tensor([[stalled]])}
-    told = TASK.privileged(state(deep=0.0, force=(0.0, 0.0, force)), goal, env.engine, None)["trouble"]
+    told = env.task.privileged(state(deep=0.0, force=(0.0, 0.0, force)), goal, env.engine, None)["trouble"]
     assert float(told) == pytest.approx(trouble)
 
 
