@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ class Recorder:
 
     def rows(self, topic: str) -> NDArray[np.float64]:
         """(n, joints): positions or commands, in the policy's order."""
-        messages = [STORE.deserialize_cdr(data, KINDS[topic]) for of, _, data in self.heard if of == topic]
+        messages: list[Any] = [STORE.deserialize_cdr(data, KINDS[topic]) for of, _, data in self.heard if of == topic]
         if topic == COMMAND:
             return np.array([message.data for message in messages])
         return np.array([[message.position[message.name.index(name)] for name in ORDER] for message in messages])
