@@ -94,7 +94,7 @@ def rows(found: dict[str, Returns]) -> list[Row]:
         told.append(over_seeds(f"{task}: return, temperature learned", learned, "", peer=peer))
         short += below(learned, fixed[best])
         lost |= {each for each, values in fixed.items() if any(below(values, other) for other in fixed.values())}
-    everywhere = sorted(set(next(iter(found.values()))) - {None} - lost)
+    everywhere = set(next(iter(found.values()))) - {None} - lost
     return [
         *told,
         Row(metric="tasks on which the learned one is below the best fixed one's interval", value=short, unit="",

@@ -28,7 +28,7 @@ class RobotUnderTest:
     """A robot, the contract of what drives it, and how it is set going."""
 
     name: str
-    stand_in: tuple[str, ...]
+    stand_in: tuple[object, ...]
     contract: Contract
     height_m: tuple[float, float]
     """Between what heights it is at work."""

@@ -24,7 +24,7 @@ _BY_LINK = np.arange(_JOINTS).reshape(4, 3).T.ravel()  # all hips, all thighs, a
 
 
 def _one_of(random: Random, choices: Sequence[Choice]) -> Choice:
-    return choices[random.integers(len(choices))]
+    return choices[int(random.integers(len(choices)))]
 
 
 def _on(names: tuple[str, ...], change: Change) -> Callable[[Values, int], Values]:

@@ -159,7 +159,7 @@ def test_unknown_names_are_refused_with_the_known():
 )
 def test_what_is_of_another_type_is_named(task: Any, given: dict[str, Any], named: str):
     with pytest.raises(ValueError, match=named):
-        TaskVectorEnv(task, **{"num_envs": 1} | given)
+        TaskVectorEnv(task, **dict[str, Any](num_envs=1) | given)
 
 
 # Steps

@@ -66,7 +66,8 @@ def _joints(response: GetParameters.Response | None) -> tuple[str, ...] | None:
     """The joints in an answer, none where it has no such parameter; None for no answer."""
     if response is None:
         return None
-    return tuple(response.values[0].string_array_value) if response.values else ()
+    told = next(iter(response.values), None)
+    return () if told is None else tuple(told.string_array_value)
 
 
 class ControllerWatch:

@@ -227,7 +227,8 @@ def test_the_rest_of_an_epoch_follows_after_a_break(reader: DatasetReader):
 )
 def test_a_state_of_another_order_is_refused(reader: DatasetReader, other: dict):
     state = sampler(windows(reader)).state_dict()
-    name = {"episodes": "windows"}.get(next(iter(other)), next(iter(other)))
+    (name,) = other
+    name = "windows" if name == "episodes" else name
     dataset = windows(Subset(reader=reader, episodes=other.pop("episodes", None)))
     with refused(name, ValueError):
         sampler(dataset, **other).load_state_dict(state)
