@@ -26,8 +26,8 @@ from typing import Any, cast
 from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
 
 import torch
-from gym_sac import earned, learn
 from kept import Kept
+from peers.gym_sac import earned, learn
 from peers.gym_worlds import GymWorlds
 
 from isthmus_policies.algorithms.sac.config import SACConfig

@@ -53,7 +53,7 @@ def test_an_unknown_ros_is_refused_with_the_valid_names():
 
 
 def test_every_benchmark_has_a_target():
-    shared = {"common", "chunk_trials", "chunk_figure", "gates", "gym_sac", "kept", "shown", "walks"}
+    shared = {"common", "chunk_trials", "chunk_figure", "gates", "kept", "shown", "walks"}
     programs = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - shared
     plain = {"campaign"}  # it measures nothing: it checks
     assert plain | {f"bench-{name.replace('_', '-')}" for name in programs - plain} <= targets()

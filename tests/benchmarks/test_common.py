@@ -124,7 +124,7 @@ def test_a_training_that_is_kept_is_not_repeated(common: Any, tmp_path: Path):
 
 def test_every_benchmark_can_be_quick_and_saved(common: Any, benchmarks: Path):
     peers = {"train": "rsl_rl", "adapter": "stable_baselines3", "sac": "stable_baselines3"}
-    shared = {"common", "chunk_trials", "chunk_figure", "gates", "gym_sac", "kept", "shown", "walks"}
+    shared = {"common", "chunk_trials", "chunk_figure", "gates", "kept", "shown", "walks"}
     left_out = shared | {name for name, peer in peers.items() if find_spec(peer) is None}
     for name in {path.stem for path in benchmarks.glob("*.py")} - left_out:
         module = importlib.import_module(name)

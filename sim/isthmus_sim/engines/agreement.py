@@ -19,6 +19,7 @@ _LIMIT_TOLERANCE = 1e-4  # rad or m: published limits have four decimals
 _SHARE_TOLERANCE = 0.01  # of masses and torques
 _OF_ROTORS = ("thrust_coefficient", "time_constant_up", "time_constant_down", "battery")
 _OF_JOINTS = ("rad", "m")  # units of commands that are joints' positions
+_EACH = ("minimum", "maximum", "max_rate", "safe", "standby")  # one number for each element of a command
 _ONE_AXIS = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
 
 
@@ -73,7 +74,9 @@ def _joint_problems(robot: RobotDescription, model: Any) -> Iterator[str]:
 def _pose_problems(robot: RobotDescription) -> Iterator[str]:
     """Commands and stances stay where the joints can go; what is mirrored is there."""
     for command in robot.commands:
-        if command.unit in _OF_JOINTS and set(command.order) <= set(robot.joints):
+        if wrong := [name for name in _EACH if len(getattr(command, name)) != command.size]:
+            yield f"commands.{command.name}: {command.size} elements in its order, not in {_listed(wrong)}"
+        elif command.unit in _OF_JOINTS and set(command.order) <= set(robot.joints):
             for name, low, high in zip(command.order, command.minimum, command.maximum, strict=True):
                 yield from _outside(f"commands.{command.name}", robot, name, low, high)
     for stance, pose in robot.stances.items():

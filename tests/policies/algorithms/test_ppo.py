@@ -146,7 +146,7 @@ def test_it_learns_to_fly(small: Callable[..., TrainConfig]):
     ppo = PPOConfig(num_steps=32, epochs=3, minibatches=4, learning_rate=3e-3, learning_rate_range=(1e-4, 1e-2))
     policy = ActorCriticConfig(actor=(32, 32), critic=(32, 32))
     config = small(num_envs=128, iterations=30, policy=policy, algorithm=ppo)
-    trainer = Trainer(replace(config, curriculum_share=1e6))
+    trainer = Trainer(replace(config, curriculum_end=0.0))
     returns = [trainer.iterate()["episode/return"] for _ in range(30)]
     early, late = sum(returns[3:9]) / 6, sum(returns[-6:]) / 6
     assert late > 2 * early, (early, late)

@@ -47,6 +47,10 @@ def with_joints(**changes: JointSpec) -> RobotDescription:
             ("signals.joint_position.order", "elbow, shoulder, gripper", "in order: shoulder, elbow, gripper"),
         ),
         (
+            replace(ROBOT, commands=(replace(ROBOT.commands[0], minimum=(-1.0,)), ROBOT.commands[1])),
+            ("commands.arm", "2 elements", "minimum"),
+        ),
+        (
             replace(ROBOT, commands=(command("arm", "elbow", "shoulder"), ROBOT.commands[1])),
             ("commands.arm.order", "elbow, shoulder", "shoulder, elbow"),
         ),

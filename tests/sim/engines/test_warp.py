@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -130,7 +130,11 @@ def in_two_parts() -> RobotDescription:
     names, whole_command = tuple(ROBOT.joints), ROBOT.commands[0]
     # The hind legs first: the order of the actuators is not that of the joints.
     parts = {"hind_": names[6:], "fore_": names[:6]}
-    commands = [replace(whole_command, name=f"{prefix}target", order=order) for prefix, order in parts.items()]
+    each = {name: value for name, value in asdict(whole_command).items() if isinstance(value, tuple)}
+    commands = [
+        replace(whole_command, name=f"{prefix}target", **{name: value[of] for name, value in each.items()})
+        for prefix, of in (("hind_", slice(6, None)), ("fore_", slice(6)))
+    ]
     return replace(ROBOT, commands=tuple(commands), actuators=tuple(part(*item) for item in parts.items()))
 
 
