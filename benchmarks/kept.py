@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from common import BenchOptions, Row
+from common import FIGURES, BenchOptions, Row
 
 from isthmus_policies.files import code_revision, write_json
 
@@ -20,6 +20,13 @@ class Kept:
     folder: Path
     options: BenchOptions
     revisions: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, benchmark: str, options: BenchOptions) -> Kept:
+        """What this benchmark keeps below runs/; a quick run keeps its measures apart."""
+        folder = (FIGURES / (f"{benchmark}-quick" if options.quick else benchmark)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder=folder, options=options)
 
     def once(self, name: str, by: tuple[str, ...], measure: Callable[[], Any], limit: str | None = None) -> Any:
         """What `measure` gives, unless it was measured before with the same options `by`. Of steps until something

@@ -31,7 +31,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import torch
 from kept import Kept
@@ -142,8 +142,8 @@ def configured(options: Options, seed: int, shown: Path, **algorithm: Any) -> Tr
 
 
 Told = dict[str, Any]
-"""Of a trained learner: its success, %; the mean seconds to it, None without any; processor minutes of its training;
-which share of the steps the script drove in each tenth of it, %; and how many it drove in all."""
+"""What is told of a trained learner: its success, %; the mean seconds to it, None without any; processor minutes of its
+training; which share of the steps the script drove in each tenth of it, %; and how many it drove in all."""
 
 
 def learners(options: Options, shown: Path, kept: Kept) -> dict[str, list[Told]]:
@@ -174,7 +174,7 @@ def learners(options: Options, shown: Path, kept: Kept) -> dict[str, list[Told]]
 
 
 def told(learn: Callable[[], Trained], per_iteration: int, episodes: int) -> Told:
-    """Of a learner that collects so many control steps in an iteration."""
+    """What is told of a learner that collects so many control steps in an iteration."""
     begun = time.process_time()
     trainer, rates = learn()
     minutes = (time.process_time() - begun) / 60
@@ -234,9 +234,7 @@ def main() -> int:
     acts = PegScript(task.config)
     script = judged(task, acts, options.episodes)
     print(f"script: {script.success:.1f} %, {script.seconds:.2f} s", flush=True)
-    folder = (FIGURES / ("peg-quick" if options.quick else "peg")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Kept(folder=folder, options=options)
+    kept = Kept.of("peg", options)
     with tempfile.TemporaryDirectory() as recorded:
         shown = Path(recorded) / "shown"
         shows = transitions.Options(run=Path(TASK), dataset=shown, episodes=options.demonstrations)

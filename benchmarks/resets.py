@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import torch
 from curricula.slope import Slope, Slopes
@@ -290,9 +290,7 @@ def main() -> int:
     """Entry point; 1 when a must is missed."""
     options = parse(Options(), QUICK)
     torch.set_num_threads(1)
-    folder = (FIGURES / ("resets-quick" if options.quick else "resets")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Kept(folder=folder, options=options)
+    kept = Kept.of("resets", options)
     levels = {
         name: [
             kept.once(f"levels-{name}-{seed}", LEVELS, lambda s=seed, m=make: levels_learned(m(), s, options))
@@ -301,8 +299,8 @@ def main() -> int:
         for name, make in SAMPLERS.items()
         if "levels" in options.parts
     }
-    asked = strategies(options, folder)
-    teacher = kept.once("teacher", TEACHER, lambda: taught(options, folder)) if asked else None
+    asked = strategies(options, kept.folder)
+    teacher = kept.once("teacher", TEACHER, lambda: taught(options, kept.folder)) if asked else None
     steps, found = {"sac": options.sac_steps, "ppo": options.ppo_steps}, {}
     for (algorithm, name), starts in asked.items():
         # What PPO does depends on how long it will train; what SAC does, does not.

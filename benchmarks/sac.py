@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import numpy as np
 import stable_baselines3
@@ -199,9 +199,7 @@ def main() -> int:
     if not 1 <= options.turns <= options.steps - options.warm_up:
         sys.exit("bench-sac: there must be at least one step a turn after the random ones")
     torch.set_num_threads(options.threads)
-    folder = (FIGURES / ("sac-quick" if options.quick else "sac")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Kept(folder=folder, options=options)
+    kept = Kept.of("sac", options)
 
     def raced(task: str, seed: int) -> Race:
         return Race.of(kept.once(f"{task}-{seed}", RACE, lambda: asdict(race(task, seed, options))))

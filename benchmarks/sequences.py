@@ -23,7 +23,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
-from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import torch
 from kept import Kept
@@ -161,9 +161,7 @@ def main() -> int:
     if options.steps // PERIODS[-1] <= options.warm_up // PERIODS[-1]:
         sys.exit(f"bench-sequences: there must be at least {PERIODS[-1]} steps after the random ones")
     torch.set_num_threads(1)
-    folder = (FIGURES / ("sequences-quick" if options.quick else "sequences")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Kept(folder=folder, options=options)
+    kept = Kept.of("sequences", options)
     seeds = [
         kept.once(f"planned-{seed}", LEARNER, lambda s=seed: planned(options, s))
         | kept.once(f"held-{seed}", LEARNER, lambda s=seed: held(options, s))

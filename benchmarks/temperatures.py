@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, cast
 
-from common import FIGURES, BenchOptions, Row, over_seeds, parse, report
+from common import BenchOptions, Row, over_seeds, parse, report
 
 import torch
 from kept import Kept
@@ -108,9 +108,7 @@ def main() -> int:
     """Entry point; 1 when a must is missed."""
     options = parse(Options(), QUICK)
     torch.set_num_threads(1)
-    folder = (FIGURES / ("temperatures-quick" if options.quick else "temperatures")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Kept(folder=folder, options=options)
+    kept = Kept.of("temperatures", options)
 
     def measured(task: str, temperature: float | None, seed: int) -> float:
         name = f"{task}-{'learned' if temperature is None else f'{temperature:g}'}-{seed}"

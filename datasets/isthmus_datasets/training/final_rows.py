@@ -25,7 +25,7 @@ _ROWS = 8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FinalRows:
-    """Of E episodes.
+    """What E episodes end with: their final observations.
 
     Args:
         kept: (E,) bool: whether a final observation was kept, which LeRobot does not.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,17 +67,24 @@ def _read_data(path: Path, info: DatasetInfo, inside: list[EpisodeScan], problem
     if len(table) != sum(episode.row.length for episode in inside) and strangers.any():
         problems.add(f"{path} has {strangers.sum()} rows of no episode that is in it", *indices)
     for episode, (first, length) in zip(inside, _cut(table, inside), strict=True):
-        for name in wanted:
-            try:
-                if name in numbers:
-                    episode.columns[name] = from_arrow(info.features[name], table[name].slice(first, length))
-                elif length:
-                    images = map(decode_image, image_files(path, name, first=first, count=length))
-                    episode.footage[name] = watch_images(images, _whole(episode, shown))
-            except DatasetError as error:
-                problems.add(error, episode.index, fix=_AGAIN)
-            except ValueError as error:
-                problems.add(f"{path}: column {name!r} {error}", episode.index, fix=_AGAIN)
+        for name in numbers:
+            with _told(path, name, episode, problems):
+                episode.columns[name] = from_arrow(info.features[name], table[name].slice(first, length))
+        for name in [name for name in wanted if name not in numbers and length]:
+            with _told(path, name, episode, problems):
+                images = map(decode_image, image_files(path, name, first=first, count=length))
+                episode.footage[name] = watch_images(images, _whole(episode, shown))
+
+
+@contextmanager
+def _told(path: Path, name: str, episode: EpisodeScan, problems: Problems) -> Iterator[None]:
+    """What is wrong with a column of an episode becomes a problem of it."""
+    try:
+        yield
+    except DatasetError as error:
+        problems.add(error, episode.index, fix=_AGAIN)
+    except ValueError as error:
+        problems.add(f"{path}: column {name!r} {error}", episode.index, fix=_AGAIN)
 
 
 def _whole(episode: EpisodeScan, shown: set[int]) -> FrameSpan:

@@ -64,7 +64,7 @@ class SequenceLearner(Learner):
         return loss.detach()
 
     def _outputs(self, observations: Tensors) -> Tensor:
-        """Of every action of the sequences, one sequence after the other."""
+        """What the actor gives for every action of the sequences, one sequence after the other."""
         return self.policy.sequence(observations).flatten(0, 1)
 
     def _judged(self, observations: Tensors, output: Tensor, action: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ REGULAR = 0.35
 """Half of the times from an observation's newest reading to a command are within this share of its period, where the
 commands follow it; of commands that do not, within half of it."""
 AS_OFTEN = 0.9
-"""Of the periods of commands and of the readings that their policy waits for, the shorter is at least this share of
-the longer."""
+"""Where a policy waits for a reading, the shorter one of its period and the commands' is at least this share of the
+longer."""
 EARLY = 0.25
 """Commands come earlier after their reading than usual by at most this share of its period; later by any time."""
 REPEATED = 0.7

@@ -27,7 +27,7 @@ def _product(first: str, second: str) -> str:
 
 
 def _covariance(*units: str) -> dict[str, str]:
-    """Of the elements of a covariance matrix, row by row."""
+    """The units of the elements of a covariance matrix, row by row."""
     products = [_product(first, second) for first in units for second in units]
     return {f"covariance.{place}": unit for place, unit in enumerate(products)}
 
@@ -70,7 +70,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "sensor_msgs/RelativeHumidity": {"relative_humidity": "1", "variance": "1"},
     "sensor_msgs/Temperature": {"temperature": "°C", "variance": "°C²"},
 }
-"""Of a type's fields, and of all that is in them: a vector has the unit that its message gives it."""
+"""The units of a type's fields, and of all that is in them: a vector has the unit that its message gives it."""
 
 
 _FLIGHT = "isthmus_flight/msg/"
@@ -115,5 +115,5 @@ def _of_flight(message: Any, said: Mapping[str, str]) -> dict[tuple[str, ...], s
 
 
 def _of_place(place: Sequence[str], known: Mapping[tuple[str, ...], str]) -> str:
-    """Of this place, or of what it is in."""
+    """The unit of this place, or of what it is in."""
     return next((known[tuple(place[:n])] for n in range(len(place), 0, -1) if tuple(place[:n]) in known), "")
